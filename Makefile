@@ -1,0 +1,79 @@
+# make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
+# make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
+# make install    into PREFIX (/usr/local)                      make clean
+#
+# Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
+
+CC      = gcc
+MARCH   = -march=native
+PREFIX  = /usr/local
+BUILD   = build
+CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
+WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
+SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+LIBS    = -lopenblas -lcjson -lutf8proc -lm
+LAYERS  = cli nn autograd weights tensor
+ALL_C   = ti.c $(wildcard $(LAYERS:%=%/*.c) tests/*.c)
+
+# Each layer is an archive, and a test links its own layer and those below: the linker keeps dependencies one-way.
+archives  = $(patsubst %,$(BUILD)/lib%.a,$(1))
+UP_TO_tensor   = weights tensor
+UP_TO_weights  = weights tensor
+UP_TO_autograd = autograd weights tensor
+UP_TO_nn       = nn autograd weights tensor
+UP_TO_cli      = $(LAYERS)
+TESTS_tensor   = vmath rng image
+TESTS_weights  = weights folder
+TESTS_autograd = conv ops optim plan
+TESTS_nn       = tokenizer modules models critters
+TESTS_cli      = options sheet loop picture
+TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
+PROGRAMS = $(TESTS:%=$(BUILD)/test_%)
+
+ti: $(BUILD)/ti
+	@cp -f $< $@
+
+$(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+
+define layer_rules
+$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+	@rm -f $$@; ar rcs $$@ $$^
+$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/tests/test.o $(BUILD)/tests/golden.o $(call archives,$(UP_TO_$(1)))
+	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
+
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(call archives,$(LAYERS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+$(BUILD)/bench_%: $(BUILD)/tests/bench_%.o $(call archives,$(LAYERS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
+
+deps:
+	@sh tools/deps.sh
+
+tests: $(PROGRAMS)
+
+test: $(BUILD)/ti $(PROGRAMS)
+	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
+
+demo: ti
+	@sh tools/demo.sh out/demo
+
+bench: ti $(BUILD)/bench_kernels
+	@sh tools/bench.sh $(BUILD)
+
+install: ti
+	install -D -m 755 ti $(DESTDIR)$(PREFIX)/bin/ti
+	mkdir -p $(DESTDIR)$(PREFIX)/share/ti && cp -R weights/critters $(DESTDIR)$(PREFIX)/share/ti/
+
+clean:
+	rm -rf $(BUILD) ti
+
+.PHONY: ti deps tests test demo bench install clean
+.SECONDARY:

@@ -1,0 +1,124 @@
+/* Running a planned graph: one loop over the schedule that hands every op its memory. Nothing is allocated here. */
+#include "autograd/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#    include <omp.h>
+#endif
+
+float *node_workspace(const Node *n) {
+#ifdef _OPENMP
+    int thread = omp_get_thread_num();
+#else
+    int thread = 0;
+#endif
+    return n->workspaces + (size_t)thread * n->workspace_floats;
+}
+
+int64_t plan_bytes(const Plan *plan, int threads) { return plan->buffers + plan->workspace * threads; }
+
+bool arena_allocate(Arena *arena, int64_t bytes, Messages *errors) {
+    size_t size = (size_t)ceil_div(bytes > 0 ? bytes : 1, 64) * 64;
+    arena->memory = aligned_alloc(64, size);
+    arena->bytes = (int64_t)size;
+    if (!arena->memory)
+        return messages_add(errors,
+                            "out of memory: the plan needs %.0f MB (try a smaller --resolution or --batch)",
+                            (double)bytes / 1e6);
+    return true;
+}
+
+void arena_free(Arena *arena) {
+    free(arena->memory);
+    *arena = (Arena) { 0 };
+}
+
+static void bind_separately(Buffer *b) {
+    if (b->first == NEVER) return;
+    b->separate = malloc((size_t)b->floats * sizeof(float));
+    CHECK(b->separate);
+}
+
+void graph_bind(Graph *g, Arena *arena, int threads) {
+    CHECK(g->schedule && arena->memory);
+    CHECK((g->floats + g->workspace_floats * threads) * 4 <= arena->bytes);
+    g->memory = arena->memory;
+    g->threads = threads;
+    if (!g->options.separate) return;
+    for (int i = 0; i < g->tensors; i++) {
+        bind_separately(&g->slots[i].data);
+        bind_separately(&g->slots[i].again);
+        bind_separately(&g->slots[i].grad);
+    }
+    for (int m = 0; m < g->moments; m++) bind_separately(&g->scratch[m]);
+}
+
+static float *address(const Graph *g, const Buffer *b) {
+    if (b->first == NEVER) return NULL;
+    return b->separate ? b->separate : g->memory + b->offset;
+}
+
+/* The first moment that adds to a gradient finds zeros. */
+static void open_gradient(Graph *g, Slot *s, int moment) {
+    if (s->leaf || s->grad.first != moment) return;
+    s->tensor->grad = address(g, &s->grad);
+    memset(s->tensor->grad, 0, (size_t)shape_count(s->tensor->shape) * sizeof(float));
+}
+
+static void poison(const Graph *g, const Buffer *b, int moment) {
+    if (b->first == NEVER || b->last != moment) return;
+    float *data = address(g, b);
+    for (int64_t i = 0; i < b->floats; i++) data[i] = NAN;
+}
+
+static void poison_released(const Graph *g, int moment) {
+    for (int i = 0; i < g->tensors; i++) {
+        poison(g, &g->slots[i].data, moment);
+        poison(g, &g->slots[i].again, moment);
+        poison(g, &g->slots[i].grad, moment);
+    }
+    poison(g, &g->scratch[moment], moment);
+}
+
+static void run(Graph *g, int moment) {
+    Moment now = g->schedule[moment];
+    Node *n = g->nodes[now.node];
+    Slot *out = &g->slots[n->out->id];
+    n->scratch = address(g, &g->scratch[moment]);
+    n->workspaces = g->memory + g->floats;
+    n->workspace_floats = (size_t)g->workspace_floats;
+    if (g->trace && g->trace->before) g->trace->before(g->trace->user, n, now.pass == BACKWARD);
+    if (now.pass == BACKWARD) {
+        for (int k = 0; k < NODE_INPUTS; k++)
+            if (n->in[k] && n->in[k]->needs_grad) open_gradient(g, &g->slots[n->in[k]->id], moment);
+        n->op->backward(n);
+    } else {
+        n->out->data = address(g, now.pass == FORWARD ? &out->data : &out->again);
+        n->op->forward(n);
+    }
+    if (g->trace && g->trace->after) g->trace->after(g->trace->user, n, now.pass == BACKWARD);
+    if (g->options.poison) poison_released(g, moment);
+}
+
+void graph_forward(Graph *g) {
+    CHECK(g->memory);
+    for (int m = 0; m < g->forward_moments; m++) run(g, m);
+}
+
+void graph_backward(Graph *g, const float *seed) {
+    CHECK(g->memory && g->options.train);
+    for (int i = 0; i < g->tensors; i++) {
+        const Slot *s = &g->slots[i];
+        if (s->leaf && s->tensor->grad)
+            memset(s->tensor->grad, 0, (size_t)shape_count(s->tensor->shape) * sizeof(float));
+    }
+    Slot *result = &g->slots[g->result->id];
+    if (result->grad.first == NEVER) return; /* nothing learned leads to the result */
+    g->result->grad = address(g, &result->grad);
+    int64_t count = shape_count(g->result->shape);
+    for (int64_t i = 0; i < count; i++) g->result->grad[i] = seed ? seed[i] : 1.0f;
+    for (int m = g->forward_moments; m < g->moments; m++) run(g, m);
+}

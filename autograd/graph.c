@@ -1,0 +1,122 @@
+/* Recording: nodes and tensors without data. */
+#include "autograd/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Graph *graph_new(void) {
+    Graph *g = mem_alloc(sizeof *g);
+    graph_block(g, "%s", "");
+    return g;
+}
+
+static void release_plan(Graph *g) {
+    for (int i = 0; i < g->tensors; i++) {
+        free(g->slots[i].data.separate);
+        free(g->slots[i].again.separate);
+        free(g->slots[i].grad.separate);
+    }
+    for (int i = 0; i < g->moments; i++) free(g->scratch[i].separate);
+    free(g->live);
+    free(g->recomputed);
+    free(g->schedule);
+    free(g->scratch);
+}
+
+void graph_free(Graph *g) {
+    if (!g) return;
+    release_plan(g);
+    for (int i = 0; i < g->count; i++) {
+        free((void *)(uintptr_t)g->nodes[i]->name);
+        free(g->nodes[i]);
+    }
+    for (int i = 0; i < g->tensors; i++) {
+        free(g->slots[i].tensor);
+        free((void *)(uintptr_t)g->slots[i].name);
+    }
+    for (int i = 0; i < g->block_count; i++) free(g->blocks[i]);
+    free(g->nodes);
+    free(g->slots);
+    free(g->blocks);
+    free(g);
+}
+
+void graph_block(Graph *g, const char *format, ...) {
+    char name[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    g->blocks = mem_grow(g->blocks, (size_t)(g->block_count + 1) * sizeof *g->blocks);
+    g->blocks[g->block_count++] = mem_string(name);
+}
+
+static Tensor *new_tensor(Graph *g, Shape shape, int producer) {
+    for (int i = 0; i < shape.rank; i++) CHECK(shape.dim[i] > 0);
+    if (g->tensors == g->slot_capacity) {
+        g->slot_capacity = g->slot_capacity ? 2 * g->slot_capacity : 64;
+        g->slots = mem_grow(g->slots, (size_t)g->slot_capacity * sizeof *g->slots);
+    }
+    Tensor *t = mem_alloc(sizeof *t);
+    t->shape = shape;
+    t->id = g->tensors;
+    g->slots[g->tensors++] = (Slot) { .tensor = t, .producer = producer };
+    return t;
+}
+
+Tensor *graph_leaf(Graph *g, const char *name, Shape shape, float *data, float *grad) {
+    Tensor *t = new_tensor(g, shape, -1);
+    t->data = data;
+    t->grad = grad;
+    t->needs_grad = grad != NULL;
+    g->slots[t->id].leaf = true;
+    g->slots[t->id].name = mem_string(name);
+    return t;
+}
+
+Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out) {
+    CHECK(!g->schedule); /* a planned graph does not grow */
+    if (g->count == g->capacity) {
+        g->capacity = g->capacity ? 2 * g->capacity : 64;
+        g->nodes = mem_grow(g->nodes, (size_t)g->capacity * sizeof *g->nodes);
+    }
+    Node *n = mem_alloc(sizeof *n);
+    *n = node;
+    n->op = op;
+    n->block = g->block_count - 1;
+    const char *block = g->blocks[n->block];
+    n->name = mem_format("%s%s%s", block, *block ? "/" : "", op->name);
+    n->out = new_tensor(g, out, g->count);
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (n->in[i] && n->in[i]->needs_grad && op->backward) n->out->needs_grad = true;
+    g->nodes[g->count++] = n;
+    return n->out;
+}
+
+void graph_keep(Graph *g, Tensor *t) { g->slots[t->id].keep = true; }
+
+int graph_nodes(const Graph *g) { return g->count; }
+const Node *graph_get(const Graph *g, int i) {
+    CHECK(i >= 0 && i < g->count);
+    return g->nodes[i];
+}
+
+int graph_moments(const Graph *g) { return g->moments; }
+
+static int64_t bytes_at(const Buffer *b, int moment) {
+    return b->first != NEVER && b->first <= moment && moment <= b->last ? b->floats * 4 : 0;
+}
+
+PlanMoment graph_moment(const Graph *g, int i) {
+    CHECK(i >= 0 && i < g->moments);
+    const Moment *m = &g->schedule[i];
+    PlanMoment moment = { g->nodes[m->node], m->node, m->pass, bytes_at(&g->scratch[i], i) };
+    for (int k = 0; k < g->tensors; k++) {
+        const Slot *s = &g->slots[k];
+        moment.alive += bytes_at(&s->data, i) + bytes_at(&s->again, i) + bytes_at(&s->grad, i);
+    }
+    return moment;
+}
+
+void graph_trace(Graph *g, const Trace *trace) { g->trace = trace; }

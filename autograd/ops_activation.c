@@ -1,0 +1,126 @@
+/* Activations: each element by itself, so that any split of the loop over threads gives the same bits. */
+#include "autograd/ops.h"
+#include "tensor/vmath.h"
+
+/* Loops shorter than this are not worth waking the other threads. */
+enum { PARALLEL_FROM = 8192 };
+
+static const float SQRT_HALF = 0.70710678f;        /* 1 / sqrt(2) */
+static const float INVERSE_SQRT_2PI = 0.39894228f; /* 1 / sqrt(2 pi) */
+static const float QUICK_GELU = 1.702f;
+
+/* The normal distribution's function Phi(x) and its density phi(x) = Phi'(x). */
+static inline float normal_cdf(float x) { return 0.5f + 0.5f * verf(x * SQRT_HALF); }
+static inline float normal_density(float x) { return INVERSE_SQRT_2PI * vexp(-0.5f * x * x); }
+
+/* y = x s,  s = 1 / (1 + e^-x)              dx += dy s (1 + x (1 - s)) */
+static void silu_forward(const Node *n) {
+    const float *x = n->in[0]->data;
+    float *y = n->out->data;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vsigmoid(x[i]);
+}
+
+static void silu_backward(const Node *n) {
+    const float *x = n->in[0]->data, *dy = n->out->grad;
+    float *dx = n->in[0]->grad;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) {
+        float s = vsigmoid(x[i]);
+        dx[i] += dy[i] * s * (1.0f + x[i] * (1.0f - s));
+    }
+}
+
+static const Op SILU = { .name = "silu", .forward = silu_forward, .backward = silu_backward, .reads = IN0 };
+
+Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
+
+/* y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2              dx += dy (Phi(x) + x phi(x)) */
+static void gelu_forward(const Node *n) {
+    const float *x = n->in[0]->data;
+    float *y = n->out->data;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * normal_cdf(x[i]);
+}
+
+static void gelu_backward(const Node *n) {
+    const float *x = n->in[0]->data, *dy = n->out->grad;
+    float *dx = n->in[0]->grad;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) dx[i] += dy[i] * (normal_cdf(x[i]) + x[i] * normal_density(x[i]));
+}
+
+static const Op GELU = { .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .reads = IN0 };
+
+Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
+
+/* y = x s,  s = 1 / (1 + e^(-a x)),  a = 1.702              dx += dy s (1 + a x (1 - s)) */
+static void quick_gelu_forward(const Node *n) {
+    const float *x = n->in[0]->data;
+    float *y = n->out->data;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vsigmoid(QUICK_GELU * x[i]);
+}
+
+static void quick_gelu_backward(const Node *n) {
+    const float *x = n->in[0]->data, *dy = n->out->grad;
+    float *dx = n->in[0]->grad;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) {
+        float s = vsigmoid(QUICK_GELU * x[i]);
+        dx[i] += dy[i] * s * (1.0f + QUICK_GELU * x[i] * (1.0f - s));
+    }
+}
+
+static const Op QUICK_GELU_OP = {
+    .name = "quick_gelu", .forward = quick_gelu_forward, .backward = quick_gelu_backward, .reads = IN0
+};
+
+Tensor *quick_gelu(Graph *g, Tensor *x) {
+    return graph_node(g, &QUICK_GELU_OP, (Node) { .in = { x } }, x->shape);
+}
+
+/* Each row of x is (a, b), and the second half is the one that is gated:
+   y = a b Phi(b)              da += dy b Phi(b),  db += dy a (Phi(b) + b phi(b)) */
+static void geglu_forward(const Node *n) {
+    int64_t count = shape_count(n->out->shape), d = n->out->shape.dim[n->out->shape.rank - 1];
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t r = 0; r < count / d; r++) {
+        const float *a = n->in[0]->data + 2 * d * r, *b = a + d;
+        float *y = n->out->data + d * r;
+#pragma omp simd
+        for (int64_t i = 0; i < d; i++) y[i] = a[i] * (b[i] * normal_cdf(b[i]));
+    }
+}
+
+static void geglu_backward(const Node *n) {
+    int64_t count = shape_count(n->out->shape), d = n->out->shape.dim[n->out->shape.rank - 1];
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t r = 0; r < count / d; r++) {
+        const float *a = n->in[0]->data + 2 * d * r, *b = a + d, *dy = n->out->grad + d * r;
+        float *da = n->in[0]->grad + 2 * d * r, *db = da + d;
+#pragma omp simd
+        for (int64_t i = 0; i < d; i++) {
+            float cdf = normal_cdf(b[i]);
+            da[i] += dy[i] * (b[i] * cdf);
+            db[i] += dy[i] * a[i] * (cdf + b[i] * normal_density(b[i]));
+        }
+    }
+}
+
+static const Op GEGLU = {
+    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .reads = IN0
+};
+
+Tensor *geglu(Graph *g, Tensor *x) {
+    Shape out = x->shape;
+    CHECK(out.rank >= 1 && out.dim[out.rank - 1] % 2 == 0);
+    out.dim[out.rank - 1] /= 2;
+    return graph_node(g, &GEGLU, (Node) { .in = { x } }, out);
+}

@@ -1,0 +1,165 @@
+/* The ops with frozen weights that do nearly all of the arithmetic: linear layers and convolutions. */
+#include "autograd/ops.h"
+#include "tensor/conv.h"
+#include "tensor/gemm.h"
+
+#include <string.h>
+
+static void check_bias(const Layer *layer, int64_t out) {
+    if (layer->bias) CHECK_EQ(shape_count(layer->bias->shape), out);
+}
+
+/* linear: with X [R, I], W [O, I], b [O] and Y [R, O],
+
+       Y = X W^T + 1 b^T        dX += dY W */
+
+typedef struct {
+    int64_t rows, in, out;
+} Linear;
+
+static Linear linear_of(const Node *n) {
+    Shape x = n->in[0]->shape, y = n->out->shape;
+    int64_t in = x.dim[x.rank - 1];
+    return (Linear) { shape_count(x) / in, in, y.dim[y.rank - 1] };
+}
+
+static void linear_forward_tile(const Node *n, Linear l, Tile t) {
+    float *bias = node_workspace(n), *panel_space = bias + t.columns;
+    float *y = n->out->data + t.row * l.out + t.column;
+    if (n->layer.bias) {
+        Panel b = weight_panel(n->layer.bias, t.column, t.columns, 0, 1, bias);
+        for (int64_t r = 0; r < t.rows; r++) memcpy(y + r * l.out, b.data, (size_t)t.columns * sizeof(float));
+    }
+    for (int64_t i = 0; i < l.in; i += GEMM_INNER) {
+        int64_t depth = min_i64(GEMM_INNER, l.in - i);
+        Panel w = weight_panel(n->layer.weight, t.column, t.columns, i, depth, panel_space);
+        gemm(AS_IS, TRANSPOSED, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in, w.data,
+             w.stride, i > 0 || n->layer.bias, y, l.out);
+    }
+}
+
+static void linear_forward(const Node *n) {
+    Linear l = linear_of(n);
+    Tiles tiles = gemm_tiles(l.rows, l.out, l.in);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < tiles.count; i++) linear_forward_tile(n, l, gemm_tile(&tiles, i));
+}
+
+static void linear_backward_tile(const Node *n, Linear l, Tile t) {
+    for (int64_t o = 0; o < l.out; o += GEMM_INNER) {
+        int64_t depth = min_i64(GEMM_INNER, l.out - o);
+        Panel w = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
+        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out, w.data,
+             w.stride, 1, n->in[0]->grad + t.row * l.in + t.column, l.in);
+    }
+}
+
+static void linear_backward(const Node *n) {
+    if (!n->in[0]->needs_grad) return;
+    Linear l = linear_of(n);
+    Tiles tiles = gemm_tiles(l.rows, l.in, l.out);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < tiles.count; i++) linear_backward_tile(n, l, gemm_tile(&tiles, i));
+}
+
+/* A widened panel of weights, and the bias of a tile. */
+static size_t linear_workspace(const Node *n) {
+    Linear l = linear_of(n);
+    Tiles forward = gemm_tiles(l.rows, l.out, l.in), backward = gemm_tiles(l.rows, l.in, l.out);
+    return (size_t)max_i64(forward.columns * (GEMM_INNER + 1), backward.columns * GEMM_INNER);
+}
+
+static double linear_flops(const Node *n) {
+    Linear l = linear_of(n);
+    return 2.0 * (double)l.rows * (double)l.in * (double)l.out;
+}
+
+static const Op LINEAR = { .name = "linear",
+                           .forward = linear_forward,
+                           .backward = linear_backward,
+                           .workspace = linear_workspace,
+                           .flops = linear_flops,
+                           .backward_flops = 1 };
+
+Tensor *linear(Graph *g, Tensor *x, const Layer *layer) {
+    Shape w = layer->weight->shape, y = x->shape;
+    CHECK(x->shape.rank >= 1);
+    CHECK(w.rank == 2 || (w.rank == 4 && w.dim[2] == 1 && w.dim[3] == 1));
+    CHECK_EQ(x->shape.dim[x->shape.rank - 1], w.dim[1]);
+    check_bias(layer, w.dim[0]);
+    y.dim[y.rank - 1] = w.dim[0];
+    return graph_node(g, &LINEAR, (Node) { .in = { x }, .layer = *layer }, y);
+}
+
+/* conv2d: the equation and the methods are in tensor/conv.h. */
+
+static Conv conv_of(const Node *n) {
+    Shape x = n->in[0]->shape, y = n->out->shape, w = n->layer.weight->shape;
+    return (Conv) { .batch = x.dim[0],
+                    .in_channels = x.dim[1],
+                    .height = x.dim[2],
+                    .width = x.dim[3],
+                    .out_channels = y.dim[1],
+                    .out_height = y.dim[2],
+                    .out_width = y.dim[3],
+                    .kernel = w.dim[2],
+                    .stride = n->stride,
+                    .top = n->padding.top,
+                    .left = n->padding.left };
+}
+
+static ConvMemory conv_memory(const Node *n) {
+    return (ConvMemory) { n->scratch, n->workspaces, n->workspace_floats };
+}
+
+static void conv2d_forward(const Node *n) {
+    Conv c = conv_of(n);
+    conv_forward(conv_method(&c), &c, n->layer.weight, n->layer.bias, n->in[0]->data, n->out->data,
+                 conv_memory(n));
+}
+
+static void conv2d_backward(const Node *n) {
+    if (!n->in[0]->needs_grad) return;
+    Conv c = conv_of(n);
+    conv_backward(conv_method(&c), &c, n->layer.weight, n->out->grad, n->in[0]->grad, conv_memory(n));
+}
+
+static size_t conv2d_workspace(const Node *n) {
+    Conv c = conv_of(n);
+    return (size_t)conv_workspace(conv_method(&c), &c);
+}
+
+static size_t conv2d_scratch(const Node *n) {
+    Conv c = conv_of(n);
+    return (size_t)conv_scratch(conv_method(&c), &c);
+}
+
+static double conv2d_flops(const Node *n) {
+    return 2.0 * (double)shape_count(n->out->shape) * (double)shape_count(n->layer.weight->shape) /
+           (double)n->layer.weight->shape.dim[0];
+}
+
+static const Op CONV2D = { .name = "conv2d",
+                           .forward = conv2d_forward,
+                           .backward = conv2d_backward,
+                           .workspace = conv2d_workspace,
+                           .scratch = conv2d_scratch,
+                           .flops = conv2d_flops,
+                           .backward_flops = 1 };
+
+Tensor *conv2d(Graph *g, Tensor *x, const Layer *layer, int stride, Padding padding) {
+    Shape w = layer->weight->shape;
+    CHECK(x->shape.rank == 4 && w.rank == 4);
+    CHECK_EQ(w.dim[1], x->shape.dim[1]);
+    CHECK_EQ(w.dim[2], w.dim[3]);
+    CHECK(w.dim[2] == 1 || w.dim[2] == 3);
+    CHECK(stride == 1 || stride == 2);
+    CHECK(padding.top >= 0 && padding.bottom >= 0 && padding.left >= 0 && padding.right >= 0);
+    check_bias(layer, w.dim[0]);
+    int64_t height = x->shape.dim[2] + padding.top + padding.bottom - w.dim[2];
+    int64_t width = x->shape.dim[3] + padding.left + padding.right - w.dim[3];
+    CHECK(height >= 0 && width >= 0);
+    Shape y = shape4(x->shape.dim[0], w.dim[0], height / stride + 1, width / stride + 1);
+    return graph_node(g, &CONV2D,
+                      (Node) { .in = { x }, .layer = *layer, .stride = stride, .padding = padding }, y);
+}

@@ -1,0 +1,160 @@
+/* Normalisation. Mean and deviation are computed in two passes (the textbook's E[x^2] - E[x]^2 loses all
+   digits where the mean is large) and again in backward: cheaper than keeping them through the whole step.
+
+   For m normalised elements, h = (x - mean) rstd, rstd = 1 / sqrt(variance + eps), y = w h + b, and q = w dy:
+
+       dx += rstd (q - mean(q) - h mean(q h)) */
+#include "autograd/ops.h"
+#include "tensor/vmath.h"
+
+typedef struct {
+    float mean, rstd;
+} Moments;
+
+static Moments moments(const float *x, int64_t count, float eps) {
+    float mean = (float)(vsum(x, count) / (double)count);
+    double variance = vsum_squares(x, mean, count) / (double)count;
+    return (Moments) { mean, (float)(1 / sqrt(variance + (double)eps)) };
+}
+
+static void check_layer(const Layer *layer, int64_t channels) {
+    CHECK(shape_equal(layer->weight->shape, shape1(channels)));
+    CHECK(shape_equal(layer->bias->shape, shape1(channels)));
+}
+
+/* ---- group_norm: a group's channels lie side by side, one run of C / groups * positions floats ---- */
+
+typedef struct {
+    int64_t channels, positions, size; /* of one group: channels, elements a channel, elements */
+    int64_t count;                     /* of groups in the batch: the tiles of the loops */
+} Groups;
+
+static Groups groups_of(const Node *n) {
+    Shape s = n->out->shape;
+    int64_t channels = s.dim[1] / n->groups, positions = shape_count(s) / (s.dim[0] * s.dim[1]);
+    return (Groups) { channels, positions, channels * positions, s.dim[0] * n->groups };
+}
+
+static void group_norm_forward(const Node *n) {
+    Groups k = groups_of(n);
+#pragma omp parallel for schedule(static)
+    for (int64_t tile = 0; tile < k.count; tile++) {
+        const float *x = n->in[0]->data + tile * k.size;
+        float *y = n->out->data + tile * k.size, *workspace = node_workspace(n);
+        int64_t first = tile % n->groups * k.channels;
+        Panel w = weight_panel(n->layer.weight, first, k.channels, 0, 1, workspace);
+        Panel b = weight_panel(n->layer.bias, first, k.channels, 0, 1, workspace + k.channels);
+        Moments m = moments(x, k.size, n->eps);
+        for (int64_t c = 0; c < k.channels; c++) {
+            float scale = w.data[c] * m.rstd, shift = b.data[c];
+#pragma omp simd
+            for (int64_t p = 0; p < k.positions; p++)
+                y[c * k.positions + p] = (x[c * k.positions + p] - m.mean) * scale + shift;
+        }
+    }
+}
+
+static void group_norm_backward(const Node *n) {
+    Groups k = groups_of(n);
+#pragma omp parallel for schedule(static)
+    for (int64_t tile = 0; tile < k.count; tile++) {
+        const float *x = n->in[0]->data + tile * k.size, *dy = n->out->grad + tile * k.size;
+        float *dx = n->in[0]->grad + tile * k.size;
+        Panel w =
+            weight_panel(n->layer.weight, tile % n->groups * k.channels, k.channels, 0, 1, node_workspace(n));
+        Moments m = moments(x, k.size, n->eps);
+        double mean_q = 0, mean_qh = 0; /* w is the same all over a channel: sum dy and dy h first */
+        for (int64_t c = 0; c < k.channels; c++) {
+            const float *dyc = dy + c * k.positions, *xc = x + c * k.positions;
+            mean_q += (double)w.data[c] * vsum(dyc, k.positions);
+            mean_qh += (double)w.data[c] * (double)m.rstd * vdot_centred(dyc, xc, m.mean, k.positions);
+        }
+        float a = (float)(mean_q / (double)k.size), b = (float)(mean_qh / (double)k.size) * m.rstd;
+        for (int64_t c = 0; c < k.channels; c++) {
+            float weight = w.data[c];
+            int64_t at = c * k.positions;
+#pragma omp simd
+            for (int64_t p = at; p < at + k.positions; p++)
+                dx[p] += m.rstd * (dy[p] * weight - a - (x[p] - m.mean) * b);
+        }
+    }
+}
+
+static size_t group_norm_workspace(const Node *n) { return 2 * (size_t)groups_of(n).channels; }
+
+static double norm_flops(const Node *n) { return 8 * (double)shape_count(n->out->shape); }
+
+static const Op GROUP_NORM = { .name = "group_norm",
+                               .forward = group_norm_forward,
+                               .backward = group_norm_backward,
+                               .reads = IN0,
+                               .workspace = group_norm_workspace,
+                               .flops = norm_flops,
+                               .backward_flops = 2 };
+
+Tensor *group_norm(Graph *g, Tensor *x, const Layer *layer, int groups, float eps) {
+    CHECK(x->shape.rank >= 3 && groups > 0 && x->shape.dim[1] % groups == 0);
+    check_layer(layer, x->shape.dim[1]);
+    return graph_node(g, &GROUP_NORM, (Node) { .in = { x }, .layer = *layer, .groups = groups, .eps = eps },
+                      x->shape);
+}
+
+/* ---- layer_norm: a row at a time, in tiles of rows ---- */
+
+enum { ROWS = 16 };
+
+static void layer_norm_forward(const Node *n) {
+    Shape s = n->out->shape;
+    int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
+#pragma omp parallel for schedule(static)
+    for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
+        float *workspace = node_workspace(n);
+        const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;
+        const float *b = weight_panel(n->layer.bias, 0, d, 0, 1, workspace + d).data;
+        for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
+            const float *x = n->in[0]->data + r * d;
+            float *y = n->out->data + r * d;
+            Moments m = moments(x, d, n->eps);
+#pragma omp simd
+            for (int64_t i = 0; i < d; i++) y[i] = (x[i] - m.mean) * m.rstd * w[i] + b[i];
+        }
+    }
+}
+
+static void layer_norm_backward(const Node *n) {
+    Shape s = n->out->shape;
+    int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
+#pragma omp parallel for schedule(static)
+    for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
+        float *workspace = node_workspace(n), *q = workspace + d;
+        const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;
+        for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
+            const float *x = n->in[0]->data + r * d, *dy = n->out->grad + r * d;
+            float *dx = n->in[0]->grad + r * d;
+            Moments m = moments(x, d, n->eps);
+#pragma omp simd
+            for (int64_t i = 0; i < d; i++) q[i] = dy[i] * w[i];
+            float a = (float)(vsum(q, d) / (double)d);
+            float b = (float)(vdot_centred(q, x, m.mean, d) * (double)m.rstd / (double)d) * m.rstd;
+#pragma omp simd
+            for (int64_t i = 0; i < d; i++) dx[i] += m.rstd * (q[i] - a - (x[i] - m.mean) * b);
+        }
+    }
+}
+
+static size_t layer_norm_workspace(const Node *n) {
+    return 2 * (size_t)n->out->shape.dim[n->out->shape.rank - 1];
+}
+
+static const Op LAYER_NORM = { .name = "layer_norm",
+                               .forward = layer_norm_forward,
+                               .backward = layer_norm_backward,
+                               .reads = IN0,
+                               .workspace = layer_norm_workspace,
+                               .flops = norm_flops,
+                               .backward_flops = 2 };
+
+Tensor *layer_norm(Graph *g, Tensor *x, const Layer *layer, float eps) {
+    check_layer(layer, x->shape.dim[x->shape.rank - 1]);
+    return graph_node(g, &LAYER_NORM, (Node) { .in = { x }, .layer = *layer, .eps = eps }, x->shape);
+}

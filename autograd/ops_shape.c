@@ -1,0 +1,313 @@
+/* Ops that look up, add and move: embedding, sums, concatenation, upsampling, layouts, the timestep
+   embedding. */
+#include "autograd/ops.h"
+#include "tensor/vmath.h"
+
+#include <string.h>
+
+/* Loops shorter than this are not worth waking the other threads. */
+enum { PARALLEL_FROM = 16384 };
+
+static void add_to(float *restrict to, const float *restrict from, int64_t count) {
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) to[i] += from[i];
+}
+
+static void copy_to(float *restrict to, const float *restrict from, int64_t count) {
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) to[i] = from[i];
+}
+
+/* ---- embedding: y[t] = row ids[t] of the V rows of the table, or of the learned ones that follow them
+
+                   drows[id - V] += dy[t] ---- */
+
+static void embedding_forward(const Node *n) {
+    int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
+    int64_t learned = n->in[0] ? n->in[0]->shape.dim[0] : 0, count = shape_count(n->out->shape) / d;
+    for (int64_t t = 0; t < count; t++) {
+        int64_t id = n->ids[t];
+        float *y = n->out->data + t * d;
+        CHECK(id >= 0 && id < vocabulary + learned);
+        const float *row = id < vocabulary ? weight_panel(n->table, id, 1, 0, d, y).data
+                                           : n->in[0]->data + (id - vocabulary) * d;
+        if (row != y) memcpy(y, row, (size_t)d * sizeof(float));
+    }
+}
+
+/* In the tokens' order: a row that stands several times in a text adds up the same way every time. */
+static void embedding_backward(const Node *n) {
+    int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
+    int64_t count = shape_count(n->out->shape) / d;
+    for (int64_t t = 0; t < count; t++)
+        if (n->ids[t] >= vocabulary)
+            add_to(n->in[0]->grad + (n->ids[t] - vocabulary) * d, n->out->grad + t * d, d);
+}
+
+static const Op EMBEDDING = { .name = "embedding",
+                              .forward = embedding_forward,
+                              .backward = embedding_backward };
+
+Tensor *embedding(Graph *g, const Weight *table, Tensor *rows, const int32_t *ids, int64_t batch,
+                  int64_t tokens) {
+    CHECK(table->shape.rank == 2);
+    int64_t d = table->shape.dim[1];
+    CHECK(!rows || (rows->shape.rank == 2 && rows->shape.dim[1] == d));
+    return graph_node(g, &EMBEDDING, (Node) { .in = { rows }, .table = table, .ids = ids },
+                      shape3(batch, tokens, d));
+}
+
+/* ---- add: y = a + b              da += dy, db += dy (twice where a is b) ---- */
+
+static void add_forward(const Node *n) {
+    const float *a = n->in[0]->data, *b = n->in[1]->data;
+    float *y = n->out->data;
+    int64_t count = shape_count(n->out->shape);
+#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t i = 0; i < count; i++) y[i] = a[i] + b[i];
+}
+
+static void add_backward(const Node *n) {
+    for (int k = 0; k < 2; k++)
+        if (n->in[k]->needs_grad) add_to(n->in[k]->grad, n->out->grad, shape_count(n->out->shape));
+}
+
+static const Op ADD = { .name = "add", .forward = add_forward, .backward = add_backward };
+
+Tensor *add(Graph *g, Tensor *a, Tensor *b) {
+    CHECK(shape_equal(a->shape, b->shape));
+    return graph_node(g, &ADD, (Node) { .in = { a, b } }, a->shape);
+}
+
+/* ---- add_position: y[b, s] = x[b, s] + position[s]              dx += dy ---- */
+
+static void add_position_forward(const Node *n) {
+    Shape s = n->out->shape; /* [B, S, D] */
+    int64_t d = s.dim[2];
+#pragma omp parallel for schedule(static) if (shape_count(s) >= PARALLEL_FROM)
+    for (int64_t t = 0; t < s.dim[1]; t++) {
+        const float *position = weight_panel(n->table, t, 1, 0, d, node_workspace(n)).data;
+        for (int64_t b = 0; b < s.dim[0]; b++) {
+            const float *x = n->in[0]->data + (b * s.dim[1] + t) * d;
+            float *y = n->out->data + (b * s.dim[1] + t) * d;
+#pragma omp simd
+            for (int64_t i = 0; i < d; i++) y[i] = x[i] + position[i];
+        }
+    }
+}
+
+static void add_position_backward(const Node *n) {
+    add_to(n->in[0]->grad, n->out->grad, shape_count(n->out->shape));
+}
+
+static size_t add_position_workspace(const Node *n) { return (size_t)n->out->shape.dim[2]; }
+
+static const Op ADD_POSITION = { .name = "add_position",
+                                 .forward = add_position_forward,
+                                 .backward = add_position_backward,
+                                 .workspace = add_position_workspace };
+
+Tensor *add_position(Graph *g, Tensor *x, const Weight *position) {
+    CHECK(x->shape.rank == 3 && position->shape.rank == 2);
+    CHECK_EQ(x->shape.dim[2], position->shape.dim[1]);
+    CHECK(x->shape.dim[1] <= position->shape.dim[0]);
+    return graph_node(g, &ADD_POSITION, (Node) { .in = { x }, .table = position }, x->shape);
+}
+
+/* ---- add_channel: y[b, c, p] = x[b, c, p] + t[b, c]        dx += dy, dt[b, c] += sum_p dy[b, c, p] ---- */
+
+static void add_channel_forward(const Node *n) {
+    int64_t planes = shape_count(n->in[1]->shape), size = shape_count(n->out->shape) / planes;
+#pragma omp parallel for schedule(static) if (planes * size >= PARALLEL_FROM)
+    for (int64_t k = 0; k < planes; k++) {
+        const float *x = n->in[0]->data + k * size;
+        float *y = n->out->data + k * size, t = n->in[1]->data[k];
+#pragma omp simd
+        for (int64_t p = 0; p < size; p++) y[p] = x[p] + t;
+    }
+}
+
+static void add_channel_backward(const Node *n) {
+    int64_t planes = shape_count(n->in[1]->shape), size = shape_count(n->out->shape) / planes;
+    if (n->in[0]->needs_grad) add_to(n->in[0]->grad, n->out->grad, planes * size);
+    if (!n->in[1]->needs_grad) return;
+#pragma omp parallel for schedule(static) if (planes * size >= PARALLEL_FROM)
+    for (int64_t k = 0; k < planes; k++) n->in[1]->grad[k] += (float)vsum(n->out->grad + k * size, size);
+}
+
+static const Op ADD_CHANNEL = { .name = "add_channel",
+                                .forward = add_channel_forward,
+                                .backward = add_channel_backward };
+
+Tensor *add_channel(Graph *g, Tensor *x, Tensor *t) {
+    CHECK(x->shape.rank == 4 && shape_equal(t->shape, shape2(x->shape.dim[0], x->shape.dim[1])));
+    return graph_node(g, &ADD_CHANNEL, (Node) { .in = { x, t } }, x->shape);
+}
+
+/* ---- concat: y[b] = (a[b], b[b]) along the channels              each input gets its part of dy ---- */
+
+static void concat_forward(const Node *n) {
+    int64_t batch = n->out->shape.dim[0], width = shape_count(n->out->shape) / batch, at = 0;
+    for (int k = 0; k < 2; k++) {
+        int64_t part = shape_count(n->in[k]->shape) / batch;
+        for (int64_t b = 0; b < batch; b++)
+            copy_to(n->out->data + b * width + at, n->in[k]->data + b * part, part);
+        at += part;
+    }
+}
+
+static void concat_backward(const Node *n) {
+    int64_t batch = n->out->shape.dim[0], width = shape_count(n->out->shape) / batch, at = 0;
+    for (int k = 0; k < 2; k++) {
+        int64_t part = shape_count(n->in[k]->shape) / batch;
+        for (int64_t b = 0; n->in[k]->needs_grad && b < batch; b++)
+            add_to(n->in[k]->grad + b * part, n->out->grad + b * width + at, part);
+        at += part;
+    }
+}
+
+static const Op CONCAT = { .name = "concat", .forward = concat_forward, .backward = concat_backward };
+
+Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
+    Shape out = a->shape, rest = b->shape;
+    CHECK(out.rank == 4 && rest.rank == 4);
+    out.dim[1] = rest.dim[1] = a->shape.dim[1] + b->shape.dim[1];
+    CHECK(shape_equal(out, rest));
+    return graph_node(g, &CONCAT, (Node) { .in = { a, b } }, out);
+}
+
+/* ---- upsample_nearest: y[.., i, j] = x[.., source(i), source(j)]              dx[source] += dy ---- */
+
+/* floor(i from / to) as torch has it: the ratio is an fp32 number, which decides otherwise than whole numbers
+   would in rare sizes (2 to 82). */
+static inline int64_t source(int64_t i, int64_t from, int64_t to) {
+    float ratio = (float)from / (float)to;
+    return min_i64((int64_t)((float)i * ratio), from - 1);
+}
+
+/* Doubling, the usual case, gets loops that become vector code. */
+static void stretch_row(const float *x, int64_t w, float *y, int64_t width) {
+    if (width == 2 * w)
+        for (int64_t j = 0; j < w; j++) y[2 * j] = y[2 * j + 1] = x[j];
+    else
+        for (int64_t j = 0; j < width; j++) y[j] = x[source(j, w, width)];
+}
+
+static void shrink_row(const float *dy, int64_t width, float *dx, int64_t w) {
+    if (width == 2 * w)
+        for (int64_t j = 0; j < w; j++) dx[j] += dy[2 * j] + dy[2 * j + 1];
+    else
+        for (int64_t j = 0; j < width; j++) dx[source(j, w, width)] += dy[j];
+}
+
+static void upsample_forward(const Node *n) {
+    Shape in = n->in[0]->shape, out = n->out->shape;
+    int64_t h = in.dim[2], w = in.dim[3], height = out.dim[2], width = out.dim[3];
+#pragma omp parallel for schedule(static)
+    for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
+        for (int64_t i = 0; i < height; i++)
+            stretch_row(n->in[0]->data + (plane * h + source(i, h, height)) * w, w,
+                        n->out->data + (plane * height + i) * width, width);
+}
+
+static void upsample_backward(const Node *n) {
+    Shape in = n->in[0]->shape, out = n->out->shape;
+    int64_t h = in.dim[2], w = in.dim[3], height = out.dim[2], width = out.dim[3];
+#pragma omp parallel for schedule(static)
+    for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
+        for (int64_t i = 0; i < height; i++)
+            shrink_row(n->out->grad + (plane * height + i) * width, width,
+                       n->in[0]->grad + (plane * h + source(i, h, height)) * w, w);
+}
+
+static const Op UPSAMPLE = { .name = "upsample_nearest",
+                             .forward = upsample_forward,
+                             .backward = upsample_backward };
+
+Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width) {
+    Shape in = x->shape;
+    CHECK(in.rank == 4 && height >= in.dim[2] && width >= in.dim[3]);
+    CHECK(height < 1 << 24 && width < 1 << 24); /* source counts in fp32 */
+    return graph_node(g, &UPSAMPLE, (Node) { .in = { x } }, shape4(in.dim[0], in.dim[1], height, width));
+}
+
+/* ---- to_tokens, to_image: the transposition [B, C, N] <-> [B, N, C]        backward is the other one ----
+   */
+
+/* to [columns, rows] = (or +=) from [rows, columns] transposed, batch times; a square at a time, so that both
+   sides use whole cache lines. */
+static void transpose(const float *from, float *to, int64_t batch, int64_t rows, int64_t columns, bool add) {
+    enum { SIDE = 16 };
+    int64_t down = ceil_div(rows, SIDE);
+#pragma omp parallel for schedule(static) if (batch * rows * columns >= PARALLEL_FROM)
+    for (int64_t strip = 0; strip < batch * down; strip++) {
+        const float *x = from + strip / down * rows * columns;
+        float *y = to + strip / down * rows * columns;
+        int64_t first = strip % down * SIDE, last = min_i64(rows, first + SIDE);
+        for (int64_t left = 0; left < columns; left += SIDE)
+            for (int64_t j = left; j < min_i64(columns, left + SIDE); j++)
+                for (int64_t i = first; i < last; i++)
+                    y[j * rows + i] = x[i * columns + j] + (add ? y[j * rows + i] : 0.0f);
+    }
+}
+
+/* The last two dimensions of the token side: [B, N, C]. */
+static void to_tokens_forward(const Node *n) {
+    Shape s = n->out->shape;
+    transpose(n->in[0]->data, n->out->data, s.dim[0], s.dim[2], s.dim[1], false);
+}
+static void to_tokens_backward(const Node *n) {
+    Shape s = n->out->shape;
+    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], true);
+}
+static void to_image_forward(const Node *n) {
+    Shape s = n->in[0]->shape;
+    transpose(n->in[0]->data, n->out->data, s.dim[0], s.dim[1], s.dim[2], false);
+}
+static void to_image_backward(const Node *n) {
+    Shape s = n->in[0]->shape;
+    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], true);
+}
+
+static const Op TO_TOKENS = { .name = "to_tokens",
+                              .forward = to_tokens_forward,
+                              .backward = to_tokens_backward };
+static const Op TO_IMAGE = { .name = "to_image", .forward = to_image_forward, .backward = to_image_backward };
+
+Tensor *to_tokens(Graph *g, Tensor *x) {
+    Shape s = x->shape;
+    CHECK(s.rank == 4);
+    return graph_node(g, &TO_TOKENS, (Node) { .in = { x } }, shape3(s.dim[0], s.dim[2] * s.dim[3], s.dim[1]));
+}
+
+Tensor *to_image(Graph *g, Tensor *x, int64_t height, int64_t width) {
+    Shape s = x->shape;
+    CHECK(s.rank == 3);
+    CHECK_EQ(s.dim[1], height * width);
+    return graph_node(g, &TO_IMAGE, (Node) { .in = { x } }, shape4(s.dim[0], s.dim[2], height, width));
+}
+
+/* ---- timestep_embedding: y[b] = (cos(t f_0), .., sin(t f_0), ..),  f_i = 10000^(-i / half) ---- */
+
+/* Frequencies and products are fp32 numbers, as in diffusers: at t = 999 an ulp of a frequency moves cos and
+   sin by 6e-5, so 'more exact' would be wrong. The exponential is rounded correctly here; torch's, which is
+   not quite, differs by an ulp in 1 to 3 frequencies. */
+static void timestep_embedding_forward(const Node *n) {
+    int64_t batch = n->out->shape.dim[0], half = n->out->shape.dim[1] / 2;
+    for (int64_t i = 0; i < half; i++) {
+        float exponent = (float)-log(10000) * (float)i / (float)half;
+        float frequency = (float)exp((double)exponent);
+        for (int64_t b = 0; b < batch; b++) {
+            float angle = n->in[0]->data[b] * frequency, *y = n->out->data + b * 2 * half;
+            y[i] = (float)cos((double)angle);
+            y[half + i] = (float)sin((double)angle);
+        }
+    }
+}
+
+static const Op TIMESTEP_EMBEDDING = { .name = "timestep_embedding", .forward = timestep_embedding_forward };
+
+Tensor *timestep_embedding(Graph *g, Tensor *t, int64_t dim) {
+    CHECK(t->shape.rank == 1 && dim > 0 && dim % 2 == 0);
+    return graph_node(g, &TIMESTEP_EMBEDDING, (Node) { .in = { t } }, shape2(t->shape.dim[0], dim));
+}

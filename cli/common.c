@@ -1,0 +1,128 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/common.h"
+
+#include "weights/embedding.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void print_lines(const char *before, const Messages *m) {
+    for (const char *line = m->text; line && *line;) {
+        const char *end = strchr(line, '\n');
+        fprintf(stderr, "ti: %s%.*s\n", before, (int)(end - line), line);
+        line = end + 1;
+    }
+}
+
+bool report(const Messages *errors, Messages *warnings) {
+    if (warnings) {
+        print_lines("warning: ", warnings);
+        messages_free(warnings);
+    }
+    print_lines("", errors);
+    return errors->count == 0;
+}
+
+bool usage_ok(const Command *c, OptionsResult result, const Messages *errors, int *status) {
+    *status = result == OPTIONS_WRONG ? 2 : 0;
+    if (result == OPTIONS_HELP) options_help(c, stdout);
+    if (result == OPTIONS_WRONG) {
+        report(errors, NULL);
+        fprintf(stderr, "ti: see ti %s --help\n", c->name);
+    }
+    return result == OPTIONS_OK;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+char *find_model(const char *path, Messages *errors) {
+    if (path) {
+        fprintf(stderr, "ti: model %s\n", path);
+        return mem_string(path);
+    }
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    const char *folder = length > 0 ? dirname(program) : ".";
+    static const char *const places[] = { "weights/critters", "../weights/critters", "../share/ti/critters" };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char *candidate = mem_format("%s/%s", folder, places[i]);
+        if (is_folder(candidate)) {
+            fprintf(stderr, "ti: the embedded model, %s (another: --model DIR)\n", candidate);
+            return candidate;
+        }
+        free(candidate);
+    }
+    messages_add(errors,
+                 "the embedded model is neither beside the program nor in ../share/ti: give --model DIR");
+    return NULL;
+}
+
+bool words_add(Words *w, Model *m, const char *token, const float *rows, int64_t n, int64_t width,
+               const char *from, Messages *errors) {
+    int64_t own = m->clip.config.hidden_size;
+    if (width != own)
+        return messages_add(
+            errors, "%s: \"%s\" has vectors of %lld numbers, this model's have %lld (another model family?)",
+            from, token, (long long)width, (long long)own);
+    if (n > 1000)
+        return messages_add(errors, "%s: \"%s\" has %lld vectors, more than a prompt holds", from, token,
+                            (long long)n);
+    if (tokenizer_add(m->tokenizer, token, (int)n, errors) < 0) return false;
+    w->rows = mem_grow(w->rows, (size_t)((w->vectors + n) * own) * sizeof(float));
+    memcpy(w->rows + w->vectors * own, rows, (size_t)(n * own) * sizeof(float));
+    w->vectors += n;
+    return true;
+}
+
+bool words_load(Words *w, Model *m, const char *path, Messages *errors) {
+    Embeddings file;
+    if (!embeddings_read(path, &file, errors)) return false;
+    bool ok = true;
+    for (int64_t i = 0; i < file.count && ok; i++) {
+        const Embedding *e = &file.words[i];
+        ok = words_add(w, m, e->token, e->rows, e->vectors, e->width, path, errors);
+        if (ok) fprintf(stderr, "ti: word \"%s\" from %s\n", e->token, path);
+    }
+    embeddings_free(&file);
+    return ok;
+}
+
+void words_free(Words *w) {
+    free(w->rows);
+    *w = (Words) { 0 };
+}
+
+int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings) {
+    int64_t length = tokenizer_max_length(m->tokenizer);
+    int32_t *ids = mem_alloc((size_t)length * sizeof *ids);
+    char *expanded = tokenizer_expand_placeholders(m->tokenizer, prompt);
+    int64_t tokens = tokenizer_encode(m->tokenizer, expanded, ids);
+    if (tokens > length - 2)
+        messages_add(warnings,
+                     "the prompt \"%s\" has %lld tokens; the last %lld fall off the end of the window",
+                     prompt, (long long)tokens, (long long)(tokens - (length - 2)));
+    free(expanded);
+    return ids;
+}
+
+bool may_write(const char *path, bool force, Messages *errors) {
+    struct stat status;
+    if (force || lstat(path, &status) != 0) return true;
+    return messages_add(errors, "%s: exists already (--force replaces it)", path);
+}
+
+const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]) {
+    if (bytes >= 1000000000)
+        snprintf(text, BYTES_TEXT, "%.2f GB", (double)bytes / 1e9);
+    else
+        snprintf(text, BYTES_TEXT, "%.0f MB", (double)bytes / 1e6);
+    return text;
+}

@@ -1,0 +1,37 @@
+/* The options of `ti generate`. */
+#ifndef TI_GENERATE_OPTIONS_H
+#define TI_GENERATE_OPTIONS_H
+
+#include "cli/options.h"
+
+typedef struct {
+    Given given;
+    /* what is drawn */
+    char *prompt, *negative; /* negative: NULL: "" */
+    StringList embeddings;   /* files */
+    char *model;             /* NULL: the embedded one */
+    int64_t count;
+    int64_t width, height; /* 0: the model's own side */
+    /* how */
+    int64_t seed, steps;
+    double guidance, eta;
+    int sampler; /* 0: ddim */
+    /* what is written */
+    char *out;
+    bool grid, force;
+    /* the machine */
+    int64_t threads; /* 0: the physical cores */
+    bool profile;
+} GenerateOptions;
+
+extern const Command GENERATE_COMMAND;
+
+/* The words after `ti generate`. */
+OptionsResult generate_options_parse(GenerateOptions *o, int argc, char *const argv[], Messages *errors);
+
+/* Once the model is known: its folder's defaults.json. */
+bool generate_options_complete(GenerateOptions *o, const char *model_folder, Messages *errors);
+
+void generate_options_free(GenerateOptions *o);
+
+#endif

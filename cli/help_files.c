@@ -1,0 +1,206 @@
+/* The manual page (man(7) macros) and the completions, from the option tables. */
+#include "cli/help.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The manual page */
+
+/* Text as troff takes it: no control lines, hyphens that can be copied. */
+static void troff(FILE *out, const char *text) {
+    bool start = true;
+    for (const char *c = text; *c; c++) {
+        if (start && (*c == '.' || *c == '\'')) fputs("\\&", out);
+        start = *c == '\n';
+        if (*c == '\\')
+            fputs("\\e", out);
+        else if (*c == '-')
+            fputs("\\-", out);
+        else
+            fputc(*c, out);
+    }
+}
+
+static void man_option(FILE *out, const Option *o) {
+    fputs(".TP\n", out);
+    if (!o->positional) {
+        fputs("\\fB\\-\\-", out);
+        troff(out, o->name);
+        fputs("\\fR ", out);
+    }
+    if (o->argument) {
+        fputs("\\fI", out);
+        troff(out, o->argument);
+        fputs("\\fR", out);
+    }
+    fputc('\n', out);
+    troff(out, o->help);
+    if (o->required) fputs(" (required)", out);
+    fputs(".\n", out);
+    const char *standard = o->shown ? o->shown : o->standard;
+    if (!standard) return;
+    fputs("Default: ", out);
+    troff(out, standard);
+    if (o->model) fputs(", or what the model's folder sets", out);
+    if (o->reason) fputs(" (", out);
+    if (o->reason) troff(out, o->reason);
+    fputs(o->reason ? ").\n" : ".\n", out);
+}
+
+static void man_command(FILE *out, const Command *c) {
+    fprintf(out, ".SS ti %s", c->name);
+    for (int i = 0; i < c->count; i++)
+        if (c->options[i].positional) fprintf(out, " %s", c->options[i].argument);
+    fputs(" [options]\n", out);
+    troff(out, c->summary);
+    fputc('\n', out);
+    for (int i = 0; i < c->count; i++) man_option(out, &c->options[i]);
+    if (!c->examples) return;
+    fputs(".PP\nExamples:\n.PP\n.nf\n", out);
+    troff(out, c->examples);
+    fputs(".fi\n", out);
+}
+
+void help_man(const CommandEntry *commands, int count, FILE *out) {
+    fputs(".TH TI 1 \"\" \"ti\" \"User commands\"\n"
+          ".SH NAME\nti \\- Textual Inversion in plain C\n"
+          ".SH SYNOPSIS\n.B ti\n.I COMMAND\n[\\fIoptions\\fR]\n"
+          ".SH DESCRIPTION\n"
+          "Learns a word for what a few pictures show (Gal et al. 2022), on a Stable Diffusion 1.x or 2.x "
+          "model,\n"
+          "and draws with it. A small model is embedded.\n"
+          ".PP\nA value may follow its option as a word of its own or behind a \\(aq=\\(aq; the last one "
+          "counts, and\n"
+          "\\(aq\\-\\-\\(aq ends the options. Each command has \\fB\\-\\-help\\fR.\n"
+          ".SH COMMANDS\n",
+          out);
+    for (int i = 0; i < count; i++) man_command(out, commands[i].command);
+    fputs(".SH EXIT STATUS\n"
+          ".TP\n0\nDone.\n.TP\n1\nAn error; a line for each fault on standard error.\n"
+          ".TP\n2\nWrong usage.\n.TP\n130\nStopped by a signal; what was learned is saved.\n",
+          out);
+}
+
+/* Completion */
+
+/* What can stand for an option's value. */
+typedef enum { NOTHING, ANYTHING, A_FILE, A_FOLDER, A_CHOICE } Values;
+
+static Values values_of(const Option *o) {
+    if (o->type == OPTION_FLAG) return NOTHING;
+    if (o->type == OPTION_CHOICE) return A_CHOICE;
+    if (o->type == OPTION_INT || o->type == OPTION_REAL) return ANYTHING;
+    static const char *const files[] = { "FILE", "PATH", "PICTURE", ".png", "IN" };
+    if (strcmp(o->argument, "FOLDER") == 0) return A_FOLDER;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        size_t n = strlen(o->argument), k = strlen(files[i]);
+        if (n >= k && strcmp(o->argument + n - k, files[i]) == 0) return A_FILE;
+    }
+    return ANYTHING;
+}
+
+static void bash_command(FILE *out, const Command *c) {
+    fprintf(out, "    %s)\n        case $prev in\n", c->name);
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        Values values = values_of(o);
+        if (o->positional || values == NOTHING) continue;
+        fprintf(out, "        --%s) ", o->name);
+        if (values == A_CHOICE) {
+            fputs("COMPREPLY=($(compgen -W \"", out);
+            for (int k = 0; o->choices[k]; k++) fprintf(out, "%s%s", k ? " " : "", o->choices[k]);
+            fputs("\" -- \"$cur\"));", out);
+        } else if (values != ANYTHING) {
+            fprintf(out, "_ti_names -%c;", values == A_FILE ? 'f' : 'd');
+        }
+        fputs(" return ;;\n", out);
+    }
+    fputs("        esac\n        options=\"", out);
+    for (int i = 0; i < c->count; i++)
+        if (!c->options[i].positional) fprintf(out, "--%s ", c->options[i].name);
+    fputs("--help\" ;;\n", out);
+}
+
+void help_completion_bash(const CommandEntry *commands, int count, FILE *out) {
+    fputs("# bash completion for ti, made by: ti help --completion bash\n"
+          "_ti_names() {\n"
+          "    local IFS=$'\\n'\n"
+          "    compopt -o filenames 2>/dev/null\n"
+          "    COMPREPLY=($(compgen \"$1\" -- \"$cur\"))\n"
+          "}\n"
+          "_ti() {\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+          "    COMPREPLY=()\n"
+          "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+          "        COMPREPLY=($(compgen -W \"",
+          out);
+    for (int i = 0; i < count; i++) fprintf(out, "%s ", commands[i].command->name);
+    fputs("help --help\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", out);
+    for (int i = 0; i < count; i++) bash_command(out, commands[i].command);
+    fputs("    esac\n"
+          "    case $cur in\n"
+          "    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
+          "    *) _ti_names -f ;;\n"
+          "    esac\n"
+          "}\n"
+          "complete -F _ti ti\n",
+          out);
+}
+
+/* Text within '...' and within [...] or behind a ':' of an _arguments specification. */
+static void zsh(FILE *out, const char *text) {
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'')
+            fputs("'\\''", out);
+        else if (strchr("[]:\\", *c))
+            fprintf(out, "\\%c", *c);
+        else
+            fputc(*c, out);
+    }
+}
+
+static void zsh_option(FILE *out, const Option *o) {
+    Values values = values_of(o);
+    fputs(" \\\n            '", out);
+    if (o->type == OPTION_LIST) fputc('*', out);
+    if (!o->positional) {
+        fprintf(out, "--%s[", o->name);
+        zsh(out, o->help);
+        fputc(']', out);
+    }
+    if (values != NOTHING) {
+        fputc(':', out);
+        zsh(out, o->argument);
+        fputc(':', out);
+    }
+    if (values == A_CHOICE) {
+        fputc('(', out);
+        for (int k = 0; o->choices[k]; k++) fprintf(out, "%s%s", k ? " " : "", o->choices[k]);
+        fputc(')', out);
+    } else if (values == A_FILE || values == A_FOLDER) {
+        fputs(values == A_FILE ? "_files" : "_files -/", out);
+    }
+    fputc('\'', out);
+}
+
+void help_completion_zsh(const CommandEntry *commands, int count, FILE *out) {
+    fputs("#compdef ti\n# zsh completion for ti, made by: ti help --completion zsh\n"
+          "_ti() {\n    local -a commands\n    commands=(\n",
+          out);
+    for (int i = 0; i < count; i++) {
+        fprintf(out, "        '%s:", commands[i].command->name);
+        zsh(out, commands[i].summary);
+        fputs("'\n", out);
+    }
+    fputs("        'help:the list of commands'\n    )\n"
+          "    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
+          "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in\n",
+          out);
+    for (int i = 0; i < count; i++) {
+        const Command *c = commands[i].command;
+        fprintf(out, "    %s)\n        _arguments", c->name);
+        for (int k = 0; k < c->count; k++) zsh_option(out, &c->options[k]);
+        fputs(" \\\n            '--help[list the options]' ;;\n", out);
+    }
+    fputs("    esac\n}\n_ti \"$@\"\n", out);
+}

@@ -1,0 +1,107 @@
+/* `ti inspect`: what is in a model folder, a safetensors file or a learned word. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/inspect.h"
+
+#include "cli/common.h"
+#include "cli/inspect_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct {
+    Given given;
+    char *path, *model;
+    int64_t nearest;
+    bool tensors, json;
+} InspectOptions;
+
+#define AT(field) offsetof(InspectOptions, field)
+static const Option OPTIONS[] = {
+    { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
+      .help = "a model folder, or a .safetensors file: weights or a learned word" },
+    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "none",
+      .reason = "which model a word was learned on, its file does not say",
+      .help = "for a learned word: the model whose vocabulary it is compared with" },
+    { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
+      .help = "with --model: how many of the vocabulary's words to name, nearest by cosine" },
+    { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model folder: list every tensor" },
+    { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
+};
+
+const Command INSPECT_COMMAND = {
+    .name = "inspect",
+    .summary =
+        "Shows what a file or folder holds: a model's architecture, parts, types, defaults and faults; "
+        "a file's tensors and metadata; a learned word's vectors, with --model their norms beside the "
+        "vocabulary's and their nearest words.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .examples = "  ti inspect weights/critters\n"
+                "  ti inspect weights/critters/vae/diffusion_pytorch_model.safetensors\n"
+                "  ti inspect out/grum/grum.safetensors --model weights/critters\n",
+};
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *errors, Messages *warnings) {
+    if (!o->model) return inspect_words(o->path, e, NULL, 0, o->json, errors);
+    Model m;
+    if (!model_open(o->model, &m, errors, warnings)) return false;
+    bool ok = inspect_words(o->path, e, &m, o->nearest, o->json, errors);
+    model_close(&m);
+    return ok;
+}
+
+static bool show_file(const InspectOptions *o, Messages *errors, Messages *warnings) {
+    Safetensors s;
+    Embeddings e;
+    Messages no_words = { 0 }, no_tensors = { 0 };
+    bool tensors = safetensors_open(o->path, &s, &no_tensors);
+    bool readable = embeddings_read(o->path, &e, &no_words);
+    bool words = readable && looks_like_words(&s), ok = true;
+    if (!tensors) /* of a pickle this line says what to do with it; of any other file it is the same */
+        ok = messages_add(errors, "%.*s", (int)(no_words.length - 1), no_words.text);
+    else if (words)
+        ok = show_words(o, &e, errors, warnings);
+    else if (o->model || o->tensors)
+        ok = messages_add(errors,
+                          o->model ? "%s: is no learned word, which --model is for"
+                                   : "%s: is no model folder, which --tensors is for",
+                          o->path);
+    else
+        inspect_tensors(&s, o->json);
+    if (tensors) safetensors_close(&s);
+    if (readable) embeddings_free(&e);
+    messages_free(&no_tensors);
+    messages_free(&no_words);
+    return ok;
+}
+
+static bool inspect(const InspectOptions *o, Messages *errors, Messages *warnings) {
+    bool ok;
+    if (!is_folder(o->path))
+        ok = show_file(o, errors, warnings);
+    else if (o->model)
+        ok = messages_add(errors, "%s: is a folder, and --model is for a learned word", o->path);
+    else
+        ok = inspect_folder(o->path, o->tensors, o->json, errors, warnings);
+    return console_finish(errors) && ok;
+}
+
+int inspect_command(int argc, char *const argv[]) {
+    Messages errors = { 0 }, warnings = { 0 };
+    InspectOptions o;
+    int status;
+    OptionsResult parsed = options_parse(&INSPECT_COMMAND, argc, argv, &o, &errors);
+    if (usage_ok(&INSPECT_COMMAND, parsed, &errors, &status)) {
+        status = inspect(&o, &errors, &warnings) ? 0 : 1;
+        report(&errors, &warnings);
+    }
+    options_free(&INSPECT_COMMAND, &o);
+    messages_free(&errors);
+    return status;
+}

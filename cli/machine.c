@@ -1,0 +1,96 @@
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "cli/machine.h"
+
+#include "tensor/gemm.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* One number out of a file of /sys; -1 if there is none. */
+static long topology(size_t cpu, const char *what) {
+    char path[128];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/%s", cpu, what);
+    FILE *file = fopen(path, "r");
+    long value = -1;
+    if (!file) return -1;
+    if (fscanf(file, "%ld", &value) != 1) value = -1;
+    fclose(file);
+    return value;
+}
+
+int machine_cores(void) {
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+    long seen[CPU_SETSIZE][2];
+    int cores = 0;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        long package = topology(cpu, "physical_package_id"), core = topology(cpu, "core_id");
+        bool known = false;
+        for (int i = 0; i < cores && core >= 0; i++)
+            known = known || (seen[i][0] == package && seen[i][1] == core);
+        if (known) continue;
+        seen[cores][0] = package;
+        seen[cores++][1] = core;
+    }
+    return cores > 0 ? cores : 1;
+}
+
+int machine_start(int64_t threads) {
+    int n = threads > 0 ? (int)threads : machine_cores();
+    omp_set_dynamic(0);
+    omp_set_num_threads(n);
+    blas_start();
+    return n;
+}
+
+#if defined(__x86_64__)
+static bool one_of(const char *name, const char *const *list) {
+    for (; *list; list++)
+        if (strcasecmp(name, *list) == 0) return true;
+    return false;
+}
+#endif
+
+void machine_check_blas(Messages *warnings) {
+#if defined(__x86_64__)
+    static const char *const avx512[] = { "SkylakeX", "Cooperlake", "SapphireRapids", NULL };
+    static const char *const avx2[] = { "Haswell", "Zen", "Excavator", NULL };
+    const char *kernel = blas_kernel();
+    bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const char *better = has_avx512 ? "SkylakeX" : has_avx2 ? "Haswell" : NULL;
+    if (!better || one_of(kernel, avx512) || (!has_avx512 && one_of(kernel, avx2))) return;
+    messages_add(warnings,
+                 "OpenBLAS runs its %s kernels, which are below what this processor has: "
+                 "set OPENBLAS_CORETYPE=%s for more speed",
+                 kernel, better);
+#else
+    (void)warnings;
+#endif
+}
+
+int64_t machine_peak_memory(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+double machine_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+const char *duration_text(double seconds, char text[DURATION_TEXT]) {
+    long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
+    if (s >= 3600)
+        snprintf(text, DURATION_TEXT, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, DURATION_TEXT, "%ld:%02ld", s / 60, s % 60);
+    return text;
+}

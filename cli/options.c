@@ -1,0 +1,532 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nn/unicode.h"
+#include "tensor/file.h"
+#include "weights/json.h"
+
+/* The place of an option's value in the command's struct. */
+static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
+static const void *place_of(const Option *o, const void *values) { return (const char *)values + o->offset; }
+
+static Given *given_of(void *values) { return values; }
+static uint64_t bit_of(const Command *c, const Option *o) { return (uint64_t)1 << (o - c->options); }
+
+static const Option *find(const Command *c, const char *name, size_t length) {
+    for (int i = 0; i < c->count; i++)
+        if (strlen(c->options[i].name) == length && memcmp(c->options[i].name, name, length) == 0)
+            return &c->options[i];
+    return NULL;
+}
+
+bool options_given(const Command *c, const void *values, const char *name) {
+    const Option *o = find(c, name, strlen(name));
+    CHECK(o);
+    return (((const Given *)values)->user & bit_of(c, o)) != 0;
+}
+
+/* Names that are near */
+
+/* Insertions, removals, replacements and swaps of neighbours that make b of a (restricted
+   Damerau-Levenshtein). */
+static int edit_distance(const char *a, const char *b) {
+    enum { LONGEST = 40 };
+    int n = (int)strlen(a), m = (int)strlen(b), d[LONGEST + 1][LONGEST + 1];
+    if (n > LONGEST || m > LONGEST) return LONGEST;
+    for (int i = 0; i <= n; i++) {
+        for (int j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
+        }
+    }
+    return d[n][m];
+}
+
+const char *nearest_name(const char *word, const char *const *names, int count) {
+    const char *nearest = NULL;
+    int best = strlen(word) < 4 ? 2 : 4; /* a distance below it is near */
+    for (int i = 0; i < count; i++) {
+        int distance = edit_distance(word, names[i]);
+        bool begins = strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0;
+        if (begins) distance = min_i64(distance, 1) != 0;
+        if (distance < best) {
+            best = distance;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
+/* Values */
+
+static bool fault(Messages *errors, const char *from, const Option *o, const char *text, const char *format,
+                  ...) PRINTF_LIKE(5, 6);
+
+/* "--steps 0: must be ...", from a file "defaults.json: \"steps\" 0: must be ..." */
+static bool fault(Messages *errors, const char *from, const Option *o, const char *text, const char *format,
+                  ...) {
+    va_list args;
+    va_start(args, format);
+    char why[1024];
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    if (from) return messages_add(errors, "%s: \"%s\" %s: %s", from, o->name, text, why);
+    return messages_add(errors, "%s%s %s: %s", o->positional ? "" : "--", o->name, text, why);
+}
+
+static bool set_int(const Option *o, const char *from, const char *text, int64_t *value, Messages *errors) {
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    if (end == text || *end || strchr(" \t\n", text[0]))
+        return fault(errors, from, o, text, "is not a whole number");
+    if (errno || (double)n < o->low || (double)n > o->high)
+        return fault(errors, from, o, text, "must be %.0f to %.0f", o->low, o->high);
+    *value = n;
+    return true;
+}
+
+static bool set_real(const Option *o, const char *from, const char *text, double *value, Messages *errors) {
+    char *end;
+    double x = strtod(text, &end);
+    /* strtod also knows "nan", "inf" and hexadecimal numbers */
+    if (end == text || *end || strspn(text, "+-.0123456789eE") != strlen(text))
+        return fault(errors, from, o, text, "is not a number");
+    if (!(x >= o->low && x <= o->high))
+        return fault(errors, from, o, text, "must be %g to %g", o->low, o->high);
+    *value = x;
+    return true;
+}
+
+static bool set_choice(const Option *o, const char *from, const char *text, int *value, Messages *errors) {
+    char list[400] = "";
+    for (int i = 0; o->choices[i]; i++) {
+        if (strcmp(o->choices[i], text) == 0) {
+            *value = i;
+            return true;
+        }
+        size_t n = strlen(list);
+        const char *comma = !i ? "" : o->choices[i + 1] ? ", " : " or ";
+        snprintf(list + n, sizeof list - n, "%s%s", comma, o->choices[i]);
+    }
+    return fault(errors, from, o, text, "must be %s", list);
+}
+
+static void list_clear(StringList *list) {
+    for (int64_t i = 0; i < list->count; i++) free(list->items[i]);
+    free(list->items);
+    *list = (StringList) { 0 };
+}
+
+static void list_push(StringList *list, const char *item, size_t size) {
+    list->items = mem_grow(list->items, (size_t)(list->count + 1) * sizeof *list->items);
+    list->items[list->count++] = mem_format("%.*s", (int)size, item);
+}
+
+static bool add_items(const Option *o, const char *from, const char *text, StringList *list,
+                      Messages *errors) {
+    for (const char *item = text;;) {
+        size_t size = o->commas ? strcspn(item, ",") : strlen(item);
+        if (!size) return fault(errors, from, o, text, "has an empty %s", o->argument);
+        list_push(list, item, size);
+        if (!item[size]) return true;
+        item += size + 1;
+    }
+}
+
+/* Whether it is UTF-8: what is no UTF-8 does not come back the same. */
+static bool is_utf8(const char *text) {
+    size_t size;
+    CodePoints points = unicode_decode(text, strlen(text));
+    char *again = unicode_encode(points.at, points.count, &size);
+    bool ok = size == strlen(text) && memcmp(text, again, size) == 0;
+    free(points.at);
+    free(again);
+    return ok;
+}
+
+/* from: the file that the text comes from, NULL: the command line. */
+static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
+    void *value = place(o, values);
+    if (!is_utf8(text)) return fault(errors, from, o, text, "is not UTF-8 text");
+    switch (o->type) {
+    case OPTION_FLAG:
+        *(bool *)value = true;
+        return true;
+    case OPTION_INT:
+        return set_int(o, from, text, value, errors);
+    case OPTION_REAL:
+        return set_real(o, from, text, value, errors);
+    case OPTION_CHOICE:
+        return set_choice(o, from, text, value, errors);
+    case OPTION_LIST:
+        return add_items(o, from, text, value, errors);
+    case OPTION_STRING:
+        free(*(char **)value);
+        *(char **)value = mem_string(text);
+        return true;
+    }
+    return false;
+}
+
+static void set_defaults(const Command *c, void *values) {
+    Messages errors = { 0 };
+    CHECK(c->count <= 64);
+    for (int i = 0; i < c->count; i++)
+        if (c->options[i].standard)
+            CHECK(set_value(&c->options[i], NULL, c->options[i].standard, values, &errors));
+}
+
+void options_free(const Command *c, void *values) {
+    for (int i = 0; i < c->count; i++) {
+        void *value = place(&c->options[i], values);
+        if (c->options[i].type == OPTION_LIST) list_clear(value);
+        if (c->options[i].type == OPTION_STRING) {
+            free(*(char **)value);
+            *(char **)value = NULL;
+        }
+    }
+}
+
+/* The command line */
+
+typedef struct {
+    const Command *command;
+    int argc, at; /* at: the next word */
+    char *const *argv;
+    void *values;
+    Messages *errors;
+    int positionals; /* so far */
+} Parser;
+
+static const Option *positional_option(const Command *c, int nth) {
+    for (int i = 0; i < c->count; i++)
+        if (c->options[i].positional && (nth-- == 0 || c->options[i].type == OPTION_LIST))
+            return &c->options[i];
+    return NULL;
+}
+
+static void take(Parser *p, const Option *o, const char *text) {
+    uint64_t bit = bit_of(p->command, o);
+    /* a list's default goes when the first item of the user's comes */
+    if (o->type == OPTION_LIST && !(given_of(p->values)->user & bit)) list_clear(place(o, p->values));
+    given_of(p->values)->user |= bit;
+    set_value(o, NULL, text, p->values, p->errors);
+}
+
+static void take_positional(Parser *p, const char *word) {
+    const Option *o = positional_option(p->command, p->positionals);
+    p->positionals++;
+    if (o)
+        take(p, o, word);
+    else
+        messages_add(p->errors, "'%s': %s takes no such argument (is a -- or a quote missing?)", word,
+                     p->command->name);
+}
+
+static bool looks_like_option(const char *word) { return word[0] == '-' && word[1] == '-'; }
+
+static void unknown_option(Parser *p, const char *word, size_t length) {
+    const char *names[64];
+    int count = 0;
+    for (int i = 0; i < p->command->count; i++)
+        if (!p->command->options[i].positional) names[count++] = p->command->options[i].name;
+    char *name = mem_format("%.*s", (int)min_i64((int64_t)length, 200), word);
+    const char *nearest = nearest_name(name + strspn(name, "-"), names, count);
+    if (nearest)
+        messages_add(p->errors, "%s: unknown option, did you mean --%s?", name, nearest);
+    else
+        messages_add(p->errors, "%s: unknown option (ti %s --help lists them)", name, p->command->name);
+    free(name);
+    /* What follows is its value, most likely: one fault is enough. */
+    const Option *meant = nearest ? find(p->command, nearest, strlen(nearest)) : NULL;
+    bool valued = meant ? meant->type != OPTION_FLAG : !positional_option(p->command, 0);
+    if (valued && !word[length] && p->at < p->argc && !looks_like_option(p->argv[p->at])) p->at++;
+}
+
+static void parse_word(Parser *p, const char *word) {
+    if (word[0] != '-' || !word[1]) { /* "-" alone is a value */
+        take_positional(p, word);
+        return;
+    }
+    size_t length = strcspn(word, "=");
+    const Option *o = looks_like_option(word) ? find(p->command, word + 2, length - 2) : NULL;
+    if (!o || o->positional) {
+        unknown_option(p, word, length);
+    } else if (o->type == OPTION_FLAG) {
+        if (word[length])
+            messages_add(p->errors, "--%s: takes no value", o->name);
+        else
+            take(p, o, "");
+    } else if (word[length]) {
+        take(p, o, word + length + 1);
+    } else if (p->at < p->argc && !looks_like_option(p->argv[p->at])) {
+        take(p, o, p->argv[p->at++]);
+    } else {
+        given_of(p->values)->user |= bit_of(p->command, o); /* not missing as well */
+        messages_add(p->errors, "--%s: needs a value: --%s %s%s", o->name, o->name, o->argument,
+                     p->at < p->argc ? " (or --name=value where it begins with --)" : "");
+    }
+}
+
+OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors) {
+    *given_of(values) = (Given) { 0 };
+    for (int i = 0; i < c->count; i++) {
+        static const size_t sizes[] = { sizeof(bool),   sizeof(int64_t),    sizeof(double),
+                                        sizeof(char *), sizeof(StringList), sizeof(int) };
+        memset(place(&c->options[i], values), 0, sizes[c->options[i].type]);
+    }
+    set_defaults(c, values);
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return OPTIONS_HELP;
+
+    int before = errors->count;
+    Parser p = { .command = c, .argc = argc, .argv = argv, .values = values, .errors = errors };
+    bool options_over = false;
+    while (p.at < argc) {
+        const char *word = argv[p.at++];
+        if (options_over)
+            take_positional(&p, word);
+        else if (strcmp(word, "--") == 0)
+            options_over = true;
+        else
+            parse_word(&p, word);
+    }
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        if (!o->required || (given_of(values)->user & bit_of(c, o))) continue;
+        messages_add(errors, o->positional ? "%s%s is missing: %s" : "--%s %s is missing: %s",
+                     o->positional ? "" : o->name, o->argument, o->help);
+    }
+    return errors->count == before ? OPTIONS_OK : OPTIONS_WRONG;
+}
+
+/* --help */
+
+/* The text from the cursor's column on, with line breaks between words, the lines after the first indented so
+   far. */
+static void print_wrapped(FILE *out, const char *text, int indent) {
+    enum { WIDTH = 100 };
+    int column = indent;
+    for (const char *word = text; *word; word += strspn(word, " ")) {
+        int size = (int)strcspn(word, " ");
+        if (column > indent && column + 1 + size > WIDTH) {
+            fprintf(out, "\n%*s", indent, "");
+            column = indent;
+        }
+        column += fprintf(out, "%s%.*s", column > indent ? " " : "", size, word);
+        word += size;
+    }
+    fputc('\n', out);
+}
+
+static void print_option(FILE *out, const Option *o) {
+    enum { COLUMN = 26 };
+    char *name = mem_format("  %s%s%s%s", o->positional ? "" : "--", o->positional ? o->argument : o->name,
+                            o->argument && !o->positional ? " " : "",
+                            o->argument && !o->positional ? o->argument : "");
+    fputs(name, out);
+    int column = (int)strlen(name);
+    if (column + 2 > COLUMN) {
+        fputc('\n', out);
+        column = 0;
+    }
+    free(name);
+    fprintf(out, "%*s", COLUMN - column, "");
+    char *help = mem_format("%s%s", o->help, o->required ? " (required)" : "");
+    print_wrapped(out, help, COLUMN);
+    free(help);
+    const char *standard = o->shown ? o->shown : o->standard;
+    if (!standard) return;
+    char *text = mem_format("default%s %s%s%s", o->model ? "*" : "", standard, o->reason ? ": " : "",
+                            o->reason ? o->reason : "");
+    fprintf(out, "%*s", COLUMN, "");
+    print_wrapped(out, text, COLUMN);
+    free(text);
+}
+
+void options_help(const Command *c, FILE *out) {
+    fprintf(out, "usage: ti %s", c->name);
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        if (o->positional)
+            fprintf(out, o->required ? " %s" : " [%s]", o->argument);
+        else if (o->required)
+            fprintf(out, " --%s %s", o->name, o->argument);
+    }
+    fprintf(out, " [options]\n\n");
+    print_wrapped(out, c->summary, 0);
+    for (int i = 0; i < c->count; i++) {
+        if (c->options[i].heading) fprintf(out, "\n%s\n", c->options[i].heading);
+        print_option(out, &c->options[i]);
+    }
+    fprintf(out, "  --help                  this text\n\n* where the model's folder has no defaults.json "
+                 "that sets another\n");
+    if (c->examples) fprintf(out, "\nexamples\n%s", c->examples);
+}
+
+/* JSON */
+
+static cJSON *value_to_json(const Option *o, const void *values) {
+    const void *value = place_of(o, values);
+    switch (o->type) {
+    case OPTION_FLAG:
+        return cJSON_CreateBool(*(const bool *)value);
+    case OPTION_INT:
+        return cJSON_CreateNumber((double)*(const int64_t *)value);
+    case OPTION_REAL:
+        return cJSON_CreateNumber(*(const double *)value);
+    case OPTION_CHOICE:
+        return cJSON_CreateString(o->choices[*(const int *)value]);
+    case OPTION_STRING: {
+        const char *text = *(char *const *)value;
+        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
+    }
+    case OPTION_LIST: {
+        const StringList *list = value;
+        cJSON *array = cJSON_CreateArray();
+        for (int64_t i = 0; i < list->count; i++)
+            cJSON_AddItemToArray(array, cJSON_CreateString(list->items[i]));
+        return array;
+    }
+    }
+    return NULL;
+}
+
+char *options_to_json(const Command *c, const void *values) {
+    cJSON *document = cJSON_CreateObject(), *options = cJSON_CreateObject();
+    cJSON_AddItemToObject(document, c->name, options);
+    for (int i = 0; i < c->count; i++)
+        cJSON_AddItemToObject(options, c->options[i].name, value_to_json(&c->options[i], values));
+    char *text = cJSON_Print(document);
+    CHECK(text);
+    char *own = mem_format("%s\n", text);
+    cJSON_free(text);
+    cJSON_Delete(document);
+    return own;
+}
+
+/* A value as one would type it; NULL for what no option can be. */
+static char *json_text(const cJSON *item) {
+    if (cJSON_IsString(item)) return mem_string(item->valuestring);
+    if (cJSON_IsNumber(item)) return mem_format("%.17g", item->valuedouble);
+    return NULL;
+}
+
+static bool read_item(const Option *o, const char *path, const cJSON *item, void *values, Messages *errors) {
+    bool ok = true;
+    if (o->type == OPTION_FLAG) {
+        if (!cJSON_IsBool(item))
+            return messages_add(errors, "%s: \"%s\" is neither true nor false", path, o->name);
+        *(bool *)place(o, values) = cJSON_IsTrue(item);
+    } else if (o->type == OPTION_LIST) {
+        if (!cJSON_IsArray(item)) return messages_add(errors, "%s: \"%s\" is not a list", path, o->name);
+        list_clear(place(o, values));
+        const cJSON *element;
+        cJSON_ArrayForEach(element, item) {
+            if (!cJSON_IsString(element))
+                return messages_add(errors, "%s: \"%s\" is not a list of texts", path, o->name);
+            list_push(place(o, values), element->valuestring, strlen(element->valuestring));
+        }
+    } else {
+        bool number = o->type == OPTION_INT || o->type == OPTION_REAL;
+        if (number != (bool)cJSON_IsNumber(item) || (!number && !cJSON_IsString(item)))
+            return messages_add(errors, "%s: \"%s\" is not a %s", path, o->name, number ? "number" : "text");
+        char *text = json_text(item);
+        ok = set_value(o, path, text, values, errors);
+        free(text);
+    }
+    return ok;
+}
+
+/* The object of this command's options in a document; *document is the caller's to delete. */
+static const cJSON *read_document(const Command *c, const char *path, const void *text, size_t size,
+                                  cJSON **document, Messages *errors) {
+    *document = json_parse(path, text, size, false, errors);
+    if (!*document) return NULL;
+    if (!cJSON_IsObject(*document)) {
+        messages_add(errors, "%s: is not an object of commands and their options", path);
+        return NULL;
+    }
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(*document, c->name);
+    if (options && !cJSON_IsObject(options)) {
+        messages_add(errors, "%s: \"%s\" is not an object of options", path, c->name);
+        return NULL;
+    }
+    return options;
+}
+
+bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors) {
+    char *path = mem_format("%s/defaults.json", folder);
+    int before = errors->count;
+    File file = { 0 };
+    if (access(path, F_OK) == 0 && file_map(path, &file, errors)) {
+        cJSON *document;
+        const cJSON *options = read_document(c, path, file.data, file.size, &document, errors), *item;
+        cJSON_ArrayForEach(item, options) {
+            const Option *o = find(c, item->string, strlen(item->string));
+            if (!o || !o->model) {
+                messages_add(errors, "%s: \"%s\" is not an option of ti %s that a model may set", path,
+                             item->string, c->name);
+                continue;
+            }
+            if (given_of(values)->user & bit_of(c, o)) continue;
+            if (read_item(o, path, item, values, errors)) given_of(values)->model |= bit_of(c, o);
+        }
+        cJSON_Delete(document);
+        file_unmap(&file);
+    }
+    free(path);
+    return errors->count == before;
+}
+
+/* Error if the user's value is another than the run's. */
+static void compare_item(const Option *o, const char *path, const cJSON *item, const void *values,
+                         Messages *errors) {
+    cJSON *now = value_to_json(o, values);
+    if (!cJSON_Compare(now, item, true)) {
+        char *mine = cJSON_PrintUnformatted(now), *run = cJSON_PrintUnformatted(item);
+        messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to go on with that run", o->name,
+                     mine ? mine : "?", run ? run : "?", path);
+        cJSON_free(mine);
+        cJSON_free(run);
+    }
+    cJSON_Delete(now);
+}
+
+bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
+                       Messages *errors) {
+    int before = errors->count;
+    cJSON *document;
+    const cJSON *options = read_document(c, path, text, size, &document, errors), *item;
+    if (!options && errors->count == before)
+        messages_add(errors, "%s: has no options of ti %s", path, c->name);
+    cJSON_ArrayForEach(item, options) {
+        const Option *o = find(c, item->string, strlen(item->string));
+        bool user = o && (given_of(values)->user & bit_of(c, o));
+        if (!o)
+            messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, item->string, c->name);
+        else if (user)
+            compare_item(o, path, item, values, errors);
+        else if (cJSON_IsNull(item) && o->type == OPTION_STRING)
+            continue; /* it had none */
+        else if (read_item(o, path, item, values, errors))
+            given_of(values)->user |= bit_of(c, o);
+    }
+    cJSON_Delete(document);
+    return errors->count == before;
+}

@@ -1,0 +1,85 @@
+/* Command lines by table: one table a command is the source of its parsing, of --help, and of the JSON that
+   records what a run used. */
+#ifndef TI_OPTIONS_H
+#define TI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "tensor/base.h"
+
+typedef enum {
+    OPTION_FLAG,   /* bool; takes no value */
+    OPTION_INT,    /* int64_t, low..high */
+    OPTION_REAL,   /* double, low..high */
+    OPTION_STRING, /* char *, NULL: not given */
+    OPTION_LIST,   /* StringList: given several times, or items with commas between (if commas) */
+    OPTION_CHOICE  /* int: the index in choices */
+} OptionType;
+
+typedef struct {
+    char **items;
+    int64_t count;
+} StringList;
+
+typedef struct {
+    const char *name; /* without its dashes */
+    OptionType type;
+    size_t offset;        /* of the value in the command's struct */
+    const char *argument; /* what --help calls the value: "N", "FILE" */
+    double low, high;
+    const char *const *choices; /* closed by NULL */
+    const char *standard;       /* the default, as one would type it; NULL: zero, NULL or empty */
+    const char *shown;  /* what --help says of the default where standard doesn't: "the model's own" */
+    const char *reason; /* why this default */
+    const char *help;
+    const char *heading; /* opens a group in --help */
+    bool required;
+    bool commas;
+    bool positional; /* a value without a name, in the table's order; STRING, or LIST for all the rest */
+    bool model;      /* a model folder's defaults.json may set it */
+} Option;
+
+/* Which options somebody has set, by their place in the table (64 at most). */
+typedef struct {
+    uint64_t user, model;
+} Given;
+
+/* The command's struct begins with a Given. */
+typedef struct {
+    const char *name, *summary;
+    const Option *options;
+    int count;
+    const char *examples; /* lines for --help */
+} Command;
+
+typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
+
+/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name). `--name value` or
+   `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among them. WRONG: a
+   line for each fault. values is zeroed first; options_free it in every case. */
+OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
+void options_free(const Command *c, void *values);
+
+/* Was it on the command line (or in the run's options.json)? CHECK: the name exists. */
+bool options_given(const Command *c, const void *values, const char *name);
+
+/* What --help prints. */
+void options_help(const Command *c, FILE *out);
+
+/* FOLDER/defaults.json, if there is one: {"train": {"steps": 600, ...}, "generate": {...}}; the options of
+   this command that the user has not given and that a model may set. Errors: broken, an option that no model
+   may set, bad values. */
+bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors);
+
+/* All options as {"train": {"steps": 600, ...}}; null where there is no value. free() it. */
+char *options_to_json(const Command *c, const void *values);
+
+/* Takes a run's options back from such a text (path is for messages): all that the user has not given now.
+   One that was given and differs is an error that names both values. */
+bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
+                       Messages *errors);
+
+/* The nearest of names[0..count) to a misspelt word; NULL if none is near. */
+const char *nearest_name(const char *word, const char *const *names, int count);
+
+#endif

@@ -1,0 +1,22 @@
+/* The training pictures: a folder's files, in the order of their names, at the training resolution. */
+#ifndef TI_PICTURES_H
+#define TI_PICTURES_H
+
+#include "tensor/image.h"
+
+typedef struct {
+    int64_t count;
+    char **paths;  /* [count] */
+    Image *images; /* [count], each resolution x resolution */
+} Pictures;
+
+/* Files named .png, .jpg, .jpeg or .bmp (any case) are the pictures, sorted by the bytes of their names;
+   hidden files are passed over, a warning counts the others. Each is turned upright, cropped to its middle
+   square if asked to, and resized as Pillow's bicubic does. Warnings: a picture that is not square is
+   squashed, one that is smaller than the resolution is enlarged. Errors, a line each: the folder cannot be
+   read, holds no pictures, a file is none or is damaged; then false, and *out is empty. */
+bool pictures_load(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
+                   Messages *warnings);
+void pictures_free(Pictures *pictures);
+
+#endif

@@ -1,0 +1,151 @@
+/* `ti tokens`: what the text encoder gets of a prompt. */
+#include "cli/tokens.h"
+
+#include "cli/common.h"
+#include "cli/console.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    Given given;
+    char *prompt, *model;
+    StringList embeddings;
+    bool json;
+} TokensOptions;
+
+#define AT(field) offsetof(TokensOptions, field)
+static const Option OPTIONS[] = {
+    { "prompt", OPTION_STRING, AT(prompt), "PROMPT", .required = true, .positional = true,
+      .help = "the text, in quotes" },
+    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+      .reason = "it needs no download",
+      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+    { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
+      .help = "a learned word; once for each that the prompt uses" },
+    { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
+};
+
+const Command TOKENS_COMMAND = {
+    .name = "tokens",
+    .summary =
+        "Prints the tokens of a prompt and their ids as the text encoder gets them, and what falls off "
+        "the end of its window.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .examples = "  ti tokens 'a photo of a red critter'\n"
+                "  ti tokens --embedding out/grum/grum.safetensors 'a photo of a <grum>' --json\n",
+};
+
+/* A prompt as tokens. S: the length of the window. */
+typedef struct {
+    char *expanded;  /* each learned word as all its tokens */
+    int32_t *window; /* [S]: start, what fits, end, padding */
+    int32_t *all;    /* [count]: the text's tokens */
+    int64_t length, count, kept;
+} Tokens;
+
+static Tokens tokens_of(const Tokenizer *t, const char *prompt) {
+    Tokens k = { .length = tokenizer_max_length(t) };
+    k.expanded = tokenizer_expand_placeholders(t, prompt);
+    k.window = mem_alloc((size_t)k.length * sizeof *k.window);
+    tokenizer_encode(t, k.expanded, k.window);
+    k.all = tokenizer_encode_raw(t, k.expanded, strlen(k.expanded), &k.count);
+    k.kept = min_i64(k.count, k.length - 2);
+    return k;
+}
+
+static void tokens_free(Tokens *k) {
+    free(k->expanded);
+    free(k->window);
+    free(k->all);
+}
+
+static void print_token(const Tokenizer *t, int64_t place, int32_t id) {
+    char *name = console_text(tokenizer_token(t, id));
+    printf("%6lld  %6d  %s\n", (long long)place, id, name);
+    free(name);
+}
+
+static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt) {
+    int64_t room = k->length - 2, padding = room - k->kept;
+    if (strcmp(prompt, k->expanded) != 0) {
+        char *text = console_text(k->expanded);
+        printf("stands for: %s\n", text);
+        free(text);
+    }
+    printf("%lld token%s; the window of %lld holds %lld beside the start and the end\n\n",
+           (long long)k->count, k->count == 1 ? "" : "s", (long long)k->length, (long long)room);
+    printf("%6s  %6s  token\n", "place", "id");
+    for (int64_t i = 0; i < k->kept + 2; i++) print_token(t, i, k->window[i]);
+    if (padding > 0) {
+        int32_t id = k->window[k->length - 1];
+        char *name = console_text(tokenizer_token(t, id));
+        char *places = padding == 1
+                           ? mem_format("%lld", (long long)k->length - 1)
+                           : mem_format("%lld-%lld", (long long)k->kept + 2, (long long)k->length - 1);
+        printf("%6s  %6d  %s (padding)\n", places, id, name);
+        free(places);
+        free(name);
+    }
+    if (k->kept < k->count) printf("\n%lld fall off the end:\n", (long long)(k->count - k->kept));
+    for (int64_t i = k->kept; i < k->count; i++) print_token(t, i + 1, k->all[i]);
+}
+
+static cJSON *token_json(const Tokenizer *t, int32_t id) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddNumberToObject(item, "id", id);
+    cJSON_AddStringToObject(item, "token", tokenizer_token(t, id));
+    return item;
+}
+
+static cJSON *tokens_json(const Tokenizer *t, const Tokens *k, const char *prompt) {
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddStringToObject(document, "prompt", prompt);
+    cJSON_AddStringToObject(document, "expanded", k->expanded);
+    cJSON_AddNumberToObject(document, "window", (double)k->length);
+    cJSON_AddNumberToObject(document, "count", (double)k->count);
+    cJSON *ids = cJSON_AddArrayToObject(document, "ids");
+    for (int64_t i = 0; i < k->length; i++) cJSON_AddItemToArray(ids, cJSON_CreateNumber(k->window[i]));
+    cJSON *tokens = cJSON_AddArrayToObject(document, "tokens");
+    for (int64_t i = 0; i < k->kept; i++) cJSON_AddItemToArray(tokens, token_json(t, k->all[i]));
+    cJSON *lost = cJSON_AddArrayToObject(document, "fallen_off");
+    for (int64_t i = k->kept; i < k->count; i++) cJSON_AddItemToArray(lost, token_json(t, k->all[i]));
+    return document;
+}
+
+static bool tokens(const TokensOptions *o, Messages *errors, Messages *warnings) {
+    char *path = find_model(o->model, errors);
+    Model m;
+    bool opened = path && model_open(path, &m, errors, warnings);
+    free(path);
+    if (!opened) return false;
+    Words words = { 0 };
+    for (int64_t i = 0; i < o->embeddings.count; i++) words_load(&words, &m, o->embeddings.items[i], errors);
+    if (errors->count == 0) {
+        Tokens k = tokens_of(m.tokenizer, o->prompt);
+        if (o->json)
+            console_json(tokens_json(m.tokenizer, &k, o->prompt));
+        else
+            print_tokens(m.tokenizer, &k, o->prompt);
+        tokens_free(&k);
+    }
+    words_free(&words);
+    model_close(&m);
+    return console_finish(errors) && errors->count == 0;
+}
+
+int tokens_command(int argc, char *const argv[]) {
+    Messages errors = { 0 }, warnings = { 0 };
+    TokensOptions o;
+    int status;
+    if (usage_ok(&TOKENS_COMMAND, options_parse(&TOKENS_COMMAND, argc, argv, &o, &errors), &errors,
+                 &status)) {
+        status = tokens(&o, &errors, &warnings) ? 0 : 1;
+        report(&errors, &warnings);
+    }
+    options_free(&TOKENS_COMMAND, &o);
+    messages_free(&errors);
+    return status;
+}

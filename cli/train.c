@@ -1,0 +1,352 @@
+/* `ti train`: learns a word from a folder of pictures. */
+#define _POSIX_C_SOURCE 200809L
+#include "cli/train.h"
+
+#include "cli/common.h"
+#include "cli/loop.h"
+#include "cli/machine.h"
+#include "cli/pictures.h"
+#include "cli/profile.h"
+#include "cli/progress.h"
+#include "cli/run_folder.h"
+#include "cli/templates.h"
+#include "cli/train_options.h"
+#include "cli/validation.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Set by the signal handler, read between two steps: with BLAS's threads the only state outside main's options. */
+static volatile sig_atomic_t interrupted;
+static void on_signal(int signal_number) {
+    (void)signal_number;
+    interrupted = 1;
+}
+
+static void catch_signals(void) {
+    struct sigaction action = { .sa_handler = on_signal,
+                                .sa_flags = (int)SA_RESETHAND }; /* a second Ctrl-C ends it at once */
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* Everything a run holds. */
+typedef struct {
+    TrainOptions o;
+    int threads;
+    Model model;
+    Words words; /* the one word that is learned; words.rows are its vectors */
+    Pictures pictures;
+    int32_t *prompts; /* [templates, tokens] */
+    int64_t templates;
+    Encoder encoder;
+    Posteriors posteriors;
+    Loop loop;
+    Validation *validation; /* NULL: none wanted */
+    Arena arena;
+    RunFolder folder;
+    double grid_before, grid_after; /* NAN: not computed */
+    double step_seconds;            /* a micro-batch, measured before the run */
+    Profile profile;
+} Run;
+
+/* Words and prompts */
+
+/* The rows start as the embeddings of the initialiser words: one for all vectors, or one a vector. */
+static bool initial_rows(Run *r, Messages *errors) {
+    const Weight *table = r->model.clip.token_embedding;
+    int64_t width = r->model.clip.config.hidden_size;
+    float *rows = mem_alloc((size_t)(r->o.vectors * width) * sizeof(float));
+    for (int64_t i = 0; i < r->o.vectors; i++) {
+        const char *word = r->o.init.items[r->o.init.count == 1 ? 0 : i];
+        int32_t id = tokenizer_single(r->model.tokenizer, word, errors);
+        if (id < 0) continue;
+        Panel panel = weight_panel(table, id, 1, 0, width, rows + i * width);
+        if (panel.data != rows + i * width)
+            memcpy(rows + i * width, panel.data, (size_t)width * sizeof(float));
+    }
+    bool ok = errors->count == 0 &&
+              words_add(&r->words, &r->model, r->o.token, rows, r->o.vectors, width, "--token", errors);
+    free(rows);
+    return ok;
+}
+
+/* Each template with the placeholder in it, as ids. */
+static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
+    Templates t;
+    if (!templates_get(&t, r->o.kind, r->o.templates, errors)) return false;
+    int64_t length = tokenizer_max_length(r->model.tokenizer), longest = 0;
+    char *placeholder = tokenizer_placeholder(r->model.tokenizer, r->o.token);
+    r->templates = t.count;
+    r->prompts = mem_alloc((size_t)(t.count * length) * sizeof *r->prompts);
+    for (int64_t i = 0; i < t.count; i++) {
+        char *prompt = template_fill(t.lines[i], placeholder);
+        longest = max_i64(longest, tokenizer_encode(r->model.tokenizer, prompt, r->prompts + i * length));
+        free(prompt);
+    }
+    if (longest > length - 2)
+        messages_add(
+            warnings,
+            "a template has %lld tokens with the word in it; the window holds %lld, the rest falls off",
+            (long long)longest, (long long)(length - 2));
+    free(placeholder);
+    templates_free(&t);
+    return true;
+}
+
+/* Planning */
+
+static PlanOptions plan_options(void) { return (PlanOptions) { 0 }; }
+
+static void plan_run(Run *r) {
+    const Model *m = &r->model;
+    int64_t factor = vae_factor(&m->vae.config), side = r->o.resolution / factor;
+    r->encoder = encoder_new(&m->vae, r->o.resolution);
+    r->posteriors = (Posteriors) { .pictures = r->pictures.count };
+    LoopData data = {
+        .clip = &m->clip,
+        .unet = &m->unet,
+        .diffusion = &m->diffusion,
+        .vae = &m->vae.config,
+        .posteriors = &r->posteriors,
+        .prompts = r->prompts,
+        .templates = r->templates,
+        .tokens = tokenizer_max_length(m->tokenizer),
+        .height = side,
+        .width = side,
+        .vectors = r->o.vectors,
+        .rows = r->words.rows,
+    };
+    double scale = r->o.scale_lr ? (double)(r->o.batch * r->o.accumulate) : 1;
+    LoopOptions options = {
+        .steps = r->o.steps,
+        .batch = r->o.batch,
+        .accumulate = r->o.accumulate,
+        .repeats = r->o.repeats,
+        .seed = (uint64_t)r->o.seed,
+        .flip = !r->o.no_flip,
+        .schedule = { r->o.schedule, r->o.lr * scale, r->o.warmup, r->o.steps, (int)r->o.cycles },
+        .adamw = ADAMW_DEFAULTS,
+    };
+    options.adamw.weight_decay = r->o.weight_decay;
+    r->loop = loop_new(options, data, plan_options());
+}
+
+/* Tells what the run will take and gets its memory. */
+static bool allocate(Run *r, Messages *errors) {
+    int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
+    int64_t weights = r->loop.full.plan.weights + r->encoder.plan.weights;
+    if (r->validation) {
+        bytes = max_i64(bytes, drawing_bytes(validation_drawing(r->validation), r->threads));
+        weights =
+            max_i64(weights, r->encoder.plan.weights + drawing_weights(validation_drawing(r->validation)));
+    }
+    char text[3][BYTES_TEXT];
+    fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads\n",
+            bytes_text(bytes + weights, text[0]), bytes_text(bytes, text[1]), bytes_text(weights, text[2]),
+            r->threads);
+    if (!arena_allocate(&r->arena, bytes, errors)) return false;
+    graph_bind(r->encoder.graph, &r->arena, r->threads);
+    loop_bind(&r->loop, &r->arena, r->threads);
+    if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
+    return true;
+}
+
+/* Before the first step */
+
+static bool encode_pictures(Run *r, Messages *errors) {
+    char *cache = run_folder_file(&r->folder, "latents.safetensors");
+    uint64_t key = store_fingerprint(r->model.folder.vae);
+    bool ok = posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
+                                 !r->o.no_flip, key, cache, NULL, errors);
+    free(cache);
+    return ok;
+}
+
+/* Times one micro-batch, whose result is thrown away, and says how long the run will take. */
+static void estimate(Run *r) {
+    TrainingStep *s = &r->loop.full;
+    double best = 1e30;
+    for (int i = 0; i < 2; i++) { /* the first one reads the weights from the disk */
+        double start = machine_seconds();
+        training_step_loss(s);
+        training_step_gradient(s, 1);
+        best = fmin(best, machine_seconds() - start);
+    }
+    r->step_seconds = best;
+    char text[DURATION_TEXT];
+    int64_t all = loop_micro_batches(&r->loop);
+    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s\n", (long long)r->o.steps,
+            (long long)(r->o.batch * r->o.accumulate), best * (double)r->o.accumulate,
+            duration_text(best * (double)all, text));
+}
+
+/* By default where both runs of it together take less than a twentieth of the training. Forward is about half a step. */
+static bool grid_wanted(const Run *r) {
+    if (r->o.grid_loss > 0) return true;
+    if (r->o.grid_loss == 0 && r->o.grid_loss_given) return false;
+    double passes = (double)ceil_div(r->pictures.count * 20, r->o.batch);
+    return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
+}
+
+static double measure_grid(Run *r) {
+    double loss = loop_grid_loss(&r->loop.data, &r->loop.full);
+    run_folder_grid(&r->folder, r->loop.step, loss);
+    return loss;
+}
+
+/* The run */
+
+static void show_progress(const Run *r, Progress *p, LoopRecord record, bool last) {
+    int64_t done = r->folder.count, all = loop_micro_batches(&r->loop);
+    char left[DURATION_TEXT];
+    progress_show(p, last, "step %lld/%lld  loss %.4f  %.3f s/step  %s left", (long long)record.step,
+                  (long long)r->o.steps, r->folder.average,
+                  progress_elapsed(p) / (double)max_i64(record.step, 1),
+                  duration_text(progress_left(p, done, all), left));
+}
+
+/* What happens at some steps: the fixed-grid loss, a checkpoint, a picture. */
+static bool after_update(Run *r, int64_t step, Messages *errors) {
+    const TrainOptions *o = &r->o;
+    bool last = step == o->steps;
+    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last)
+        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, measure_grid(r));
+    if (o->checkpoint_every > 0 && step % o->checkpoint_every == 0 &&
+        !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
+                         errors))
+        return false;
+    if (r->validation && (last || (o->validation_every > 0 && step % o->validation_every == 0)))
+        return validation_draw(r->validation, &r->folder, step, errors);
+    return true;
+}
+
+static bool run_loop(Run *r, Messages *errors) {
+    Progress progress = progress_new();
+    bool ok = true;
+    LoopRecord record = { 0 };
+    while (ok && r->loop.step < r->o.steps && !interrupted) {
+        record = loop_next(&r->loop);
+        ok = run_folder_log(&r->folder, record, errors);
+        if (!isfinite(record.loss))
+            ok = messages_add(
+                errors,
+                "step %lld: the loss is not finite (a smaller --lr?); the word is that of the step before",
+                (long long)record.step);
+        if (ok) show_progress(r, &progress, record, r->loop.step == r->o.steps);
+        if (ok && record.updated) ok = after_update(r, record.step, errors);
+    }
+    if (progress.width) progress_show(&progress, true, "stopped at step %lld", (long long)r->loop.step);
+    return ok;
+}
+
+/* The end */
+
+static void print_usage(const Run *r) {
+    const RunFolder *f = &r->folder;
+    int64_t width = r->model.clip.config.hidden_size;
+    printf("%s/%s.safetensors\n", f->path, f->file_name);
+    fprintf(stderr,
+            "ti: draw with it: ti generate --embedding %s/%s.safetensors --prompt 'a photo of a %s' --out "
+            "picture.png\n"
+            "ti: in diffusers: pipe.load_textual_inversion(\"%s/learned_embeds.safetensors\"), then \"%s\" "
+            "in a prompt\n",
+            f->path, f->file_name, f->word, f->path, f->word);
+    if (width == 768 || width == 1024)
+        fprintf(stderr,
+                "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
+                "in ComfyUI: to models/embeddings/, then \"embedding:%s\"\n",
+                f->file_name, f->file_name, f->file_name);
+}
+
+static bool finish(Run *r, bool ok, Messages *errors) {
+    int64_t width = r->model.clip.config.hidden_size;
+    bool complete = ok && r->loop.step == r->o.steps;
+    if (complete && isfinite(r->grid_before)) {
+        r->grid_after = measure_grid(r);
+        printf("fixed-grid loss %.5f before, %.5f after\n", r->grid_before, r->grid_after);
+    }
+    bool saved =
+        run_folder_save(&r->folder, complete ? -1 : r->loop.step, r->words.rows, r->o.vectors, width, errors);
+    if (r->o.profile) profile_print(&r->profile, r->folder.count);
+    char text[BYTES_TEXT];
+    fprintf(stderr, "ti: peak memory %s\n", bytes_text(machine_peak_memory(), text));
+    if (complete && saved) print_usage(r);
+    return ok && saved;
+}
+
+static bool train(Run *r, Messages *errors, Messages *warnings) {
+    plan_run(r);
+    if (r->o.validation_prompt &&
+        !(r->validation = validation_new(&r->model, &r->words, &r->o, plan_options(), errors, warnings)))
+        return false;
+    report(&(Messages) { 0 }, warnings);
+    if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors)) return false;
+    if (!train_options_save(&r->o, r->folder.path, errors)) return false;
+    if (!allocate(r, errors) || !encode_pictures(r, errors)) return false;
+    estimate(r);
+    if (r->o.profile) {
+        profile_start(&r->profile);
+        graph_trace(r->loop.full.graph, &r->profile.trace);
+    }
+    r->grid_before = grid_wanted(r) ? measure_grid(r) : (double)NAN;
+    catch_signals();
+    bool ok = run_loop(r, errors);
+    return finish(r, ok, errors);
+}
+
+static void run_free(Run *r) {
+    loop_free(&r->loop);
+    encoder_free(&r->encoder);
+    validation_free(r->validation);
+    posteriors_free(&r->posteriors);
+    arena_free(&r->arena);
+    run_folder_close(&r->folder);
+    pictures_free(&r->pictures);
+    words_free(&r->words);
+    free(r->prompts);
+    model_close(&r->model);
+    train_options_free(&r->o);
+}
+
+static bool prepare(Run *r, Messages *errors, Messages *warnings) {
+    char *path = find_model(r->o.model, errors);
+    bool ok =
+        path && model_open(path, &r->model, errors, warnings) && train_options_complete(&r->o, path, errors);
+    free(path);
+    if (!ok) return false;
+    int64_t factor = vae_factor(&r->model.vae.config), side = r->model.unet.config.sample_size * factor;
+    if (r->o.resolution == 0) r->o.resolution = side;
+    if (r->o.resolution % 8 || r->o.resolution < 64)
+        messages_add(errors, "--resolution %lld: must be a multiple of 8, 64 at least",
+                     (long long)r->o.resolution);
+    if (r->o.resolution != side)
+        messages_add(warnings, "--resolution %lld: the model was made for %lld", (long long)r->o.resolution,
+                     (long long)side);
+    initial_rows(r, errors);
+    if (errors->count == 0)
+        pictures_load(r->o.images, (int)r->o.resolution, r->o.center_crop, &r->pictures, errors, warnings);
+    if (errors->count == 0) make_prompts(r, errors, warnings);
+    machine_check_blas(warnings);
+    return errors->count == 0;
+}
+
+int train_command(int argc, char *const argv[]) {
+    Messages errors = { 0 }, warnings = { 0 };
+    Run *r = mem_alloc(sizeof *r);
+    int status;
+    if (usage_ok(&TRAIN_COMMAND, train_options_parse(&r->o, argc, argv, &errors), &errors, &status)) {
+        r->threads = machine_start(r->o.threads);
+        bool ok = prepare(r, &errors, &warnings) && train(r, &errors, &warnings);
+        report(&errors, &warnings);
+        status = !ok ? 1 : interrupted ? 130 : 0;
+    }
+    run_free(r);
+    free(r);
+    messages_free(&errors);
+    return status;
+}

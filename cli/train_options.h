@@ -1,0 +1,55 @@
+/* The options of `ti train`. */
+#ifndef TI_TRAIN_OPTIONS_H
+#define TI_TRAIN_OPTIONS_H
+
+#include "autograd/schedule.h"
+#include "cli/options.h"
+#include "cli/templates.h"
+
+typedef struct {
+    Given given;
+    /* what is learned */
+    char *images, *token;
+    StringList init;
+    int64_t vectors;
+    Kind kind;
+    char *templates; /* NULL: the kind's own */
+    char *model;     /* NULL: the embedded one */
+    /* how */
+    int64_t steps;
+    double lr;
+    bool scale_lr;
+    ScheduleKind schedule;
+    int64_t warmup, cycles;
+    double weight_decay;
+    int64_t batch, accumulate, repeats, seed;
+    int64_t resolution; /* 0: the model's own */
+    bool center_crop, no_flip;
+    /* what is written */
+    char *out; /* never NULL after train_options_parse returned OK */
+    bool force;
+    int64_t checkpoint_every;
+    char *validation_prompt; /* NULL: no pictures */
+    int64_t validation_every, sampling_steps;
+    double guidance;
+    int64_t grid_loss;
+    bool grid_loss_given;
+    /* the machine */
+    int64_t threads; /* 0: the physical cores */
+    bool profile;
+} TrainOptions;
+
+extern const Command TRAIN_COMMAND;
+
+/* The words after `ti train`. WRONG: a line for each fault, also of what doesn't go together. */
+OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[], Messages *errors);
+
+/* Once the model is known: its folder's defaults.json, and the checks that depend on it. */
+bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
+
+/* FOLDER/options.json */
+bool train_options_save(const TrainOptions *o, const char *folder, Messages *errors);
+
+void train_options_free(TrainOptions *o);
+
+#endif

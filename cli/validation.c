@@ -1,0 +1,56 @@
+#include "cli/validation.h"
+
+#include "tensor/image.h"
+
+#include <stdlib.h>
+
+struct Validation {
+    Drawing *drawing;
+    int32_t *ids, *negative;
+    Image image;
+};
+
+Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, PlanOptions plan,
+                           Messages *errors, Messages *warnings) {
+    DrawingOptions options = {
+        .count = 1,
+        .steps = o->sampling_steps,
+        .height = o->resolution,
+        .width = o->resolution,
+        .guidance = (float)o->guidance,
+        .seed = (uint64_t)o->seed,
+    };
+    Validation *v = mem_alloc(sizeof *v);
+    v->ids = prompt_ids(m, o->validation_prompt, warnings);
+    v->negative = prompt_ids(m, "", warnings);
+    v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->diffusion, words->rows, words->vectors,
+                             tokenizer_max_length(m->tokenizer), options, plan, errors);
+    if (v->drawing && image_new((int)o->resolution, (int)o->resolution, &v->image, errors)) return v;
+    validation_free(v);
+    return NULL;
+}
+
+void validation_free(Validation *v) {
+    if (!v) return;
+    drawing_free(v->drawing);
+    image_free(&v->image);
+    free(v->ids);
+    free(v->negative);
+    free(v);
+}
+
+Drawing *validation_drawing(Validation *v) { return v->drawing; }
+
+static void keep_picture(void *user, int64_t i, const float *picture) {
+    (void)i;
+    image_from_floats(picture, user);
+}
+
+bool validation_draw(Validation *v, const RunFolder *folder, int64_t step, Messages *errors) {
+    drawing_run(v->drawing, v->ids, v->negative,
+                &(DrawingEvents) { .picture = keep_picture, .user = &v->image });
+    char *path = run_folder_file(folder, "validation-%lld.png", (long long)step);
+    bool ok = image_write_png(path, &v->image, errors);
+    free(path);
+    return ok;
+}

@@ -1,0 +1,130 @@
+"""What the golden scripts share: the file they write, and float64 beside fp32 for every result.
+
+A golden file is a safetensors file. Inputs and weights lie in it as they were used, results as the reference computes
+them in float64 on exactly those inputs and weights, rounded to fp32 once. How far the reference's own fp32 is from
+that stands in the metadata as "torch:NAME", so that a test can print it beside the error it finds.
+"""
+import importlib.metadata
+import json
+import os
+import struct
+
+import diffusers
+import torch
+import transformers
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CRITTERS = os.path.join(HERE, "..", "weights", "critters")
+VERSIONS = ("torch", "diffusers", "transformers", "accelerate", "pillow")
+DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+torch.set_num_threads(2)
+transformers.logging.set_verbosity_error()
+diffusers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+diffusers.logging.disable_progress_bar()
+
+
+def relative_error(a, b):
+    """max|a - b| / max|b| in float64, the measure of all tests"""
+    a, b = a.detach().double(), b.detach().double()
+    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300)).item()
+
+
+class Golden:
+    """A golden file in the making."""
+
+    def __init__(self, script, seed):
+        """script: the name of the script that makes it. seed: what its random numbers come from, and torch's here."""
+        torch.manual_seed(seed)
+        self.tensors = {}
+        self.metadata = {"script": os.path.basename(script), "seed": str(seed)}
+        for name in VERSIONS:
+            self.metadata[name] = importlib.metadata.version(name)
+
+    def put(self, name, tensor):
+        """Stores a tensor as it is."""
+        assert name not in self.tensors, name
+        assert not tensor.dtype.is_floating_point or tensor.isfinite().all(), f"{name} is not finite"
+        self.tensors[name] = tensor.detach().clone().contiguous()
+
+    def result(self, name, f64, f32=None):
+        """Stores what was computed in float64, as fp32. f32: the same computed in fp32."""
+        assert f64.dtype == torch.float64, f"{name} is {f64.dtype}"
+        self.put(name, f64.float())
+        if f32 is not None:
+            self.meta(f"torch:{name}", "%.1e" % relative_error(f32, f64))
+
+    def meta(self, key, text):
+        assert key not in self.metadata, key
+        self.metadata[key] = str(text)
+
+    def save(self, path):
+        """A bare file name goes beside the scripts."""
+        if not os.path.dirname(path):
+            path = os.path.join(HERE, path)
+        write_safetensors(path, self.tensors, self.metadata)
+        worst = max((float(v) for k, v in self.metadata.items() if k.startswith("torch:")), default=0)
+        print(f"{os.path.relpath(path)}: {len(self.tensors)} tensors, {os.path.getsize(path)} bytes, "
+              f"torch's own fp32 error at most {worst:.1e}")
+
+
+def write_safetensors(path, tensors, metadata):
+    """The safetensors library writes metadata in an order that changes from run to run; golden files must not change."""
+    header, parts, offset = {"__metadata__": dict(sorted(metadata.items()))}, [], 0
+    # wide elements first, so that each tensor is aligned to its own
+    for name in sorted(tensors, key=lambda n: (-tensors[n].element_size(), n)):
+        t = tensors[name]
+        data = t.reshape(-1).view(torch.uint8).numpy().tobytes() if t.numel() else b""
+        header[name] = {"dtype": DTYPES[t.dtype], "shape": list(t.shape), "data_offsets": [offset, offset + len(data)]}
+        parts.append(data)
+        offset += len(data)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path + ".tmp", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
+    os.replace(path + ".tmp", path)
+
+
+def random_weights(module, seed, dtype=torch.float32):
+    """Fills a module with numbers that keep activations alive through any depth, the same on every machine: matrices and
+    kernels with variance 1 / fan_in, norm weights about 1, biases about 0. All are exact in dtype. Returns the module in
+    fp32, in eval mode, without gradients of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    module.float().eval().requires_grad_(False)
+    for name, p in sorted(module.named_parameters()):
+        noise = torch.randn(p.shape, generator=generator)
+        if "embedding" in name and p.dim() == 2:
+            noise *= 0.5
+        elif p.dim() >= 2:
+            noise *= p[0].numel() ** -0.5
+        elif name.endswith("weight"):
+            noise = 1 + 0.2 * noise
+        else:
+            noise *= 0.1
+        p.copy_(noise.to(dtype))
+    return module
+
+
+def normal(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def both(function, modules, inputs):
+    """function(*inputs) -> tuple of tensors, run twice: with modules and floating inputs in float64, then in fp32 again.
+    Returns both tuples; what comes of it is detached. Inputs that require grad are leaves of their own in each run."""
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        for m in modules:
+            m.to(dtype)
+        cast = [
+            x.detach().to(dtype, copy=True).requires_grad_(x.requires_grad)
+            if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+            for x in inputs
+        ]  # fmt: skip
+        results.append(tuple(r.detach() for r in function(*cast)))
+    return results

@@ -1,0 +1,141 @@
+"""Pillow's pictures: resized bytes, and small files of every kind with what they must decode to."""
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from common import Golden
+
+SEED = 20220812
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
+
+# (height, width) -> (height, width). The input is torch.randint(0, 256, [height, width, 3]), seeded with the case's
+# number, which the test draws itself.
+RESIZES = [
+    ((17, 23), (31, 40)), ((64, 64), (16, 16)), ((60, 96), (32, 32)), ((120, 40), (32, 32)),
+    ((1, 9), (5, 7)), ((9, 1), (4, 6)), ((1, 1), (8, 8)), ((13, 13), (7, 13)), ((13, 13), (13, 7)),
+    ((7, 20), (20, 20)), ((200, 3), (64, 5)), ((40, 40), (40, 40)), ((33, 35), (1, 1)), ((37, 5), (30, 2)),
+    ((51, 40), (2, 15)), ((51, 40), (3, 16)), ((97, 64), (64, 64)), ((64, 97), (64, 64)),
+    ((2, 3000), (16, 16)), ((3000, 2), (16, 16)), ((720, 405), (48, 48)), ((405, 720), (48, 48)),
+    ((600, 800), (64, 64)),
+]
+
+
+def eight_bit(array):
+    """8-bit values, which fp16 holds exactly."""
+    return torch.from_numpy(np.array(array, dtype=np.uint8)).to(torch.float16)
+
+
+def png(width, height, depth, color, rows, extra=b"", compress=zlib.compress):
+    """A PNG of a kind that Pillow does not write; rows: the bytes of each row."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    data = compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def on_white(rgb, alpha):
+    rgb, alpha = rgb.astype(int), alpha.astype(int)[..., None]
+    return (2 * (rgb * alpha + 255 * (255 - alpha)) + 255) // 510  # rounded
+
+
+def saved(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def smooth(height, width):
+    """Something JPEG is good at, whose sides and corners differ."""
+    y, x = np.mgrid[0:height, 0:width]
+    blue = 120 + 60 * np.sin(x / 5) * (y < 6)
+    return np.stack([255 * x / (width - 1), 255 * y / (height - 1), blue], 2).astype(np.uint8)
+
+
+def exact_kinds(out, write):
+    rng = np.random.default_rng(SEED)
+    h, w = 9, 13
+    rgba = rng.integers(0, 256, (h, w, 4), dtype=np.uint8)
+    rgba[0, :4, 3] = [0, 255, 128, 1]
+    rgb, grey, alpha = rgba[..., :3], rgba[..., 0], rgba[..., 3]
+    of_grey = np.repeat(grey[..., None], 3, 2)
+    write("grey.png", saved(Image.fromarray(grey), "PNG"), of_grey)
+    write("grey_alpha.png", saved(Image.fromarray(np.stack([grey, alpha], 2), "LA"), "PNG"), on_white(of_grey, alpha))
+    write("rgb.png", saved(Image.fromarray(rgb), "PNG"), rgb)
+    write("rgba.png", saved(Image.fromarray(rgba), "PNG"), on_white(rgb, alpha))
+    write("one_bit.png", saved(Image.fromarray(grey > 127), "PNG"), np.where(of_grey > 127, 255, 0))
+    palette = Image.fromarray(rgb).quantize(16)
+    colors = np.array(palette.convert("RGB"))
+    write("palette.png", saved(palette, "PNG"), colors)
+    see_through = np.array(palette) == 3
+    write("palette_alpha.png", saved(palette, "PNG", transparency=3), on_white(colors, np.where(see_through, 0, 255)))
+    deep = rng.integers(0, 65536, (h, w, 4), dtype=np.uint16)
+    for name, color, channels in (("grey16", 0, 1), ("rgb16", 2, 3), ("rgba16", 6, 4)):
+        part = deep[..., :channels]
+        rows = [row.astype(">u2").tobytes() for row in part]
+        high = (part >> 8).astype(np.uint8)
+        want = np.repeat(high, 3, 2) if channels == 1 else high[..., :3]
+        write(f"{name}.png", png(w, h, 16, color, rows), on_white(want, high[..., 3]) if channels == 4 else want)
+    write("rgb.bmp", saved(Image.fromarray(rgb), "BMP"), rgb)
+    write("one.png", saved(Image.fromarray(rgb[:1, :1]), "PNG"), rgb[:1, :1])
+    exif = Image.Exif()
+    exif[0x112] = 6
+    write("turned.png", saved(Image.fromarray(rgb), "PNG", exif=exif), np.rot90(rgb, -1))
+
+
+def jpegs(out, write):
+    picture = Image.fromarray(smooth(16, 24))
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        data = saved(picture, "JPEG", quality=95, subsampling=0, exif=exif)
+        write(f"turned{orientation}.jpg", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    for name, options in (("progressive", dict(progressive=True)), ("subsampled", dict(subsampling=2))):
+        data = saved(picture, "JPEG", quality=95, **options)
+        write(f"{name}.jpg", data, Image.open(io.BytesIO(data)))
+    data = saved(picture.convert("L"), "JPEG", quality=95)
+    write("grey.jpg", data, Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def main():
+    os.makedirs(FOLDER, exist_ok=True)
+    out = Golden("images.py", SEED)
+    for i, (size, target) in enumerate(RESIZES):
+        pixels = torch.randint(0, 256, (*size, 3), generator=torch.Generator().manual_seed(i)).to(torch.uint8)
+        resized = Image.fromarray(pixels.numpy()).resize((target[1], target[0]), Image.BICUBIC)
+        out.put(f"resize.{i}.from", torch.tensor(size, dtype=torch.int32))
+        out.put(f"resize.{i}", eight_bit(resized))
+
+    names = []
+
+    def write(name, data, want):
+        with open(os.path.join(FOLDER, name), "wb") as f:
+            f.write(data)
+        out.put(f"picture.{name}", eight_bit(want))
+        names.append(name)
+
+    exact_kinds(out, write)
+    jpegs(out, write)
+    out.meta("pictures", " ".join(names))
+    rows = [bytes(4)] * 4
+    for name, width, height in (("claims_60000", 60000, 60000), ("claims_long", 200000, 1), ("claims_more", 100, 100)):
+        with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # small files that say they are large
+            f.write(png(width, height, 8, 0, rows))
+
+    halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # rounded half to even, where the product is exact
+    x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)
+    out.put("from_floats.in", x)
+    y = (x * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()
+    out.put("from_floats", eight_bit((y * 255).round().astype("uint8")))
+    every = np.arange(256, dtype=np.uint8)
+    out.put("to_floats", torch.from_numpy((every / 127.5 - 1.0).astype(np.float32)))
+    out.save("images.safetensors")
+
+
+if __name__ == "__main__":
+    main()

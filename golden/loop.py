@@ -1,0 +1,289 @@
+"""Textual inversion as the reference trains it: diffusers' models and schedulers, torch's DataLoader and AdamW, accelerate's
+loop, each call in the order of diffusers' examples/textual_inversion/textual_inversion.py, whose random draws follow from
+that order. Pictures are taken in the order of their names, and both generators are seeded just before the first epoch.
+
+    python golden/loop.py --images DIR --token '<word>' --init WORD ... --csv losses.csv --out learned.safetensors
+
+trains as `ti train` does with the same options, and writes the same two files, so that anyone can compare. Without
+arguments it writes golden/loop.safetensors: for each CASE in CASES (whose options stand in the metadata as "CASE/options")
+
+    CASE/step, loss, lr          a micro-batch each, as losses.csv has them (lr as F64)
+    CASE/pictures, templates, flips, timesteps, prompts    an example each (prompts: token ids)
+    CASE/count                   examples in each micro-batch
+    CASE/noise                   the first 8 noise values of each micro-batch, in memory order n, c, h, w
+    CASE/start, CASE/end         the learned rows
+    CASE/template_ids            [templates, tokens]; CASE/latents: the first micro-batch's z
+
+and in the metadata "CASE/threads": how far the same run with another number of threads is from it, the rows' error relative
+to the distance they travelled, then the losses' relative error.
+"""
+import argparse
+import math
+import os
+import random
+import shlex
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from diffusers import DDPMScheduler
+from diffusers.optimization import get_scheduler
+from PIL import Image, ImageOps
+
+from common import CRITTERS, HERE, Golden, relative_error, write_safetensors
+from models import load_folder
+
+OBJECT = """a photo of a {}|a rendering of a {}|a cropped photo of the {}|the photo of a {}|a photo of a clean {}
+a photo of a dirty {}|a dark photo of the {}|a photo of my {}|a photo of the cool {}|a close-up photo of a {}
+a bright photo of the {}|a cropped photo of a {}|a photo of the {}|a good photo of the {}|a photo of one {}
+a close-up photo of the {}|a rendition of the {}|a photo of the clean {}|a rendition of a {}|a photo of a nice {}
+a good photo of a {}|a photo of the nice {}|a photo of the small {}|a photo of the weird {}|a photo of the large {}
+a photo of a cool {}|a photo of a small {}""".replace("\n", "|").split("|")
+STYLE = [
+    f"{words} in the style of {{}}"
+    for words in """a painting|a rendering|a cropped painting|the painting|a clean painting|a dirty painting
+a dark painting|a picture|a cool painting|a close-up painting|a bright painting|a cropped painting|a good painting
+a close-up painting|a rendition|a nice painting|a small painting|a weird painting|a large painting"""
+    .replace("\n", "|").split("|")
+]  # fmt: skip
+assert len(OBJECT) == 27 and len(STYLE) == 19
+
+CASES = {
+    # 25 examples: 13 batches an epoch, the last a single picture (its noise comes from another path), 7 updates an epoch
+    "accumulate": "--images weights/critters/concepts/grum --token <grum> --init critter --steps 60 --lr 5e-3 --batch 2"
+                  " --accumulate 2 --repeats 5 --seed 11",
+    "batch": "--images weights/critters/concepts/mimi --token <mimi> --init critter --steps 40 --lr 5e-3 --batch 4"
+             " --repeats 6 --seed 3",
+    "style": "--images weights/critters/concepts/style-blueprint --token <blue-print> --init drawing --kind style"
+             " --steps 30 --lr 1e-3 --scale-lr --batch 2 --repeats 4 --seed 4294967301 --schedule linear --warmup 0",
+    "vectors": "--images golden/loop_pictures --token <zog> --vectors 3 --init critter,blue,round --steps 30 --lr 5e-3 --batch 2"
+               " --repeats 5 --seed 5 --schedule cosine --warmup 6 --center-crop --no-flip",
+    "single": "--images golden/loop_pictures --token <z> --init critter --steps 20 --lr 5e-3 --batch 1 --repeats 3"
+              " --seed 6 --schedule cosine_with_restarts --cycles 3 --warmup 2 --weight-decay 0.1",
+}  # fmt: skip
+
+
+def parse(arguments):
+    p = argparse.ArgumentParser(description="Trains a word with the reference's own parts, as `ti train` does.")
+    p.add_argument("--images", required=True)
+    p.add_argument("--token", required=True)
+    p.add_argument("--init", required=True, help="one word for all vectors, or one a vector: WORD[,WORD...]")
+    p.add_argument("--model", default=CRITTERS)
+    p.add_argument("--variant", help="of the model's weight files, such as fp16")
+    p.add_argument("--vectors", type=int, default=1)
+    p.add_argument("--kind", choices=["object", "style"], default="object")
+    p.add_argument("--templates", help="a file, one template a line")
+    p.add_argument("--steps", type=int, default=3000)
+    p.add_argument("--lr", type=float, default=5e-4)
+    p.add_argument("--scale-lr", action="store_true")
+    p.add_argument("--schedule", default="constant")
+    p.add_argument("--warmup", type=int, default=500)
+    p.add_argument("--cycles", type=int, default=1)
+    p.add_argument("--weight-decay", type=float, default=1e-2)
+    p.add_argument("--batch", type=int, default=1)
+    p.add_argument("--accumulate", type=int, default=1)
+    p.add_argument("--repeats", type=int, default=100)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--resolution", type=int)
+    p.add_argument("--center-crop", action="store_true")
+    p.add_argument("--no-flip", action="store_true")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--csv", default="losses.csv")
+    p.add_argument("--out", default="learned.safetensors")
+    return p.parse_args(arguments)
+
+
+class Pictures(torch.utils.data.Dataset):
+    """TextualInversionDataset: an example is a picture, and a random template with the word in it."""
+
+    def __init__(self, a, tokenizer, placeholder):
+        self.a, self.tokenizer, self.placeholder = a, tokenizer, placeholder
+        names = sorted(n for n in os.listdir(a.images) if n.lower().endswith((".png", ".jpg", ".jpeg", ".bmp")))
+        self.paths = [os.path.join(a.images, n) for n in names]
+        self.templates = STYLE if a.kind == "style" else OBJECT
+        if a.templates:
+            lines = (line.rstrip() for line in open(a.templates, encoding="utf-8-sig"))
+            self.templates = [line for line in lines if line and line[0] != "#"]
+
+    def __len__(self):
+        return len(self.paths) * self.a.repeats
+
+    def tokens(self, template):
+        return self.tokenizer(
+            template.format(self.placeholder), padding="max_length", truncation=True,
+            max_length=self.tokenizer.model_max_length, return_tensors="pt",
+        ).input_ids[0]  # fmt: skip
+
+    def __getitem__(self, i):
+        picture = i % len(self.paths)
+        image = Image.open(self.paths[picture]).convert("RGB")
+        template = random.choice(range(len(self.templates)))  # choice(templates) draws the same
+        array = np.array(image).astype(np.uint8)
+        if self.a.center_crop:
+            h, w = array.shape[:2]
+            side = min(h, w)
+            array = array[(h - side) // 2 : (h + side) // 2, (w - side) // 2 : (w + side) // 2]
+        image = Image.fromarray(array).resize((self.a.resolution,) * 2, resample=Image.Resampling.BICUBIC)
+        flip = bool(torch.rand(1) < (0.0 if self.a.no_flip else 0.5))  # torchvision's RandomHorizontalFlip
+        if flip:
+            image = ImageOps.mirror(image)
+        pixels = (np.array(image).astype(np.uint8) / 127.5 - 1.0).astype(np.float32)
+        return dict(item=i, picture=picture, template=template, flip=int(flip),
+                    input_ids=self.tokens(self.templates[template]),
+                    pixel_values=torch.from_numpy(pixels).permute(2, 0, 1))  # fmt: skip
+
+
+def add_word(parts, token, vectors, init):
+    """New rows in the text encoder's table, each started from a word that it knows. Returns their ids."""
+    tokenizer, clip = parts["tokenizer"], parts["clip"]
+    words = [token] + [f"{token}_{i}" for i in range(1, vectors)]
+    assert tokenizer.add_tokens(words) == vectors, f"the model knows {token} already"
+    ids = tokenizer.convert_tokens_to_ids(words)
+    starts = init.split(",")
+    starts = starts * vectors if len(starts) == 1 else starts
+    clip.resize_token_embeddings(len(tokenizer))
+    table = clip.get_input_embeddings().weight
+    for row, word in zip(ids, starts, strict=True):
+        known = tokenizer.encode(word, add_special_tokens=False)
+        assert len(known) == 1, f"{word} is {len(known)} tokens"
+        with torch.no_grad():
+            table[row] = table[known[0]].clone()
+    return ids
+
+
+def train(a, on_batch=lambda **_: None):
+    """Trains; returns the learned rows before and after, and the losses: (step, loss, lr) a micro-batch."""
+    torch.set_num_threads(a.threads)
+    parts = load_folder(a.model, a.variant)
+    clip, unet, vae = parts["clip"], parts["unet"], parts["vae"]
+    a.resolution = a.resolution or unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
+    scheduler = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler")
+    accelerator = Accelerator(gradient_accumulation_steps=a.accumulate, cpu=True)
+
+    ids = add_word(parts, a.token, a.vectors, a.init)
+    table = clip.get_input_embeddings().weight.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        [table], lr=a.lr * (a.accumulate * a.batch if a.scale_lr else 1), betas=(0.9, 0.999),
+        weight_decay=a.weight_decay, eps=1e-8,
+    )  # fmt: skip
+    dataset = Pictures(a, parts["tokenizer"], " ".join(parts["tokenizer"].convert_ids_to_tokens(ids)))
+    loader = torch.utils.data.DataLoader(dataset, batch_size=a.batch, shuffle=True, num_workers=0)
+    rates = get_scheduler(a.schedule, optimizer=optimizer, num_warmup_steps=a.warmup, num_training_steps=a.steps,
+                          num_cycles=a.cycles)  # fmt: skip
+    clip.train()
+    clip, optimizer, loader, rates = accelerator.prepare(clip, optimizer, loader, rates)
+    before = table.detach().clone()
+    frozen = torch.ones(len(table), dtype=torch.bool)
+    frozen[ids] = False
+
+    random.seed(a.seed)
+    torch.manual_seed(a.seed)
+    step, losses = 0, []
+    while step < a.steps:
+        for batch in loader:
+            with accelerator.accumulate(clip):
+                latents = vae.encode(batch["pixel_values"]).latent_dist.sample().detach() * vae.config.scaling_factor
+                noise = torch.randn_like(latents)  # keeps the layout of latents, and so takes one of two paths
+                timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (len(latents),)).long()
+                noisy = scheduler.add_noise(latents, noise, timesteps)
+                states = clip(batch["input_ids"])[0]
+                pred = unet(noisy, timesteps, states).sample
+                v = scheduler.config.prediction_type == "v_prediction"
+                target = scheduler.get_velocity(latents, noise, timesteps) if v else noise
+                loss = F.mse_loss(pred.float(), target.float(), reduction="mean")
+                accelerator.backward(loss)
+                optimizer.step()
+                rates.step()
+                optimizer.zero_grad()
+                with torch.no_grad():
+                    table[frozen] = before[frozen]
+            step += accelerator.sync_gradients
+            losses.append((step, loss.item(), rates.get_last_lr()[0]))
+            on_batch(batch=batch, latents=latents, noise=noise, timesteps=timesteps, dataset=dataset)
+            if step >= a.steps:
+                break
+    return before[ids], table.detach()[ids].clone(), losses
+
+
+def check_draws():
+    """What the script itself draws with seed 11, 5 pictures, repeats 6, batch 2: any call out of order shows here."""
+    seen = dict(item=[], template=[], flip=[], t=[])
+
+    def on_batch(batch, timesteps, **_):
+        for key in ("item", "template", "flip"):
+            seen[key] += batch[key].tolist()
+        seen["t"] += timesteps.tolist()
+
+    train(parse(shlex.split(f"--images {CRITTERS}/concepts/grum --token <g> --init critter --steps 18 --batch 2"
+                            " --repeats 6 --seed 11")), on_batch)  # fmt: skip
+    assert seen["item"][:8] == [14, 17, 26, 16, 9, 24, 3, 15] and seen["item"][30:36] == [18, 14, 19, 5, 17, 16]
+    assert seen["template"][:8] == [14, 17, 24, 14, 14, 16, 18, 6] and seen["flip"][:8] == [0, 0, 0, 1, 0, 1, 1, 1]
+    assert seen["t"][:4] == [728, 34, 958, 656] and seen["t"][30:32] == [941, 449]
+
+
+def write_pictures():
+    """Pictures that are not square: wide, high, and one whose middle is the training size already."""
+    folder = os.path.join(HERE, "loop_pictures")
+    os.makedirs(folder, exist_ok=True)
+    for i, box in enumerate([(20, 60, 220, 210), (75, 30, 186, 247), (90, 96, 170, 160)]):
+        Image.open(f"{CRITTERS}/concepts/zog/{i + 1}.png").convert("RGB").crop(box).save(f"{folder}/{i + 1}.png")
+
+
+def record(golden, name, options):
+    golden.meta(f"{name}/options", options)
+    columns = {k: [] for k in ("picture", "template", "flip", "timesteps", "prompts", "count", "noise")}
+    first = {}
+
+    def on_batch(batch, latents, noise, timesteps, dataset):
+        for key in ("picture", "template", "flip"):
+            columns[key] += batch[key].tolist()
+        columns["timesteps"] += timesteps.tolist()
+        columns["prompts"] += batch["input_ids"].tolist()
+        columns["count"].append(len(timesteps))
+        columns["noise"].append(noise.contiguous().flatten()[:8])
+        first.setdefault("latents", latents)
+        first.setdefault("template_ids", torch.stack([dataset.tokens(t) for t in dataset.templates]).int())
+
+    start, end, losses = train(parse(shlex.split(options)), on_batch)
+    for key, values in columns.items():
+        value = torch.stack(values) if key == "noise" else torch.tensor(values, dtype=torch.int32)
+        golden.put(f"{name}/{key}s" if key in ("picture", "template", "flip") else f"{name}/{key}", value)
+    for key, value in first.items():
+        golden.put(f"{name}/{key}", value)
+    golden.put(f"{name}/step", torch.tensor([x[0] for x in losses], dtype=torch.int32))
+    golden.put(f"{name}/loss", torch.tensor([x[1] for x in losses]))
+    golden.put(f"{name}/lr", torch.tensor([x[2] for x in losses], dtype=torch.float64))
+    golden.put(f"{name}/start", start)
+    golden.put(f"{name}/end", end)
+
+    _, other, other_losses = train(parse(shlex.split(options + " --threads 1")))
+    distance = (end - start).abs().max()
+    error = ((other - end).abs().max() / distance).item()
+    losses, other_losses = (torch.tensor([x[1] for x in y]) for y in (losses, other_losses))
+    worst = ((other_losses - losses).abs() / losses).max().item()
+    golden.meta(f"{name}/distance", "%.6g" % distance.item())
+    golden.meta(f"{name}/threads", "%.1e %.1e" % (error, worst))
+    print(f"{name}: {len(losses)} micro-batches, with 1 thread rows {error:.1e} losses {worst:.1e}")
+
+
+def main():
+    if len(sys.argv) > 1:
+        a = parse(sys.argv[1:])
+        _, rows, losses = train(a)
+        write_safetensors(a.out, {a.token: rows}, {"format": "pt"})
+        with open(a.csv, "w", encoding="utf-8") as f:
+            f.write("step,loss,lr\n" + "".join("%d,%.9g,%.9g\n" % line for line in losses))
+        return
+    os.chdir(os.path.join(HERE, ".."))
+    golden = Golden(__file__, 11)
+    write_pictures()
+    check_draws()
+    for name, options in CASES.items():
+        record(golden, name, options)
+    golden.save("loop.safetensors")
+
+
+if __name__ == "__main__":
+    main()

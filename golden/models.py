@@ -1,0 +1,249 @@
+"""Three whole Stable Diffusion models, tiny and random, unlike the embedded one and unlike each other: writes for each
+golden/models/NAME, the model folder as save_pretrained lays it out, and golden/models/NAME.safetensors, what it computes.
+
+    narrow  F16, variant files; 2 layers a block, one level without attention, heads 2 3 4, CLIP's keys with "text_model."
+    linear  F32; as SD 2.x: linear projections, v-prediction, gelu, pad token "!", 2 transformer layers at the coarser level;
+            VAE without attention and without quant_conv
+    wide    BF16; four levels, layers 1 2 1 1, the up blocks attend elsewhere than the down blocks, a UNet in shards; VAE
+            without post_quant_conv, four latent levels
+"""
+import json
+import os
+import shutil
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from common import CRITTERS, HERE, Golden, both, normal, random_weights, write_safetensors
+
+MERGES = [("a", "t</w>"), ("c", "at</w>"), ("t", "o"), ("to", "y</w>"), ("a", "n"), ("an", "i"), ("ani", "m")]
+PLACEHOLDERS = ["<thing>", "<thing>_1"]
+DOWN = {True: "CrossAttnDownBlock2D", False: "DownBlock2D"}
+UP = {True: "CrossAttnUpBlock2D", False: "UpBlock2D"}
+
+MODELS = {
+    "narrow": dict(
+        seed=31, dtype=torch.float16, variant="fp16", prefix="text_model.",
+        unet=dict(block_out_channels=[8, 12, 16], attends=[True, False, True], up_attends=[True, False, True],
+                  layers_per_block=2, attention_head_dim=[2, 3, 4], norm_num_groups=4, sample_size=8),
+        vae=dict(block_out_channels=[8, 16], layers_per_block=2, norm_num_groups=4, latent_channels=4,
+                 scaling_factor=0.18215, sample_size=16),
+        clip=dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+                  max_position_embeddings=12, hidden_act="quick_gelu"),
+        scheduler=dict(_class_name="PNDMScheduler", beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                       set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1, clip_sample=False),
+    ),
+    "linear": dict(
+        seed=32, dtype=torch.float32, pad="!",
+        unet=dict(block_out_channels=[8, 16], attends=[True, True], up_attends=[True, True], layers_per_block=1,
+                  attention_head_dim=[2, 4], norm_num_groups=4, use_linear_projection=True,
+                  transformer_layers_per_block=[1, 2], sample_size=12),
+        vae=dict(block_out_channels=[8, 8, 16], layers_per_block=1, norm_num_groups=8, latent_channels=4,
+                 mid_block_add_attention=False, use_quant_conv=False, use_post_quant_conv=False,
+                 scaling_factor=0.5, sample_size=48),
+        clip=dict(hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
+                  max_position_embeddings=10, hidden_act="gelu"),
+        scheduler=dict(_class_name="DDIMScheduler", beta_start=0.001, beta_end=0.015, beta_schedule="linear",
+                       set_alpha_to_one=False, steps_offset=1, clip_sample=False, prediction_type="v_prediction"),
+    ),
+    "wide": dict(
+        seed=33, dtype=torch.bfloat16, shard="90KB",
+        unet=dict(block_out_channels=[8, 8, 16, 16], attends=[True, False, True, False],
+                  up_attends=[False, False, True, True], layers_per_block=[1, 2, 1, 1], attention_head_dim=4,
+                  norm_num_groups=4, sample_size=8),
+        vae=dict(block_out_channels=[8, 8, 8, 16], layers_per_block=1, norm_num_groups=2, latent_channels=4,
+                 use_post_quant_conv=False, scaling_factor=1.25, sample_size=64),
+        clip=dict(hidden_size=40, num_hidden_layers=3, num_attention_heads=1, intermediate_size=48,
+                  max_position_embeddings=16, hidden_act="quick_gelu"),
+        scheduler=dict(_class_name="DDPMScheduler", beta_start=0.0001, beta_end=0.02, beta_schedule="linear"),
+    ),
+}  # fmt: skip
+
+
+def write_json(path, value):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(value, f, indent=2, ensure_ascii=False)
+        f.write("\n")
+
+
+def write_tokenizer(folder, length, pad):
+    """CLIP's format at its smallest: the bytes, the bytes at a word's end, a few merges, two special tokens."""
+    with open(os.path.join(CRITTERS, "tokenizer", "vocab.json"), encoding="utf-8") as f:
+        tokens = sorted((vocab := json.load(f)), key=vocab.get)[:512]
+    tokens += ["".join(pair) for pair in MERGES] + ["<|startoftext|>", "<|endoftext|>"]
+    write_json(f"{folder}/vocab.json", {t: i for i, t in enumerate(tokens)})
+    with open(f"{folder}/merges.txt", "w", encoding="utf-8") as f:
+        f.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in MERGES))
+    special = dict(bos_token="<|startoftext|>", eos_token="<|endoftext|>", unk_token="<|endoftext|>")
+    special["pad_token"] = pad or "<|endoftext|>"
+    write_json(f"{folder}/tokenizer_config.json", dict(tokenizer_class="CLIPTokenizer", model_max_length=length, **special))
+    write_json(f"{folder}/special_tokens_map.json", special)
+    return len(tokens)
+
+
+def write_folder(folder, m):
+    """Builds the model and writes its folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    seed, dtype, clip, u = m["seed"], m["dtype"], m["clip"], dict(m["unet"])
+    vocab_size = write_tokenizer(f"{folder}/tokenizer", clip["max_position_embeddings"], m.get("pad"))
+    config = CLIPTextConfig(vocab_size=vocab_size, bos_token_id=vocab_size - 2, eos_token_id=vocab_size - 1,
+                            pad_token_id=0 if m.get("pad") else vocab_size - 1, **clip)  # fmt: skip
+    attends, up_attends = u.pop("attends"), u.pop("up_attends")
+    unet = UNet2DConditionModel(
+        cross_attention_dim=clip["hidden_size"], down_block_types=[DOWN[a] for a in attends],
+        up_block_types=[UP[a] for a in up_attends], **u,
+    )  # fmt: skip
+    levels = len(m["vae"]["block_out_channels"])
+    vae = AutoencoderKL(down_block_types=["DownEncoderBlock2D"] * levels,
+                        up_block_types=["UpDecoderBlock2D"] * levels, **m["vae"])  # fmt: skip
+    parts = {"text_encoder": CLIPTextModel(config), "unet": unet, "vae": vae}
+    for i, (part, module) in enumerate(parts.items()):
+        random_weights(module, 10 * seed + i, dtype).to(dtype)
+        options = dict(variant=m.get("variant"))
+        if part == "unet" and "shard" in m:
+            options["max_shard_size"] = m["shard"]
+        module.save_pretrained(f"{folder}/{part}", **options)
+    if "prefix" in m:  # the layout of every SD 1.x checkpoint; old ones also hold this buffer
+        name = next(f for f in os.listdir(f"{folder}/text_encoder") if f.endswith(".safetensors"))
+        state = {m["prefix"] + k: v for k, v in load_file(f"{folder}/text_encoder/{name}").items()}
+        state[m["prefix"] + "embeddings.position_ids"] = torch.arange(clip["max_position_embeddings"])[None]
+        write_safetensors(f"{folder}/text_encoder/{name}", state, {"format": "pt"})
+    write_json(f"{folder}/scheduler/scheduler_config.json", dict(num_train_timesteps=1000, **m["scheduler"]))
+    write_json(f"{folder}/model_index.json", {
+        "_class_name": "StableDiffusionPipeline", "requires_safety_checker": False,
+        "feature_extractor": [None, None], "safety_checker": [None, None],
+        "scheduler": ["diffusers", m["scheduler"]["_class_name"]], "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    })  # fmt: skip
+
+
+def load_folder(folder, variant=None):
+    """The parts as the library loads them, in fp32 and frozen (transformers keeps the type on disk, so it is cast)."""
+    parts = dict(
+        tokenizer=CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
+        clip=CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", variant=variant, attn_implementation="sdpa"),
+        unet=UNet2DConditionModel.from_pretrained(folder, subfolder="unet", variant=variant),
+        vae=AutoencoderKL.from_pretrained(folder, subfolder="vae", variant=variant),
+    )
+    for part in ("clip", "unet", "vae"):
+        parts[part].float().eval().requires_grad_(False)
+    return parts
+
+
+def encode_with_rows(clip, ids, rows):
+    """The last hidden state where ids beyond the vocabulary mean the rows, differentiable in them."""
+    table = clip.get_input_embeddings()
+    before = table.weight
+    del table.weight
+    table.weight = torch.cat([before, rows])  # a plain tensor, so that the gradient passes through to rows
+    try:
+        return clip(ids).last_hidden_state
+    finally:
+        del table.weight
+        table.weight = before
+
+
+def results(golden, prefix, names, function, modules, inputs):
+    for name, f64, f32 in zip(names, *both(function, modules, inputs)):
+        golden.result(f"{prefix}/{name}", f64, f32)
+
+
+def leaf(x):
+    return x.clone().requires_grad_()
+
+
+def clip_goldens(golden, parts, rows, seed):
+    tokenizer, clip = parts["tokenizer"], parts["clip"]
+    prompts = ["a <thing> <thing>_1", "to <thing>_1<thing>s cat"]
+    ids = tokenizer(prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
+                    return_tensors="pt").input_ids  # fmt: skip
+    golden.meta("clip/prompts", "\n".join(prompts))
+    golden.put("clip/ids", ids.int())
+    dy = normal(*ids.shape, rows.shape[1], seed=seed)
+    golden.put("clip/dy", dy)
+
+    def run(rows, dy):
+        states = encode_with_rows(clip, ids, rows)
+        return states, *torch.autograd.grad(states, rows, dy)
+
+    results(golden, "clip", ["states", "drows"], run, [clip], [leaf(rows), dy])
+    return ids
+
+
+def unet_goldens(golden, parts, prefix, shape, timesteps, tokens, seed):
+    unet = parts["unet"]
+    latents = normal(*shape, seed=seed)
+    context = normal(shape[0], tokens, unet.config.cross_attention_dim, seed=seed + 1)
+    target = normal(*shape, seed=seed + 2)
+    for name, x in dict(latents=latents, context=context, target=target).items():
+        golden.put(f"{prefix}/{name}", x)
+    golden.put(f"{prefix}/timesteps", torch.tensor(timesteps, dtype=torch.int32))
+
+    def run(latents, context, target):
+        pred = unet(latents, torch.tensor(timesteps), context).sample
+        loss = torch.nn.functional.mse_loss(pred, target)
+        return pred, loss.reshape(1), *torch.autograd.grad(loss, [latents, context])
+
+    results(golden, prefix, ["noise_pred", "loss", "dlatents", "dcontext"], run, [unet],
+            [leaf(latents), leaf(context), target])  # fmt: skip
+
+
+def vae_goldens(golden, parts, prefix, batch, height, width, seed):
+    vae = parts["vae"]
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    picture = normal(batch, 3, height, width, seed=seed).tanh()
+    latents = normal(batch, vae.config.latent_channels, height // factor, width // factor, seed=seed + 1)
+    dmoments = normal(batch, 2 * latents.shape[1], *latents.shape[2:], seed=seed + 2)
+    ddecoded = normal(*picture.shape, seed=seed + 3)
+    for name, x in dict(picture=picture, latents=latents, dmoments=dmoments, ddecoded=ddecoded).items():
+        golden.put(f"{prefix}/{name}", x)
+
+    def run(picture, latents, dmoments, ddecoded):
+        moments = vae.encode(picture).latent_dist.parameters
+        decoded = vae.decode(latents).sample
+        return (moments, *torch.autograd.grad(moments, picture, dmoments),
+                decoded, *torch.autograd.grad(decoded, latents, ddecoded))  # fmt: skip
+
+    results(golden, prefix, ["moments", "dpicture", "decoded", "dlatents"], run, [vae],
+            [leaf(picture), leaf(latents), dmoments, ddecoded])  # fmt: skip
+
+
+def step_goldens(golden, parts, ids, rows, shape, timesteps, seed):
+    """From the rows through both networks to the loss, and back."""
+    noisy, target = normal(*shape, seed=seed), normal(*shape, seed=seed + 1)
+    golden.put("step/noisy", noisy)
+    golden.put("step/target", target)
+    golden.put("step/timesteps", torch.tensor(timesteps, dtype=torch.int32))
+
+    def run(rows, noisy, target):
+        pred = parts["unet"](noisy, torch.tensor(timesteps), encode_with_rows(parts["clip"], ids, rows)).sample
+        loss = torch.nn.functional.mse_loss(pred, target)
+        return loss.reshape(1), *torch.autograd.grad(loss, rows)
+
+    results(golden, "step", ["loss", "drows"], run, [parts["clip"], parts["unet"]], [leaf(rows), noisy, target])
+
+
+def write_goldens(name, m):
+    folder, seed = os.path.join(HERE, "models", name), 100 * m["seed"]
+    parts = load_folder(folder, m.get("variant"))
+    golden = Golden(__file__, m["seed"])
+    assert parts["tokenizer"].add_tokens(PLACEHOLDERS) == 2
+    rows = 0.5 * normal(2, m["clip"]["hidden_size"], seed=seed)
+    golden.put("rows", rows)
+    ids = clip_goldens(golden, parts, rows, seed + 1)
+    # 9x7: halving rounds up, so going up takes the skip's size. The second: batch 1, both ends of the schedule
+    unet_goldens(golden, parts, "unet/odd", (2, 4, 9, 7), [7, 731], ids.shape[1], seed + 10)
+    unet_goldens(golden, parts, "unet/even", (1, 4, 8, 16), [999], ids.shape[1] - 3, seed + 20)
+    vae_goldens(golden, parts, "vae", 2, 16, 24, seed + 30)
+    step_goldens(golden, parts, ids, rows, (2, 4, 8, 10), [1, 999], seed + 40)
+    golden.save(os.path.join(HERE, "models", f"{name}.safetensors"))
+
+
+if __name__ == "__main__":
+    for name, m in MODELS.items():
+        write_folder(os.path.join(HERE, "models", name), m)
+        write_goldens(name, m)

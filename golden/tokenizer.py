@@ -1,0 +1,315 @@
+"""Records what transformers' CLIPTokenizer makes of thousands of generated texts: golden/tokenizer.txt.
+
+Run from the repository root. tests/test_tokenizer.c reads the lines, whose first word says what they are:
+
+    vocab NAME       from here on this vocabulary: critters, or clip (built from golden/clip_merges.txt)
+    pad TOKEN        ... with this pad_token
+    add N ID WORD    a placeholder token of N vectors is added, the first gets this id
+    text IDS|TEXT    all tokens of the text
+    window IDS|TEXT  the same padded and truncated
+    expand OUT|IN    maybe_convert_prompt
+    join OUT|WORD    how the training script names all vectors of a word
+    noise COUNT HASH SEED LENGTH|ALPHABET   a text of LENGTH code points drawn from ALPHABET (see noise), its tokens
+    block COUNT HASH LOW HIGH               a text with every code point of LOW..HIGH (see block), its tokens
+
+Bytes outside printable ASCII and valid UTF-8, backslash and "|" are \\xHH. HASH is FNV-1a over the ids as 32-bit words,
+low byte first. No code point is newer than Unicode 14, which Python 3.11 knows: utf8proc and the tokenizers package know
+different versions of Unicode, and a character is what it is only to the one that has it. The package's NFC is older
+still (Unicode 9): combining marks and compositions that came since are left out of the texts too.
+"""
+
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import unicodedata
+
+import tokenizers
+import transformers
+from diffusers.loaders import TextualInversionLoaderMixin
+from transformers import CLIPTokenizer
+
+SEED = 20220803
+CRITTERS = "weights/critters/tokenizer"
+MERGES = "golden/clip_merges.txt"
+CLIP_LENGTH = 77
+
+rng = random.Random(SEED)
+known = [c for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs")]
+by_class = {}
+for code in known:
+    by_class.setdefault(unicodedata.category(chr(code))[0], []).append(code)
+marks = [c for c in by_class["M"] if unicodedata.combining(chr(c))]
+composing = [c for c in known if unicodedata.decomposition(chr(c)) and not unicodedata.decomposition(chr(c)).startswith("<")]
+spaces = [0x9, 0xA, 0xB, 0xC, 0xD, 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
+not_spaces = [0x1C, 0x1F, 0x180E, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF]
+digits = [c for c in known if unicodedata.category(chr(c))[0] == "N"]
+odd_case = "İıẞßſKÅΩΣςσǅǆǈﬁﬀŉᾳᾼΐΰŒœᏣꭓᲐაჀⴀ𐐀𐐨ÀÉÑÜÇØÐÞ"
+unstable = "\u0958\u0344\u2126\u212B\u1F71\uFB1D\u2ADC\U0001D15E\uFA10\u0F73\u0F75\u0F81\u09CB\u0BCA\u1E69\u1E9B\u0323"
+words = """a photo of the critter blue round with one eye and stripes wearing crown holding balloon at night in snow
+    painting style don't it's we've they'd I'LL YOU'RE 'tis can't o'clock rock'n'roll Hello WORLD internationalization
+    antidisestablishmentarianism naïve café Ångström façade smörgåsbord 3.14159 1,000,000 2nd x86_64 C++ #hashtag
+    user@example.com http://example.org/?q=1&r=2 &amp; &lt;b&gt; foo_bar-baz ... --- !!! ?!?! $100 50% (a) [b] {c} ~/. \\n""".split()
+scripts = ["一只戴着帽子的小怪物的照片", "帽子をかぶったモンスターの写真", "모자를 쓴 괴물 사진", "صورة وحش يرتدي قبعةً", "תמונה של מפלצת",
+           "фото монстра в шляпе", "φωτογραφία τέρατος ΟΔΟΣ", "एक राक्षस की तस्वीर", "ภาพของสัตว์ประหลาด", "một bức ảnh", "ფოტო მონსტრის",
+           "የጭራቅ ፎቶ", "ཨོཾ་མ་ཎི", "ꦧꦱꦗꦮ"]
+emoji = ["😀", "👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇩🇪", "❤️", "1️⃣", "🧑🏿‍🚀", "🏴\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F", "™", "©️"]
+special = ["<|endoftext|>", "<|startoftext|>", "<|ENDOFTEXT|>", "<|StartOfText|>", "<|endof", "text|>", "<|", "|>", "<|endoftext|>'s",
+           "<|Endoftext|>!!", "</w>", "!", "!!"]
+placeholders = ["<grum>", "<GRUM>", "<Grum>_1", "<grum>_2", "<thing>_12", "<thing>_1", "<THING>", "<th", "grum>", "e\u0301tre*", "Étre*",
+                "étre*_1", "zork", "ZORKs", "azorka", "two words", "two \t words", "İx", "i\u0307x"]
+
+
+def too_new_for_nfc():
+    """Those which the package's NFC takes for ordinary characters: marks that it doesn't sort, and compositions that it
+    doesn't know, with their parts."""
+    nfc, nfd = tokenizers.normalizers.NFC(), tokenizers.normalizers.NFD()
+    new = set()
+    for c in map(chr, known):
+        order = unicodedata.combining(c)
+        pair = c + "\u0334" if order > 1 else "\u0345" + c
+        if order and nfd.normalize_str(pair) != unicodedata.normalize("NFD", pair):
+            new.add(c)
+        whole = unicodedata.normalize("NFD", c)
+        if nfd.normalize_str(c) != whole or nfc.normalize_str(whole) != unicodedata.normalize("NFC", whole):
+            new.update(c + whole)
+    return new
+
+
+new_for_nfc = too_new_for_nfc()
+
+
+def pick(pool):
+    c = rng.choice(pool)
+    return c if isinstance(c, str) else chr(c)
+
+
+def fragment(extra):
+    kind = rng.randrange(18 + bool(extra) * 5)
+    few = rng.randrange(1, 5)
+    if kind < 5:
+        return rng.choice(words)
+    if kind == 5:
+        s = rng.choice(scripts)
+        return s[rng.randrange(len(s)):][: rng.randrange(1, 12)]
+    if kind == 6:
+        return pick(emoji)
+    if kind == 7:
+        return "".join(pick(digits) for _ in range(few))
+    if kind == 8:
+        return "".join(pick(marks) for _ in range(rng.randrange(1, 8)))
+    if kind == 9:
+        return unicodedata.normalize("NFD", "".join(pick(composing) for _ in range(few)))
+    if kind == 10:
+        return "".join(pick(composing) for _ in range(few)) + pick(marks)
+    if kind == 11:
+        return pick(odd_case) + pick(unstable)
+    if kind == 12:
+        return "".join(pick(spaces) for _ in range(few))
+    if kind == 13:
+        return "".join(pick(by_class["C"] + not_spaces) for _ in range(few)) + chr(rng.randrange(0x20))
+    if kind == 14:
+        return "".join(pick(by_class[rng.choice("LMNPSZC")]) for _ in range(few))
+    if kind == 15:
+        return "".join(rng.choice("'\"`’.,!?-_*#<>|@s t re ve m ll d") for _ in range(rng.randrange(1, 9)))
+    if kind == 16:
+        return chr(rng.choice([0x1100, 0x1112, 0x1161, 0x1175, 0x11A8, 0x11C2, 0xAC00, 0xD7A3])) * few + pick(["\u1161", "\u11a8", "가"])
+    if kind == 17:
+        return pick(special)
+    return pick(extra)
+
+
+def sentence(extra):
+    parts = [fragment(extra) for _ in range(rng.choice([1, 1, 2, 2, 3, 4, 6]))]
+    text = rng.choice(["", "", " ", " ", "  "]).join(parts)
+    return rng.choice([str, str, str, str.upper, str.title])(text)
+
+
+def assigned(text):
+    return all(unicodedata.category(c) not in ("Cn", "Cs") and c not in new_for_nfc for c in text)
+
+
+def escape(data):
+    if isinstance(data, str):
+        data = data.encode()
+    text = data.decode("utf-8", "surrogateescape")
+    out = ""
+    for c in text:
+        o = ord(c)
+        if 0xDC80 <= o <= 0xDCFF:
+            out += "\\x%02x" % (o - 0xDC00)
+        elif o < 0x20 or o == 0x7F or c in "\\|":
+            out += "\\x%02x" % o
+        elif not c.isprintable():
+            out += "".join("\\x%02x" % b for b in c.encode())
+        else:
+            out += c
+    return out
+
+
+def fnv(ids):
+    h = 0xCBF29CE484222325
+    for i in ids:
+        for b in i.to_bytes(4, "little"):
+            h = (h ^ b) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return h
+
+
+def noise(seed, length, alphabet):
+    """x' = 6364136223846793005 x + 1442695040888963407 mod 2^64; element (x' >> 33) mod n of the alphabet"""
+    out = []
+    for _ in range(length):
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
+        out.append(alphabet[(seed >> 33) % len(alphabet)])
+    return "".join(out)
+
+
+def block(low, high):
+    return "".join("a%cb %c1" % (c, c) for c in range(low, high + 1))
+
+
+class Reference:
+    def __init__(self, out, name, pad=None):
+        self.out = out
+        with tempfile.TemporaryDirectory() as folder:
+            if name == "critters":
+                shutil.copy(CRITTERS + "/vocab.json", folder)
+                shutil.copy(CRITTERS + "/merges.txt", folder)
+            else:
+                self.clip_vocabulary(folder)
+            for file in ("tokenizer_config.json", "special_tokens_map.json"):
+                with open(f"{CRITTERS}/{file}") as f:
+                    config = json.load(f)
+                if pad:
+                    config["pad_token"] = pad
+                if "model_max_length" in config and name == "clip":
+                    config["model_max_length"] = CLIP_LENGTH
+                with open(f"{folder}/{file}", "w") as f:
+                    json.dump(config, f)
+            self.tokenizer = CLIPTokenizer.from_pretrained(folder)
+        out.append(f"vocab {name}")
+        out.append(f"pad {self.tokenizer.pad_token}")
+
+    @staticmethod
+    def clip_vocabulary(folder):
+        shutil.copy(MERGES, folder + "/merges.txt")
+        with open(MERGES, encoding="utf-8") as f:
+            merges = [line.rstrip("\n") for line in f][1:]
+        printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+        symbols = [chr(b) for b in printable] + [chr(256 + i) for i in range(256 - len(printable))]
+        tokens = symbols + [s + "</w>" for s in symbols] + [m.replace(" ", "") for m in merges]
+        tokens += ["<|startoftext|>", "<|endoftext|>"]
+        assert len(tokens) == len(set(tokens)) == 49408
+        with open(folder + "/vocab.json", "w", encoding="utf-8") as f:
+            json.dump({t: i for i, t in enumerate(tokens)}, f)
+
+    def add(self, word, vectors):
+        names = [word] + [f"{word}_{i}" for i in range(1, vectors)]
+        assert self.tokenizer.add_tokens(names) == vectors
+        ids = self.tokenizer.convert_tokens_to_ids(names)
+        assert ids == list(range(ids[0], ids[0] + vectors))
+        self.out.append(f"add {vectors} {ids[0]} {escape(word)}")
+        self.out.append(f"join {escape(' '.join(self.tokenizer.convert_ids_to_tokens(ids)))}|{escape(word)}")
+
+    def ids(self, text):
+        return self.tokenizer(text, add_special_tokens=False).input_ids
+
+    def text(self, data):
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        if assigned(text):
+            self.out.append(f"text {' '.join(map(str, self.ids(text)))}|{escape(data)}")
+
+    def window(self, text):
+        ids = self.tokenizer(text, padding="max_length", truncation=True).input_ids
+        if assigned(text) and "\0" not in text:
+            self.out.append(f"window {' '.join(map(str, ids))}|{escape(text)}")
+
+    def expand(self, prompt):
+        if "\0" not in prompt:
+            converted = TextualInversionLoaderMixin().maybe_convert_prompt(prompt, self.tokenizer)
+            self.out.append(f"expand {escape(converted)}|{escape(prompt)}")
+
+    def noise(self, length, alphabet):
+        seed = rng.randrange(2**32)
+        ids = self.ids(noise(seed, length, alphabet))
+        self.out.append(f"noise {len(ids)} {fnv(ids):016x} {seed} {length}|{escape(alphabet)}")
+
+    def blocks(self):
+        start = 0
+        while start < len(known):
+            end = start
+            while end + 1 < len(known) and known[end + 1] == known[end] + 1 and end - start < 2047:
+                end += 1
+            ids = self.ids(block(known[start], known[end]))
+            self.out.append(f"block {len(ids)} {fnv(ids):016x} {known[start]} {known[end]}")
+            start = end + 1
+
+
+def broken():
+    """Text with bytes that are no UTF-8."""
+    data = bytearray(sentence([]).encode())
+    for _ in range(rng.randrange(1, 5)):
+        i = rng.randrange(len(data) + 1)
+        bad = [b"\x80", b"\xff", b"\xc0\xaf", b"\xe2\x82", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xf4\x90\x80\x80", b"\xf8\x88", b"\xe0\x9f",
+               b"\xf0\x80\x80\x80", b"\xc2", bytes([rng.randrange(256)])]
+        data[i:i + rng.randrange(2)] = rng.choice(bad)
+    return bytes(data)
+
+
+def texts(r, count, extra=()):
+    for _ in range(count):
+        r.text(sentence(extra))
+    for _ in range(count // 10):
+        r.text(broken())
+    for _ in range(count // 20):
+        r.window(sentence(extra) * rng.choice([1, 1, 1, 5, 20]))
+
+
+def long_noise(r):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    r.noise(200_000, letters)
+    r.noise(200_000, "a")
+    r.noise(200_000, letters + letters.upper() + "0123456789      .,'!-<>")
+    r.noise(100_000, "a\u0301\u0323\u0327\u05b0\u0345\u1dce\u0334")
+    r.noise(60_000, "\u0301\u0323\u0327\u05b0\u0345")
+    r.noise(60_000, "怪物帽子照片한글モンスター")
+    r.noise(100_000, "<grum>_123 GRUM")
+    r.noise(50_000, "<|endofstar> ")
+    r.noise(40_000, "😀👩\u200d\ufe0f🏽🇩🇪 ")
+    r.noise(100_000, "!?.,;:'\"")
+
+
+def main():
+    print(f"{len(new_for_nfc)} code points are too new for the package's NFC")
+    out = [f"# made by golden/tokenizer.py, seed {SEED}, transformers {transformers.__version__}, "
+           f"tokenizers {tokenizers.__version__}, Unicode {unicodedata.unidata_version}"]
+    for name in ("critters", "clip"):
+        r = Reference(out, name)
+        texts(r, 1100)
+        r.blocks()
+        long_noise(r)
+        for word, vectors in (("<grum>", 3), ("<thing>", 13), ("Étre*", 2), ("zork", 1), ("two  words", 1), ("İx", 1), ("ab", 1)):
+            if word == "ab" or f"{word}</w>" in r.tokenizer.get_vocab():
+                continue
+            r.add(word, vectors)
+        texts(r, 700, placeholders)
+        for p in placeholders:
+            r.text(p)
+            r.text("a photo of %s's hat" % p)
+            r.text("x%sy" % p)
+            r.expand("a photo of %s" % p)
+            r.expand("%s and %s_1 and <grum>" % (p, p))
+        r.noise(100_000, "<grum>_12 thingGRUM")
+    r = Reference(out, "critters", "!")
+    texts(r, 300)
+    r.add("<grum>", 2)
+    texts(r, 100, placeholders)
+    with open("golden/tokenizer.txt", "w", encoding="utf-8", newline="\n") as f:
+        f.write("\n".join(out) + "\n")
+    print(f"golden/tokenizer.txt: {len(out)} lines, {os.path.getsize('golden/tokenizer.txt')} bytes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

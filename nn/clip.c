@@ -1,0 +1,58 @@
+#include "nn/clip.h"
+
+#include <stdlib.h>
+
+ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config) {
+    int64_t width = config->hidden_size, inner = config->intermediate_size;
+    ClipLayer l = {
+        .layer_norm1 = load_norm(s, name, "layer_norm1", width),
+        .q_proj = load_linear(s, name, "self_attn.q_proj", width, width, true),
+        .k_proj = load_linear(s, name, "self_attn.k_proj", width, width, true),
+        .v_proj = load_linear(s, name, "self_attn.v_proj", width, width, true),
+        .out_proj = load_linear(s, name, "self_attn.out_proj", width, width, true),
+        .layer_norm2 = load_norm(s, name, "layer_norm2", width),
+        .fc1 = load_linear(s, name, "mlp.fc1", inner, width, true),
+        .fc2 = load_linear(s, name, "mlp.fc2", width, inner, true),
+    };
+    l.name = name_of("%s", name);
+    return l;
+}
+
+Clip clip_load(const ClipConfig *config, Store *s) {
+    int64_t width = config->hidden_size;
+    Clip c = { .config = *config };
+    c.token_embedding = store_get(s, shape2(config->vocab_size, width), "embeddings.token_embedding.weight");
+    c.position_embedding =
+        store_get(s, shape2(config->positions, width), "embeddings.position_embedding.weight");
+    c.layers = mem_alloc((size_t)config->layers * sizeof *c.layers);
+    for (int i = 0; i < config->layers; i++) {
+        c.layers[i] = clip_layer_load(s, name_of("encoder.layers.%d", i).text, config);
+    }
+    c.final_layer_norm = load_norm(s, "", "final_layer_norm", width);
+    return c;
+}
+
+void clip_free(Clip *c) { free(c->layers); }
+
+Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x) {
+    graph_block(g, "%s", l->name.text);
+    float eps = config->layer_norm_eps;
+    Tensor *h = layer_norm(g, x, &l->layer_norm1, eps);
+    Tensor *q = linear(g, h, &l->q_proj);
+    Tensor *k = linear(g, h, &l->k_proj);
+    Tensor *v = linear(g, h, &l->v_proj);
+    /* Causal, and no padding mask: the padding behind a placeholder sees it too. */
+    x = add(g, x, linear(g, attention(g, q, k, v, config->heads, true), &l->out_proj));
+    h = linear(g, layer_norm(g, x, &l->layer_norm2, eps), &l->fc1);
+    h = config->activation == ACT_QUICK_GELU ? quick_gelu(g, h) : gelu(g, h);
+    return add(g, x, linear(g, h, &l->fc2));
+}
+
+Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens, Tensor *rows) {
+    graph_block(g, "embeddings");
+    Tensor *x = embedding(g, c->token_embedding, rows, ids, batch, tokens);
+    x = add_position(g, x, c->position_embedding);
+    for (int i = 0; i < c->config.layers; i++) x = clip_layer(g, &c->layers[i], &c->config, x);
+    graph_block(g, "final_layer_norm");
+    return layer_norm(g, x, &c->final_layer_norm, c->config.layer_norm_eps);
+}

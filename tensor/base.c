@@ -1,0 +1,80 @@
+#include "tensor/base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void check_failed(const char *file, int line, const char *condition) {
+    fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
+    abort();
+}
+
+void check_equal(const char *file, int line, const char *condition, int64_t a, int64_t b) {
+    if (a == b) return;
+    fprintf(stderr, "%s:%d: CHECK failed: %s (%lld and %lld)\n", file, line, condition, (long long)a,
+            (long long)b);
+    abort();
+}
+
+static _Noreturn void out_of_memory(size_t bytes) {
+    fprintf(stderr, "ti: out of memory (%zu bytes wanted)\n", bytes);
+    exit(1);
+}
+
+void *mem_alloc(size_t bytes) {
+    void *p = calloc(1, bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+void *mem_grow(void *old, size_t bytes) {
+    void *p = realloc(old, bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+static char *format_new(const char *format, va_list args) {
+    CHECK(format);
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    CHECK(n >= 0);
+    char *s = mem_alloc((size_t)n + 1);
+    vsnprintf(s, (size_t)n + 1, format, again);
+    va_end(again);
+    return s;
+}
+
+char *mem_format(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *s = format_new(format, args);
+    va_end(args);
+    return s;
+}
+
+char *mem_string(const char *s) { return mem_format("%s", s); }
+
+bool messages_add(Messages *m, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *line = format_new(format, args);
+    va_end(args);
+    /* What came out of a file or a command line may hold line ends and escape codes: a message stays one line. */
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    size_t n = strlen(line);
+    m->text = mem_grow(m->text, m->length + n + 2);
+    memcpy(m->text + m->length, line, n);
+    m->length += n;
+    m->text[m->length++] = '\n';
+    m->text[m->length] = 0;
+    m->count++;
+    free(line);
+    return false;
+}
+
+void messages_free(Messages *m) {
+    free(m->text);
+    *m = (Messages) { 0 };
+}

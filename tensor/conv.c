@@ -1,0 +1,124 @@
+#include "tensor/conv.h"
+#include "tensor/conv_methods.h"
+
+#include <string.h>
+
+#ifdef _OPENMP
+#    include <omp.h>
+#endif
+
+float *conv_own(const ConvMemory *memory) {
+#ifdef _OPENMP
+    size_t thread = (size_t)omp_get_thread_num();
+#else
+    size_t thread = 0;
+#endif
+    return memory->workspaces + thread * memory->workspace_floats;
+}
+
+const char *conv_method_name(ConvMethod m) {
+    static const char *const names[CONV_METHODS] = { "1x1", "im2col", "winograd2", "winograd4" };
+    return names[m];
+}
+
+bool conv_can(ConvMethod m, const Conv *c) {
+    switch (m) {
+    case CONV_1X1:
+        return c->kernel == 1 && c->stride == 1 && c->out_height == c->height && c->out_width == c->width &&
+               c->top == 0 && c->left == 0;
+    case CONV_WINOGRAD2:
+    case CONV_WINOGRAD4:
+        return c->kernel == 3 && c->stride == 1;
+    case CONV_IM2COL:
+        break;
+    }
+    return true;
+}
+
+ConvMethod conv_method(const Conv *c) {
+    if (conv_can(CONV_1X1, c)) return CONV_1X1;
+    /* Transforming few input channels costs more than the multiplications saved. */
+    if (!conv_can(CONV_WINOGRAD4, c) || c->in_channels < 16) return CONV_IM2COL;
+    /* With few tiles making and reading U is the work. F(2x2) has less of it; and where even that leaves the
+       caches (1280 channels at 8x8), the plain product of the weights as they are is as fast. */
+    int64_t tiles = c->batch * ceil_div(c->out_height, 4) * ceil_div(c->out_width, 4);
+    if (tiles > 8) return CONV_WINOGRAD4;
+    return tiles <= 4 && c->in_channels * c->out_channels >= 1 << 20 ? CONV_IM2COL : CONV_WINOGRAD2;
+}
+
+/* The bias stands first in the scratch memory, widened, with zeros where there is none: whole cache lines. */
+static int64_t bias_floats(const Conv *c) { return ceil_div(c->out_channels, 16) * 16; }
+
+int64_t conv_scratch(ConvMethod m, const Conv *c) {
+    int64_t floats = bias_floats(c);
+    switch (m) {
+    case CONV_1X1:
+        break;
+    case CONV_IM2COL:
+        floats += conv_im2col_scratch(c);
+        break;
+    case CONV_WINOGRAD2:
+        floats += conv_winograd_scratch(2, c);
+        break;
+    case CONV_WINOGRAD4:
+        floats += conv_winograd_scratch(4, c);
+        break;
+    }
+    return floats;
+}
+
+int64_t conv_workspace(ConvMethod m, const Conv *c) {
+    switch (m) {
+    case CONV_1X1:
+        return conv_1x1_workspace(c);
+    case CONV_IM2COL:
+        return conv_im2col_workspace(c);
+    case CONV_WINOGRAD2:
+    case CONV_WINOGRAD4:
+        break;
+    }
+    return conv_winograd_workspace(c);
+}
+
+void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weight *bias, const float *x,
+                  float *y, ConvMemory memory) {
+    float *b = memory.scratch;
+    memory.scratch += bias_floats(c);
+    if (bias)
+        weight_read(bias, b);
+    else
+        memset(b, 0, (size_t)c->out_channels * sizeof(float));
+    switch (m) {
+    case CONV_1X1:
+        conv_1x1_forward(c, weight, b, x, y, &memory);
+        break;
+    case CONV_IM2COL:
+        conv_im2col_forward(c, weight, b, x, y, &memory);
+        break;
+    case CONV_WINOGRAD2:
+        conv_winograd_forward(2, c, weight, b, x, y, &memory);
+        break;
+    case CONV_WINOGRAD4:
+        conv_winograd_forward(4, c, weight, b, x, y, &memory);
+        break;
+    }
+}
+
+void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, float *dx,
+                   ConvMemory memory) {
+    memory.scratch += bias_floats(c);
+    switch (m) {
+    case CONV_1X1:
+        conv_1x1_backward(c, weight, dy, dx, &memory);
+        break;
+    case CONV_IM2COL:
+        conv_im2col_backward(c, weight, dy, dx, &memory);
+        break;
+    case CONV_WINOGRAD2:
+        conv_winograd_backward(2, c, weight, dy, dx, &memory);
+        break;
+    case CONV_WINOGRAD4:
+        conv_winograd_backward(4, c, weight, dy, dx, &memory);
+        break;
+    }
+}

@@ -1,0 +1,184 @@
+/* Convolution as one matrix product: im2col. The general method: any stride, any padding.
+
+   Write the C k k numbers that an output pixel sees as a column. Then, with K = C k k and N = B H' W',
+
+       X [K, N]:   X[(c,p,q), (b,i,j)] = x[b, c, i stride + p - top, j stride + q - left]   (0 outside)
+       Y [O, N] = W [O, K] X,  and y is Y with its columns put back where they came from.
+
+   The columns of all the batch's images stand side by side, so that small images still make a wide product.
+   Backward is the adjoint of each step: dX = W^T dY, and each number of dX is added to the pixel that it was
+   copied from.
+
+   X is k k times as large as x, so it is made for some lines at a time (a line: the W' outputs of one b and
+   i). */
+#include "tensor/conv_methods.h"
+#include "tensor/gemm.h"
+
+#include <string.h>
+
+enum { COLUMNS_FLOATS = 4 << 20 }; /* of X at a time, if a line isn't longer by itself */
+
+/* Some lines and the n = lines * W' columns they make. */
+typedef struct {
+    int64_t line, lines, n;
+} Piece;
+
+static int64_t inner(const Conv *c) { return c->in_channels * c->kernel * c->kernel; }
+
+static int64_t all_lines(const Conv *c) { return c->batch * c->out_height; }
+
+static int64_t piece_lines(const Conv *c) {
+    return min_i64(max_i64(1, COLUMNS_FLOATS / (inner(c) * c->out_width)), all_lines(c));
+}
+
+static Piece piece_at(const Conv *c, int64_t line) {
+    int64_t lines = min_i64(piece_lines(c), all_lines(c) - line);
+    return (Piece) { line, lines, lines * c->out_width };
+}
+
+/* X, and beside it in backward dY */
+int64_t conv_im2col_scratch(const Conv *c) {
+    return (inner(c) + c->out_channels) * piece_lines(c) * c->out_width;
+}
+
+/* A panel of weights, and in forward a tile of Y. */
+int64_t conv_im2col_workspace(const Conv *c) {
+    int64_t n = piece_lines(c) * c->out_width, rest = all_lines(c) % piece_lines(c) * c->out_width;
+    int64_t most = 0;
+    for (int last = 0; last < 2; last++, n = rest) { /* the last piece may be cut into other tiles */
+        Tiles t = gemm_tiles(c->out_channels, n, inner(c)), back = gemm_tiles(inner(c), n, c->out_channels);
+        most = max_i64(most, max_i64(t.rows * (t.columns + GEMM_INNER), back.rows * GEMM_INNER));
+    }
+    return most;
+}
+
+/* Where a line meets the image through tap (p, q): its outputs j in [first, end) see the pixels at, at +
+   stride, ... of x's plane; the others see padding. */
+typedef struct {
+    int64_t first, end, at;
+} Meeting;
+
+static Meeting meeting(const Conv *c, int64_t i, int64_t p, int64_t q) {
+    int64_t row = i * c->stride + p - c->top, shift = q - c->left; /* column = j stride + shift */
+    if (row < 0 || row >= c->height) return (Meeting) { 0, 0, 0 };
+    int64_t first = shift < 0 ? ceil_div(-shift, c->stride) : 0;
+    int64_t end = shift < c->width ? min_i64(ceil_div(c->width - shift, c->stride), c->out_width) : 0;
+    if (first >= end) return (Meeting) { 0, 0, 0 };
+    return (Meeting) { first, end, row * c->width + first * c->stride + shift };
+}
+
+/* The k k rows of X that come from one channel. */
+static void gather_channel(const Conv *c, Piece piece, const float *x, int64_t channel, float *columns) {
+    float *to = columns + channel * c->kernel * c->kernel * piece.n;
+    for (int64_t tap = 0; tap < c->kernel * c->kernel; tap++)
+        for (int64_t l = piece.line; l < piece.line + piece.lines; l++, to += c->out_width) {
+            int64_t b = l / c->out_height, i = l % c->out_height;
+            Meeting m = meeting(c, i, tap / c->kernel, tap % c->kernel);
+            const float *from = x + (b * c->in_channels + channel) * c->height * c->width + m.at;
+            for (int64_t j = 0; j < m.first; j++) to[j] = 0;
+            if (c->stride == 1)
+                for (int64_t j = m.first; j < m.end; j++) to[j] = from[j - m.first];
+            else
+                for (int64_t j = m.first; j < m.end; j++) to[j] = from[(j - m.first) * c->stride];
+            for (int64_t j = m.end; j < c->out_width; j++) to[j] = 0;
+        }
+}
+
+/* Its adjoint. A channel's pixels belong to one thread, and taps and lines come in a fixed order. */
+static void scatter_channel(const Conv *c, Piece piece, const float *columns, int64_t channel, float *dx) {
+    const float *from = columns + channel * c->kernel * c->kernel * piece.n;
+    for (int64_t tap = 0; tap < c->kernel * c->kernel; tap++)
+        for (int64_t l = piece.line; l < piece.line + piece.lines; l++, from += c->out_width) {
+            int64_t b = l / c->out_height, i = l % c->out_height;
+            Meeting m = meeting(c, i, tap / c->kernel, tap % c->kernel);
+            float *to = dx + (b * c->in_channels + channel) * c->height * c->width + m.at;
+            if (c->stride == 1)
+                for (int64_t j = m.first; j < m.end; j++) to[j - m.first] += from[j];
+            else
+                for (int64_t j = m.first; j < m.end; j++) to[(j - m.first) * c->stride] += from[j];
+        }
+}
+
+/* The longest run of a piece's columns from `column` on, at most `columns`, that lies in one image; where it
+   starts in channel 0 of an output plane [B, O, H' W'] is *at. */
+static int64_t run(const Conv *c, Piece piece, int64_t column, int64_t columns, int64_t *at) {
+    int64_t area = c->out_height * c->out_width, pixel = piece.line * c->out_width + column;
+    *at = pixel / area * c->out_channels * area + pixel % area;
+    return min_i64(columns, area - pixel % area);
+}
+
+static void forward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *bias,
+                         const float *columns, float *y, float *workspace) {
+    float *product = workspace, *panel_space = workspace + t.rows * t.columns;
+    for (int64_t k = 0; k < inner(c); k += GEMM_INNER) {
+        int64_t depth = min_i64(GEMM_INNER, inner(c) - k);
+        Panel w = weight_panel(weight, t.row, t.rows, k, depth, panel_space);
+        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride, columns + k * piece.n + t.column,
+             piece.n, k > 0, product, t.columns);
+    }
+    int64_t area = c->out_height * c->out_width;
+    for (int64_t done = 0, at, n; done < t.columns; done += n) {
+        n = run(c, piece, t.column + done, t.columns - done, &at);
+        for (int64_t r = 0; r < t.rows; r++) {
+            const float *from = product + r * t.columns + done;
+            float *to = y + at + (t.row + r) * area, add = bias[t.row + r];
+            for (int64_t j = 0; j < n; j++) to[j] = from[j] + add;
+        }
+    }
+}
+
+void conv_im2col_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
+                         const ConvMemory *memory) {
+    float *columns = memory->scratch;
+    for (int64_t line = 0; line < all_lines(c); line += piece_lines(c)) {
+        Piece piece = piece_at(c, line);
+        Tiles tiles = gemm_tiles(c->out_channels, piece.n, inner(c));
+#pragma omp parallel
+        {
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < c->in_channels; i++) gather_channel(c, piece, x, i, columns);
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < tiles.count; i++)
+                forward_tile(c, piece, gemm_tile(&tiles, i), weight, bias, columns, y, conv_own(memory));
+        }
+    }
+}
+
+/* The piece's columns of one output channel's gradient, side by side. */
+static void gather_gradient(const Conv *c, Piece piece, const float *dy, int64_t channel, float *row) {
+    for (int64_t done = 0, at, n; done < piece.n; done += n) {
+        n = run(c, piece, done, piece.n - done, &at);
+        memcpy(row + done, dy + at + channel * c->out_height * c->out_width, (size_t)n * sizeof(float));
+    }
+}
+
+static void backward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *gradient,
+                          float *columns, float *workspace) {
+    for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {
+        int64_t depth = min_i64(GEMM_INNER, c->out_channels - o);
+        Panel w = weight_panel(weight, o, depth, t.row, t.rows, workspace);
+        gemm(TRANSPOSED, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride,
+             gradient + o * piece.n + t.column, piece.n, o > 0, columns + t.row * piece.n + t.column,
+             piece.n);
+    }
+}
+
+void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, float *dx,
+                          const ConvMemory *memory) {
+    for (int64_t line = 0; line < all_lines(c); line += piece_lines(c)) {
+        Piece piece = piece_at(c, line);
+        Tiles tiles = gemm_tiles(inner(c), piece.n, c->out_channels);
+        float *columns = memory->scratch, *gradient = columns + inner(c) * piece.n;
+#pragma omp parallel
+        {
+#pragma omp for schedule(dynamic)
+            for (int64_t o = 0; o < c->out_channels; o++)
+                gather_gradient(c, piece, dy, o, gradient + o * piece.n);
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < tiles.count; i++)
+                backward_tile(c, piece, gemm_tile(&tiles, i), weight, gradient, columns, conv_own(memory));
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < c->in_channels; i++) scatter_channel(c, piece, columns, i, dx);
+        }
+    }
+}

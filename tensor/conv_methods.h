@@ -1,0 +1,31 @@
+/* What conv.c needs of each method's file. bias: [O], zeros if the layer has none. */
+#ifndef TI_CONV_METHODS_H
+#define TI_CONV_METHODS_H
+
+#include "tensor/conv.h"
+
+/* The calling thread's workspace. */
+float *conv_own(const ConvMemory *memory);
+
+int64_t conv_1x1_workspace(const Conv *c);
+void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
+                      const ConvMemory *memory);
+void conv_1x1_backward(const Conv *c, const Weight *weight, const float *dy, float *dx,
+                       const ConvMemory *memory);
+
+int64_t conv_im2col_scratch(const Conv *c);
+int64_t conv_im2col_workspace(const Conv *c);
+void conv_im2col_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
+                         const ConvMemory *memory);
+void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, float *dx,
+                          const ConvMemory *memory);
+
+/* side: of an output tile, 2 or 4; kernel 3, stride 1 */
+int64_t conv_winograd_scratch(int side, const Conv *c);
+int64_t conv_winograd_workspace(const Conv *c);
+void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const float *bias, const float *x,
+                           float *y, const ConvMemory *memory);
+void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, float *dx,
+                            const ConvMemory *memory);
+
+#endif

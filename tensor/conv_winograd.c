@@ -1,0 +1,372 @@
+/* Winograd's convolution F(m x m, 3x3) for 3x3 kernels at stride 1, m = 2 or 4 (Lavin and Gray, arXiv
+   1509.09308).
+
+   A tile of m x m outputs of one channel pair depends on (m+2) x (m+2) inputs d and 9 weights g. Evaluating
+   the polynomials they stand for at m + 2 points turns the convolution into a product for each point:
+
+       Y = A' [ (G g G') * (B' d B) ] A      (* by elements; A, B, G constant)
+
+   (m+2)^2 multiplications instead of 9 m^2: 16 for 36 at m = 2, 36 for 144 at m = 4. The sum over input
+   channels can be taken before A, so each of the P = (m+2)^2 points is a matrix product over all tiles of the
+   batch side by side:
+
+       V[p] [C, tiles] = B' d B    U[p] [O, C] = G g G'    M[p] = U[p] V[p] [O, tiles]    y = A' M A + bias
+
+   Backward is the same computation: the gradient of a 3x3 convolution at stride 1 is the convolution of dy
+   with the kernel rotated by half a turn and its two channel axes exchanged; padding p becomes 2 - p. U[p]
+   then is [C', O'] as it lies in memory and is read transposed.
+
+   U would be P/9 times as large as the weights, so it is not kept: it is made for a panel of output channels
+   at a time, in cache, at the cost of some 100 operations where the product spends 2 P tiles. Large images
+   are worked through in pieces. The relative error is about 2e-6 for m = 4 and 6e-7 for m = 2 (im2col: 3e-7).
+
+   Transforms work on LANES tiles (or channel pairs) at once, a lane each: element i of the tiles stands in
+   one row. */
+#include "tensor/conv_methods.h"
+#include "tensor/gemm.h"
+
+#include <string.h>
+
+enum { LANES = 16, POINTS_MAX = 6 };
+typedef float Lanes[LANES];
+
+/* One-dimensional transforms on rows `step` apart: of the data, in place; of the kernel, 3 values to m + 2;
+   of the product, m + 2 values to m, in place. */
+
+/* m = 4: the points 0, a, -a, b, -b, infinity. 3/4 and 3/2 instead of the usual 1 and 2 cut the largest error
+   to a quarter, and all of these are exact in fp32 but the two divisors. */
+static const float a1 = 0.75f, a2 = 0.5625f, a3 = 0.421875f, b1 = 1.5f, b2 = 2.25f, b3 = 3.375f;
+
+static inline void data4(Lanes *d,
+                         int step) { /* B': row of a point p: the product of (x - q) over all others */
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float d0 = d[0][l], d1 = d[step][l], d2 = d[2 * step][l];
+        float d3 = d[3 * step][l], d4 = d[4 * step][l], d5 = d[5 * step][l];
+        float even_a = d4 - b2 * d2, odd_a = a1 * (d3 - b2 * d1);
+        float even_b = d4 - a2 * d2, odd_b = b1 * (d3 - a2 * d1);
+        d[0][l] = a2 * b2 * d0 - (a2 + b2) * d2 + d4;
+        d[step][l] = even_a + odd_a;
+        d[2 * step][l] = even_a - odd_a;
+        d[3 * step][l] = even_b + odd_b;
+        d[4 * step][l] = even_b - odd_b;
+        d[5 * step][l] = a2 * b2 * d1 - (a2 + b2) * d3 + d5;
+    }
+}
+
+static inline void kernel4(Lanes *g, int step, Lanes *u, int u_step) { /* G: g(p) / the product of (p - q) */
+    const float scale_0 = 1 / (a2 * b2), scale_a = 1 / (2 * a2 * (a2 - b2)),
+                scale_b = 1 / (2 * b2 * (b2 - a2));
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float g0 = g[0][l], g1 = g[step][l], g2 = g[2 * step][l];
+        float even_a = scale_a * (g0 + a2 * g2), odd_a = scale_a * a1 * g1;
+        float even_b = scale_b * (g0 + b2 * g2), odd_b = scale_b * b1 * g1;
+        u[0][l] = scale_0 * g0;
+        u[u_step][l] = even_a + odd_a;
+        u[2 * u_step][l] = even_a - odd_a;
+        u[3 * u_step][l] = even_b + odd_b;
+        u[4 * u_step][l] = even_b - odd_b;
+        u[5 * u_step][l] = g2;
+    }
+}
+
+static inline void product4(Lanes *m, int step) { /* A': the powers of the points */
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float m0 = m[0][l], m1 = m[step][l], m2 = m[2 * step][l];
+        float m3 = m[3 * step][l], m4 = m[4 * step][l], m5 = m[5 * step][l];
+        float even_a = m1 + m2, odd_a = m1 - m2, even_b = m3 + m4, odd_b = m3 - m4;
+        m[0][l] = m0 + even_a + even_b;
+        m[step][l] = a1 * odd_a + b1 * odd_b;
+        m[2 * step][l] = a2 * even_a + b2 * even_b;
+        m[3 * step][l] = a3 * odd_a + b3 * odd_b + m5;
+    }
+}
+
+/* m = 2: the points 0, 1, -1, infinity */
+
+static inline void data2(Lanes *d, int step) {
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float d0 = d[0][l], d1 = d[step][l], d2 = d[2 * step][l], d3 = d[3 * step][l];
+        d[0][l] = d0 - d2;
+        d[step][l] = d1 + d2;
+        d[2 * step][l] = d2 - d1;
+        d[3 * step][l] = d1 - d3;
+    }
+}
+
+static inline void kernel2(Lanes *g, int step, Lanes *u, int u_step) {
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float g0 = g[0][l], g1 = g[step][l], g2 = g[2 * step][l], even = (g0 + g2) * 0.5f, odd = g1 * 0.5f;
+        u[0][l] = g0;
+        u[u_step][l] = even + odd;
+        u[2 * u_step][l] = even - odd;
+        u[3 * u_step][l] = g2;
+    }
+}
+
+static inline void product2(Lanes *m, int step) {
+#pragma omp simd
+    for (int l = 0; l < LANES; l++) {
+        float m0 = m[0][l], m1 = m[step][l], m2 = m[2 * step][l], m3 = m[3 * step][l];
+        m[0][l] = m0 + m1 + m2;
+        m[step][l] = m1 - m2 - m3;
+    }
+}
+
+/* The same in both dimensions; the rows of a tile of n x n values are n apart. */
+
+static inline void data(int side, Lanes *d) {
+    int n = side + 2;
+    for (int q = 0; q < n; q++) side == 4 ? data4(d + q, n) : data2(d + q, n);
+    for (int p = 0; p < n; p++) side == 4 ? data4(d + p * n, 1) : data2(d + p * n, 1);
+}
+
+static inline void kernel(int side, Lanes *g, Lanes *u) {
+    Lanes half[POINTS_MAX * 3];
+    int n = side + 2;
+    for (int q = 0; q < 3; q++) side == 4 ? kernel4(g + q, 3, half + q, 3) : kernel2(g + q, 3, half + q, 3);
+    for (int p = 0; p < n; p++)
+        side == 4 ? kernel4(half + p * 3, 1, u + p * n, 1) : kernel2(half + p * 3, 1, u + p * n, 1);
+}
+
+static inline void product(int side, Lanes *m) {
+    int n = side + 2;
+    for (int q = 0; q < n; q++) side == 4 ? product4(m + q, n) : product2(m + q, n);
+    for (int p = 0; p < side; p++) side == 4 ? product4(m + p * n, 1) : product2(m + p * n, 1);
+}
+
+/* How one convolution is worked through. */
+typedef struct {
+    int side, points;
+    int64_t down, across, tiles;    /* tiles of an image's height and width, and of the batch */
+    int64_t piece;                  /* tiles at a time */
+    int64_t panel;                  /* output channels at a time */
+    int64_t v_step, u_step, m_step; /* floats from one point's matrix to the next */
+} Winograd;
+
+enum { V_FLOATS = 4 << 20, U_FLOATS = 1 << 19, PANEL_MAX = 256, COLUMNS_MAX = 256 };
+
+/* length cut into the fewest equal parts of at most `most` */
+static int64_t equal_part(int64_t length, int64_t most) { return ceil_div(length, ceil_div(length, most)); }
+
+/* Whole lanes, and then one row more: at a distance of a power of two, all points would share few cache sets.
+   */
+static int64_t padded(int64_t n) { return (ceil_div(n, 2 * LANES) * 2 + 1) * LANES; }
+
+static Winograd winograd_of(int side, const Conv *c) {
+    Winograd w = { .side = side, .points = (side + 2) * (side + 2) };
+    w.down = ceil_div(c->out_height, side);
+    w.across = ceil_div(c->out_width, side);
+    w.tiles = c->batch * w.down * w.across;
+    int64_t panel = max_i64(LANES, U_FLOATS / (w.points * c->in_channels));
+    w.panel = equal_part(c->out_channels, min_i64(panel, PANEL_MAX));
+    int64_t piece = V_FLOATS / (w.points * max_i64(c->in_channels, w.panel));
+    w.piece = equal_part(w.tiles, max_i64(LANES, piece));
+    w.v_step = padded(c->in_channels * w.piece);
+    w.u_step = padded(c->in_channels * w.panel);
+    w.m_step = padded(w.panel * w.piece);
+    return w;
+}
+
+/* The convolution that computes this one's gradient. */
+static Conv turned(const Conv *c) {
+    return (Conv) {
+        c->batch, c->out_channels, c->out_height, c->out_width, c->in_channels, c->height, c->width, 3,
+        1,        2 - c->top,      2 - c->left
+    };
+}
+
+static int64_t scratch_of(int side, const Conv *c) {
+    Winograd w = winograd_of(side, c);
+    return w.points * (w.v_step + w.u_step + w.m_step);
+}
+
+int64_t conv_winograd_scratch(int side, const Conv *c) {
+    Conv back = turned(c);
+    return max_i64(scratch_of(side, c), scratch_of(side, &back));
+}
+
+/* one row of a panel of weights */
+int64_t conv_winograd_workspace(const Conv *c) { return 9 * max_i64(c->in_channels, c->out_channels); }
+
+/* A lane's place: tile (i, j) of image b, in a channel. The index runs over channels, then over a piece's
+   tiles. */
+typedef struct {
+    int64_t channel, tile, b, i, j;
+} Place;
+
+static void place_tile(const Winograd *w, Place *p) {
+    p->j = p->tile % w->across;
+    p->i = p->tile / w->across % w->down;
+    p->b = p->tile / w->across / w->down;
+}
+
+static Place place_at(const Winograd *w, int64_t first, int64_t n, int64_t index) {
+    Place p = { .channel = index / n, .tile = first + index % n };
+    place_tile(w, &p);
+    return p;
+}
+
+static void place_next(const Winograd *w, int64_t first, int64_t n, Place *p) {
+    if (++p->tile == first + n) {
+        p->tile = first;
+        p->channel++;
+        place_tile(w, p);
+    } else if (++p->j == w->across) {
+        p->j = 0;
+        if (++p->i == w->down) {
+            p->i = 0;
+            p->b++;
+        }
+    }
+}
+
+/* One tile's inputs into lane l. */
+static inline void read_tile(int side, const Conv *c, Place p, const float *x, Lanes *d, int l) {
+    int n = side + 2;
+    int64_t row = p.i * side - c->top, column = p.j * side - c->left;
+    const float *plane = x + (p.b * c->in_channels + p.channel) * c->height * c->width;
+    if (row >= 0 && row + n <= c->height && column >= 0 && column + n <= c->width) {
+        const float *from = plane + row * c->width + column;
+        for (int r = 0; r < n; r++, from += c->width)
+            for (int s = 0; s < n; s++) d[r * n + s][l] = from[s];
+        return;
+    }
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t s = 0; s < n; s++) {
+            bool in = row + r >= 0 && row + r < c->height && column + s >= 0 && column + s < c->width;
+            d[r * n + s][l] = in ? plane[(row + r) * c->width + column + s] : 0;
+        }
+}
+
+/* V of LANES places from index on. */
+static inline void transform_data(const Winograd *w, int side, const Conv *c, int64_t first, int64_t n,
+                                  int64_t index, const float *x, float *v) {
+    Lanes d[POINTS_MAX * POINTS_MAX];
+    int64_t count = min_i64(LANES, c->in_channels * n - index);
+    Place p = place_at(w, first, n, index);
+    for (int l = 0; l < LANES; l++) {
+        read_tile(side, c, p, x, d, l); /* lanes too many repeat the last place, into padding */
+        if (l + 1 < count) place_next(w, first, n, &p);
+    }
+    data(side, d);
+    for (int e = 0; e < (side + 2) * (side + 2); e++) memcpy(v + e * w->v_step + index, d[e], sizeof d[e]);
+}
+
+/* U of one row of weights: `width` kernels side by side. */
+static inline void transform_kernels(const Winograd *w, int side, const float *row, int64_t width,
+                                     bool rotate, float *u) {
+    Lanes g[9], out[POINTS_MAX * POINTS_MAX];
+    memset(g, 0, sizeof g);
+    for (int64_t k = 0; k < width; k += LANES) {
+        int count = (int)min_i64(LANES, width - k);
+        for (int l = 0; l < count; l++)
+            for (int tap = 0; tap < 9; tap++) g[rotate ? 8 - tap : tap][l] = row[(k + l) * 9 + tap];
+        kernel(side, g, out);
+        for (int e = 0; e < (side + 2) * (side + 2); e++) {
+            float *to = u + e * w->u_step + k;
+            if (count == LANES) /* a copy of known size is two vector moves */
+                memcpy(to, out[e], sizeof out[e]);
+            else
+                for (int l = 0; l < count; l++) to[l] = out[e][l];
+        }
+    }
+}
+
+/* One tile's outputs out of lane l. bias NULL: they are added to y. */
+static inline void write_tile(int side, const Conv *c, Place p, int64_t o, Lanes *m, int l, const float *bias,
+                              float *y) {
+    int64_t row = p.i * side, column = p.j * side;
+    int64_t rows = min_i64(side, c->out_height - row), columns = min_i64(side, c->out_width - column);
+    float *to = y + ((p.b * c->out_channels + o) * c->out_height + row) * c->out_width + column;
+    for (int64_t r = 0; r < rows; r++, to += c->out_width)
+        for (int64_t s = 0; s < columns; s++) to[s] = m[r * (side + 2) + s][l] + (bias ? bias[o] : to[s]);
+}
+
+static inline void transform_product(const Winograd *w, int side, const Conv *c, int64_t first, int64_t n,
+                                     int64_t o, int64_t channels, int64_t index, const float *m,
+                                     const float *bias, float *y) {
+    Lanes d[POINTS_MAX * POINTS_MAX];
+    for (int e = 0; e < (side + 2) * (side + 2); e++) memcpy(d[e], m + e * w->m_step + index, sizeof d[e]);
+    product(side, d);
+    int64_t count = min_i64(LANES, channels * n - index);
+    Place p = place_at(w, first, n, index);
+    for (int l = 0; l < count; l++) {
+        write_tile(side, c, p, o + p.channel, d, l, bias, y);
+        place_next(w, first, n, &p);
+    }
+}
+
+/* U of the panel of output channels [o, o + channels): [channels, C]; rotated, [C, channels]. */
+static void transform_panel(const Winograd *w, const Conv *c, const Weight *weight, bool rotate, int64_t o,
+                            int64_t channels, int64_t row, float *u, float *workspace) {
+    int64_t width = rotate ? channels : c->in_channels;
+    Panel p = rotate ? weight_panel(weight, row, 1, o * 9, width * 9, workspace)
+                     : weight_panel(weight, o + row, 1, 0, width * 9, workspace);
+    if (w->side == 4)
+        transform_kernels(w, 4, p.data, width, rotate, u + row * width);
+    else
+        transform_kernels(w, 2, p.data, width, rotate, u + row * width);
+}
+
+/* M = U V at one point for one block of columns. */
+static void multiply(const Winograd *w, const Conv *c, bool rotate, int64_t channels, int64_t n,
+                     int64_t point, int64_t column, int64_t columns, const float *u, const float *v,
+                     float *m) {
+    gemm(rotate ? TRANSPOSED : AS_IS, AS_IS, channels, columns, c->in_channels, 1, u + point * w->u_step,
+         rotate ? channels : c->in_channels, v + point * w->v_step + column, n, 0,
+         m + point * w->m_step + column, n);
+}
+
+/* The work of all passes. rotate: c is a turned convolution and weight the one it was turned from. */
+static void convolve(int side, const Conv *c, const Weight *weight, bool rotate, const float *bias,
+                     const float *x, float *y, const ConvMemory *memory) {
+    Winograd w = winograd_of(side, c);
+    float *v = memory->scratch, *u = v + w.points * w.v_step, *m = u + w.points * w.u_step;
+    for (int64_t first = 0; first < w.tiles; first += w.piece) {
+        int64_t n = min_i64(w.piece, w.tiles - first), columns = equal_part(n, COLUMNS_MAX);
+        int64_t blocks = ceil_div(n, columns);
+#pragma omp parallel for schedule(dynamic, 8)
+        for (int64_t i = 0; i < c->in_channels * n; i += LANES)
+            if (side == 4)
+                transform_data(&w, 4, c, first, n, i, x, v);
+            else
+                transform_data(&w, 2, c, first, n, i, x, v);
+        for (int64_t o = 0; o < c->out_channels; o += w.panel) {
+            int64_t channels = min_i64(w.panel, c->out_channels - o);
+#pragma omp parallel
+            {
+#pragma omp for schedule(dynamic)
+                for (int64_t row = 0; row < (rotate ? c->in_channels : channels); row++)
+                    transform_panel(&w, c, weight, rotate, o, channels, row, u, conv_own(memory));
+#pragma omp for schedule(dynamic)
+                for (int64_t i = 0; i < w.points * blocks; i++) {
+                    int64_t column = i % blocks * columns;
+                    multiply(&w, c, rotate, channels, n, i / blocks, column, min_i64(columns, n - column), u,
+                             v, m);
+                }
+#pragma omp for schedule(dynamic, 8)
+                for (int64_t i = 0; i < channels * n; i += LANES)
+                    if (side == 4)
+                        transform_product(&w, 4, c, first, n, o, channels, i, m, bias, y);
+                    else
+                        transform_product(&w, 2, c, first, n, o, channels, i, m, bias, y);
+            }
+        }
+    }
+}
+
+void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const float *bias, const float *x,
+                           float *y, const ConvMemory *memory) {
+    convolve(side, c, weight, false, bias, x, y, memory);
+}
+
+void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, float *dx,
+                            const ConvMemory *memory) {
+    Conv back = turned(c);
+    convolve(side, &back, weight, true, NULL, dy, dx, memory);
+}

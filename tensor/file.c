@@ -1,0 +1,124 @@
+#define _POSIX_C_SOURCE 200809L
+#include "tensor/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool file_map(const char *path, File *file, Messages *errors) {
+    *file = (File) { .data = (const unsigned char *)"" };
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait at a named pipe */
+    if (descriptor < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+    struct stat status;
+    bool ok = fstat(descriptor, &status) == 0;
+    if (!ok) messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+    if (ok && !S_ISREG(status.st_mode))
+        ok = messages_add(errors, "%s: is %s, not a file", path,
+                          S_ISDIR(status.st_mode) ? "a folder" : "a device");
+    if (ok && status.st_size > 0) {
+        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+        if (data == MAP_FAILED) {
+            ok = messages_add(errors, "%s: cannot be mapped into memory: %s", path, strerror(errno));
+        } else {
+            file->data = data;
+            file->size = (size_t)status.st_size;
+        }
+    }
+    close(descriptor);
+    return ok;
+}
+
+void file_unmap(File *file) {
+    if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
+    *file = (File) { 0 };
+}
+
+void output_open(Output *out, const char *path) {
+    *out = (Output) { .path = mem_string(path) };
+    out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
+    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out->descriptor < 0) out->error = errno;
+}
+
+void output_write(Output *out, const void *data, size_t size) {
+    const char *from = data;
+    while (size > 0 && !out->error) {
+        ssize_t n = write(out->descriptor, from, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) { /* 0 would be a full device that does not say so */
+            out->error = n < 0 ? errno : ENOSPC;
+            return;
+        }
+        from += n;
+        size -= (size_t)n;
+    }
+}
+
+/* The rename itself lasts only once the folder is on the disk. */
+static void sync_folder_of(const char *path) {
+    char *copy = mem_string(path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        fsync(folder);
+        close(folder);
+    }
+    free(copy);
+}
+
+bool output_commit(Output *out, Messages *errors) {
+    if (!out->error && fsync(out->descriptor) != 0) out->error = errno;
+    if (out->descriptor >= 0 && close(out->descriptor) != 0 && !out->error) out->error = errno;
+    bool opened = out->descriptor >= 0;
+    out->descriptor = -1;
+    if (!out->error && rename(out->temporary, out->path) != 0) out->error = errno;
+    bool ok = !out->error;
+    if (ok) sync_folder_of(out->path);
+    if (!ok) {
+        messages_add(errors, "%s: cannot be written: %s", out->path, strerror(out->error));
+        if (opened) unlink(out->temporary);
+    }
+    free(out->path);
+    free(out->temporary);
+    *out = (Output) { .descriptor = -1 };
+    return ok;
+}
+
+void output_discard(Output *out) {
+    if (out->descriptor >= 0) {
+        close(out->descriptor);
+        unlink(out->temporary);
+    }
+    free(out->path);
+    free(out->temporary);
+    *out = (Output) { .descriptor = -1 };
+}
+
+bool file_write(const char *path, const void *data, size_t size, Messages *errors) {
+    Output out;
+    output_open(&out, path);
+    output_write(&out, data, size);
+    return output_commit(&out, errors);
+}
+
+bool folder_make(const char *path, Messages *errors) {
+    char *copy = mem_string(path);
+    bool ok = true;
+    for (char *c = copy + 1; ok; c++) {
+        if (*c != '/' && *c) continue;
+        char kept = *c;
+        *c = 0;
+        struct stat status;
+        if (mkdir(copy, 0777) != 0 && !(stat(copy, &status) == 0 && S_ISDIR(status.st_mode)))
+            ok = messages_add(errors, "%s: the folder cannot be made: %s", copy, strerror(errno));
+        *c = kept;
+        if (!kept) break;
+    }
+    free(copy);
+    return ok;
+}

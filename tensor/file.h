@@ -1,0 +1,37 @@
+/* Files: mapped for reading, written aside and renamed. */
+#ifndef TI_FILE_H
+#define TI_FILE_H
+
+#include "tensor/base.h"
+
+/* A whole file, mapped read-only (an empty file has data "" and size 0). */
+typedef struct {
+    const unsigned char *data;
+    size_t size;
+} File;
+
+/* Opens and maps a regular file. Errors: missing, not readable, a folder or device: one line, false. */
+bool file_map(const char *path, File *file, Messages *errors);
+void file_unmap(File *file);
+
+/* A file being written: to PATH.tmp-PID beside its place; file_commit flushes it to the disk (fsync) and renames it
+   over PATH. After a failed write nothing else happens until commit, which then reports it, removes the
+   temporary file and returns false; what stood at PATH is as it was. */
+typedef struct {
+    char *path, *temporary;
+    int descriptor; /* -1: could not be opened */
+    int error;      /* errno of the first failure */
+} Output;
+
+void output_open(Output *out, const char *path);
+void output_write(Output *out, const void *data, size_t size);
+bool output_commit(Output *out, Messages *errors);
+void output_discard(Output *out);
+
+/* All of it in one call. */
+bool file_write(const char *path, const void *data, size_t size, Messages *errors);
+
+/* Makes a folder and the ones above it; one that is there is fine. */
+bool folder_make(const char *path, Messages *errors);
+
+#endif

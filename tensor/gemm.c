@@ -1,0 +1,54 @@
+#include "tensor/gemm.h"
+
+#include <cblas.h>
+#include <limits.h>
+
+/* OpenBLAS has them in every build, but not every distribution's cblas.h says so. */
+void openblas_set_num_threads(int num_threads);
+char *openblas_get_corename(void);
+
+static int blas_int(int64_t n) {
+    CHECK(n >= 0 && n <= INT_MAX);
+    return (int)n;
+}
+
+void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+          int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    if (m == 0 || n == 0) return;
+    CHECK(lda >= (layout_a == AS_IS ? k : m) && ldb >= (layout_b == AS_IS ? n : k) && ldc >= n);
+    cblas_sgemm(CblasRowMajor, layout_a == AS_IS ? CblasNoTrans : CblasTrans,
+                layout_b == AS_IS ? CblasNoTrans : CblasTrans, blas_int(m), blas_int(n), blas_int(k), alpha,
+                a, blas_int(lda), b, blas_int(ldb), beta, c, blas_int(ldc));
+}
+
+enum { TILE_MAX = 256, TILE_MIN = 32, TILES_WANTED = 16 };
+
+/* The length cut into the fewest equal parts of at most `most`, a multiple of 16 where it is cut at all. */
+static int64_t part(int64_t length, int64_t most) {
+    if (length <= most) return max_i64(length, 1);
+    return ceil_div(ceil_div(length, ceil_div(length, most)), 16) * 16;
+}
+
+Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
+    const int64_t worth = 1 << 18; /* multiply-adds: below, a tile costs less than handing it to a thread */
+    Tiles t = { m, n, part(m, TILE_MAX), part(n, TILE_MAX), 0, 0 };
+    for (;;) {
+        t.across = ceil_div(n, t.columns);
+        t.count = ceil_div(m, t.rows) * t.across;
+        int64_t longer = max_i64(t.rows, t.columns);
+        if (t.count >= TILES_WANTED || longer <= TILE_MIN || t.rows * t.columns * k < 2 * worth) return t;
+        if (t.rows == longer)
+            t.rows = part(t.rows, (longer + 1) / 2);
+        else
+            t.columns = part(t.columns, (longer + 1) / 2);
+    }
+}
+
+Tile gemm_tile(const Tiles *t, int64_t i) {
+    int64_t row = i / t->across * t->rows, column = i % t->across * t->columns;
+    return (Tile) { row, min_i64(t->rows, t->m - row), column, min_i64(t->columns, t->n - column) };
+}
+
+void blas_start(void) { openblas_set_num_threads(1); }
+
+const char *blas_kernel(void) { return openblas_get_corename(); }

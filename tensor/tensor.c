@@ -1,0 +1,84 @@
+#include "tensor/tensor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int64_t shape_count(Shape s) {
+    int64_t n = 1;
+    for (int i = 0; i < s.rank; i++) n *= s.dim[i];
+    return n;
+}
+
+bool shape_equal(Shape a, Shape b) {
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; i++)
+        if (a.dim[i] != b.dim[i]) return false;
+    return true;
+}
+
+const char *shape_text(Shape s, char text[SHAPE_TEXT]) {
+    int n = snprintf(text, SHAPE_TEXT, "[");
+    for (int i = 0; i < s.rank; i++)
+        n += snprintf(text + n, (size_t)(SHAPE_TEXT - n), i ? ", %lld" : "%lld", (long long)s.dim[i]);
+    snprintf(text + n, (size_t)(SHAPE_TEXT - n), "]");
+    return text;
+}
+
+size_t dtype_size(DType t) { return t == F32 ? 4 : 2; }
+
+const char *dtype_name(DType t) { return t == F32 ? "F32" : t == F16 ? "F16" : "BF16"; }
+
+/* IEEE half to single by integer arithmetic alone: shift the exponent and mantissa into place, then let one
+   multiplication by 2^112 rebias the exponent, which is exact and also right for subnormals. Inf and NaN have their
+   exponent filled up. The compiler turns the loop into vector code. */
+static inline float half_to_float(uint16_t h) {
+    uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
+    const uint32_t two_to_112 = 0x77800000;
+    float value, scale;
+    memcpy(&value, &magnitude, 4);
+    memcpy(&scale, &two_to_112, 4);
+    value *= scale;
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    bits |= (h & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u;
+    bits |= (uint32_t)(h & 0x8000) << 16;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+void widen(DType t, const void *data, int64_t count, float *out) {
+    const unsigned char *bytes = data;
+    if (t == F32) {
+        memcpy(out, data, (size_t)count * 4);
+    } else if (t == F16) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) {
+            uint16_t h;
+            memcpy(&h, bytes + 2 * i, 2);
+            out[i] = half_to_float(h);
+        }
+    } else {
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) { /* bfloat16 is the high half of a float */
+            uint16_t h;
+            memcpy(&h, bytes + 2 * i, 2);
+            uint32_t bits = (uint32_t)h << 16;
+            memcpy(out + i, &bits, 4);
+        }
+    }
+}
+
+void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
+
+Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                   float *workspace) {
+    int64_t width = shape_count(w->shape) / w->shape.dim[0];
+    CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
+    size_t size = dtype_size(w->dtype);
+    const char *from = (const char *)w->data + (size_t)(row * width + column) * size;
+    if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
+        return (Panel) { (const float *)(const void *)from, width };
+    for (int64_t r = 0; r < rows; r++)
+        widen(w->dtype, from + (size_t)(r * width) * size, columns, workspace + r * columns);
+    return (Panel) { workspace, columns };
+}

@@ -1,0 +1,172 @@
+/* Vector math: exp, erf and sigmoid of a float without branches, tables or library calls, so that the
+   compiler turns the loops which call them into vector code; and sums in a fixed order. tests/test_vmath.c
+   compares each with double over the whole range of floats; the errors stated here are what it measures. NaN
+   gives NaN everywhere. */
+#ifndef TI_VMATH_H
+#define TI_VMATH_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t float_bits(float x) {
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline float float_from_bits(uint32_t u) {
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* a b + c, fused where the processor does that as fast as a product. */
+static inline float multiply_add(float a, float b, float c) {
+#ifdef FP_FAST_FMAF
+    return fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* e^x within 1.1 ulp, also where the result is subnormal; exp(-inf) = 0, above 88.72 it is inf.
+
+   x = n ln 2 + r with n a whole number and |r| <= ln(2) / 2, so e^x = 2^n e^r. */
+static inline float vexp(float x) {
+    /* Adding 1.5 * 2^23 rounds to a whole number, and leaves it in the low bits of the sum. */
+    const float magic = 12582912.0f;
+    float shifted = multiply_add(x, 1.44269504f, magic);
+    float n = shifted - magic;
+    /* ln 2 in two parts, the first so short that its product with n is exact. */
+    float r = multiply_add(n, 2.12194440e-4f, multiply_add(n, -0.693359375f, x));
+    /* e^r = 1 + r + r^2 p(r); p by the minimax fit of (e^r - 1 - r) / r^2 */
+    float p = 0.0013950724f;
+    p = multiply_add(p, r, 0.008369025f);
+    p = multiply_add(p, r, 0.041666202f);
+    p = multiply_add(p, r, 0.16666518f);
+    p = multiply_add(p, r, 0.5f);
+    float y = 1.0f + multiply_add(r * r, p, r);
+    /* 2^n in two factors: one alone would not reach the subnormals, and is not a float for n = 128. */
+    uint32_t e = float_bits(shifted) - float_bits(magic) + 256; /* n + 256 >= 0 */
+    uint32_t half = e >> 1;
+    y = y * float_from_bits((half - 1) << 23) * float_from_bits((e - half - 1) << 23);
+    /* Further out n does not fit the factors, and y is nonsense. Comparisons are false for NaN, which y is
+       then. */
+    y = x < -104.0f ? 0.0f : y;
+    return x > 89.0f ? INFINITY : y;
+}
+
+/* 1 / (1 + e^-x) within 2.6 ulp for x > -87.3; below, where the result is smaller than any normal float,
+   within 2e-38. */
+static inline float vsigmoid(float x) { return 1.0f / (1.0f + vexp(-x)); }
+
+/* erf(x) within 1.9 ulp. For |x| < 0.875 an odd polynomial, beyond it 1 - erfc with erfc(a) = exp(-a q(a)):
+   both are computed, one is chosen. */
+static inline float verf(float x) {
+    float a = fabsf(x);
+    a = a > 4.0f ? 4.0f : a; /* erf(4) is 1 in fp32 */
+    float u = a * a;
+    float p = -6.2224210e-4f;
+    p = multiply_add(p, u, 5.0358716e-3f);
+    p = multiply_add(p, u, -2.6793955e-2f);
+    p = multiply_add(p, u, 0.11282524f);
+    p = multiply_add(p, u, -0.37612557f);
+    p = multiply_add(p, u, 0.12837911f);
+    float inner = multiply_add(a, p, a);
+    float q = -2.1522587e-4f;
+    q = multiply_add(q, a, 3.2251305e-3f);
+    q = multiply_add(q, a, -2.2922402e-2f);
+    q = multiply_add(q, a, 0.10531212f);
+    q = multiply_add(q, a, 0.63568044f);
+    q = multiply_add(q, a, 1.1285255f);
+    float outer = 1.0f - vexp(-a * q);
+    return copysignf(a < 0.875f ? inner : outer, x);
+}
+
+/* Sums run over blocks of this many elements in fp32, in vector lanes; the blocks' sums are added in double:
+   a relative error near that of one rounding, however long the array is. */
+enum { VSUM_BLOCK = 256 };
+
+/* sum x_i */
+static inline double vsum(const float *x, int64_t n) {
+    double total = 0;
+    for (int64_t start = 0; start < n; start += VSUM_BLOCK) {
+        int64_t end = start + VSUM_BLOCK < n ? start + VSUM_BLOCK : n;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = start; i < end; i++) sum += x[i];
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* sum x_i y_i */
+static inline double vdot(const float *x, const float *y, int64_t n) {
+    double total = 0;
+    for (int64_t start = 0; start < n; start += VSUM_BLOCK) {
+        int64_t end = start + VSUM_BLOCK < n ? start + VSUM_BLOCK : n;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = start; i < end; i++) sum += x[i] * y[i];
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* sum (x_i - c)^2 */
+static inline double vsum_squares(const float *x, float c, int64_t n) {
+    double total = 0;
+    for (int64_t start = 0; start < n; start += VSUM_BLOCK) {
+        int64_t end = start + VSUM_BLOCK < n ? start + VSUM_BLOCK : n;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = start; i < end; i++) sum += (x[i] - c) * (x[i] - c);
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* sum (x_i - y_i)^2 */
+static inline double vsum_squared_difference(const float *x, const float *y, int64_t n) {
+    double total = 0;
+    for (int64_t start = 0; start < n; start += VSUM_BLOCK) {
+        int64_t end = start + VSUM_BLOCK < n ? start + VSUM_BLOCK : n;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = start; i < end; i++) sum += (x[i] - y[i]) * (x[i] - y[i]);
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* sum y_i (x_i - c) */
+static inline double vdot_centred(const float *y, const float *x, float c, int64_t n) {
+    double total = 0;
+    for (int64_t start = 0; start < n; start += VSUM_BLOCK) {
+        int64_t end = start + VSUM_BLOCK < n ? start + VSUM_BLOCK : n;
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = start; i < end; i++) sum += y[i] * (x[i] - c);
+        total += (double)sum;
+    }
+    return total;
+}
+
+/* The largest of n >= 1 numbers; NaNs are passed over. In lanes, one for every 16th element: without them a
+   compiler may not compare in another order, and makes no vector code. */
+enum { VMAX_LANES = 16 };
+static inline float vmax(const float *x, int64_t n) {
+    float lane[VMAX_LANES];
+    for (int k = 0; k < VMAX_LANES; k++) lane[k] = x[0];
+    int64_t i = 0;
+    for (; i + VMAX_LANES <= n; i += VMAX_LANES)
+#pragma omp simd
+        for (int k = 0; k < VMAX_LANES; k++) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
+    for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    float largest = lane[0];
+    for (int k = 1; k < VMAX_LANES; k++) largest = lane[k] > largest ? lane[k] : largest;
+    return largest;
+}
+
+#endif

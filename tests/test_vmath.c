@@ -1,0 +1,155 @@
+/* vexp, vsigmoid, verf against double: every STRIDE-th of all floats of both signs (STRIDE is odd, so every
+   exponent and all low bits of the mantissa occur), and every float where the functions change their ways.
+   The bounds are those that tensor/vmath.h states. */
+#include "tensor/rng.h"
+#include "tensor/vmath.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STRIDE = 211, BLOCK = 2048 };
+
+/* Worst errors in units of the last place of the true value (of a subnormal: 2^-149), and of sigmoid's tail
+   as such. */
+typedef struct {
+    double exp, sigmoid, tail, erf;
+    int64_t wrong; /* NaN lost, overflow that is not inf, the wrong sign */
+} Errors;
+
+static double ulps(float got, double want) {
+    int exponent;
+    frexp(want, &exponent);
+    return fabs((double)got - want) / ldexp(1, exponent > -125 ? exponent - 24 : -149);
+}
+
+static double larger(double a, double b) { return a > b ? a : b; }
+
+static void compare(float x, float e, float s, float f, Errors *errors) {
+    if (isnan(x)) {
+        errors->wrong += !isnan(e) || !isnan(s) || !isnan(f);
+        return;
+    }
+    double want = exp((double)x);
+    if ((double)(float)want <= 0x1.fffffep127) /* else it overflows, which both have to do */
+        errors->exp = larger(errors->exp, ulps(e, want));
+    else
+        errors->wrong += e != INFINITY;
+    want = 1 / (1 + exp(-(double)x));
+    if (x > -87.3f)
+        errors->sigmoid = larger(errors->sigmoid, ulps(s, want));
+    else
+        errors->tail = larger(errors->tail, fabs((double)s - want));
+    errors->erf = larger(errors->erf, ulps(f, erf((double)x)));
+    errors->wrong += signbit(f) != signbit(x);
+}
+
+/* The floats whose bits are first, first + stride, ...; the three loops are what is tested: they become
+   vector code. */
+static void test_block(uint32_t first, uint32_t stride, Errors *errors) {
+    float x[BLOCK], e[BLOCK], s[BLOCK], f[BLOCK];
+    for (uint32_t i = 0; i < BLOCK; i++) x[i] = float_from_bits(first + i * stride);
+#pragma omp simd
+    for (int i = 0; i < BLOCK; i++) e[i] = vexp(x[i]);
+#pragma omp simd
+    for (int i = 0; i < BLOCK; i++) s[i] = vsigmoid(x[i]);
+#pragma omp simd
+    for (int i = 0; i < BLOCK; i++) f[i] = verf(x[i]);
+    for (int i = 0; i < BLOCK; i++) compare(x[i], e[i], s[i], f[i], errors);
+}
+
+static void test_range(const char *name, uint32_t first, uint64_t last, uint32_t stride) {
+    Errors worst = { 0 };
+    int64_t blocks = (int64_t)((last - first) / ((uint64_t)BLOCK * stride)) + 1;
+#pragma omp parallel
+    {
+        Errors mine = { 0 };
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < blocks; b++) test_block(first + (uint32_t)b * BLOCK * stride, stride, &mine);
+#pragma omp critical
+        {
+            worst.exp = larger(worst.exp, mine.exp);
+            worst.sigmoid = larger(worst.sigmoid, mine.sigmoid);
+            worst.tail = larger(worst.tail, mine.tail);
+            worst.erf = larger(worst.erf, mine.erf);
+            worst.wrong += mine.wrong;
+        }
+    }
+    char text[100];
+    snprintf(text, sizeof text, "exp, ulp, %s", name);
+    test_below(text, worst.exp, 1.1);
+    snprintf(text, sizeof text, "sigmoid, ulp, %s", name);
+    test_below(text, worst.sigmoid, 2.6);
+    snprintf(text, sizeof text, "sigmoid below -87.3, absolute, %s", name);
+    test_below(text, worst.tail, 2e-38);
+    snprintf(text, sizeof text, "erf, ulp, %s", name);
+    test_below(text, worst.erf, 1.9);
+    snprintf(text, sizeof text, "NaN, inf, signs, %s", name);
+    test_true(text, worst.wrong == 0, "%lld wrong", (long long)worst.wrong);
+}
+
+/* Every float from a to b, of one sign. */
+static void test_between(const char *name, float a, float b) {
+    test_range(name, float_bits(a), float_bits(b), 1);
+}
+
+static void test_special(void) {
+    test_true("exp(-inf)", vexp(-INFINITY) == 0 && !signbit(vexp(-INFINITY)), "0");
+    test_true("exp(inf)", vexp(INFINITY) == INFINITY, "inf");
+    test_true("exp(0), exp(-0)", vexp(0.0f) == 1 && vexp(-0.0f) == 1, "1");
+    test_true("sigmoid(-inf), (inf), (0)",
+              vsigmoid(-INFINITY) == 0 && vsigmoid(INFINITY) == 1 && vsigmoid(0.0f) == 0.5f, "0, 1, 0.5");
+    test_true("erf(-inf), (inf), (-0)",
+              verf(-INFINITY) == -1 && verf(INFINITY) == 1 && verf(-0.0f) == 0 && signbit(verf(-0.0f)),
+              "-1, 1, -0");
+    test_true("NaN", isnan(vexp(NAN)) && isnan(vsigmoid(NAN)) && isnan(verf(NAN)), "stays");
+}
+
+/* Sums of numbers with a mean, of every length up to past two blocks and of a long array, against double. */
+static void test_sums(void) {
+    enum { LONG = 1000003, LENGTHS = 2100 };
+    float *x = mem_alloc(LONG * sizeof *x), *y = mem_alloc(LONG * sizeof *y);
+    Generator random;
+    generator_seed(&random, 1);
+    generator_rand(&random, x, LONG);
+    generator_rand(&random, y, LONG);
+    double worst = 0;
+    bool max_right = true;
+    for (int k = 1; k <= LENGTHS + 1; k++) {
+        int64_t n = k <= LENGTHS ? k : LONG;
+        double sum = 0, squares = 0, difference = 0, product = 0, centred = 0;
+        float max = x[0];
+        for (int64_t i = 0; i < n; i++) {
+            double a = (double)x[i], b = (double)y[i];
+            sum += a;
+            squares += (a + 2) * (a + 2);
+            difference += (a - b) * (a - b);
+            product += a * b;
+            centred += b * (a + 2);
+            max = x[i] > max ? x[i] : max;
+        }
+        worst = larger(worst, fabs(vsum(x, n) / sum - 1));
+        worst = larger(worst, fabs(vsum_squares(x, -2.0f, n) / squares - 1));
+        worst = larger(worst, fabs(vsum_squared_difference(x, y, n) / difference - 1));
+        worst = larger(worst, fabs(vdot(x, y, n) / product - 1));
+        worst = larger(worst, fabs(vdot_centred(y, x, -2.0f, n) / centred - 1));
+        max_right &= vmax(x, n) == max;
+    }
+    test_below("sums, relative", worst, 1e-6);
+    test_true("max", max_right, "right for every length");
+    free(x);
+    free(y);
+}
+
+int main(void) {
+    test_range("all floats, strided", 0, UINT32_MAX, STRIDE);
+    test_between("0 to 2^-148", 0.0f, 0x1p-148f);
+    test_between("exp's overflow", 88.0f, 89.5f);
+    test_between("exp's subnormals", -87.0f, -105.0f);
+    test_between("where erf changes", 0.874f, 0.876f);
+    test_between("where erf changes, negative", -0.874f, -0.876f);
+    test_between("where erf reaches 1", 3.8f, 4.1f);
+    test_special();
+    test_sums();
+    return test_finish();
+}

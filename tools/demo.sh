@@ -1,0 +1,32 @@
+#!/bin/sh
+# make demo: learns <grum> from five pictures on the embedded model, draws with it, and lays everything on one sheet.
+set -eu
+out=${1:-out/demo}
+pictures=weights/critters/concepts/grum
+rm -rf "$out" # the demo replaces its own
+mkdir -p "$out"
+
+./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum"
+draw() { # NAME PROMPT [OPTIONS]
+    name=$1 prompt=$2
+    shift 2
+    ./ti generate --prompt "$prompt" --count 5 --seed 1 --out "$out/$name.png" "$@" >/dev/null
+}
+learned="--embedding $out/grum/grum.safetensors"
+draw initial 'a photo of a critter'
+draw learned 'a photo of a <grum>' $learned
+draw worn 'a photo of a <grum> wearing a crown' $learned
+draw scene 'a photo of a <grum> on the beach' $learned
+draw style 'a pencil drawing of a <grum>' $learned
+
+./ti sheet --out "$out/sheet.png" \
+    'the pictures <grum> is learned from' $pictures/*.png \
+    'the initial word: a photo of a critter' "$out"/initial-*.png \
+    'the learned word: a photo of a <grum>' "$out"/learned-*.png \
+    'a photo of a <grum> wearing a crown' "$out"/worn-*.png \
+    'a photo of a <grum> on the beach' "$out"/scene-*.png \
+    'a pencil drawing of a <grum>' "$out"/style-*.png
+echo
+echo "The pictures, before and after:  $out/sheet.png"
+echo "The loss as it fell:             $out/grum/loss.png"
+echo "The learned word:                $out/grum/grum.safetensors"

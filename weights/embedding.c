@@ -1,0 +1,112 @@
+#include "weights/embedding.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weights/safetensors.h"
+
+enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
+
+/* Names of tensors that are no word. Any other name is one: diffusers takes whatever stands there. */
+static bool names_a_word(const char *name) {
+    static const char *const others[] = { "emb_params", "*",       "weight", "embedding",
+                                          "embeddings", "vectors", "tensor", "string_to_param.*" };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(name, others[i]) == 0) return false;
+    return true;
+}
+
+/* "dir/cat-toy.safetensors" -> "cat-toy" */
+static char *word_of_path(const char *path) {
+    const char *name = strrchr(path, '/');
+    name = name ? name + 1 : path;
+    const char *dot = strrchr(name, '.');
+    return mem_format("%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+}
+
+static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messages *errors) {
+    const char *name = t->weight.name;
+    Shape shape = t->weight.shape;
+    char text[SHAPE_TEXT];
+    if (!t->is_float)
+        return messages_add(errors, "%s: \"%s\" is of type %s (F32, F16 and BF16 are supported)", path, name,
+                            t->dtype);
+    e->vectors = shape.rank == 2 ? shape.dim[0] : 1;
+    e->width = shape.rank ? shape.dim[shape.rank - 1] : 0;
+    if (shape.rank < 1 || shape.rank > 2 || e->vectors < 1 || e->vectors > VECTORS_MAX || e->width < 1 ||
+        e->width > WIDTH_MAX)
+        return messages_add(errors,
+                            "%s: \"%s\" has the shape %s, and a learned embedding's is [vectors, width]",
+                            path, name, shape_text(shape, text));
+    e->token_from_path = !names_a_word(name);
+    e->token = e->token_from_path ? word_of_path(path) : mem_string(name);
+    if (!*e->token) return messages_add(errors, "%s: the word has an empty name", path);
+    e->rows = mem_alloc((size_t)(e->vectors * e->width) * sizeof(float));
+    weight_read(&t->weight, e->rows);
+    for (int64_t i = 0; i < e->vectors * e->width; i++)
+        if (!isfinite(e->rows[i]))
+            return messages_add(errors, "%s: \"%s\" holds a value that is not finite", path, name);
+    return true;
+}
+
+/* torch.save's zip, or a bare pickle of protocol 2 and up */
+static bool is_pickle(const unsigned char *p, size_t size) {
+    return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
+}
+
+static bool is_header(const unsigned char *p, size_t size) { return size > 8 && p[8] == '{'; }
+
+bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
+    *e = (Embeddings) { 0 };
+    if (is_pickle(bytes, size) && !is_header(bytes, size))
+        return messages_add(
+            errors,
+            "%s: is a pickle, which is not read here; convert it once: python -c \"import torch, "
+            "safetensors.torch; "
+            "d = torch.load('FILE', map_location='cpu'); d = {'emb_params': d['string_to_param']['*'].data} "
+            "if 'string_to_param' in d else d; safetensors.torch.save_file(d, 'NAME.safetensors')\"",
+            path);
+    Safetensors s;
+    if (!safetensors_parse(path, bytes, size, &s, errors)) return false;
+    bool ok = s.count > 0;
+    if (!ok)
+        messages_add(errors, "%s: holds no tensor", path);
+    else if (safetensors_find(&s, "clip_l") || safetensors_find(&s, "clip_g"))
+        ok = messages_add(errors, "%s: is an embedding for Stable Diffusion XL or 3 (clip_l, clip_g)", path);
+    e->words = mem_alloc((size_t)s.count * sizeof *e->words);
+    for (int64_t i = 0; i < s.count && ok; i++)
+        ok = read_word(path, &s.tensors[i], &e->words[e->count++], errors);
+    for (int64_t i = 1; i < e->count && ok; i++) /* two nameless tensors would both be the file's name */
+        for (int64_t j = 0; j < i && ok && e->words[i].token_from_path; j++)
+            if (strcmp(e->words[i].token, e->words[j].token) == 0)
+                ok = messages_add(errors, "%s: holds several tensors whose names are no words", path);
+    safetensors_close(&s);
+    if (!ok) embeddings_free(e);
+    return ok;
+}
+
+bool embeddings_read(const char *path, Embeddings *e, Messages *errors) {
+    *e = (Embeddings) { 0 };
+    File file;
+    if (!file_map(path, &file, errors)) return false;
+    bool ok = embeddings_parse(path, file.data, file.size, e, errors);
+    file_unmap(&file);
+    return ok;
+}
+
+void embeddings_free(Embeddings *e) {
+    for (int64_t i = 0; i < e->count; i++) {
+        free(e->words[i].token);
+        free(e->words[i].rows);
+    }
+    free(e->words);
+    *e = (Embeddings) { 0 };
+}
+
+bool embedding_write(const char *path, const char *token, const float *rows, int64_t vectors, int64_t width,
+                     Messages *errors) {
+    const NamedTensor tensor = { token, shape2(vectors, width), rows };
+    const char *const metadata[][2] = { { "format", "pt" } };
+    return safetensors_write(path, &tensor, 1, metadata, 1, errors);
+}

@@ -1,0 +1,31 @@
+/* Learned embeddings: the words that textual inversion finds, as safetensors. */
+#ifndef TI_EMBEDDING_H
+#define TI_EMBEDDING_H
+
+#include "tensor/base.h"
+
+typedef struct {
+    char *token;
+    bool token_from_path; /* the file does not say it: the file's own name, as in A1111 and ComfyUI */
+    float *rows;          /* [vectors, width], finite */
+    int64_t vectors, width;
+} Embedding;
+
+typedef struct {
+    Embedding *words;
+    int64_t count; /* at least 1 */
+} Embeddings;
+
+/* Reads {"<token>": [n, D] or [D], ...} (diffusers), {"emb_params": [n, D]} and a tensor whose name says
+   nothing ("*", "weight", "embedding", ...), F32, F16 or BF16. Errors: no such file, pickles (.pt, .bin;
+   the line says how to convert), Stable Diffusion XL's pairs, other shapes and types, values that are not
+   finite. */
+bool embeddings_read(const char *path, Embeddings *e, Messages *errors);
+bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
+void embeddings_free(Embeddings *e);
+
+/* Writes the diffusers layout: {token: [vectors, width]} in F32, metadata {"format": "pt"}. */
+bool embedding_write(const char *path, const char *token, const float *rows, int64_t vectors, int64_t width,
+                     Messages *errors);
+
+#endif

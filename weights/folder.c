@@ -1,0 +1,295 @@
+#define _POSIX_C_SOURCE 200809L
+#include "weights/folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tensor/file.h"
+#include "weights/json.h"
+
+static bool exists(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+static bool exists_in(const char *folder, const char *name) {
+    char *path = mem_format("%s/%s", folder, name);
+    bool yes = exists(path);
+    free(path);
+    return yes;
+}
+
+/* model_index.json */
+
+static void check_part(JsonObject *o, const char *key, const char *class, const char *other) {
+    const cJSON *m = json_member(o, key), *name = cJSON_GetArrayItem(m, 1);
+    bool ok = cJSON_IsArray(m) && cJSON_IsString(name) &&
+              (strcmp(name->valuestring, class) == 0 || (other && strcmp(name->valuestring, other) == 0));
+    if (!ok) json_fault(o, key, "only %s is supported", class);
+}
+
+bool model_index_parse(const char *path, const void *text, size_t size, Messages *errors,
+                       Messages *warnings) {
+    static const char *const ignored[] = { "scheduler",     "safety_checker",          "feature_extractor",
+                                           "image_encoder", "requires_safety_checker", NULL };
+    int before = errors->count;
+    JsonObject o;
+    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
+    const cJSON *class = json_member(&o, "_class_name");
+    if (!cJSON_IsString(class) || strcmp(class->valuestring, "StableDiffusionPipeline") != 0) {
+        json_fault(&o, "_class_name",
+                   "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
+    } else {
+        check_part(&o, "text_encoder", "CLIPTextModel", NULL);
+        check_part(&o, "tokenizer", "CLIPTokenizer", "CLIPTokenizerFast");
+        check_part(&o, "unet", "UNet2DConditionModel", NULL);
+        check_part(&o, "vae", "AutoencoderKL", NULL);
+        json_ignore(&o, ignored);
+        json_finish(&o);
+    }
+    json_object_close(&o);
+    return errors->count == before;
+}
+
+/* Weight files */
+
+enum { SHARDS_MAX = 1000 };
+
+/* Within the folder: no path that leads out of it. */
+static bool plain_name(const char *name) {
+    return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int64_t shard_index_parse(const char *path, const void *text, size_t size, char ***names, Messages *errors) {
+    JsonObject o;
+    *names = NULL;
+    if (!json_object_parse(&o, path, text, size, errors, errors)) return 0;
+    const cJSON *map = json_member(&o, "weight_map");
+    bool ok = cJSON_IsObject(map) && map->child;
+    for (const cJSON *m = ok ? map->child : NULL; m && ok; m = m->next)
+        ok = cJSON_IsString(m) && plain_name(m->valuestring);
+    if (!ok) {
+        json_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
+        json_object_close(&o);
+        return 0;
+    }
+    size_t n = 0, different = 0;
+    const char **all = mem_alloc((size_t)cJSON_GetArraySize(map) * sizeof *all);
+    for (const cJSON *m = map->child; m; m = m->next) all[n++] = m->valuestring;
+    qsort(all, n, sizeof *all, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(all[i], all[i - 1]) != 0) all[different++] = all[i];
+    if (different <= SHARDS_MAX) {
+        *names = mem_alloc(different * sizeof **names);
+        for (size_t i = 0; i < different; i++) (*names)[i] = mem_string(all[i]);
+    } else {
+        json_fault(&o, "weight_map", "at most %d files are supported", SHARDS_MAX);
+        different = 0;
+    }
+    free(all);
+    json_object_close(&o);
+    return (int64_t)different;
+}
+
+static bool open_one(WeightFiles *w, const char *folder, const char *name, Messages *errors) {
+    char *path = mem_format("%s/%s", folder, name);
+    w->files = mem_grow(w->files, (size_t)(w->count + 1) * sizeof *w->files);
+    bool ok = safetensors_open(path, &w->files[w->count], errors);
+    if (ok) w->count++;
+    free(path);
+    return ok;
+}
+
+static bool open_shards(WeightFiles *w, const char *folder, const char *index, Messages *errors) {
+    char *path = mem_format("%s/%s", folder, index), **names = NULL;
+    File file;
+    int64_t n = 0;
+    bool ok = file_map(path, &file, errors);
+    if (ok) {
+        n = shard_index_parse(path, file.data, file.size, &names, errors);
+        file_unmap(&file);
+        ok = n > 0;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        ok = open_one(w, folder, names[i], errors) && ok;
+        free(names[i]);
+    }
+    free(names);
+    free(path);
+    return ok;
+}
+
+/* The part's weights: the plain file first, then shards, then the 16-bit variants. stem: "model" or
+   "diffusion_pytorch_model". */
+static bool open_weights(WeightFiles *w, const char *folder, const char *stem, Messages *errors) {
+    static const char *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".fp16.safetensors",
+                                            ".safetensors.index.fp16.json" };
+    for (int i = 0; i < 4; i++) {
+        char *name = mem_format("%s%s", stem, suffixes[i]);
+        bool found = exists_in(folder, name);
+        bool ok =
+            found && (i % 2 == 0 ? open_one(w, folder, name, errors) : open_shards(w, folder, name, errors));
+        free(name);
+        if (found) return ok;
+    }
+    static const char *const pickles[] = { "pytorch_model.bin", "diffusion_pytorch_model.bin",
+                                           "pytorch_model.fp16.bin", "diffusion_pytorch_model.fp16.bin" };
+    for (int i = 0; i < 4; i++)
+        if (exists_in(folder, pickles[i]))
+            return messages_add(
+                errors,
+                "%s: has its weights as %s, which is not read here; convert the folder once with Python: "
+                "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)",
+                folder, pickles[i]);
+    return messages_add(errors, "%s: no %s.safetensors", folder, stem);
+}
+
+static void close_weights(WeightFiles *w) {
+    for (int64_t i = 0; i < w->count; i++) safetensors_close(&w->files[i]);
+    free(w->files);
+    *w = (WeightFiles) { 0 };
+}
+
+/* The folder */
+
+/* A small file of the folder */
+typedef struct {
+    char *path;
+    File file;
+} Text;
+
+static bool open_text(const ModelFolder *m, const char *name, Text *t, Messages *errors) {
+    *t = (Text) { .path = mem_format("%s/%s", m->path, name) };
+    return file_map(t->path, &t->file, errors);
+}
+
+static void close_text(Text *t) {
+    free(t->path);
+    file_unmap(&t->file);
+}
+
+static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
+    if (!exists(m->path)) return messages_add(errors, "%s: there is no such folder", m->path);
+    struct stat status;
+    if (stat(m->path, &status) == 0 && !S_ISDIR(status.st_mode))
+        return messages_add(
+            errors,
+            "%s: is a file, and a model folder is needed; convert a single-file checkpoint once with "
+            "Python: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)",
+            m->path);
+    if (!exists_in(m->path, "model_index.json"))
+        return messages_add(errors, "%s: is no model folder (it has no model_index.json)", m->path);
+    Text t;
+    bool ok = open_text(m, "model_index.json", &t, errors) &&
+              model_index_parse(t.path, t.file.data, t.file.size, errors, warnings);
+    close_text(&t);
+    return ok;
+}
+
+static void read_tokenizer(ModelFolder *m, int64_t positions, Messages *errors, Messages *warnings) {
+    Text config, map = { 0 };
+    bool has_map = exists_in(m->path, "tokenizer/special_tokens_map.json");
+    if (has_map) has_map = open_text(m, "tokenizer/special_tokens_map.json", &map, errors);
+    if (open_text(m, "tokenizer/tokenizer_config.json", &config, errors))
+        tokenizer_config_parse(config.path, config.file.data, config.file.size,
+                               has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
+                               errors, warnings);
+    close_text(&config);
+    close_text(&map);
+    m->vocab_path = mem_format("%s/tokenizer/vocab.json", m->path);
+    m->merges_path = mem_format("%s/tokenizer/merges.txt", m->path);
+    bool vocab = exists(m->vocab_path), merges = exists(m->merges_path);
+    if ((!vocab || !merges) && exists_in(m->path, "tokenizer/tokenizer.json")) {
+        messages_add(errors,
+                     "%s/tokenizer: has only tokenizer.json, and vocab.json and merges.txt are needed; "
+                     "Stable Diffusion "
+                     "1.x's and 2.x's are those of openai/clip-vit-large-patch14",
+                     m->path);
+    } else {
+        if (!vocab) messages_add(errors, "%s: is missing", m->vocab_path);
+        if (!merges) messages_add(errors, "%s: is missing", m->merges_path);
+    }
+    if (exists_in(m->path, "tokenizer/added_tokens.json"))
+        messages_add(warnings, "%s/tokenizer/added_tokens.json: words added to the vocabulary are not read",
+                     m->path);
+}
+
+/* What one config says about another part */
+static void check_together(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae,
+                           Messages *errors) {
+    const UnetConfig *u = &m->unet_config;
+    if (has_clip && has_unet && u->cross_attention_dim != m->clip.hidden_size)
+        messages_add(errors,
+                     "%s: the UNet's cross_attention_dim %lld is not the text encoder's hidden_size %lld",
+                     m->path, (long long)u->cross_attention_dim, (long long)m->clip.hidden_size);
+    if (has_unet && u->in_channels != u->out_channels)
+        messages_add(
+            errors,
+            "%s/unet/config.json: in_channels %lld, out_channels %lld: only a text-to-image model is "
+            "supported, where they are the same (9 and 4: inpainting; 8 and 4: pix2pix)",
+            m->path, (long long)u->in_channels, (long long)u->out_channels);
+    else if (has_unet && has_vae && u->in_channels != m->vae_config.latent_channels)
+        messages_add(errors, "%s: the UNet's in_channels %lld are not the VAE's latent_channels %lld",
+                     m->path, (long long)u->in_channels, (long long)m->vae_config.latent_channels);
+}
+
+static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
+    Text t;
+    bool clip = open_text(m, "text_encoder/config.json", &t, errors) &&
+                clip_config_parse(t.path, t.file.data, t.file.size, &m->clip, errors, warnings);
+    close_text(&t);
+    bool unet = open_text(m, "unet/config.json", &t, errors) &&
+                unet_config_parse(t.path, t.file.data, t.file.size, &m->unet_config, errors, warnings);
+    close_text(&t);
+    bool vae = open_text(m, "vae/config.json", &t, errors) &&
+               vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
+    close_text(&t);
+    if (open_text(m, "scheduler/scheduler_config.json", &t, errors))
+        scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
+    close_text(&t);
+    read_tokenizer(m, clip ? m->clip.positions : 4096, errors, warnings);
+    check_together(m, clip, unet, vae, errors);
+}
+
+static void open_part(const ModelFolder *m, const char *part, const char *stem, const char *optional,
+                      WeightFiles *files, Store **store, Messages *errors) {
+    char *folder = mem_format("%s/%s", m->path, part);
+    if (open_weights(files, folder, stem, errors))
+        *store = store_new(files->files, files->count, "", optional, errors);
+    free(folder);
+}
+
+bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
+    int before = errors->count;
+    *m = (ModelFolder) { .path = mem_string(path) };
+    if (read_index(m, errors, warnings)) { /* else it is no such folder: the rest would only be noise */
+        read_configs(m, errors, warnings);
+        open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
+                  errors);
+        open_part(m, "unet", "diffusion_pytorch_model", NULL, &m->unet_files, &m->unet, errors);
+        open_part(m, "vae", "diffusion_pytorch_model", NULL, &m->vae_files, &m->vae, errors);
+    }
+    if (errors->count == before) return true;
+    folder_close(m);
+    return false;
+}
+
+void folder_close(ModelFolder *m) {
+    store_free(m->text_encoder);
+    store_free(m->unet);
+    store_free(m->vae);
+    close_weights(&m->text_encoder_files);
+    close_weights(&m->unet_files);
+    close_weights(&m->vae_files);
+    free(m->scheduler.trained_betas);
+    free(m->tokenizer.pad_token);
+    free(m->vocab_path);
+    free(m->merges_path);
+    free(m->path);
+    *m = (ModelFolder) { 0 };
+}

@@ -1,0 +1,270 @@
+#include "weights/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "weights/json.h"
+
+static const uint64_t HEADER_MAX = 100000000;
+
+typedef struct {
+    const char *name;
+    unsigned bits;
+} TypeSize;
+
+static const TypeSize TYPES[] = {
+    { "BOOL", 8 },    { "U8", 8 },      { "I8", 8 },          { "I16", 16 },        { "U16", 16 },
+    { "F16", 16 },    { "BF16", 16 },   { "I32", 32 },        { "U32", 32 },        { "F32", 32 },
+    { "I64", 64 },    { "U64", 64 },    { "F64", 64 },        { "C64", 64 },        { "F8_E4M3", 8 },
+    { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 }, { "F6_E2M3", 6 },
+    { "F6_E3M2", 6 }, { "F4", 4 },
+};
+
+static unsigned type_bits(const char *name) {
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        if (strcmp(TYPES[i].name, name) == 0) return TYPES[i].bits;
+    return 0;
+}
+
+/* Elements times bits in bytes; -1 where that overflows or ends within a byte. */
+static int64_t byte_count(Shape shape, unsigned bits) {
+    int64_t n = 1;
+    for (int i = 0; i < shape.rank; i++)
+        if (__builtin_mul_overflow(n, shape.dim[i], &n)) return -1;
+    if (__builtin_mul_overflow(n, (int64_t)bits, &n) || n % 8 != 0) return -1;
+    return n / 8;
+}
+
+/* A header entry without regard to the others; s->path and data_size are of the file. */
+static bool parse_tensor(const Safetensors *s, const cJSON *entry, const unsigned char *data,
+                         uint64_t data_size, SafeTensor *t, Messages *errors) {
+    const char *name = entry->string;
+    *t = (SafeTensor) { .weight.name = name };
+    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
+    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
+    if (!cJSON_IsObject(entry) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) ||
+        !cJSON_IsArray(offsets) || !offsets->child || !offsets->child->next || offsets->child->next->next)
+        return messages_add(errors, "%s: tensor \"%s\": its entry is no {dtype, shape, data_offsets}",
+                            s->path, name);
+    unsigned bits = type_bits(dtype->valuestring);
+    if (!bits)
+        return messages_add(errors, "%s: tensor \"%s\": unknown type \"%s\"", s->path, name,
+                            dtype->valuestring);
+    for (const cJSON *d = shape->child; d; d = d->next) {
+        if (t->weight.shape.rank == SHAPE_MAX)
+            return messages_add(errors, "%s: tensor \"%s\" has more than %d dimensions", s->path, name,
+                                SHAPE_MAX);
+        if (json_whole(d) < 0)
+            return messages_add(errors, "%s: tensor \"%s\": its shape is not of whole numbers", s->path,
+                                name);
+        t->weight.shape.dim[t->weight.shape.rank++] = json_whole(d);
+    }
+    int64_t begin = json_whole(offsets->child), end = json_whole(offsets->child->next);
+    if (begin < 0 || end < begin || (uint64_t)end > data_size)
+        return messages_add(errors,
+                            "%s: tensor \"%s\": its data_offsets lie outside the file (is it truncated?)",
+                            s->path, name);
+    char text[SHAPE_TEXT];
+    if (byte_count(t->weight.shape, bits) != end - begin)
+        return messages_add(errors, "%s: tensor \"%s\": %lld bytes are not what %s %s takes", s->path, name,
+                            (long long)(end - begin), dtype->valuestring, shape_text(t->weight.shape, text));
+    t->dtype = dtype->valuestring;
+    static const DType FLOATS[] = { F32, F16, BF16 };
+    for (int i = 0; i < 3; i++)
+        if (strcmp(t->dtype, dtype_name(FLOATS[i])) == 0) {
+            t->is_float = true;
+            t->weight.dtype = FLOATS[i];
+        }
+    t->weight.data = data + begin;
+    t->size = (size_t)(end - begin);
+    return true;
+}
+
+static int by_place(const void *a, const void *b) {
+    const SafeTensor *s = a, *t = b;
+    const char *p = s->weight.data, *q = t->weight.data;
+    return p != q ? (p > q) - (p < q) : (s->size > t->size) - (s->size < t->size); /* empty ones first */
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const SafeTensor *)a)->weight.name, ((const SafeTensor *)b)->weight.name);
+}
+
+/* One after the other, from the first byte to the last. */
+static bool check_places(Safetensors *s, const unsigned char *data, uint64_t data_size, Messages *errors) {
+    const unsigned char *expected = data;
+    if (s->count) qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_place);
+    for (int64_t i = 0; i < s->count; i++) {
+        const unsigned char *begin = s->tensors[i].weight.data;
+        if (begin != expected)
+            return messages_add(errors, "%s: tensor \"%s\": its bytes %s", s->path, s->tensors[i].weight.name,
+                                begin < expected ? "overlap another's" : "leave a gap before them");
+        expected = begin + s->tensors[i].size;
+    }
+    if (expected != data + data_size)
+        return messages_add(errors, "%s: %llu bytes at the end belong to no tensor", s->path,
+                            (unsigned long long)(data + data_size - expected));
+    if (s->count) qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_name);
+    return true;
+}
+
+static bool parse_header(Safetensors *s, const unsigned char *data, uint64_t data_size, Messages *errors) {
+    const cJSON *header = s->header, *metadata = cJSON_GetObjectItemCaseSensitive(header, "__metadata__");
+    if (metadata && !cJSON_IsNull(metadata) && !cJSON_IsObject(metadata))
+        return messages_add(errors, "%s: \"__metadata__\" is no object", s->path);
+    for (const cJSON *m = metadata ? metadata->child : NULL; m; m = m->next)
+        if (!cJSON_IsString(m))
+            return messages_add(errors, "%s: metadata \"%s\" is no string", s->path, m->string);
+    s->tensors = mem_alloc((size_t)cJSON_GetArraySize(header) * sizeof *s->tensors);
+    for (const cJSON *m = header->child; m; m = m->next)
+        if (m != metadata && !parse_tensor(s, m, data, data_size, &s->tensors[s->count++], errors))
+            return false;
+    return check_places(s, data, data_size, errors);
+}
+
+bool safetensors_parse(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors) {
+    *s = (Safetensors) { .path = mem_string(path) };
+    const unsigned char *p = bytes;
+    if (size < 8) {
+        messages_add(errors, "%s: %zu bytes are too few for a safetensors file", path, size);
+        safetensors_close(s);
+        return false;
+    }
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; i--) length = length << 8 | p[i];
+    bool ok = true;
+    if (length > HEADER_MAX)
+        ok = messages_add(errors, "%s: is no safetensors file (a header of %llu bytes)", path,
+                          (unsigned long long)length);
+    else if (length > size - 8)
+        ok = messages_add(errors, "%s: its header of %llu bytes ends after the file (is it truncated?)", path,
+                          (unsigned long long)length);
+    else if (length == 0 || p[8] != '{')
+        ok = messages_add(errors, "%s: is no safetensors file (its header does not begin with '{')", path);
+    if (ok) s->header = json_parse(path, p + 8, (size_t)length, true, errors);
+    ok = ok && s->header && parse_header(s, p + 8 + length, size - 8 - length, errors);
+    if (!ok) safetensors_close(s);
+    return ok;
+}
+
+bool safetensors_open(const char *path, Safetensors *s, Messages *errors) {
+    *s = (Safetensors) { 0 };
+    File file;
+    if (!file_map(path, &file, errors)) return false;
+    if (!safetensors_parse(path, file.data, file.size, s, errors)) {
+        file_unmap(&file);
+        return false;
+    }
+    s->file = file;
+    return true;
+}
+
+void safetensors_close(Safetensors *s) {
+    free(s->path);
+    free(s->tensors);
+    cJSON_Delete(s->header);
+    file_unmap(&s->file);
+    *s = (Safetensors) { 0 };
+}
+
+const SafeTensor *safetensors_find(const Safetensors *s, const char *name) {
+    SafeTensor key = { .weight.name = name };
+    return s->count ? bsearch(&key, s->tensors, (size_t)s->count, sizeof key, by_name) : NULL;
+}
+
+const char *safetensors_metadata(const Safetensors *s, const char *key) {
+    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(s->header, "__metadata__");
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, key));
+}
+
+/* The header as it grows */
+typedef struct {
+    char *text;
+    size_t length;
+} Text;
+
+static void text_add(Text *t, const char *s) {
+    size_t n = strlen(s);
+    t->text = mem_grow(t->text, t->length + n + 1);
+    memcpy(t->text + t->length, s, n + 1);
+    t->length += n;
+}
+
+/* A string as serde_json writes it: UTF-8 as it is; quotes, backslashes and control characters escaped. */
+static void text_quote(Text *t, const char *s) {
+    static const char SHORT[] = "b\b"
+                                "t\t"
+                                "n\n"
+                                "f\f"
+                                "r\r"
+                                "\"\""
+                                "\\\\";
+    text_add(t, "\"");
+    for (; *s; s++) {
+        char out[8] = { *s };
+        for (const char *e = SHORT; *e; e += 2)
+            if (e[1] == *s) snprintf(out, sizeof out, "\\%c", e[0]);
+        if ((unsigned char)*s < ' ' && out[0] != '\\') snprintf(out, sizeof out, "\\u%04x", (unsigned)*s);
+        text_add(t, out);
+    }
+    text_add(t, "\"");
+}
+
+static int by_tensor_name(const void *a, const void *b) {
+    return strcmp((*(const NamedTensor *const *)a)->name, (*(const NamedTensor *const *)b)->name);
+}
+
+static Text make_header(const NamedTensor **order, int64_t count, const char *const (*metadata)[2],
+                        int64_t pairs) {
+    Text t = { 0 };
+    text_add(&t, "{");
+    if (pairs) text_add(&t, "\"__metadata__\":{");
+    for (int64_t i = 0; i < pairs; i++) {
+        if (i) text_add(&t, ",");
+        text_quote(&t, metadata[i][0]);
+        text_add(&t, ":");
+        text_quote(&t, metadata[i][1]);
+    }
+    if (pairs) text_add(&t, count ? "}," : "}");
+    int64_t offset = 0;
+    for (int64_t i = 0; i < count; i++) {
+        Shape shape = order[i]->shape;
+        char number[64];
+        if (i) text_add(&t, ",");
+        text_quote(&t, order[i]->name);
+        text_add(&t, ":{\"dtype\":\"F32\",\"shape\":[");
+        for (int d = 0; d < shape.rank; d++) {
+            snprintf(number, sizeof number, d ? ",%lld" : "%lld", (long long)shape.dim[d]);
+            text_add(&t, number);
+        }
+        int64_t end = offset + shape_count(shape) * 4;
+        snprintf(number, sizeof number, "],\"data_offsets\":[%lld,%lld]}", (long long)offset, (long long)end);
+        text_add(&t, number);
+        offset = end;
+    }
+    text_add(&t, "}");
+    while (t.length % 8) text_add(&t, " ");
+    return t;
+}
+
+bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
+    const NamedTensor **order = mem_alloc((size_t)count * sizeof *order);
+    for (int64_t i = 0; i < count; i++) order[i] = &tensors[i];
+    if (count) qsort(order, (size_t)count, sizeof *order, by_tensor_name);
+    for (int64_t i = 1; i < count; i++) CHECK(strcmp(order[i - 1]->name, order[i]->name) != 0);
+    Text header = make_header(order, count, metadata, pairs);
+    unsigned char length[8];
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.length >> (8 * i));
+    Output out;
+    output_open(&out, path);
+    output_write(&out, length, sizeof length);
+    output_write(&out, header.text, header.length);
+    for (int64_t i = 0; i < count; i++)
+        output_write(&out, order[i]->data, (size_t)shape_count(order[i]->shape) * sizeof(float));
+    free(header.text);
+    free(order);
+    return output_commit(&out, errors);
+}

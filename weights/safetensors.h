@@ -1,0 +1,54 @@
+/* safetensors: 8 bytes of header size (little-endian), a JSON header {"name": {"dtype", "shape",
+   "data_offsets"}, ..., "__metadata__": {"key": "value"}}, then the tensors' bytes without a gap. The file
+   is mapped; nothing is copied. */
+#ifndef TI_SAFETENSORS_H
+#define TI_SAFETENSORS_H
+
+#include "tensor/file.h"
+#include "tensor/tensor.h"
+
+typedef struct {
+    Weight weight;     /* weight.dtype means something only where is_float; data of any alignment */
+    const char *dtype; /* as the file names it: "F32", "I64", ... */
+    bool is_float;     /* F32, F16 or BF16 */
+    size_t size;       /* bytes at weight.data */
+} SafeTensor;
+
+typedef struct {
+    char *path;
+    File file;           /* size 0 where the bytes are the caller's */
+    SafeTensor *tensors; /* [count], by name */
+    int64_t count;
+    void *header; /* the parsed header, which the names and metadata are part of */
+} Safetensors;
+
+/* Maps and checks the file as safetensors' own implementation does: header within 100 MB and within the
+   file, strict JSON (weights/json.h) that begins with '{', known types, each tensor's bytes = product of
+   its shape times its type's size without overflow, the tensors' bytes one after the other without hole or
+   overlap up to the file's end, metadata of strings. Stricter than that: no name stands twice, at most 8
+   dimensions, no number from 2^53 on. One line and false where that does not hold. */
+bool safetensors_open(const char *path, Safetensors *s, Messages *errors);
+/* The same on bytes in memory, which must outlive s. path only names them. */
+bool safetensors_parse(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors);
+void safetensors_close(Safetensors *s);
+
+/* NULL if there is none of that name. */
+const SafeTensor *safetensors_find(const Safetensors *s, const char *name);
+/* NULL if there is none. */
+const char *safetensors_metadata(const Safetensors *s, const char *key);
+
+/* One thing to write, in fp32. */
+typedef struct {
+    const char *name;
+    Shape shape;
+    const float *data;
+} NamedTensor;
+
+/* Writes F32 tensors and the metadata, pairs of key and value (pairs of them), so that the bytes are those
+   of safetensors.torch.save_file: tensors in name order, header padded to 8 with spaces. More than one
+   metadata pair comes in the given order (there it is any order). The file appears whole or not at all.
+   Names and values: UTF-8. */
+bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs, Messages *errors);
+
+#endif

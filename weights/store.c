@@ -1,0 +1,160 @@
+#include "weights/store.h"
+
+#include "tensor/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAULTS_MAX = 10 };
+
+struct Store {
+    const Safetensors *files;
+    int64_t count;
+    char *prefix, *optional; /* optional: NULL if there is none */
+    Messages *errors;
+    int faults;
+    bool **read; /* [file][tensor] */
+};
+
+Store *store_new(const Safetensors *files, int64_t count, const char *prefix, const char *optional,
+                 Messages *errors) {
+    Store *s = mem_alloc(sizeof *s);
+    *s = (Store) { .files = files, .count = count, .prefix = mem_string(prefix), .errors = errors };
+    if (optional) s->optional = mem_string(optional);
+    s->read = mem_alloc((size_t)count * sizeof *s->read);
+    for (int64_t i = 0; i < count; i++) s->read[i] = mem_alloc((size_t)files[i].count);
+    return s;
+}
+
+void store_free(Store *s) {
+    if (!s) return;
+    for (int64_t i = 0; i < s->count; i++) free(s->read[i]);
+    free(s->read);
+    free(s->prefix);
+    free(s->optional);
+    free(s);
+}
+
+static const SafeTensor *find_full(const Store *s, const char *full) {
+    for (int64_t i = 0; i < s->count; i++) {
+        const SafeTensor *t = safetensors_find(&s->files[i], full);
+        if (t) return t;
+    }
+    return NULL;
+}
+
+/* The name as asked for, else with the optional prefix put before or taken away. */
+static const SafeTensor *find(const Store *s, const char *name) {
+    char *full = mem_format("%s%s", s->prefix, name);
+    const SafeTensor *t = find_full(s, full);
+    free(full);
+    if (t || !s->optional) return t;
+    size_t n = strlen(s->optional);
+    if (strncmp(name, s->optional, n) == 0)
+        full = mem_format("%s%s", s->prefix, name + n);
+    else
+        full = mem_format("%s%s%s", s->prefix, s->optional, name);
+    t = find_full(s, full);
+    free(full);
+    return t;
+}
+
+static char *name_of(const char *format, va_list args) {
+    char name[1000];
+    int n = vsnprintf(name, sizeof name, format, args);
+    CHECK(n >= 0 && (size_t)n < sizeof name);
+    return mem_string(name);
+}
+
+static void fault(Store *s, const char *line) {
+    if (!s->errors) check_failed(__FILE__, __LINE__, line);
+    const char *path = s->count ? s->files[0].path : "";
+    if (s->faults < FAULTS_MAX) messages_add(s->errors, "%s", line);
+    if (s->faults++ == FAULTS_MAX)
+        messages_add(s->errors, "%s: further tensors that are missing or do not fit are not listed", path);
+}
+
+const Weight *store_get(Store *s, Shape shape, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *name = name_of(format, args), *line = NULL;
+    va_end(args);
+    const SafeTensor *t = find(s, name);
+    const char *path = s->count ? s->files[0].path : "";
+    for (int64_t i = 0; t && i < s->count; i++) {
+        const Safetensors *file = &s->files[i];
+        if (safetensors_find(file, t->weight.name) != t) continue;
+        path = file->path;
+        s->read[i][t - file->tensors] = true;
+    }
+    char want[SHAPE_TEXT], have[SHAPE_TEXT];
+    shape_text(shape, want);
+    if (!t)
+        line = mem_format("%s%s: no tensor \"%s%s\" %s", path, s->count > 1 ? " and its other parts" : "",
+                          s->prefix, name, want);
+    else if (!shape_equal(t->weight.shape, shape))
+        line = mem_format("%s: tensor \"%s\" is %s, and the config makes it %s", path, t->weight.name,
+                          shape_text(t->weight.shape, have), want);
+    else if (!t->is_float)
+        line = mem_format("%s: tensor \"%s\" is of type %s (F32, F16 and BF16 are supported)", path,
+                          t->weight.name, t->dtype);
+    if (line) fault(s, line);
+    bool ok = !line;
+    free(line);
+    free(name);
+    return ok ? &t->weight : NULL;
+}
+
+bool store_has(const Store *s, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *name = name_of(format, args);
+    va_end(args);
+    bool has = find(s, name) != NULL;
+    free(name);
+    return has;
+}
+
+Shape store_shape(const Store *s, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *name = name_of(format, args);
+    va_end(args);
+    const SafeTensor *t = find(s, name);
+    free(name);
+    return t ? t->weight.shape : (Shape) { 0 };
+}
+
+int64_t store_unread(const Store *s, const char **first) {
+    int64_t unread = 0;
+    *first = NULL;
+    for (int64_t i = 0; i < s->count; i++)
+        for (int64_t j = 0; j < s->files[i].count; j++) {
+            const SafeTensor *t = &s->files[i].tensors[j];
+            bool ours = strncmp(t->weight.name, s->prefix, strlen(s->prefix)) == 0;
+            if (!ours || !t->is_float || s->read[i][j]) continue;
+            if (!unread++) *first = t->weight.name;
+        }
+    return unread;
+}
+
+/* The names, types, shapes and places are hashed whole, of each tensor's bytes the first, the last and a
+   few between. */
+uint64_t store_fingerprint(const Store *s) {
+    enum { SAMPLES = 16, SAMPLE = 64 };
+    uint64_t hash = HASH_START;
+    for (int64_t i = 0; i < s->count; i++)
+        for (int64_t j = 0; j < s->files[i].count; j++) {
+            const SafeTensor *t = &s->files[i].tensors[j];
+            const unsigned char *bytes = t->weight.data;
+            hash = hash_bytes(hash, t->weight.name, strlen(t->weight.name) + 1);
+            hash = hash_bytes(hash, t->dtype, strlen(t->dtype) + 1);
+            for (int d = 0; d < t->weight.shape.rank; d++)
+                hash = hash_bytes(hash, &t->weight.shape.dim[d], sizeof t->weight.shape.dim[d]);
+            if (t->size <= SAMPLES * SAMPLE) hash = hash_bytes(hash, bytes, t->size);
+            for (size_t k = 0; k < SAMPLES && t->size > SAMPLES * SAMPLE; k++)
+                hash = hash_bytes(hash, bytes + (t->size - SAMPLE) / (SAMPLES - 1) * k, SAMPLE);
+        }
+    return hash;
+}
