@@ -26,7 +26,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = conv ops optim plan
 TESTS_nn       = tokenizer modules models critters
-TESTS_cli      = options sheet loop picture
+TESTS_cli      = options sheet microscope loop picture
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%)
 
