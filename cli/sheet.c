@@ -2,6 +2,7 @@
 
 #include "cli/canvas.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,14 +44,17 @@ static void place_text(Sheet *s, const char *text, int scale, Color color) {
     free(line);
 }
 
-static bool place_pictures(Sheet *s, const SheetRow *row, int scale, Messages *errors) {
+/* Pictures fill their cells as far as their own proportions let them. */
+static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
     int64_t lines = ceil_div(row->count, s->columns);
     for (int64_t i = 0; s->canvas && i < row->count; i++) {
         const Image *p = &row->pictures[i];
         int x = MARGIN + (int)(i % s->columns) * (s->cell_width + GAP);
         int y = s->y + (int)(i / s->columns) * (s->cell_height + GAP);
+        double fit = fmin((double)s->cell_width / p->width, (double)s->cell_height / p->height);
+        int width = (int)fmax(1, p->width * fit + 0.5), height = (int)fmax(1, p->height * fit + 0.5);
         Image enlarged;
-        if (!image_resize(p, p->width * scale, p->height * scale, &enlarged, errors)) return false;
+        if (!image_resize(p, width, height, &enlarged, errors)) return false;
         canvas_picture(s->canvas, &enlarged, x, y);
         image_free(&enlarged);
     }
@@ -58,8 +62,7 @@ static bool place_pictures(Sheet *s, const SheetRow *row, int scale, Messages *e
     return true;
 }
 
-static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t count, int scale,
-                      Messages *errors) {
+static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
     s->y = MARGIN;
     if (title) {
         place_text(s, title, TITLE_SCALE, BLACK);
@@ -67,7 +70,7 @@ static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t
     }
     for (int64_t i = 0; i < count; i++) {
         if (rows[i].caption) place_text(s, rows[i].caption, CAPTION_SCALE, i || title ? GREY : BLACK);
-        if (!place_pictures(s, &rows[i], scale, errors)) return false;
+        if (!place_pictures(s, &rows[i], errors)) return false;
         s->y += i + 1 < count ? MARGIN / 2 : MARGIN - GAP;
     }
     return true;
@@ -93,10 +96,10 @@ static bool draw_columns(const char *title, const SheetRow *rows, int64_t count,
         return messages_add(errors, "a contact sheet of %lld lines of %lld pictures would be too large",
                             (long long)lines, (long long)columns);
     Sheet s = { NULL, (int)sheet_width, 0, (int)columns, width * (int)scale, height * (int)scale };
-    place_all(&s, title, rows, count, (int)scale, errors);
+    place_all(&s, title, rows, count, errors);
     if (!canvas_new(s.width, s.y, out, errors)) return false;
     s.canvas = out;
-    if (place_all(&s, title, rows, count, (int)scale, errors)) return true;
+    if (place_all(&s, title, rows, count, errors)) return true;
     image_free(out);
     return false;
 }

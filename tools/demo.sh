@@ -17,7 +17,7 @@ draw initial 'a photo of a critter'
 draw learned 'a photo of a <grum>' $learned
 draw worn 'a photo of a <grum> wearing a crown' $learned
 draw scene 'a photo of a <grum> on the beach' $learned
-draw style 'a pencil drawing of a <grum>' $learned
+draw style 'pixel art of a <grum>' $learned
 
 ./ti sheet --out "$out/sheet.png" \
     'the pictures <grum> is learned from' $pictures/*.png \
@@ -25,7 +25,7 @@ draw style 'a pencil drawing of a <grum>' $learned
     'the learned word: a photo of a <grum>' "$out"/learned-*.png \
     'a photo of a <grum> wearing a crown' "$out"/worn-*.png \
     'a photo of a <grum> on the beach' "$out"/scene-*.png \
-    'a pencil drawing of a <grum>' "$out"/style-*.png
+    'pixel art of a <grum>' "$out"/style-*.png
 echo
 echo "The pictures, before and after:  $out/sheet.png"
 echo "The loss as it fell:             $out/grum/loss.png"
