@@ -39,7 +39,7 @@ $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 define layer_rules
 $(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 	@rm -f $$@; ar rcs $$@ $$^
-$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/tests/test.o $(BUILD)/tests/golden.o $(call archives,$(UP_TO_$(1)))
+$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/tests/test.o $(BUILD)/tests/golden.o $(BUILD)/tests/command.o $(call archives,$(UP_TO_$(1)))
 	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))

@@ -102,6 +102,19 @@ int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) {
     return out;
 }
 
+double *golden_doubles(const Golden *g, const char *format, ...) {
+    char name[NAME_MAX_LENGTH];
+    va_list args;
+    va_start(args, format);
+    name_of(name, format, args);
+    va_end(args);
+    const SafeTensor *t = find(g, name);
+    CHECK(strcmp(t->dtype, "F64") == 0);
+    double *out = mem_alloc(t->size);
+    memcpy(out, t->weight.data, t->size);
+    return out;
+}
+
 Shape golden_shape(const Golden *g, const char *format, ...) {
     char name[NAME_MAX_LENGTH];
     va_list args;

@@ -18,6 +18,8 @@ const Weight *golden_weight(const Golden *g, const char *format, ...) PRINTF_LIK
 float *golden_floats(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A copy of an integer tensor (I32 or I64) as int32; free() it. count may be NULL. */
 int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) PRINTF_LIKE(3, 4);
+/* A copy of an F64 tensor; free() it. */
+double *golden_doubles(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 Shape golden_shape(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A metadata value, NULL if there is none. */
 const char *golden_meta(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -1,0 +1,15 @@
+/* Running the program under test as a user does. TI names it; run from the repository's root. */
+#ifndef TI_COMMAND_H
+#define TI_COMMAND_H
+
+#include "tests/test.h"
+
+/* A fresh folder under /tmp; free() the name after folder_remove. */
+char *folder_new(void);
+void folder_remove(const char *folder);
+
+/* `$TI COMMAND OPTIONS MORE`, its output thrown away; options as a POSIX shell splits them, but < and > are themselves.
+   The exit status; -1 if it ended otherwise. On failure the end of stderr is shown. */
+int run_ti(const char *command, const char *options, const char *more, const char *folder);
+
+#endif
