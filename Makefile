@@ -36,10 +36,14 @@ ti: $(BUILD)/ti
 $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
+# What the test programs share.
+$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph)
+	@rm -f $@; ar rcs $@ $^
+
 define layer_rules
 $(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 	@rm -f $$@; ar rcs $$@ $$^
-$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/tests/test.o $(BUILD)/tests/golden.o $(BUILD)/tests/command.o $(call archives,$(UP_TO_$(1)))
+$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libtest.a $(call archives,$(UP_TO_$(1)))
 	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))

@@ -11,7 +11,7 @@ Graph *graph_new(void) {
     return g;
 }
 
-static void release_plan(Graph *g) {
+void graph_release_plan(Graph *g) {
     for (int i = 0; i < g->tensors; i++) {
         free(g->slots[i].data.separate);
         free(g->slots[i].again.separate);
@@ -22,11 +22,16 @@ static void release_plan(Graph *g) {
     free(g->recomputed);
     free(g->schedule);
     free(g->scratch);
+    g->live = g->recomputed = NULL;
+    g->schedule = NULL;
+    g->scratch = NULL;
+    g->moments = 0;
+    g->memory = NULL;
 }
 
 void graph_free(Graph *g) {
     if (!g) return;
-    release_plan(g);
+    graph_release_plan(g);
     for (int i = 0; i < g->count; i++) {
         free((void *)(uintptr_t)g->nodes[i]->name);
         free(g->nodes[i]);

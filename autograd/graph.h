@@ -104,7 +104,7 @@ typedef struct {
     bool fits; /* the budget is met */
 } Plan;
 
-/* Plans a run that computes result (dead nodes are left out). */
+/* Plans a run that computes result (dead nodes are left out). A second plan takes the place of the first. */
 Plan graph_plan(Graph *g, Tensor *result, PlanOptions options);
 
 /* The moments of a plan in their order, for reports: which node runs in which pass, and the bytes of the

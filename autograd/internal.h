@@ -53,4 +53,7 @@ struct Graph {
     const Trace *trace;
 };
 
+/* Forgets the plan and what was bound to it. */
+void graph_release_plan(Graph *g);
+
 #endif

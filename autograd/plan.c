@@ -309,7 +309,7 @@ static Plan describe(const Graph *g) {
 }
 
 Plan graph_plan(Graph *g, Tensor *result, PlanOptions options) {
-    CHECK(!g->schedule);
+    graph_release_plan(g);
     g->options = options;
     g->result = result;
     size_t nodes = (size_t)g->count, tensors = (size_t)g->tensors;

@@ -1,6 +1,6 @@
 """The modules of the three networks, with random weights: writes golden/modules.safetensors.
 
-For a case NAME: NAME/weights/KEY (diffusers' keys), NAME/x and what else goes in (NAME/temb, NAME/context, NAME/ids), the
+For a case NAME: NAME/weights.KEY (diffusers' keys), NAME/x and what else goes in (NAME/temb, NAME/context, NAME/ids), the
 incoming gradient NAME/dy, and the results NAME/out, NAME/dx, NAME/dtemb, NAME/dcontext. Sizes that are not in the shapes
 (heads, groups, eps) stand in tests/test_modules.c as they do here.
 """
@@ -24,7 +24,7 @@ def case(name, module, inputs, forward, dtype=torch.float32):
     """inputs: name -> tensor, each of which gets a gradient; forward(module, *inputs) -> output."""
     random_weights(module, next(seeds), dtype)
     for key, weight in module.state_dict().items():
-        golden.put(f"{name}/weights/{key}", weight.to(dtype))
+        golden.put(f"{name}/weights.{key}", weight.to(dtype))
     for key, x in inputs.items():
         golden.put(f"{name}/{key}", x)
     with torch.no_grad():
@@ -114,8 +114,8 @@ def embed(dy):
     return out, torch.autograd.grad(out, table, dy)[0][30:]
 
 
-golden.put("clip_embeddings/weights/token_embedding.weight", embeddings.token_embedding.weight[:30])
-golden.put("clip_embeddings/weights/position_embedding.weight", embeddings.position_embedding.weight)
+golden.put("clip_embeddings/weights.token_embedding.weight", embeddings.token_embedding.weight[:30])
+golden.put("clip_embeddings/weights.position_embedding.weight", embeddings.position_embedding.weight)
 golden.put("clip_embeddings/rows", embeddings.token_embedding.weight[30:])
 golden.put("clip_embeddings/ids", ids.int())
 golden.put("clip_embeddings/dy", dy)

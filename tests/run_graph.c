@@ -1,0 +1,56 @@
+#include "tests/run_graph.h"
+
+#include "tests/test.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t bytes_of(const Tensor *t) { return (size_t)shape_count(t->shape) * sizeof(float); }
+
+static void run_once(Graph *g, Tensor *out, const float *dy, PlanOptions options, int threads,
+                     float *result) {
+    Messages errors = { 0 };
+    Arena arena;
+    omp_set_num_threads(threads);
+    options.train = dy != NULL;
+    Plan plan = graph_plan(g, out, options);
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, threads), &errors));
+    graph_bind(g, &arena, threads);
+    graph_forward(g);
+    memcpy(result, out->data, bytes_of(out));
+    if (dy) graph_backward(g, dy);
+    arena_free(&arena);
+}
+
+float *run_graph(Graph *g, Tensor *out, const float *dy, Tensor *const leaves[], int count,
+                 const char *name) {
+    static const struct {
+        PlanOptions options;
+        int threads;
+    } WAYS[] = {
+        { { .keep_all = true, .poison = true }, 1 },
+        { { .poison = true }, 2 },
+        { { .poison = true, .recompute = 1000 }, 5 },
+        { { .recompute = 2, .separate = true }, 2 },
+    };
+    enum { WAY_COUNT = sizeof WAYS / sizeof WAYS[0], LEAVES_MAX = 4 };
+    CHECK(count <= LEAVES_MAX);
+    float *result = mem_alloc(bytes_of(out)), *again = mem_alloc(bytes_of(out)), *first[LEAVES_MAX];
+    bool same = true;
+    for (int w = 0; w < WAY_COUNT; w++) {
+        run_once(g, out, dy, WAYS[w].options, WAYS[w].threads, w ? again : result);
+        if (w) same = same && memcmp(result, again, bytes_of(out)) == 0;
+        for (int i = 0; i < count; i++) {
+            if (w)
+                same = same && memcmp(first[i], leaves[i]->grad, bytes_of(leaves[i])) == 0;
+            else
+                memcpy(first[i] = mem_alloc(bytes_of(leaves[i])), leaves[i]->grad, bytes_of(leaves[i]));
+        }
+    }
+    test_true(name, same, "the same bits kept, planned and recomputed, with 1, 2 and 5 threads");
+    for (int i = 0; i < count; i++) free(first[i]);
+    free(again);
+    return result;
+}
