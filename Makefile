@@ -69,8 +69,8 @@ test: $(BUILD)/ti $(PROGRAMS)
 demo: ti
 	@sh tools/demo.sh out/demo
 
-bench: ti $(BUILD)/bench_kernels
-	@sh tools/bench.sh $(BUILD)
+bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
+	@PYTHON=$(PYTHON) sh tools/bench.sh $(BUILD)
 
 install: ti
 	install -D -m 755 ti $(DESTDIR)$(PREFIX)/bin/ti
