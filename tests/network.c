@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-Model network_open(const char *path) {
-    Messages *errors = mem_alloc(sizeof *errors), warnings = { 0 }; /* the stores keep errors */
+Model network_open(const char *path, Messages *errors) {
+    Messages warnings = { 0 };
     Model m;
     if (!model_open(path, &m, errors, &warnings)) {
         fprintf(stderr, "%s", errors->text);

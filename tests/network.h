@@ -5,8 +5,8 @@
 #include "nn/model.h"
 #include "tests/golden.h"
 
-/* Opens a model folder, or ends the program with the faults. */
-Model network_open(const char *path);
+/* Opens a model folder, or ends the program with the faults. The model keeps ERRORS: free them after it. */
+Model network_open(const char *path, Messages *errors);
 
 /* Leaves whose data come from a golden file and whose gradients are wanted; free with golden_leaf_free. */
 Tensor *golden_leaf(Graph *g, const Golden *golden, const char *name);

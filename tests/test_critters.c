@@ -114,8 +114,8 @@ static void test_step(const Model *m, const Golden *golden, const char *prefix) 
 
 int main(void) {
     Golden *golden = golden_open("golden/critters.safetensors");
-    Model m = network_open("weights/critters");
     Messages errors = { 0 };
+    Model m = network_open("weights/critters", &errors);
     CHECK(tokenizer_add(m.tokenizer, "<grum>", 3, &errors) >= 0);
     test_text(&m, golden);
     test_encoder(&m, golden);
@@ -126,6 +126,7 @@ int main(void) {
     test_step(&m, golden, "step/one");
     test_step(&m, golden, "step/three");
     model_close(&m);
+    messages_free(&errors);
     golden_free(golden);
     return test_finish();
 }

@@ -113,8 +113,8 @@ int main(void) {
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *folder = mem_format("golden/models/%s", names[i]), *file = mem_format("%s.safetensors", folder);
         Golden *golden = golden_open(file);
-        Model m = network_open(folder);
         Messages errors = { 0 };
+        Model m = network_open(folder, &errors);
         CHECK(tokenizer_add(m.tokenizer, "<thing>", 2, &errors) >= 0);
         test_clip(&m, golden);
         test_unet(&m, golden, "unet/odd");
@@ -122,6 +122,7 @@ int main(void) {
         test_vae(&m, golden);
         test_step(&m, golden);
         model_close(&m);
+        messages_free(&errors);
         golden_free(golden);
         free(folder);
         free(file);
