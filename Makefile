@@ -74,7 +74,7 @@ bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
 
 install: ti
 	install -D -m 755 ti $(DESTDIR)$(PREFIX)/bin/ti
-	mkdir -p $(DESTDIR)$(PREFIX)/share/ti && cp -R weights/critters $(DESTDIR)$(PREFIX)/share/ti/
+	mkdir -p $(DESTDIR)$(PREFIX)/share/ti && cp -R weights/critters weights/clip $(DESTDIR)$(PREFIX)/share/ti/
 
 clean:
 	rm -rf $(BUILD) ti

@@ -2,7 +2,7 @@
 
 Run from the repository root. tests/test_tokenizer.c reads the lines, whose first word says what they are:
 
-    vocab NAME       from here on this vocabulary: critters, or clip (built from golden/clip_merges.txt)
+    vocab NAME       from here on this vocabulary: critters, or clip (built from weights/clip/merges.txt)
     pad TOKEN        ... with this pad_token
     add N ID WORD    a placeholder token of N vectors is added, the first gets this id
     text IDS|TEXT    all tokens of the text
@@ -33,7 +33,7 @@ from transformers import CLIPTokenizer
 
 SEED = 20220803
 CRITTERS = "weights/critters/tokenizer"
-MERGES = "golden/clip_merges.txt"
+MERGES = "weights/clip/merges.txt"
 CLIP_LENGTH = 77
 
 rng = random.Random(SEED)

@@ -11,7 +11,8 @@
 #include "nn/unicode.h"
 #include "weights/json.h"
 
-static const char END_OF_WORD[] = "</w>";
+static const char END_OF_WORD[] = "</w>", START_OF_TEXT[] = "<|startoftext|>",
+                  END_OF_TEXT[] = "<|endoftext|>";
 
 typedef struct {
     int32_t left, right; /* the pair; left < 0: an empty slot */
@@ -20,8 +21,9 @@ typedef struct {
 
 struct Bpe {
     int64_t size;        /* V */
-    const char **tokens; /* [V], of the document */
-    cJSON *document;
+    const char **tokens; /* [V], of the document or of names */
+    cJSON *document;     /* NULL where the vocabulary follows from the merges */
+    char *names;
     int32_t *by_name; /* hash table of ids by token, -1: empty */
     size_t name_mask;
     Merge *merges; /* hash table by pair */
@@ -112,14 +114,77 @@ static bool read_vocab(Bpe *b, const char *path, const void *text, size_t size, 
                          member->string, (long long)id);
         b->tokens[id] = member->string;
     }
-    if (!faults_none(&faults)) return false; /* else V ids, all different, of 0 .. V-1: none is missing */
+    return faults_none(&faults); /* V ids, all different, of 0 .. V-1: none is missing */
+}
 
+/* The line at *at, size bytes without its end, and *at moved behind it; NULL behind the last. Lines of #version
+   are passed over, number counts them too. */
+static const char *next_line(const char **at, const char *end, size_t *size, int64_t *number) {
+    while (*at < end) {
+        const char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));
+        *at = stop ? stop + 1 : end;
+        if (!stop) stop = end;
+        if (stop > line && stop[-1] == '\r') stop--;
+        *size = (size_t)(stop - line);
+        ++*number;
+        if (*size < 8 || memcmp(line, "#version", 8) != 0) return line;
+    }
+    return NULL;
+}
+
+/* Printable Latin-1 stands for itself in the byte-level alphabet. */
+static bool printable(int byte) {
+    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+static void add_token(Bpe *b, char **names, const char *text, size_t size) {
+    memcpy(*names, text, size);
+    b->tokens[b->size++] = *names;
+    *names += size + 1; /* the buffer is zeroed */
+}
+
+/* CLIP's vocabulary out of its merges. What a line that is no merge does to it does not matter: read_merges
+   refuses it. */
+static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
+    enum { SYMBOL = 8, SYMBOLS = 2 * 256, SPECIAL = 16 };
+    b->tokens = mem_alloc((size_t)(SYMBOLS + lines + 2) * sizeof *b->tokens);
+    b->names = mem_alloc(SYMBOLS * SYMBOL + size + (size_t)lines + 2 * SPECIAL);
+    char *names = b->names;
+    for (int last = 0; last < 2; last++)
+        for (int others = 0; others < 2; others++)
+            for (int byte = 0, other = 256; byte < 256; byte++) {
+                char symbol[SYMBOL];
+                int32_t c = printable(byte) ? byte : other++;
+                if (printable(byte) == (others == 1)) continue;
+                size_t n = (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)symbol);
+                memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
+                add_token(b, &names, symbol, last ? n + sizeof END_OF_WORD - 1 : n);
+            }
+    int64_t number = 0;
+    size_t length;
+    for (const char *at = text, *line; (line = next_line(&at, text + size, &length, &number));) {
+        const char *space = memchr(line, ' ', length);
+        size_t left = space ? (size_t)(space - line) : length;
+        memcpy(names, line, left);
+        if (space) memcpy(names + left, space + 1, length - left - 1);
+        b->tokens[b->size++] = names;
+        names += length + 1;
+    }
+    add_token(b, &names, START_OF_TEXT, sizeof START_OF_TEXT - 1);
+    add_token(b, &names, END_OF_TEXT, sizeof END_OF_TEXT - 1);
+}
+
+/* False, with a line, if two ids have the same token, as a derived vocabulary's could. */
+static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
     size_t slots = table_slots(b->size);
     b->name_mask = slots - 1;
     b->by_name = mem_alloc(slots * sizeof *b->by_name);
     for (size_t i = 0; i < slots; i++) b->by_name[i] = -1;
-    for (int32_t id = 0; id < b->size; id++)
-        b->by_name[name_slot(b, b->tokens[id], strlen(b->tokens[id]))] = id;
+    for (int32_t id = 0; id < b->size; id++) {
+        int32_t *slot = &b->by_name[name_slot(b, b->tokens[id], strlen(b->tokens[id]))];
+        if (*slot >= 0) return messages_add(errors, "%s: makes the token \"%s\" twice", path, b->tokens[id]);
+        *slot = id;
+    }
     return true;
 }
 
@@ -139,10 +204,14 @@ static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t ran
     return NULL;
 }
 
-static bool read_merges(Bpe *b, const char *path, const char *text, size_t size, Messages *errors) {
+static int64_t count_lines(const char *text, size_t size) {
     int64_t lines = 1;
     for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
-    if (lines > INT32_MAX / 2) return messages_add(errors, "%s: has too many lines", path);
+    return lines;
+}
+
+static bool read_merges(Bpe *b, const char *path, const char *text, size_t size, int64_t lines,
+                        Messages *errors) {
     size_t slots = table_slots(lines);
     b->merge_mask = slots - 1;
     b->merges = mem_alloc(slots * sizeof *b->merges);
@@ -151,14 +220,8 @@ static bool read_merges(Bpe *b, const char *path, const char *text, size_t size,
     Faults faults = { path, errors, 0 };
     char *joined = mem_alloc(size);
     int64_t number = 0;
-    for (const char *line = text, *end = text + size, *next; line < end; line = next) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
-        next = stop ? stop + 1 : end;
-        if (!stop) stop = end;
-        if (stop > line && stop[-1] == '\r') stop--;
-        size_t length = (size_t)(stop - line);
-        number++;
-        if (length >= 8 && memcmp(line, "#version", 8) == 0) continue;
+    size_t length;
+    for (const char *at = text, *line; (line = next_line(&at, text + size, &length, &number));) {
         const char *wrong = read_merge(b, line, length, (int32_t)number, joined);
         if (wrong && fault_told(&faults)) {
             int shown = (int)min_i64((int64_t)length, 60);
@@ -172,8 +235,7 @@ static bool read_merges(Bpe *b, const char *path, const char *text, size_t size,
 static void make_alphabet(Bpe *b, int32_t unknown) {
     int32_t next = 256;
     for (int byte = 0; byte < 256; byte++) {
-        bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-        b->characters[byte] = printable ? byte : next++;
+        b->characters[byte] = printable(byte) ? byte : next++;
         char symbol[8 + sizeof END_OF_WORD];
         size_t n = (size_t)utf8proc_encode_char(b->characters[byte], (utf8proc_uint8_t *)symbol);
         memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
@@ -186,10 +248,17 @@ static void make_alphabet(Bpe *b, int32_t unknown) {
 Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
                const void *merges, size_t merges_size, const char *unknown, Messages *errors) {
     Bpe *b = mem_alloc(sizeof *b);
-    bool ok = read_vocab(b, vocab_path, vocab, vocab_size, errors) &&
-              read_merges(b, merges_path, merges, merges_size, errors);
+    int64_t lines = count_lines(merges, merges_size);
+    bool ok = lines <= INT32_MAX / 4 || messages_add(errors, "%s: has too many lines", merges_path);
+    if (ok && vocab)
+        ok = read_vocab(b, vocab_path, vocab, vocab_size, errors);
+    else if (ok)
+        derive_vocab(b, merges, merges_size, lines);
+    ok = ok && index_tokens(b, vocab ? vocab_path : merges_path, errors) &&
+         read_merges(b, merges_path, merges, merges_size, lines, errors);
     int32_t unknown_id = ok ? bpe_find(b, unknown) : -1;
-    if (ok && unknown_id < 0) ok = messages_add(errors, "%s: has no token \"%s\"", vocab_path, unknown);
+    if (ok && unknown_id < 0)
+        ok = messages_add(errors, "%s: has no token \"%s\"", vocab ? vocab_path : merges_path, unknown);
     if (ok) {
         make_alphabet(b, unknown_id);
         return b;
@@ -201,6 +270,7 @@ Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, con
 void bpe_free(Bpe *b) {
     if (!b) return;
     cJSON_Delete(b->document);
+    free(b->names);
     free(b->tokens);
     free(b->by_name);
     free(b->merges);

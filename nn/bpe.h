@@ -14,9 +14,11 @@ typedef struct {
 
 void ids_push(Ids *ids, int32_t id);
 
-/* vocab: a JSON object that gives each token its id, the ids being 0 .. V-1, each once. merges: a pair of
-   tokens a line, the best first, lines that begin with #version aside. NULL and lines that name the paths, if
-   these are not that. unknown: the token for bytes that the vocabulary lacks. */
+/* vocab: a JSON object that gives each token its id, the ids being 0 .. V-1, each once; NULL: it follows from
+   the merges as in CLIP, the bytes' characters in their order, the same with "</w>", a token a merge, the start
+   and the end token. merges: a pair of tokens a line, the best first, lines that begin with #version aside. NULL
+   and lines that name the paths, if these are not that. unknown: the token for bytes that the vocabulary
+   lacks. */
 Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
                const void *merges, size_t merges_size, const char *unknown, Messages *errors);
 void bpe_free(Bpe *b);

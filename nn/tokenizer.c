@@ -122,13 +122,13 @@ Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t voc
 
 Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const TokenizerConfig *config,
                           Messages *errors) {
-    File vocab, merges;
-    bool have_vocab = file_map(vocab_path, &vocab, errors),
+    File vocab = { 0 }, merges;
+    bool have_vocab = !vocab_path || file_map(vocab_path, &vocab, errors),
          have_merges = file_map(merges_path, &merges, errors);
     Tokenizer *t = NULL;
     if (have_vocab && have_merges)
-        t = tokenizer_parse(vocab_path, vocab.data, vocab.size, merges_path, merges.data, merges.size, config,
-                            errors);
+        t = tokenizer_parse(vocab_path ? vocab_path : merges_path, vocab.data, vocab.size, merges_path,
+                            merges.data, merges.size, config, errors);
     file_unmap(&vocab);
     file_unmap(&merges);
     return t;

@@ -10,11 +10,12 @@
 
 typedef struct Tokenizer Tokenizer;
 
-/* NULL and lines that name the paths, if the files are missing or are not a vocabulary and its merges. */
+/* vocab_path NULL: the vocabulary follows from the merges (nn/bpe.h). NULL and lines that name the paths, if the
+   files are missing or are not a vocabulary and its merges. */
 Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const TokenizerConfig *config,
                           Messages *errors);
 
-/* The same from memory; the paths are for messages. */
+/* The same from memory (vocab NULL: it follows from the merges); the paths are for messages. */
 Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t vocab_size,
                            const char *merges_path, const void *merges, size_t merges_size,
                            const TokenizerConfig *config, Messages *errors);

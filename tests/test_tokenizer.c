@@ -41,43 +41,6 @@ static Bytes unescape(const char *text, size_t size) {
     return out;
 }
 
-/* vocab.json of CLIP out of its merges: the byte-level alphabet in the order printable, others; the same with
-   "</w>"; a token a merge; the two special tokens. */
-static Bytes clip_vocabulary(const File *merges) {
-    Bytes json = { 0 };
-    int id = 0;
-    append(&json, "{", 1);
-    for (int round = 0; round < 2; round++)
-        for (int part = 0; part < 2; part++)
-            for (int byte = 0, other = 256; byte < 256; byte++) {
-                bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD);
-                int32_t c = printable ? byte : other++;
-                if (printable != (part == 0)) continue;
-                char *s = unicode_encode(&c, 1, NULL);
-                bool quoted = c == '"' || c == '\\';
-                char *entry =
-                    mem_format("\"%s%s%s\": %d,\n", quoted ? "\\" : "", s, round ? "</w>" : "", id++);
-                append(&json, entry, strlen(entry));
-                free(entry);
-                free(s);
-            }
-    const char *line = (const char *)merges->data, *end = line + merges->size;
-    for (line = strchr(line, '\n') + 1; line < end; line = strchr(line, '\n') + 1, id++) {
-        append(&json, "\"", 1);
-        for (const char *c = line; *c != '\n'; c++) {
-            if (*c == '"' || *c == '\\') append(&json, "\\", 1);
-            if (*c != ' ') append(&json, c, 1);
-        }
-        char *entry = mem_format("\": %d,\n", id);
-        append(&json, entry, strlen(entry));
-        free(entry);
-    }
-    char *last = mem_format("\"<|startoftext|>\": %d, \"<|endoftext|>\": %d}", id, id + 1);
-    append(&json, last, strlen(last));
-    free(last);
-    return json;
-}
-
 static Tokenizer *make_tokenizer(const char *name, char *pad) {
     Messages errors = { 0 };
     Tokenizer *t = NULL;
@@ -87,14 +50,7 @@ static Tokenizer *make_tokenizer(const char *name, char *pad) {
                            &config, &errors);
     } else {
         TokenizerConfig config = { MAX_LENGTH_CLIP, pad };
-        File merges;
-        if (file_map("golden/clip_merges.txt", &merges, &errors)) {
-            Bytes vocab = clip_vocabulary(&merges);
-            t = tokenizer_parse("vocab.json", vocab.at, vocab.size, "clip_merges.txt", merges.data,
-                                merges.size, &config, &errors);
-            free(vocab.at);
-            file_unmap(&merges);
-        }
+        t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
     }
     if (!t) {
         fprintf(stderr, "%s", errors.text);
