@@ -37,7 +37,7 @@ $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # What the test programs share.
-$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network)
+$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model)
 	@rm -f $@; ar rcs $@ $^
 
 define layer_rules
@@ -51,6 +51,8 @@ $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 $(BUILD)/bench_%: $(BUILD)/tests/bench_%.o $(call archives,$(LAYERS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+$(BUILD)/make_model: $(BUILD)/tests/make_model.o $(BUILD)/libtest.a $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c | deps
