@@ -26,7 +26,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = conv ops optim plan
 TESTS_nn       = tokenizer modules models critters
-TESTS_cli      = options sheet microscope loop picture
+TESTS_cli      = options sheet microscope loop picture full
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%)
 
@@ -65,8 +65,12 @@ deps:
 
 tests: $(PROGRAMS)
 
-test: $(BUILD)/ti $(PROGRAMS)
+test: $(BUILD)/ti $(BUILD)/make_model $(PROGRAMS)
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
+
+test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full
+	$(BUILD)/test_full sd15
+	$(BUILD)/test_full sd21
 
 demo: ti
 	@sh tools/demo.sh out/demo

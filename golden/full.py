@@ -1,0 +1,386 @@
+"""Models at full size whose weights are made from their names: python golden/full.py sd15|sd21|tiny writes
+full_NAME.safetensors, what the reference computes on them; --look prints how alive the model is instead.
+
+tests/made_model.c makes the same weights and explains the rule; here it is written down a second time, from diffusers'
+own modules. The metadata keys "weights:PART" hold a sum over the bits of all weights, which the test compares first.
+
+    sd15    Stable Diffusion 1.5: text states, noise predictions at 512 and 256 px, the VAE both ways at 512, loss and
+            gradient at both sizes, three steps of training at 256
+    sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): text states, noise prediction,
+            loss and gradient at 256 px, VAE at 256
+    tiny    the same build with 32 and 64 channels: everything, also at 72 px, where halving rounds, and not square
+"""
+import argparse
+import math
+import os
+import sys
+import tempfile
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from common import HERE, Golden, normal
+from models import encode_with_rows, write_json
+
+SD_LEVELS = dict(
+    down_block_types=["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"], up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+    layers_per_block=2, norm_num_groups=32,
+)  # fmt: skip
+SD_VAE = dict(down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4, layers_per_block=2,
+              latent_channels=4, norm_num_groups=32, scaling_factor=0.18215)  # fmt: skip
+FAMILIES = {
+    "sd15": dict(
+        seed=51, draw=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
+        clip=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
+                  hidden_act="quick_gelu"),
+        unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=768, attention_head_dim=8, sample_size=64),
+        vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=512),
+    ),
+    "sd21": dict(
+        seed=52, draw=(256, 256), vae_size=(256, 256), grid=8, pad="!", prediction_type="v_prediction",
+        clip=dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu"),
+        unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20],
+                  use_linear_projection=True, sample_size=96),
+        vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=768),
+    ),
+    "tiny": dict(
+        seed=53, draw=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
+        clip=dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, hidden_act="quick_gelu"),
+        unet=dict(block_out_channels=[32, 64, 64, 64], cross_attention_dim=64, attention_head_dim=8, sample_size=8),
+        vae=dict(block_out_channels=[32, 64, 64, 64], sample_size=64),
+    ),
+}  # fmt: skip
+
+# weights from names
+
+
+def gain(part, name):
+    """What a layer multiplies its input's standard deviation with, by what it does in the network."""
+    layer = name.removesuffix(".weight")
+    last = layer.split(".")[-1]
+    if part == "text_encoder":
+        return {"out_proj": 0.7, "fc2": 0.35}.get(last, 1)
+    if layer == "time_embedding.linear_1":
+        return 1.4
+    if layer == "encoder.conv_in":
+        return 2
+    if last in ("conv2", "conv_shortcut", "proj_out") or layer == "decoder.conv_out" or layer.endswith("ff.net.2"):
+        return {"conv_shortcut": 0.7, "proj_out": 0.5}.get(last, 0.84)
+    if layer.endswith("to_out.0"):
+        return 3
+    after_silu = last in ("conv1", "time_emb_proj") or layer in ("time_embedding.linear_2", "conv_out", "encoder.conv_out")
+    return 1.68 if after_silu else 1
+
+
+def rule(part, name, shape):
+    """(centre, spread, exponent): an element is (centre + u) 2^-exponent, u uniform in [-spread, spread]."""
+    if name.endswith("weight") and len(shape) == 1:
+        return 64, 16, 6
+    if name.endswith("bias"):
+        deviation = 0.05
+    elif "embedding" in name and part == "text_encoder":
+        deviation = 0.5
+    else:
+        deviation = gain(part, name) / math.sqrt(math.prod(shape[1:]))
+    spread, exponent = math.sqrt(3.0) * deviation, 0
+    while math.ldexp(spread, exponent + 1) < 128:
+        exponent += 1
+    return 0, int(math.ldexp(spread, exponent)), exponent
+
+
+def fnv(text):
+    h = 0xCBF29CE484222325
+    for byte in text.encode():
+        h = (h ^ byte) * 0x100000001B3 % 2**64
+    return h
+
+
+CHUNK = 1 << 20
+INDICES = np.arange(CHUNK, dtype=np.uint32) * np.uint32(0x9E3779B9)
+ODD = 2 * np.arange(CHUNK, dtype=np.uint64) + 1
+
+
+def made_values(part, name, shape):
+    """The weight as fp32, and the sum of its bits, each times 2 index + 1, modulo 2^64."""
+    centre, spread, exponent = rule(part, name, shape)
+    low, high = (h := fnv(f"{part}.{name}")) % 2**32, h >> 32
+    out, total = np.empty(math.prod(shape), np.float32), 0
+    for first in range(0, out.size, CHUNK):
+        piece = out[first:first + CHUNK]
+        x = INDICES[:piece.size] + np.uint32((first * 0x9E3779B9 + low) % 2**32)
+        x ^= x >> 16
+        x *= np.uint32(0x85EBCA6B)
+        x ^= np.uint32(high)
+        x ^= x >> 13
+        x *= np.uint32(0xC2B2AE35)
+        x ^= x >> 16
+        x >>= 8
+        x *= np.uint32(2 * spread + 1)
+        x >>= 24
+        piece[:] = x
+        piece += centre - spread
+        piece *= 2.0**-exponent
+        bits = piece.view(np.uint32).astype(np.uint64)
+        total += int((bits * ODD[:piece.size]).sum()) + 2 * first * int(bits.sum())
+    return torch.from_numpy(out.reshape(shape)), total % 2**64
+
+
+def fill(part, module):
+    """Gives a module its made weights. Returns the sum over all of them, each tensor's times the hash of its name."""
+    total = 0
+    module.eval().requires_grad_(False)
+    for name, p in module.named_parameters():
+        name = f"text_model.{name.removeprefix('text_model.')}" if part == "text_encoder" else name
+        p.data, bits = made_values(part, name, tuple(p.shape))
+        total += bits * fnv(name)
+    return total % 2**64
+
+
+def build(part, family):
+    m = FAMILIES[family]
+    with torch.device("meta"):
+        if part == "unet":
+            module = UNet2DConditionModel(**SD_LEVELS, **m["unet"])
+        elif part == "vae":
+            module = AutoencoderKL(**SD_VAE, **m["vae"])
+        else:
+            module = CLIPTextModel._from_config(CLIPTextConfig(vocab_size=49408, **m["clip"]), attn_implementation="sdpa")
+    module.to_empty(device="cpu")
+    for b in module.buffers():  # position ids
+        b.copy_(torch.arange(b.numel()).reshape(b.shape))
+    return module, fill(part, module)
+
+
+def tokenizer_of(m):
+    """CLIP's tokenizer; its vocabulary follows from its merges."""
+    path = os.path.join(HERE, "..", "weights", "clip", "merges.txt")
+    with open(path, encoding="utf-8") as f:
+        merges = [line.rstrip("\n").replace(" ", "") for line in f][1:]
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    letters = [chr(c) for c in printable] + [chr(256 + i) for i in range(256 - len(printable))]
+    tokens = letters + [c + "</w>" for c in letters] + merges + ["<|startoftext|>", "<|endoftext|>"]
+    with tempfile.TemporaryDirectory() as folder:
+        write_json(f"{folder}/vocab.json", {t: i for i, t in enumerate(tokens)})
+        with open(path, "rb") as source, open(f"{folder}/merges.txt", "wb") as copy:
+            copy.write(source.read())
+        special = dict(bos_token="<|startoftext|>", eos_token="<|endoftext|>", unk_token="<|endoftext|>")
+        special["pad_token"] = m.get("pad", "<|endoftext|>")
+        write_json(f"{folder}/tokenizer_config.json", dict(tokenizer_class="CLIPTokenizer", model_max_length=77, **special))
+        return CLIPTokenizer.from_pretrained(folder)
+
+
+# results
+
+
+class Jobs:
+    """What is computed on some modules: all jobs in fp32 first, then the modules become float64, once, and all again. So
+    the largest has to be in memory only once."""
+
+    def __init__(self, golden):
+        self.golden, self.jobs = golden, []
+
+    def add(self, prefix, names, function, inputs, keep=lambda name, x: {name: x}):
+        """function(*inputs) -> a tensor a name. keep: what of a result goes into the golden file."""
+        self.jobs.append((prefix, names, function, inputs, keep))
+
+    def run(self, modules):
+        results = []
+        for dtype in (torch.float32, torch.float64):
+            for m in modules:
+                for p in m.parameters():  # one at a time, so that never two copies of all are there
+                    p.data = p.data.to(dtype)
+            for prefix, names, function, inputs, keep in self.jobs:
+                cast = [x.detach().to(dtype, copy=True).requires_grad_(x.requires_grad)
+                        if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in inputs]  # fmt: skip
+                results.append([r.detach() for r in function(*cast)])
+                print(f"{prefix} {dtype}", file=sys.stderr, flush=True)
+        for job, f32, f64 in zip(self.jobs, results, results[len(self.jobs):]):
+            for name, a, b in zip(job[1], f64, f32):
+                kept, of_f32 = job[4](name, a), job[4](name, b)
+                for key in kept:
+                    self.golden.result(f"{job[0]}/{key}", kept[key], of_f32[key])
+        self.jobs = []
+
+
+def picture_of(height, width):
+    """A picture that both sides can make: k / 128."""
+    c, i, j = np.indices((3, height, width))
+    return torch.from_numpy((((7 * i + 3 * j + i * j // 64 + 85 * c) % 255 - 127) / 128).astype(np.float32))[None]
+
+
+def on_grid(step, name, x):
+    """Every step-th pixel each way, and the means of blocks of step x step."""
+    return {name: x} if step == 1 else {
+        f"{name}/grid": x[..., step // 2::step, step // 2::step],
+        f"{name}/means": torch.nn.functional.avg_pool2d(x, step),
+    }  # fmt: skip
+
+
+def vae_goldens(golden, m, vae):
+    height, width = m["vae_size"]
+    jobs = Jobs(golden)
+
+    def encode(picture):
+        distribution = vae.encode(picture).latent_dist
+        return distribution.mean, distribution.logvar
+
+    jobs.add("vae", ["mean", "logvar"], encode, [picture_of(height, width)])
+    jobs.run([vae])
+    mean = golden.tensors["vae/mean"]
+    vae.float()
+    jobs.add("vae", ["decoded"], lambda z: (vae.decode(z).sample,), [mean], keep=lambda n, x: on_grid(m["grid"], n, x))
+    jobs.run([vae])
+
+
+def loss_of(clip, unet, ids, rows, noisy, t, target):
+    pred = unet(noisy, t, encode_with_rows(clip, ids, rows)).sample
+    return torch.nn.functional.mse_loss(pred, target)
+
+
+def examples(golden, m, scheduler, prefix, shape, timesteps, seed):
+    """Latents, noise and timesteps, and what the UNet sees and has to predict."""
+    t = torch.tensor(timesteps)
+    z, noise = normal(*shape, seed=seed), normal(*shape, seed=seed + 1)
+    noisy = scheduler.add_noise(z, noise, t)
+    target = scheduler.get_velocity(z, noise, t) if m.get("prediction_type") else noise
+    for name, x in dict(z=z, noise=noise, timesteps=t.int()).items():
+        golden.put(f"{prefix}/{name}", x)
+    return noisy, t, target
+
+
+def three_steps(clip, unet, ids, rows, batches):
+    """The reference script's loop with the rows alone: losses, and the rows after each step."""
+    rows = rows.detach().clone().requires_grad_()
+    optimizer = torch.optim.AdamW([rows], lr=0.01)
+    losses, after = [], []
+    for noisy, t, target in batches:
+        loss = loss_of(clip, unet, ids, rows, noisy.to(rows.dtype), t, target.to(rows.dtype))
+        (rows.grad,) = torch.autograd.grad(loss, rows)
+        optimizer.step()
+        losses.append(loss.detach())
+        after.append(rows.detach().clone())
+    return torch.stack(losses), torch.stack(after)
+
+
+def step_goldens(golden, m, clip, unet, ids, rows):
+    seed = 1000 * m["seed"]
+    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                              prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
+    jobs = Jobs(golden)
+    states = golden.tensors["text/states"]
+    for i, size in enumerate(dict.fromkeys([m["draw"], m.get("steps", m["draw"])])):
+        shape = (1, 4, size[0] // 8, size[1] // 8)
+        name = f"unet/{size[0]}x{size[1]}"
+        noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], seed + 10 * i)
+        jobs.add(name, ["noise_pred"], lambda x, c, t=t: (unet(x, t, c).sample,), [noisy, states[:1]])
+
+        def gradient(rows, noisy, target, t=t):
+            loss = loss_of(clip, unet, ids[:1], rows, noisy, t, target)
+            return loss.reshape(1), *torch.autograd.grad(loss, rows)
+
+        jobs.add(name, ["loss", "drows"], gradient, [rows.clone().requires_grad_(), noisy, target])
+    if "steps" in m:
+        shape = (1, 4, m["steps"][0] // 8, m["steps"][1] // 8)
+        batches = [examples(golden, m, scheduler, f"steps/{k}", shape, [(97 + 331 * k) % 1000], seed + 100 + 10 * k)
+                   for k in range(3)]  # fmt: skip
+        jobs.add("steps", ["losses", "rows"], lambda rows: three_steps(clip, unet, ids[:1], rows, batches), [rows])
+    unet.enable_gradient_checkpointing()
+    jobs.run([clip, unet])
+    for key, drows in golden.tensors.items():
+        if key.endswith("/drows"):
+            median = drows.abs().median().item()
+            assert median >= 1e-6, f"{key}: the median of |d loss / d row| is {median}"
+            print(f"{key}: median {median:.2e}")
+
+
+def text_goldens(golden, m, clip):
+    tokenizer = tokenizer_of(m)
+    assert tokenizer.add_tokens(["<thing>", "<thing>_1"]) == 2
+    prompts = ["a photo of a <thing> <thing>_1 in the snow", ""]
+    ids = tokenizer(prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
+    cat = tokenizer.encode("cat", add_special_tokens=False)
+    rows = clip.get_input_embeddings().weight[cat] + 0.1 * normal(2, m["clip"]["hidden_size"], seed=m["seed"])
+    golden.put("text/ids", ids.int())
+    golden.meta("text/prompts", "\n".join(["a photo of a <thing> <thing>_1 in the snow", ""]))
+    golden.put("text/rows", rows)
+    jobs = Jobs(golden)
+    jobs.add("text", ["states"], lambda rows: (encode_with_rows(clip, ids, rows),), [rows])
+    with torch.no_grad():
+        jobs.run([clip])
+    clip.float()
+    return ids, rows
+
+
+# how alive a model is
+
+
+def look(family):
+    """The size of what each block gives on, the attention's logits, how much the prompt matters."""
+    m = FAMILIES[family]
+    clip, unet, vae = (build(part, family)[0] for part in ("text_encoder", "unet", "vae"))
+    ids = torch.cat([torch.randint(0, 49000, (1, 77), generator=torch.Generator().manual_seed(i)) for i in range(2)])
+
+    def watch(module, names):
+        for name, part in module.named_modules():
+            if any(name.endswith(n) for n in names):
+                part.register_forward_hook(lambda _, __, y, name=name: print(
+                    "%-60s %.3f" % (name, (y[0] if isinstance(y, tuple) else getattr(y, "sample", y)).std())))  # fmt: skip
+
+    def watch_logits(module):
+        for name, part in module.named_modules():
+            if hasattr(part, "to_q"):
+                part.to_q.register_forward_hook(lambda _, __, y, part=part: setattr(part, "q_out", y))
+                part.to_k.register_forward_hook(lambda _, __, y, part=part, name=name: print(
+                    "%-60s logits %.2f" % (name, logits(part.q_out, y, part.heads))))  # fmt: skip
+
+    def logits(q, k, heads):
+        q, k = (x[0].reshape(x.shape[1], heads, -1).transpose(0, 1) for x in (q, k))
+        return (q[:, :256] @ k[:, :256].transpose(1, 2) * q.shape[-1] ** -0.5).std().item()
+
+    with torch.no_grad():
+        states = clip(ids).last_hidden_state
+        print("states", states.std().item(), "between prompts", (states[0] - states[1]).std().item())
+        x = normal(1, 4, 32, 32, seed=1)
+        a, b = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
+        print("pred", a.std().item(), "between prompts", (a - b).std().item())
+        watch(unet, [f"resnets.{i}" for i in range(4)] + [f"attentions.{i}" for i in range(4)] + ["attn1", "attn2", "ff"])
+        watch_logits(unet)
+        unet(x, torch.tensor([500]), states[:1])
+        watch(vae, [f"resnets.{i}" for i in range(4)] + ["attentions.0"])
+        distribution = vae.encode(picture_of(256, 256)).latent_dist
+        print("mean", distribution.mean.std().item(), "logvar", distribution.logvar.std().item())
+        print("decoded", vae.decode(distribution.mean).sample.std().item())
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("family", choices=FAMILIES)
+    p.add_argument("--look", action="store_true")
+    a = p.parse_args()
+    m = FAMILIES[a.family]
+    if a.look:
+        return look(a.family)
+    golden = Golden(__file__, m["seed"])
+    vae, total = build("vae", a.family)
+    golden.meta("weights:vae", total)
+    with torch.no_grad():
+        vae_goldens(golden, m, vae)
+    del vae
+    clip, total = build("text_encoder", a.family)
+    golden.meta("weights:text_encoder", total)
+    ids, rows = text_goldens(golden, m, clip)
+    unet, total = build("unet", a.family)
+    golden.meta("weights:unet", total)
+    with torch.no_grad():
+        states = golden.tensors["text/states"]
+        x = normal(1, 4, 8, 8, seed=m["seed"])
+        a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
+        assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
+    step_goldens(golden, m, clip, unet, ids, rows)
+    golden.save(f"full_{a.family}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
