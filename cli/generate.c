@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "cli/generate_options.h"
 #include "cli/machine.h"
+#include "cli/memory.h"
 #include "cli/profile.h"
 #include "cli/progress.h"
 #include "cli/sheet.h"
@@ -17,6 +18,7 @@
 typedef struct {
     GenerateOptions o;
     int threads;
+    MemoryLimit memory;
     Model model;
     Words words;
     Drawing *drawing;
@@ -59,15 +61,17 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     image_from_floats(picture, &g->images[i]);
 }
 
-static bool allocate(Generation *g, Messages *errors) {
+/* Tells what the run will take, before any work, and gets it. */
+static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
+    int64_t bytes = drawing_bytes(g->drawing, g->threads),
+            pictures = 3 * g->o.count * g->o.width * g->o.height;
+    MemoryNeed need = { .weights = drawing_weights(g->drawing), .buffers = bytes + pictures };
+    if (!memory_check(&need, &g->memory, "a smaller --width and --height", errors, warnings)) return false;
+    report(&(Messages) { 0 }, warnings);
+    memory_tell(&need, &g->memory, g->threads);
     g->images = mem_alloc((size_t)g->o.count * sizeof *g->images);
     for (int64_t i = 0; i < g->o.count; i++)
         if (!image_new((int)g->o.width, (int)g->o.height, &g->images[i], errors)) return false;
-    int64_t bytes = drawing_bytes(g->drawing, g->threads), weights = drawing_weights(g->drawing);
-    char text[3][BYTES_TEXT];
-    fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads\n",
-            bytes_text(bytes + weights, text[0]), bytes_text(bytes, text[1]), bytes_text(weights, text[2]),
-            g->threads);
     if (!arena_allocate(&g->arena, bytes, errors)) return false;
     drawing_bind(g->drawing, &g->arena, g->threads);
     return true;
@@ -105,8 +109,7 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
     if (!g->drawing) return false;
     int32_t *ids = prompt_ids(m, g->o.prompt, warnings);
     int32_t *negative = prompt_ids(m, g->o.negative ? g->o.negative : "", warnings);
-    report(&(Messages) { 0 }, warnings);
-    bool ok = allocate(g, errors);
+    bool ok = allocate(g, errors, warnings);
     if (ok) {
         if (g->o.profile) {
             profile_start(&g->profile);
@@ -115,6 +118,8 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
         g->progress = progress_new();
         drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g });
         if (g->o.profile) profile_print(&g->profile, g->o.steps);
+        char text[BYTES_TEXT];
+        fprintf(stderr, "ti: peak memory %s\n", bytes_text(machine_peak_memory(), text));
         ok = write_pictures(g, errors);
     }
     free(ids);
@@ -147,7 +152,8 @@ int generate_command(int argc, char *const argv[]) {
     int status;
     if (usage_ok(&GENERATE_COMMAND, generate_options_parse(&g->o, argc, argv, &errors), &errors, &status)) {
         g->threads = machine_start(g->o.threads);
-        bool ok = prepare(g, &errors, &warnings) && draw(g, &errors, &warnings);
+        bool ok = memory_limit_parse(g->o.memory, &g->memory, &errors) && prepare(g, &errors, &warnings) &&
+                  draw(g, &errors, &warnings);
         report(&errors, &warnings);
         status = ok ? 0 : 1;
     }

@@ -52,6 +52,10 @@ static const Option OPTIONS[] = {
       .shown = "the physical cores",
       .reason = "a core's second thread slows the matrix products down; the picture is the same with any",
       .help = "threads to compute with" },
+    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
+      .reason = "what the machine, or the container, has free",
+      .help = "the most that the run may take, such as 3GB: it is known before, and what takes more doesn't "
+              "start" },
     { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
 };
 

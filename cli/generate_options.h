@@ -20,6 +20,7 @@ typedef struct {
     char *out;
     bool grid, force;
     /* the machine */
+    char *memory;    /* NULL: auto */
     int64_t threads; /* 0: the physical cores */
     bool profile;
 } GenerateOptions;

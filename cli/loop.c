@@ -56,6 +56,15 @@ int64_t loop_bytes(const Loop *l, int threads) {
     return l->last.graph ? max_i64(bytes, plan_bytes(&l->last.plan, threads)) : bytes;
 }
 
+void loop_plan_within(Loop *l, int64_t bytes, int threads) {
+    TrainingStep *steps[2] = { &l->full, &l->last };
+    for (int i = 0; i < 2; i++) {
+        if (!steps[i]->graph) continue;
+        int64_t buffers = bytes - steps[i]->plan.workspace * threads;
+        training_step_plan(steps[i], (PlanOptions) { .train = true, .budget = max_i64(buffers, 1) });
+    }
+}
+
 void loop_bind(Loop *l, Arena *arena, int threads) {
     graph_bind(l->full.graph, arena, threads);
     if (l->last.graph) graph_bind(l->last.graph, arena, threads);

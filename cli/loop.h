@@ -59,6 +59,8 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan);
 void loop_free(Loop *l);
 
 int64_t loop_bytes(const Loop *l, int threads);
+/* Plans anew so that loop_bytes is at most this, if recomputing blocks can reach it, else with all of them recomputed. */
+void loop_plan_within(Loop *l, int64_t bytes, int threads);
 void loop_bind(Loop *l, Arena *arena, int threads);
 
 /* Micro-batches in all, and updates an epoch. */

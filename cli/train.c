@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "cli/loop.h"
 #include "cli/machine.h"
+#include "cli/memory.h"
 #include "cli/pictures.h"
 #include "cli/profile.h"
 #include "cli/progress.h"
@@ -38,6 +39,7 @@ static void catch_signals(void) {
 typedef struct {
     TrainOptions o;
     int threads;
+    MemoryLimit memory;
     Model model;
     Words words; /* the one word that is learned; words.rows are its vectors */
     Pictures pictures;
@@ -136,20 +138,36 @@ static void plan_run(Run *r) {
     r->loop = loop_new(options, data, plan_options());
 }
 
-/* Tells what the run will take and gets its memory. */
-static bool allocate(Run *r, Messages *errors) {
-    int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
-    int64_t weights = r->loop.full.plan.weights + r->encoder.plan.weights;
+static MemoryNeed memory_need(const Run *r) {
+    const Plan *step = &r->loop.full.plan;
+    MemoryNeed need = {
+        .weights = step->weights + r->encoder.plan.weights,
+        .buffers = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads)),
+        .recomputed = step->recomputed,
+        .blocks = step->blocks,
+    };
     if (r->validation) {
-        bytes = max_i64(bytes, drawing_bytes(validation_drawing(r->validation), r->threads));
-        weights =
-            max_i64(weights, r->encoder.plan.weights + drawing_weights(validation_drawing(r->validation)));
+        const Drawing *drawing = validation_drawing(r->validation);
+        need.buffers = max_i64(need.buffers, drawing_bytes(drawing, r->threads));
+        need.weights = max_i64(need.weights, r->encoder.plan.weights + drawing_weights(drawing));
     }
-    char text[3][BYTES_TEXT];
-    fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads\n",
-            bytes_text(bytes + weights, text[0]), bytes_text(bytes, text[1]), bytes_text(weights, text[2]),
-            r->threads);
-    if (!arena_allocate(&r->arena, bytes, errors)) return false;
+    return need;
+}
+
+/* Plans again with blocks recomputed if the limit is below what the run likes; tells what it will take, before any work. */
+static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
+    MemoryNeed need = memory_need(r);
+    if (need.weights + need.buffers > r->memory.bytes) {
+        loop_plan_within(&r->loop, r->memory.bytes - need.weights, r->threads);
+        need = memory_need(r);
+    }
+    if (!memory_check(&need, &r->memory, "a smaller --batch or --resolution", errors, warnings)) return false;
+    memory_tell(&need, &r->memory, r->threads);
+    return true;
+}
+
+static bool allocate(Run *r, Messages *errors) {
+    if (!arena_allocate(&r->arena, memory_need(r).buffers, errors)) return false;
     graph_bind(r->encoder.graph, &r->arena, r->threads);
     loop_bind(&r->loop, &r->arena, r->threads);
     if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
@@ -284,6 +302,7 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
     if (r->o.validation_prompt &&
         !(r->validation = validation_new(&r->model, &r->words, &r->o, plan_options(), errors, warnings)))
         return false;
+    if (!fit_memory(r, errors, warnings)) return false;
     report(&(Messages) { 0 }, warnings);
     if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors)) return false;
     if (!train_options_save(&r->o, r->folder.path, errors)) return false;
@@ -341,7 +360,8 @@ int train_command(int argc, char *const argv[]) {
     int status;
     if (usage_ok(&TRAIN_COMMAND, train_options_parse(&r->o, argc, argv, &errors), &errors, &status)) {
         r->threads = machine_start(r->o.threads);
-        bool ok = prepare(r, &errors, &warnings) && train(r, &errors, &warnings);
+        bool ok = memory_limit_parse(r->o.memory, &r->memory, &errors) && prepare(r, &errors, &warnings) &&
+                  train(r, &errors, &warnings);
         report(&errors, &warnings);
         status = !ok ? 1 : interrupted ? 130 : 0;
     }

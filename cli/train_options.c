@@ -110,6 +110,10 @@ static const Option OPTIONS[] = {
       .shown = "the physical cores",
       .reason = "a core's second thread slows the matrix products down; the numbers are the same with any",
       .help = "threads to compute with" },
+    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
+      .reason = "what the machine, or the container, has free",
+      .help = "the most that the run may take, such as 3GB; where it is less than the run likes, parts of a "
+              "step are computed twice, to the same numbers" },
     { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
 };
 

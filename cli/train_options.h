@@ -35,6 +35,7 @@ typedef struct {
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */
+    char *memory;    /* NULL: auto */
     int64_t threads; /* 0: the physical cores */
     bool profile;
 } TrainOptions;

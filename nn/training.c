@@ -26,8 +26,12 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, float *rows, flo
     s.loss = mse_loss(g, s.noise_pred, target);
 
     graph_keep(g, s.noise_pred);
-    s.plan = graph_plan(g, s.loss, options);
+    training_step_plan(&s, options);
     return s;
+}
+
+void training_step_plan(TrainingStep *s, PlanOptions options) {
+    s->plan = graph_plan(s->graph, s->loss, options);
 }
 
 void training_step_free(TrainingStep *s) {

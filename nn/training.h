@@ -27,6 +27,8 @@ TrainingStep training_step_new(const Clip *clip, const Unet *unet, float *rows, 
                                int64_t batch, int64_t tokens, int64_t height, int64_t width,
                                PlanOptions options);
 void training_step_free(TrainingStep *s);
+/* Plans anew; what was bound before is forgotten. */
+void training_step_plan(TrainingStep *s, PlanOptions options);
 
 /* Fills in example i: z_t and target from z and noise [L, h, w] at timestep t. */
 void training_step_set(TrainingStep *s, const Diffusion *d, int64_t i, const float *z, const float *noise,

@@ -1,0 +1,33 @@
+/* How much memory a run may take, and what its plan takes: --memory BYTES|auto. */
+#ifndef TI_MEMORY_H
+#define TI_MEMORY_H
+
+#include "tensor/base.h"
+
+typedef struct {
+    int64_t bytes;  /* that may be taken */
+    bool automatic; /* what is free, rather than what the user said */
+} MemoryLimit;
+
+/* "auto" (or NULL), or a number of bytes, with K, M, G, KB, MB or GB behind it (powers of 1000). */
+bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
+
+/* What this process could take more: what the machine has free (its page cache is, since mapped weights lie there), at most
+   what its cgroup and `ulimit -v` leave it. */
+int64_t memory_free(void);
+
+/* What a plan takes: memory of its own, and mapped weights. */
+typedef struct {
+    int64_t weights, buffers; /* buffers: with the workspaces of all threads */
+    int recomputed, blocks;   /* of the training step */
+} MemoryNeed;
+
+/* One line on stderr. */
+void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads);
+
+/* False, with a line that says what would do, if the need is over the limit; where the limit is automatic only a warning,
+   since mapped weights can be read anew from the disk. smaller: "a smaller --batch", what would take less. */
+bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
+                  Messages *warnings);
+
+#endif
