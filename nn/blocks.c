@@ -18,10 +18,12 @@ Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t 
 
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb) {
     graph_block(g, "%s", r->name.text);
+    /* First, so that what is narrower waits for the end: a level's last ResNet going up has twice the channels in x. */
+    Tensor *skip = r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x;
     Tensor *h = conv2d(g, silu(g, group_norm(g, x, &r->norm1, r->groups, r->eps)), &r->conv1, 1, PAD1);
     if (temb) h = add_channel(g, h, linear(g, silu(g, temb), &r->time_emb_proj));
     h = conv2d(g, silu(g, group_norm(g, h, &r->norm2, r->groups, r->eps)), &r->conv2, 1, PAD1);
-    return add(g, r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x, h);
+    return add(g, skip, h);
 }
 
 /* Attention */
