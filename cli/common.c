@@ -1,14 +1,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/common.h"
 
+#include "tensor/file.h"
 #include "weights/embedding.h"
 
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static void print_lines(const char *before, const Messages *m) {
     for (const char *line = m->text; line && *line;) {
@@ -37,32 +36,18 @@ bool usage_ok(const Command *c, OptionsResult result, const Messages *errors, in
     return result == OPTIONS_OK;
 }
 
-static bool is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 char *find_model(const char *path, Messages *errors) {
     if (path) {
         fprintf(stderr, "ti: model %s\n", path);
         return mem_string(path);
     }
-    char program[4096];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = 0;
-    const char *folder = length > 0 ? dirname(program) : ".";
-    static const char *const places[] = { "weights/critters", "../weights/critters", "../share/ti/critters" };
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char *candidate = mem_format("%s/%s", folder, places[i]);
-        if (is_folder(candidate)) {
-            fprintf(stderr, "ti: the embedded model, %s (another: --model DIR)\n", candidate);
-            return candidate;
-        }
-        free(candidate);
-    }
-    messages_add(errors,
-                 "the embedded model is neither beside the program nor in ../share/ti: give --model DIR");
-    return NULL;
+    char *embedded = file_of_program("critters");
+    if (embedded)
+        fprintf(stderr, "ti: the embedded model, %s (another: --model PATH)\n", embedded);
+    else
+        messages_add(errors,
+                     "the embedded model is neither beside the program nor in ../share/ti: give --model PATH");
+    return embedded;
 }
 
 bool words_add(Words *w, Model *m, const char *token, const float *rows, int64_t n, int64_t width,

@@ -4,6 +4,7 @@
 
 #include "cli/common.h"
 #include "cli/inspect_parts.h"
+#include "weights/family.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,31 +14,36 @@ typedef struct {
     Given given;
     char *path, *model;
     int64_t nearest;
-    bool tensors, json;
+    bool tensors, hash, json;
 } InspectOptions;
 
 #define AT(field) offsetof(InspectOptions, field)
 static const Option OPTIONS[] = {
     { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
-      .help = "a model folder, or a .safetensors file: weights or a learned word" },
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "none",
+      .help = "a model's folder or file, or a .safetensors file with parts of one or a learned word" },
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
       .reason = "which model a word was learned on, its file does not say",
       .help = "for a learned word: the model whose vocabulary it is compared with" },
     { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
       .help = "with --model: how many of the vocabulary's words to name, nearest by cosine" },
-    { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model folder: list every tensor" },
+    { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model: list every tensor" },
+    { "hash", OPTION_FLAG, AT(hash),
+      .help = "for a file: print its SHA-256, which is done unasked where the size is that of a published "
+              "model" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
 const Command INSPECT_COMMAND = {
     .name = "inspect",
-    .summary =
-        "Shows what a file or folder holds: a model's architecture, parts, types, defaults and faults; "
-        "a file's tensors and metadata; a learned word's vectors, with --model their norms beside the "
-        "vocabulary's and their nearest words.",
+    .summary = "Shows what a file or folder holds: a model's architecture, parts, types, defaults, faults "
+               "and what of it "
+               "is ignored; a file's tensors and metadata; a learned word's vectors, with --model their "
+               "norms beside the "
+               "vocabulary's and their nearest words.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .examples = "  ti inspect weights/critters\n"
+                "  ti inspect v1-5-pruned-emaonly.safetensors\n"
                 "  ti inspect weights/critters/vae/diffusion_pytorch_model.safetensors\n"
                 "  ti inspect out/grum/grum.safetensors --model weights/critters\n",
 };
@@ -56,28 +62,49 @@ static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *e
     return ok;
 }
 
+/* A file that can be read as tensors. */
+static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages *errors,
+                         Messages *warnings) {
+    Embeddings e;
+    Messages no_words = { 0 };
+    bool readable = embeddings_read(o->path, &e, &no_words), ok = true;
+    if (readable && looks_like_words(s))
+        ok = show_words(o, &e, errors, warnings);
+    else if (o->model)
+        ok = messages_add(errors, "%s: is no learned word, which --model is for", o->path);
+    else if (weights_family(s).checkpoint)
+        ok = inspect_model(o->path, o->tensors, o->hash, o->json, errors, warnings);
+    else if (o->tensors)
+        ok = messages_add(errors, "%s: is no model, which --tensors is for", o->path);
+    else
+        inspect_tensors(s, o->hash, o->json);
+    if (readable) embeddings_free(&e);
+    messages_free(&no_words);
+    return ok;
+}
+
+/* A word's pickle is small, a checkpoint's is not; how they are converted differs. */
+static bool is_small(const char *path) {
+    enum { LARGE = 100 * 1000 * 1000 };
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_size < LARGE;
+}
+
 static bool show_file(const InspectOptions *o, Messages *errors, Messages *warnings) {
     Safetensors s;
-    Embeddings e;
-    Messages no_words = { 0 }, no_tensors = { 0 };
-    bool tensors = safetensors_open(o->path, &s, &no_tensors);
-    bool readable = embeddings_read(o->path, &e, &no_words);
-    bool words = readable && looks_like_words(&s), ok = true;
-    if (!tensors) /* of a pickle this line says what to do with it; of any other file it is the same */
-        ok = messages_add(errors, "%.*s", (int)(no_words.length - 1), no_words.text);
-    else if (words)
-        ok = show_words(o, &e, errors, warnings);
-    else if (o->model || o->tensors)
-        ok = messages_add(errors,
-                          o->model ? "%s: is no learned word, which --model is for"
-                                   : "%s: is no model folder, which --tensors is for",
-                          o->path);
-    else
-        inspect_tensors(&s, o->json);
-    if (tensors) safetensors_close(&s);
-    if (readable) embeddings_free(&e);
+    Messages no_tensors = { 0 };
+    bool ok;
+    if (weights_open(o->path, &s, &no_tensors)) {
+        ok = show_tensors(o, &s, errors, warnings);
+        safetensors_close(&s);
+    } else if (is_small(o->path)) {
+        Embeddings e;
+        ok = embeddings_read(o->path, &e, errors); /* says what no safetensors file is, too */
+        if (ok) embeddings_free(&e);
+    } else {
+        ok = messages_add(errors, "%.*s", (int)(no_tensors.length - 1), no_tensors.text);
+    }
     messages_free(&no_tensors);
-    messages_free(&no_words);
     return ok;
 }
 
@@ -85,10 +112,11 @@ static bool inspect(const InspectOptions *o, Messages *errors, Messages *warning
     bool ok;
     if (!is_folder(o->path))
         ok = show_file(o, errors, warnings);
-    else if (o->model)
-        ok = messages_add(errors, "%s: is a folder, and --model is for a learned word", o->path);
+    else if (o->model || o->hash)
+        ok = messages_add(errors, "%s: is a folder, and %s", o->path,
+                          o->model ? "--model is for a learned word" : "--hash is for a file");
     else
-        ok = inspect_folder(o->path, o->tensors, o->json, errors, warnings);
+        ok = inspect_model(o->path, o->tensors, false, o->json, errors, warnings);
     return console_finish(errors) && ok;
 }
 

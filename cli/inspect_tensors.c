@@ -1,79 +1,11 @@
 /* Files of tensors: what they look like, and the list of what is in them. */
 #include "cli/inspect_parts.h"
 
+#include "weights/family.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool has(const Safetensors *s, const char *name) { return safetensors_find(s, name) != NULL; }
-
-static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
-static bool ends(const char *text, const char *with) {
-    size_t n = strlen(text), k = strlen(with);
-    return n >= k && strcmp(text + n - k, with) == 0;
-}
-
-/* The first tensor whose name begins and ends so. */
-static const SafeTensor *find_like(const Safetensors *s, const char *prefix, const char *suffix) {
-    for (int64_t i = 0; i < s->count; i++)
-        if (begins(s->tensors[i].weight.name, prefix) && ends(s->tensors[i].weight.name, suffix))
-            return &s->tensors[i];
-    return NULL;
-}
-
-static int64_t last_dimension(const SafeTensor *t) {
-    int rank = t ? t->weight.shape.rank : 0;
-    return rank ? t->weight.shape.dim[rank - 1] : 0;
-}
-
-/* By the width of the text that cross-attention reads (the input width of its keys' projection). */
-static const char *by_width(int64_t width, const char *sd1, const char *sd2, const char *xl,
-                            const char *other) {
-    return width == 768 ? sd1 : width == 1024 ? sd2 : width == 2048 ? xl : other;
-}
-
-const char *weights_family(const Safetensors *s) {
-    static const char *const embeddings[] = { "embeddings.token_embedding.weight",
-                                              "text_model.embeddings.token_embedding.weight" };
-    if (find_like(s, "model.diffusion_model.", ""))
-        return by_width(last_dimension(find_like(s, "model.diffusion_model.", ".attn2.to_k.weight")),
-                        "a whole Stable Diffusion 1.x checkpoint in one file (original layout)",
-                        "a whole Stable Diffusion 2.x checkpoint in one file (original layout)",
-                        "a whole Stable Diffusion XL checkpoint in one file (original layout)",
-                        "a whole diffusion checkpoint in one file (original layout), no Stable Diffusion "
-                        "that is known here");
-    if (find_like(s, "lora_", "") || find_like(s, "", ".lora_A.weight") ||
-        find_like(s, "", ".lora_down.weight"))
-        return "a LoRA";
-    if (has(s, "time_embedding.linear_1.weight") && has(s, "conv_in.weight"))
-        return by_width(
-            last_dimension(find_like(s, "", ".attn2.to_k.weight")),
-            "the UNet of Stable Diffusion 1.x, by the 768 numbers of its text (diffusers layout)",
-            "the UNet of Stable Diffusion 2.x, by the 1024 numbers of its text (diffusers layout)",
-            "the UNet of Stable Diffusion XL, by the 2048 numbers of its text (diffusers layout)",
-            "a UNet in diffusers' layout");
-    if (has(s, "encoder.conv_in.weight") && has(s, "decoder.conv_in.weight"))
-        return "an autoencoder (VAE) in diffusers' layout";
-    for (int i = 0; i < 2; i++)
-        if (has(s, embeddings[i]))
-            return by_width(last_dimension(safetensors_find(s, embeddings[i])),
-                            "a CLIP text encoder of width 768, as Stable Diffusion 1.x has",
-                            "a CLIP text encoder of width 1024, as Stable Diffusion 2.x has",
-                            "a CLIP text encoder", "a CLIP text encoder");
-    if (has(s, "clip_l") || has(s, "clip_g")) return "a learned word for Stable Diffusion XL or 3";
-    return "tensors of no model that is known here";
-}
-
-bool looks_like_words(const Safetensors *s) {
-    for (int64_t i = 0; i < s->count; i++) {
-        const Weight *w = &s->tensors[i].weight;
-        bool layer = ends(w->name, ".weight") || ends(w->name, ".bias");
-        if (layer || last_dimension(&s->tensors[i]) != last_dimension(&s->tensors[0])) return false;
-    }
-    return s->count > 0;
-}
-
-/* Reports */
 
 void print_tensors(const Safetensors *s) {
     int width = 5;
@@ -123,7 +55,8 @@ static void print_metadata(const Safetensors *s) {
     }
 }
 
-void inspect_tensors(const Safetensors *s, bool json) {
+void inspect_tensors(const Safetensors *s, bool hash, bool json) {
+    Family family = weights_family(s);
     int64_t bytes = 0, numbers = 0;
     for (int64_t i = 0; i < s->count; i++) {
         bytes += (int64_t)s->tensors[i].size;
@@ -133,22 +66,27 @@ void inspect_tensors(const Safetensors *s, bool json) {
         cJSON *document = cJSON_CreateObject();
         cJSON_AddStringToObject(document, "kind", "tensors");
         cJSON_AddStringToObject(document, "path", s->path);
-        cJSON_AddStringToObject(document, "family", weights_family(s));
+        cJSON_AddStringToObject(document, "family", family.text);
         cJSON_AddNumberToObject(document, "count", (double)s->count);
         cJSON_AddNumberToObject(document, "numbers", (double)numbers);
         cJSON_AddNumberToObject(document, "bytes", (double)bytes);
         const cJSON *metadata = metadata_of(s);
         cJSON_AddItemToObject(document, "metadata",
                               metadata ? cJSON_Duplicate(metadata, true) : cJSON_CreateObject());
+        FileIdentity id = identify(&s->file, hash);
+        add_identity(document, &id);
         cJSON_AddItemToObject(document, "tensors", json_tensors(s));
         console_json(document);
         return;
     }
     char count[COUNT_TEXT], size[SIZE_TEXT];
-    printf("%s: %s\n", s->path, weights_family(s));
+    printf("%s: %s\n", s->path, family.text);
     printf("%lld tensors, %s numbers, %s\n", (long long)s->count, count_text(numbers, count),
            size_text(bytes, size));
     print_metadata(s);
     if (s->count) printf("\n");
     if (s->count) print_tensors(s);
+    fflush(stdout);
+    FileIdentity id = identify(&s->file, hash);
+    print_identity(&id);
 }

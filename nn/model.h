@@ -1,4 +1,4 @@
-/* A whole Stable Diffusion model, opened from its folder: the parts and what connects them. */
+/* A whole Stable Diffusion model, opened from its folder or file: the parts and what connects them. */
 #ifndef TI_MODEL_H
 #define TI_MODEL_H
 
@@ -18,8 +18,16 @@ typedef struct {
     Diffusion diffusion;
 } Model;
 
-/* Everything that is wrong becomes a line in errors; then false, and there is nothing to close. */
+/* path: a folder or a file (weights/folder.h). Everything that is wrong becomes a line in errors; then false, and there
+   is nothing to close. What the files hold beyond the model is one line in warnings. */
 bool model_open(const char *path, Model *m, Messages *errors, Messages *warnings);
+
+/* The parts of an open folder, as model_open loads them, and what is wrong with them. */
+bool model_load(Model *m, Messages *errors);
+
+/* Says what the UNet predicts, where a file does not (folder.prediction_guessed) or says it wrongly. */
+void model_set_prediction(Model *m, Prediction prediction);
+
 void model_close(Model *m);
 
 #endif

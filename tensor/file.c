@@ -122,3 +122,18 @@ bool folder_make(const char *path, Messages *errors) {
     free(copy);
     return ok;
 }
+
+char *file_of_program(const char *name) {
+    static const char *const places[] = { "weights", "../weights", "../share/ti" };
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    const char *folder = length > 0 ? dirname(program) : ".";
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char *candidate = mem_format("%s/%s/%s", folder, places[i], name);
+        struct stat status;
+        if (stat(candidate, &status) == 0) return candidate;
+        free(candidate);
+    }
+    return NULL;
+}

@@ -31,6 +31,10 @@ void output_discard(Output *out);
 /* All of it in one call. */
 bool file_write(const char *path, const void *data, size_t size, Messages *errors);
 
+/* The path of what came with the program: weights/NAME beside it or a folder up, or NAME in ../share/ti, where
+   `make install` puts it. free() it; NULL if it is at none of these places. */
+char *file_of_program(const char *name);
+
 /* Makes a folder and the ones above it; one that is there is fine. */
 bool folder_make(const char *path, Messages *errors);
 

@@ -284,7 +284,8 @@ static void test_folder(void) {
                   "have their tensors");
         folder_close(&m);
     }
-    expect_refused("folder.none", folder_open("/nowhere", &m, &errors, &warnings), &errors, "no such folder");
+    expect_refused("folder.none", folder_open("/nowhere", &m, &errors, &warnings), &errors,
+                   "no such folder or file");
     expect_refused("folder.file", folder_open("README.md", &m, &errors, &warnings), &errors, "README.md");
     expect_refused("folder.other", folder_open("weights", &m, &errors, &warnings), &errors,
                    "no model_index.json");

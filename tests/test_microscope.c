@@ -192,7 +192,7 @@ static void test_tokens(void) {
     refuses("tokens", 2, 1, "PROMPT is missing");
     refuses("tokens a photo", 2, 1, "'photo': tokens takes no such argument");
     refuses("tokens --modle x a", 2, 1, "did you mean --model?");
-    refuses("tokens a --model @/nowhere", 1, 1, "there is no such folder");
+    refuses("tokens a --model @/nowhere", 1, 1, "there is no such folder or file");
     refuses("tokens a --embedding @/nowhere", 1, 1, "nowhere");
     refuses("tokens a --embedding golden/embedding.safetensors", 1, 1, "vectors of 8 numbers");
     refuses("tokens a >/dev/full", 1, 1, "standard output: cannot be written");
@@ -229,7 +229,8 @@ static void test_files(void) {
     family("the UNet of Stable Diffusion 1.x", unet, 3);
     const NamedTensor single[] = { { "model.diffusion_model.middle.attn2.to_k.weight", shape2(2, 1024),
                                      zeros } };
-    family("a whole Stable Diffusion 2.x checkpoint", single, 1);
+    family("a checkpoint's part of Stable Diffusion 2.x in one file (original layout), without a VAE", single,
+           1);
     const NamedTensor xl[] = { { "clip_l", shape2(2, 768), zeros }, { "clip_g", shape2(2, 1280), zeros } };
     family("Stable Diffusion XL", xl, 2);
     const NamedTensor clip[] = { { "text_model.embeddings.token_embedding.weight", shape2(2, 768), zeros } };
@@ -249,7 +250,7 @@ static void test_files(void) {
     refuses("inspect", 2, 1, "PATH is missing");
     refuses("inspect a b", 2, 1, "'b': inspect takes no such argument");
     refuses("inspect --model " CRITTERS " golden/draws.safetensors", 1, 1, "is no learned word");
-    refuses("inspect --tensors golden/draws.safetensors", 1, 1, "is no model folder");
+    refuses("inspect --tensors golden/draws.safetensors", 1, 1, "is no model, which --tensors is for");
 }
 
 static void test_words(void) {

@@ -232,9 +232,15 @@ static void test_store(void) {
     const Weight *b = store_get(with, shape1(192), "final_layer_norm.bias");
     const Weight *c = store_get(bare, shape1(192), "final_layer_norm.bias");
     test_true("store.prefix", a && a == b && a == c && !errors.count, "with, without and stripped");
-    const char *first;
-    int64_t unread = store_unread(bare, &first);
-    test_true("store.unread", unread == s.count - 1, "%lld, the first %s", (long long)unread, first);
+    Unused unused = { 0 };
+    store_unused(bare, "text_encoder/", &unused);
+    char *text = unused_text(&unused);
+    test_true("store.unused",
+              unused.count == s.count - 1 && unused.group_count == 1 &&
+                  strstr(text, "text_encoder/text_model. ("),
+              "%s", text);
+    free(text);
+    unused_free(&unused);
     test_true("store.shape",
               store_shape(bare, "final_layer_norm.bias").dim[0] == 192 && !store_has(bare, "x"), "known");
     const Weight *w = store_get(with, shape1(191), "final_layer_norm.bias");

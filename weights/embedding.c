@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weights/family.h"
 #include "weights/safetensors.h"
 
 enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
@@ -50,16 +51,9 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
     return true;
 }
 
-/* torch.save's zip, or a bare pickle of protocol 2 and up */
-static bool is_pickle(const unsigned char *p, size_t size) {
-    return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
-}
-
-static bool is_header(const unsigned char *p, size_t size) { return size > 8 && p[8] == '{'; }
-
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
     *e = (Embeddings) { 0 };
-    if (is_pickle(bytes, size) && !is_header(bytes, size))
+    if (is_pickle(bytes, size))
         return messages_add(
             errors,
             "%s: is a pickle, which is not read here; convert it once: python -c \"import torch, "

@@ -7,6 +7,7 @@
 
 #include "tensor/file.h"
 #include "weights/json.h"
+#include "weights/single.h"
 
 static bool exists(const char *path) {
     struct stat status;
@@ -128,12 +129,12 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
    "diffusion_pytorch_model". */
 static bool open_weights(WeightFiles *w, const char *folder, const char *stem, Messages *errors) {
     static const char *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".fp16.safetensors",
-                                            ".safetensors.index.fp16.json" };
-    for (int i = 0; i < 4; i++) {
+                                            ".safetensors.index.fp16.json", ".fp16.safetensors.index.json" };
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         char *name = mem_format("%s%s", stem, suffixes[i]);
         bool found = exists_in(folder, name);
-        bool ok =
-            found && (i % 2 == 0 ? open_one(w, folder, name, errors) : open_shards(w, folder, name, errors));
+        bool index = strstr(suffixes[i], ".json") != NULL;
+        bool ok = found && (index ? open_shards(w, folder, name, errors) : open_one(w, folder, name, errors));
         free(name);
         if (found) return ok;
     }
@@ -174,14 +175,6 @@ static void close_text(Text *t) {
 }
 
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
-    if (!exists(m->path)) return messages_add(errors, "%s: there is no such folder", m->path);
-    struct stat status;
-    if (stat(m->path, &status) == 0 && !S_ISDIR(status.st_mode))
-        return messages_add(
-            errors,
-            "%s: is a file, and a model folder is needed; convert a single-file checkpoint once with "
-            "Python: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)",
-            m->path);
     if (!exists_in(m->path, "model_index.json"))
         return messages_add(errors, "%s: is no model folder (it has no model_index.json)", m->path);
     Text t;
@@ -264,10 +257,20 @@ static void open_part(const ModelFolder *m, const char *part, const char *stem, 
     free(folder);
 }
 
+static bool is_file(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
 bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
     int before = errors->count;
     *m = (ModelFolder) { .path = mem_string(path) };
-    if (read_index(m, errors, warnings)) { /* else it is no such folder: the rest would only be noise */
+    if (!exists(path)) {
+        messages_add(errors, "%s: there is no such folder or file", path);
+    } else if (is_file(path)) {
+        if (single_open(m, errors)) check_together(m, true, true, true, errors);
+    } else if (read_index(m, errors,
+                          warnings)) { /* else it is no such folder: the rest would only be noise */
         read_configs(m, errors, warnings);
         open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
                   errors);
@@ -283,13 +286,40 @@ void folder_close(ModelFolder *m) {
     store_free(m->text_encoder);
     store_free(m->unet);
     store_free(m->vae);
-    close_weights(&m->text_encoder_files);
-    close_weights(&m->unet_files);
-    close_weights(&m->vae_files);
+    if (m->single) {
+        original_close(m->single);
+        free(m->single);
+    } else {
+        close_weights(&m->text_encoder_files);
+        close_weights(&m->unet_files);
+        close_weights(&m->vae_files);
+    }
     free(m->scheduler.trained_betas);
     free(m->tokenizer.pad_token);
     free(m->vocab_path);
     free(m->merges_path);
     free(m->path);
     *m = (ModelFolder) { 0 };
+}
+
+/* A tensor of the file is in use if a view of it is. */
+static void single_unused(const OriginalFile *o, const Store *const stores[PART_COUNT], Unused *u) {
+    bool *used = mem_alloc((size_t)o->file.count * sizeof *used);
+    for (int p = 0; p < PART_COUNT; p++)
+        for (int64_t i = 0; i < o->parts[p].count; i++)
+            if (store_was_read(stores[p], 0, i)) used[o->sources[p][i]] = true;
+    for (int64_t i = 0; i < o->file.count; i++)
+        if (!used[i]) unused_add(u, "", &o->file.tensors[i]);
+    free(used);
+}
+
+void folder_unused(const ModelFolder *m, Unused *u) {
+    const Store *const stores[PART_COUNT] = { m->text_encoder, m->unet, m->vae };
+    if (m->single) {
+        single_unused(m->single, stores, u);
+        return;
+    }
+    store_unused(m->text_encoder, "text_encoder/", u);
+    store_unused(m->unet, "unet/", u);
+    store_unused(m->vae, "vae/", u);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FAULTS_MAX = 10 };
+enum { FAULTS_MAX = 10, GROUPS_MAX = 100 };
 
 struct Store {
     const Safetensors *files;
@@ -126,17 +126,56 @@ Shape store_shape(const Store *s, const char *format, ...) {
     return t ? t->weight.shape : (Shape) { 0 };
 }
 
-int64_t store_unread(const Store *s, const char **first) {
-    int64_t unread = 0;
-    *first = NULL;
+bool store_was_read(const Store *s, int64_t file, int64_t tensor) { return s->read[file][tensor]; }
+
+void store_unused(const Store *s, const char *part, Unused *u) {
     for (int64_t i = 0; i < s->count; i++)
         for (int64_t j = 0; j < s->files[i].count; j++) {
             const SafeTensor *t = &s->files[i].tensors[j];
             bool ours = strncmp(t->weight.name, s->prefix, strlen(s->prefix)) == 0;
-            if (!ours || !t->is_float || s->read[i][j]) continue;
-            if (!unread++) *first = t->weight.name;
+            if (ours && !s->read[i][j]) unused_add(u, part, t);
         }
-    return unread;
+}
+
+void unused_add(Unused *u, const char *part, const SafeTensor *t) {
+    const char *name = t->weight.name, *dot = strchr(name, '.'), *last = strrchr(name, '.');
+    if (strcmp(last ? last + 1 : name, "position_ids") == 0) return;
+    char *prefix = mem_format("%s%.*s", part, dot ? (int)(dot - name) + 1 : (int)strlen(name), name);
+    u->count++;
+    u->bytes += (int64_t)t->size;
+    int64_t i = 0;
+    while (i < u->group_count && strcmp(u->groups[i].prefix, prefix) != 0) i++;
+    if (i == GROUPS_MAX) i--; /* nobody reads so many: the last stands for the rest */
+    if (i == u->group_count) {
+        u->groups = mem_grow(u->groups, (size_t)++u->group_count * sizeof *u->groups);
+        u->groups[i] = (UnusedGroup) { mem_string(prefix), 0 };
+    }
+    u->groups[i].count++;
+    free(prefix);
+}
+
+char *unused_text(const Unused *u) {
+    enum { SHOWN = 6 };
+    char *text = mem_format("%lld tensor%s (%.1f MB):", (long long)u->count, u->count == 1 ? "" : "s",
+                            (double)u->bytes / 1e6);
+    for (int64_t i = 0; i < u->group_count && i < SHOWN; i++) {
+        const UnusedGroup *g = &u->groups[i];
+        char *longer =
+            g->count > 1 ? mem_format("%s%s %.60s (%lld)", text, i ? "," : "", g->prefix, (long long)g->count)
+                         : mem_format("%s%s %.60s", text, i ? "," : "", g->prefix);
+        free(text);
+        text = longer;
+    }
+    if (u->group_count <= SHOWN) return text;
+    char *longer = mem_format("%s, ...", text);
+    free(text);
+    return longer;
+}
+
+void unused_free(Unused *u) {
+    for (int64_t i = 0; i < u->group_count; i++) free(u->groups[i].prefix);
+    free(u->groups);
+    *u = (Unused) { 0 };
 }
 
 /* The names, types, shapes and places are hashed whole, of each tensor's bytes the first, the last and a

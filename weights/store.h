@@ -28,9 +28,27 @@ bool store_has(const Store *s, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The shape of that tensor, rank 0 if there is none. */
 Shape store_shape(const Store *s, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* After loading: the float tensors under the prefix that nobody got, how many and the first one's name: a
-   sign that the architecture is another than the config says. */
-int64_t store_unread(const Store *s, const char **first);
+/* Did anybody get tensor number `tensor` of file number `file`? */
+bool store_was_read(const Store *s, int64_t file, int64_t tensor);
+
+/* Tensors that nobody asked for, counted by what their names begin with, up to the first dot. */
+typedef struct {
+    char *prefix;
+    int64_t count;
+} UnusedGroup;
+typedef struct {
+    UnusedGroup *groups; /* [group_count], in the order in which they came */
+    int64_t group_count, count, bytes;
+} Unused;
+/* part: stands before the name ("unet/"), or "". position_ids, which old checkpoints carry, is not counted: it
+   is 0, 1, 2, ... */
+void unused_add(Unused *u, const char *part, const SafeTensor *t);
+/* "7 tensors (3.4 MB): model_ema. (5), betas, ..."; free() it. */
+char *unused_text(const Unused *u);
+void unused_free(Unused *u);
+
+/* After loading: adds the tensors under the prefix that nobody got. */
+void store_unused(const Store *s, const char *part, Unused *u);
 
 /* A number that another file of weights is unlikely to have: of each file's size, header and sampled bytes
    (FNV-1a). Guards against mistakes, not against malice. */

@@ -1,4 +1,4 @@
-/* Model folders: parts and their weights, what the configs say, what is wrong. */
+/* Models, in folders and single files: parts and their weights, what the configs say, what is wrong. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/inspect_parts.h"
 
@@ -18,10 +18,8 @@ enum { TYPES_TEXT = 32 };
 typedef struct {
     const char *name;
     const WeightFiles *weights;
-    const Store *store;
-    int64_t tensors, parameters, bytes,
-        unread; /* unread: float tensors that the architecture has no use for */
-    const char *first_unread;
+    int64_t tensors, parameters, bytes;
+    int64_t unread;         /* tensors that the architecture has no use for */
     char types[TYPES_TEXT]; /* "F16" or "F16, F32", the float ones */
 } Part;
 
@@ -34,7 +32,11 @@ static void add_type(char types[TYPES_TEXT], const char *type) {
 }
 
 static Part part_of(const char *name, const WeightFiles *weights, const Store *store) {
-    Part p = { .name = name, .weights = weights, .store = store };
+    Part p = { .name = name, .weights = weights };
+    Unused unused = { 0 };
+    store_unused(store, "", &unused);
+    p.unread = unused.count;
+    unused_free(&unused);
     for (int64_t i = 0; i < weights->count; i++)
         for (int64_t k = 0; k < weights->files[i].count; k++) {
             const SafeTensor *t = &weights->files[i].tensors[k];
@@ -59,6 +61,8 @@ static const char *family(const Model *m) {
     if (m->folder.clip.hidden_size == 1024) return "Stable Diffusion 2.x";
     return "in the layout of Stable Diffusion";
 }
+
+static const char *kind(const Model *m) { return m->folder.single ? "model file" : "model folder"; }
 
 /* What defaults.json holds; NULL where there is none. */
 static cJSON *read_defaults(const char *folder, Messages *errors) {
@@ -89,7 +93,7 @@ static void check_defaults(const char *folder, Messages *errors) {
 
 /* Text */
 
-static void print_parts(const Part *parts) {
+static void print_parts(const Model *m, const Part *parts, const Unused *unused) {
     char count[COUNT_TEXT], size[SIZE_TEXT];
     int64_t tensors = 0, parameters = 0, bytes = 0;
     printf("%-13s %-10s %7s %15s %10s  %s\n", "part", "type", "tensors", "parameters", "size", "file");
@@ -97,7 +101,7 @@ static void print_parts(const Part *parts) {
         const Part *p = &parts[i];
         printf("%-13s %-10s %7lld %15s %10s  ", p->name, p->types, (long long)p->tensors,
                count_text(p->parameters, count), size_text(p->bytes, size));
-        printf("%s", file_name(p->weights->files[0].path));
+        printf("%s", file_name(m->folder.single ? m->folder.path : p->weights->files[0].path));
         if (p->weights->count > 1) printf(", ... (%lld files)", (long long)p->weights->count);
         printf("\n");
         tensors += p->tensors;
@@ -106,13 +110,11 @@ static void print_parts(const Part *parts) {
     }
     printf("%-13s %-10s %7lld %15s %10s\n\n", "all", "", (long long)tensors, count_text(parameters, count),
            size_text(bytes, size));
-    for (int i = 0; i < 3; i++)
-        if (parts[i].unread > 0) {
-            char *name = console_text(parts[i].first_unread);
-            printf("%s: %lld tensors that this architecture has no use for (%s%s)\n\n", parts[i].name,
-                   (long long)parts[i].unread, name, parts[i].unread > 1 ? ", ..." : "");
-            free(name);
-        }
+    if (!unused->count) return;
+    char *text = unused_text(unused), *safe = console_text(text);
+    printf("ignored, as no part of the model: %s\n\n", safe);
+    free(safe);
+    free(text);
 }
 
 static void print_levels(const char *what, int levels, const int64_t *channels, const int *layers,
@@ -156,7 +158,10 @@ static void print_configs(const Model *m, int64_t words) {
     else
         printf("%s betas %g to %g", s->beta_schedule == BETAS_LINEAR ? "linear" : "scaled_linear",
                s->beta_start, s->beta_end);
-    printf(", the UNet predicts %s\n", s->prediction == PREDICT_V ? "v" : "the noise");
+    printf(", the UNet predicts %s%s\n", s->prediction == PREDICT_V ? "v" : "the noise",
+           f->prediction_guessed
+               ? " (the file does not say: a model of 512 pixels predicts the noise, --prediction epsilon)"
+               : "");
 }
 
 static void print_defaults(const cJSON *defaults) {
@@ -235,19 +240,45 @@ static cJSON *configs_json(const Model *m, int64_t words) {
     return all;
 }
 
-static cJSON *folder_json(const char *path, const Model *m, const Part *parts, int64_t words,
-                          const cJSON *defaults, bool tensors, const Messages *faults) {
+static cJSON *unused_json(const Unused *u) {
+    cJSON *item = cJSON_CreateObject(), *names = cJSON_CreateObject();
+    add_number(item, "tensors", (double)u->count);
+    add_number(item, "bytes", (double)u->bytes);
+    cJSON_AddItemToObject(item, "names", names);
+    for (int64_t i = 0; i < u->group_count; i++)
+        add_number(names, u->groups[i].prefix, (double)u->groups[i].count);
+    return item;
+}
+
+/* What was found, for both forms of the report. */
+typedef struct {
+    const char *path;
+    Model *m; /* NULL: it could not be opened */
+    Part parts[3];
+    Unused unused;
+    int64_t words;
+    cJSON *defaults; /* NULL: there are none */
+    bool tensors, hash;
+} Report;
+
+static cJSON *model_json(const Report *r, const Messages *faults) {
     cJSON *document = cJSON_CreateObject();
-    cJSON_AddStringToObject(document, "kind", "model folder");
-    cJSON_AddStringToObject(document, "path", path);
+    const Model *m = r->m;
+    cJSON_AddStringToObject(document, "kind", m ? kind(m) : "model");
+    cJSON_AddStringToObject(document, "path", r->path);
     if (m) {
         cJSON_AddStringToObject(document, "family", family(m));
         add_number(document, "side",
                    (double)(m->folder.unet_config.sample_size * vae_factor(&m->folder.vae_config)));
-        cJSON_AddItemToObject(document, "architecture", configs_json(m, words));
+        cJSON_AddItemToObject(document, "architecture", configs_json(m, r->words));
         cJSON *list = cJSON_AddArrayToObject(document, "parts");
-        for (int i = 0; i < 3; i++) cJSON_AddItemToArray(list, part_json(&parts[i], tensors));
-        if (defaults) cJSON_AddItemToObject(document, "defaults", cJSON_Duplicate(defaults, true));
+        for (int i = 0; i < 3; i++) cJSON_AddItemToArray(list, part_json(&r->parts[i], r->tensors));
+        cJSON_AddItemToObject(document, "ignored", unused_json(&r->unused));
+        if (m->folder.single) {
+            FileIdentity id = identify(&m->folder.single->file.file, r->hash);
+            add_identity(document, &id);
+        }
+        if (r->defaults) cJSON_AddItemToObject(document, "defaults", cJSON_Duplicate(r->defaults, true));
     }
     cJSON_AddItemToObject(document, "faults", json_messages(faults));
     return document;
@@ -261,48 +292,51 @@ static void print_all_tensors(const Part *parts) {
         }
 }
 
-/* Loads the parts as the commands do, for the faults that shows: m->folder is open. */
-static int64_t load_parts(Model *m, Part parts[3], Messages *errors) {
-    ModelFolder *f = &m->folder;
-    m->tokenizer = tokenizer_load(f->vocab_path, f->merges_path, &f->tokenizer, errors);
-    m->clip = clip_load(&f->clip, f->text_encoder);
-    m->unet = unet_load(&f->unet_config, f->unet);
-    m->vae = vae_load(&f->vae_config, f->vae);
-    int64_t words = m->tokenizer ? tokenizer_vocab_size(m->tokenizer) : 0;
-    if (words > f->clip.vocab_size)
-        messages_add(errors, "%s: the tokenizer has %lld tokens, the text encoder %lld", f->path,
-                     (long long)words, (long long)f->clip.vocab_size);
-    parts[0] = part_of("text_encoder", &f->text_encoder_files, f->text_encoder);
-    parts[1] = part_of("unet", &f->unet_files, f->unet);
-    parts[2] = part_of("vae", &f->vae_files, f->vae);
-    for (int i = 0; i < 3; i++) parts[i].unread = store_unread(parts[i].store, &parts[i].first_unread);
-    return words;
+static void print_model(const Report *r, bool faults) {
+    const Model *m = r->m;
+    printf("%s: %s, a %s%s\n\n", r->path, family(m), kind(m), faults ? " WITH FAULTS" : "");
+    print_parts(m, r->parts, &r->unused);
+    print_configs(m, r->words);
+    print_defaults(r->defaults);
+    if (r->tensors) print_all_tensors(r->parts);
+    fflush(stdout);
+    if (!m->folder.single) return;
+    FileIdentity id = identify(&m->folder.single->file.file, r->hash);
+    print_identity(&id);
 }
 
-bool inspect_folder(const char *path, bool tensors, bool json, Messages *errors, Messages *warnings) {
+/* Loads the parts as the commands do, for the faults that shows: r->m->folder is open. */
+static void load_parts(Report *r, Messages *errors) {
+    ModelFolder *f = &r->m->folder;
+    model_load(r->m, errors);
+    r->words = r->m->tokenizer ? tokenizer_vocab_size(r->m->tokenizer) : 0;
+    r->parts[0] = part_of("text_encoder", &f->text_encoder_files, f->text_encoder);
+    r->parts[1] = part_of("unet", &f->unet_files, f->unet);
+    r->parts[2] = part_of("vae", &f->vae_files, f->vae);
+    folder_unused(f, &r->unused);
+}
+
+bool inspect_model(const char *path, bool tensors, bool hash, bool json, Messages *errors,
+                   Messages *warnings) {
     int before = errors->count;
     Model m = { 0 };
-    Part parts[3];
+    Report r = { .path = path, .tensors = tensors, .hash = hash };
     if (!folder_open(path, &m.folder, errors, warnings)) {
-        if (json) console_json(folder_json(path, NULL, NULL, 0, NULL, false, errors));
+        if (json) console_json(model_json(&r, errors));
         return false;
     }
-    int64_t words = load_parts(&m, parts, errors);
+    r.m = &m;
+    load_parts(&r, errors);
     check_defaults(path, errors);
     Messages unreadable = { 0 }; /* check_defaults has told */
-    cJSON *defaults = read_defaults(path, &unreadable);
-    if (json) {
-        console_json(folder_json(path, &m, parts, words, defaults, tensors, errors));
-    } else {
-        printf("%s: %s, a model folder%s\n\n", path, family(&m),
-               errors->count > before ? " WITH FAULTS" : "");
-        print_parts(parts);
-        print_configs(&m, words);
-        print_defaults(defaults);
-        if (tensors) print_all_tensors(parts);
-    }
-    cJSON_Delete(defaults);
+    r.defaults = read_defaults(path, &unreadable);
+    if (json)
+        console_json(model_json(&r, errors));
+    else
+        print_model(&r, errors->count > before);
+    cJSON_Delete(r.defaults);
     messages_free(&unreadable);
+    unused_free(&r.unused);
     model_close(&m);
     return errors->count == before;
 }
