@@ -1,6 +1,7 @@
 # make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
-# make install    into PREFIX (/usr/local)                      make clean
+# make install    into PREFIX (/usr/local)                      make fuzz     hostile input to every parser, COUNT of them
+# make clean
 #
 # Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
 
@@ -28,7 +29,7 @@ TESTS_autograd = conv ops optim plan
 TESTS_nn       = tokenizer modules models critters
 TESTS_cli      = options sheet microscope loop picture full
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
-PROGRAMS = $(TESTS:%=$(BUILD)/test_%)
+PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
 ti: $(BUILD)/ti
 	@cp -f $< $@
@@ -48,7 +49,7 @@ $(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUIL
 endef
 $(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
 
-$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(call archives,$(LAYERS))
+$(BUILD)/fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz*.c)) $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 $(BUILD)/bench_%: $(BUILD)/tests/bench_%.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
@@ -72,6 +73,13 @@ test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full
 	$(BUILD)/test_full sd15
 	$(BUILD)/test_full sd21
 
+# COUNT inputs to all parsers, with the sanitizers; what crashes one goes to out/ (see tests/fuzz.c).
+COUNT = 1000000
+SEED  = 1
+fuzz:
+	@$(MAKE) BUILD=build-asan SANITIZE=address,undefined build-asan/fuzz
+	build-asan/fuzz all --count $(COUNT) --seed $(SEED)
+
 demo: ti
 	@sh tools/demo.sh out/demo
 
@@ -85,5 +93,5 @@ install: ti
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test demo bench install clean
+.PHONY: ti deps tests test test-full fuzz demo bench install clean
 .SECONDARY:

@@ -381,15 +381,30 @@ void options_help(const Command *c, FILE *out) {
 
 /* JSON */
 
+/* The shortest text that is exactly this number: cJSON's own has 15 digits, where that is near enough for it. */
+static cJSON *number_to_json(double x) {
+    char text[40];
+    int digits = 15;
+    do snprintf(text, sizeof text, "%.*g", digits, x);
+    while (strtod(text, NULL) != x && digits++ < 17);
+    return cJSON_CreateRaw(text);
+}
+
+/* now: of value_to_json. cJSON_Compare, too, takes neighbouring numbers for the same. */
+static bool same_value(const cJSON *now, const cJSON *item) {
+    if (!cJSON_IsRaw(now)) return cJSON_Compare(now, item, true);
+    return cJSON_IsNumber(item) && item->valuedouble == strtod(now->valuestring, NULL);
+}
+
 static cJSON *value_to_json(const Option *o, const void *values) {
     const void *value = place_of(o, values);
     switch (o->type) {
     case OPTION_FLAG:
         return cJSON_CreateBool(*(const bool *)value);
     case OPTION_INT:
-        return cJSON_CreateNumber((double)*(const int64_t *)value);
+        return number_to_json((double)*(const int64_t *)value);
     case OPTION_REAL:
-        return cJSON_CreateNumber(*(const double *)value);
+        return number_to_json(*(const double *)value);
     case OPTION_CHOICE:
         return cJSON_CreateString(o->choices[*(const int *)value]);
     case OPTION_STRING: {
@@ -438,7 +453,7 @@ static bool read_item(const Option *o, const char *path, const cJSON *item, void
         list_clear(place(o, values));
         const cJSON *element;
         cJSON_ArrayForEach(element, item) {
-            if (!cJSON_IsString(element))
+            if (!cJSON_IsString(element) || !element->valuestring[0])
                 return messages_add(errors, "%s: \"%s\" is not a list of texts", path, o->name);
             list_push(place(o, values), element->valuestring, strlen(element->valuestring));
         }
@@ -470,35 +485,40 @@ static const cJSON *read_document(const Command *c, const char *path, const void
     return options;
 }
 
+bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
+                         Messages *errors) {
+    int before = errors->count;
+    cJSON *document;
+    const cJSON *options = read_document(c, path, text, size, &document, errors), *item;
+    cJSON_ArrayForEach(item, options) {
+        const Option *o = find(c, item->string, strlen(item->string));
+        if (!o || !o->model) {
+            messages_add(errors, "%s: \"%s\" is not an option of ti %s that a model may set", path,
+                         item->string, c->name);
+            continue;
+        }
+        if (given_of(values)->user & bit_of(c, o)) continue;
+        if (read_item(o, path, item, values, errors)) given_of(values)->model |= bit_of(c, o);
+    }
+    cJSON_Delete(document);
+    return errors->count == before;
+}
+
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
-    int before = errors->count;
     File file = { 0 };
-    if (access(path, F_OK) == 0 && file_map(path, &file, errors)) {
-        cJSON *document;
-        const cJSON *options = read_document(c, path, file.data, file.size, &document, errors), *item;
-        cJSON_ArrayForEach(item, options) {
-            const Option *o = find(c, item->string, strlen(item->string));
-            if (!o || !o->model) {
-                messages_add(errors, "%s: \"%s\" is not an option of ti %s that a model may set", path,
-                             item->string, c->name);
-                continue;
-            }
-            if (given_of(values)->user & bit_of(c, o)) continue;
-            if (read_item(o, path, item, values, errors)) given_of(values)->model |= bit_of(c, o);
-        }
-        cJSON_Delete(document);
-        file_unmap(&file);
-    }
+    bool ok = access(path, F_OK) != 0 || (file_map(path, &file, errors) &&
+                                          options_model_parse(c, path, file.data, file.size, values, errors));
+    file_unmap(&file);
     free(path);
-    return errors->count == before;
+    return ok;
 }
 
 /* Error if the user's value is another than the run's. */
 static void compare_item(const Option *o, const char *path, const cJSON *item, const void *values,
                          Messages *errors) {
     cJSON *now = value_to_json(o, values);
-    if (!cJSON_Compare(now, item, true)) {
+    if (!same_value(now, item)) {
         char *mine = cJSON_PrintUnformatted(now), *run = cJSON_PrintUnformatted(item);
         messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to go on with that run", o->name,
                      mine ? mine : "?", run ? run : "?", path);

@@ -70,6 +70,9 @@ void options_help(const Command *c, FILE *out);
    this command that the user has not given and that a model may set. Errors: broken, an option that no model
    may set, bad values. */
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors);
+/* The same from the file's text; path is for messages. */
+bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
+                         Messages *errors);
 
 /* All options as {"train": {"steps": 600, ...}}; null where there is no value. free() it. */
 char *options_to_json(const Command *c, const void *values);

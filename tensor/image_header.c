@@ -150,7 +150,8 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
         if (critical && crc32_of(&table, type, length + 4) != big32(type + 4 + length))
             return messages_add(errors, "%s: the PNG data is damaged (checksum of \"%.4s\" at byte %zu)",
                                 name, (const char *)type, at);
-        if (memcmp(type, "IEND", 4) == 0) return true;
+        if (memcmp(type, "IEND", 4) == 0)
+            return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
         if (memcmp(type, "eXIf", 4) == 0) out->orientation = exif_orientation(type + 4, length);
         at += length + 12;
     }

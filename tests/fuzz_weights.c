@@ -1,109 +1,148 @@
-/* Mutates valid files in memory and reads them: safetensors, embeddings, each config. Meant for the
-   sanitizers: the last number on stderr is at most 999 below the input that ended it.
+/* Targets: safetensors files, learned embeddings, JSON itself. */
+#include "tests/fuzz.h"
 
-       fuzz_weights [N [SEED]]        N inputs (default 100000), from that seed on (default 1)            */
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
 #include "weights/embedding.h"
-#include "weights/folder.h"
+#include "weights/json.h"
+#include "weights/store.h"
 
-typedef struct {
-    uint64_t state;
-} Random;
-
-/* xorshift64* */
-static uint64_t draw(Random *r, uint64_t n) {
-    r->state ^= r->state >> 12;
-    r->state ^= r->state << 25;
-    r->state ^= r->state >> 27;
-    return n ? (r->state * 0x2545f4914f6cdd1du >> 16) % n : 0;
+/* Most mutations would end at a header whose length is wrong. */
+static void repair_length(Input *in, Random *r) {
+    size_t end = in->size; /* of the header: the last '}' in front of zeros, or any other */
+    for (size_t i = 8; i < in->size && i < 4096; i++)
+        if (in->bytes[i] == '}') end = i + 1;
+    if (draw(r, 2))
+        while (end < in->size && in->bytes[end] == ' ') end++;
+    for (int i = 0; i < 8 && in->size >= 8; i++) in->bytes[i] = (unsigned char)((end - 8) >> (8 * i));
 }
 
-enum { SIZE_MAX_FUZZED = 1 << 16 };
-
-typedef struct {
-    unsigned char bytes[SIZE_MAX_FUZZED];
-    size_t size;
-} Input;
-
-/* Replaces old bytes at `at` by size new ones, where that fits. */
-static void splice(Input *in, size_t at, size_t old, const void *bytes, size_t size) {
-    if (in->size - old + size > SIZE_MAX_FUZZED) return;
-    memmove(in->bytes + at + size, in->bytes + at + old, in->size - at - old);
-    memcpy(in->bytes + at, bytes, size);
-    in->size += size - old;
+/* A file of header and so many bytes of data. */
+static void seeds_header(Seeds *s, const char *header, size_t data) {
+    size_t length = strlen(header), size = 8 + length + data;
+    unsigned char *bytes = mem_alloc(size);
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(length >> (8 * i));
+    memcpy(bytes + 8, header, length);
+    for (size_t i = 0; i < data; i++) bytes[8 + length + i] = (unsigned char)(i % 61);
+    seeds_add(s, bytes, size);
+    free(bytes);
 }
 
-static void mutate(Input *in, const File *other, Random *r) {
-    static const char *const words[] = { "null",       "true",
-                                         "-1",         "0",
-                                         "1e999",      "9007199254740993",
-                                         "{}",         "[]",
-                                         "\"\"",       "[[[[",
-                                         "{\"a\":{",   "18446744073709551616",
-                                         "\\u0000",    "\\ud800",
-                                         "\xff",       "\xf4\x90\x80\x80",
-                                         "1.5",        "-Infinity",
-                                         ",",          ":",
-                                         "\"F32\"",    "\"I64\"",
-                                         "\"F4\"",     "\"__metadata__\":",
-                                         "[0,0]",      "[2,2]",
-                                         "4294967296", "\"pad_token\":",
-                                         "0.0000001",  "\"" };
-    enum { WORDS = sizeof words / sizeof *words };
-    size_t at = draw(r, in->size + 1), left = in->size - at,
-           n = min_i64((int64_t)left, (int64_t)draw(r, 40)) & 0xff;
-    unsigned char kept[256], byte = (unsigned char)draw(r, 256);
-    const char *word = words[draw(r, WORDS)];
-    switch (draw(r, 9)) {
-    case 0: /* a bit */
-        if (left) in->bytes[at] ^= (unsigned char)(1u << draw(r, 8));
-        break;
-    case 1:
-        splice(in, at, left ? 1 : 0, &byte, 1);
-        break;
-    case 2:
-        splice(in, at, n, "", 0);
-        break;
-    case 3:
-        splice(in, at, n > 4 ? 4 : n, word, strlen(word));
-        break;
-    case 4:
-        splice(in, at, 0, word, strlen(word));
-        break;
-    case 5: /* a part twice */
-        memcpy(kept, in->bytes + at, n);
-        splice(in, at, 0, kept, n);
-        break;
-    case 6:
-        in->size = at;
-        break;
-    case 7: /* a part of another file */
-        n = draw(r, 60);
-        if (other->size > n) splice(in, at, 0, other->data + draw(r, other->size - n), n);
-        break;
-    default: /* a digit */
-        while (at < in->size && (in->bytes[at] < '0' || in->bytes[at] > '9')) at++;
-        if (at < in->size) in->bytes[at] = (unsigned char)('0' + draw(r, 10));
+/* ---- safetensors ---- */
+
+static const char *const SAFETENSORS_WORDS[] = {
+    "\"F32\"",
+    "\"F16\"",
+    "\"BF16\"",
+    "\"I64\"",
+    "\"F4\"",
+    "\"F6_E2M3\"",
+    "\"BOOL\"",
+    "\"X\"",
+    "\"dtype\"",
+    "\"shape\"",
+    "\"data_offsets\"",
+    "\"__metadata__\"",
+    "{\"format\":\"pt\"}",
+    "[0,4]",
+    "[4,8]",
+    "[4,0]",
+    "[0,0]",
+    "[]",
+    "[1,1,1,1,1,1,1,1]",
+    "[1,1,1,1,1,1,1,1,1]",
+    "[4294967296,4294967296]",
+    "[9007199254740991,0]",
+    "[0,9007199254740991,9007199254740991]",
+    "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},",
+    "\"\"",
+    "null",
+    "1e999",
+    "-1",
+    "9223372036854775807",
+    "18446744073709551615",
+    "{",
+    "}",
+    "\x1b[2J",
+    "\"\\u009b\"",
+    NULL
+};
+
+static void safetensors_seeds(Seeds *s) {
+    seeds_file(s, "golden/files.safetensors");
+    seeds_file(s, "golden/embedding.safetensors");
+    seeds_header(s, "{}", 0);
+    seeds_header(s,
+                 "{\"__metadata__\":{\"format\":\"pt\",\"k\":\"v\"},"
+                 "\"text_model.a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
+                 "\"b\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[16,22]},"
+                 "\"c\":{\"dtype\":\"BF16\",\"shape\":[],\"data_offsets\":[22,24]},"
+                 "\"d\":{\"dtype\":\"I64\",\"shape\":[1,1],\"data_offsets\":[24,32]},"
+                 "\"e\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[32,35]},"
+                 "\"f\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[35,35]},"
+                 "\"g\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[35,39]}}",
+                 39);
+}
+
+/* What the writer makes of the float tensors has to be read as the same. */
+static void write_and_read(const Safetensors *s) {
+    NamedTensor *tensors = mem_alloc((size_t)s->count * sizeof *tensors);
+    int64_t count = 0;
+    for (int64_t i = 0; i < s->count; i++) {
+        const Weight *w = &s->tensors[i].weight;
+        if (!s->tensors[i].is_float) continue;
+        float *data = mem_alloc((size_t)shape_count(w->shape) * sizeof *data);
+        weight_read(w, data);
+        tensors[count++] = (NamedTensor) { w->name, w->shape, data };
     }
+    const char *format = safetensors_metadata(s, "format");
+    const char *const metadata[][2] = { { "format", format ? format : "\"\\\x1f" } };
+    Messages errors = { 0 };
+    Safetensors again;
+    CHECK(safetensors_write(scratch_path(), tensors, count, metadata, 1, &errors));
+    CHECK(safetensors_open(scratch_path(), &again, &errors));
+    CHECK_EQ(again.count, count);
+    CHECK(strcmp(safetensors_metadata(&again, "format"), metadata[0][1]) == 0);
+    for (int64_t i = 0; i < count; i++) { /* both are by name */
+        const Weight *w = &again.tensors[i].weight;
+        CHECK(strcmp(w->name, tensors[i].name) == 0 && shape_equal(w->shape, tensors[i].shape));
+        CHECK(memcmp(w->data, tensors[i].data, again.tensors[i].size) == 0);
+        free((void *)(uintptr_t)tensors[i].data);
+    }
+    safetensors_close(&again);
+    free(tensors);
 }
 
-/* What a header says about its own length no longer holds after most mutations: then they would end there. */
-static void repair_length(Input *in, size_t data) {
-    if (in->size < 8 + data) return;
-    uint64_t n = in->size - 8 - data;
-    for (int i = 0; i < 8; i++) in->bytes[i] = (unsigned char)(n >> (8 * i));
+static void use_store(const Safetensors *s, const char *prefix, const char *optional) {
+    Messages errors = { 0 };
+    Store *store = store_new(s, 1, prefix, optional, &errors);
+    Unused unused = { 0 };
+    for (int64_t i = 0; i < s->count; i++) {
+        const SafeTensor *t = &s->tensors[i];
+        if (!*prefix) CHECK(store_has(store, "%s", t->weight.name));
+        if (!*prefix && t->is_float) CHECK(store_get(store, t->weight.shape, "%s", t->weight.name));
+        if (!*prefix) CHECK(shape_equal(store_shape(store, "%s", t->weight.name), t->weight.shape));
+        store_get(store, shape1(3), "%s", t->weight.name);
+    }
+    store_get(store, shape1(3), "x");
+    store_unused(store, "", &unused);
+    free(unused_text(&unused));
+    unused_free(&unused);
+    store_fingerprint(store);
+    store_free(store);
+    verdict(errors.count == 0, &errors, NULL);
 }
 
-static bool try_safetensors(const void *bytes, size_t size, Messages *errors) {
+static bool try_safetensors(const unsigned char *bytes, size_t size) {
     Safetensors s;
-    if (!safetensors_parse("x", bytes, size, &s, errors)) return false;
+    Messages errors = { 0 };
+    if (!verdict(safetensors_parse("x", bytes, size, &s, &errors), &errors, NULL)) return false;
     for (int64_t i = 0; i < s.count; i++) {
         const SafeTensor *t = &s.tensors[i];
         CHECK(safetensors_find(&s, t->weight.name) == t);
+        touch(t->weight.data, t->size);
         if (!t->is_float) continue;
         int64_t n = shape_count(t->weight.shape);
         CHECK_EQ((size_t)n * dtype_size(t->weight.dtype), t->size);
@@ -111,115 +150,124 @@ static bool try_safetensors(const void *bytes, size_t size, Messages *errors) {
         weight_read(&t->weight, all);
         free(all);
     }
-    safetensors_metadata(&s, "format");
-    Store *store = store_new(&s, 1, "a", "b", errors);
-    Unused unused = { 0 };
-    store_fingerprint(store);
-    store_unused(store, "", &unused);
-    free(unused_text(&unused));
-    unused_free(&unused);
-    store_get(store, shape1(3), "x");
-    store_free(store);
+    use_store(&s, "", NULL);
+    use_store(&s, "", "text_model.");
+    use_store(&s, "text_model.", "a");
+    if (one_in(bytes, size, 200)) write_and_read(&s);
     safetensors_close(&s);
     return true;
 }
 
-/* All parsers in turn on the same bytes: each also gets what was meant for another. */
-static int try_all(const unsigned char *bytes, size_t size, int kind, Random *r) {
-    Messages errors = { 0 }, warnings = { 0 };
-    Embeddings e;
-    ClipConfig clip;
-    UnetConfig unet;
-    VaeConfig vae;
-    SchedulerConfig scheduler;
-    TokenizerConfig tokenizer;
-    char **names;
-    int64_t shards;
-    bool ok = false;
-    if (draw(r, 20) == 0) kind = (int)draw(r, 9);
-    switch (kind) {
-    case 0:
-        ok = try_safetensors(bytes, size, &errors);
-        break;
-    case 1:
-        ok = embeddings_parse("dir/x.safetensors", bytes, size, &e, &errors);
-        if (ok) embeddings_free(&e);
-        break;
-    case 2:
-        ok = clip_config_parse("x", bytes, size, &clip, &errors, &warnings);
-        break;
-    case 3:
-        ok = unet_config_parse("x", bytes, size, &unet, &errors, &warnings);
-        break;
-    case 4:
-        ok = vae_config_parse("x", bytes, size, &vae, &errors, &warnings);
-        break;
-    case 5:
-        ok = scheduler_config_parse("x", bytes, size, &scheduler, &errors, &warnings);
-        if (ok) free(scheduler.trained_betas);
-        break;
-    case 6:
-        ok = tokenizer_config_parse("x", bytes, size, bytes, size, 77, &tokenizer, &errors, &warnings);
-        if (ok) free(tokenizer.pad_token);
-        break;
-    case 7:
-        ok = model_index_parse("x", bytes, size, &errors, &warnings);
-        break;
-    default:
-        shards = shard_index_parse("x", bytes, size, &names, &errors);
-        for (int64_t i = 0; i < shards; i++) free(names[i]);
-        free(names);
-        return messages_free(&errors), shards > 0;
-    }
-    CHECK(ok || errors.count > 0); /* whatever is refused is said */
-    messages_free(&errors);
-    messages_free(&warnings);
-    return ok;
+/* ---- learned embeddings ---- */
+
+static const char *const EMBEDDING_WORDS[] = {
+    "\"emb_params\"",   "\"*\"",    "\"weight\"",  "\"clip_l\"",  "\"clip_g\"",
+    "\"<x>\"",          "\"\"",     "\"F32\"",     "\"F16\"",     "\"BF16\"",
+    "\"I64\"",          "[1,4]",    "[4]",         "[]",          "[0,4]",
+    "[1,1,4]",          "[4,0]",    "[1001,1]",    "PK\3\4",      "\x80\x02}q",
+    "\xff\xff\xff\x7f", "\xff\x7f", "\"\\u0007\"", "\"\\u009b\"", NULL
+};
+
+static void embedding_seeds(Seeds *s) {
+    seeds_file(s, "golden/embedding.safetensors");
+    seeds_header(s, "{\"emb_params\":{\"dtype\":\"F16\",\"shape\":[2,4],\"data_offsets\":[0,16]}}", 16);
+    seeds_header(s,
+                 "{\"<a>\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]},"
+                 "\"*\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[8,16]},"
+                 "\"<c>\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[16,24]}}",
+                 24);
+    seeds_header(s, "{\"clip_l\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
+    seeds_header(s, "{\"<c>\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}}", 4);
 }
 
-int main(int argc, char **argv) {
-    static const char *const paths[] = { "golden/files.safetensors",
-                                         "golden/embedding.safetensors",
-                                         "weights/critters/text_encoder/config.json",
-                                         "weights/critters/unet/config.json",
-                                         "weights/critters/vae/config.json",
-                                         "weights/critters/scheduler/scheduler_config.json",
-                                         "weights/critters/tokenizer/tokenizer_config.json",
-                                         "weights/critters/model_index.json" };
-    static const char small[] = "{\"steps\":600,\"lr\":5e-3,\"schedule\":\"cosine\",\"init\":\"critter\","
-                                "\"weight_map\":{\"a\":\"b.safetensors\",\"c\":\"d\"}}";
-    enum { FILES = sizeof paths / sizeof *paths };
-    long count = argc > 1 ? atol(argv[1]) : 100000;
-    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    File seeds[FILES + 1];
+static void write_and_read_word(const Embedding *e) {
+    Embeddings again;
     Messages errors = { 0 };
-    for (int i = 0; i < FILES; i++)
-        if (!file_map(paths[i], &seeds[i], &errors) || seeds[i].size > SIZE_MAX_FUZZED / 2) {
-            fprintf(stderr, "%s cannot be a seed\n", paths[i]);
-            return 1;
-        }
-    seeds[FILES] = (File) { (const unsigned char *)small, sizeof small - 1 };
-    Input *in = mem_alloc(sizeof *in);
-    long accepted = 0;
-    for (long i = 0; i < count; i++) {
-        /* Each input from its own number: the one that fails is run again by `fuzz_weights 1 NUMBER`. */
-        if (i % 1000 == 0) fprintf(stderr, "\r%llu", (unsigned long long)seed + (unsigned long long)i);
-        Random r = { (seed + (uint64_t)i) * 0x9e3779b97f4a7c15u | 1 };
-        int kind = (int)draw(&r, FILES + 1);
-        in->size = seeds[kind].size;
-        memcpy(in->bytes, seeds[kind].data, in->size);
-        uint64_t length = 0;
-        for (int b = 7; b >= 0; b--) length = length << 8 | seeds[kind].data[b];
-        for (uint64_t k = draw(&r, 4) + 1; k > 0; k--) mutate(in, &seeds[draw(&r, FILES + 1)], &r);
-        if (kind < 2 && draw(&r, 8)) repair_length(in, in->size ? seeds[kind].size - 8 - (size_t)length : 0);
-        unsigned char *exact = mem_alloc(in->size); /* so that the sanitizer sees a byte read too far */
-        memcpy(exact, in->bytes, in->size);
-        accepted += try_all(exact, in->size, kind, &r);
-        free(exact);
-    }
-    fprintf(stderr, "\r");
-    printf("%ld inputs, %ld accepted\n", count, accepted);
-    for (int i = 0; i < FILES; i++) file_unmap(&seeds[i]);
-    free(in);
-    return 0;
+    CHECK(embedding_write(scratch_path(), e->token, e->rows, e->vectors, e->width, &errors));
+    CHECK(embeddings_read(scratch_path(), &again, &errors));
+    CHECK(again.count == 1 && again.words[0].vectors == e->vectors && again.words[0].width == e->width);
+    CHECK(again.words[0].token_from_path || strcmp(again.words[0].token, e->token) == 0);
+    CHECK(memcmp(again.words[0].rows, e->rows, (size_t)(e->vectors * e->width) * sizeof(float)) == 0);
+    embeddings_free(&again);
 }
+
+static bool try_embedding(const unsigned char *bytes, size_t size) {
+    Embeddings all;
+    Messages errors = { 0 };
+    if (!verdict(embeddings_parse("dir/x.safetensors", bytes, size, &all, &errors), &errors, NULL))
+        return false;
+    CHECK(all.count >= 1);
+    for (int64_t i = 0; i < all.count; i++) {
+        const Embedding *e = &all.words[i];
+        CHECK(e->token[0] && e->vectors >= 1 && e->width >= 1);
+        for (int64_t j = 0; j < e->vectors * e->width; j++) CHECK(isfinite(e->rows[j]));
+        if (one_in(bytes, size, 200)) write_and_read_word(e);
+    }
+    embeddings_free(&all);
+    return true;
+}
+
+/* ---- JSON ---- */
+
+static void json_seeds(Seeds *s) {
+    seeds_text(s, "{\"a\":[1,-2.5e-3,true,false,null],\"b\":{\"c\":\"\\u00e9\\n\\ud83d\\ude00\",\"\":[]}}");
+    seeds_text(s, " [ 0 , 10 , \"x\" , {\"k\" : {}} ]\r\n\t");
+    seeds_text(s, "{\"lambda\":-Infinity,\"s\":\"Infinity \\\" Infinity\",\"n\":123456789012345678}");
+    seeds_text(s, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
+    seeds_text(s, "-0.0e+10");
+}
+
+/* Each getter on each member, whatever it is. */
+static void use_getters(const unsigned char *bytes, size_t size) {
+    static const char *const names[] = { "x", "true", "\xc3\xa9", NULL };
+    static const JsonFixed fixed[] = { { "a", "1", "null" }, { "b", "{}", NULL } };
+    JsonObject o;
+    Messages errors = { 0 }, warnings = { 0 };
+    bool ok = json_object_parse(&o, "x", bytes, size, &errors, &warnings);
+    CHECK(ok || errors.count > 0);
+    if (ok) {
+        json_fixed(&o, fixed, 2);
+        json_finish(&o);
+        json_finish_strictly(&o);
+        for (const cJSON *m = o.object->child; m; m = m->next) {
+            int64_t numbers[3];
+            int64_t whole = json_int(&o, m->string, 5, -3, 1000);
+            CHECK(-3 <= whole && whole <= 1000);
+            CHECK(fabs(json_number(&o, m->string, 0, -1e3, 1e3)) <= 1e3);
+            json_bool(&o, m->string, true);
+            CHECK(json_string(&o, m->string, "absent"));
+            json_choice(&o, m->string, 0, names);
+            json_ints(&o, m->string, 2, 0, 9, 3, numbers);
+            CHECK(json_length(&o, m->string, 8) <= 8);
+            json_null(&o, m->string);
+        }
+        json_object_close(&o);
+    }
+    verdict(errors.count == 0, &errors, &warnings);
+}
+
+static bool try_json(const unsigned char *bytes, size_t size) {
+    Messages errors = { 0 };
+    cJSON *whole = json_parse("x", bytes, size, true, &errors);
+    verdict(whole != NULL, &errors, NULL);
+    use_getters(bytes, size);
+    cJSON *tree = json_parse("x", bytes, size, false, &errors);
+    CHECK(tree || !whole); /* whole numbers alone is the stricter one */
+    cJSON_Delete(whole);
+    if (!verdict(tree != NULL, &errors, NULL)) return false;
+    char *text = cJSON_PrintUnformatted(tree);
+    CHECK(text);
+    cJSON *again = json_parse("x", text, strlen(text), false, &errors);
+    CHECK(again && cJSON_Compare(tree, again, true));
+    cJSON_free(text);
+    cJSON_Delete(again);
+    cJSON_Delete(tree);
+    return true;
+}
+
+const Target WEIGHTS_TARGETS[] = {
+    { "safetensors", 12, SAFETENSORS_WORDS, safetensors_seeds, repair_length, try_safetensors },
+    { "embedding", 10, EMBEDDING_WORDS, embedding_seeds, repair_length, try_embedding },
+    { "json", 14, JSON_WORDS, json_seeds, NULL, try_json },
+    { .name = NULL },
+};
