@@ -30,13 +30,15 @@ def eight_bit(array):
     return torch.from_numpy(np.array(array, dtype=np.uint8)).to(torch.float16)
 
 
-def png(width, height, depth, color, rows, extra=b"", compress=zlib.compress):
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, depth, color, rows, extra=b"", compress=zlib.compress, interlaced=0):
     """A PNG of a kind that Pillow does not write; rows: the bytes of each row."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
     data = compress(b"".join(b"\0" + row for row in rows))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
 
 
 def on_white(rgb, alpha):
@@ -102,6 +104,37 @@ def jpegs(out, write):
     write("grey.jpg", data, Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def interlaced_png(depth, color, bits):
+    """9 x 7 pixels of so many bits in Adam7's seven passes, each with its own rows."""
+    rows = []
+    for x0, y0, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+        w, h = len(range(x0, 9, dx)), len(range(y0, 7, dy))
+        rows += [bytes((37 * y + 5 * i) % 256 for i in range((w * bits + 7) // 8)) for y in range(h)] if w else []
+    return png(9, 7, depth, color, rows, interlaced=1)
+
+
+def seeds():
+    """Kinds that no golden has, for the fuzzer to begin with."""
+    picture = Image.fromarray(smooth(16, 24))
+    key = png_chunk(b"tRNS", bytes((0, 10, 0, 20, 0, 30)))
+    rows = [bytes(range(10, 10 + 18))] * 5
+    files = {
+        "interlaced.png": interlaced_png(8, 2, 24),
+        "interlaced_deep.png": interlaced_png(16, 6, 64),
+        "interlaced_bits.png": interlaced_png(2, 0, 2),
+        "keyed.png": png(6, 5, 8, 2, rows, extra=key),
+        "keyed_deep.png": png(3, 5, 16, 2, rows, extra=key),
+        "stored.png": png(6, 5, 8, 2, rows, compress=lambda data: zlib.compress(data, 0)),
+        "cmyk.jpg": saved(picture.convert("CMYK"), "JPEG"),
+        "rgb.jpg": saved(picture, "JPEG", keep_rgb=True),
+        "restarts.jpg": saved(picture, "JPEG", restart_marker_blocks=1),
+        "halved.jpg": saved(picture, "JPEG", subsampling=1, progressive=True),
+    }
+    for name, data in files.items():
+        with open(os.path.join(FOLDER, f"seed_{name}"), "wb") as f:
+            f.write(data)
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     out = Golden("images.py", SEED)
@@ -126,6 +159,7 @@ def main():
     for name, width, height in (("claims_60000", 60000, 60000), ("claims_long", 200000, 1), ("claims_more", 100, 100)):
         with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # small files that say they are large
             f.write(png(width, height, 8, 0, rows))
+    seeds()
 
     halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # rounded half to even, where the product is exact
     x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)

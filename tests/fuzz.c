@@ -25,8 +25,9 @@
 #include "tensor/hash.h"
 
 enum {
-    CHUNK = 20000,    /* inputs to a child; leaks are looked for at its end */
-    SECONDS_MAX = 10, /* of processor time, for one input */
+    CHUNK = 20000,     /* inputs to a child; leaks are looked for at its end */
+    SECONDS_MAX = 10,  /* of processor time, for one input */
+    FAILURES_MAX = 20, /* a target that fails so often is left alone */
     TRIED_IN_TEST = 300
 };
 
@@ -204,7 +205,7 @@ static int64_t run_child(const Fuzzer *f, const Entry *e, int64_t from, int64_t 
 
 /* All of from..end, whatever happens; a leak is traced to its input by halves. */
 static void run_range(const Fuzzer *f, Entry *e, int64_t from, int64_t end) {
-    while (from < end) {
+    while (from < end && e->failures < FAILURES_MAX) {
         int status;
         int64_t number = run_child(f, e, from, end, &status);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
@@ -222,7 +223,7 @@ static void run_range(const Fuzzer *f, Entry *e, int64_t from, int64_t end) {
 }
 
 static void run_target(Fuzzer *f, Entry *e, int64_t from, int64_t count) {
-    for (int64_t at = from, end = from + count, next; at < end; at = next) {
+    for (int64_t at = from, end = from + count, next; at < end && e->failures < FAILURES_MAX; at = next) {
         next = min_i64(at + CHUNK, end);
         f->shared->accepted = 0;
         run_range(f, e, at, next);

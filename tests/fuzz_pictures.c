@@ -116,24 +116,43 @@ static const char *const PNG_WORDS[] = { "IHDR",
                                          NULL };
 
 static void png_seeds(Seeds *s) {
-    static const char *const names[] = { "grey.png",          "grey16.png",       "grey_alpha.png",
-                                         "one.png",           "one_bit.png",      "palette.png",
-                                         "palette_alpha.png", "rgb.png",          "rgb16.png",
-                                         "rgba.png",          "rgba16.png",       "turned.png",
-                                         "claims_more.png",   "claims_60000.png", NULL };
+    static const char *const names[] = { "grey.png",
+                                         "grey16.png",
+                                         "grey_alpha.png",
+                                         "one.png",
+                                         "one_bit.png",
+                                         "palette.png",
+                                         "palette_alpha.png",
+                                         "rgb.png",
+                                         "rgb16.png",
+                                         "rgba.png",
+                                         "rgba16.png",
+                                         "turned.png",
+                                         "claims_more.png",
+                                         "claims_60000.png",
+                                         "seed_interlaced.png",
+                                         "seed_interlaced_bits.png",
+                                         "seed_interlaced_deep.png",
+                                         "seed_keyed.png",
+                                         "seed_keyed_deep.png",
+                                         "seed_stored.png",
+                                         NULL };
     seeds_pictures(s, names);
+    seeds_file(s, "golden/loop_pictures/3.png"); /* large enough for codes of its own */
 }
 
-static const char *const JPEG_WORDS[] = { "\xff\xd8", "\xff\xd9", "\xff\xda", "\xff\xc0", "\xff\xc2",
-                                          "\xff\xc4", "\xff\xdb", "\xff\xdd", "\xff\xe1", "\xff\xee",
-                                          "\xff\xd0", "\xff\xfe", "\xff\xc8", "\xff\x01", "Exif",
-                                          "Adobe",    "JFIF",     "II*",      "MM",       "\x12\x01\x03",
-                                          "\x01\x12", "\x08",     "\x11",     "\x22",     "\xff\xff",
-                                          "\xff",     NULL };
+static const char *const JPEG_WORDS[] = {
+    "\xff\xd8", "\xff\xd9", "\xff\xda", "\xff\xc0",     "\xff\xc2", "\xff\xc4", "\xff\xdb", "\xff\xdd",
+    "\xff\xe1", "\xff\xee", "\xff\xd0", "\xff\xfe",     "\xff\xc8", "\xff\x01", "Exif",     "Adobe",
+    "JFIF",     "II*",      "MM",       "\x12\x01\x03", "\x01\x12", "\x08",     "\x11",     "\x12",
+    "\x13",     "\x31",     "\x41",     "\x22",         "\xff\xff", "\xff",     NULL
+};
 
 static void jpeg_seeds(Seeds *s) {
-    static const char *const names[] = { "grey.jpg",    "progressive.jpg", "subsampled.jpg",
-                                         "turned6.jpg", "turned3.jpg",     NULL };
+    static const char *const names[] = {
+        "grey.jpg",      "progressive.jpg", "subsampled.jpg",    "turned6.jpg",     "turned3.jpg",
+        "seed_cmyk.jpg", "seed_rgb.jpg",    "seed_restarts.jpg", "seed_halved.jpg", NULL
+    };
     seeds_pictures(s, names);
 }
 
@@ -178,8 +197,8 @@ static void header_seeds(Seeds *s) {
 
 const Target PICTURE_TARGETS[] = {
     { "picture_header", 12, JPEG_WORDS, header_seeds, repair_png, try_header },
-    { "png", 3, PNG_WORDS, png_seeds, repair_png, try_picture },
-    { "jpeg", 3, JPEG_WORDS, jpeg_seeds, NULL, try_picture },
-    { "bmp", 3, BMP_WORDS, bmp_seeds, NULL, try_picture },
+    { "png", 8, PNG_WORDS, png_seeds, repair_png, try_picture },
+    { "jpeg", 8, JPEG_WORDS, jpeg_seeds, NULL, try_picture },
+    { "bmp", 5, BMP_WORDS, bmp_seeds, NULL, try_picture },
     { .name = NULL },
 };

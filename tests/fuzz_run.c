@@ -223,6 +223,17 @@ static void arguments_seeds(Seeds *s) {
                                 "--schedule=cosine_with_restarts\0--cycles\0002";
     static const char generate[] = "generate\0--prompt\0a photo\0--embedding\0x\0--embedding=y\0--seed\0001";
     seeds_add(s, train, sizeof train);
+    char line[INPUT_MAX], token[102], init[2 * 65 + 2]; /* a token too long, too many words */
+    size_t length = 0;
+    memset(token, 'a', sizeof token);
+    token[101] = 0;
+    for (int i = 0; i < 65; i++) memcpy(init + 2 * i, "a,", 2);
+    memcpy(init + 130, "a", 2);
+    add_word(line, &length, "", "train");
+    add_word(line, &length, "--images=", "p");
+    add_word(line, &length, "--token=", token);
+    add_word(line, &length, "--init=", init);
+    seeds_add(s, line, length);
     seeds_add(s, generate, sizeof generate);
 }
 
@@ -246,7 +257,7 @@ static bool try_words(int count, char **words) {
     Values values;
     Messages errors = { 0 };
     OptionsResult result = parse(command, count - 1, words + 1, &values, &errors);
-    options_check(command, &values);
+    if (result == OPTIONS_OK) options_check(command, &values);
     for (int i = 0; i < command->count && result == OPTIONS_OK; i++)
         CHECK(is_set(&command->options[i], &values) || !command->options[i].required);
     options_free(command, &values);

@@ -74,6 +74,9 @@ static void safetensors_seeds(Seeds *s) {
     seeds_file(s, "golden/files.safetensors");
     seeds_file(s, "golden/embedding.safetensors");
     seeds_header(s, "{}", 0);
+    seeds_header(s, "{\"a\":{\"dtype\":\"U8\",\"shape\":[2000],\"data_offsets\":[0,2000]}}", 2000);
+    seeds_header(s, "{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1);
+    seeds_header(s, "{\"__metadata__\":[1]}", 0);
     seeds_header(s,
                  "{\"__metadata__\":{\"format\":\"pt\",\"k\":\"v\"},"
                  "\"text_model.a\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[0,16]},"
@@ -126,7 +129,7 @@ static void use_store(const Safetensors *s, const char *prefix, const char *opti
         if (!*prefix) CHECK(shape_equal(store_shape(store, "%s", t->weight.name), t->weight.shape));
         store_get(store, shape1(3), "%s", t->weight.name);
     }
-    store_get(store, shape1(3), "x");
+    store_get(store, shape1(3), "text_model.x");
     store_unused(store, "", &unused);
     free(unused_text(&unused));
     unused_free(&unused);
@@ -177,6 +180,11 @@ static void embedding_seeds(Seeds *s) {
                  "\"<c>\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[16,24]}}",
                  24);
     seeds_header(s, "{\"clip_l\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
+    seeds_header(s, "{\"<c>\":{\"dtype\":\"I64\",\"shape\":[1,1],\"data_offsets\":[0,8]}}", 8);
+    seeds_header(s,
+                 "{\"*\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                 "\"weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+                 8);
     seeds_header(s, "{\"<c>\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}}", 4);
 }
 
