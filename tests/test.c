@@ -10,6 +10,12 @@ static const char *verdict(bool ok) {
     return ok ? "ok   " : "FAIL ";
 }
 
+/* A line is seen at once: a program that crashes, or is stopped at its first failure, has said what passed. */
+static void end_line(void) {
+    printf("\n");
+    fflush(stdout);
+}
+
 /* The index of element i as text: "[0, 3, 1, 7]" */
 static const char *index_text(Shape shape, int64_t i, char text[SHAPE_TEXT]) {
     Shape index = { .rank = shape.rank };
@@ -42,11 +48,12 @@ void test_close(const char *name, const float *got, const float *want, Shape sha
     printf("%s %-48s %.1e at %s  tol %.0e", verdict(n > 0 && error <= tolerance), name, error,
            index_text(shape, where, text), tolerance);
     if (torch >= 0) printf("  torch %.1e", torch);
-    printf("\n");
+    end_line();
 }
 
 void test_below(const char *name, double value, double bound) {
-    printf("%s %-48s %.3g  bound %.3g\n", verdict(value <= bound), name, value, bound);
+    printf("%s %-48s %.3g  bound %.3g", verdict(value <= bound), name, value, bound);
+    end_line();
 }
 
 void test_true(const char *name, bool ok, const char *format, ...) {
@@ -55,7 +62,7 @@ void test_true(const char *name, bool ok, const char *format, ...) {
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
-    printf("\n");
+    end_line();
 }
 
 void test_same(const char *name, const void *got, const void *want, size_t bytes) {
@@ -67,10 +74,11 @@ void test_same(const char *name, const void *got, const void *want, size_t bytes
             first = i;
         }
     if (differ)
-        printf("%s %-48s %zu of %zu bytes differ, the first at %zu\n", verdict(false), name, differ, bytes,
+        printf("%s %-48s %zu of %zu bytes differ, the first at %zu", verdict(false), name, differ, bytes,
                first);
     else
-        printf("%s %-48s the same %zu bytes\n", verdict(true), name, bytes);
+        printf("%s %-48s the same %zu bytes", verdict(true), name, bytes);
+    end_line();
 }
 
 int test_finish(void) {
