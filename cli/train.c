@@ -3,6 +3,7 @@
 #include "cli/train.h"
 
 #include "cli/common.h"
+#include "cli/dump.h"
 #include "cli/loop.h"
 #include "cli/machine.h"
 #include "cli/memory.h"
@@ -297,8 +298,17 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     return ok && saved;
 }
 
+/* --dump: the pictures are encoded anew, since the cache is the run's. */
+static bool dump(Run *r, Messages *errors, Messages *warnings) {
+    return may_write(r->o.dump, r->o.force, errors) && allocate(r, errors) &&
+           posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
+                              !r->o.no_flip, 0, NULL, NULL, errors) &&
+           dump_step(&r->loop, r->o.dump, errors, warnings);
+}
+
 static bool train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
+    if (r->o.dump) return dump(r, errors, warnings);
     if (r->o.validation_prompt &&
         !(r->validation = validation_new(&r->model, &r->words, &r->o, plan_options(), errors, warnings)))
         return false;

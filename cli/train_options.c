@@ -115,6 +115,14 @@ static const Option OPTIONS[] = {
       .help = "the most that the run may take, such as 3GB; where it is less than the run likes, parts of a "
               "step are computed twice, to the same numbers" },
     { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
+
+    { "dry-run", OPTION_FLAG, AT(dry_run), .heading = "instead of training",
+      .help = "show what the run would take, in memory, arithmetic and, from a few timed operations, time; "
+              "write nothing" },
+    { "json", OPTION_FLAG, AT(json), .help = "the same as JSON, for programs" },
+    { "dump", OPTION_STRING, AT(dump), "FOLDER", .shown = "none",
+      .help = "run the first batch alone and write every tensor and gradient of it there, for "
+              "golden/dump.py to compare with the reference's" },
 };
 
 const Command TRAIN_COMMAND = {
@@ -191,6 +199,8 @@ OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[],
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt)
         messages_add(errors, "--validation-every: needs a --validation-prompt to draw");
+    if (o->json && !o->dry_run) messages_add(errors, "--json: goes with --dry-run");
+    if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
     if (errors->count > before) return OPTIONS_WRONG;
     if (!o->out) o->out = default_folder(o->token);
     return OPTIONS_OK;

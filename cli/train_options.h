@@ -38,6 +38,9 @@ typedef struct {
     char *memory;    /* NULL: auto */
     int64_t threads; /* 0: the physical cores */
     bool profile;
+    /* instead of training */
+    bool dry_run, json;
+    char *dump; /* NULL: no */
 } TrainOptions;
 
 extern const Command TRAIN_COMMAND;

@@ -213,10 +213,10 @@ static void text_quote(Text *t, const char *s) {
 }
 
 static int by_tensor_name(const void *a, const void *b) {
-    return strcmp((*(const NamedTensor *const *)a)->name, (*(const NamedTensor *const *)b)->name);
+    return strcmp(((const NamedTensor *)a)->name, ((const NamedTensor *)b)->name);
 }
 
-static Text make_header(const NamedTensor **order, int64_t count, const char *const (*metadata)[2],
+static Text make_header(const NamedTensor *tensors, int64_t count, const char *const (*metadata)[2],
                         int64_t pairs) {
     Text t = { 0 };
     text_add(&t, "{");
@@ -230,10 +230,10 @@ static Text make_header(const NamedTensor **order, int64_t count, const char *co
     if (pairs) text_add(&t, count ? "}," : "}");
     int64_t offset = 0;
     for (int64_t i = 0; i < count; i++) {
-        Shape shape = order[i]->shape;
+        Shape shape = tensors[i].shape;
         char number[64];
         if (i) text_add(&t, ",");
-        text_quote(&t, order[i]->name);
+        text_quote(&t, tensors[i].name);
         text_add(&t, ":{\"dtype\":\"F32\",\"shape\":[");
         for (int d = 0; d < shape.rank; d++) {
             snprintf(number, sizeof number, d ? ",%lld" : "%lld", (long long)shape.dim[d]);
@@ -249,22 +249,27 @@ static Text make_header(const NamedTensor **order, int64_t count, const char *co
     return t;
 }
 
-bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
-                       const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
-    const NamedTensor **order = mem_alloc((size_t)count * sizeof *order);
-    for (int64_t i = 0; i < count; i++) order[i] = &tensors[i];
-    if (count) qsort(order, (size_t)count, sizeof *order, by_tensor_name);
-    for (int64_t i = 1; i < count; i++) CHECK(strcmp(order[i - 1]->name, order[i]->name) != 0);
-    Text header = make_header(order, count, metadata, pairs);
+void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs) {
+    Text header = make_header(tensors, count, metadata, pairs);
     unsigned char length[8];
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.length >> (8 * i));
-    Output out;
-    output_open(&out, path);
-    output_write(&out, length, sizeof length);
-    output_write(&out, header.text, header.length);
-    for (int64_t i = 0; i < count; i++)
-        output_write(&out, order[i]->data, (size_t)shape_count(order[i]->shape) * sizeof(float));
+    output_open(out, path);
+    output_write(out, length, sizeof length);
+    output_write(out, header.text, header.length);
     free(header.text);
+}
+
+bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
+    NamedTensor *order = mem_alloc((size_t)count * sizeof *order);
+    for (int64_t i = 0; i < count; i++) order[i] = tensors[i];
+    if (count) qsort(order, (size_t)count, sizeof *order, by_tensor_name);
+    for (int64_t i = 1; i < count; i++) CHECK(strcmp(order[i - 1].name, order[i].name) != 0);
+    Output out;
+    safetensors_begin(&out, path, order, count, metadata, pairs);
+    for (int64_t i = 0; i < count; i++)
+        output_write(&out, order[i].data, (size_t)shape_count(order[i].shape) * sizeof(float));
     free(order);
     return output_commit(&out, errors);
 }

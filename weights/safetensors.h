@@ -51,4 +51,9 @@ typedef struct {
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 
+/* The same for tensors that do not fit into memory together: opens the output and writes the header. The caller then
+   writes each tensor's floats in the given order, and commits. data is not read; no name stands twice. */
+void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs);
+
 #endif

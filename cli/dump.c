@@ -1,0 +1,249 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/dump.h"
+
+#include "cli/console.h"
+#include "weights/safetensors.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const FILES[] = { "graph.json", "step.safetensors", "forward.safetensors",
+                                     "backward.safetensors" };
+enum { GRAPH, STEP, FORWARD_FILE, BACKWARD_FILE, FILE_COUNT };
+
+/* A file of tensors that comes into being while the graph runs, one after the other as the header says. */
+typedef struct {
+    const Node **order; /* whose output, or its gradient, comes when */
+    int count, next;
+    Output out;
+} Stream;
+
+typedef struct {
+    const Loop *loop;
+    const TrainingStep *step;
+    char **names; /* [graph_nodes] */
+    Stream forward, backward;
+} Dump;
+
+/* Names */
+
+/* What a node's weights are called without the last part; NULL: it has none of its own. (Positions are added to what comes
+   in: that node is no module.) */
+static char *module_name(const Node *n) {
+    const Weight *w = n->layer.weight ? n->layer.weight : n->ids ? n->table : NULL;
+    if (!w) return NULL;
+    static const char optional[] = "text_model.", last[] = ".weight";
+    const char *name = w->name;
+    if (strncmp(name, optional, sizeof optional - 1) == 0) name += sizeof optional - 1;
+    size_t length = strlen(name);
+    if (length > sizeof last && strcmp(name + length - (sizeof last - 1), last) == 0)
+        length -= sizeof last - 1;
+    return mem_format("%.*s", (int)length, name);
+}
+
+static char **name_nodes(const TrainingStep *s) {
+    int count = graph_nodes(s->graph);
+    char **names = mem_alloc((size_t)count * sizeof *names);
+    const char *part = "text_encoder";
+    for (int i = 0; i < count; i++) {
+        const Node *n = graph_get(s->graph, i);
+        char *module = module_name(n);
+        int same = 0; /* of this op in this block */
+        for (int k = i; k-- > 0 && graph_get(s->graph, k)->block == n->block;)
+            same += graph_get(s->graph, k)->op == n->op;
+        names[i] = n->out == s->loss ? mem_string("loss")
+                   : module          ? mem_format("%s.%s", part, module)
+                                     : mem_format("%s.%s.%d", part, n->name, same);
+        free(module);
+        if (n->out == s->context) part = "unet";
+    }
+    return names;
+}
+
+static int index_of(const Graph *g, const Tensor *out) {
+    for (int i = 0; i < graph_nodes(g); i++)
+        if (graph_get(g, i)->out == out) return i;
+    return -1;
+}
+
+/* What a node reads, as it is called: another node's output or a leaf. */
+static const char *tensor_name(const Dump *d, const Tensor *t) {
+    int i = index_of(d->step->graph, t);
+    return i >= 0                          ? d->names[i]
+           : t->data == d->step->noisy     ? "noisy"
+           : t->data == d->step->target    ? "target"
+           : t->data == d->step->timesteps ? "timesteps"
+                                           : "rows";
+}
+
+static bool write_graph(const Dump *d, const char *path, Messages *errors) {
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddNumberToObject(document, "accumulate", (double)d->loop->options.accumulate);
+    cJSON *nodes = cJSON_AddArrayToObject(document, "nodes");
+    for (int i = 0; i < d->forward.count; i++) {
+        const Node *n = d->forward.order[i];
+        char *module = module_name(n);
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddItemToArray(nodes, item);
+        cJSON_AddStringToObject(item, "name", tensor_name(d, n->out));
+        cJSON_AddStringToObject(item, "op", n->op->name);
+        cJSON_AddBoolToObject(item, "module", module != NULL);
+        cJSON *reads = cJSON_AddArrayToObject(item, "reads");
+        for (int k = 0; k < NODE_INPUTS; k++)
+            if (n->in[k]) cJSON_AddItemToArray(reads, cJSON_CreateString(tensor_name(d, n->in[k])));
+        cJSON_AddItemToObject(item, "shape", json_shape(n->out->shape));
+        free(module);
+    }
+    char *text = cJSON_Print(document);
+    CHECK(text);
+    bool ok = file_write(path, text, strlen(text), errors);
+    cJSON_free(text);
+    cJSON_Delete(document);
+    return ok;
+}
+
+/* The tensors as they come */
+
+static void stream_open(const Dump *d, Stream *s, const char *path, bool rows) {
+    NamedTensor *list = mem_alloc((size_t)(s->count + 1) * sizeof *list);
+    for (int i = 0; i < s->count; i++)
+        list[i] = (NamedTensor) { tensor_name(d, s->order[i]->out), s->order[i]->out->shape, NULL };
+    const LoopData *data = &d->loop->data;
+    if (rows)
+        list[s->count] =
+            (NamedTensor) { "rows", shape2(data->vectors, data->clip->config.hidden_size), NULL };
+    safetensors_begin(&s->out, path, list, s->count + rows, NULL, 0);
+    free(list);
+}
+
+static void stream_add(Stream *s, const Node *n, const float *data) {
+    CHECK(s->order[s->next] == n);
+    s->next++;
+    output_write(&s->out, data, (size_t)shape_count(n->out->shape) * sizeof(float));
+}
+
+/* Written right behind its node, before another buffer takes the memory. A recomputed one was written before. */
+static void after(void *user, const Node *n, bool backward) {
+    Dump *d = user;
+    if (!backward && d->forward.next < d->forward.count) stream_add(&d->forward, n, n->out->data);
+}
+
+/* All that reads an output comes behind it, so its gradient is complete when its own node's backward pass begins. */
+static void before(void *user, const Node *n, bool backward) {
+    Dump *d = user;
+    if (backward) stream_add(&d->backward, n, n->out->grad);
+}
+
+static void find_orders(Dump *d) {
+    const Graph *g = d->step->graph;
+    d->forward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
+    d->backward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
+    for (int i = 0; i < graph_moments(g); i++) {
+        PlanMoment m = graph_moment(g, i);
+        if (m.pass == FORWARD) d->forward.order[d->forward.count++] = m.node;
+        if (m.pass == BACKWARD) d->backward.order[d->backward.count++] = m.node;
+    }
+}
+
+/* What the step started from. rows: as they were before it. */
+static bool write_step(const Dump *d, const float *rows, const char *path, Messages *errors) {
+    const TrainingStep *s = d->step;
+    const LoopData *data = &d->loop->data;
+    int64_t tokens = s->batch * s->tokens;
+    float *ids = mem_alloc((size_t)tokens * sizeof *ids);
+    for (int64_t i = 0; i < tokens; i++) ids[i] = (float)s->ids[i];
+    Shape latents = s->noise_pred->shape;
+    NamedTensor tensors[] = {
+        { "input_ids", shape2(s->batch, s->tokens), ids },
+        { "timesteps", shape1(s->batch), s->timesteps },
+        { "latents", latents, d->loop->latents },
+        { "noise", latents, d->loop->noise },
+        { "rows", shape2(data->vectors, data->clip->config.hidden_size), rows },
+        { "noisy", latents, s->noisy },
+        { "target", latents, s->target },
+        { "loss", shape1(1), s->loss->data },
+    };
+    bool ok = safetensors_write(path, tensors, sizeof tensors / sizeof *tensors, NULL, 0, errors);
+    free(ids);
+    return ok;
+}
+
+/* The folder */
+
+static void remove_files(const char *folder) {
+    for (int i = 0; i < FILE_COUNT; i++) {
+        char *path = mem_format("%s/%s", folder, FILES[i]);
+        unlink(path);
+        free(path);
+    }
+}
+
+/* The new folder to its place; where there is one already, file by file. */
+static bool move_folder(const char *from, const char *to, Messages *errors) {
+    if (rename(from, to) == 0) return true;
+    bool ok = errno == EEXIST || errno == ENOTEMPTY;
+    for (int i = 0; i < FILE_COUNT && ok; i++) {
+        char *a = mem_format("%s/%s", from, FILES[i]), *b = mem_format("%s/%s", to, FILES[i]);
+        ok = rename(a, b) == 0 || (errno == ENOENT && (unlink(b) == 0 || errno == ENOENT));
+        free(a);
+        free(b);
+    }
+    if (ok && rmdir(from) == 0) return true;
+    return messages_add(errors, "%s: cannot be written: %s", to, strerror(errno));
+}
+
+static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Messages *errors,
+                        Messages *warnings) {
+    if (!write_graph(d, paths[GRAPH], errors)) return false;
+    int64_t count = l->adamw.count;
+    float *rows = mem_alloc((size_t)count * sizeof *rows);
+    memcpy(rows, l->data.rows, (size_t)count * sizeof *rows);
+    stream_open(d, &d->forward, paths[FORWARD_FILE], false);
+    stream_open(d, &d->backward, paths[BACKWARD_FILE], true);
+    Trace trace = { before, after, d };
+    graph_trace(d->step->graph, &trace);
+    LoopRecord record = loop_next(l);
+    graph_trace(d->step->graph, NULL);
+    bool ok = output_commit(&d->forward.out, errors);
+    if (isfinite(record.loss)) {
+        output_write(&d->backward.out, l->grad, (size_t)count * sizeof *rows);
+        ok = output_commit(&d->backward.out, errors) && ok;
+    } else {
+        output_discard(&d->backward.out);
+        messages_add(warnings, "the loss is not finite, so there are no gradients");
+    }
+    ok = ok && write_step(d, rows, paths[STEP], errors);
+    free(rows);
+    return ok;
+}
+
+bool dump_step(Loop *l, const char *path, Messages *errors, Messages *warnings) {
+    CHECK(l->step == 0);
+    bool short_epoch = l->data.posteriors->pictures * l->options.repeats < l->options.batch;
+    Dump d = { .loop = l, .step = short_epoch ? &l->last : &l->full };
+    d.names = name_nodes(d.step);
+    find_orders(&d);
+    int length = (int)strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    char *folder = mem_format("%.*s.tmp-%ld", length, path, (long)getpid()), *paths[FILE_COUNT];
+    for (int i = 0; i < FILE_COUNT; i++) paths[i] = mem_format("%s/%s", folder, FILES[i]);
+    bool ok = folder_make(folder, errors);
+    if (ok) {
+        ok = write_files(&d, l, paths, errors, warnings) && move_folder(folder, path, errors);
+        if (!ok) {
+            remove_files(folder);
+            rmdir(folder);
+        }
+    }
+    for (int i = 0; i < FILE_COUNT; i++) free(paths[i]);
+    free(folder);
+    for (int i = 0; i < graph_nodes(d.step->graph); i++) free(d.names[i]);
+    free(d.names);
+    free(d.forward.order);
+    free(d.backward.order);
+    return ok;
+}
