@@ -3,6 +3,7 @@
    the GEMMs read it where it lies. */
 #include "autograd/ops.h"
 #include "tensor/gemm.h"
+#include "tensor/transpose.h"
 #include "tensor/vmath.h"
 
 #include <string.h>
@@ -42,39 +43,75 @@ static Attention attention_of(const Node *n) {
 /* A block of query rows of one head. Under the causal mask, keys after the block's last row are left out. */
 typedef struct {
     int64_t first, rows, keys; /* rows [first, first + rows) see keys [0, keys) or fewer */
-    int64_t stride;            /* of its probabilities' rows: keys, and room to the end of a vector */
     int64_t q, kv;             /* where its part of q (and out) and of k and v begins */
 } Block;
-
-static int64_t padded(int64_t keys) { return ceil_div(keys, VMAX_LANES) * VMAX_LANES; }
 
 static Block block_of(const Node *n, const Attention *a, int64_t image, int64_t head, int64_t block) {
     Block b = { .first = block * a->rows };
     b.rows = min_i64(a->rows, a->queries - b.first);
     b.keys = n->causal ? b.first + b.rows : a->keys;
-    b.stride = padded(b.keys);
     b.q = (image * a->queries + b.first) * a->channels + head * a->size;
     b.kv = image * a->keys * a->channels + head * a->size;
     return b;
 }
 
-/* softmax of the first `seen` elements of a row; the others are masked by -inf, which exp makes 0. */
-static void softmax(float *row, int64_t seen, int64_t stride) {
-    for (int64_t j = seen; j < stride; j++) row[j] = -INFINITY;
-    float largest = vmax(row, stride);
+/* softmax over the keys of e [keys, rows], but for its last division: e becomes exp(e - the row's largest), and inverse
+   [rows] 1 / its sum. Sums run over SUM_BLOCK keys at a time, so that they stay exact however many there are. */
+enum { SUM_BLOCK = 64 };
+
+static void softmax(float *e, int64_t keys, int64_t rows, float *inverse) {
+    float largest[BLOCK_ROWS_MAX], sum[BLOCK_ROWS_MAX], part[BLOCK_ROWS_MAX];
+    for (int64_t r = 0; r < rows; r++) largest[r] = -INFINITY, sum[r] = 0;
+    for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
-    for (int64_t j = 0; j < stride; j++) row[j] = vexp(row[j] - largest);
-    float inverse = (float)(1 / vsum(row, stride));
+        for (int64_t r = 0; r < rows; r++)
+            largest[r] = e[j * rows + r] > largest[r] ? e[j * rows + r] : largest[r];
+    for (int64_t first = 0; first < keys; first += SUM_BLOCK) {
+        for (int64_t r = 0; r < rows; r++) part[r] = 0;
+        for (int64_t j = first; j < min_i64(keys, first + SUM_BLOCK); j++)
 #pragma omp simd
-    for (int64_t j = 0; j < stride; j++) row[j] *= inverse;
+            for (int64_t r = 0; r < rows; r++) {
+                e[j * rows + r] = vexp(e[j * rows + r] - largest[r]);
+                part[r] += e[j * rows + r];
+            }
+        for (int64_t r = 0; r < rows; r++) sum[r] += part[r];
+    }
+    for (int64_t r = 0; r < rows; r++) inverse[r] = 1 / sum[r];
 }
 
-/* P = softmax(scale Q K^T) of a block, [rows, keys] */
-static void probabilities(const Node *n, const Attention *a, const Block *b, float *p) {
-    gemm(AS_IS, TRANSPOSED, b->rows, b->keys, a->size, a->scale, n->in[0]->data + b->q, a->channels,
-         n->in[1]->data + b->kv, a->channels, 0, p, b->stride);
-    for (int64_t r = 0; r < b->rows; r++)
-        softmax(p + r * b->stride, n->causal ? b->first + r + 1 : b->keys, b->stride);
+/* What a thread works with. Everything of size [keys, rows] stands transposed: its rows are vectors, whatever the
+   number of keys, and of all factors only the small one, a block of q or dout, has to be turned for the products. */
+typedef struct {
+    float *e, *ds;         /* [keys, rows]: P = E diag(inverse); dS */
+    float *turned;         /* [D, rows]: Q^T, then dO^T */
+    float *scaled;         /* [rows, D]: diag(inverse) dO */
+    float *inverse, *mean; /* [rows] */
+} Space;
+
+static Space space_of(const Node *n, const Attention *a) {
+    Space s = { .e = node_workspace(n) };
+    s.turned = s.e + a->keys * a->rows;
+    s.inverse = s.turned + a->size * a->rows;
+    s.mean = s.inverse + a->rows; /* from here on for backward only */
+    s.scaled = s.mean + a->rows;
+    s.ds = s.scaled + a->size * a->rows;
+    return s;
+}
+
+static size_t attention_workspace(const Node *n) {
+    Attention a = attention_of(n);
+    int64_t floats = a.rows * (a.keys + a.size + 1);
+    return (size_t)(n->out->needs_grad ? 2 * floats : floats);
+}
+
+/* P^T = softmax(scale K Q^T) of a block */
+static void probabilities(const Node *n, const Attention *a, const Block *b, const Space *s) {
+    transpose(n->in[0]->data + b->q, a->channels, b->rows, a->size, s->turned, b->rows);
+    gemm(AS_IS, AS_IS, b->keys, b->rows, a->size, a->scale, n->in[1]->data + b->kv, a->channels, s->turned,
+         b->rows, 0, s->e, b->rows);
+    for (int64_t j = b->first + 1; n->causal && j < b->keys; j++) /* masked by -inf, which exp makes 0 */
+        for (int64_t r = 0; b->first + r < j; r++) s->e[j * b->rows + r] = -INFINITY;
+    softmax(s->e, b->keys, b->rows, s->inverse);
 }
 
 /* out = P V */
@@ -84,44 +121,61 @@ static void attention_forward(const Node *n) {
     for (int64_t tile = 0; tile < a.batch * a.heads * a.blocks; tile++) {
         int64_t image = tile / a.blocks / a.heads, head = tile / a.blocks % a.heads;
         Block b = block_of(n, &a, image, head, tile % a.blocks);
-        float *p = node_workspace(n);
-        probabilities(n, &a, &b, p);
-        gemm(AS_IS, AS_IS, b.rows, a.size, b.keys, 1, p, b.stride, n->in[2]->data + b.kv, a.channels, 0,
-             n->out->data + b.q, a.channels);
+        Space s = space_of(n, &a);
+        float *out = n->out->data + b.q;
+        probabilities(n, &a, &b, &s);
+        gemm(TRANSPOSED, AS_IS, b.rows, a.size, b.keys, 1, s.e, b.rows, n->in[2]->data + b.kv, a.channels, 0,
+             out, a.channels);
+        for (int64_t r = 0; r < b.rows; r++)
+#pragma omp simd
+            for (int64_t i = 0; i < a.size; i++) out[r * a.channels + i] *= s.inverse[r];
     }
 }
 
-/* dP -> dS = P (dP - sum_j P_j dP_j), the softmax's backward, row by row in place */
-static void softmax_backward(const Block *b, const float *p, float *dp) {
-    for (int64_t r = 0; r < b->rows; r++, p += b->stride, dp += b->stride) {
-        for (int64_t j = b->keys; j < b->stride; j++) dp[j] = 0;
-        float sum = (float)vdot(p, dp, b->stride);
+/* The softmax's backward, dP^T -> dS^T = P^T (dP^T - mean), mean[r] = sum_j P_rj dP_rj, in place */
+static void softmax_backward(const Block *b, const Space *s) {
+    int64_t rows = b->rows;
+    float part[BLOCK_ROWS_MAX];
+    for (int64_t r = 0; r < rows; r++) s->mean[r] = 0;
+    for (int64_t first = 0; first < b->keys; first += SUM_BLOCK) {
+        for (int64_t r = 0; r < rows; r++) part[r] = 0;
+        for (int64_t j = first; j < min_i64(b->keys, first + SUM_BLOCK); j++)
 #pragma omp simd
-        for (int64_t j = 0; j < b->stride; j++) dp[j] = p[j] * (dp[j] - sum);
+            for (int64_t r = 0; r < rows; r++) part[r] += s->e[j * rows + r] * s->ds[j * rows + r];
+        for (int64_t r = 0; r < rows; r++) s->mean[r] += part[r] * s->inverse[r];
     }
+    for (int64_t j = 0; j < b->keys; j++)
+#pragma omp simd
+        for (int64_t r = 0; r < rows; r++)
+            s->ds[j * rows + r] = s->e[j * rows + r] * s->inverse[r] * (s->ds[j * rows + r] - s->mean[r]);
 }
 
 /* One block's share of the gradients; dk and dv are [S, C] accumulators at the block's image and head.
 
-       dV += P^T dO,  dP = dO V^T,  dQ += scale dS K,  dK += scale dS^T Q */
+       dV += P^T dO,  dP^T = V dO^T,  dQ += scale dS K,  dK += scale dS^T Q */
 static void backward_block(const Node *n, const Attention *a, const Block *b, float *dk, float *dv) {
     Tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
     const float *dout = n->out->grad + b->q;
-    float *p = node_workspace(n), *ds = p + a->rows * padded(a->keys);
-    probabilities(n, a, b, p);
-    if (v->needs_grad)
-        gemm(TRANSPOSED, AS_IS, b->keys, a->size, b->rows, 1, p, b->stride, dout, a->channels, 1, dv,
-             a->channels);
+    Space s = space_of(n, a);
+    probabilities(n, a, b, &s);
+    if (v->needs_grad) {
+        for (int64_t r = 0; r < b->rows; r++)
+#pragma omp simd
+            for (int64_t i = 0; i < a->size; i++)
+                s.scaled[r * a->size + i] = dout[r * a->channels + i] * s.inverse[r];
+        gemm(AS_IS, AS_IS, b->keys, a->size, b->rows, 1, s.e, b->rows, s.scaled, a->size, 1, dv, a->channels);
+    }
     if (!q->needs_grad && !k->needs_grad) return;
-    gemm(AS_IS, TRANSPOSED, b->rows, b->keys, a->size, 1, dout, a->channels, v->data + b->kv, a->channels, 0,
-         ds, b->stride);
-    softmax_backward(b, p, ds);
+    transpose(dout, a->channels, b->rows, a->size, s.turned, b->rows);
+    gemm(AS_IS, AS_IS, b->keys, b->rows, a->size, 1, v->data + b->kv, a->channels, s.turned, b->rows, 0, s.ds,
+         b->rows);
+    softmax_backward(b, &s);
     if (q->needs_grad)
-        gemm(AS_IS, AS_IS, b->rows, a->size, b->keys, a->scale, ds, b->stride, k->data + b->kv, a->channels,
-             1, q->grad + b->q, a->channels);
+        gemm(TRANSPOSED, AS_IS, b->rows, a->size, b->keys, a->scale, s.ds, b->rows, k->data + b->kv,
+             a->channels, 1, q->grad + b->q, a->channels);
     if (k->needs_grad)
-        gemm(TRANSPOSED, AS_IS, b->keys, a->size, b->rows, a->scale, ds, b->stride, q->data + b->q,
-             a->channels, 1, dk, a->channels);
+        gemm(AS_IS, AS_IS, b->keys, a->size, b->rows, a->scale, s.ds, b->rows, q->data + b->q, a->channels, 1,
+             dk, a->channels);
 }
 
 /* Accumulators of row group 1 and up lie in scratch, as [group - 1][dk, dv][B, S, C]; group 0 adds to the
@@ -161,11 +215,6 @@ static void attention_backward(const Node *n) {
     }
     for (int input = 1; input < 3; input++)
         if (n->in[input]->needs_grad) add_groups(n, &a, input);
-}
-
-static size_t attention_workspace(const Node *n) {
-    Attention a = attention_of(n);
-    return (size_t)(a.rows * padded(a.keys)) * (n->out->needs_grad ? 2 : 1);
 }
 
 static size_t attention_scratch(const Node *n) {

@@ -26,16 +26,17 @@ static Linear linear_of(const Node *n) {
 static void linear_forward_tile(const Node *n, Linear l, Tile t) {
     float *bias = node_workspace(n), *panel_space = bias + t.columns;
     float *y = n->out->data + t.row * l.out + t.column;
-    if (n->layer.bias) {
-        Panel b = weight_panel(n->layer.bias, t.column, t.columns, 0, 1, bias);
-        for (int64_t r = 0; r < t.rows; r++) memcpy(y + r * l.out, b.data, (size_t)t.columns * sizeof(float));
-    }
     for (int64_t i = 0; i < l.in; i += GEMM_INNER) {
         int64_t depth = min_i64(GEMM_INNER, l.in - i);
-        Panel w = weight_panel(n->layer.weight, t.column, t.columns, i, depth, panel_space);
-        gemm(AS_IS, TRANSPOSED, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in, w.data,
-             w.stride, i > 0 || n->layer.bias, y, l.out);
+        Panel w = weight_panel_transposed(n->layer.weight, t.column, t.columns, i, depth, panel_space);
+        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in, w.data,
+             w.stride, i > 0, y, l.out);
     }
+    if (!n->layer.bias) return;
+    Panel b = weight_panel(n->layer.bias, t.column, t.columns, 0, 1, bias);
+    for (int64_t r = 0; r < t.rows; r++, y += l.out)
+#pragma omp simd
+        for (int64_t j = 0; j < t.columns; j++) y[j] += b.data[j];
 }
 
 static void linear_forward(const Node *n) {

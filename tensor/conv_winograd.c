@@ -257,15 +257,37 @@ static inline void transform_data(const Winograd *w, int side, const Conv *c, in
     for (int e = 0; e < (side + 2) * (side + 2); e++) memcpy(v + e * w->v_step + index, d[e], sizeof d[e]);
 }
 
+/* from[3 i + q] to to[q][i]: a loop that becomes vector code, which reading one tap of each kernel would not. */
+static inline void deal(const float *restrict from, int n, float *restrict a, float *restrict b,
+                        float *restrict c) {
+#pragma omp simd
+    for (int i = 0; i < n; i++) {
+        a[i] = from[3 * i];
+        b[i] = from[3 * i + 1];
+        c[i] = from[3 * i + 2];
+    }
+}
+
+/* LANES kernels, one after the other, to a lane each: first the columns are dealt out, then each column's rows. */
+static inline void read_kernels(const float *kernels, bool rotate, Lanes *g) {
+    float columns[3][3 * LANES];
+    deal(kernels, 3 * LANES, columns[0], columns[1], columns[2]);
+    for (int q = 0; q < 3; q++)
+        if (rotate)
+            deal(columns[q], LANES, g[8 - q], g[5 - q], g[2 - q]);
+        else
+            deal(columns[q], LANES, g[q], g[3 + q], g[6 + q]);
+}
+
 /* U of one row of weights: `width` kernels side by side. */
 static inline void transform_kernels(const Winograd *w, int side, const float *row, int64_t width,
                                      bool rotate, float *u) {
     Lanes g[9], out[POINTS_MAX * POINTS_MAX];
-    memset(g, 0, sizeof g);
     for (int64_t k = 0; k < width; k += LANES) {
         int count = (int)min_i64(LANES, width - k);
-        for (int l = 0; l < count; l++)
-            for (int tap = 0; tap < 9; tap++) g[rotate ? 8 - tap : tap][l] = row[(k + l) * 9 + tap];
+        float last[9 * LANES] = { 0 };
+        if (count < LANES) memcpy(last, row + k * 9, (size_t)count * 9 * sizeof(float));
+        read_kernels(count < LANES ? last : row + k * 9, rotate, g);
         kernel(side, g, out);
         for (int e = 0; e < (side + 2) * (side + 2); e++) {
             float *to = u + e * w->u_step + k;

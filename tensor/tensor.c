@@ -1,4 +1,5 @@
 #include "tensor/tensor.h"
+#include "tensor/transpose.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,13 +51,19 @@ static inline float half_to_float(uint16_t h) {
     return value;
 }
 
+/* Weights come from far away and are read in bursts, a panel and then a product: so each burst asks for some of the next
+   one's bytes too. */
+enum { PREFETCH = 4096 };
+
 /* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 % faster. */
 static void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__
-    for (; i + 8 <= count; i += 8)
+    for (; i + 8 <= count; i += 8) {
+        if (i % 32 == 0) __builtin_prefetch(bytes + 2 * i + PREFETCH);
         _mm256_storeu_ps(out + i,
                          _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(bytes + 2 * i))));
+    }
 #endif
 #pragma omp simd
     for (int64_t k = i; k < count; k++) {
@@ -85,15 +92,38 @@ void widen(DType t, const void *data, int64_t count, float *out) {
 
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
 
-Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
-                   float *workspace) {
+static const char *element(const Weight *w, int64_t width, int64_t row, int64_t column) {
+    return (const char *)w->data + (size_t)(row * width + column) * dtype_size(w->dtype);
+}
+
+static int64_t check_part(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns) {
     int64_t width = shape_count(w->shape) / w->shape.dim[0];
     CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
-    size_t size = dtype_size(w->dtype);
-    const char *from = (const char *)w->data + (size_t)(row * width + column) * size;
+    return width;
+}
+
+Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                   float *workspace) {
+    int64_t width = check_part(w, row, rows, column, columns);
+    const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
         return (Panel) { (const float *)(const void *)from, width };
     for (int64_t r = 0; r < rows; r++)
-        widen(w->dtype, from + (size_t)(r * width) * size, columns, workspace + r * columns);
+        widen(w->dtype, element(w, width, row + r, column), columns, workspace + r * columns);
     return (Panel) { workspace, columns };
+}
+
+Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                              float *workspace) {
+    enum { DOWN = 16, ACROSS = 128 }; /* widened at a time */
+    int64_t width = check_part(w, row, rows, column, columns);
+    float piece[DOWN * ACROSS];
+    for (int64_t r = 0; r < rows; r += DOWN)
+        for (int64_t c = 0; c < columns; c += ACROSS) {
+            int64_t down = min_i64(DOWN, rows - r), across = min_i64(ACROSS, columns - c);
+            for (int64_t i = 0; i < down; i++)
+                widen(w->dtype, element(w, width, row + r + i, column + c), across, piece + i * ACROSS);
+            transpose(piece, ACROSS, down, across, workspace + c * rows + r, rows);
+        }
+    return (Panel) { workspace, rows };
 }

@@ -56,6 +56,10 @@ typedef struct {
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace);
 
+/* The same part transposed, always a copy: element (r, c) is data[c * stride + r], the stride is rows. */
+Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                              float *workspace);
+
 /* All of a weight, widened into out [shape_count]. */
 void weight_read(const Weight *w, float *out);
 

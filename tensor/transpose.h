@@ -1,0 +1,11 @@
+/* Transposition of matrices in vector registers. */
+#ifndef TI_TRANSPOSE_H
+#define TI_TRANSPOSE_H
+
+#include <stdint.h>
+
+/* to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns. On the calling thread alone. */
+void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,
+               int64_t to_stride);
+
+#endif
