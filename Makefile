@@ -1,4 +1,5 @@
 # make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
+# make test-full  models at full size (10 GB of disk, an hour)
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
 # make install    into PREFIX (/usr/local)                      make fuzz     hostile input to every parser, COUNT of them
 # make clean
@@ -27,7 +28,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = conv ops optim plan
 TESTS_nn       = tokenizer modules models critters
-TESTS_cli      = options sheet microscope loop picture full
+TESTS_cli      = options sheet microscope loop picture full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
@@ -69,9 +70,10 @@ tests: $(PROGRAMS)
 test: $(BUILD)/ti $(BUILD)/make_model $(PROGRAMS)
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
 
-test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full
+test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memory
 	$(BUILD)/test_full sd15
 	$(BUILD)/test_full sd21
+	TI=$(BUILD)/ti $(BUILD)/test_memory sd15
 
 # COUNT inputs to all parsers, with the sanitizers; what crashes one goes to out/ (see tests/fuzz.c).
 COUNT = 1000000

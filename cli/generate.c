@@ -139,9 +139,12 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     int64_t side = g->model.unet.config.sample_size * vae_factor(&g->model.vae.config);
     if (g->o.width == 0) g->o.width = side;
     if (g->o.height == 0) g->o.height = side;
-    if (g->o.width % 8 || g->o.height % 8)
-        messages_add(errors, "--width %lld --height %lld: must be multiples of 8", (long long)g->o.width,
-                     (long long)g->o.height);
+    if (g->o.width % 8 || g->o.height % 8 || g->o.width < 64 || g->o.height < 64)
+        messages_add(errors, "--width %lld --height %lld: must be multiples of 8, 64 at least",
+                     (long long)g->o.width, (long long)g->o.height);
+    if (g->o.width != side || g->o.height != side)
+        messages_add(warnings, "a picture of %lld x %lld: the model was made for %lld x %lld",
+                     (long long)g->o.width, (long long)g->o.height, (long long)side, (long long)side);
     machine_check_blas(warnings);
     return errors->count == 0;
 }

@@ -8,7 +8,8 @@ own modules. The metadata keys "weights:PART" hold a sum over the bits of all we
             gradient at both sizes, three steps of training at 256
     sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): text states, noise prediction,
             loss and gradient at 256 px, VAE at 256
-    tiny    the same build with 32 and 64 channels: everything, also at 72 px, where halving rounds, and not square
+    tiny    the same build with 32 and 64 channels: everything, also at 72 px, where halving rounds, and not square; a
+            drawing that is not square
 """
 import argparse
 import math
@@ -18,10 +19,10 @@ import tempfile
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from common import HERE, Golden, normal
+from common import HERE, Golden, normal, relative_error
 from models import encode_with_rows, write_json
 
 SD_LEVELS = dict(
@@ -46,7 +47,7 @@ FAMILIES = {
         vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=768),
     ),
     "tiny": dict(
-        seed=53, draw=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
+        seed=53, picture=(72, 96), draw=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
         clip=dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[32, 64, 64, 64], cross_attention_dim=64, attention_head_dim=8, sample_size=8),
         vae=dict(block_out_channels=[32, 64, 64, 64], sample_size=64),
@@ -295,6 +296,21 @@ def step_goldens(golden, m, clip, unet, ids, rows):
             print(f"{key}: median {median:.2e}")
 
 
+def picture_goldens(golden, m, clip, unet, vae):
+    """A drawing as the pipeline makes it, in fp32 as drawings are everywhere here."""
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+                              set_alpha_to_one=False, steps_offset=1)  # fmt: skip
+    pipe = StableDiffusionPipeline(vae.float(), clip.float(), tokenizer_of(m), unet.float(), scheduler, None, None,
+                                   requires_safety_checker=False)  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    height, width = m["picture"]
+    picture = lambda threads: (torch.set_num_threads(threads), pipe(
+        "a photo of a cat in the snow", height=height, width=width, num_inference_steps=4, guidance_scale=7.5,
+        generator=torch.Generator().manual_seed(m["seed"]), output_type="pt").images)[1]  # fmt: skip
+    golden.put("draw/picture", two := picture(2))
+    golden.meta("torch:draw/picture", "%.1e" % relative_error(picture(1), two))
+
+
 def text_goldens(golden, m, clip):
     tokenizer = tokenizer_of(m)
     assert tokenizer.add_tokens(["<thing>", "<thing>_1"]) == 2
@@ -367,7 +383,8 @@ def main():
     golden.meta("weights:vae", total)
     with torch.no_grad():
         vae_goldens(golden, m, vae)
-    del vae
+    if "picture" not in m:
+        del vae
     clip, total = build("text_encoder", a.family)
     golden.meta("weights:text_encoder", total)
     ids, rows = text_goldens(golden, m, clip)
@@ -379,6 +396,8 @@ def main():
         a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
     step_goldens(golden, m, clip, unet, ids, rows)
+    if "picture" in m:
+        picture_goldens(golden, m, clip, unet, vae)
     golden.save(f"full_{a.family}.safetensors")
 
 

@@ -14,3 +14,8 @@ for script in ops optim draws images tokenizer files modules models critters loo
     echo "golden/$script.py"
     "$venv/bin/python" "golden/$script.py"
 done
+# At full size only where asked for (FULL=1): 10 GB of memory and an hour
+for family in tiny ${FULL:+sd15 sd21}; do
+    echo "golden/full.py $family"
+    "$venv/bin/python" golden/full.py "$family"
+done

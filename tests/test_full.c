@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "autograd/adamw.h"
+#include "nn/drawing.h"
 #include "nn/training.h"
 #include "tensor/hash.h"
 #include "tests/command.h"
@@ -39,6 +40,11 @@ typedef struct {
     Kept *kept;
     int count;
 } Run;
+
+/* The order of sums alone. */
+static const double BATCH_TOLERANCE = 1e-5;
+
+enum { PICTURE_HEIGHT = 72, PICTURE_WIDTH = 96 };
 
 static const char *const SIZES[] = { "512x512", "256x256", "72x96", "72x72" };
 enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
@@ -296,6 +302,76 @@ static void test_decoder(Run *r, const Model *m) {
     graph_free(g);
 }
 
+/* Two examples in one batch, or one after the other with their gradients gathered: the same up to the order of sums. */
+static void test_batch(Run *r, const Model *m) {
+    if (!golden_has(r->golden, "steps/losses")) return;
+    Trained one = trained_new(r, m, "steps/0");
+    int64_t count = shape_count(one.rows_shape), latents = one.step.latent_count, tokens = one.step.tokens;
+    Shape z = golden_shape(r->golden, "steps/0/z");
+    float *grad = mem_alloc((size_t)count * sizeof *grad),
+          *gathered = mem_alloc((size_t)count * sizeof *gathered);
+    TrainingStep two = training_step_new(&m->clip, &m->unet, one.rows, grad, one.rows_shape.dim[0], 2, tokens,
+                                         z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    float losses = 0;
+    for (int i = 0; i < 2; i++) {
+        set_example(r, &one, m, i ? "steps/1" : "steps/0");
+        memcpy(two.ids + i * tokens, one.step.ids, (size_t)tokens * sizeof *two.ids);
+        memcpy(two.noisy + i * latents, one.step.noisy, (size_t)latents * sizeof *two.noisy);
+        memcpy(two.target + i * latents, one.step.target, (size_t)latents * sizeof *two.target);
+        two.timesteps[i] = one.step.timesteps[0];
+        float *loss = run_once(one.step.graph, one.step.loss, (PlanOptions) { .train = true }, THREADS);
+        losses += *loss / 2;
+        for (int64_t k = 0; k < count; k++) gathered[k] += one.grad[k] / 2;
+        free(loss);
+    }
+    float *loss = run_once(two.graph, two.loss, (PlanOptions) { .train = true }, THREADS);
+    test_close("a batch of two against two gathered: loss", loss, &losses, shape1(1), BATCH_TOLERANCE, -1);
+    test_close("a batch of two against two gathered: drows", grad, gathered, one.rows_shape, BATCH_TOLERANCE,
+               -1);
+    free(loss);
+    training_step_free(&two);
+    trained_free(&one);
+    free(grad);
+    free(gathered);
+}
+
+static void keep_picture(void *user, int64_t i, const float *picture) {
+    (void)i;
+    float **kept = user;
+    size_t bytes = (size_t)shape_count(shape3(3, PICTURE_HEIGHT, PICTURE_WIDTH)) * sizeof **kept;
+    *kept = mem_alloc(bytes);
+    memcpy(*kept, picture, bytes);
+}
+
+/* A picture that is not square, as the pipeline gives it: 0..1. */
+static void test_drawing(Run *r, const Model *m) {
+    if (!golden_has(r->golden, "draw/picture")) return;
+    DrawingOptions options = {
+        .count = 1, .steps = 4, .height = PICTURE_HEIGHT, .width = PICTURE_WIDTH, .guidance = 7.5f, .seed = 53
+    };
+    Messages errors = { 0 };
+    int64_t tokens = tokenizer_max_length(m->tokenizer);
+    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids),
+            *negative = mem_alloc((size_t)tokens * sizeof *negative);
+    tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
+    tokenizer_encode(m->tokenizer, "", negative);
+    Drawing *d = drawing_new(&m->clip, &m->unet, &m->vae, &m->diffusion, NULL, 0, tokens, options,
+                             (PlanOptions) { 0 }, &errors);
+    Arena arena;
+    CHECK(d && arena_allocate(&arena, drawing_bytes(d, THREADS), &errors));
+    drawing_bind(d, &arena, THREADS);
+    float *picture = NULL;
+    drawing_run(d, ids, negative, &(DrawingEvents) { .picture = keep_picture, .user = &picture });
+    Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
+    for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
+    compare(r, "draw/picture", picture, shape);
+    free(picture);
+    drawing_free(d);
+    arena_free(&arena);
+    free(ids);
+    free(negative);
+}
+
 /* Loss and gradient at the smallest size in other ways than run_once's of test_unet. */
 static void test_ways(Run *r, const Model *m) {
     static const struct {
@@ -338,7 +414,9 @@ static void test_model(Run *r, const char *path, bool first) {
         test_encoder(r, &m);
         test_decoder(r, &m);
     }
+    test_drawing(r, &m);
     if (first) test_ways(r, &m);
+    if (first && !r->quick) test_batch(r, &m);
     model_close(&m);
     messages_free(&errors);
 }
