@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/common.h"
 
+#include "cli/console.h"
 #include "tensor/file.h"
 #include "weights/embedding.h"
 
@@ -74,7 +75,9 @@ bool words_load(Words *w, Model *m, const char *path, Messages *errors) {
     for (int64_t i = 0; i < file.count && ok; i++) {
         const Embedding *e = &file.words[i];
         ok = words_add(w, m, e->token, e->rows, e->vectors, e->width, path, errors);
-        if (ok) fprintf(stderr, "ti: word \"%s\" from %s\n", e->token, path);
+        char *token = console_text(e->token);
+        if (ok) fprintf(stderr, "ti: word \"%s\" from %s\n", token, path);
+        free(token);
     }
     embeddings_free(&file);
     return ok;

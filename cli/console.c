@@ -22,13 +22,8 @@ bool console_finish(Messages *errors) {
 }
 
 char *console_text(const char *text) {
-    char *safe = mem_string(text), *out = safe;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
-        *out++ = (char)(c1 || *c < ' ' || *c == 0x7f ? '?' : *c);
-        c += c1;
-    }
-    *out = 0;
+    char *safe = mem_string(text);
+    text_plain(safe);
     return safe;
 }
 

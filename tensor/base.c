@@ -55,17 +55,22 @@ char *mem_format(const char *format, ...) {
 
 char *mem_string(const char *s) { return mem_format("%s", s); }
 
+void text_plain(char *text) {
+    unsigned char *out = (unsigned char *)text;
+    for (const unsigned char *c = out; *c; c++) {
+        bool c1 = c[0] == 0xc2 && 0x80 <= c[1] && c[1] <= 0x9f;
+        *out++ = c1 || *c < ' ' || *c == 0x7f ? '?' : *c;
+        c += c1;
+    }
+    *out = 0;
+}
+
 bool messages_add(Messages *m, const char *format, ...) {
     va_list args;
     va_start(args, format);
     char *line = format_new(format, args);
     va_end(args);
-    /* What came out of a file or a command line may hold line ends and escape codes: a message stays one line, and
-       does nothing to a terminal (which obeys U+0080 to U+009F, in UTF-8 C2 80 to C2 9F, as well). */
-    for (unsigned char *c = (unsigned char *)line; *c; c++) {
-        if (*c == 0xc2 && 0x80 <= c[1] && c[1] <= 0x9f) c[0] = c[1] = '?';
-        if (*c < ' ' || *c == 0x7f) *c = '?';
-    }
+    text_plain(line);
     size_t n = strlen(line);
     m->text = mem_grow(m->text, m->length + n + 2);
     memcpy(m->text + m->length, line, n);

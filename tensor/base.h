@@ -28,6 +28,10 @@ typedef struct {
 #    define PRINTF_LIKE(f, a)
 #endif
 
+/* What came out of a file or a command line may hold line ends and commands for the terminal (also as U+0080 to
+   U+009F): each such character becomes '?', in place. */
+void text_plain(char *text);
+
 /* Always returns false, so that a parser can end with `return messages_add(errors, ...)`. */
 bool messages_add(Messages *m, const char *format, ...) PRINTF_LIKE(2, 3);
 void messages_free(Messages *m);

@@ -197,6 +197,8 @@ static const char *const ARGUMENT_WORDS[] = { "train",
                                               "--=",
                                               "---",
                                               "--no-flip=1",
+                                              "--out=",
+                                              "--out=a/",
                                               NULL };
 
 /* A word of the line that ends with a zero byte. */
