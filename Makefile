@@ -27,7 +27,7 @@ UP_TO_cli      = $(LAYERS)
 TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = conv ops optim plan
-TESTS_nn       = tokenizer modules models critters
+TESTS_nn       = tokenizer modules models critters single
 TESTS_cli      = options sheet microscope loop picture full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
@@ -39,7 +39,7 @@ $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # What the test programs share.
-$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model)
+$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model single_file)
 	@rm -f $@; ar rcs $@ $^
 
 define layer_rules

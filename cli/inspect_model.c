@@ -31,20 +31,20 @@ static void add_type(char types[TYPES_TEXT], const char *type) {
     if (!found) snprintf(types + n, TYPES_TEXT - n, "%s%s", n ? ", " : "", type);
 }
 
+/* Of what the architecture reads; the parts are loaded. */
 static Part part_of(const char *name, const WeightFiles *weights, const Store *store) {
     Part p = { .name = name, .weights = weights };
-    Unused unused = { 0 };
-    store_unused(store, "", &unused);
-    p.unread = unused.count;
-    unused_free(&unused);
     for (int64_t i = 0; i < weights->count; i++)
         for (int64_t k = 0; k < weights->files[i].count; k++) {
             const SafeTensor *t = &weights->files[i].tensors[k];
+            if (!store_was_read(store, i, k)) {
+                p.unread++;
+                continue;
+            }
             p.tensors++;
             p.bytes += (int64_t)t->size;
-            if (!t->is_float) continue; /* position_ids of old checkpoints */
             p.parameters += shape_count(t->weight.shape);
-            add_type(p.types, dtype_name(t->weight.dtype));
+            add_type(p.types, t->dtype);
         }
     return p;
 }

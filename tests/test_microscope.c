@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tests/refusal.h"
+#include "tests/single_file.h"
 #include "tests/test.h"
 #include "weights/embedding.h"
 #include "weights/json.h"
@@ -217,9 +218,9 @@ static void test_files(void) {
     test_true("metadata", strcmp(string(json, "metadata.format"), "pt") == 0, "format pt");
     test_true("vae", strstr(string(json, "family"), "an autoencoder (VAE)"), "%s", string(json, "family"));
     cJSON_Delete(json);
-    shows(
-        "inspect " CRITTERS "/unet/diffusion_pytorch_model.safetensors",
-        (const char *[]) { "a UNet in diffusers' layout", "326 tensors, 12,740,740 numbers, 25.5 MB", NULL });
+    shows("inspect " CRITTERS "/unet/diffusion_pytorch_model.safetensors",
+          (const char *[]) { "a UNet alone, in diffusers' layout", "326 tensors, 12,740,740 numbers, 25.5 MB",
+                             NULL });
     shows("inspect " CRITTERS "/text_encoder/model.safetensors",
           (const char *[]) { "a CLIP text encoder", "[2176, 192]", NULL });
     shows("inspect golden/draws.safetensors", (const char *[]) { "no model that is known here", NULL });
@@ -229,8 +230,8 @@ static void test_files(void) {
     family("the UNet of Stable Diffusion 1.x", unet, 3);
     const NamedTensor single[] = { { "model.diffusion_model.middle.attn2.to_k.weight", shape2(2, 1024),
                                      zeros } };
-    family("a checkpoint's part of Stable Diffusion 2.x in one file (original layout), without a VAE", single,
-           1);
+    family("part of a checkpoint of Stable Diffusion 2.x in one file (original layout), without a VAE",
+           single, 1);
     const NamedTensor xl[] = { { "clip_l", shape2(2, 768), zeros }, { "clip_g", shape2(2, 1280), zeros } };
     family("Stable Diffusion XL", xl, 2);
     const NamedTensor clip[] = { { "text_model.embeddings.token_embedding.weight", shape2(2, 768), zeros } };
@@ -322,6 +323,50 @@ static void test_folders(void) {
     cJSON_Delete(json);
     refuses("inspect @", 1, 1, "is no model folder");
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
+}
+
+/* A model in one file. */
+static void test_single_file(void) {
+    Names names = names_read("small2");
+    Entries e = entries_of_names(&names, "F16", "F32");
+    entries_put_leftovers(&e);
+    char *path = with_folder("@/single.safetensors");
+    entries_write(path, &e, false);
+    shows("inspect @/single.safetensors",
+          (const char *[]) {
+              "single.safetensors: a small model in the layout of Stable Diffusion, a model file",
+              "text_encoder  F16 ", "unet          F32 ", "ignored, as no part of the model: 9 tensors",
+              "model_ema. (3)", "of 512 pixels predicts the noise", NULL });
+    cJSON *json = document("inspect --hash --json --tensors @/single.safetensors", 0);
+    test_true("file", strcmp(string(json, "kind"), "model file") == 0 && length(json, "faults") == 0,
+              "a model file");
+    test_true("ignored",
+              number(json, "ignored.tensors") == LEFTOVERS && number(json, "ignored.names.betas") == 1,
+              "%g tensors", number(json, "ignored.tensors"));
+    test_true("hash",
+              strlen(string(json, "sha256")) == 64 && number(json, "file_bytes") > 1e6 && !at(json, "known"),
+              "%s", string(json, "sha256"));
+    char *command = mem_format("echo '%s  %s' | sha256sum -c --quiet", string(json, "sha256"), path);
+    test_true("hash", system(command) == 0, "as sha256sum's");
+    free(command);
+    cJSON_Delete(json);
+    refuses("inspect @/single.safetensors --model " CRITTERS, 1, 1, "is no learned word");
+    entries_write(path, &(Entries) { e.at, 40 }, false);
+    shows("inspect @/single.safetensors",
+          (const char *[]) { "a text encoder alone, in the original layout", NULL });
+    shell("head -c 5000 @/single.safetensors >@/cut.safetensors");
+    refuses("inspect @/cut.safetensors", 1, 1, "truncated");
+    shell("cp -R golden/models/narrow @/extra && chmod -R u+w @/extra");
+    shell("cp @/extra/unet/diffusion_pytorch_model.fp16.safetensors @/extra/vae/x.safetensors");
+    shell("echo '{\"weight_map\": {\"a\": \"x.safetensors\", \"b\": "
+          "\"diffusion_pytorch_model.fp16.safetensors\"}}' "
+          ">@/extra/vae/diffusion_pytorch_model.safetensors.index.json");
+    shows("inspect @/extra",
+          (const char *[]) { "ignored, as no part of the model: ", "vae/down_blocks. (", NULL });
+    refuses("inspect --hash @/extra", 1, 1, "--hash is for a file");
+    free(path);
+    free(e.at);
+    names_free(&names);
 }
 
 static void test_plan(void) {
@@ -456,6 +501,7 @@ int main(void) {
     test_files();
     test_words();
     test_folders();
+    test_single_file();
     test_plan();
     test_reconstruct();
     test_gradcheck();

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "tests/golden.h"
+#include "tensor/sha256.h"
 #include "tests/refusal.h"
 #include "weights/embedding.h"
 #include "weights/json.h"
@@ -222,6 +223,31 @@ static void test_writing(void) {
     free(path);
 }
 
+/* The standard's examples, a block's border, and a million letters. */
+static void test_sha256(void) {
+    static const struct {
+        const char *repeated;
+        size_t size;
+        const char *want;
+    } cases[] = {
+        { "x", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+        { "abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" },
+        { "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+          "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1" },
+        { "a", 55, "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318" },
+        { "a", 64, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb" },
+        { "a", 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t period = strlen(cases[i].repeated);
+        char *bytes = mem_alloc(cases[i].size + 1), text[SHA256_TEXT];
+        for (size_t k = 0; k < cases[i].size; k++) bytes[k] = cases[i].repeated[k % period];
+        sha256_text(bytes, cases[i].size, text);
+        test_true("sha256", strcmp(text, cases[i].want) == 0, "%zu bytes: %s", cases[i].size, text);
+        free(bytes);
+    }
+}
+
 static void test_store(void) {
     Messages errors = { 0 };
     Safetensors s;
@@ -338,6 +364,7 @@ int main(void) {
     test_reading();
     test_alignment();
     test_writing();
+    test_sha256();
     test_store();
     test_embeddings();
     free(lines);

@@ -69,8 +69,7 @@ static Family original_family(const Safetensors *s, const SafeTensor *unet) {
         by_channels(dimension(safetensors_find(s, "model.diffusion_model.input_blocks.0.0.weight"), 1));
     int64_t width = last_dimension(find_like(s, "model.diffusion_model.", ".attn2.to_k.weight"));
     bool vae = find_like(s, "first_stage_model.", ""), text = find_like(s, "cond_stage_model.", "");
-    const char *of = by_width(width, "the build of Stable Diffusion, of other sizes"),
-               *is = unet && vae && text ? "checkpoint" : "checkpoint's part";
+    const char *of = by_width(width, "a model built as Stable Diffusion is");
     f.checkpoint = unet && vae && text && !other && width != 2048 && width != 1280;
     if (unet && other)
         snprintf(f.text, sizeof f.text, "%s in one file (original layout)", other);
@@ -80,7 +79,7 @@ static Family original_family(const Safetensors *s, const SafeTensor *unet) {
     else if (f.checkpoint)
         snprintf(f.text, sizeof f.text, "a checkpoint of %s in one file (original layout)", of);
     else
-        snprintf(f.text, sizeof f.text, "a %s of %s in one file (original layout)%s%s", is, of,
+        snprintf(f.text, sizeof f.text, "part of a checkpoint of %s in one file (original layout)%s%s", of,
                  vae ? "" : ", without a VAE (first_stage_model)",
                  text ? "" : ", without a text encoder (cond_stage_model)");
     return f;
@@ -104,9 +103,11 @@ Family weights_family(const Safetensors *s) {
         return original_family(s, unet);
     if (has(s, "time_embedding.linear_1.weight") && has(s, "conv_in.weight")) {
         int64_t width = last_dimension(find_like(s, "", ".attn2.to_k.weight"));
+        const char *of = by_width(width, NULL);
+        if (!of) return alone("a UNet alone, in diffusers' layout");
         snprintf(f.text, sizeof f.text,
-                 "the UNet of %s alone, by the %lld numbers of its text (diffusers' layout)",
-                 by_width(width, "the build of Stable Diffusion"), (long long)width);
+                 "the UNet of %s alone, by the %lld numbers of its text (diffusers' layout)", of,
+                 (long long)width);
         return f;
     }
     if (has(s, "encoder.conv_in.weight") && has(s, "decoder.conv_in.weight"))

@@ -329,8 +329,7 @@ void original_open(Safetensors file, OriginalFile *o) {
         make_part(o, (ModelPart)p, views[p], counts[p]);
         free(views[p]);
     }
-    for (int64_t i = 0; i < file.count; i++)
-        o->openclip = o->openclip || strncmp(file.tensors[i].weight.name, "cond_stage_model.model.", 23) == 0;
+    o->openclip = safetensors_find(&file, "cond_stage_model.model.token_embedding.weight") != NULL;
 }
 
 void original_close(OriginalFile *o) {
