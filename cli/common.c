@@ -46,9 +46,25 @@ char *find_model(const char *path, Messages *errors) {
     if (embedded)
         fprintf(stderr, "ti: the embedded model, %s (another: --model PATH)\n", embedded);
     else
-        messages_add(errors,
-                     "the embedded model is neither beside the program nor in ../share/ti: give --model PATH");
+        messages_add(
+            errors, "the embedded model is neither beside the program nor in ../share/ti: give --model PATH");
     return embedded;
+}
+
+const char *const PREDICTIONS[] = { "auto", [1 + PREDICT_EPSILON] = "epsilon",
+                                    [1 + PREDICT_V] = "v_prediction", NULL };
+
+bool open_model(const char *path, int prediction, Model *m, Messages *errors, Messages *warnings) {
+    if (!model_open(path, m, errors, warnings)) return false;
+    if (prediction > 0)
+        model_set_prediction(m, (Prediction)(prediction - 1));
+    else if (m->folder.prediction_guessed)
+        messages_add(
+            warnings,
+            "%s: says nothing of what its UNet predicts; taken as Stable Diffusion 2.x of 768 pixels, which "
+            "predicts v (one of 512 pixels: --prediction epsilon)",
+            path);
+    return true;
 }
 
 bool words_add(Words *w, Model *m, const char *token, const float *rows, int64_t n, int64_t width,

@@ -13,9 +13,16 @@ bool report(const Messages *errors, Messages *warnings);
    status. */
 bool usage_ok(const Command *c, OptionsResult result, const Messages *errors, int *status);
 
-/* The folder of the model that is meant: path, or the embedded model's (beside the program, or in the shared folder where
+/* The folder or file of the model that is meant: path, or the embedded model's (beside the program, or in the shared folder where
    `make install` put it); says which on stderr. free() it. NULL and a line where it is not found. */
 char *find_model(const char *path, Messages *errors);
+
+/* What --prediction offers: what the model says, or one of Prediction, in its order. */
+extern const char *const PREDICTIONS[];
+
+/* model_open, with what the UNet predicts as --prediction (an index in PREDICTIONS) says it; a warning where neither that
+   nor the model does. */
+bool open_model(const char *path, int prediction, Model *m, Messages *errors, Messages *warnings);
 
 /* The learned vectors that prompts may use: rows [vectors, D], the tokenizer's added tokens in their order. */
 typedef struct {

@@ -80,3 +80,9 @@ bool check_resolution(const Model *m, int64_t *resolution, Messages *errors) {
     return messages_add(errors, "--resolution %lld: must be a multiple of %lld, 64 at least",
                         (long long)*resolution, (long long)multiple);
 }
+
+void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings) {
+    if (side != model_side(m))
+        messages_add(warnings, "%s %lld: the model was made for %lld", option, (long long)side,
+                     (long long)model_side(m));
+}

@@ -34,5 +34,7 @@ int64_t model_side(const Model *m);
 /* *resolution 0 becomes model_side, which is always allowed. False, with a line, if another is below 64 or no
    multiple of 8 and of the VAE's factor. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors);
+/* A warning where that side, given by that option, is not model_side. */
+void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/evaluate.h"
 
 #include "cli/common.h"
+#include "cli/console.h"
 #include "cli/loop.h"
 #include "cli/machine.h"
 #include "cli/pictures.h"
@@ -13,7 +14,7 @@
 typedef struct {
     Given given;
     char *images, *embedding, *init, *model;
-    int kind;
+    int kind, prediction;
     int64_t resolution, batch, threads;
     bool center_crop;
 } EvaluateOptions;
@@ -27,9 +28,13 @@ static const Option OPTIONS[] = {
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
       .help = "the prompt: 'a photo of a WORD', or 'a painting in the style of WORD'" },
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
+    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
+      .reason =
+          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
+      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
     { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
       .reason = "what it was trained on", .help = "side of the square that pictures are resized to" },
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut pictures to their middle square first" },
@@ -112,14 +117,11 @@ static bool evaluate(EvaluateOptions *o, Messages *errors, Messages *warnings) {
     int threads = machine_start(o->threads);
     char *path = find_model(o->model, errors);
     Model m;
-    bool opened = path && model_open(path, &m, errors, warnings);
+    bool opened = path && open_model(path, o->prediction, &m, errors, warnings);
     free(path);
     if (!opened) return false;
-    int64_t side = m.unet.config.sample_size * vae_factor(&m.vae.config);
-    if (o->resolution == 0) o->resolution = side;
-    if (o->resolution % 8 || o->resolution < 64)
-        messages_add(errors, "--resolution %lld: must be a multiple of 8, 64 at least",
-                     (long long)o->resolution);
+    if (check_resolution(&m, &o->resolution, errors))
+        resolution_word(&m, "--resolution", o->resolution, warnings);
     Words words = { 0 };
     Pictures pictures = { 0 };
     int32_t *prompt = make_prompt(o, &m, &words, errors, warnings);

@@ -2,6 +2,7 @@
 #include "cli/generate.h"
 
 #include "cli/common.h"
+#include "cli/console.h"
 #include "cli/generate_options.h"
 #include "cli/machine.h"
 #include "cli/memory.h"
@@ -130,21 +131,20 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     if (!check_outputs(&g->o, errors)) return false;
     char *path = find_model(g->o.model, errors);
-    bool ok = path && model_open(path, &g->model, errors, warnings) &&
+    bool ok = path && open_model(path, g->o.prediction, &g->model, errors, warnings) &&
               generate_options_complete(&g->o, path, errors);
     free(path);
     if (!ok) return false;
     for (int64_t i = 0; i < g->o.embeddings.count; i++)
         words_load(&g->words, &g->model, g->o.embeddings.items[i], errors);
-    int64_t side = g->model.unet.config.sample_size * vae_factor(&g->model.vae.config);
-    if (g->o.width == 0) g->o.width = side;
-    if (g->o.height == 0) g->o.height = side;
-    if (g->o.width % 8 || g->o.height % 8 || g->o.width < 64 || g->o.height < 64)
-        messages_add(errors, "--width %lld --height %lld: must be multiples of 8, 64 at least",
-                     (long long)g->o.width, (long long)g->o.height);
-    if (g->o.width != side || g->o.height != side)
-        messages_add(warnings, "a picture of %lld x %lld: the model was made for %lld x %lld",
-                     (long long)g->o.width, (long long)g->o.height, (long long)side, (long long)side);
+    int64_t multiple = max_i64(8, vae_factor(&g->model.vae.config));
+    if (g->o.width == 0) g->o.width = model_side(&g->model);
+    if (g->o.height == 0) g->o.height = model_side(&g->model);
+    if (g->o.width % multiple || g->o.height % multiple)
+        messages_add(errors, "--width %lld --height %lld: must be multiples of %lld", (long long)g->o.width,
+                     (long long)g->o.height, (long long)multiple);
+    resolution_word(&g->model, "--width", g->o.width, warnings);
+    resolution_word(&g->model, "--height", g->o.height, warnings);
     machine_check_blas(warnings);
     return errors->count == 0;
 }

@@ -1,5 +1,7 @@
 #include "cli/generate_options.h"
 
+#include "cli/common.h"
+
 #include <string.h>
 
 static const char *const SAMPLERS[] = { "ddim", NULL };
@@ -15,9 +17,13 @@ static const Option OPTIONS[] = {
               "uses" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "StableDiffusionPipeline's", .help = "what the picture should be unlike" },
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
+    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
+      .reason =
+          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
+      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
       .help = "pictures, drawn together from one generator" },
     { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",

@@ -25,6 +25,7 @@
 typedef struct {
     Given given;
     char *model;
+    int prediction;
     int64_t resolution, batch, vectors, directions, seed, threads;
     double tolerance;
     bool json;
@@ -32,9 +33,13 @@ typedef struct {
 
 #define AT(field) offsetof(GradcheckOptions, field)
 static const Option OPTIONS[] = {
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
+    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
+      .reason =
+          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
+      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
     { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
       .reason = "what it was trained on", .help = "side of the pictures" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .reason = "the quickest",
@@ -340,7 +345,7 @@ static bool gradcheck(GradcheckOptions *o, Messages *errors, Messages *warnings)
     int threads = machine_start(o->threads);
     char *path = find_model(o->model, errors);
     Model m;
-    bool opened = path && model_open(path, &m, errors, warnings);
+    bool opened = path && open_model(path, o->prediction, &m, errors, warnings);
     free(path);
     if (!opened) return false;
     machine_check_blas(warnings);

@@ -23,9 +23,9 @@ typedef struct {
 
 #define AT(field) offsetof(PlanCommandOptions, field)
 static const Option OPTIONS[] = {
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
     { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
       .reason = "what it was trained on", .help = "side of the pictures" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "what ti train takes",

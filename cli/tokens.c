@@ -19,9 +19,9 @@ typedef struct {
 static const Option OPTIONS[] = {
     { "prompt", OPTION_STRING, AT(prompt), "PROMPT", .required = true, .positional = true,
       .help = "the text, in quotes" },
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
     { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
       .help = "a learned word; once for each that the prompt uses" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },

@@ -4,6 +4,7 @@
 
 #include "cli/common.h"
 #include "cli/dump.h"
+#include "cli/console.h"
 #include "cli/loop.h"
 #include "cli/machine.h"
 #include "cli/memory.h"
@@ -344,18 +345,12 @@ static void run_free(Run *r) {
 
 static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     char *path = find_model(r->o.model, errors);
-    bool ok =
-        path && model_open(path, &r->model, errors, warnings) && train_options_complete(&r->o, path, errors);
+    bool ok = path && open_model(path, r->o.prediction, &r->model, errors, warnings) &&
+              train_options_complete(&r->o, path, errors);
     free(path);
     if (!ok) return false;
-    int64_t factor = vae_factor(&r->model.vae.config), side = r->model.unet.config.sample_size * factor;
-    if (r->o.resolution == 0) r->o.resolution = side;
-    if (r->o.resolution % 8 || r->o.resolution < 64)
-        messages_add(errors, "--resolution %lld: must be a multiple of 8, 64 at least",
-                     (long long)r->o.resolution);
-    if (r->o.resolution != side)
-        messages_add(warnings, "--resolution %lld: the model was made for %lld", (long long)r->o.resolution,
-                     (long long)side);
+    if (check_resolution(&r->model, &r->o.resolution, errors))
+        resolution_word(&r->model, "--resolution", r->o.resolution, warnings);
     initial_rows(r, errors);
     if (errors->count == 0)
         pictures_load(r->o.images, (int)r->o.resolution, r->o.center_crop, &r->pictures, errors, warnings);

@@ -1,5 +1,7 @@
 #include "cli/train_options.h"
 
+#include "cli/common.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,9 +37,13 @@ static const Option OPTIONS[] = {
       .help = "the templates: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style of {}'" },
     { "templates", OPTION_STRING, AT(templates), "FILE", .shown = "those of --kind",
       .help = "templates of your own, one a line, each with {} where the word goes" },
-    { "model", OPTION_STRING, AT(model), "FOLDER", .shown = "the embedded model",
+    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
       .reason = "it needs no download",
-      .help = "a Stable Diffusion 1.x or 2.x folder as diffusers lays it out" },
+      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
+    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
+      .reason =
+          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
+      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
 
     { "steps", OPTION_INT, AT(steps), "N", 1, MILLION, .standard = "3000", .model = true,
       .heading = "how it is learned",
