@@ -1,7 +1,8 @@
 # make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
 # make test-full  models at full size (10 GB of disk, an hour)
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
-# make install    into PREFIX (/usr/local)                      make fuzz     hostile input to every parser, COUNT of them
+# make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
+# make install    into PREFIX (/usr/local)
 # make clean
 #
 # Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
@@ -26,9 +27,9 @@ UP_TO_nn       = nn autograd weights tensor
 UP_TO_cli      = $(LAYERS)
 TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
-TESTS_autograd = conv ops optim plan
-TESTS_nn       = tokenizer modules models critters single
-TESTS_cli      = options sheet microscope loop picture full memory
+TESTS_autograd = graph conv ops optim plan
+TESTS_nn       = tokenizer single modules models critters
+TESTS_cli      = options sheet commands microscope loop picture full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
@@ -82,6 +83,9 @@ fuzz:
 	@$(MAKE) BUILD=build-asan SANITIZE=address,undefined build-asan/fuzz
 	build-asan/fuzz all --count $(COUNT) --seed $(SEED)
 
+verification: $(BUILD)/ti $(PROGRAMS)
+	@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
+
 demo: ti
 	@sh tools/demo.sh out/demo
 
@@ -95,5 +99,5 @@ install: ti
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test test-full fuzz demo bench install clean
+.PHONY: ti deps tests test test-full fuzz verification demo bench install clean
 .SECONDARY:

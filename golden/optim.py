@@ -4,7 +4,7 @@ import sys
 import torch
 from diffusers.optimization import get_scheduler
 
-from common import Golden
+from common import Golden, relative_error
 
 golden = Golden("golden/optim.py", 5)
 generator = torch.Generator().manual_seed(5)
@@ -13,22 +13,29 @@ STEPS, COUNT = 12, 256
 
 
 def adamw(name, lr, **options):
-    """Gradients of many sizes, zeros among them; lr changes from step to step. After each step p, m and v."""
+    """Gradients of many sizes, zeros among them; lr changes from step to step. After each step p, m and v, and beside p how
+    far it is from the same in float64."""
     p = torch.nn.Parameter(torch.randn(COUNT, generator=generator) * 0.1)
-    optimizer = torch.optim.AdamW([p], lr=lr, **options)
+    exact = torch.nn.Parameter(p.detach().double())
+    optimizer, exact_optimizer = (torch.optim.AdamW([x], lr=lr, **options) for x in (p, exact))
     golden.put(f"{name}.start", p.detach().clone())
-    grads, ps, ms, vs, rates = [], [], [], [], []
+    grads, ps, ms, vs, exacts, rates = [], [], [], [], [], []
     for step in range(STEPS):
         p.grad = torch.randn(COUNT, generator=generator) * 10 ** torch.randn(COUNT, generator=generator)
         p.grad[step::17] = 0
         optimizer.param_groups[0]["lr"] = rate = lr * (1 + step % 3)
         optimizer.step()
+        exact.grad = p.grad.double()
+        exact_optimizer.param_groups[0]["lr"] = rate
+        exact_optimizer.step()
+        exacts.append(exact.detach().clone())
         state = optimizer.state[p]
         for kept, x in zip((grads, ps, ms, vs), (p.grad, p, state["exp_avg"], state["exp_avg_sq"])):
             kept.append(x.detach().clone())
         rates.append(rate)
     for key, kept in zip(("grad", "p", "m", "v"), (grads, ps, ms, vs)):
         golden.put(f"{name}.{key}", torch.stack(kept))
+    golden.meta(f"torch:{name}.p", "%.1e" % relative_error(torch.stack(ps), torch.stack(exacts)))
     golden.meta(f"{name}.lr", " ".join(map(repr, rates)))
 
 

@@ -36,3 +36,21 @@ int run_ti(const char *command, const char *options, const char *more, const cha
     free(escaped);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
+
+char *output_of_ti(const char *arguments, int *status) {
+    CHECK(getenv("TI"));
+    char *command = mem_format("'%s' %s 2>/dev/null", getenv("TI"), arguments), *text = mem_alloc(1);
+    FILE *pipe = popen(command, "r");
+    CHECK(pipe);
+    size_t size = 0, got;
+    char piece[4096];
+    while ((got = fread(piece, 1, sizeof piece, pipe)) > 0) {
+        text = mem_grow(text, size + got + 1);
+        memcpy(text + size, piece, got);
+        text[size += got] = 0;
+    }
+    int ended = pclose(pipe);
+    *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+    free(command);
+    return text;
+}

@@ -12,4 +12,7 @@ void folder_remove(const char *folder);
    The exit status; -1 if it ended otherwise. On failure the end of stderr is shown. */
 int run_ti(const char *command, const char *options, const char *more, const char *folder);
 
+/* `$TI ARGUMENTS` as a shell runs it: its standard output, to be freed, and its exit status. */
+char *output_of_ti(const char *arguments, int *status);
+
 #endif
