@@ -29,7 +29,13 @@ bool report(const Messages *errors, Messages *warnings) {
 
 bool usage_ok(const Command *c, OptionsResult result, const Messages *errors, int *status) {
     *status = result == OPTIONS_WRONG ? 2 : 0;
-    if (result == OPTIONS_HELP) options_help(c, stdout);
+    if (result == OPTIONS_HELP) {
+        Messages full = { 0 };
+        options_help(c, stdout);
+        *status = console_finish(&full) ? 0 : 1;
+        report(&full, NULL);
+        messages_free(&full);
+    }
     if (result == OPTIONS_WRONG) {
         report(errors, NULL);
         fprintf(stderr, "ti: see ti %s --help\n", c->name);

@@ -70,8 +70,17 @@ cJSON *json_messages(const Messages *messages) {
 
 int64_t model_side(const Model *m) { return m->unet.config.sample_size * vae_factor(&m->vae.config); }
 
+static int64_t side_multiple(const Model *m) { return max_i64(8, vae_factor(&m->vae.config)); }
+
+bool check_side(const Model *m, const char *option, int64_t *side, Messages *errors) {
+    if (*side == 0) *side = model_side(m);
+    if (*side % side_multiple(m) == 0 || *side == model_side(m)) return true;
+    return messages_add(errors, "%s %lld: must be a multiple of %lld", option, (long long)*side,
+                        (long long)side_multiple(m));
+}
+
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors) {
-    int64_t multiple = max_i64(8, vae_factor(&m->vae.config));
+    int64_t multiple = side_multiple(m);
     if (*resolution == 0 || *resolution == model_side(m)) {
         *resolution = model_side(m);
         return true;

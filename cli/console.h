@@ -31,6 +31,9 @@ cJSON *json_messages(const Messages *messages);
 
 /* The side of the model's pictures, in pixels. */
 int64_t model_side(const Model *m);
+/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a line, if another is
+   no multiple of 8 and of the VAE's factor. */
+bool check_side(const Model *m, const char *option, int64_t *side, Messages *errors);
 /* *resolution 0 becomes model_side, which is always allowed. False, with a line, if another is below 64 or no
    multiple of 8 and of the VAE's factor. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors);

@@ -9,6 +9,8 @@ Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, int64_t te
     };
     d.torch = torch;
     d.python = python;
+    d.epoch_torch = *torch; /* for a state that is saved before the first epoch */
+    d.epoch_python = *python;
     d.order = mem_alloc((size_t)(pictures * repeats) * sizeof *d.order);
     d.fetched = pictures * repeats; /* no epoch is under way */
     d.current.examples = mem_alloc((size_t)batch * sizeof(Example));

@@ -130,7 +130,10 @@ static bool evaluate(EvaluateOptions *o, Messages *errors, Messages *warnings) {
     report(&(Messages) { 0 }, warnings);
     double loss = 0;
     bool ok = errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors);
-    if (ok) printf("fixed-grid loss %.5f\n", loss);
+    if (ok) {
+        printf("fixed-grid loss %.5f\n", loss);
+        ok = console_finish(errors);
+    }
     free(prompt);
     words_free(&words);
     pictures_free(&pictures);

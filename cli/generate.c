@@ -137,14 +137,10 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     if (!ok) return false;
     for (int64_t i = 0; i < g->o.embeddings.count; i++)
         words_load(&g->words, &g->model, g->o.embeddings.items[i], errors);
-    int64_t multiple = max_i64(8, vae_factor(&g->model.vae.config));
-    if (g->o.width == 0) g->o.width = model_side(&g->model);
-    if (g->o.height == 0) g->o.height = model_side(&g->model);
-    if (g->o.width % multiple || g->o.height % multiple)
-        messages_add(errors, "--width %lld --height %lld: must be multiples of %lld", (long long)g->o.width,
-                     (long long)g->o.height, (long long)multiple);
-    resolution_word(&g->model, "--width", g->o.width, warnings);
-    resolution_word(&g->model, "--height", g->o.height, warnings);
+    if (check_side(&g->model, "--width", &g->o.width, errors))
+        resolution_word(&g->model, "--width", g->o.width, warnings);
+    if (check_side(&g->model, "--height", &g->o.height, errors))
+        resolution_word(&g->model, "--height", g->o.height, warnings);
     machine_check_blas(warnings);
     return errors->count == 0;
 }
@@ -157,6 +153,7 @@ int generate_command(int argc, char *const argv[]) {
         g->threads = machine_start(g->o.threads);
         bool ok = memory_limit_parse(g->o.memory, &g->memory, &errors) && prepare(g, &errors, &warnings) &&
                   draw(g, &errors, &warnings);
+        ok = console_finish(&errors) && ok;
         report(&errors, &warnings);
         status = ok ? 0 : 1;
     }

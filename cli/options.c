@@ -31,6 +31,12 @@ bool options_given(const Command *c, const void *values, const char *name) {
     return (((const Given *)values)->user & bit_of(c, o)) != 0;
 }
 
+void options_forget(const Command *c, void *values, const char *name) {
+    const Option *o = find(c, name, strlen(name));
+    CHECK(o);
+    given_of(values)->user &= ~bit_of(c, o);
+}
+
 /* Names that are near */
 
 /* Insertions, removals, replacements and swaps of neighbours that make b of a (restricted
@@ -148,8 +154,8 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
     }
 }
 
-/* Whether it is UTF-8: what is no UTF-8 does not come back the same. */
-static bool is_utf8(const char *text) {
+/* What is no UTF-8 does not come back the same. */
+bool options_utf8(const char *text) {
     size_t size;
     CodePoints points = unicode_decode(text, strlen(text));
     char *again = unicode_encode(points.at, points.count, &size);
@@ -162,7 +168,7 @@ static bool is_utf8(const char *text) {
 /* from: the file that the text comes from, NULL: the command line. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
-    if (!is_utf8(text)) return fault(errors, from, o, text, "is not UTF-8 text");
+    if (!options_utf8(text)) return fault(errors, from, o, text, "is not UTF-8 text");
     switch (o->type) {
     case OPTION_FLAG:
         *(bool *)value = true;
@@ -309,6 +315,7 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         if (!o->required || (given_of(values)->user & bit_of(c, o))) continue;
+        if (o->unless && options_given(c, values, o->unless)) continue;
         messages_add(errors, o->positional ? "%s%s is missing: %s" : "--%s %s is missing: %s",
                      o->positional ? "" : o->name, o->argument, o->help);
     }
@@ -425,8 +432,13 @@ static cJSON *value_to_json(const Option *o, const void *values) {
 char *options_to_json(const Command *c, const void *values) {
     cJSON *document = cJSON_CreateObject(), *options = cJSON_CreateObject();
     cJSON_AddItemToObject(document, c->name, options);
-    for (int i = 0; i < c->count; i++)
-        cJSON_AddItemToObject(options, c->options[i].name, value_to_json(&c->options[i], values));
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        bool given = ((const Given *)values)->user & bit_of(c, o);
+        bool none =
+            o->type == OPTION_INT && !o->standard && !given && *(const int64_t *)place_of(o, values) == 0;
+        cJSON_AddItemToObject(options, o->name, none ? cJSON_CreateNull() : value_to_json(o, values));
+    }
     char *text = cJSON_Print(document);
     CHECK(text);
     char *own = mem_format("%s\n", text);
@@ -521,7 +533,11 @@ static void compare_item(const Option *o, const char *path, const cJSON *item, c
     if (!same_value(now, item)) {
         char *mine = cJSON_PrintUnformatted(now), *run = cJSON_PrintUnformatted(item);
         messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to go on with that run", o->name,
-                     mine ? mine : "?", run ? run : "?", path);
+                     mine ? mine : "?",
+                     cJSON_IsNull(item) ? "not set"
+                     : run              ? run
+                                        : "?",
+                     path);
         cJSON_free(mine);
         cJSON_free(run);
     }
@@ -540,13 +556,16 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         bool user = o && (given_of(values)->user & bit_of(c, o));
         if (!o)
             messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, item->string, c->name);
-        else if (user)
+        else if (user && !o->may_differ)
             compare_item(o, path, item, values, errors);
-        else if (cJSON_IsNull(item) && o->type == OPTION_STRING)
-            continue; /* it had none */
+        else if (user || (cJSON_IsNull(item) && !o->standard))
+            continue; /* null: it had none */
         else if (read_item(o, path, item, values, errors))
             given_of(values)->user |= bit_of(c, o);
     }
+    for (int i = 0; i < c->count && errors->count == before; i++)
+        if (c->options[i].required && !(given_of(values)->user & bit_of(c, &c->options[i])))
+            messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);
     cJSON_Delete(document);
     return errors->count == before;
 }

@@ -34,9 +34,11 @@ typedef struct {
     const char *help;
     const char *heading; /* opens a group in --help */
     bool required;
+    const char *unless; /* required: but not where this flag is given */
     bool commas;
     bool positional; /* a value without a name, in the table's order; STRING, or LIST for all the rest */
     bool model;      /* a model folder's defaults.json may set it */
+    bool may_differ; /* when a run goes on: it changes nothing in the results */
 } Option;
 
 /* Which options somebody has set, by their place in the table (64 at most). */
@@ -63,6 +65,9 @@ void options_free(const Command *c, void *values);
 /* Was it on the command line (or in the run's options.json)? CHECK: the name exists. */
 bool options_given(const Command *c, const void *values, const char *name);
 
+/* As if it had not been on the command line; its value stays. */
+void options_forget(const Command *c, void *values, const char *name);
+
 /* What --help prints. */
 void options_help(const Command *c, FILE *out);
 
@@ -74,13 +79,17 @@ bool options_read_model(const Command *c, const char *folder, void *values, Mess
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* All options as {"train": {"steps": 600, ...}}; null where there is no value. free() it. */
+/* All options as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no default and was
+   not given). free() it. */
 char *options_to_json(const Command *c, const void *values);
 
 /* Takes a run's options back from such a text (path is for messages): all that the user has not given now.
-   One that was given and differs is an error that names both values. */
+   One that was given and differs is an error that names both values, unless it may differ. */
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
+
+/* Whether a text is UTF-8, as every value is. */
+bool options_utf8(const char *text);
 
 /* The nearest of names[0..count) to a misspelt word; NULL if none is near. */
 const char *nearest_name(const char *word, const char *const *names, int count);

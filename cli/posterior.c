@@ -59,8 +59,7 @@ static bool write_cache(const char *path, NamedTensor *entries, int64_t count, M
 }
 
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache_path, void (*progress)(int64_t done, int64_t all),
-                        Messages *errors) {
+                        uint64_t vae_key, const char *cache_path, bool (*go_on)(void), Messages *errors) {
     Shape shape = e->moments->shape;
     shape.rank = 3;
     memmove(shape.dim, shape.dim + 1, 3 * sizeof shape.dim[0]); /* without the batch */
@@ -72,9 +71,10 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
     bool cached = cache_path && safetensors_open(cache_path, &cache, &unreadable), all_cached = cached;
     NamedTensor *entries = mem_alloc((size_t)(2 * count) * sizeof *entries);
     char **keys = mem_alloc((size_t)(2 * count) * sizeof *keys);
-    int64_t used = 0;
+    int64_t used = 0, done = 0;
     int64_t pixels = e->resolution * e->resolution;
-    for (int64_t i = 0; i < count; i++) {
+    for (; done < count && (!go_on || go_on()); done++) {
+        int64_t i = done;
         Image image;
         if (!image_new((int)e->resolution, (int)e->resolution, &image, errors)) break;
         memcpy(image.rgb, images[i].rgb, (size_t)(3 * pixels));
@@ -92,14 +92,13 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
             used++;
         }
         image_free(&image);
-        if (progress) progress(i + 1, count);
     }
     if (cached) safetensors_close(&cache);
     messages_free(&unreadable);
-    bool ok =
-        errors->count == 0 && (all_cached || !cache_path || write_cache(cache_path, entries, used, errors));
+    bool ok = errors->count == 0 &&
+              (all_cached || !cache_path || used == 0 || write_cache(cache_path, entries, used, errors));
     for (int64_t i = 0; i < used; i++) free(keys[i]);
     free(keys);
     free(entries);
-    return ok;
+    return ok && done == count;
 }

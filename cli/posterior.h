@@ -25,11 +25,11 @@ typedef struct {
 
 /* images [count], of the encoder's resolution. cache: a safetensors file that is read, where its entries' keys (pixels
    and vae_key) fit, and written again with all of these; a cache that is unreadable is made anew; NULL: none. The encoder is bound
-   to its arena already. progress (may be NULL) is told after each picture.
+   to its arena already. go_on (may be NULL) is asked before each picture: if it says no, what is done by then is in the
+   cache, and false without a line comes back.
    False and a line where the cache cannot be written. */
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache, void (*progress)(int64_t done, int64_t all),
-                        Messages *errors);
+                        uint64_t vae_key, const char *cache, bool (*go_on)(void), Messages *errors);
 void posteriors_free(Posteriors *p);
 
 /* Mean and logvar [2 count] of a picture. */

@@ -1,15 +1,22 @@
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* flock */
 #include "cli/run_folder.h"
 
 #include "cli/plot.h"
+#include "tensor/file.h"
 #include "weights/embedding.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static const char LOSSES_HEADER[] = "step,loss,lr\n";
 
 /* "<my cat>" -> "my-cat": without brackets, and with nothing that a file's name must not have. */
 static char *file_name_of(const char *word) {
@@ -46,37 +53,94 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
+/* One run at a time: the lock goes with the process, however that ends. A file system that has no locks is used without. */
+static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+    if (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        close(folder);
+        return messages_add(errors, "%s: another ti is training in this folder", path);
+    }
+    *r = (RunFolder) { .path = mem_string(path),
+                       .word = mem_string(word),
+                       .file_name = file_name_of(word),
+                       .folder = folder,
+                       .open = true };
+    return true;
+}
+
+static bool remove_file(const RunFolder *r, const char *name, Messages *errors) {
+    char *path = run_folder_file(r, "%s", name);
+    bool ok = unlink(path) == 0 || errno == ENOENT;
+    if (!ok) messages_add(errors, "%s: cannot be removed: %s", path, strerror(errno));
+    free(path);
+    return ok;
+}
+
+static bool open_losses(RunFolder *r, const char *mode, Messages *errors) {
+    char *path = run_folder_file(r, "losses.csv");
+    r->losses = fopen(path, mode);
+    if (!r->losses) messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+    free(path);
+    return r->losses != NULL;
+}
+
+static bool losses_written(RunFolder *r, int bytes, Messages *errors) {
+    errno = 0;
+    if (bytes > 0) r->losses_bytes += bytes;
+    if (fflush(r->losses) == 0 && !ferror(r->losses)) return true;
+    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path,
+                        strerror(errno ? errno : EIO));
+}
+
+static bool begin_losses(RunFolder *r, Messages *errors) {
+    return open_losses(r, "w", errors) && losses_written(r, fprintf(r->losses, "%s", LOSSES_HEADER), errors);
+}
+
+/* A run that stood here is over once its options are gone: they go first, so that no state is ever taken for another
+   run's. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors) {
     *r = (RunFolder) { 0 };
-    if (!force && !is_empty(path))
-        return messages_add(errors, "%s: holds a run or other files already (--force overwrites its files)",
-                            path);
-    if (!folder_make(path, errors)) return false;
-    r->path = mem_string(path);
-    r->word = mem_string(word);
-    r->file_name = file_name_of(word);
-    char *csv = run_folder_file(r, "losses.csv");
-    r->losses = fopen(csv, "w");
-    bool ok = r->losses && fputs("step,loss,lr\n", r->losses) >= 0 && fflush(r->losses) == 0;
-    if (!ok) messages_add(errors, "%s: cannot be written: %s", csv, strerror(errno));
-    free(csv);
+    bool ok = folder_make(path, errors) && start(r, path, word, errors);
+    if (ok && !force && !is_empty(path))
+        ok = messages_add(errors,
+                          "%s: holds a run or other files already (--resume goes on with a run, --force "
+                          "overwrites its files)",
+                          path);
+    ok = ok && remove_file(r, RUN_OPTIONS, errors) && remove_file(r, RUN_STATE, errors) &&
+         begin_losses(r, errors);
     if (!ok) run_folder_close(r);
     return ok;
 }
 
-void run_folder_close(RunFolder *r) {
-    if (r->losses) fclose(r->losses);
-    free(r->path);
-    free(r->word);
-    free(r->file_name);
-    free(r->loss);
-    free(r->smoothed);
-    free(r->grid.step);
-    free(r->grid.loss);
-    *r = (RunFolder) { 0 };
+/* NAME.json.tmp-123: what a process that was killed was writing */
+static bool is_leftover(const char *name) {
+    static const char *const endings[] = { ".json", ".png", ".safetensors", ".state" };
+    const char *mark = strstr(name, ".tmp-");
+    if (!mark || !mark[5] || mark[5 + strspn(mark + 5, "0123456789")]) return false;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t length = strlen(endings[i]);
+        if ((size_t)(mark - name) > length && strncmp(mark - length, endings[i], length) == 0) return true;
+    }
+    return false;
 }
 
-bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors) {
+static void remove_leftovers(const RunFolder *r) {
+    DIR *folder = opendir(r->path);
+    for (const struct dirent *e; folder && (e = readdir(folder));)
+        if (is_leftover(e->d_name)) unlinkat(r->folder, e->d_name, 0);
+    if (folder) closedir(folder);
+}
+
+bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
+    *r = (RunFolder) { 0 };
+    if (!start(r, path, word, errors)) return false;
+    remove_leftovers(r);
+    return true;
+}
+
+/* A loss into the lists for loss.png. */
+static void keep_loss(RunFolder *r, int64_t step, double loss) {
     if (r->count == r->capacity) {
         r->capacity = r->capacity ? 2 * r->capacity : 1024;
         r->loss = mem_grow(r->loss, (size_t)r->capacity * sizeof *r->loss);
@@ -84,23 +148,82 @@ bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors) {
     }
     /* An exponential mean over about 50 losses, whose beginning is the plain mean. */
     double weight = r->count < 50 ? 1.0 / (double)(r->count + 1) : 0.02;
-    r->average += weight * ((double)record.loss - r->average);
-    r->step = record.step;
-    r->loss[r->count] = (double)record.loss;
+    r->average += weight * (loss - r->average);
+    r->step = step;
+    r->loss[r->count] = loss;
     r->smoothed[r->count++] = r->average;
-    errno = 0;
-    fprintf(r->losses, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr);
-    if (fflush(r->losses) == 0 && !ferror(r->losses)) return true;
-    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path,
-                        strerror(errno ? errno : EIO));
+}
+
+/* Reads back what was written by then: nine digits give the same float again. */
+static bool read_losses(RunFolder *r, int64_t records, int64_t bytes) {
+    char line[100];
+    if (!fgets(line, sizeof line, r->losses) || strcmp(line, LOSSES_HEADER) != 0) return false;
+    while (r->count < records) {
+        long long step;
+        float loss;
+        double rate;
+        if (!fgets(line, sizeof line, r->losses) || sscanf(line, "%lld,%f,%lf\n", &step, &loss, &rate) != 3 ||
+            !isfinite(loss))
+            return false;
+        keep_loss(r, step, (double)loss);
+    }
+    return ftell(r->losses) == bytes;
+}
+
+bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors) {
+    if (records == 0) return begin_losses(r, errors);
+    if (!open_losses(r, "r+", errors)) return false;
+    if (!read_losses(r, records, bytes))
+        return messages_add(errors,
+                            "%s/losses.csv: was changed: it does not begin with the %lld losses that the run "
+                            "had when it stopped",
+                            r->path, (long long)records);
+    r->losses_bytes = bytes;
+    fseek(r->losses, bytes, SEEK_SET); /* from reading to writing */
+    if (ftruncate(fileno(r->losses), bytes) == 0) return true;
+    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path, strerror(errno));
+}
+
+void run_folder_close(RunFolder *r) {
+    if (r->losses) fclose(r->losses);
+    if (r->open) close(r->folder);
+    free(r->path);
+    free(r->word);
+    free(r->file_name);
+    free(r->loss);
+    free(r->smoothed);
+    free(r->grid);
+    *r = (RunFolder) { 0 };
+}
+
+bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors) {
+    keep_loss(r, record.step, (double)record.loss);
+    return losses_written(
+        r, fprintf(r->losses, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr),
+        errors);
+}
+
+bool run_folder_sync(RunFolder *r, Messages *errors) {
+    if (fdatasync(fileno(r->losses)) == 0) return true;
+    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path, strerror(errno));
 }
 
 void run_folder_grid(RunFolder *r, int64_t step, double loss) {
-    size_t size = (size_t)(r->grid.count + 1) * sizeof(double);
-    r->grid.step = mem_grow(r->grid.step, size);
-    r->grid.loss = mem_grow(r->grid.loss, size);
-    r->grid.step[r->grid.count] = (double)step;
-    r->grid.loss[r->grid.count++] = loss;
+    r->grid = mem_grow(r->grid, (size_t)(r->points + 1) * 2 * sizeof *r->grid);
+    r->grid[2 * r->points] = (double)step;
+    r->grid[2 * r->points++ + 1] = loss;
+}
+
+static bool draw_losses(const RunFolder *r, Messages *errors) {
+    double *columns = mem_alloc((size_t)r->points * 2 * sizeof *columns);
+    for (int64_t i = 0; i < r->points; i++)
+        for (int64_t k = 0; k < 2; k++) columns[k * r->points + i] = r->grid[2 * i + k];
+    char *path = run_folder_file(r, "loss.png");
+    PlotPoints grid = { columns, columns + r->points, r->points };
+    bool ok = plot_losses(path, r->loss, r->smoothed, r->count, r->step, grid, errors);
+    free(columns);
+    free(path);
+    return ok;
 }
 
 static bool save_as(const RunFolder *r, char *path, const float *rows, int64_t vectors, int64_t width,
@@ -120,11 +243,5 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vect
         ok = save_as(r, run_folder_file(r, "learned_embeds.safetensors"), rows, vectors, width, errors) &&
              save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), rows, vectors, width, errors);
     }
-    char *path = run_folder_file(r, "loss.png");
-    if (ok && r->count > 0) {
-        PlotPoints grid = { r->grid.step, r->grid.loss, r->grid.count };
-        ok = plot_losses(path, r->loss, r->smoothed, r->count, r->step, grid, errors);
-    }
-    free(path);
-    return ok;
+    return ok && (r->count == 0 || draw_losses(r, errors));
 }

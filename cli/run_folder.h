@@ -7,24 +7,37 @@
 
 #include <stdio.h>
 
+/* Names in it: the options used, and the state that --resume goes on from. */
+#define RUN_OPTIONS "options.json"
+#define RUN_STATE   "run.state"
+
 typedef struct {
     char *path;
     char *word;      /* the token, "<grum>" */
     char *file_name; /* the token as a file's name, "grum": A1111 and ComfyUI take the word from it */
-    FILE *losses;    /* losses.csv: step,loss,lr with a line a micro-batch */
+    int folder;      /* open and locked while open is true: two runs in one folder would spoil each other */
+    bool open;
+    FILE *losses; /* losses.csv: step,loss,lr with a line a micro-batch */
+    int64_t losses_bytes;
     /* for loss.png */
     double *loss, *smoothed;
     int64_t count, capacity;
     int64_t step;   /* updates done */
     double average; /* the last smoothed loss */
-    struct {
-        double *step, *loss;
-        int64_t count;
-    } grid;
+    int64_t points;
+    double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
 
-/* Makes the folder. An existing one that holds anything is refused without force. */
+/* Makes the folder and begins losses.csv. An existing one that holds anything is refused without force; with it, the run
+   that was there cannot go on any more. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors);
+
+/* Opens the folder of a run that was stopped, and removes what it was writing then. */
+bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
+/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. 0: begins it. Errors: it is not as it
+   was; then nothing is changed. */
+bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors);
+
 void run_folder_close(RunFolder *r);
 
 /* PATH/NAME; free() it */
@@ -32,6 +45,9 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) PRINTF_LIKE(2
 
 /* A line of losses.csv; the smoothed loss is in r->average. */
 bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors);
+/* losses.csv is on the disk, before a state says so. */
+bool run_folder_sync(RunFolder *r, Messages *errors);
+/* A point of the fixed-grid loss for loss.png. */
 void run_folder_grid(RunFolder *r, int64_t step, double loss);
 
 /* The learned vectors [vectors, width]: learned_embeds-steps-N.safetensors and loss.png; at the end (step < 0)

@@ -3,13 +3,13 @@
 #include "tensor/file.h"
 #include "tensor/hash.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A file is MAGIC, the fields below one after the other as they lie in memory (little-endian machines only), then the
-   hash of all that. */
+   hash of all that. The version counts the formats. */
 static const char MAGIC[16] = "ti run state 1\n";
+enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions begin with */
 
 /* Reading and writing go through the same list of fields: a field is copied from memory to bytes, or back. */
 typedef struct {
@@ -32,45 +32,74 @@ static void field(Cursor *c, void *data, size_t size) {
     }
 }
 
-static void fields(Cursor *c, RunState *s) {
-    field(c, &s->identity, sizeof s->identity);
-    field(c, &s->step, sizeof s->step);
-    field(c, &s->taken, sizeof s->taken);
-    field(c, &s->records, sizeof s->records);
-    field(c, &s->losses_bytes, sizeof s->losses_bytes);
-    field(c, &s->grid_before, sizeof s->grid_before);
-    field(c, &s->torch, sizeof s->torch);
-    field(c, &s->python, sizeof s->python);
-    field(c, &s->count, sizeof s->count);
+/* count elements; allocated when reading, once it is known that they can be there. */
+static void array(Cursor *c, void *data_pointer, int64_t count, size_t element) {
+    void *data;
+    memcpy(&data, data_pointer, sizeof data);
     if (!c->writing) {
-        bool fits = s->count > 0 && (uint64_t)s->count <= (c->size - c->at) / (3 * sizeof(float));
-        if (!fits) {
-            c->short_of_bytes = true;
-            return;
-        }
-        size_t bytes = (size_t)s->count * sizeof(float);
-        s->rows = mem_alloc(bytes);
-        s->m = mem_alloc(bytes);
-        s->v = mem_alloc(bytes);
+        bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
+        c->short_of_bytes = c->short_of_bytes || !fits;
+        data = fits ? mem_alloc((size_t)count * element) : NULL;
+        memcpy(data_pointer, &data, sizeof data);
     }
-    size_t bytes = (size_t)s->count * sizeof(float);
-    field(c, s->rows, bytes);
-    field(c, s->m, bytes);
-    field(c, s->v, bytes);
+    if (data) field(c, data, (size_t)count * element);
 }
 
-RunState state_of(const Loop *l, RunIdentity identity) {
+static void fields(Cursor *c, RunState *s) {
+    RunIdentity *i = &s->identity;
+    uint64_t finished = s->finished;
+    field(c, &i->options, sizeof i->options);
+    field(c, &i->prompts, sizeof i->prompts);
+    field(c, &i->text_encoder, sizeof i->text_encoder);
+    field(c, &i->unet, sizeof i->unet);
+    field(c, &i->vae, sizeof i->vae);
+    field(c, &i->picture_count, sizeof i->picture_count);
+    array(c, &i->pictures, i->picture_count, sizeof *i->pictures);
+    field(c, &finished, sizeof finished);
+    s->finished = finished != 0;
+    field(c, &s->step, sizeof s->step);
+    field(c, &s->taken, sizeof s->taken);
+    field(c, &s->torch, sizeof s->torch);
+    field(c, &s->python, sizeof s->python);
+    field(c, &s->gathered, sizeof s->gathered);
+    field(c, &s->count, sizeof s->count);
+    array(c, &s->rows, s->count, sizeof *s->rows);
+    array(c, &s->m, s->count, sizeof *s->m);
+    array(c, &s->v, s->count, sizeof *s->v);
+    array(c, &s->accumulated, s->count, sizeof *s->accumulated);
+    field(c, &s->records, sizeof s->records);
+    field(c, &s->losses_bytes, sizeof s->losses_bytes);
+    field(c, &s->points, sizeof s->points);
+    array(c, &s->grid, s->points, 2 * sizeof *s->grid);
+    field(c, &s->probe, sizeof s->probe);
+}
+
+RunState state_of(const Loop *l) {
     return (RunState) {
-        .identity = identity,
         .step = l->step,
         .taken = l->dataset.taken,
         .torch = l->dataset.epoch_torch,
         .python = l->dataset.epoch_python,
+        .gathered = l->gathered,
         .count = l->adamw.count,
         .rows = l->data.rows,
         .m = l->adamw.m,
         .v = l->adamw.v,
+        .accumulated = l->accumulated,
     };
+}
+
+static bool damaged(const char *path, Messages *errors) {
+    return messages_add(
+        errors,
+        "%s: is damaged, so the run cannot go on from it (without the file it begins with its first step)",
+        path);
+}
+
+bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *errors) {
+    return (s->count == l->adamw.count && s->taken <= dataset_batches(&l->dataset) &&
+            s->step <= l->options.steps && s->gathered < l->options.accumulate) ||
+           damaged(path, errors);
 }
 
 void state_restore(const RunState *s, Loop *l) {
@@ -79,7 +108,9 @@ void state_restore(const RunState *s, Loop *l) {
     memcpy(l->data.rows, s->rows, bytes);
     memcpy(l->adamw.m, s->m, bytes);
     memcpy(l->adamw.v, s->v, bytes);
+    memcpy(l->accumulated, s->accumulated, bytes);
     l->adamw.step = s->step;
+    l->gathered = s->gathered;
     loop_resume(l, &s->torch, &s->python, s->taken, s->step);
 }
 
@@ -96,15 +127,18 @@ bool state_write(const char *path, const RunState *s, Messages *errors) {
 }
 
 static bool plausible(const RunState *s) {
-    return s->step >= 0 && s->taken >= 0 && s->records >= 0 && s->losses_bytes >= 0 &&
-           generator_valid(&s->torch) && twister_valid(&s->python);
+    return s->step >= 0 && s->taken >= 0 && s->gathered >= 0 && s->count > 0 && s->records >= 0 &&
+           s->losses_bytes >= 0 && generator_valid(&s->torch) && twister_valid(&s->python);
 }
 
 bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunState *s, Messages *errors) {
     *s = (RunState) { 0 };
     uint64_t hash;
-    if (size < sizeof MAGIC + sizeof hash || memcmp(bytes, MAGIC, sizeof MAGIC) != 0)
-        return messages_add(errors, "%s: is not the state of a run (of this version of ti)", path);
+    if (size < sizeof MAGIC + sizeof hash || memcmp(bytes, MAGIC, NAME_LENGTH) != 0)
+        return damaged(path, errors);
+    if (memcmp(bytes, MAGIC, sizeof MAGIC) != 0)
+        return messages_add(errors, "%s: was written by another version of ti, which alone can go on from it",
+                            path);
     memcpy(&hash, bytes + size - sizeof hash, sizeof hash);
     Cursor c = { .bytes = (unsigned char *)(uintptr_t)bytes, .size = size - sizeof hash, .at = sizeof MAGIC };
     bool ok = hash == hash_bytes(HASH_START, bytes, c.size);
@@ -114,8 +148,7 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
     }
     if (ok) return true;
     state_free(s);
-    return messages_add(
-        errors, "%s: is damaged (its checksum or contents are wrong): the run cannot go on from it", path);
+    return damaged(path, errors);
 }
 
 bool state_read(const char *path, RunState *s, Messages *errors) {
@@ -128,8 +161,11 @@ bool state_read(const char *path, RunState *s, Messages *errors) {
 }
 
 void state_free(RunState *s) {
+    free(s->identity.pictures);
     free(s->rows);
     free(s->m);
     free(s->v);
+    free(s->accumulated);
+    free(s->grid);
     *s = (RunState) { 0 };
 }

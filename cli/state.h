@@ -4,27 +4,38 @@
 
 #include "cli/loop.h"
 
-/* What the run was started with and on; a resumed run must agree in all of it. */
+/* What a run was started with and on; a resumed one must agree in all of it. */
 typedef struct {
-    uint64_t pictures; /* hash of the training pictures' pixels, in their order */
-    uint64_t weights;  /* of the weight files' headers, sizes and sampled bytes */
-    uint64_t prompts;  /* of the templates' ids */
+    uint64_t options;                 /* of options.json, but for what may differ (TrainOptions.identity) */
+    uint64_t prompts;                 /* of the templates' ids */
+    uint64_t text_encoder, unet, vae; /* of the weight files' headers, sizes and sampled bytes */
+    int64_t picture_count;
+    uint64_t *pictures; /* [picture_count]: of each one's pixels, in their order */
 } RunIdentity;
 
 typedef struct {
     RunIdentity identity;
-    int64_t step, taken; /* updates done; micro-batches of the epoch that began with these generators */
-    int64_t records, losses_bytes; /* lines and bytes of losses.csv by then */
-    double grid_before;            /* the fixed-grid loss before the first step, NAN: not computed */
+    bool finished; /* all steps are done, and everything is written */
+    int64_t step;  /* updates done */
+    int64_t taken; /* micro-batches of the epoch that began with these generators */
     Generator torch;
     Twister python;
-    int64_t count; /* floats of each of these: */
-    float *rows, *m, *v;
+    int64_t gathered; /* micro-batches since the last update, whose gradients are in accumulated */
+    int64_t count;    /* floats of each of these: */
+    float *rows, *m, *v, *accumulated;
+    int64_t records, losses_bytes; /* lines, without the first, and bytes of losses.csv by then */
+    int64_t points;
+    double *grid; /* [points, 2]: a step and its fixed-grid loss */
+    double
+        probe; /* the loss of a fixed micro-batch before the first step: the same where this machine computes the same
+                     numbers */
 } RunState;
 
-/* A view of the loop as it is now; the arrays are the loop's. */
-RunState state_of(const Loop *l, RunIdentity identity);
-/* Puts a loop that has not run yet where the state was. count must be the loop's. */
+/* A view of the loop as it is now: the arrays are the loop's. The rest is the caller's to fill in. */
+RunState state_of(const Loop *l);
+/* Whether it can be a state of this loop; path is for the message. */
+bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *errors);
+/* Puts a loop that has not run yet where the state was; its pictures are encoded already. */
 void state_restore(const RunState *s, Loop *l);
 
 /* Written aside and renamed, with a checksum. */

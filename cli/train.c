@@ -3,17 +3,14 @@
 #include "cli/train.h"
 
 #include "cli/common.h"
-#include "cli/dump.h"
 #include "cli/console.h"
-#include "cli/loop.h"
+#include "cli/dump.h"
 #include "cli/machine.h"
 #include "cli/memory.h"
-#include "cli/pictures.h"
 #include "cli/profile.h"
 #include "cli/progress.h"
-#include "cli/run_folder.h"
+#include "cli/resume.h"
 #include "cli/templates.h"
-#include "cli/train_options.h"
 #include "cli/validation.h"
 
 #include <math.h>
@@ -21,20 +18,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Set by the signal handler, read between two steps: with BLAS's threads the only state outside main's options. */
+/* The signal that asks the run to stop, read between two micro-batches: with BLAS's threads the only state outside main's
+   options. */
 static volatile sig_atomic_t interrupted;
+static bool not_interrupted(void) { return !interrupted; }
+
+static void handle(int signal_number, void (*handler)(int)) {
+    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+/* The next Ctrl-C, or the next SIGTERM, ends the program at once. */
 static void on_signal(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
+    static const char text[] = "\nti: finishing the step; once more stops at once\n";
+    interrupted = signal_number;
+    handle(SIGINT, SIG_DFL);
+    handle(SIGTERM, SIG_DFL);
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* nobody there to read it */
 }
 
 static void catch_signals(void) {
-    struct sigaction action = { .sa_handler = on_signal,
-                                .sa_flags = (int)SA_RESETHAND }; /* a second Ctrl-C ends it at once */
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    static const int signals[] = { SIGINT, SIGTERM };
+    for (int i = 0; i < 2; i++) {
+        struct sigaction now; /* a job in a script's background ignores Ctrl-C */
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            handle(signals[i], on_signal);
+    }
 }
 
 /* Everything a run holds. */
@@ -53,8 +65,11 @@ typedef struct {
     Validation *validation; /* NULL: none wanted */
     Arena arena;
     RunFolder folder;
-    double grid_before, grid_after; /* NAN: not computed */
-    double step_seconds;            /* a micro-batch, measured before the run */
+    bool more_steps; /* than the run had that goes on */
+    bool has_state;  /* it goes on from this one, else from its beginning */
+    RunState state;
+    StateSaver saver;
+    bool complete;
     Profile profile;
 } Run;
 
@@ -178,31 +193,80 @@ static bool allocate(Run *r, Messages *errors) {
 
 /* Before the first step */
 
+/* --resume: the run in --out, with its options and its state. */
+static bool find_run(Run *r, Messages *errors) {
+    return train_options_resume(&r->o, &r->more_steps, errors) &&
+           run_folder_reopen(&r->folder, r->o.out, r->o.token, errors) &&
+           resume_read(&r->folder, &r->state, &r->has_state, errors);
+}
+
+static bool is_finished(const Run *r) { return r->state.finished && r->state.step >= r->o.steps; }
+
+static bool begin_run(Run *r, Messages *errors) {
+    if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors) ||
+        !train_options_save(&r->o, r->folder.path, errors))
+        return false;
+    r->saver.identity = identity_new(&r->o, &r->model, &r->pictures, r->prompts,
+                                     r->templates * tokenizer_max_length(r->model.tokenizer));
+    return true;
+}
+
+/* Compares what the run stands on with what it stood on, then takes up its folder. */
+static bool take_up_run(Run *r, Messages *errors) {
+    RunIdentity *now = &r->saver.identity;
+    *now = identity_new(&r->o, &r->model, &r->pictures, r->prompts,
+                        r->templates * tokenizer_max_length(r->model.tokenizer));
+    if (!r->has_state) {
+        fprintf(stderr, "ti: %s has no %s yet: it begins with its first step\n", r->folder.path, RUN_STATE);
+        if (!run_folder_go_on(&r->folder, 0, 0, errors)) return false;
+    } else {
+        if (!identity_same(&r->state.identity, now, &r->o, &r->model, &r->pictures, errors) ||
+            !resume_folder(&r->folder, &r->state, &r->loop, r->o.grid_loss, errors))
+            return false;
+        fprintf(stderr, "ti: %s goes on at step %lld of %lld\n", r->folder.path, (long long)r->state.step,
+                (long long)r->o.steps);
+    }
+    if (r->more_steps && !train_options_save(&r->o, r->folder.path, errors)) return false;
+    now->options = r->o.identity;
+    return true;
+}
+
 static bool encode_pictures(Run *r, Messages *errors) {
     char *cache = run_folder_file(&r->folder, "latents.safetensors");
     uint64_t key = store_fingerprint(r->model.folder.vae);
     bool ok = posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
-                                 !r->o.no_flip, key, cache, NULL, errors);
+                                 !r->o.no_flip, key, cache, not_interrupted, errors);
     free(cache);
     return ok;
 }
 
-/* Times one micro-batch, whose result is thrown away, and says how long the run will take. */
+/* Times one micro-batch without noise, whose result is thrown away, and says how long the run will take. Its loss tells
+   whether a run that goes on computes what it computed before. */
 static void estimate(Run *r) {
     TrainingStep *s = &r->loop.full;
+    for (int64_t i = 0; i < s->batch; i++)
+        memcpy(s->ids + i * s->tokens, r->prompts, (size_t)s->tokens * sizeof *s->ids);
     double best = 1e30;
-    for (int i = 0; i < 2; i++) { /* the first one reads the weights from the disk */
+    for (int i = 0; i < 2 && !interrupted; i++) { /* the first one reads the weights from the disk */
         double start = machine_seconds();
-        training_step_loss(s);
+        r->saver.probe = (double)training_step_loss(s);
         training_step_gradient(s, 1);
         best = fmin(best, machine_seconds() - start);
     }
-    r->step_seconds = best;
+    if (interrupted) return;
+    if (r->has_state && r->saver.probe != r->state.probe) {
+        fprintf(
+            stderr,
+            "ti: warning: the model computes other numbers now than when the run began (another processor, "
+            "another build of ti, or a config that was changed): the result will not be that of one run to "
+            "the bit\n");
+        r->saver.probe = r->state.probe;
+    }
     char text[DURATION_TEXT];
-    int64_t all = loop_micro_batches(&r->loop);
-    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s\n", (long long)r->o.steps,
-            (long long)(r->o.batch * r->o.accumulate), best * (double)r->o.accumulate,
-            duration_text(best * (double)all, text));
+    int64_t left = loop_micro_batches(&r->loop) - r->folder.count;
+    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s\n",
+            (long long)(r->o.steps - r->folder.step), (long long)(r->o.batch * r->o.accumulate),
+            best * (double)r->o.accumulate, duration_text(best * (double)left, text));
 }
 
 /* By default where both runs of it together take less than a twentieth of the training. Forward is about half a step. */
@@ -221,12 +285,17 @@ static double measure_grid(Run *r) {
 
 /* The run */
 
-static void show_progress(const Run *r, Progress *p, LoopRecord record, bool last) {
-    int64_t done = r->folder.count, all = loop_micro_batches(&r->loop);
+/* Where this process began, for the speed. */
+typedef struct {
+    int64_t records, step;
+} Start;
+
+static void show_progress(const Run *r, Progress *p, Start start, LoopRecord record, bool last) {
+    int64_t done = r->folder.count - start.records, all = loop_micro_batches(&r->loop) - start.records;
     char left[DURATION_TEXT];
     progress_show(p, last, "step %lld/%lld  loss %.4f  %.3f s/step  %s left", (long long)record.step,
                   (long long)r->o.steps, r->folder.average,
-                  progress_elapsed(p) / (double)max_i64(record.step, 1),
+                  progress_elapsed(p) / (double)max_i64(record.step - start.step, 1),
                   duration_text(progress_left(p, done, all), left));
 }
 
@@ -247,20 +316,21 @@ static bool after_update(Run *r, int64_t step, Messages *errors) {
 
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
+    Start start = { r->folder.count, r->loop.step };
     bool ok = true;
-    LoopRecord record = { 0 };
     while (ok && r->loop.step < r->o.steps && !interrupted) {
-        record = loop_next(&r->loop);
+        LoopRecord record = loop_next(&r->loop);
         ok = run_folder_log(&r->folder, record, errors);
         if (!isfinite(record.loss))
             ok = messages_add(
                 errors,
                 "step %lld: the loss is not finite (a smaller --lr?); the word is that of the step before",
                 (long long)record.step);
-        if (ok) show_progress(r, &progress, record, r->loop.step == r->o.steps);
+        if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o.steps);
         if (ok && record.updated) ok = after_update(r, record.step, errors);
+        if (ok && saver_due(&r->saver)) ok = saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
-    if (progress.width) progress_show(&progress, true, "stopped at step %lld", (long long)r->loop.step);
+    if (r->o.profile) profile_print(&r->profile, r->folder.count - start.records);
     return ok;
 }
 
@@ -281,21 +351,39 @@ static void print_usage(const Run *r) {
                 "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
                 "in ComfyUI: to models/embeddings/, then \"embedding:%s\"\n",
                 f->file_name, f->file_name, f->file_name);
+    if (!train_options_extendable(&r->o)) return;
+    char *command = resume_command(f->path);
+    fprintf(stderr, "ti: more steps: %s --steps %lld\n", command, (long long)(2 * r->o.steps));
+    free(command);
 }
 
+static void print_stopped(const Run *r) {
+    int64_t step = max_i64(r->loop.step, r->state.step);
+    char *command = resume_command(r->folder.path);
+    if (r->loop.step > 0)
+        fprintf(stderr, "ti: the word as it is by now: %s/learned_embeds-steps-%lld.safetensors\n",
+                r->folder.path, (long long)step);
+    fprintf(stderr, "ti: stopped at step %lld of %lld; go on with: %s\n", (long long)step,
+            (long long)r->o.steps, command);
+    free(command);
+}
+
+/* What ended, ended well, or was stopped: the word as it is, and the state last, so that it never says more than there is. */
 static bool finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
     bool complete = ok && r->loop.step == r->o.steps;
-    if (complete && isfinite(r->grid_before)) {
-        r->grid_after = measure_grid(r);
-        printf("fixed-grid loss %.5f before, %.5f after\n", r->grid_before, r->grid_after);
+    if (complete && r->folder.points > 0) {
+        double before = r->folder.grid[1];
+        printf("fixed-grid loss %.5f before, %.5f after\n", before, measure_grid(r));
     }
     bool saved =
+        (!complete && r->loop.step == 0) ||
         run_folder_save(&r->folder, complete ? -1 : r->loop.step, r->words.rows, r->o.vectors, width, errors);
-    if (r->o.profile) profile_print(&r->profile, r->folder.count);
+    if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     char text[BYTES_TEXT];
     fprintf(stderr, "ti: peak memory %s\n", bytes_text(machine_peak_memory(), text));
-    if (complete && saved) print_usage(r);
+    r->complete = complete && saved;
+    if (r->complete) print_usage(r);
     return ok && saved;
 }
 
@@ -315,16 +403,16 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
         return false;
     if (!fit_memory(r, errors, warnings)) return false;
     report(&(Messages) { 0 }, warnings);
-    if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors)) return false;
-    if (!train_options_save(&r->o, r->folder.path, errors)) return false;
-    if (!allocate(r, errors) || !encode_pictures(r, errors)) return false;
+    if (!allocate(r, errors) || !(r->o.resume ? take_up_run : begin_run)(r, errors)) return false;
+    catch_signals();
+    if (!encode_pictures(r, errors)) return false;
     estimate(r);
     if (r->o.profile) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
-    r->grid_before = grid_wanted(r) ? measure_grid(r) : (double)NAN;
-    catch_signals();
+    if (r->folder.points == 0 && !interrupted && grid_wanted(r)) measure_grid(r); /* of the initial rows */
+    if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);
 }
@@ -336,6 +424,8 @@ static void run_free(Run *r) {
     posteriors_free(&r->posteriors);
     arena_free(&r->arena);
     run_folder_close(&r->folder);
+    identity_free(&r->saver.identity);
+    state_free(&r->state);
     pictures_free(&r->pictures);
     words_free(&r->words);
     free(r->prompts);
@@ -359,16 +449,36 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     return errors->count == 0;
 }
 
+/* The exit status of a run that ended without an error: 128 and the signal, as a shell says it, where one stopped it. */
+static int ending(const Run *r) {
+    if (r->complete || !interrupted) return 0;
+    print_stopped(r);
+    return 128 + interrupted;
+}
+
+static bool run(Run *r, Messages *errors, Messages *warnings) {
+    if (r->o.resume && !find_run(r, errors)) return false;
+    r->complete = is_finished(r);
+    if (r->complete) {
+        fprintf(stderr, "ti: %s is finished: all its %lld steps are done\n", r->folder.path,
+                (long long)r->state.step);
+        print_usage(r);
+        return true;
+    }
+    r->threads = machine_start(r->o.threads);
+    return memory_limit_parse(r->o.memory, &r->memory, errors) && prepare(r, errors, warnings) &&
+           train(r, errors, warnings);
+}
+
 int train_command(int argc, char *const argv[]) {
     Messages errors = { 0 }, warnings = { 0 };
     Run *r = mem_alloc(sizeof *r);
     int status;
     if (usage_ok(&TRAIN_COMMAND, train_options_parse(&r->o, argc, argv, &errors), &errors, &status)) {
-        r->threads = machine_start(r->o.threads);
-        bool ok = memory_limit_parse(r->o.memory, &r->memory, &errors) && prepare(r, &errors, &warnings) &&
-                  train(r, &errors, &warnings);
+        run(r, &errors, &warnings);
+        console_finish(&errors);
         report(&errors, &warnings);
-        status = !ok ? 1 : interrupted ? 130 : 0;
+        status = errors.count > 0 ? 1 : ending(r);
     }
     run_free(r);
     free(r);

@@ -1,12 +1,17 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "cli/train_options.h"
 
 #include "cli/common.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/run_folder.h"
 #include "nn/unicode.h"
 #include "tensor/file.h"
+#include "tensor/hash.h"
 
 static const char *const KINDS[] = { "object", "style", NULL };
 /* in ScheduleKind's order */
@@ -19,11 +24,12 @@ enum { MILLION = 1000000 };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: what JSON holds for certain */
 
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .heading = "what is learned",
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume",
+      .heading = "what is learned",
       .help = "the folder of the pictures, 3 to 5 of one thing or style; used in the order of their names" },
-    { "token", OPTION_STRING, AT(token), "WORD", .required = true,
+    { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
       .help = "the new word, one that the model doesn't know, such as '<grum>' (quoted, for the shell)" },
-    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]", .required = true, .commas = true,
+    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]", .required = true, .unless = "resume", .commas = true,
       .help = "the known word, a single token, where the new one starts: a coarse name of the thing, such as "
               "toy; with "
               "several vectors one word for all, or one a vector" },
@@ -88,11 +94,17 @@ static const Option OPTIONS[] = {
     { "no-flip", OPTION_FLAG, AT(no_flip),
       .help = "don't mirror pictures at random: for what has a left and a right, such as letters" },
 
-    { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .heading = "what is written",
+    { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .may_differ = true,
+      .heading = "what is written",
       .help = "the run's folder: learned_embeds.safetensors, the same under the word's name, losses.csv, "
-              "loss.png, "
-              "options.json, checkpoints" },
-    { "force", OPTION_FLAG, AT(force), .help = "write into a folder that holds something already" },
+              "loss.png, options.json, checkpoints" },
+    { "resume", OPTION_FLAG, AT(resume), .may_differ = true,
+      .help = "go on with the run in --out, which was stopped by Ctrl-C or in any other way, to the same "
+              "bits: it needs no "
+              "other option. More --steps than it had go on beyond its end, where --schedule is constant or "
+              "constant_with_warmup" },
+    { "force", OPTION_FLAG, AT(force), .may_differ = true,
+      .help = "write into a folder that holds something already" },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "N", 0, MILLION, .standard = "500",
       .reason = "the reference script's; 0: none",
       .help = "steps between two copies of the word as it is by then" },
@@ -112,21 +124,22 @@ static const Option OPTIONS[] = {
           "every N steps the loss on a fixed grid of pictures, timesteps and noise, which falls as the word "
           "fits better; 0: never" },
 
-    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
+    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .may_differ = true, .heading = "the machine",
       .shown = "the physical cores",
       .reason = "a core's second thread slows the matrix products down; the numbers are the same with any",
       .help = "threads to compute with" },
-    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
+    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .may_differ = true,
       .reason = "what the machine, or the container, has free",
       .help = "the most that the run may take, such as 3GB; where it is less than the run likes, parts of a "
               "step are computed twice, to the same numbers" },
-    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
+    { "profile", OPTION_FLAG, AT(profile), .may_differ = true,
+      .help = "print at the end which operations took the time" },
 
-    { "dry-run", OPTION_FLAG, AT(dry_run), .heading = "instead of training",
+    { "dry-run", OPTION_FLAG, AT(dry_run), .may_differ = true, .heading = "instead of training",
       .help = "show what the run would take, in memory, arithmetic and, from a few timed operations, time; "
               "write nothing" },
-    { "json", OPTION_FLAG, AT(json), .help = "the same as JSON, for programs" },
-    { "dump", OPTION_STRING, AT(dump), "FOLDER", .shown = "none",
+    { "json", OPTION_FLAG, AT(json), .may_differ = true, .help = "the same as JSON, for programs" },
+    { "dump", OPTION_STRING, AT(dump), "FOLDER", .may_differ = true, .shown = "none",
       .help = "run the first batch alone and write every tensor and gradient of it there, for "
               "golden/dump.py to compare with the reference's" },
 };
@@ -139,7 +152,8 @@ const Command TRAIN_COMMAND = {
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .examples =
-        "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n",
+        "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n"
+        "  ti train --resume --out out/grum\n",
 };
 
 static void check_token(const TrainOptions *o, Messages *errors) {
@@ -185,12 +199,8 @@ static char *default_folder(const char *token) {
 
 static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
-OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[], Messages *errors) {
-    int before = errors->count;
-    OptionsResult result = options_parse(&TRAIN_COMMAND, argc, argv, o, errors);
-    if (result == OPTIONS_HELP) return result;
-    o->grid_loss_given = given(o, "grid-loss");
-    if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
+/* What has to fit together wherever the options come from. */
+static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->vectors > 64)
         messages_add(errors, "--init: names %lld words, a word can have 64 vectors",
                      (long long)o->init.count);
@@ -198,45 +208,154 @@ OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[],
         messages_add(errors, "--init: names %lld words for %lld vectors: one for all, or one a vector",
                      (long long)o->init.count, (long long)o->vectors);
     if (o->token) check_token(o, errors);
+}
+
+OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[], Messages *errors) {
+    int before = errors->count;
+    OptionsResult result = options_parse(&TRAIN_COMMAND, argc, argv, o, errors);
+    if (result == OPTIONS_HELP) return result;
+    o->grid_loss_given = given(o, "grid-loss");
+    if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
+    check_words(o, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
                      SCHEDULES[o->schedule]);
     if (given(o, "templates") && given(o, "kind"))
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
-    if (given(o, "validation-every") && !o->validation_prompt)
+    if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
         messages_add(errors, "--validation-every: needs a --validation-prompt to draw");
     if (o->json && !o->dry_run) messages_add(errors, "--json: goes with --dry-run");
     if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
+    if (o->resume && !o->out && !o->token)
+        messages_add(errors, "--resume: needs --out FOLDER, the run to go on with");
     if (errors->count > before) return OPTIONS_WRONG;
     if (!o->out) o->out = default_folder(o->token);
     return OPTIONS_OK;
 }
 
-bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
-    int before = errors->count;
-    options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
-    const char *schedule = SCHEDULES[o->schedule];
-    if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s", schedule);
-    if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
-        messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
-                     (long long)o->warmup);
+static void check_schedule(const TrainOptions *o, Messages *errors) {
     if (o->schedule != CONSTANT && o->warmup >= o->steps)
         messages_add(
             errors,
             "--warmup %lld: is not less than the run's %lld steps, so --schedule %s would never begin",
-            (long long)o->warmup, (long long)o->steps, schedule);
+            (long long)o->warmup, (long long)o->steps, SCHEDULES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     if (o->schedule == POLYNOMIAL && o->lr * scale <= SCHEDULE_LR_END)
         messages_add(errors, "--lr %g: the schedule polynomial goes down to %g, so it must be more", o->lr,
                      SCHEDULE_LR_END);
+}
+
+bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
+    if (o->resume) return true; /* its own options are complete, whatever the model's defaults are now */
+    int before = errors->count;
+    options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
+    if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
+        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
+                     SCHEDULES[o->schedule]);
+    if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
+        messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
+                     (long long)o->warmup);
+    check_schedule(o, errors);
     return errors->count == before;
 }
 
-bool train_options_save(const TrainOptions *o, const char *folder, Messages *errors) {
-    char *path = mem_format("%s/options.json", folder), *text = options_to_json(&TRAIN_COMMAND, o);
+/* The run's record */
+
+/* A hash of an options.json, without what may differ when the run goes on: the steps, and the paths, whose contents the state
+   knows. It is of the options that the file has: a newer ti, with more of them, goes on with an older one's run. */
+static uint64_t identity_of(const char *text, size_t size) {
+    static const char *const others[] = { "steps", "images", "templates", "model", NULL };
+    cJSON *document = cJSON_ParseWithLength(text, size);
+    CHECK(document);
+    cJSON *options = cJSON_GetObjectItemCaseSensitive(document, TRAIN_COMMAND.name);
+    for (int i = 0; i < TRAIN_COMMAND.count; i++)
+        if (OPTIONS[i].may_differ) cJSON_DeleteItemFromObjectCaseSensitive(options, OPTIONS[i].name);
+    for (int i = 0; others[i]; i++) cJSON_DeleteItemFromObjectCaseSensitive(options, others[i]);
+    char *rest = cJSON_PrintUnformatted(options);
+    CHECK(rest);
+    uint64_t hash = hash_bytes(HASH_START, rest, strlen(rest));
+    cJSON_free(rest);
+    cJSON_Delete(document);
+    return hash;
+}
+
+/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not found. */
+static char *absolute(const char *path) {
+    char *real = path ? realpath(path, NULL) : NULL;
+    if (real && options_utf8(real)) return real;
+    free(real);
+    return path ? mem_string(path) : NULL;
+}
+
+bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
+    TrainOptions record = *o;
+    record.resume = false;
+    record.images = absolute(o->images);
+    record.templates = absolute(o->templates);
+    record.model = absolute(o->model);
+    char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = options_to_json(&TRAIN_COMMAND, &record);
+    o->identity = identity_of(text, strlen(text));
     bool ok = file_write(path, text, strlen(text), errors);
+    free(record.images);
+    free(record.templates);
+    free(record.model);
     free(text);
+    free(path);
+    return ok;
+}
+
+bool train_options_extendable(const TrainOptions *o) {
+    return o->schedule == CONSTANT || o->schedule == CONSTANT_WITH_WARMUP;
+}
+
+/* Whether a run of so many steps, whose other options are in o, can have o->steps. */
+static void check_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
+    if (o->steps < steps)
+        messages_add(errors,
+                     "--steps: is %lld now, and %lld in %s: a run that goes on can have more, not fewer",
+                     (long long)o->steps, (long long)steps, path);
+    if (o->steps > steps && !train_options_extendable(o))
+        messages_add(errors,
+                     "--steps: is %lld now, and %lld in %s: the schedule %s depends on it, so that it cannot "
+                     "become more",
+                     (long long)o->steps, (long long)steps, path, SCHEDULES[o->schedule]);
+}
+
+static void make_absolute(char **path) {
+    char *real = absolute(*path);
+    free(*path);
+    *path = real;
+}
+
+static bool read_record(TrainOptions *o, const char *path, const File *file, bool *more, Messages *errors) {
+    int before = errors->count;
+    int64_t wanted = given(o, "steps") ? o->steps : 0;
+    options_forget(&TRAIN_COMMAND, o, "steps");
+    make_absolute(&o->images);
+    make_absolute(&o->templates);
+    make_absolute(&o->model);
+    if (!options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors)) return false;
+    o->grid_loss_given = given(o, "grid-loss");
+    int64_t steps = o->steps;
+    if (wanted) o->steps = wanted;
+    *more = o->steps > steps;
+    check_words(o, errors);
+    check_schedule(o, errors);
+    check_steps(o, steps, path, errors);
+    o->identity = identity_of((const char *)file->data, file->size);
+    return errors->count == before;
+}
+
+bool train_options_resume(TrainOptions *o, bool *more, Messages *errors) {
+    char *path = mem_format("%s/%s", o->out, RUN_OPTIONS);
+    File file;
+    bool ok;
+    if (access(path, F_OK) != 0) {
+        ok = messages_add(errors, "%s: holds no run that could go on (it has no %s)", o->out, RUN_OPTIONS);
+    } else {
+        ok = file_map(path, &file, errors) && read_record(o, path, &file, more, errors);
+        file_unmap(&file);
+    }
     free(path);
     return ok;
 }

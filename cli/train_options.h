@@ -28,7 +28,7 @@ typedef struct {
     bool center_crop, no_flip;
     /* what is written */
     char *out; /* never NULL after train_options_parse returned OK */
-    bool force;
+    bool resume, force;
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL: no pictures */
     int64_t validation_every, sampling_steps;
@@ -42,6 +42,7 @@ typedef struct {
     /* instead of training */
     bool dry_run, json;
     char *dump; /* NULL: no */
+    uint64_t identity; /* hash of those that a resumed run must share */
 } TrainOptions;
 
 extern const Command TRAIN_COMMAND;
@@ -52,8 +53,15 @@ OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[],
 /* Once the model is known: its folder's defaults.json, and the checks that depend on it. */
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
 
-/* FOLDER/options.json */
-bool train_options_save(const TrainOptions *o, const char *folder, Messages *errors);
+/* FOLDER/options.json, its paths absolute; sets o->identity. */
+bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
+
+/* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a line each: there is
+   no such run, an option that differs, --steps that the run cannot have. *more: steps were added. */
+bool train_options_resume(TrainOptions *o, bool *more, Messages *errors);
+
+/* Whether a run can have more steps afterwards: where the learning rate does not depend on their number. */
+bool train_options_extendable(const TrainOptions *o);
 
 void train_options_free(TrainOptions *o);
 

@@ -69,7 +69,7 @@ static char *name_of(const char *format, va_list args) {
 
 static void fault(Store *s, const char *line) {
     if (!s->errors) check_failed(__FILE__, __LINE__, line);
-    const char *path = s->count ? s->files[0].path : "";
+    const char *path = store_path(s);
     if (s->faults < FAULTS_MAX) messages_add(s->errors, "%s", line);
     if (s->faults++ == FAULTS_MAX)
         messages_add(s->errors, "%s: further tensors that are missing or do not fit are not listed", path);
@@ -81,7 +81,7 @@ const Weight *store_get(Store *s, Shape shape, const char *format, ...) {
     char *name = name_of(format, args), *line = NULL;
     va_end(args);
     const SafeTensor *t = find(s, name);
-    const char *path = s->count ? s->files[0].path : "";
+    const char *path = store_path(s);
     for (int64_t i = 0; t && i < s->count; i++) {
         const Safetensors *file = &s->files[i];
         if (safetensors_find(file, t->weight.name) != t) continue;
@@ -177,6 +177,8 @@ void unused_free(Unused *u) {
     free(u->groups);
     *u = (Unused) { 0 };
 }
+
+const char *store_path(const Store *s) { return s->count ? s->files[0].path : ""; }
 
 /* The names, types, shapes and places are hashed whole, of each tensor's bytes the first, the last and a
    few between. */

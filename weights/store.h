@@ -50,6 +50,9 @@ void unused_free(Unused *u);
 /* After loading: adds the tensors under the prefix that nobody got. */
 void store_unused(const Store *s, const char *part, Unused *u);
 
+/* Of its first file, for messages. */
+const char *store_path(const Store *s);
+
 /* A number that another file of weights is unlikely to have: of each file's size, header and sampled bytes
    (FNV-1a). Guards against mistakes, not against malice. */
 uint64_t store_fingerprint(const Store *s);

@@ -1,0 +1,142 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/resume.h"
+
+#include "cli/machine.h"
+#include "tensor/hash.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
+                         const int32_t *prompts, int64_t count) {
+    RunIdentity identity = {
+        .options = o->identity,
+        .prompts = hash_bytes(HASH_START, prompts, (size_t)count * sizeof *prompts),
+        .text_encoder = store_fingerprint(m->folder.text_encoder),
+        .unet = store_fingerprint(m->folder.unet),
+        .vae = store_fingerprint(m->folder.vae),
+        .picture_count = pictures->count,
+    };
+    identity.pictures = mem_alloc((size_t)pictures->count * sizeof *identity.pictures);
+    for (int64_t i = 0; i < pictures->count; i++) {
+        const Image *image = &pictures->images[i];
+        size_t bytes = (size_t)image->width * (size_t)image->height * 3;
+        identity.pictures[i] = hash_bytes(HASH_START, image->rgb, bytes);
+    }
+    return identity;
+}
+
+void identity_free(RunIdentity *identity) {
+    free(identity->pictures);
+    *identity = (RunIdentity) { 0 };
+}
+
+static void changed(const char *path, const char *what, Messages *errors) {
+    messages_add(errors, "%s: %s, so the run cannot go on (put it back, or begin anew with --force)", path,
+                 what);
+}
+
+static bool has(const RunIdentity *identity, uint64_t picture) {
+    for (int64_t i = 0; i < identity->picture_count; i++)
+        if (identity->pictures[i] == picture) return true;
+    return false;
+}
+
+static void compare_pictures(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o,
+                             const Pictures *pictures, Messages *errors) {
+    int before = errors->count;
+    for (int64_t i = 0; i < now->picture_count; i++)
+        if (!has(then, now->pictures[i]))
+            changed(pictures->paths[i], "is not one of the pictures that the run began with", errors);
+    int64_t gone = 0;
+    for (int64_t i = 0; i < then->picture_count; i++) gone += !has(now, then->pictures[i]);
+    if (gone > 0 && errors->count == before) {
+        char *what = mem_format("lacks %lld of the %lld pictures that the run began with", (long long)gone,
+                                (long long)then->picture_count);
+        changed(o->images, what, errors);
+        free(what);
+    }
+    bool same = then->picture_count == now->picture_count;
+    for (int64_t i = 0; same && i < now->picture_count; i++) same = then->pictures[i] == now->pictures[i];
+    if (!same && errors->count == before)
+        changed(o->images, "has the pictures in another order or number than when the run began", errors);
+}
+
+bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o, const Model *m,
+                   const Pictures *pictures, Messages *errors) {
+    int before = errors->count;
+    if (then->options != now->options) {
+        char *path = mem_format("%s/%s", o->out, RUN_OPTIONS);
+        changed(path, "has other options than the run began with", errors);
+        free(path);
+    }
+    static const char weights[] = "has other weights than the run began with";
+    if (then->text_encoder != now->text_encoder) changed(store_path(m->folder.text_encoder), weights, errors);
+    if (then->unet != now->unet) changed(store_path(m->folder.unet), weights, errors);
+    if (then->vae != now->vae) changed(store_path(m->folder.vae), weights, errors);
+    if (then->prompts != now->prompts && o->templates)
+        changed(o->templates, "has other templates than the run began with", errors);
+    else if (then->prompts != now->prompts)
+        changed(m->folder.vocab_path, "or its merges give other tokens than when the run began", errors);
+    compare_pictures(then, now, o, pictures, errors);
+    return errors->count == before;
+}
+
+bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages *errors) {
+    char *path = run_folder_file(folder, RUN_STATE);
+    *state = (RunState) { 0 };
+    *found = access(path, F_OK) == 0;
+    bool ok = !*found || state_read(path, state, errors);
+    free(path);
+    return ok;
+}
+
+bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, int64_t every,
+                   Messages *errors) {
+    char *path = run_folder_file(folder, RUN_STATE);
+    bool ok = state_fits(state, loop, path, errors) &&
+              run_folder_go_on(folder, state->records, state->losses_bytes, errors);
+    for (int64_t i = 0; ok && i < state->points; i++) {
+        int64_t step = (int64_t)state->grid[2 * i];
+        if (step == 0 || (every > 0 && step % every == 0))
+            run_folder_grid(folder, step, state->grid[2 * i + 1]);
+    }
+    free(path);
+    return ok;
+}
+
+bool saver_due(const StateSaver *s) { return machine_seconds() >= s->next; }
+
+bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finished, Messages *errors) {
+    double start = machine_seconds();
+    RunState state = state_of(loop);
+    state.identity = s->identity;
+    state.probe = s->probe;
+    state.finished = finished;
+    state.records = folder->count;
+    state.losses_bytes = folder->losses_bytes;
+    state.points = folder->points;
+    state.grid = folder->grid;
+    char *path = run_folder_file(folder, RUN_STATE);
+    bool ok = run_folder_sync(folder, errors) && state_write(path, &state, errors);
+    free(path);
+    double end = machine_seconds();
+    s->next = end + fmax(1, 50 * (end - start));
+    return ok;
+}
+
+char *resume_command(const char *folder) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:@%/";
+    if (*folder && strspn(folder, plain) == strlen(folder))
+        return mem_format("ti train --resume --out %s", folder);
+    char *quoted = mem_alloc(4 * strlen(folder) + 1), *to = quoted;
+    for (const char *c = folder; *c; c++) { /* a quote ends the quotes, stands alone, and opens them again */
+        if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
+        *to++ = *c;
+    }
+    char *command = mem_format("ti train --resume --out '%s'", quoted);
+    free(quoted);
+    return command;
+}
