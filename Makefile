@@ -29,7 +29,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = graph conv ops optim plan
 TESTS_nn       = tokenizer single modules models critters
-TESTS_cli      = options sheet commands microscope loop picture full memory
+TESTS_cli      = options sheet commands microscope loop resume picture full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 

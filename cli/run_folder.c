@@ -69,8 +69,9 @@ static bool start(RunFolder *r, const char *path, const char *word, Messages *er
     return true;
 }
 
-static bool remove_file(const RunFolder *r, const char *name, Messages *errors) {
-    char *path = run_folder_file(r, "%s", name);
+/* The state of a run that stood here: before its losses go. */
+static bool remove_state(const RunFolder *r, Messages *errors) {
+    char *path = run_folder_file(r, RUN_STATE);
     bool ok = unlink(path) == 0 || errno == ENOENT;
     if (!ok) messages_add(errors, "%s: cannot be removed: %s", path, strerror(errno));
     free(path);
@@ -97,22 +98,6 @@ static bool begin_losses(RunFolder *r, Messages *errors) {
     return open_losses(r, "w", errors) && losses_written(r, fprintf(r->losses, "%s", LOSSES_HEADER), errors);
 }
 
-/* A run that stood here is over once its options are gone: they go first, so that no state is ever taken for another
-   run's. */
-bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors) {
-    *r = (RunFolder) { 0 };
-    bool ok = folder_make(path, errors) && start(r, path, word, errors);
-    if (ok && !force && !is_empty(path))
-        ok = messages_add(errors,
-                          "%s: holds a run or other files already (--resume goes on with a run, --force "
-                          "overwrites its files)",
-                          path);
-    ok = ok && remove_file(r, RUN_OPTIONS, errors) && remove_file(r, RUN_STATE, errors) &&
-         begin_losses(r, errors);
-    if (!ok) run_folder_close(r);
-    return ok;
-}
-
 /* NAME.json.tmp-123: what a process that was killed was writing */
 static bool is_leftover(const char *name) {
     static const char *const endings[] = { ".json", ".png", ".safetensors", ".state" };
@@ -130,6 +115,21 @@ static void remove_leftovers(const RunFolder *r) {
     for (const struct dirent *e; folder && (e = readdir(folder));)
         if (is_leftover(e->d_name)) unlinkat(r->folder, e->d_name, 0);
     if (folder) closedir(folder);
+}
+
+bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors) {
+    *r = (RunFolder) { 0 };
+    bool ok = folder_make(path, errors) && start(r, path, word, errors);
+    if (ok && !force && !is_empty(path))
+        ok = messages_add(errors,
+                          "%s: holds a run or other files already (--resume goes on with a run, --force "
+                          "overwrites its files)",
+                          path);
+    if (ok)
+        remove_leftovers(r);
+    else
+        run_folder_close(r);
+    return ok;
 }
 
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
@@ -171,7 +171,7 @@ static bool read_losses(RunFolder *r, int64_t records, int64_t bytes) {
 }
 
 bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors) {
-    if (records == 0) return begin_losses(r, errors);
+    if (records == 0) return remove_state(r, errors) && begin_losses(r, errors);
     if (!open_losses(r, "r+", errors)) return false;
     if (!read_losses(r, records, bytes))
         return messages_add(errors,

@@ -28,14 +28,14 @@ typedef struct {
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
 
-/* Makes the folder and begins losses.csv. An existing one that holds anything is refused without force; with it, the run
-   that was there cannot go on any more. */
+/* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows, once the
+   options are written. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors);
 
 /* Opens the folder of a run that was stopped, and removes what it was writing then. */
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
-/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. 0: begins it. Errors: it is not as it
-   was; then nothing is changed. */
+/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. Without records it begins, and a
+   state that is there goes. Errors: losses.csv is not as it was; then nothing is changed. */
 bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors);
 
 void run_folder_close(RunFolder *r);

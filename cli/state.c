@@ -92,7 +92,7 @@ RunState state_of(const Loop *l) {
 static bool damaged(const char *path, Messages *errors) {
     return messages_add(
         errors,
-        "%s: is damaged, so the run cannot go on from it (without the file it begins with its first step)",
+        "%s: is damaged, so the run cannot go on from it (without this file it begins with its first step)",
         path);
 }
 

@@ -33,7 +33,7 @@ static void handle(int signal_number, void (*handler)(int)) {
 
 /* The next Ctrl-C, or the next SIGTERM, ends the program at once. */
 static void on_signal(int signal_number) {
-    static const char text[] = "\nti: finishing the step; once more stops at once\n";
+    static const char text[] = "\nti: finishing the step (once more: stops at once)\n";
     interrupted = signal_number;
     handle(SIGINT, SIG_DFL);
     handle(SIGTERM, SIG_DFL);
@@ -204,7 +204,7 @@ static bool is_finished(const Run *r) { return r->state.finished && r->state.ste
 
 static bool begin_run(Run *r, Messages *errors) {
     if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors) ||
-        !train_options_save(&r->o, r->folder.path, errors))
+        !train_options_save(&r->o, r->folder.path, errors) || !run_folder_go_on(&r->folder, 0, 0, errors))
         return false;
     r->saver.identity = identity_new(&r->o, &r->model, &r->pictures, r->prompts,
                                      r->templates * tokenizer_max_length(r->model.tokenizer));
@@ -253,7 +253,7 @@ static void estimate(Run *r) {
         training_step_gradient(s, 1);
         best = fmin(best, machine_seconds() - start);
     }
-    if (interrupted) return;
+    if (interrupted) return; /* no state will be written */
     if (r->has_state && r->saver.probe != r->state.probe) {
         fprintf(
             stderr,
@@ -353,7 +353,7 @@ static void print_usage(const Run *r) {
                 f->file_name, f->file_name, f->file_name);
     if (!train_options_extendable(&r->o)) return;
     char *command = resume_command(f->path);
-    fprintf(stderr, "ti: more steps: %s --steps %lld\n", command, (long long)(2 * r->o.steps));
+    fprintf(stderr, "ti: for more than these %lld steps: %s --steps N\n", (long long)r->o.steps, command);
     free(command);
 }
 
@@ -412,6 +412,7 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
     if (r->folder.points == 0 && !interrupted && grid_wanted(r)) measure_grid(r); /* of the initial rows */
+    if (interrupted) return true; /* what is saved is still all there is */
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);

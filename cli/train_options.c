@@ -334,7 +334,11 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, boo
     make_absolute(&o->images);
     make_absolute(&o->templates);
     make_absolute(&o->model);
-    if (!options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors)) return false;
+    char *out = mem_string(o->out); /* where it is now, not where it was */
+    bool ok = options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors);
+    free(o->out);
+    o->out = out;
+    if (!ok) return false;
     o->grid_loss_given = given(o, "grid-loss");
     int64_t steps = o->steps;
     if (wanted) o->steps = wanted;

@@ -89,6 +89,8 @@ static void test_refused(void) {
     refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is for");
     refused(NEEDED "--templates a --kind style", 1, "--templates: takes the place of --kind");
     refused(NEEDED "--validation-every 5", 1, "needs a --validation-prompt");
+    refused("--resume", 1, "--resume: needs --out FOLDER");
+    refused("--resume --out a --steps 0", 1, "--steps 0");
 }
 
 static void test_values(void) {
@@ -223,7 +225,8 @@ static void test_json(void) {
     char *words[WORDS_MAX], *again[WORDS_MAX], *other[WORDS_MAX];
     int count =
         split(NEEDED "--steps 9 --lr 0.1 --init b --vectors 2 --no-flip --validation-prompt \"a\\b", words);
-    int few = split(NEEDED "--steps 9 --init b", again), more = split(NEEDED "--steps 10 --init b", other);
+    int few = split(NEEDED "--steps 9 --init b", again),
+        more = split(NEEDED "--steps 10 --init b --threads 3", other);
     TrainOptions o, p, q;
     Messages errors = { 0 };
     CHECK(train_options_parse(&o, count, words, &errors) == OPTIONS_OK);
@@ -233,10 +236,14 @@ static void test_json(void) {
     char *back = options_to_json(&TRAIN_COMMAND, &p);
     test_true("options.json comes back", ok && p.lr == 0.1 && p.no_flip && !strcmp(text, back), "%s",
               errors.text ? errors.text : "the same");
+    test_true("what has no value",
+              strstr(text, "\"grid-loss\":\tnull") && !options_given(&TRAIN_COMMAND, &p, "grid-loss"),
+              "is null, and not given");
     CHECK(train_options_parse(&q, more, other, &errors) == OPTIONS_OK);
     ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &q, &errors);
-    test_true("another value",
-              !ok && errors.count == 1 && strstr(errors.text, "--steps: is 10 now, and 9 in options.json"),
+    test_true("another value", /* and other threads, which may differ */
+              !ok && errors.count == 1 && q.threads == 3 &&
+                  strstr(errors.text, "--steps: is 10 now, and 9 in options.json"),
               "%s", errors.text ? errors.text : "accepted");
     train_options_free(&o);
     train_options_free(&p);

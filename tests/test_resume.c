@@ -1,0 +1,433 @@
+/* `ti train --resume`: runs that are killed at random moments, in other ways, with other numbers of threads, end with the bytes of
+   a run that nothing stopped; and what a run must not go on with is refused. */
+#define _DEFAULT_SOURCE /* flock */
+#include "tensor/rng.h"
+#include "tests/command.h"
+#include "tests/refusal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Shell commands; FOLDER is this program's, the current folder the repository's root. */
+
+static char *folder;
+
+static int shell(const char *format, ...) PRINTF_LIKE(1, 2);
+static int shell(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char line[4000];
+    int length = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    CHECK(length > 0 && (size_t)length < sizeof line);
+    int status = system(line);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Exit status of `$TI ARGUMENTS`, its output in FOLDER/stdout and FOLDER/stderr. */
+static int ti(const char *format, ...) PRINTF_LIKE(1, 2);
+static int ti(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char line[2000];
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    return shell("'%s' %s >'%s/stdout' 2>'%s/stderr'", getenv("TI"), line, folder, folder);
+}
+
+static bool said(const char *stream, const char *what) {
+    char *path = mem_format("%s/%s", folder, stream), *text = read_text(path, NULL);
+    bool found = strstr(text, what) != NULL;
+    if (!found) printf("%s: %s", stream, text);
+    free(text);
+    free(path);
+    return found;
+}
+
+static bool exists(const char *run, const char *name) {
+    char *path = mem_format("%s/%s/%s", folder, run, name);
+    bool yes = access(path, F_OK) == 0;
+    free(path);
+    return yes;
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Comparing runs */
+
+static bool same_file(const char *a, const char *b, const char *name) {
+    char *path[2] = { mem_format("%s/%s/%s", folder, a, name), mem_format("%s/%s/%s", folder, b, name) };
+    bool same = access(path[1], F_OK) == 0;
+    if (same) {
+        size_t size[2];
+        char *text[2] = { read_text(path[0], &size[0]), read_text(path[1], &size[1]) };
+        same = size[0] == size[1] && memcmp(text[0], text[1], size[0]) == 0;
+        for (int i = 0; i < 2; i++) free(text[i]);
+    }
+    if (!same) printf("%s differs\n", name);
+    for (int i = 0; i < 2; i++) free(path[i]);
+    return same;
+}
+
+/* Each file of run a, but the options (the folder's name is among them), is in run b with the same bytes; and b has nothing else but
+   the word at some steps where it was stopped. */
+static void expect_same(const char *label, const char *a, const char *b) {
+    int files = 0, differ = 0, others = 0;
+    for (int side = 0; side < 2; side++) {
+        char *path = mem_format("%s/%s", folder, side ? b : a);
+        DIR *directory = opendir(path);
+        CHECK(directory);
+        for (const struct dirent *e; (e = readdir(directory));) {
+            if (e->d_name[0] == '.' || !strcmp(e->d_name, "options.json")) continue;
+            if (side == 0) {
+                files++;
+                differ += !same_file(a, b, e->d_name);
+            } else if (!exists(a, e->d_name) && strncmp(e->d_name, "learned_embeds-steps-", 21) != 0) {
+                printf("%s is there too\n", e->d_name);
+                others++;
+            }
+        }
+        closedir(directory);
+        free(path);
+    }
+    test_true(label, files >= 6 && differ == 0 && others == 0, "%d files, %d differ, %d others", files,
+              differ, others);
+}
+
+/* Killing */
+
+typedef struct {
+    const char *name, *options;
+    int kills;
+} Case;
+
+static const Case CASES[] = {
+    { "plain",
+      "--images weights/critters/concepts/grum --batch 2 --steps 24 --checkpoint-every 1 --grid-loss 0", 18 },
+    { "accumulated",
+      "--images weights/critters/concepts/grum --batch 3 --repeats 2 --accumulate 3 --steps 12 "
+      "--checkpoint-every 3 --vectors 2 --schedule cosine --warmup 2 --grid-loss 0 "
+      "--validation-prompt 'a <grum>' --validation-every 4 --sampling-steps 2",
+      18 },
+    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 16 --kind style --grid-loss 5", 14 },
+};
+
+/* FOLDER stands for this program's. */
+static char *options_of(const Case *c) {
+    char *options = mem_string(c->options), *at = strstr(options, "FOLDER");
+    if (at) {
+        char *full = mem_format("%.*s%s%s", (int)(at - options), options, folder, at + 6);
+        free(options);
+        options = full;
+    }
+    char *all = mem_format("%s --token '<grum>' --init critter --resolution 64", options);
+    free(options);
+    return all;
+}
+
+static pid_t start_training(const char *options) {
+    char *line = mem_format("exec '%s' train %s >/dev/null 2>'%s/stderr'", getenv("TI"), options, folder);
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        signal(SIGINT, SIG_DFL); /* a shell's background job ignores it */
+        signal(SIGTERM, SIG_DFL);
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    free(line);
+    return child;
+}
+
+typedef struct {
+    Generator random;
+    double whole; /* seconds of the run that nothing stops */
+    int kills, stops, finished, wrong;
+} Killer;
+
+static double uniform(Generator *g) {
+    float u;
+    generator_rand(g, &u, 1);
+    return (double)u;
+}
+
+/* Starts or goes on, kills at a random moment or lets it end, and says whether the run is finished. */
+static bool run_a_while(Killer *k, const char *options, bool to_its_end) {
+    static const int signals[] = { SIGKILL, SIGTERM, SIGKILL, SIGINT, SIGKILL };
+    int threads = 1 + (int)generator_randint(&k->random, 0, 3);
+    int chosen = signals[k->kills % 5];
+    bool begun = exists("run", "options.json");
+    char *line = begun ? mem_format("--resume --out %s/run --threads %d", folder, threads)
+                       : mem_format("%s --force --out %s/run --threads %d", options, folder, threads);
+    double moment = 0.7 * uniform(&k->random) * k->whole;
+    pid_t child = start_training(line);
+    free(line);
+    int status;
+    if (!to_its_end) {
+        usleep((useconds_t)(1e6 * moment));
+        kill(child, chosen);
+        if (chosen == SIGINT && k->kills % 2) { /* a second one does not wait for the step's end */
+            usleep(2000);
+            kill(child, chosen);
+        }
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == chosen;
+    bool stopped = chosen != SIGKILL && WIFEXITED(status) && WEXITSTATUS(status) == 128 + chosen;
+    k->kills += killed || stopped;
+    k->stops += stopped;
+    if (!ended &&
+        (to_its_end || (!killed && !stopped) || (stopped && !said("stderr", "ti train --resume")))) {
+        printf("wait status %x after signal %d\n", (unsigned)status, chosen);
+        said("stderr", "?");
+        k->wrong++;
+    }
+    return ended;
+}
+
+static void test_killed(const Case *c, uint64_t seed) {
+    char *options = options_of(c), *label = mem_format("%s.runs", c->name);
+    double start = seconds();
+    int status = ti("train %s --out %s/whole --threads 2", options, folder);
+    Killer k = { .whole = seconds() - start };
+    test_true(label, status == 0, "exit status %d", status);
+    generator_seed(&k.random, seed);
+    while (status == 0 && k.kills < c->kills && k.wrong == 0) {
+        bool ended = run_a_while(&k, options, false);
+        if (k.kills == c->kills && !ended) ended = run_a_while(&k, options, true);
+        if (!ended) continue;
+        free(label);
+        label = mem_format("%s.run %d, after %d kills", c->name, ++k.finished, k.kills);
+        expect_same(label, "whole", "run");
+        shell("rm -r '%s/run'", folder);
+    }
+    free(label);
+    label = mem_format("%s.kills", c->name);
+    test_true(label, k.wrong == 0 && k.finished > 0, "%d, %d of them after the step was finished, %d runs",
+              k.kills, k.stops, k.finished);
+    shell("rm -rf '%s/run' '%s/whole'", folder, folder);
+    free(label);
+    free(options);
+}
+
+/* What a finished run has to say, and more steps */
+
+#define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 1 "
+
+static void test_finished(void) {
+    int status = ti(TRAIN "--images %s/one --steps 4 --schedule constant_with_warmup --warmup 2 --out %s/run",
+                    folder, folder);
+    test_true("a run of 4 steps", status == 0 && said("stderr", "ti train --resume"), "exit status %d",
+              status);
+    shell("cp -r '%s/run' '%s/before'", folder, folder);
+    status = ti("train --resume --out %s/run", folder);
+    test_true("it is finished", status == 0 && said("stderr", "is finished: all its 4 steps are done"),
+              "exit status %d", status);
+    expect_same("nothing changed", "before", "run");
+    status = ti("train --resume --out %s/run --steps 9", folder);
+    test_true("5 steps more", status == 0 && said("stderr", "goes on at step 4 of 9"), "exit status %d",
+              status);
+    status = ti(TRAIN "--images %s/one --steps 9 --schedule constant_with_warmup --warmup 2 --out %s/whole",
+                folder, folder);
+    expect_same("the same as 9 steps", "whole", "run");
+    status = ti("train --resume --out %s/run", folder);
+    test_true("they are finished", status == 0 && said("stderr", "all its 9 steps are done"),
+              "exit status %d", status);
+    shell("rm -r '%s/run' '%s/before' '%s/whole'", folder, folder, folder);
+}
+
+/* Refusals */
+
+/* The run FOLDER/base, of 2 steps, copied, spoilt by a shell command whose $R is the copy, and told to do 2 steps more. */
+static void refuse(const char *name, const char *spoil, const char *options, const char *says) {
+    shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'; cd '%s'; R=run; %s", folder, folder, folder, folder,
+          spoil);
+    int status = ti("train --resume --out %s/run %s", folder, options);
+    test_true(name, status == 1 && said("stderr", says), "exit status %d, %s", status, says);
+}
+
+#define AT_BYTE(n) "printf '\\377\\376' | dd of=$R/run.state bs=1 seek=" #n " conv=notrunc 2>/dev/null"
+#define MORE       "--steps 4"
+
+static void test_state_refused(void) {
+    static const char damaged[] = "run.state: is damaged, so the run cannot go on";
+    refuse("state: a byte of its middle", AT_BYTE(3000), MORE, damaged);
+    refuse("state: a byte of its sum",
+           "S=$(wc -c <$R/run.state); printf '\\377\\376' | "
+           "dd of=$R/run.state bs=1 seek=$((S-2)) conv=notrunc 2>/dev/null",
+           MORE, damaged);
+    refuse("state: cut off", "head -c 1000 $R/run.state >t; mv t $R/run.state", MORE, damaged);
+    refuse("state: empty", ": >$R/run.state", MORE, damaged);
+    refuse("state: longer", "echo >>$R/run.state", MORE, damaged);
+    refuse("state: of another version",
+           "printf 'ti run state 7\\n' | dd of=$R/run.state conv=notrunc 2>/dev/null", MORE,
+           "run.state: was written by another version of ti");
+    refuse("state: a folder", "rm $R/run.state; mkdir $R/run.state", MORE, "run.state: is a folder");
+    refuse("losses: a line less", "sed -i 2d $R/losses.csv", MORE, "losses.csv: was changed");
+    refuse("losses: another line", "sed -i 's/^1,0/1,x/' $R/losses.csv", MORE, "losses.csv: was changed");
+    refuse("losses: none", "rm $R/losses.csv", MORE, "losses.csv: cannot be opened");
+    refuse("no options", "rm $R/options.json", MORE, "holds no run that could go on");
+    refuse("options: cut off", "head -c 100 $R/options.json >t; mv t $R/options.json", MORE,
+           "options.json: line");
+    refuse("options: changed", "sed -i 's/\"seed\":\t0/\"seed\":\t1/' $R/options.json", MORE,
+           "options.json: has other options than the run began with");
+    refuse("options: one missing", "sed -i '/\"images\"/d' $R/options.json", MORE,
+           "options.json: \"images\" is missing");
+    refuse("no such run", "rm -r $R", MORE, "holds no run that could go on");
+}
+
+static void test_options_refused(void) {
+    refuse("another --lr", ":", MORE " --lr 0.25", "--lr: is 0.25 now, and 0.005 in");
+    refuse("another --token", ":", MORE " --token '<x>'", "--token: is \"<x>\" now, and \"<grum>\" in");
+    refuse("another --validation-prompt", ":", MORE " --validation-prompt a",
+           "--validation-prompt: is \"a\" now, and not set in");
+    refuse("fewer --steps", ":", "--steps 1", "--steps: is 1 now, and 2 in");
+    refuse("more --steps of a cosine",
+           "sed -i 's/\"constant\"/\"cosine\"/; s/\"warmup\":\t500/\"warmup\":\t1/' "
+           "$R/options.json",
+           MORE, "the schedule cosine depends on it");
+    int status = ti("train --resume --steps 4");
+    test_true("no --out", status == 2 && said("stderr", "--resume: needs --out FOLDER"), "exit status %d",
+              status);
+    status = ti(TRAIN "--images %s/one --steps 1 --out %s/base", folder, folder);
+    test_true("a run is there", status == 1 && said("stderr", "--resume goes on with a run"),
+              "exit status %d", status);
+}
+
+static void test_inputs_refused(void) {
+    refuse("a picture changed", "cp pictures/b.png kept; cp other.png pictures/b.png", MORE,
+           "pictures/b.png: is not one of the pictures that the run began with");
+    refuse("a picture more", "cp kept pictures/b.png; cp other.png pictures/c.png", MORE,
+           "pictures/c.png: is not one of the pictures");
+    refuse("a picture less", "rm pictures/c.png pictures/b.png", MORE,
+           "pictures: lacks 1 of the 2 pictures that the run began with");
+    refuse("a picture twice", "cp kept pictures/b.png; cp kept pictures/c.png", MORE,
+           "pictures: has the pictures in another order or number");
+    refuse("two pictures exchanged",
+           "rm pictures/c.png; mv pictures/a.png t; mv pictures/b.png pictures/a.png; "
+           "mv t pictures/b.png",
+           MORE, "pictures: has the pictures in another order or number");
+    refuse("a template changed",
+           "mv pictures/a.png t; mv pictures/b.png pictures/a.png; mv t pictures/b.png; "
+           "echo 'more {}' >>templates",
+           MORE, "templates: has other templates than the run began with");
+    refuse("weights changed",
+           "echo 'a {}' >templates; rm model/vae; cp -r real/vae model/vae; "
+           "W=model/vae/diffusion_pytorch_model.safetensors; S=$(wc -c <$W); "
+           "printf '\\1' | dd of=$W bs=1 seek=$((S-1)) conv=notrunc 2>/dev/null",
+           MORE, "vae/diffusion_pytorch_model.safetensors: has other weights than the run began with");
+    refuse("weights gone", "rm -r model/vae; ln -s ../real/vae model/vae; rm model/unet", MORE, "model/unet");
+    shell("ln -s ../real/unet '%s/model/unet'", folder);
+}
+
+/* The folder is locked while a run is in it. */
+static void test_locked(void) {
+    shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'", folder, folder, folder);
+    char *path = mem_format("%s/run", folder);
+    int run = open(path, O_RDONLY);
+    CHECK(run >= 0 && flock(run, LOCK_EX) == 0);
+    int status = ti("train --resume --out %s/run --steps 4", folder);
+    test_true("two at once", status == 1 && said("stderr", "another ti is training in this folder"),
+              "exit status %d", status);
+    close(run);
+    free(path);
+}
+
+/* It goes on where that is right: from the beginning without a state, with what lies elsewhere by now, and after a process that
+   left a file half written. */
+static void test_accepted(void) {
+    shell("cd '%s'; rm -rf run; cp -r base run; rm run/run.state; echo x >run/run.state.tmp-123; echo x "
+          ">run/my.tmp-1",
+          folder);
+    int status = ti("train --resume --out %s/run", folder);
+    test_true("without a state", status == 0 && said("stderr", "it begins with its first step"),
+              "exit status %d", status);
+    test_true("what was half written is gone",
+              !exists("run", "run.state.tmp-123") && exists("run", "my.tmp-1"), "and nothing else");
+    shell("rm '%s/run/my.tmp-1'", folder);
+    expect_same("the same as before", "base", "run");
+    shell("cd '%s'; rm -rf run; cp -r base run; mv pictures elsewhere; sed -i 's/pictures/elsewhere/' "
+          "run/options.json",
+          folder);
+    status = ti("train --resume --out %s/run --steps 3", folder);
+    test_true("pictures that were moved", status == 0, "exit status %d", status);
+}
+
+/* A model folder of links, two pictures, templates; and a run of 2 steps with them. */
+static void make_base(void) {
+    shell("cd '%s'; mkdir model pictures one; ln -s '%s/weights/critters' real; "
+          "for i in real/*; do ln -s ../$i model/; done; cp real/concepts/grum/*-1.png one/ 2>/dev/null || "
+          "cp $(ls real/concepts/grum/*.png | head -1) one/; "
+          "set -- real/concepts/grum/*.png; cp $1 pictures/a.png; cp $2 pictures/b.png; cp $3 other.png; "
+          "echo 'a {}' >templates",
+          folder, getenv("PWD"));
+    int status =
+        ti(TRAIN "--model %s/model --images %s/pictures --templates %s/templates --steps 2 --batch 1 "
+                 "--grid-loss 0 --out %s/base",
+           folder, folder, folder, folder);
+    test_true("a run to go on with", status == 0, "exit status %d", status);
+}
+
+/* What train and its neighbours check of sizes and of standard output */
+
+static void full(const char *name, const char *arguments) {
+    int status = shell("'%s' %s >/dev/full 2>'%s/stderr'", getenv("TI"), arguments, folder);
+    test_true(name, status == 1 && said("stderr", "standard output: cannot be written"), "exit status %d",
+              status);
+}
+
+static void test_sizes_and_output(void) {
+    int status = ti(TRAIN "--images %s/one --steps 1 --resolution 36 --out %s/run2", folder, folder);
+    test_true("no multiple of 8", status == 1 && said("stderr", "--resolution 36: must be a multiple of 8"),
+              "exit status %d", status);
+    shell("cd '%s'; mkdir small; for i in model/*; do ln -s ../$i small/; done; rm small/unet; mkdir "
+          "small/unet; "
+          "ln -s ../../real/unet/diffusion_pytorch_model.safetensors small/unet/; "
+          "sed 's/\"sample_size\": [0-9]*/\"sample_size\": 8/' real/unet/config.json >small/unet/config.json",
+          folder);
+    status =
+        ti("train --token '<grum>' --init critter --images %s/one --steps 1 --model %s/small --out %s/run2",
+           folder, folder, folder);
+    test_true("a model of 32 x 32 pixels", status == 0, "exit status %d", status);
+    char *line = mem_format("train --resume --out %s/run2", folder);
+    full("train to a full disk", line);
+    free(line);
+    line = mem_format("generate --prompt a --steps 1 --width 64 --height 64 --out %s/p.png", folder);
+    full("generate to a full disk", line);
+    free(line);
+    line = mem_format("evaluate --init critter --resolution 64 --images %s/one", folder);
+    full("evaluate to a full disk", line);
+    free(line);
+    full("help to a full disk", "sheet --help");
+}
+
+int main(void) {
+    setenv("OMP_WAIT_POLICY", "passive", 1); /* more threads than cores: none should wait on a core */
+    setenv("OMP_DYNAMIC", "false", 1);
+    CHECK(getenv("TI"));
+    folder = folder_new();
+    make_base();
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) test_killed(&CASES[i], 7 + i);
+    test_finished();
+    test_state_refused();
+    test_options_refused();
+    test_locked();
+    test_inputs_refused();
+    test_sizes_and_output();
+    test_accepted();
+    folder_remove(folder);
+    free(folder);
+    return test_finish();
+}
