@@ -3,7 +3,7 @@
 #include "tensor/vmath.h"
 
 /* Loops shorter than this are not worth waking the other threads. */
-enum { PARALLEL_FROM = 8192 };
+enum { PARALLEL_FROM = 16384 };
 
 static const float SQRT_HALF = 0.70710678f;        /* 1 / sqrt(2) */
 static const float INVERSE_SQRT_2PI = 0.39894228f; /* 1 / sqrt(2 pi) */

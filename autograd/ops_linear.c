@@ -42,7 +42,7 @@ static void linear_forward_tile(const Node *n, Linear l, Tile t) {
 static void linear_forward(const Node *n) {
     Linear l = linear_of(n);
     Tiles tiles = gemm_tiles(l.rows, l.out, l.in);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (tiles.count > 1)
     for (int64_t i = 0; i < tiles.count; i++) linear_forward_tile(n, l, gemm_tile(&tiles, i));
 }
 
@@ -59,7 +59,7 @@ static void linear_backward(const Node *n) {
     if (!n->in[0]->needs_grad) return;
     Linear l = linear_of(n);
     Tiles tiles = gemm_tiles(l.rows, l.in, l.out);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (tiles.count > 1)
     for (int64_t i = 0; i < tiles.count; i++) linear_backward_tile(n, l, gemm_tile(&tiles, i));
 }
 

@@ -7,6 +7,9 @@
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
+/* Tensors smaller than this are not worth waking the other threads. */
+enum { PARALLEL_FROM = 8192 };
+
 typedef struct {
     float mean, rstd;
 } Moments;
@@ -37,7 +40,7 @@ static Groups groups_of(const Node *n) {
 
 static void group_norm_forward(const Node *n) {
     Groups k = groups_of(n);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (k.count * k.size >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < k.count; tile++) {
         const float *x = n->in[0]->data + tile * k.size;
         float *y = n->out->data + tile * k.size, *workspace = node_workspace(n);
@@ -56,7 +59,7 @@ static void group_norm_forward(const Node *n) {
 
 static void group_norm_backward(const Node *n) {
     Groups k = groups_of(n);
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (k.count * k.size >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < k.count; tile++) {
         const float *x = n->in[0]->data + tile * k.size, *dy = n->out->grad + tile * k.size;
         float *dx = n->in[0]->grad + tile * k.size;
@@ -106,7 +109,7 @@ enum { ROWS = 16 };
 static void layer_norm_forward(const Node *n) {
     Shape s = n->out->shape;
     int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n);
         const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;
@@ -124,7 +127,7 @@ static void layer_norm_forward(const Node *n) {
 static void layer_norm_backward(const Node *n) {
     Shape s = n->out->shape;
     int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n), *q = workspace + d;
         const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Loops shorter than this are not worth waking the other threads. */
-enum { PARALLEL_FROM = 16384 };
+enum { PARALLEL_FROM = 65536 };
 
 static void add_to(float *restrict to, const float *restrict from, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
@@ -203,7 +203,7 @@ static void shrink_row(const float *dy, int64_t width, float *dx, int64_t w) {
 static void upsample_forward(const Node *n) {
     Shape in = n->in[0]->shape, out = n->out->shape;
     int64_t h = in.dim[2], w = in.dim[3], height = out.dim[2], width = out.dim[3];
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (shape_count(out) >= PARALLEL_FROM)
     for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
         for (int64_t i = 0; i < height; i++)
             stretch_row(n->in[0]->data + (plane * h + source(i, h, height)) * w, w,
@@ -213,7 +213,7 @@ static void upsample_forward(const Node *n) {
 static void upsample_backward(const Node *n) {
     Shape in = n->in[0]->shape, out = n->out->shape;
     int64_t h = in.dim[2], w = in.dim[3], height = out.dim[2], width = out.dim[3];
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (shape_count(out) >= PARALLEL_FROM)
     for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
         for (int64_t i = 0; i < height; i++)
             shrink_row(n->out->grad + (plane * height + i) * width, width,

@@ -74,10 +74,11 @@ int64_t conv_workspace(ConvMethod m, const Conv *c) {
     case CONV_IM2COL:
         return conv_im2col_workspace(c);
     case CONV_WINOGRAD2:
+        return conv_winograd_workspace(2, c);
     case CONV_WINOGRAD4:
         break;
     }
-    return conv_winograd_workspace(c);
+    return conv_winograd_workspace(4, c);
 }
 
 void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weight *bias, const float *x,

@@ -22,7 +22,7 @@ void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, 
 
 /* side: of an output tile, 2 or 4; kernel 3, stride 1 */
 int64_t conv_winograd_scratch(int side, const Conv *c);
-int64_t conv_winograd_workspace(const Conv *c);
+int64_t conv_winograd_workspace(int side, const Conv *c);
 void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const float *bias, const float *x,
                            float *y, const ConvMemory *memory);
 void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, float *dx,

@@ -139,22 +139,27 @@ static inline void product(int side, Lanes *m) {
     for (int p = 0; p < side; p++) side == 4 ? product4(m + p * n, 1) : product2(m + p * n, 1);
 }
 
-/* How one convolution is worked through. */
+/* How one convolution is worked through. V is made for a piece of the tiles and shared. The rest of the work is cut into
+   jobs, a panel of output channels for a block of the piece's tiles: each makes the U that it needs for itself, some
+   input channels at a time, so that U stays in the cache of one core. */
 typedef struct {
     int side, points;
     int64_t down, across, tiles;    /* tiles of an image's height and width, and of the batch */
     int64_t piece;                  /* tiles at a time */
-    int64_t panel;                  /* output channels at a time */
+    int64_t panel, columns;         /* of a job: output channels and tiles */
+    int64_t depth;                  /* input channels at a time */
     int64_t v_step, u_step, m_step; /* floats from one point's matrix to the next */
 } Winograd;
 
-enum { V_FLOATS = 4 << 20, U_FLOATS = 1 << 19, PANEL_MAX = 256, COLUMNS_MAX = 256 };
+enum { V_FLOATS = 4 << 20, U_FLOATS = 3 << 16, PANEL_MAX = 64, PANELS_WANTED = 8, COLUMNS_MAX = 128 };
 
-/* length cut into the fewest equal parts of at most `most` */
+/* length cut into the fewest equal parts of at most `most`; the second, in whole lanes */
 static int64_t equal_part(int64_t length, int64_t most) { return ceil_div(length, ceil_div(length, most)); }
+static int64_t lanes_part(int64_t length, int64_t most) {
+    return min_i64(length, ceil_div(equal_part(length, most), LANES) * LANES);
+}
 
-/* Whole lanes, and then one row more: at a distance of a power of two, all points would share few cache sets.
-   */
+/* Whole lanes, and then one row more: at a distance of a power of two, all points would share few cache sets. */
 static int64_t padded(int64_t n) { return (ceil_div(n, 2 * LANES) * 2 + 1) * LANES; }
 
 static Winograd winograd_of(int side, const Conv *c) {
@@ -162,13 +167,13 @@ static Winograd winograd_of(int side, const Conv *c) {
     w.down = ceil_div(c->out_height, side);
     w.across = ceil_div(c->out_width, side);
     w.tiles = c->batch * w.down * w.across;
-    int64_t panel = max_i64(LANES, U_FLOATS / (w.points * c->in_channels));
-    w.panel = equal_part(c->out_channels, min_i64(panel, PANEL_MAX));
-    int64_t piece = V_FLOATS / (w.points * max_i64(c->in_channels, w.panel));
-    w.piece = equal_part(w.tiles, max_i64(LANES, piece));
+    w.panel = lanes_part(c->out_channels, min_i64(PANEL_MAX, ceil_div(c->out_channels, PANELS_WANTED)));
+    w.depth = lanes_part(c->in_channels, max_i64(LANES, U_FLOATS / (w.points * w.panel)));
+    w.piece = equal_part(w.tiles, max_i64(LANES, V_FLOATS / (w.points * c->in_channels)));
+    w.columns = equal_part(w.piece, COLUMNS_MAX);
     w.v_step = padded(c->in_channels * w.piece);
-    w.u_step = padded(c->in_channels * w.panel);
-    w.m_step = padded(w.panel * w.piece);
+    w.u_step = padded(w.depth * w.panel);
+    w.m_step = padded(w.panel * w.columns);
     return w;
 }
 
@@ -180,18 +185,24 @@ static Conv turned(const Conv *c) {
     };
 }
 
-static int64_t scratch_of(int side, const Conv *c) {
-    Winograd w = winograd_of(side, c);
-    return w.points * (w.v_step + w.u_step + w.m_step);
-}
-
 int64_t conv_winograd_scratch(int side, const Conv *c) {
     Conv back = turned(c);
-    return max_i64(scratch_of(side, c), scratch_of(side, &back));
+    Winograd w = winograd_of(side, c), w_back = winograd_of(side, &back);
+    return w.points * max_i64(w.v_step, w_back.v_step);
 }
 
-/* one row of a panel of weights */
-int64_t conv_winograd_workspace(const Conv *c) { return 9 * max_i64(c->in_channels, c->out_channels); }
+/* One row of a panel of weights, U and M. */
+static int64_t row_floats(const Winograd *w) { return padded(9 * max_i64(w->depth, w->panel)); }
+
+static int64_t workspace_of(int side, const Conv *c) {
+    Winograd w = winograd_of(side, c);
+    return row_floats(&w) + w.points * (w.u_step + w.m_step);
+}
+
+int64_t conv_winograd_workspace(int side, const Conv *c) {
+    Conv back = turned(c);
+    return max_i64(workspace_of(side, c), workspace_of(side, &back));
+}
 
 /* A lane's place: tile (i, j) of image b, in a channel. The index runs over channels, then over a piece's
    tiles. */
@@ -323,72 +334,98 @@ static inline void transform_product(const Winograd *w, int side, const Conv *c,
     }
 }
 
-/* U of the panel of output channels [o, o + channels): [channels, C]; rotated, [C, channels]. */
-static void transform_panel(const Winograd *w, const Conv *c, const Weight *weight, bool rotate, int64_t o,
-                            int64_t channels, int64_t row, float *u, float *workspace) {
-    int64_t width = rotate ? channels : c->in_channels;
-    Panel p = rotate ? weight_panel(weight, row, 1, o * 9, width * 9, workspace)
-                     : weight_panel(weight, o + row, 1, 0, width * 9, workspace);
-    if (w->side == 4)
-        transform_kernels(w, 4, p.data, width, rotate, u + row * width);
+/* One convolution as its loops see it. rotate: conv is a turned convolution and weight the one it was turned from. */
+typedef struct {
+    Winograd w;
+    const Conv *conv;
+    const Weight *weight;
+    bool rotate;
+    const float *bias, *x;
+    float *y, *v;
+    int64_t first, tiles; /* the piece */
+} Work;
+
+/* U of output channels [o, o + channels) and input channels [i, i + depth): [channels, depth]; rotated, [depth, channels]. */
+static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_t depth, float *u,
+                   float *row_space) {
+    int64_t rows = k->rotate ? depth : channels, width = k->rotate ? channels : depth;
+    int64_t row = k->rotate ? i : o, column = k->rotate ? o : i;
+    for (int64_t r = 0; r < rows; r++) {
+        Panel p = weight_panel(k->weight, row + r, 1, column * 9, width * 9, row_space);
+        if (k->w.side == 4)
+            transform_kernels(&k->w, 4, p.data, width, k->rotate, u + r * width);
+        else
+            transform_kernels(&k->w, 2, p.data, width, k->rotate, u + r * width);
+    }
+}
+
+/* M += U V at every point (M = U V for the first input channels) */
+static void multiply(const Work *k, int64_t channels, int64_t i, int64_t depth, int64_t column,
+                     int64_t columns, const float *u, float *m) {
+    for (int p = 0; p < k->w.points; p++)
+        gemm(k->rotate ? TRANSPOSED : AS_IS, AS_IS, channels, columns, depth, 1, u + p * k->w.u_step,
+             k->rotate ? channels : depth, k->v + p * k->w.v_step + i * k->tiles + column, k->tiles, i > 0,
+             m + p * k->w.m_step, columns);
+}
+
+/* The output channels from o on, for the piece's tiles from `column` on. */
+static void run_job(const Work *k, int64_t o, int64_t column, float *workspace) {
+    int64_t channels = min_i64(k->w.panel, k->conv->out_channels - o);
+    int64_t columns = min_i64(k->w.columns, k->tiles - column);
+    float *u = workspace + row_floats(&k->w), *m = u + k->w.points * k->w.u_step;
+    for (int64_t i = 0; i < k->conv->in_channels; i += k->w.depth) {
+        int64_t depth = min_i64(k->w.depth, k->conv->in_channels - i);
+        make_u(k, o, channels, i, depth, u, workspace);
+        multiply(k, channels, i, depth, column, columns, u, m);
+    }
+    for (int64_t i = 0; i < channels * columns; i += LANES)
+        if (k->w.side == 4)
+            transform_product(&k->w, 4, k->conv, k->first + column, columns, o, channels, i, m, k->bias,
+                              k->y);
+        else
+            transform_product(&k->w, 2, k->conv, k->first + column, columns, o, channels, i, m, k->bias,
+                              k->y);
+}
+
+static void make_v(const Work *k, int64_t i) {
+    if (k->w.side == 4)
+        transform_data(&k->w, 4, k->conv, k->first, k->tiles, i, k->x, k->v);
     else
-        transform_kernels(w, 2, p.data, width, rotate, u + row * width);
+        transform_data(&k->w, 2, k->conv, k->first, k->tiles, i, k->x, k->v);
 }
 
-/* M = U V at one point for one block of columns. */
-static void multiply(const Winograd *w, const Conv *c, bool rotate, int64_t channels, int64_t n,
-                     int64_t point, int64_t column, int64_t columns, const float *u, const float *v,
-                     float *m) {
-    gemm(rotate ? TRANSPOSED : AS_IS, AS_IS, channels, columns, c->in_channels, 1, u + point * w->u_step,
-         rotate ? channels : c->in_channels, v + point * w->v_step + column, n, 0,
-         m + point * w->m_step + column, n);
-}
-
-/* The work of all passes. rotate: c is a turned convolution and weight the one it was turned from. */
-static void convolve(int side, const Conv *c, const Weight *weight, bool rotate, const float *bias,
-                     const float *x, float *y, const ConvMemory *memory) {
-    Winograd w = winograd_of(side, c);
-    float *v = memory->scratch, *u = v + w.points * w.v_step, *m = u + w.points * w.u_step;
-    for (int64_t first = 0; first < w.tiles; first += w.piece) {
-        int64_t n = min_i64(w.piece, w.tiles - first), columns = equal_part(n, COLUMNS_MAX);
-        int64_t blocks = ceil_div(n, columns);
-#pragma omp parallel for schedule(dynamic, 8)
-        for (int64_t i = 0; i < c->in_channels * n; i += LANES)
-            if (side == 4)
-                transform_data(&w, 4, c, first, n, i, x, v);
-            else
-                transform_data(&w, 2, c, first, n, i, x, v);
-        for (int64_t o = 0; o < c->out_channels; o += w.panel) {
-            int64_t channels = min_i64(w.panel, c->out_channels - o);
+/* The work of both passes. */
+static void convolve(Work k, const ConvMemory *memory) {
+    int64_t panels = ceil_div(k.conv->out_channels, k.w.panel);
+    k.v = memory->scratch;
+    for (; k.first < k.w.tiles; k.first += k.w.piece) {
+        k.tiles = min_i64(k.w.piece, k.w.tiles - k.first);
+        int64_t jobs = panels * ceil_div(k.tiles, k.w.columns);
 #pragma omp parallel
-            {
-#pragma omp for schedule(dynamic)
-                for (int64_t row = 0; row < (rotate ? c->in_channels : channels); row++)
-                    transform_panel(&w, c, weight, rotate, o, channels, row, u, conv_own(memory));
-#pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < w.points * blocks; i++) {
-                    int64_t column = i % blocks * columns;
-                    multiply(&w, c, rotate, channels, n, i / blocks, column, min_i64(columns, n - column), u,
-                             v, m);
-                }
+        {
 #pragma omp for schedule(dynamic, 8)
-                for (int64_t i = 0; i < channels * n; i += LANES)
-                    if (side == 4)
-                        transform_product(&w, 4, c, first, n, o, channels, i, m, bias, y);
-                    else
-                        transform_product(&w, 2, c, first, n, o, channels, i, m, bias, y);
-            }
+            for (int64_t i = 0; i < k.conv->in_channels * k.tiles; i += LANES) make_v(&k, i);
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < jobs; i++)
+                run_job(&k, i % panels * k.w.panel, i / panels * k.w.columns, conv_own(memory));
         }
     }
 }
 
 void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const float *bias, const float *x,
                            float *y, const ConvMemory *memory) {
-    convolve(side, c, weight, false, bias, x, y, memory);
+    convolve((Work) { .w = winograd_of(side, c), .conv = c, .weight = weight, .bias = bias, .x = x, .y = y },
+             memory);
 }
 
 void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, float *dx,
                             const ConvMemory *memory) {
     Conv back = turned(c);
-    convolve(side, &back, weight, true, NULL, dy, dx, memory);
+    convolve((Work) { .w = winograd_of(side, &back),
+                      .conv = &back,
+                      .weight = weight,
+                      .rotate = true,
+                      .x = dy,
+                      .y = dx },
+             memory);
 }

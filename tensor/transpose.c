@@ -41,7 +41,6 @@ void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t col
             for (int64_t i = 0; i < down; i++)
                 copy(square + i * SIDE, from + (r + i) * from_stride + c, across);
             transpose_square(square);
-            for (int64_t j = 0; j < across; j++)
-                copy(to + (c + j) * to_stride + r, square + j * SIDE, down);
+            for (int64_t j = 0; j < across; j++) copy(to + (c + j) * to_stride + r, square + j * SIDE, down);
         }
 }
