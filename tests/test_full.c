@@ -434,7 +434,7 @@ static char *make_model(const char *program, const char *family, const char *dty
 }
 
 int main(int argc, char *argv[]) {
-    static const char *const layouts[] = { "folder" }, *const dtypes[] = { "f16", "f32", "bf16" };
+    static const char *const layouts[] = { "folder", "single" }, *const dtypes[] = { "f16", "f32", "bf16" };
     const char *name = argc > 1 ? argv[1] : "tiny";
     Run r = { .family = family_find(name), .quick = argc > 2 && strcmp(argv[2], "quick") == 0 };
     CHECK(r.family != NULL);
