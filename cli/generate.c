@@ -54,6 +54,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
     progress_show(&g->progress, done == steps, "denoising %lld/%lld  %.3f s/step  %s left", (long long)done,
                   (long long)steps, progress_elapsed(&g->progress) / (double)done,
                   duration_text(progress_left(&g->progress, done, steps), left));
+    if (done == steps) folder_forget(&g->model.folder); /* only the decoder's are needed now */
     return true;
 }
 
@@ -66,7 +67,8 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
     int64_t bytes = drawing_bytes(g->drawing, g->threads),
             pictures = 3 * g->o.count * g->o.width * g->o.height;
-    MemoryNeed need = { .weights = drawing_weights(g->drawing), .buffers = bytes + pictures };
+    MemoryNeed need = memory_of_drawing(g->drawing, g->threads);
+    need.buffers += pictures;
     if (!memory_check(&need, &g->memory, "a smaller --width and --height", errors, warnings)) return false;
     report(&(Messages) { 0 }, warnings);
     memory_tell(&need, &g->memory, g->threads);

@@ -99,12 +99,25 @@ int64_t memory_free(void) {
     return min_i64(free_bytes, left_in_cgroups());
 }
 
-static int64_t total(const MemoryNeed *need) { return need->weights + need->buffers; }
+int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buffers; }
+
+MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
+
+MemoryNeed memory_of_drawing(const Drawing *d, int threads) {
+    Plan text, denoise, decode;
+    drawing_stage(d, DRAWING_TEXT, &text);
+    drawing_stage(d, DRAWING_DENOISE, &denoise);
+    drawing_stage(d, DRAWING_DECODE, &decode);
+    MemoryNeed before = { .weights = text.weights + denoise.weights,
+                          .buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads)) };
+    return memory_worse(before,
+                        (MemoryNeed) { .weights = decode.weights, .buffers = drawing_bytes(d, threads) });
+}
 
 void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
     char text[4][BYTES_TEXT];
     fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads; ",
-            bytes_text(total(need), text[0]), bytes_text(need->buffers, text[1]),
+            bytes_text(memory_total(need), text[0]), bytes_text(need->buffers, text[1]),
             bytes_text(need->weights, text[2]), threads);
     if (need->recomputed)
         fprintf(stderr, "%d of %d blocks are computed twice; ", need->recomputed, need->blocks);
@@ -115,8 +128,8 @@ bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *
                   Messages *warnings) {
     char text[4][BYTES_TEXT];
     bytes_text(limit->bytes, text[0]);
-    bytes_text(total(need), text[1]);
-    if (total(need) <= limit->bytes) return true;
+    bytes_text(memory_total(need), text[1]);
+    if (memory_total(need) <= limit->bytes) return true;
     if (limit->automatic) {
         messages_add(
             warnings,
@@ -130,5 +143,5 @@ bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *
         "--memory: %s are too little; the run takes %s at least (%s of buffers and workspace, %s of "
         "mapped weights): give --memory %lldMB, or %s",
         text[0], text[1], bytes_text(need->buffers, text[2]), bytes_text(need->weights, text[3]),
-        (long long)ceil_div(total(need), 1000000), smaller);
+        (long long)ceil_div(memory_total(need), 1000000), smaller);
 }

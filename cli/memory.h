@@ -2,7 +2,7 @@
 #ifndef TI_MEMORY_H
 #define TI_MEMORY_H
 
-#include "tensor/base.h"
+#include "nn/drawing.h"
 
 typedef struct {
     int64_t bytes;  /* that may be taken */
@@ -16,11 +16,19 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
    what its cgroup and `ulimit -v` leave it. */
 int64_t memory_free(void);
 
-/* What a plan takes: memory of its own, and mapped weights. */
+/* What a part of a run takes: memory of its own, and mapped weights. Between two parts, folder_forget. */
 typedef struct {
     int64_t weights, buffers; /* buffers: with the workspaces of all threads */
     int recomputed, blocks;   /* of the training step */
 } MemoryNeed;
+
+/* The part that takes more. */
+MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
+
+/* A drawing's: prompts and denoising, or decoding, whose weights come when those of the others are forgotten. */
+MemoryNeed memory_of_drawing(const Drawing *d, int threads);
+
+int64_t memory_total(const MemoryNeed *need);
 
 /* One line on stderr. */
 void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads);

@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "cli/console.h"
 #include "cli/machine.h"
+#include "cli/memory.h"
 #include "cli/posterior.h"
 #include "cli/train_options.h"
 #include "nn/drawing.h"
@@ -60,7 +61,7 @@ enum { GRAPHS = 5, TRADES = 4 };
 typedef struct {
     Planned graphs[GRAPHS];
     Plan trades[TRADES];             /* the training step again, with more and more blocks recomputed */
-    int64_t train_bytes, draw_bytes; /* of all their graphs: buffers, workspace and weights */
+    int64_t train_bytes, draw_bytes; /* of the part that takes most: buffers, workspace and weights */
 } Report;
 
 static Planned planned(const char *name, const Graph *graph, Plan plan) {
@@ -290,8 +291,9 @@ static bool plan_all(const Model *m, const PlanCommandOptions *o, int threads, M
             r.graphs[2 + i] = planned(names[i], graph, plan);
         }
         r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
-                        step.plan.weights + encoder.plan.weights;
-        r.draw_bytes = drawing_bytes(drawing, threads) + drawing_weights(drawing);
+                        max_i64(step.plan.weights, encoder.plan.weights);
+        MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
+        r.draw_bytes = memory_total(&drawn_need);
         plan_trades(&r, m, o, rows, grad);
         if (o->json)
             console_json(report_json(&r, o, threads));

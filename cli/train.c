@@ -155,27 +155,30 @@ static void plan_run(Run *r) {
     r->loop = loop_new(options, data, plan_options());
 }
 
+/* The bytes of the one arena that all graphs share in turn. */
+static int64_t arena_bytes(const Run *r) {
+    int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
+    return r->validation ? max_i64(bytes, drawing_bytes(validation_drawing(r->validation), r->threads))
+                         : bytes;
+}
+
+/* The pictures are encoded first; what that touches of the buffers stays. Validation draws with the weights of a step, and
+   then with the decoder's alone. */
 static MemoryNeed memory_need(const Run *r) {
-    const Plan *step = &r->loop.full.plan;
-    MemoryNeed need = {
-        .weights = step->weights + r->encoder.plan.weights,
-        .buffers = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads)),
-        .recomputed = step->recomputed,
-        .blocks = step->blocks,
-    };
-    if (r->validation) {
-        const Drawing *drawing = validation_drawing(r->validation);
-        need.buffers = max_i64(need.buffers, drawing_bytes(drawing, r->threads));
-        need.weights = max_i64(need.weights, r->encoder.plan.weights + drawing_weights(drawing));
-    }
-    return need;
+    const Plan *step = &r->loop.full.plan, *encoder = &r->encoder.plan;
+    MemoryNeed encoding = { .weights = encoder->weights, .buffers = plan_bytes(encoder, r->threads) };
+    MemoryNeed training = { .weights = step->weights,
+                            .buffers = arena_bytes(r),
+                            .recomputed = step->recomputed,
+                            .blocks = step->blocks };
+    return memory_worse(training, encoding);
 }
 
 /* Plans again with blocks recomputed if the limit is below what the run likes; tells what it will take, before any work. */
 static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
     MemoryNeed need = memory_need(r);
-    if (need.weights + need.buffers > r->memory.bytes) {
-        loop_plan_within(&r->loop, r->memory.bytes - need.weights, r->threads);
+    if (memory_total(&need) > r->memory.bytes) {
+        loop_plan_within(&r->loop, r->memory.bytes - r->loop.full.plan.weights, r->threads);
         need = memory_need(r);
     }
     if (!memory_check(&need, &r->memory, "a smaller --batch or --resolution", errors, warnings)) return false;
@@ -184,7 +187,7 @@ static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
 }
 
 static bool allocate(Run *r, Messages *errors) {
-    if (!arena_allocate(&r->arena, memory_need(r).buffers, errors)) return false;
+    if (!arena_allocate(&r->arena, arena_bytes(r), errors)) return false;
     graph_bind(r->encoder.graph, &r->arena, r->threads);
     loop_bind(&r->loop, &r->arena, r->threads);
     if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
@@ -236,6 +239,7 @@ static bool encode_pictures(Run *r, Messages *errors) {
     uint64_t key = store_fingerprint(r->model.folder.vae);
     bool ok = posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
                                  !r->o.no_flip, key, cache, not_interrupted, errors);
+    folder_forget(&r->model.folder); /* the encoder's weights have done their work */
     free(cache);
     return ok;
 }

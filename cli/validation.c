@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 struct Validation {
+    const Model *model;
     Drawing *drawing;
     int32_t *ids, *negative;
     Image image;
@@ -21,6 +22,7 @@ Validation *validation_new(const Model *m, const Words *words, const TrainOption
         .seed = (uint64_t)o->seed,
     };
     Validation *v = mem_alloc(sizeof *v);
+    v->model = m;
     v->ids = prompt_ids(m, o->validation_prompt, warnings);
     v->negative = prompt_ids(m, "", warnings);
     v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->diffusion, words->rows, words->vectors,
@@ -41,14 +43,22 @@ void validation_free(Validation *v) {
 
 Drawing *validation_drawing(Validation *v) { return v->drawing; }
 
+/* The decoder's weights take the place of the others, and these theirs again. */
+static bool before_decoding(void *user, int64_t done, int64_t steps) {
+    const Validation *v = user;
+    if (done == steps) folder_forget(&v->model->folder);
+    return true;
+}
+
 static void keep_picture(void *user, int64_t i, const float *picture) {
+    Validation *v = user;
     (void)i;
-    image_from_floats(picture, user);
+    image_from_floats(picture, &v->image);
+    folder_forget(&v->model->folder);
 }
 
 bool validation_draw(Validation *v, const RunFolder *folder, int64_t step, Messages *errors) {
-    drawing_run(v->drawing, v->ids, v->negative,
-                &(DrawingEvents) { .picture = keep_picture, .user = &v->image });
+    drawing_run(v->drawing, v->ids, v->negative, &(DrawingEvents) { before_decoding, keep_picture, v });
     char *path = run_folder_file(folder, "validation-%lld.png", (long long)step);
     bool ok = image_write_png(path, &v->image, errors);
     free(path);

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* madvise */
 #define _POSIX_C_SOURCE 200809L
 #include "tensor/file.h"
 
@@ -32,6 +33,10 @@ bool file_map(const char *path, File *file, Messages *errors) {
     }
     close(descriptor);
     return ok;
+}
+
+void file_forget(const File *file) {
+    if (file->size) madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
 }
 
 void file_unmap(File *file) {

@@ -13,6 +13,8 @@ typedef struct {
 /* Opens and maps a regular file. Errors: missing, not readable, a folder or device: one line, false. */
 bool file_map(const char *path, File *file, Messages *errors);
 void file_unmap(File *file);
+/* The pages of a mapped file that are in this process's memory leave it; those that are touched again come back. */
+void file_forget(const File *file);
 
 /* A file being written: to PATH.tmp-PID beside its place; file_commit flushes it to the disk (fsync) and renames it
    over PATH. After a failed write nothing else happens until commit, which then reports it, removes the

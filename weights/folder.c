@@ -302,6 +302,20 @@ void folder_close(ModelFolder *m) {
     *m = (ModelFolder) { 0 };
 }
 
+static void forget_weights(const WeightFiles *w) {
+    for (int64_t i = 0; i < w->count; i++) file_forget(&w->files[i].file);
+}
+
+void folder_forget(const ModelFolder *m) {
+    if (m->single) {
+        file_forget(&m->single->file.file);
+    } else {
+        forget_weights(&m->text_encoder_files);
+        forget_weights(&m->unet_files);
+        forget_weights(&m->vae_files);
+    }
+}
+
 /* A tensor of the file is in use if a view of it is. */
 static void single_unused(const OriginalFile *o, const Store *const stores[PART_COUNT], Unused *u) {
     bool *used = mem_alloc((size_t)o->file.count * sizeof *used);

@@ -32,6 +32,9 @@ typedef struct {
 bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings);
 void folder_close(ModelFolder *m);
 
+/* Mapped weights leave the process's memory, until they are read again: between two parts of a run that read others. */
+void folder_forget(const ModelFolder *m);
+
 /* After the parts are loaded: the tensors that no part had a use for. */
 void folder_unused(const ModelFolder *m, Unused *u);
 
