@@ -25,14 +25,15 @@
 #include "tensor/hash.h"
 
 enum {
-    CHUNK = 20000,     /* inputs to a child; leaks are looked for at its end */
-    SECONDS_MAX = 10,  /* of processor time, for one input */
+    CHUNK = 20000,    /* inputs to a child; leaks are looked for at its end */
+    SECONDS_MAX = 10, /* of processor time, for one input */
+    ROUND = 500000,
     FAILURES_MAX = 20, /* a target that fails so often is left alone */
     TRIED_IN_TEST = 300
 };
 
-static const Target *const LISTS[] = { WEIGHTS_TARGETS, CONFIG_TARGETS, TEXT_TARGETS, PICTURE_TARGETS,
-                                       RUN_TARGETS };
+static const Target *const LISTS[] = { WEIGHTS_TARGETS, CONFIG_TARGETS, TEXT_TARGETS,
+                                       PICTURE_TARGETS, RUN_TARGETS,    MODEL_TARGETS };
 enum { LIST_COUNT = sizeof LISTS / sizeof *LISTS, TARGETS_MAX = 64 };
 
 typedef struct {
@@ -323,22 +324,30 @@ static void fuzzer_close(Fuzzer *f) {
     unlink(scratch);
 }
 
+static void print_entry(const Entry *e) {
+    printf("%-16s %10lld inputs, %5.1f %% accepted, %lld failures\n", e->target->name, (long long)e->inputs,
+           100.0 * (double)e->accepted / (double)max_i64(e->inputs, 1), (long long)e->failures);
+}
+
+/* In rounds, so that a run that is cut short has tried all of the targets. name: one target's, or "all". */
 static int run_targets(Fuzzer *f, const char *name, int64_t from, int64_t count) {
-    bool all = strcmp(name, "all") == 0;
     int64_t shares = 0, inputs = 0, failures = 0;
+    bool all = strcmp(name, "all") == 0;
     for (int i = 0; i < f->count; i++) shares += f->entries[i].target->share;
-    for (int i = 0; i < f->count; i++) {
-        Entry *e = &f->entries[i];
-        if (!all && strcmp(e->target->name, name) != 0) continue;
-        run_target(f, e, from, all ? ceil_div(count * e->target->share, shares) : count);
-        printf("%-16s %10lld inputs, %5.1f %% accepted, %lld failures\n", e->target->name,
-               (long long)e->inputs, 100.0 * (double)e->accepted / (double)max_i64(e->inputs, 1),
-               (long long)e->failures);
+    for (int64_t left = count, round; left > 0; left -= round) {
+        round = min_i64(left, ROUND);
+        inputs = failures = 0;
+        for (int i = 0; i < f->count; i++) {
+            Entry *e = &f->entries[i];
+            if (!all && strcmp(e->target->name, name) != 0) continue;
+            run_target(f, e, from + e->inputs, all ? ceil_div(round * e->target->share, shares) : round);
+            if (left == round) print_entry(e);
+            inputs += e->inputs;
+            failures += e->failures;
+        }
+        printf("%lld inputs, %lld failures\n", (long long)inputs, (long long)failures);
         fflush(stdout);
-        inputs += e->inputs;
-        failures += e->failures;
     }
-    printf("%lld inputs, %lld failures\n", (long long)inputs, (long long)failures);
     return failures || !inputs ? 1 : 0;
 }
 

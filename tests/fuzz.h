@@ -37,6 +37,11 @@ void seeds_file(Seeds *s, const char *path);
 /* Several texts as one input of so many parts. */
 void seeds_parts(Seeds *s, int count, const char *const *texts);
 
+/* A safetensors file of that header and so many bytes of data; and the repair of its header's length, without which
+   most changes would end there. */
+void seeds_header(Seeds *s, const char *header, size_t data);
+void repair_header(Input *in, Random *r);
+
 /* A parser that reads more than one file gets one input, cut at each PART_END; the last part has all the rest. */
 enum { PART_END = 0x1e };
 Bytes next_part(Bytes *rest, bool last); /* a copy of its own, free() at */
@@ -52,7 +57,8 @@ typedef struct {
 } Target;
 
 /* A NULL name closes each list. */
-extern const Target WEIGHTS_TARGETS[], CONFIG_TARGETS[], TEXT_TARGETS[], PICTURE_TARGETS[], RUN_TARGETS[];
+extern const Target WEIGHTS_TARGETS[], CONFIG_TARGETS[], TEXT_TARGETS[], PICTURE_TARGETS[], RUN_TARGETS[],
+    MODEL_TARGETS[];
 
 /* Words of JSON that are odd as keys or values; more than one target has use for them. */
 extern const char *const JSON_WORDS[];

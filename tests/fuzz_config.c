@@ -268,8 +268,8 @@ const Target CONFIG_TARGETS[] = {
     { "scheduler_config", 5, JSON_WORDS, scheduler_seeds, NULL, try_scheduler },
     { "tokenizer_config", 6, JSON_WORDS, tokenizer_seeds, NULL, try_tokenizer },
     { "model_index", 5, JSON_WORDS, index_seeds, NULL, try_index },
-    { "shard_index", 4, SHARD_WORDS, shard_seeds, NULL, try_shards },
-    { "defaults", 5, OPTION_WORDS, defaults_seeds, NULL, try_defaults },
-    { "options", 5, OPTION_WORDS, options_seeds, NULL, try_options },
+    { "shard_index", 1, SHARD_WORDS, shard_seeds, NULL, try_shards },
+    { "defaults", 2, OPTION_WORDS, defaults_seeds, NULL, try_defaults },
+    { "options", 3, OPTION_WORDS, options_seeds, NULL, try_options },
     { .name = NULL },
 };

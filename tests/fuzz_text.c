@@ -47,6 +47,7 @@ static void vocabulary_seeds(Seeds *s) {
     static const char *const parts[][5] = {
         { VOCAB, MERGES, "<|endoftext|>", "<x>", "a ab aab <x> <x>_1 b" },
         { VOCAB, "a a\r\na b\r\n", "a", "X", "ABBA xx <|EndOfText|>\xc3\xa9" },
+        { "", MERGES, "", "<x>", "ab aab \xc3\xa9" },
         { "{\"<|startoftext|>\":0,\"<|endoftext|>\":1}", "", "<", "<|", "<|startoftext|>|><|" },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 5, parts[i]);
@@ -110,8 +111,9 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
     char *pad = string_of(parts[2]), *word = string_of(parts[3]);
     TokenizerConfig config = { 1 + (int64_t)parts[4].size % 40, *pad ? pad : NULL };
     Messages errors = { 0 };
+    const void *vocab = parts[0].size ? parts[0].at : NULL; /* without one it follows from the merges */
     Tokenizer *t =
-        tokenizer_parse("v", parts[0].at, parts[0].size, "m", parts[1].at, parts[1].size, &config, &errors);
+        tokenizer_parse("v", vocab, parts[0].size, "m", parts[1].at, parts[1].size, &config, &errors);
     bool ok = verdict(t != NULL, &errors, NULL);
     if (ok) use_text(t, config.model_max_length, add_words(t, word), parts[4]);
     tokenizer_free(t);
@@ -221,7 +223,7 @@ static bool try_templates(const unsigned char *bytes, size_t size) {
 
 const Target TEXT_TARGETS[] = {
     { "vocabulary", 10, VOCAB_WORDS, vocabulary_seeds, NULL, try_vocabulary },
-    { "text", 8, TEXT_WORDS, text_seeds, NULL, try_text },
+    { "text", 4, TEXT_WORDS, text_seeds, NULL, try_text },
     { "templates", 10, TEMPLATE_WORDS, templates_seeds, NULL, try_templates },
     { .name = NULL },
 };

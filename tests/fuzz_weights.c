@@ -9,18 +9,16 @@
 #include "weights/json.h"
 #include "weights/store.h"
 
-/* Most mutations would end at a header whose length is wrong. */
-static void repair_length(Input *in, Random *r) {
+void repair_header(Input *in, Random *r) {
     size_t end = in->size; /* of the header: the last '}' in front of zeros, or any other */
-    for (size_t i = 8; i < in->size && i < 4096; i++)
+    for (size_t i = 8; i < in->size && i < 8192; i++)
         if (in->bytes[i] == '}') end = i + 1;
     if (draw(r, 2))
         while (end < in->size && in->bytes[end] == ' ') end++;
     for (int i = 0; i < 8 && in->size >= 8; i++) in->bytes[i] = (unsigned char)((end - 8) >> (8 * i));
 }
 
-/* A file of header and so many bytes of data. */
-static void seeds_header(Seeds *s, const char *header, size_t data) {
+void seeds_header(Seeds *s, const char *header, size_t data) {
     size_t length = strlen(header), size = 8 + length + data;
     unsigned char *bytes = mem_alloc(size);
     for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(length >> (8 * i));
@@ -281,8 +279,8 @@ static bool try_json(const unsigned char *bytes, size_t size) {
 }
 
 const Target WEIGHTS_TARGETS[] = {
-    { "safetensors", 12, SAFETENSORS_WORDS, safetensors_seeds, repair_length, try_safetensors },
-    { "embedding", 10, EMBEDDING_WORDS, embedding_seeds, repair_length, try_embedding },
+    { "safetensors", 12, SAFETENSORS_WORDS, safetensors_seeds, repair_header, try_safetensors },
+    { "embedding", 10, EMBEDDING_WORDS, embedding_seeds, repair_header, try_embedding },
     { "json", 14, JSON_WORDS, json_seeds, NULL, try_json },
     { .name = NULL },
 };
