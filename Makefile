@@ -2,7 +2,7 @@
 # make test-full  models at full size (10 GB of disk, an hour)
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
-# make install    into PREFIX (/usr/local)
+# make install    into PREFIX (/usr/local), and uninstall
 # make clean
 #
 # Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
@@ -29,9 +29,14 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = graph conv ops optim plan
 TESTS_nn       = tokenizer single modules models critters
-TESTS_cli      = options sheet commands microscope loop resume picture full memory
+TESTS_cli      = options sheet commands microscope loop resume picture dump full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
+
+TO              = $(DESTDIR)$(PREFIX)
+MAN             = $(TO)/share/man/man1/ti.1
+BASH_COMPLETION = $(TO)/share/bash-completion/completions/ti
+ZSH_COMPLETION  = $(TO)/share/zsh/site-functions/_ti
 
 ti: $(BUILD)/ti
 	@cp -f $< $@
@@ -93,11 +98,18 @@ bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
 	@PYTHON=$(PYTHON) sh tools/bench.sh $(BUILD)
 
 install: ti
-	install -D -m 755 ti $(DESTDIR)$(PREFIX)/bin/ti
-	mkdir -p $(DESTDIR)$(PREFIX)/share/ti && cp -R weights/critters weights/clip $(DESTDIR)$(PREFIX)/share/ti/
+	install -D -m 755 ti $(TO)/bin/ti
+	mkdir -p $(TO)/share/ti && cp -R weights/critters weights/clip $(TO)/share/ti/
+	mkdir -p $(dir $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION))
+	./ti help --man >$(MAN)
+	./ti help --completion bash >$(BASH_COMPLETION)
+	./ti help --completion zsh >$(ZSH_COMPLETION)
+
+uninstall:
+	rm -rf $(TO)/bin/ti $(TO)/share/ti $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION)
 
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test test-full fuzz verification demo bench install clean
+.PHONY: ti deps tests test test-full fuzz verification demo bench install uninstall clean
 .SECONDARY:

@@ -127,3 +127,21 @@ void graph_backward(Graph *g, const float *seed) {
     for (int64_t i = 0; i < count; i++) g->result->grad[i] = seed ? seed[i] : 1.0f;
     for (int m = g->forward_moments; m < g->moments; m++) run(g, m);
 }
+
+/* Where a tensor lies when this moment reads it. */
+static void set_addresses(const Graph *g, Tensor *t, int moment) {
+    const Slot *s = &g->slots[t->id];
+    if (s->leaf) return;
+    bool again = s->again.first != NEVER && moment >= g->forward_moments;
+    t->data = address(g, again ? &s->again : &s->data);
+    t->grad = address(g, &s->grad);
+}
+
+void graph_run_moment(Graph *g, int moment) {
+    CHECK(g->memory && moment >= 0 && moment < g->moments);
+    const Node *n = g->nodes[g->schedule[moment].node];
+    for (int k = 0; k < NODE_INPUTS; k++)
+        if (n->in[k]) set_addresses(g, n->in[k], moment);
+    set_addresses(g, n->out, moment);
+    run(g, moment);
+}

@@ -146,4 +146,8 @@ typedef struct {
 } Trace;
 void graph_trace(Graph *g, const Trace *trace);
 
+/* Runs one moment of the plan by itself, on whatever lies where its inputs will be (trace->before may fill them): to time
+   it. The graph is bound. */
+void graph_run_moment(Graph *g, int moment);
+
 #endif

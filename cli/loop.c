@@ -143,7 +143,7 @@ LoopRecord loop_next(Loop *l) {
     return record;
 }
 
-enum { GRID_TIMESTEPS = 20, GRID_SEED = 20220802 };
+enum { GRID_TIMESTEPS = LOOP_GRID_TIMESTEPS, GRID_SEED = 20220802 };
 
 /* Point p of the grid: picture p / 20, timestep (p % 20 + 1/2) * 1000 / 20. */
 static void set_grid_point(const LoopData *d, TrainingStep *s, int64_t i, int64_t point, Generator *generator,

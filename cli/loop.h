@@ -74,6 +74,7 @@ LoopRecord loop_next(Loop *l);
    rows and the moments of adamw back. */
 void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step);
 
+enum { LOOP_GRID_TIMESTEPS = 20 };
 /* A number that falls when the word fits better: the mean loss over a fixed grid, 20 timesteps spread over 0..999 for each
    picture's mean latent, with noise from a seed of its own and the first template's prompt. Draws nothing from the run's
    generators. step is any TrainingStep of these data. */

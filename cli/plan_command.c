@@ -15,13 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct {
-    Given given;
-    char *model;
-    int64_t resolution, batch, vectors, threads;
-    bool summary, json;
-} PlanCommandOptions;
-
 #define AT(field) offsetof(PlanCommandOptions, field)
 static const Option OPTIONS[] = {
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
@@ -271,7 +264,7 @@ static void plan_trades(Report *r, const Model *m, const PlanCommandOptions *o, 
     }
 }
 
-static bool plan_all(const Model *m, const PlanCommandOptions *o, int threads, Messages *errors) {
+bool plan_report(const Model *m, const PlanCommandOptions *o, int threads, cJSON *time, Messages *errors) {
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *rows = mem_alloc(floats), *grad = mem_alloc(floats);
     DrawingOptions drawn = {
@@ -295,10 +288,13 @@ static bool plan_all(const Model *m, const PlanCommandOptions *o, int threads, M
         MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
         r.draw_bytes = memory_total(&drawn_need);
         plan_trades(&r, m, o, rows, grad);
-        if (o->json)
-            console_json(report_json(&r, o, threads));
-        else
+        if (o->json) {
+            cJSON *document = report_json(&r, o, threads);
+            if (time) cJSON_AddItemToObject(document, "time", time);
+            console_json(document);
+        } else {
             print_report(&r, o, threads);
+        }
         encoder_free(&encoder);
         training_step_free(&step);
     }
@@ -329,7 +325,8 @@ static bool plan(PlanCommandOptions *o, Messages *errors, Messages *warnings) {
     free(path);
     if (!opened) return false;
     report(&(Messages) { 0 }, warnings);
-    if (check_resolution(&m, &o->resolution, errors) && errors->count == 0) plan_all(&m, o, threads, errors);
+    if (check_resolution(&m, &o->resolution, errors) && errors->count == 0)
+        plan_report(&m, o, threads, NULL, errors);
     model_close(&m);
     return console_finish(errors) && errors->count == 0;
 }

@@ -4,6 +4,7 @@
 
 #include "cli/common.h"
 #include "cli/console.h"
+#include "cli/dry_run.h"
 #include "cli/dump.h"
 #include "cli/machine.h"
 #include "cli/memory.h"
@@ -391,6 +392,15 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     return ok && saved;
 }
 
+/* --dry-run */
+static bool show_plan(Run *r, Messages *errors) {
+    if (!allocate(r, errors)) return false;
+    int64_t grids = grid_wanted(r) ? 2 : 0;
+    if (r->o.grid_loss > 0) grids += (r->o.steps - 1) / r->o.grid_loss;
+    return dry_run(&r->model, &r->o, &r->loop, &r->encoder,
+                   r->validation ? validation_drawing(r->validation) : NULL, grids, r->threads, errors);
+}
+
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
     return may_write(r->o.dump, r->o.force, errors) && allocate(r, errors) &&
@@ -407,6 +417,7 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
         return false;
     if (!fit_memory(r, errors, warnings)) return false;
     report(&(Messages) { 0 }, warnings);
+    if (r->o.dry_run) return show_plan(r, errors);
     if (!allocate(r, errors) || !(r->o.resume ? take_up_run : begin_run)(r, errors)) return false;
     catch_signals();
     if (!encode_pictures(r, errors)) return false;

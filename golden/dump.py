@@ -17,18 +17,26 @@ A node with weights is the output of its module. Any other node is what a module
 is that norm's input. Where no module takes it, it is a block's output, or a copy in another layout of what it reads.
 
 float64 on the stored weights by default. --float32 takes half the memory for large models; the errors are then both sides'.
+
+Without arguments it writes golden/dump.safetensors: what the reference computes in the first batch of loop.py's CASE, from
+which tests/test_dump.c knows that a dump is right. For each module that has weights forward/MODULE and backward/MODULE:
+SAMPLES values spread evenly over its output, and over the gradient of it, and their root mean square.
 """
 import argparse
 import json
 import os
+import shlex
 import sys
 
 import torch
 from diffusers import DDPMScheduler
 from safetensors import safe_open
 
-from common import CRITTERS, relative_error
+import loop
+from common import CRITTERS, HERE, Golden, relative_error
 from models import encode_with_rows, load_folder
+
+CASE, SAMPLES = "accumulate", 32
 
 COPIES = ("to_tokens", "to_image")
 # The arguments of its sines go up to 1000 and are rounded to fp32 on both sides, by two roundings of the frequencies.
@@ -189,7 +197,61 @@ def report(tolerance, dump, inputs, own, whole):
     return 1 if faults else 0
 
 
+def samples(tensor):
+    flat = tensor.detach().flatten()
+    at = torch.arange(SAMPLES) * len(flat) // SAMPLES
+    return torch.cat([flat[at], flat.square().mean().sqrt()[None]])
+
+
+def sample_step(dtype, batch, rows, accumulate):
+    """The same step from the reference alone: name -> samples of every module's output and gradient."""
+    parts, found = load_folder(os.path.normpath(CRITTERS)), {}
+    clip, unet = parts["clip"].to(dtype), parts["unet"].to(dtype)
+    scheduler = DDPMScheduler.from_pretrained(CRITTERS, subfolder="scheduler")
+
+    def keep(name, out):
+        tokens = out.dim() == 4 and name.endswith((".proj_in", ".proj_out"))  # 1x1 convolutions here, linears there
+        as_there = lambda x: x.flatten(2).transpose(1, 2) if tokens else x
+        found[f"forward/{name}"] = samples(as_there(out))
+        if out.requires_grad:
+            out.register_hook(lambda g: found.update({f"backward/{name}": samples(as_there(g))}))
+
+    for part, module in dict(text_encoder=clip, unet=unet).items():
+        for name, m in module.named_modules():
+            name = name.removeprefix("text_model.")
+            if "weight" in m._parameters and name != "embeddings.position_embedding":
+                m.register_forward_hook(lambda m, i, out, n=f"{part}.{name}": keep(n, out))
+    latents, noise, rows = (x.to(dtype, copy=True) for x in (batch["latents"], batch["noise"], rows))
+    rows.requires_grad_(True)
+    noisy = scheduler.add_noise(latents, noise, batch["timesteps"])
+    pred = unet(noisy, batch["timesteps"], encode_with_rows(clip, batch["ids"], rows)).sample
+    loss = torch.nn.functional.mse_loss(pred, noise)
+    (loss / accumulate).backward()
+    found["backward/rows"] = rows.grad
+    return {**found, "forward/loss": loss.detach().reshape(1)}
+
+
+def write_golden():
+    os.chdir(os.path.join(HERE, ".."))
+    golden, first = Golden(__file__, 11), {}
+    options = loop.parse(shlex.split(loop.CASES[CASE] + " --steps 1"))
+
+    def on_batch(batch, latents, noise, timesteps, **_):
+        if not first:
+            first.update(ids=batch["input_ids"], latents=latents, noise=noise, timesteps=timesteps)
+
+    rows = loop.train(options, on_batch)[0]
+    golden.meta("case", CASE)
+    double, single = (sample_step(t, first, rows, options.accumulate) for t in (torch.float64, torch.float32))
+    for name in sorted(double):
+        golden.result(name, double[name], single[name])
+    golden.save("dump.safetensors")
+
+
 def main():
+    if len(sys.argv) == 1:
+        write_golden()
+        return
     p = argparse.ArgumentParser(description="Compares a step that `ti train --dump` wrote with the reference's.")
     p.add_argument("dump", metavar="DIR", help="what --dump wrote")
     p.add_argument("--model", default=CRITTERS, help="the model folder that it was run with")
