@@ -41,7 +41,7 @@ typedef struct {
     bool profile;
     /* instead of training */
     bool dry_run, json;
-    char *dump; /* NULL: no */
+    char *dump;        /* NULL: no */
     uint64_t identity; /* hash of those that a resumed run must share */
 } TrainOptions;
 
