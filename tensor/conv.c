@@ -39,11 +39,9 @@ ConvMethod conv_method(const Conv *c) {
     if (conv_can(CONV_1X1, c)) return CONV_1X1;
     /* Transforming few input channels costs more than the multiplications saved. */
     if (!conv_can(CONV_WINOGRAD4, c) || c->in_channels < 16) return CONV_IM2COL;
-    /* With few tiles making and reading U is the work. F(2x2) has less of it; and where even that leaves the
-       caches (1280 channels at 8x8), the plain product of the weights as they are is as fast. */
+    /* With few tiles making U is the work. F(2x2) has less of it, and the plain product none. */
     int64_t tiles = c->batch * ceil_div(c->out_height, 4) * ceil_div(c->out_width, 4);
-    if (tiles > 8) return CONV_WINOGRAD4;
-    return tiles <= 4 && c->in_channels * c->out_channels >= 1 << 20 ? CONV_IM2COL : CONV_WINOGRAD2;
+    return tiles > 8 ? CONV_WINOGRAD4 : tiles >= 4 ? CONV_WINOGRAD2 : CONV_IM2COL;
 }
 
 /* The bias stands first in the scratch memory, widened, with zeros where there is none: whole cache lines. */

@@ -96,15 +96,10 @@ static const char *element(const Weight *w, int64_t width, int64_t row, int64_t 
     return (const char *)w->data + (size_t)(row * width + column) * dtype_size(w->dtype);
 }
 
-static int64_t check_part(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns) {
-    int64_t width = shape_count(w->shape) / w->shape.dim[0];
-    CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
-    return width;
-}
-
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
-    int64_t width = check_part(w, row, rows, column, columns);
+    int64_t width = shape_count(w->shape) / w->shape.dim[0];
+    CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
         return (Panel) { (const float *)(const void *)from, width };
@@ -113,17 +108,24 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
     return (Panel) { workspace, columns };
 }
 
+void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
+    enum { CACHE_LINE = 64 };
+    if (row >= w->shape.dim[0]) return;
+    const char *from = element(w, shape_count(w->shape) / w->shape.dim[0], row, column);
+    for (size_t i = 0; i < (size_t)columns * dtype_size(w->dtype); i += CACHE_LINE)
+        __builtin_prefetch(from + i, 0, 2);
+}
+
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
-    enum { DOWN = 16, ACROSS = 128 }; /* widened at a time */
-    int64_t width = check_part(w, row, rows, column, columns);
+    enum { DOWN = 16, ACROSS = 128 }; /* at a time */
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {
             int64_t down = min_i64(DOWN, rows - r), across = min_i64(ACROSS, columns - c);
-            for (int64_t i = 0; i < down; i++)
-                widen(w->dtype, element(w, width, row + r + i, column + c), across, piece + i * ACROSS);
-            transpose(piece, ACROSS, down, across, workspace + c * rows + r, rows);
+            for (int64_t i = 0; i < down; i++) weight_prefetch(w, row + r + DOWN + i, column + c, across);
+            Panel p = weight_panel(w, row + r, down, column + c, across, piece);
+            transpose(p.data, p.stride, down, across, workspace + c * rows + r, rows);
         }
     return (Panel) { workspace, rows };
 }
