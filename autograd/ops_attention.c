@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* A block's probabilities fill about this many floats: they stay in the cache of one core. */
-enum { BLOCK_FLOATS = 256 * 1024, BLOCK_ROWS_MIN = 16, BLOCK_ROWS_MAX = 128 };
+/* A block's probabilities fill about this many floats. Wide blocks are worth more than to stay in a core's own cache. */
+enum { BLOCK_FLOATS = 512 * 1024, BLOCK_ROWS_MIN = 16, BLOCK_ROWS_MAX = 128 };
 
 /* Backward adds up dk and dv over query rows, so their blocks are dealt to at most this many groups with
    accumulators of their own: enough work for the threads where there are few heads, and an order that the
