@@ -25,9 +25,9 @@
 #include "tensor/hash.h"
 
 enum {
-    CHUNK = 20000,    /* inputs to a child; leaks are looked for at its end */
-    SECONDS_MAX = 10, /* of processor time, for one input */
-    ROUND = 500000,
+    CHUNK = 20000,     /* inputs to a child; leaks are looked for at its end */
+    SECONDS_MAX = 10,  /* of processor time, for one input */
+    ROUND = 500000,    /* inputs, in which all targets get their shares */
     FAILURES_MAX = 20, /* a target that fails so often is left alone */
     TRIED_IN_TEST = 300
 };

@@ -108,8 +108,33 @@ static int64_t add_entries(char **header, const Entry *entries, size_t count, in
     return at;
 }
 
+/* Files that are something else, which is told by a name or two. */
+static void family_seeds(Seeds *s) {
+    static const char *const names[][2] = {
+        { UNET "input_blocks.0.0.weight", UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight" },
+        { VAE "decoder.conv_in.weight", CLIP "embeddings.token_embedding.weight" },
+        { "time_embedding.linear_1.weight", "conv_in.weight" },
+        { "encoder.conv_in.weight", "decoder.conv_in.weight" },
+        { "text_model.embeddings.token_embedding.weight", "x.weight" },
+        { "<a>", "<b>" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *header = mem_string("");
+        const Entry two[] = { { names[i][0], { 2, { 1, 9 } } }, { names[i][1], { 2, { 1, 9 } } } };
+        int64_t data = add_entries(&header, two, 2, 0);
+        char *whole = mem_format("%s}", header);
+        seeds_header(s, whole, (size_t)data);
+        free(header);
+        free(whole);
+    }
+    seeds_text(s, "GGUF");
+    seeds_text(s, "PK\3\4");
+}
+
 static void model_seeds(Seeds *s) {
-    for (int second = 0; second < 2; second++) {
+    family_seeds(s);
+    for (int i = 0; i < 6; i++) { /* of either family, as often as the others together */
+        bool second = i % 2;
         char *header = mem_string("");
         int64_t data = add_entries(&header, SHARED, sizeof SHARED / sizeof *SHARED, 0);
         data = add_entries(&header, second ? SECOND : FIRST, 4, data);

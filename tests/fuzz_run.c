@@ -236,7 +236,9 @@ static void arguments_seeds(Seeds *s) {
     add_word(line, &length, "--token=", token);
     add_word(line, &length, "--init=", init);
     seeds_add(s, line, length);
+    static const char no_name[] = "generate\0--prompt\0x\0--out=";
     seeds_add(s, generate, sizeof generate);
+    seeds_add(s, no_name, sizeof no_name);
 }
 
 static OptionsResult parse(const Command *c, int count, char **words, Values *values, Messages *errors) {
