@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 typedef struct {
@@ -84,10 +85,11 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
 }
 
 /* A word's pickle is small, a checkpoint's is not; how they are converted differs. */
-static bool is_small(const char *path) {
+static bool may_be_word(const char *path) {
     enum { LARGE = 100 * 1000 * 1000 };
     struct stat status;
-    return stat(path, &status) == 0 && status.st_size < LARGE;
+    const char *dot = strrchr(path, '.');
+    return !(dot && strcmp(dot, ".ckpt") == 0) && stat(path, &status) == 0 && status.st_size < LARGE;
 }
 
 static bool show_file(const InspectOptions *o, Messages *errors, Messages *warnings) {
@@ -97,7 +99,7 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
     if (weights_open(o->path, &s, &no_tensors)) {
         ok = show_tensors(o, &s, errors, warnings);
         safetensors_close(&s);
-    } else if (is_small(o->path)) {
+    } else if (may_be_word(o->path)) {
         Embeddings e;
         ok = embeddings_read(o->path, &e, errors); /* says what no safetensors file is, too */
         if (ok) embeddings_free(&e);

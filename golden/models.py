@@ -1,4 +1,4 @@
-"""Three whole Stable Diffusion models, tiny and random, unlike the embedded one and unlike each other: writes for each
+"""Four whole Stable Diffusion models, tiny and random, unlike the embedded one and unlike each other: writes for each
 golden/models/NAME, the model folder as save_pretrained lays it out, and golden/models/NAME.safetensors, what it computes.
 
     narrow  F16, variant files; 2 layers a block, one level without attention, heads 2 3 4, CLIP's keys with "text_model."
@@ -6,6 +6,8 @@ golden/models/NAME, the model folder as save_pretrained lays it out, and golden/
             VAE without attention and without quant_conv
     wide    BF16; four levels, layers 1 2 1 1, the up blocks attend elsewhere than the down blocks, a UNet in shards; VAE
             without post_quant_conv, four latent levels
+    second  F16, variant files, a UNet in shards of that name; the build of SD 2.1: gelu, pad token "!", linear projections,
+            heads of one width, three levels that attend; at 72 pixels, where halving rounds up at every level
 """
 import json
 import os
@@ -58,6 +60,19 @@ MODELS = {
         clip=dict(hidden_size=40, num_hidden_layers=3, num_attention_heads=1, intermediate_size=48,
                   max_position_embeddings=16, hidden_act="quick_gelu"),
         scheduler=dict(_class_name="DDPMScheduler", beta_start=0.0001, beta_end=0.02, beta_schedule="linear"),
+    ),
+    "second": dict(
+        seed=34, dtype=torch.float16, variant="fp16", shard="250KB", pad="!", side=72,
+        unet=dict(block_out_channels=[8, 16, 16, 16], attends=[True, True, True, False],
+                  up_attends=[False, True, True, True], layers_per_block=2, attention_head_dim=[1, 2, 2, 2],
+                  norm_num_groups=8, use_linear_projection=True, upcast_attention=True, sample_size=12),
+        vae=dict(block_out_channels=[8, 8, 16, 16], layers_per_block=2, norm_num_groups=4, latent_channels=4,
+                 scaling_factor=0.18215, sample_size=96),
+        clip=dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=3, intermediate_size=96,
+                  max_position_embeddings=14, hidden_act="gelu"),
+        scheduler=dict(_class_name="DDIMScheduler", beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                       set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1, clip_sample=False,
+                       trained_betas=None, prediction_type="v_prediction"),
     ),
 }  # fmt: skip
 
@@ -238,8 +253,12 @@ def write_goldens(name, m):
     # 9x7: halving rounds up, so going up takes the skip's size. The second: batch 1, both ends of the schedule
     unet_goldens(golden, parts, "unet/odd", (2, 4, 9, 7), [7, 731], ids.shape[1], seed + 10)
     unet_goldens(golden, parts, "unet/even", (1, 4, 8, 16), [999], ids.shape[1] - 3, seed + 20)
-    vae_goldens(golden, parts, "vae", 2, 16, 24, seed + 30)
-    step_goldens(golden, parts, ids, rows, (2, 4, 8, 10), [1, 999], seed + 40)
+    if side := m.get("side"):
+        vae_goldens(golden, parts, "vae", 1, side, side, seed + 30)
+        step_goldens(golden, parts, ids, rows, (2, 4, side // 8, side // 8), [1, 999], seed + 40)
+    else:
+        vae_goldens(golden, parts, "vae", 2, 16, 24, seed + 30)
+        step_goldens(golden, parts, ids, rows, (2, 4, 8, 10), [1, 999], seed + 40)
     golden.save(os.path.join(HERE, "models", f"{name}.safetensors"))
 
 

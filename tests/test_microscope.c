@@ -246,6 +246,8 @@ static void test_files(void) {
     refuses("inspect @/text", 1, 1, "text: is no safetensors file");
     refuses("inspect @/empty --json", 1, 1, "empty: 0 bytes are too few");
     refuses("inspect @/pickle.bin", 1, 1, "is a pickle");
+    write_text("pickle.ckpt", "PK\3\4 and so on", 14);
+    refuses("inspect @/pickle.ckpt", 1, 1, "is a pickle (.ckpt, .pt, .bin)");
     refuses("inspect @/nowhere", 1, 1, "nowhere");
     refuses("inspect /dev/null", 1, 1, "/dev/null");
     refuses("inspect", 2, 1, "PATH is missing");

@@ -1,4 +1,4 @@
-/* Three whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how), opened from their
+/* Four whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how), opened from their
    folders: text encoder, UNet at odd sizes, VAE and the chain from the learned rows to the loss, forward and backward. */
 #include "nn/training.h"
 #include "tests/network.h"
@@ -109,7 +109,7 @@ static void test_step(const Model *m, const Golden *golden) {
 }
 
 int main(void) {
-    static const char *const names[] = { "narrow", "linear", "wide" };
+    static const char *const names[] = { "narrow", "linear", "wide", "second" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *folder = mem_format("golden/models/%s", names[i]), *file = mem_format("%s.safetensors", folder);
         Golden *golden = golden_open(file);
