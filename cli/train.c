@@ -411,13 +411,13 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (r->o.dump) return dump(r, errors, warnings);
     if (r->o.validation_prompt &&
         !(r->validation = validation_new(&r->model, &r->words, &r->o, plan_options(), errors, warnings)))
         return false;
     if (!fit_memory(r, errors, warnings)) return false;
     report(&(Messages) { 0 }, warnings);
     if (r->o.dry_run) return show_plan(r, errors);
+    if (r->o.dump) return dump(r, errors, warnings);
     if (!allocate(r, errors) || !(r->o.resume ? take_up_run : begin_run)(r, errors)) return false;
     catch_signals();
     if (!encode_pictures(r, errors)) return false;

@@ -195,6 +195,9 @@ static void check_folder(const char *options) {
     test_true("--force", exists("dump/note"), "keeps other files");
     status = train(options, "--threads 1 --force --dump @/dump/");
     test_true("1 thread", status == 0 && same_as_copy(), "the same bytes as with all");
+    status = train(options, "--memory 42MB --force --dump @/dump");
+    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'computed twice' @/stderr"),
+              "the same bytes with blocks recomputed");
     test_true("a file in the way", train(options, "--force --dump @/file") == 1, "is an error");
     test_true("no folder to write in", train(options, "--dump /dev/null/dump") == 1, "is an error");
     test_true("nothing is left aside", shell("test -z \"$(find @ -name '*.tmp*')\""), "in the folder");
