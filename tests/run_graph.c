@@ -1,5 +1,6 @@
 #include "tests/run_graph.h"
 
+#include "tensor/gemm.h"
 #include "tests/test.h"
 
 #include <omp.h>
@@ -13,6 +14,7 @@ static void run_once(Graph *g, Tensor *out, const float *dy, PlanOptions options
                      float *result) {
     Messages errors = { 0 };
     Arena arena;
+    blas_start();
     omp_set_num_threads(threads);
     options.train = dy != NULL;
     Plan plan = graph_plan(g, out, options);

@@ -17,6 +17,7 @@
 #include "autograd/adamw.h"
 #include "nn/drawing.h"
 #include "nn/training.h"
+#include "tensor/gemm.h"
 #include "tensor/hash.h"
 #include "tests/command.h"
 #include "tests/made_model.h"
@@ -434,6 +435,7 @@ static char *make_model(const char *program, const char *family, const char *dty
 }
 
 int main(int argc, char *argv[]) {
+    blas_start();
     static const char *const layouts[] = { "folder", "single" }, *const dtypes[] = { "f16", "f32", "bf16" };
     const char *name = argc > 1 ? argv[1] : "tiny";
     Run r = { .family = family_find(name), .quick = argc > 2 && strcmp(argv[2], "quick") == 0 };
