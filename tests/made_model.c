@@ -370,17 +370,23 @@ MadeTensors made_tensors(const Family *family) {
 }
 
 /* The index multiplied, and each half of the name's hash mixed in (with MurmurHash3's finaliser). */
-void made_indices(const MadeTensor *t, int64_t first, int64_t count, unsigned char *out) {
-    static const char *const parts[PARTS] = { "text_encoder.", "unet.", "vae." };
-    uint64_t hash = hash_bytes(HASH_START, parts[t->part], strlen(parts[t->part]));
-    hash = hash_bytes(hash, t->name.text, strlen(t->name.text));
-    uint32_t low = (uint32_t)hash, high = (uint32_t)(hash >> 32), values = 2 * (uint32_t)t->spread + 1;
-#pragma omp parallel for simd schedule(static) if (count >= MADE_PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t x = (uint32_t)(first + i) * 0x9E3779B9u + low;
+static void hash_run(uint32_t first, uint32_t low, uint32_t high, uint32_t values, int count,
+                     unsigned char *restrict out) {
+    for (int i = 0; i < count; i++) {
+        uint32_t x = (first + (uint32_t)i) * 0x9E3779B9u + low;
         x = (x ^ x >> 16) * 0x85EBCA6Bu ^ high;
         x = (x ^ x >> 13) * 0xC2B2AE35u;
         x ^= x >> 16;
         out[i] = (unsigned char)((x >> 8) * values >> 24);
     }
+}
+
+void made_indices(const MadeTensor *t, int64_t first, int64_t count, unsigned char *out) {
+    static const char *const parts[PARTS] = { "text_encoder.", "unet.", "vae." };
+    uint64_t hash = hash_bytes(HASH_START, parts[t->part], strlen(parts[t->part]));
+    hash = hash_bytes(hash, t->name.text, strlen(t->name.text));
+    uint32_t low = (uint32_t)hash, high = (uint32_t)(hash >> 32), values = 2 * (uint32_t)t->spread + 1;
+#pragma omp parallel for schedule(static) if (count > MADE_RUN)
+    for (int64_t i = 0; i < count; i += MADE_RUN)
+        hash_run((uint32_t)(first + i), low, high, values, (int)min_i64(MADE_RUN, count - i), out + i);
 }

@@ -42,7 +42,7 @@ typedef struct {
 MadeTensors made_tensors(const Family *family);
 
 /* Loops shorter than this are not worth waking the other threads. */
-enum { MADE_PARALLEL_FROM = 1 << 16 };
+enum { MADE_RUN = 1 << 16 };
 
 /* Elements [first, first + count) of a tensor as k - centre + spread, 0 to 2 spread: an index into the table of the
    values that it can have, (centre - spread + index) 2^-e. */

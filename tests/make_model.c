@@ -159,7 +159,7 @@ static void write_tensor(const MadeTensor *t, DType type, Output *out) {
     for (int64_t done = 0; done < count; done += chunk) {
         int64_t n = min_i64(chunk, count - done);
         made_indices(t, done, n, indices);
-#pragma omp parallel for schedule(static) if (n >= MADE_PARALLEL_FROM)
+#pragma omp parallel for schedule(static) if (n > MADE_RUN)
         for (int64_t i = 0; i < n; i++) memcpy(bytes + (size_t)i * size, table[indices[i]], size);
         output_write(out, bytes, (size_t)n * size);
     }
@@ -309,7 +309,7 @@ static void clip_vocabulary(const File *merges, FILE *json) {
     add_alphabet(json, "</w>", &id);
     const char *line = (const char *)merges->data, *end = line + merges->size;
     for (line = strchr(line, '\n') + 1; line < end; line = strchr(line, '\n') + 1, id++) {
-        char token[256];
+        char token[256] = "";
         size_t size = 0;
         for (const char *c = line; *c != '\n'; c++) {
             CHECK(size + 2 < sizeof token);
