@@ -1,6 +1,7 @@
 #include "cli/generate_options.h"
 
 #include "cli/common.h"
+#include "cli/memory.h"
 
 #include <string.h>
 
@@ -81,6 +82,8 @@ OptionsResult generate_options_parse(GenerateOptions *o, int argc, char *const a
         messages_add(errors, "--out '%s': the name of a PNG file is meant", o->out);
         result = OPTIONS_WRONG;
     }
+    if (result == OPTIONS_OK && !memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors))
+        result = OPTIONS_WRONG;
     return result;
 }
 

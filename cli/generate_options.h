@@ -21,7 +21,7 @@ typedef struct {
     char *out;
     bool grid, force;
     /* the machine */
-    char *memory;    /* NULL: auto */
+    char *memory;    /* as memory_limit_parse takes it */
     int64_t threads; /* 0: the physical cores */
     bool profile;
 } GenerateOptions;

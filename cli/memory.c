@@ -16,7 +16,7 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) 
     } UNITS[] = { { "", 1 },     { "k", 1e3 }, { "kb", 1e3 }, { "m", 1e6 },
                   { "mb", 1e6 }, { "g", 1e9 }, { "gb", 1e9 } };
     *limit = (MemoryLimit) { .automatic = true };
-    if (!text || strcmp(text, "auto") == 0) {
+    if (strcmp(text, "auto") == 0) {
         limit->bytes = memory_free();
         return true;
     }

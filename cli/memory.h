@@ -9,7 +9,7 @@ typedef struct {
     bool automatic; /* what is free, rather than what the user said */
 } MemoryLimit;
 
-/* "auto" (or NULL), or a number of bytes, with K, M, G, KB, MB or GB behind it (powers of 1000). */
+/* "auto", or a number of bytes, with K, M, G, KB, MB or GB behind it (powers of 1000). */
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
 
 /* What this process could take more: what the machine has free (its page cache is, since mapped weights lie there), at most

@@ -2,16 +2,16 @@
 #include "cli/train_options.h"
 
 #include "cli/common.h"
+#include "cli/memory.h"
+#include "cli/run_folder.h"
+#include "nn/unicode.h"
+#include "tensor/file.h"
+#include "tensor/hash.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "cli/run_folder.h"
-#include "nn/unicode.h"
-#include "tensor/file.h"
-#include "tensor/hash.h"
 
 static const char *const KINDS[] = { "object", "style", NULL };
 /* in ScheduleKind's order */
@@ -217,6 +217,7 @@ OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[],
     o->grid_loss_given = given(o, "grid-loss");
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
+    memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
                      SCHEDULES[o->schedule]);

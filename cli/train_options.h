@@ -36,7 +36,7 @@ typedef struct {
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */
-    char *memory;    /* NULL: auto */
+    char *memory;    /* as memory_limit_parse takes it */
     int64_t threads; /* 0: the physical cores */
     bool profile;
     /* instead of training */

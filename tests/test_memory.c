@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "cli/memory.h"
 #include "tensor/file.h"
 #include "tests/command.h"
 #include "weights/safetensors.h"
@@ -136,6 +137,30 @@ static void test_generate(const char *model, int size, const char *folder) {
     free(options);
 }
 
+static void test_words(const char *folder) {
+    static const char *const wrong[] = { "3apples", "0", "-1", "''", "1e300GB", "nan", "automatic" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *more = mem_format("--memory %s", wrong[i]);
+        int status = run_ti("generate", "--prompt x", more, folder);
+        test_true(more, status == 2, "exit status %d", status);
+        free(more);
+    }
+    static const struct {
+        const char *text;
+        int64_t bytes;
+    } right[] = {
+        { "3GB", 3000000000 }, { "2.5g", 2500000000 }, { "800 M", 800000000 }, { "64kb", 64000 }, { "77", 77 }
+    };
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        Messages errors = { 0 };
+        MemoryLimit limit;
+        bool ok = memory_limit_parse(right[i].text, &limit, &errors);
+        test_true(right[i].text, ok && !limit.automatic && limit.bytes == right[i].bytes, "%lld bytes",
+                  (long long)limit.bytes);
+    }
+    test_true("auto", memory_free() > 100000000, "%lld MB are free", (long long)memory_free() / 1000000);
+}
+
 int main(int argc, char *argv[]) {
     const char *family = argc > 1 ? argv[1] : "tiny";
     bool tiny = strcmp(family, "tiny") == 0;
@@ -148,6 +173,7 @@ int main(int argc, char *argv[]) {
         test_train(model, size, tiny ? 8 : 1, folder);
         test_generate(model, size, folder);
     }
+    test_words(folder);
     free(command);
     free(copy);
     free(model);
