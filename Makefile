@@ -4,6 +4,7 @@
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
 # make install    into PREFIX (/usr/local), and uninstall
 # make clean
+# make docs     the tables that tests write
 #
 # Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
 
@@ -29,7 +30,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = graph conv ops optim plan
 TESTS_nn       = tokenizer single modules models critters
-TESTS_cli      = options sheet commands microscope loop resume picture dump full memory
+TESTS_cli      = options sheet commands microscope bad_input loop resume picture dump full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
@@ -45,7 +46,8 @@ $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # What the test programs share.
-$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model single_file)
+$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model single_file bad_files bad_models bad_pictures \
+                      bad_commands bad_outputs)
 	@rm -f $@; ar rcs $@ $^
 
 define layer_rules
@@ -91,6 +93,10 @@ fuzz:
 verification: $(BUILD)/ti $(PROGRAMS)
 	@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
 
+# The tables in docs/ that tests write.
+docs: $(BUILD)/test_bad_input
+	$(BUILD)/test_bad_input --table >docs/bad-input.md
+
 demo: ti
 	@sh tools/demo.sh out/demo
 
@@ -111,5 +117,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test test-full fuzz verification demo bench install uninstall clean
+.PHONY: ti deps tests test test-full fuzz verification docs demo bench install uninstall clean
 .SECONDARY:

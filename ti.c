@@ -1,4 +1,6 @@
 /* ti: Textual Inversion in plain C. The commands are in cli/, one file each. */
+#define _XOPEN_SOURCE 700
+#include "cli/console.h"
 #include "cli/evaluate.h"
 #include "cli/generate.h"
 #include "cli/generate_options.h"
@@ -12,6 +14,9 @@
 #include "cli/train.h"
 #include "cli/train_options.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const CommandEntry COMMANDS[] = {
@@ -28,6 +33,9 @@ static const CommandEntry COMMANDS[] = {
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 int main(int argc, char *argv[]) {
+    signal(SIGXFSZ, SIG_IGN); /* a file larger than the limit is a failed write, which is told, not the end */
+    cJSON_InitHooks(
+        &(cJSON_Hooks) { mem_alloc, free }); /* no JSON silently short of what there was no memory for */
     if (argc < 2) {
         help_list(COMMANDS, COMMAND_COUNT, stderr);
         return 2;

@@ -125,6 +125,7 @@ int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings) {
 
 bool may_write(const char *path, bool force, Messages *errors) {
     struct stat status;
+    if (!output_possible(path, errors)) return false;
     if (force || lstat(path, &status) != 0) return true;
     return messages_add(errors, "%s: exists already (--force replaces it)", path);
 }

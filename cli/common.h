@@ -40,7 +40,7 @@ void words_free(Words *w);
 /* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
 int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings);
 
-/* False, with a line, if path exists and force is not given. */
+/* False, with a line, if path exists and force is not given, or cannot be written anyway. Asked before the work. */
 bool may_write(const char *path, bool force, Messages *errors);
 
 /* "412 MB" */

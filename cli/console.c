@@ -70,24 +70,16 @@ cJSON *json_messages(const Messages *messages) {
 
 int64_t model_side(const Model *m) { return m->unet.config.sample_size * vae_factor(&m->vae.config); }
 
-static int64_t side_multiple(const Model *m) { return max_i64(8, vae_factor(&m->vae.config)); }
-
-bool check_side(const Model *m, const char *option, int64_t *side, Messages *errors) {
-    if (*side == 0) *side = model_side(m);
-    if (*side % side_multiple(m) == 0 || *side == model_side(m)) return true;
-    return messages_add(errors, "%s %lld: must be a multiple of %lld", option, (long long)*side,
-                        (long long)side_multiple(m));
+bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors) {
+    int64_t multiple = max_i64(8, vae_factor(&m->vae.config)), given = *side;
+    if (given == 0) *side = model_side(m);
+    if (given == 0 || given == model_side(m) || (given % multiple == 0 && given >= least)) return true;
+    return messages_add(errors, "%s %lld: must be a multiple of %lld, %lld at least", option,
+                        (long long)given, (long long)multiple, (long long)max_i64(least, multiple));
 }
 
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors) {
-    int64_t multiple = side_multiple(m);
-    if (*resolution == 0 || *resolution == model_side(m)) {
-        *resolution = model_side(m);
-        return true;
-    }
-    if (*resolution % multiple == 0 && *resolution >= 64) return true;
-    return messages_add(errors, "--resolution %lld: must be a multiple of %lld, 64 at least",
-                        (long long)*resolution, (long long)multiple);
+    return check_side(m, "--resolution", 64, resolution, errors);
 }
 
 void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings) {

@@ -31,11 +31,11 @@ cJSON *json_messages(const Messages *messages);
 
 /* The side of the model's pictures, in pixels. */
 int64_t model_side(const Model *m);
-/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a line, if another is
-   no multiple of 8 and of the VAE's factor. */
-bool check_side(const Model *m, const char *option, int64_t *side, Messages *errors);
-/* *resolution 0 becomes model_side, which is always allowed. False, with a line, if another is below 64 or no
+/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a
+   line, if another is below `least` or no
    multiple of 8 and of the VAE's factor. */
+bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors);
+/* The same for --resolution, 64 at least. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors);
 /* A warning where that side, given by that option, is not model_side. */
 void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings);

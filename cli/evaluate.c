@@ -147,7 +147,9 @@ int evaluate_command(int argc, char *const argv[]) {
     int status;
     OptionsResult parsed = options_parse(&EVALUATE_COMMAND, argc, argv, &o, &errors);
     if (parsed == OPTIONS_OK && !o.embedding == !o.init) {
-        messages_add(&errors, "one of --embedding and --init is needed: the word to evaluate");
+        messages_add(&errors,
+                     o.init ? "--embedding and --init: both name a word to evaluate; leave one of them out"
+                            : "one of --embedding and --init is needed: the word to evaluate");
         parsed = OPTIONS_WRONG;
     }
     if (usage_ok(&EVALUATE_COMMAND, parsed, &errors, &status)) {

@@ -139,9 +139,9 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     if (!ok) return false;
     for (int64_t i = 0; i < g->o.embeddings.count; i++)
         words_load(&g->words, &g->model, g->o.embeddings.items[i], errors);
-    if (check_side(&g->model, "--width", &g->o.width, errors))
+    if (check_side(&g->model, "--width", 0, &g->o.width, errors))
         resolution_word(&g->model, "--width", g->o.width, warnings);
-    if (check_side(&g->model, "--height", &g->o.height, errors))
+    if (check_side(&g->model, "--height", 0, &g->o.height, errors))
         resolution_word(&g->model, "--height", g->o.height, warnings);
     machine_check_blas(warnings);
     return errors->count == 0;

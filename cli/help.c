@@ -44,8 +44,13 @@ int help_unknown(const CommandEntry *commands, int count, const char *word) {
     CHECK(count <= COMMANDS_MAX);
     for (int i = 0; i < count; i++) names[i] = commands[i].command->name;
     const char *near = nearest_name(word, names, count);
-    fprintf(stderr, "ti: there is no command %s%s%s%s\n", word, near ? " (did you mean " : "",
-            near ? near : "", near ? "?)" : " (ti --help names them)");
+    Messages errors = { 0 };
+    if (near)
+        messages_add(&errors, "there is no command '%s', did you mean %s?", word, near);
+    else
+        messages_add(&errors, "there is no command '%s' (ti --help names them)", word);
+    report(&errors, NULL);
+    messages_free(&errors);
     return 2;
 }
 

@@ -64,7 +64,8 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *names, int count) {
     const char *nearest = NULL;
-    int best = strlen(word) < 4 ? 2 : 4; /* a distance below it is near */
+    int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) /
+                       3; /* a distance below it is near: a third of the word */
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);
         bool begins = strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0;
@@ -90,8 +91,10 @@ static bool fault(Messages *errors, const char *from, const Option *o, const cha
     char why[1024];
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
+    if (!*text) text = "''";
     if (from) return messages_add(errors, "%s: \"%s\" %s: %s", from, o->name, text, why);
-    return messages_add(errors, "%s%s %s: %s", o->positional ? "" : "--", o->name, text, why);
+    return messages_add(errors, "%s%s %s: %s", o->positional ? "" : "--",
+                        o->positional ? o->argument : o->name, text, why);
 }
 
 static bool set_int(const Option *o, const char *from, const char *text, int64_t *value, Messages *errors) {
@@ -165,6 +168,24 @@ bool options_utf8(const char *text) {
     return ok;
 }
 
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+/* Whether it can be the name of what the option's argument says: a FILE, a FOLDER. */
+static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
+    bool folder = ends_with(o->argument, "FOLDER");
+    bool file =
+        ends_with(o->argument, "FILE") || ends_with(o->argument, ".png") || strcmp(o->argument, "IN") == 0;
+    bool either = strcmp(o->argument, "PATH") == 0;
+    if (file && (!*text || ends_with(text, "/")))
+        return fault(errors, from, o, text, "the name of a file is meant");
+    if (folder && !*text) return fault(errors, from, o, text, "the name of a folder is meant");
+    if (either && !*text) return fault(errors, from, o, text, "the name of a file or folder is meant");
+    return true;
+}
+
 /* from: the file that the text comes from, NULL: the command line. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
@@ -182,6 +203,7 @@ static bool set_value(const Option *o, const char *from, const char *text, void 
     case OPTION_LIST:
         return add_items(o, from, text, value, errors);
     case OPTION_STRING:
+        if (!check_name(o, from, text, errors)) return false;
         free(*(char **)value);
         *(char **)value = mem_string(text);
         return true;

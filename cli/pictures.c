@@ -21,9 +21,10 @@ static int by_path(const void *a, const void *b) { return strcmp(*(char *const *
 static bool list_pictures(const char *folder, Pictures *out, Messages *errors, Messages *warnings) {
     DIR *directory = opendir(folder);
     if (!directory)
-        return messages_add(errors, "%s: %s", folder,
+        return messages_add(errors, "%s: %s%s", folder,
                             errno == ENOTDIR ? "is not a folder: give the one that holds the pictures"
-                                             : strerror(errno));
+                                             : "cannot be opened: ",
+                            errno == ENOTDIR ? "" : strerror(errno));
     int others = 0;
     char *other = NULL;
     struct dirent *entry;

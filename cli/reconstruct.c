@@ -56,14 +56,16 @@ static bool load_square(const ReconstructOptions *o, Image *square, Messages *er
     return ok;
 }
 
-static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Messages *errors) {
+/* latents: their shape; rms: of the scaled ones. */
+static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Shape *latents,
+                          double *rms, Messages *errors) {
     Encoder encoder = encoder_new(&m->vae, in->width);
-    Shape latents = encoder.moments->shape; /* [1, 2 L, h, w] */
-    latents.dim[1] /= 2;
-    int64_t count = shape_count(latents);
+    *latents = encoder.moments->shape; /* [1, 2 L, h, w] */
+    latents->dim[1] /= 2;
+    int64_t count = shape_count(*latents);
     float *mean = mem_alloc((size_t)count * sizeof *mean);
     Graph *decoder = graph_new();
-    Tensor *decoded = vae_decode(decoder, &m->vae, graph_leaf(decoder, "latents", latents, mean, NULL));
+    Tensor *decoded = vae_decode(decoder, &m->vae, graph_leaf(decoder, "latents", *latents, mean, NULL));
     Plan plan = graph_plan(decoder, decoded, (PlanOptions) { 0 });
     Arena arena = { 0 };
     bool ok = arena_allocate(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)),
@@ -79,10 +81,7 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
         for (int64_t i = 0; i < count; i++) squares += (double)mean[i] * mean[i];
         graph_forward(decoder);
         image_from_floats(decoded->data, out);
-        printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f when scaled (the UNet "
-               "expects 1)\n",
-               (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in->height,
-               in->width, sqrt(squares / (double)count) * (double)m->vae.config.scaling_factor);
+        *rms = sqrt(squares / (double)count) * (double)m->vae.config.scaling_factor;
     }
     arena_free(&arena);
     graph_free(decoder);
@@ -119,9 +118,16 @@ static bool reconstruct(ReconstructOptions *o, Messages *errors, Messages *warni
               image_new(in.width, in.height, &out, errors);
     machine_check_blas(warnings);
     report(&(Messages) { 0 }, warnings);
-    if (ok && encode_decode(&m, &in, &out, threads, errors)) {
+    Shape latents;
+    double rms;
+    if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
+        image_write_png(o->out, &out, errors)) {
+        printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f when scaled (the UNet "
+               "expects 1)\n",
+               (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,
+               in.width, rms);
         print_error(&in, &out);
-        if (image_write_png(o->out, &out, errors)) printf("%s\n", o->out);
+        printf("%s\n", o->out);
     }
     image_free(&in);
     image_free(&out);
@@ -134,10 +140,6 @@ int reconstruct_command(int argc, char *const argv[]) {
     ReconstructOptions o;
     int status;
     OptionsResult parsed = options_parse(&RECONSTRUCT_COMMAND, argc, argv, &o, &errors);
-    if (parsed == OPTIONS_OK && (!o.out[0] || o.out[strlen(o.out) - 1] == '/')) {
-        messages_add(&errors, "OUT.png '%s': the name of a PNG file is meant", o.out);
-        parsed = OPTIONS_WRONG;
-    }
     if (usage_ok(&RECONSTRUCT_COMMAND, parsed, &errors, &status)) {
         status = reconstruct(&o, &errors, &warnings) ? 0 : 1;
         report(&errors, &warnings);

@@ -17,7 +17,11 @@ void check_equal(const char *file, int line, const char *condition, int64_t a, i
 }
 
 static _Noreturn void out_of_memory(size_t bytes) {
-    fprintf(stderr, "ti: out of memory (%zu bytes wanted)\n", bytes);
+    if (bytes < 10000000)
+        fprintf(stderr, "ti: out of memory (%zu bytes wanted)\n", bytes);
+    else /* only pictures are that large */
+        fprintf(stderr, "ti: out of memory (%.0f MB wanted: try a smaller picture or fewer at once)\n",
+                (double)bytes / 1e6);
     exit(1);
 }
 
@@ -55,12 +59,33 @@ char *mem_format(const char *format, ...) {
 
 char *mem_string(const char *s) { return mem_format("%s", s); }
 
+/* The bytes of the character of UTF-8 at s; 0 where there is none, or a control character (U+0000..1F, 7F..9F). */
+static int printable_length(const unsigned char *s) {
+    unsigned c = s[0];
+    if (c < 0x80) return c >= ' ' && c != 0x7f;
+    int n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    unsigned low = c == 0xc2   ? 0xa0
+                   : c == 0xe0 ? 0xa0
+                   : c == 0xf0 ? 0x90
+                               : 0x80;                          /* no longer form than needed */
+    unsigned high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf; /* no surrogate; U+10FFFF ends it */
+    if (c < 0xc2 || c > 0xf4 || s[1] < low || s[1] > high) return 0;
+    for (int i = 2; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return n;
+}
+
 void text_plain(char *text) {
-    unsigned char *out = (unsigned char *)text;
-    for (const unsigned char *c = out; *c; c++) {
-        bool c1 = c[0] == 0xc2 && 0x80 <= c[1] && c[1] <= 0x9f;
-        *out++ = c1 || *c < ' ' || *c == 0x7f ? '?' : *c;
-        c += c1;
+    char *out = text;
+    for (const char *c = text; *c;) {
+        int n = printable_length((const unsigned char *)c);
+        bool c1 = (unsigned char)c[0] == 0xc2 && 0x80 <= (unsigned char)c[1] && (unsigned char)c[1] <= 0x9f;
+        if (n > 0)
+            memmove(out, c, (size_t)n);
+        else
+            *out = '?';
+        out += n > 0 ? n : 1;
+        c += n > 0 ? n : c1 ? 2 : 1;
     }
     *out = 0;
 }

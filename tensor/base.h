@@ -29,7 +29,7 @@ typedef struct {
 #endif
 
 /* What came out of a file or a command line may hold line ends and commands for the terminal (also as U+0080 to
-   U+009F): each such character becomes '?', in place. */
+   U+009F), or bytes that are no UTF-8: each such character or byte becomes '?', in place. */
 void text_plain(char *text);
 
 /* Always returns false, so that a parser can end with `return messages_add(errors, ...)`. */

@@ -5,12 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { TEMPORARY_MAX = 24 }; /* ".tmp-" and a process's number */
+
+static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
 bool file_map(const char *path, File *file, Messages *errors) {
     *file = (File) { .data = (const unsigned char *)"" };
@@ -20,8 +25,7 @@ bool file_map(const char *path, File *file, Messages *errors) {
     bool ok = fstat(descriptor, &status) == 0;
     if (!ok) messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
     if (ok && !S_ISREG(status.st_mode))
-        ok = messages_add(errors, "%s: is %s, not a file", path,
-                          S_ISDIR(status.st_mode) ? "a folder" : "a device");
+        ok = messages_add(errors, "%s: is %s, not a file", path, file_kind(status.st_mode));
     if (ok && status.st_size > 0) {
         void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (data == MAP_FAILED) {
@@ -44,11 +48,41 @@ void file_unmap(File *file) {
     *file = (File) { 0 };
 }
 
+static char *folder_of(const char *path) {
+    char *copy = mem_string(path), *folder = mem_string(dirname(copy));
+    free(copy);
+    return folder;
+}
+
+bool output_possible(const char *path, Messages *errors) {
+    struct stat status;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return messages_add(errors, "%s: is %s, and a file would take its place", path,
+                            file_kind(status.st_mode));
+    if (strlen(name) > NAME_MAX - TEMPORARY_MAX)
+        return messages_add(errors, "%.60s...: the file's name is too long", name);
+    char *folder = folder_of(path);
+    bool ok = access(folder, W_OK | X_OK) == 0;
+    if (!ok && errno == ENOENT)
+        messages_add(errors, "%s: there is no folder %s to write it to", path, folder);
+    else if (!ok)
+        messages_add(errors, "%s: the folder %s cannot be written to: %s", path, folder, strerror(errno));
+    free(folder);
+    return ok;
+}
+
+/* All that is needed until the end is allocated here: where there is no memory for it, no file has been made yet. */
 void output_open(Output *out, const char *path) {
-    *out = (Output) { .path = mem_string(path) };
+    *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
     out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
-    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (out->descriptor < 0) out->error = errno;
+    struct stat status;
+    if (stat(path, &status) == 0 &&
+        !S_ISREG(status.st_mode)) /* a rename would put a file in the device's place */
+        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP;
+    else
+        out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out->descriptor < 0 && !out->error) out->error = errno;
 }
 
 void output_write(Output *out, const void *data, size_t size) {
@@ -66,14 +100,19 @@ void output_write(Output *out, const void *data, size_t size) {
 }
 
 /* The rename itself lasts only once the folder is on the disk. */
-static void sync_folder_of(const char *path) {
-    char *copy = mem_string(path);
-    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+static void sync_folder(const char *path) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
         fsync(folder);
         close(folder);
     }
-    free(copy);
+}
+
+static void output_free(Output *out) {
+    free(out->path);
+    free(out->folder);
+    free(out->temporary);
+    *out = (Output) { .descriptor = -1 };
 }
 
 bool output_commit(Output *out, Messages *errors) {
@@ -83,14 +122,10 @@ bool output_commit(Output *out, Messages *errors) {
     out->descriptor = -1;
     if (!out->error && rename(out->temporary, out->path) != 0) out->error = errno;
     bool ok = !out->error;
-    if (ok) sync_folder_of(out->path);
-    if (!ok) {
-        messages_add(errors, "%s: cannot be written: %s", out->path, strerror(out->error));
-        if (opened) unlink(out->temporary);
-    }
-    free(out->path);
-    free(out->temporary);
-    *out = (Output) { .descriptor = -1 };
+    if (ok) sync_folder(out->folder);
+    if (!ok && opened) unlink(out->temporary);
+    if (!ok) messages_add(errors, "%s: cannot be written: %s", out->path, strerror(out->error));
+    output_free(out);
     return ok;
 }
 
@@ -99,9 +134,7 @@ void output_discard(Output *out) {
         close(out->descriptor);
         unlink(out->temporary);
     }
-    free(out->path);
-    free(out->temporary);
-    *out = (Output) { .descriptor = -1 };
+    output_free(out);
 }
 
 bool file_write(const char *path, const void *data, size_t size, Messages *errors) {
@@ -119,8 +152,9 @@ bool folder_make(const char *path, Messages *errors) {
         char kept = *c;
         *c = 0;
         struct stat status;
-        if (mkdir(copy, 0777) != 0 && !(stat(copy, &status) == 0 && S_ISDIR(status.st_mode)))
-            ok = messages_add(errors, "%s: the folder cannot be made: %s", copy, strerror(errno));
+        int error = mkdir(copy, 0777) == 0 ? 0 : errno;
+        if (error && !(stat(copy, &status) == 0 && S_ISDIR(status.st_mode)))
+            ok = messages_add(errors, "%s: the folder cannot be made: %s", copy, strerror(error));
         *c = kept;
         if (!kept) break;
     }

@@ -16,11 +16,15 @@ void file_unmap(File *file);
 /* The pages of a mapped file that are in this process's memory leave it; those that are touched again come back. */
 void file_forget(const File *file);
 
-/* A file being written: to PATH.tmp-PID beside its place; file_commit flushes it to the disk (fsync) and renames it
+/* Whether a file can be written at path, asked before the work: its folder is there and may be written, and path is no
+   folder or device. False: one line. */
+bool output_possible(const char *path, Messages *errors);
+
+/* A file being written: to PATH.tmp-PID beside its place; output_commit flushes it to the disk (fsync) and renames it
    over PATH. After a failed write nothing else happens until commit, which then reports it, removes the
-   temporary file and returns false; what stood at PATH is as it was. */
+   temporary file and returns false; what stood at PATH is as it was. Nothing is allocated between open and commit. */
 typedef struct {
-    char *path, *temporary;
+    char *path, *folder, *temporary;
     int descriptor; /* -1: could not be opened */
     int error;      /* errno of the first failure */
 } Output;

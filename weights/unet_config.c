@@ -95,6 +95,7 @@ static void read_levels(JsonObject *o, UnetConfig *c) {
         json_ignore(o, dependent);
         return;
     }
+    int before = o->errors->count;
     json_ints(o, "block_out_channels", 1, 1, 65536, n, c->channels);
     read_blocks(o, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", n, c->down_attends);
     read_blocks(o, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", n, c->up_attends);
@@ -104,6 +105,7 @@ static void read_levels(JsonObject *o, UnetConfig *c) {
     for (int i = 0; i < n; i++) c->transformer_layers[i] = (int)numbers[i];
     json_ints(o, "attention_head_dim", 8, 1, 1024, n, numbers);
     for (int i = 0; i < n; i++) c->heads[i] = (int)numbers[i];
+    if (o->errors->count > before) return; /* what follows would only repeat it */
     for (int i = 0; i < n; i++) {
         bool attends = c->down_attends[i] || c->up_attends[n - 1 - i] || (c->mid_attends && i == n - 1);
         if (c->channels[i] % c->groups != 0)
