@@ -30,7 +30,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = weights folder
 TESTS_autograd = graph conv ops optim plan
 TESTS_nn       = tokenizer single modules models critters
-TESTS_cli      = options sheet commands microscope bad_input loop resume picture dump full memory
+TESTS_cli      = options sheet commands microscope bad_input failures loop resume picture dump full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
@@ -44,6 +44,11 @@ ti: $(BUILD)/ti
 
 $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+
+# ti, where the N-th call of a kind can be made to fail: tests/failing.c.
+WRAPPED = malloc calloc realloc aligned_alloc mmap open write fsync close rename linkat mkdir fopen fflush opendir
+$(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/failing.o $(call archives,$(LAYERS))
+	$(CC) $(CFLAGS) $(SAN) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
 # What the test programs share.
 $(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model single_file bad_files bad_models bad_pictures \
@@ -75,7 +80,7 @@ deps:
 
 tests: $(PROGRAMS)
 
-test: $(BUILD)/ti $(BUILD)/make_model $(PROGRAMS)
+test: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/ti_failing $(PROGRAMS)
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
 
 test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memory

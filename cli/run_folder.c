@@ -36,7 +36,8 @@ static char *file_name_of(const char *word) {
 
 static bool is_empty(const char *path) {
     DIR *folder = opendir(path);
-    if (!folder) return true; /* not there, or no folder: making it tells */
+    if (!folder)
+        return errno == ENOENT || errno == ENOTDIR; /* making it tells; what cannot be read may hold a run */
     int entries = 0;
     for (const struct dirent *e; (e = readdir(folder));)
         entries += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");

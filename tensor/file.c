@@ -1,5 +1,4 @@
-#define _DEFAULT_SOURCE /* madvise */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE /* O_TMPFILE, madvise */
 #include "tensor/file.h"
 
 #include <errno.h>
@@ -72,17 +71,38 @@ bool output_possible(const char *path, Messages *errors) {
     return ok;
 }
 
+/* A file without a name, so that nothing is left of it whatever ends the program (Linux); -1 where the file system has
+   no such files. */
+static int open_nameless(const char *folder) {
+#ifdef O_TMPFILE
+    if (access("/proc/self/fd", X_OK) == 0) return open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+#endif
+    (void)folder;
+    return -1;
+}
+
+/* Such a file gets its name; a file of that name is from a process that was killed. */
+static bool give_name(int descriptor, const char *name) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", descriptor);
+    unlink(name);
+    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
 /* All that is needed until the end is allocated here: where there is no memory for it, no file has been made yet. */
 void output_open(Output *out, const char *path) {
     *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
     out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
     struct stat status;
-    if (stat(path, &status) == 0 &&
-        !S_ISREG(status.st_mode)) /* a rename would put a file in the device's place */
-        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP;
-    else
-        out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (out->descriptor < 0 && !out->error) out->error = errno;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP; /* a rename would take a device's place */
+        return;
+    }
+    out->descriptor = open_nameless(out->folder);
+    if (out->descriptor >= 0) return;
+    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    out->named = out->descriptor >= 0;
+    if (!out->named) out->error = errno;
 }
 
 void output_write(Output *out, const void *data, size_t size) {
@@ -117,23 +137,21 @@ static void output_free(Output *out) {
 
 bool output_commit(Output *out, Messages *errors) {
     if (!out->error && fsync(out->descriptor) != 0) out->error = errno;
+    if (!out->error && !out->named && !(out->named = give_name(out->descriptor, out->temporary)))
+        out->error = errno;
     if (out->descriptor >= 0 && close(out->descriptor) != 0 && !out->error) out->error = errno;
-    bool opened = out->descriptor >= 0;
-    out->descriptor = -1;
     if (!out->error && rename(out->temporary, out->path) != 0) out->error = errno;
     bool ok = !out->error;
     if (ok) sync_folder(out->folder);
-    if (!ok && opened) unlink(out->temporary);
+    if (!ok && out->named) unlink(out->temporary);
     if (!ok) messages_add(errors, "%s: cannot be written: %s", out->path, strerror(out->error));
     output_free(out);
     return ok;
 }
 
 void output_discard(Output *out) {
-    if (out->descriptor >= 0) {
-        close(out->descriptor);
-        unlink(out->temporary);
-    }
+    if (out->descriptor >= 0) close(out->descriptor);
+    if (out->named) unlink(out->temporary);
     output_free(out);
 }
 

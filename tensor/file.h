@@ -20,12 +20,13 @@ void file_forget(const File *file);
    folder or device. False: one line. */
 bool output_possible(const char *path, Messages *errors);
 
-/* A file being written: to PATH.tmp-PID beside its place; output_commit flushes it to the disk (fsync) and renames it
-   over PATH. After a failed write nothing else happens until commit, which then reports it, removes the
+/* A file being written: without a name until output_commit flushes it to the disk (fsync), calls it PATH.tmp-PID and
+   renames that over PATH; where the file system knows no such files, PATH.tmp-PID from the start. After a failed write nothing else happens until commit, which then reports it, removes the
    temporary file and returns false; what stood at PATH is as it was. Nothing is allocated between open and commit. */
 typedef struct {
     char *path, *folder, *temporary;
     int descriptor; /* -1: could not be opened */
+    bool named;     /* PATH.tmp-PID is there */
     int error;      /* errno of the first failure */
 } Output;
 
