@@ -18,6 +18,7 @@ enum { TYPES_TEXT = 32 };
 typedef struct {
     const char *name;
     const WeightFiles *weights;
+    const char *single; /* the one file that holds all parts; NULL: a folder */
     int64_t tensors, parameters, bytes;
     int64_t unread;         /* tensors that the architecture has no use for */
     char types[TYPES_TEXT]; /* "F16" or "F16, F32", the float ones */
@@ -93,7 +94,7 @@ static void check_defaults(const char *folder, Messages *errors) {
 
 /* Text */
 
-static void print_parts(const Model *m, const Part *parts, const Unused *unused) {
+static void print_parts(const Part *parts, const Unused *unused) {
     char count[COUNT_TEXT], size[SIZE_TEXT];
     int64_t tensors = 0, parameters = 0, bytes = 0;
     printf("%-13s %-10s %7s %15s %10s  %s\n", "part", "type", "tensors", "parameters", "size", "file");
@@ -101,7 +102,7 @@ static void print_parts(const Model *m, const Part *parts, const Unused *unused)
         const Part *p = &parts[i];
         printf("%-13s %-10s %7lld %15s %10s  ", p->name, p->types, (long long)p->tensors,
                count_text(p->parameters, count), size_text(p->bytes, size));
-        printf("%s", file_name(m->folder.single ? m->folder.path : p->weights->files[0].path));
+        printf("%s", file_name(p->single ? p->single : p->weights->files[0].path));
         if (p->weights->count > 1) printf(", ... (%lld files)", (long long)p->weights->count);
         printf("\n");
         tensors += p->tensors;
@@ -203,7 +204,7 @@ static cJSON *part_json(const Part *p, bool tensors) {
     for (int64_t k = 0; k < p->weights->count; k++) {
         cJSON *file = cJSON_CreateObject();
         cJSON_AddItemToArray(files, file);
-        cJSON_AddStringToObject(file, "path", p->weights->files[k].path);
+        cJSON_AddStringToObject(file, "path", p->single ? p->single : p->weights->files[k].path);
         if (tensors) cJSON_AddItemToObject(file, "tensors", json_tensors(&p->weights->files[k]));
     }
     return item;
@@ -295,7 +296,7 @@ static void print_all_tensors(const Part *parts) {
 static void print_model(const Report *r, bool faults) {
     const Model *m = r->m;
     printf("%s: %s, a %s%s\n\n", r->path, family(m), kind(m), faults ? " WITH FAULTS" : "");
-    print_parts(m, r->parts, &r->unused);
+    print_parts(r->parts, &r->unused);
     print_configs(m, r->words);
     print_defaults(r->defaults);
     if (r->tensors) print_all_tensors(r->parts);
@@ -313,6 +314,7 @@ static void load_parts(Report *r, Messages *errors) {
     r->parts[0] = part_of("text_encoder", &f->text_encoder_files, f->text_encoder);
     r->parts[1] = part_of("unet", &f->unet_files, f->unet);
     r->parts[2] = part_of("vae", &f->vae_files, f->vae);
+    for (int i = 0; f->single && i < 3; i++) r->parts[i].single = f->path;
     folder_unused(f, &r->unused);
 }
 

@@ -345,6 +345,8 @@ static void test_single_file(void) {
     test_true("ignored",
               number(json, "ignored.tensors") == LEFTOVERS && number(json, "ignored.names.betas") == 1,
               "%g tensors", number(json, "ignored.tensors"));
+    test_true("path", strcmp(string(json, "parts.1.files.0.path"), path) == 0, "%s",
+              string(json, "parts.1.files.0.path"));
     test_true("hash",
               strlen(string(json, "sha256")) == 64 && number(json, "file_bytes") > 1e6 && !at(json, "known"),
               "%s", string(json, "sha256"));

@@ -456,7 +456,7 @@ static const Case CASES[] = {
     { "CLIP alone", false, clip_alone, "is a CLIP text encoder of width 768 alone", 1 },
     { "VAE alone", false, vae_alone, "is an autoencoder (VAE) alone", 1 },
     { "UNet alone", false, unet_alone, "is the UNet of Stable Diffusion XL alone", 1 },
-    { "anything", false, nothing, "is tensors of no model that is known here", 1 },
+    { "anything", false, nothing, "is a file of no model that is known here", 1 },
 };
 
 static void test_cases(void) {

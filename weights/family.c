@@ -124,7 +124,7 @@ Family weights_family(const Safetensors *s) {
         return f;
     }
     if (looks_like_words(s)) return alone("a learned word");
-    return alone("tensors of no model that is known here");
+    return alone("a file of no model that is known here");
 }
 
 bool looks_like_words(const Safetensors *s) {
