@@ -181,7 +181,8 @@ static void outcome_free(Outcome *o) {
 static bool is_there(const char *name) {
     struct stat status;
     char *path = mem_format("%s/case/%s", scratch, name);
-    bool yes = stat(path, &status) == 0 && status.st_size > 0;
+    bool yes =
+        stat(path, &status) == 0 && status.st_size > 0 && (status.st_mode & 0777) == 0644; /* umask 22 */
     free(path);
     return yes;
 }
