@@ -123,11 +123,14 @@ int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings) {
     return ids;
 }
 
-bool may_write(const char *path, bool force, Messages *errors) {
+bool may_make(const char *path, bool force, Messages *errors) {
     struct stat status;
-    if (!output_possible(path, errors)) return false;
     if (force || lstat(path, &status) != 0) return true;
     return messages_add(errors, "%s: exists already (--force replaces it)", path);
+}
+
+bool may_write(const char *path, bool force, Messages *errors) {
+    return output_possible(path, errors) && may_make(path, force, errors);
 }
 
 const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]) {

@@ -42,6 +42,8 @@ int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings);
 
 /* False, with a line, if path exists and force is not given, or cannot be written anyway. Asked before the work. */
 bool may_write(const char *path, bool force, Messages *errors);
+/* The same for a folder, which is not looked into. */
+bool may_make(const char *path, bool force, Messages *errors);
 
 /* "412 MB" */
 enum { BYTES_TEXT = 32 };

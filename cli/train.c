@@ -403,7 +403,7 @@ static bool show_plan(Run *r, Messages *errors) {
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
-    return may_write(r->o.dump, r->o.force, errors) && allocate(r, errors) &&
+    return may_make(r->o.dump, r->o.force, errors) && allocate(r, errors) &&
            posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
                               !r->o.no_flip, 0, NULL, NULL, errors) &&
            dump_step(&r->loop, r->o.dump, errors, warnings);
