@@ -35,12 +35,19 @@ static void repair_state(Input *in, Random *r) {
 }
 
 static void state_seeds(Seeds *s) {
-    float rows[6] = { 0.5f, -1, 2 }, m[6] = { 0.25f }, v[6] = { 1 };
+    float rows[6] = { 0.5f, -1, 2 }, m[6] = { 0.25f }, v[6] = { 1 }, accumulated[6] = { -0.5f };
+    uint64_t pictures[2] = { 7, 9 };
+    double grid[4] = { 0, 0.25, 2, 0.125 };
     for (int64_t count = 1; count <= 6; count += 5) {
         RunState state = { .step = 3, .taken = 1, .records = 3, .losses_bytes = 40, .count = count };
         state.rows = rows;
         state.m = m;
         state.v = v;
+        state.accumulated = accumulated;
+        state.identity =
+            (RunIdentity) { .options = 3, .picture_count = count > 1 ? 2 : 0, .pictures = pictures };
+        state.points = count > 1 ? 2 : 0;
+        state.grid = grid;
         generator_seed(&state.torch, 5);
         python_seed(&state.python, 5);
         Messages errors = { 0 };
@@ -58,6 +65,9 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     touch(s.rows, floats);
     touch(s.m, floats);
     touch(s.v, floats);
+    touch(s.accumulated, floats);
+    touch(s.grid, (size_t)s.points * 2 * sizeof *s.grid);
+    touch(s.identity.pictures, (size_t)s.identity.picture_count * sizeof *s.identity.pictures);
     if (one_in(bytes, size, 100)) { /* all of it was read: it is written as it was */
         File file;
         CHECK(state_write(scratch_path(), &s, &errors) && file_map(scratch_path(), &file, &errors));
