@@ -69,9 +69,10 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     Embeddings e;
     Messages no_words = { 0 };
     bool readable = embeddings_read(o->path, &e, &no_words), ok = true;
-    if (readable && looks_like_words(s))
+    bool words = readable && looks_like_words(s);
+    if (words && !o->tensors)
         ok = show_words(o, &e, errors, warnings);
-    else if (o->model)
+    else if (o->model && !words)
         ok = messages_add(errors, "%s: is no learned word, which --model is for", o->path);
     else if (weights_family(s).checkpoint)
         ok = inspect_model(o->path, o->tensors, o->hash, o->json, errors, warnings);

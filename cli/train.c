@@ -358,7 +358,7 @@ static void print_usage(const Run *r) {
                 f->file_name, f->file_name, f->file_name);
     if (!train_options_extendable(&r->o)) return;
     char *command = resume_command(f->path);
-    fprintf(stderr, "ti: for more than these %lld steps: %s --steps N\n", (long long)r->o.steps, command);
+    fprintf(stderr, "ti: more than these %lld steps: %s --steps N\n", (long long)r->o.steps, command);
     free(command);
 }
 
