@@ -87,7 +87,7 @@ static void after(void *user, const Node *n, bool backward) {
    first round reads the weights from the disk and is not counted; small networks, whose times are short and
    scatter, get more rounds. */
 static Timing time_graph(Graph *g) {
-    enum { ROUNDS_MIN = 2, ROUNDS_MAX = 20 };
+    enum { ROUNDS_MIN = 1, ROUNDS_MAX = 20 };
     int count;
     Group *groups = find_groups(g, &count);
     Clock clock;
