@@ -68,7 +68,7 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
                          Messages *warnings) {
     Embeddings e;
     Messages no_words = { 0 };
-    bool readable = embeddings_read(o->path, &e, &no_words), ok = true;
+    bool readable = embeddings_parse(o->path, s->file.data, s->file.size, &e, &no_words), ok = true;
     bool words = readable && looks_like_words(s);
     if (words && !o->tensors)
         ok = show_words(o, &e, errors, warnings);
@@ -102,8 +102,9 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
         safetensors_close(&s);
     } else if (may_be_word(o->path)) {
         Embeddings e;
-        ok = embeddings_read(o->path, &e, errors); /* says what no safetensors file is, too */
-        if (ok) embeddings_free(&e);
+        ok = embeddings_read(o->path, &e, errors) && /* says what no safetensors file is, too */
+             show_words(o, &e, errors, warnings);    /* a file that could be opened the second time */
+        embeddings_free(&e);
     } else {
         ok = messages_add(errors, "%.*s", (int)(no_tensors.length - 1), no_tensors.text);
     }

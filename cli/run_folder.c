@@ -95,8 +95,13 @@ static bool losses_written(RunFolder *r, int bytes, Messages *errors) {
                         strerror(errno ? errno : EIO));
 }
 
+/* Written aside: what stood there stays if the disk is full. */
 static bool begin_losses(RunFolder *r, Messages *errors) {
-    return open_losses(r, "w", errors) && losses_written(r, fprintf(r->losses, "%s", LOSSES_HEADER), errors);
+    char *path = run_folder_file(r, "losses.csv");
+    bool ok = file_write(path, LOSSES_HEADER, strlen(LOSSES_HEADER), errors);
+    free(path);
+    r->losses_bytes = (int64_t)strlen(LOSSES_HEADER);
+    return ok && open_losses(r, "a", errors);
 }
 
 /* NAME.json.tmp-123: what a process that was killed was writing */

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/run_folder.h"
+#include "cli/state.h"
 #include "tensor/image.h"
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -196,7 +198,8 @@ static bool same(const char *a, const char *b, const char *name) {
     return ok;
 }
 
-/* A run that failed leaves two files that are whole, but of fewer steps: losses.csv with the first lines, and their plot. */
+/* A run that failed leaves files that are whole, but of fewer steps: losses.csv with the first lines, their plot, and the
+   state that --resume goes on from. */
 static bool shorter(const char *name) {
     char *x = NULL, *y = NULL;
     size_t n = 0, m = 0;
@@ -209,6 +212,13 @@ static bool shorter(const char *name) {
         Image plot = { 0 };
         ok = content("case", name, &x, &n) && image_decode(x, n, name, &plot, &errors);
         image_free(&plot);
+        messages_free(&errors);
+    }
+    if (strcmp(name, "run/" RUN_STATE) == 0) {
+        Messages errors = { 0 };
+        RunState state = { 0 };
+        ok = content("case", name, &x, &n) && state_parse(name, (const unsigned char *)x, n, &state, &errors);
+        state_free(&state);
         messages_free(&errors);
     }
     free(x);
