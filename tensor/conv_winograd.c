@@ -351,7 +351,7 @@ static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_
     int64_t rows = k->rotate ? depth : channels, width = k->rotate ? channels : depth;
     int64_t row = k->rotate ? i : o, column = k->rotate ? o : i;
     for (int64_t r = 0; r < rows; r++) {
-        weight_prefetch(k->weight, row + r + 1, column * 9, width * 9);
+        weight_prefetch(k->weight, row + r + 2, column * 9, width * 9);
         Panel p = weight_panel(k->weight, row + r, 1, column * 9, width * 9, row_space);
         if (k->w.side == 4)
             transform_kernels(&k->w, 4, p.data, width, k->rotate, u + r * width);

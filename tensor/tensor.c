@@ -51,19 +51,13 @@ static inline float half_to_float(uint16_t h) {
     return value;
 }
 
-/* Weights come from far away and are read in bursts, a panel and then a product: so each burst asks for some of the next
-   one's bytes too. */
-enum { PREFETCH = 4096 };
-
 /* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 % faster. */
 static void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__
-    for (; i + 8 <= count; i += 8) {
-        if (i % 32 == 0) __builtin_prefetch(bytes + 2 * i + PREFETCH);
+    for (; i + 8 <= count; i += 8)
         _mm256_storeu_ps(out + i,
                          _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(bytes + 2 * i))));
-    }
 #endif
 #pragma omp simd
     for (int64_t k = i; k < count; k++) {
@@ -96,6 +90,17 @@ static const char *element(const Weight *w, int64_t width, int64_t row, int64_t 
     return (const char *)w->data + (size_t)(row * width + column) * dtype_size(w->dtype);
 }
 
+void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
+    enum { CACHE_LINE = 64 };
+    if (row >= w->shape.dim[0]) return;
+    const char *from = element(w, shape_count(w->shape) / w->shape.dim[0], row, column);
+    for (size_t i = 0; i < (size_t)columns * dtype_size(w->dtype); i += CACHE_LINE)
+        __builtin_prefetch(from + i, 0, 2);
+}
+
+/* Rows that are asked for before they are widened. */
+enum { AHEAD = 4 };
+
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
     int64_t width = shape_count(w->shape) / w->shape.dim[0];
@@ -103,17 +108,11 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
         return (Panel) { (const float *)(const void *)from, width };
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r++) {
+        if (r + AHEAD < rows) weight_prefetch(w, row + r + AHEAD, column, columns);
         widen(w->dtype, element(w, width, row + r, column), columns, workspace + r * columns);
+    }
     return (Panel) { workspace, columns };
-}
-
-void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
-    enum { CACHE_LINE = 64 };
-    if (row >= w->shape.dim[0]) return;
-    const char *from = element(w, shape_count(w->shape) / w->shape.dim[0], row, column);
-    for (size_t i = 0; i < (size_t)columns * dtype_size(w->dtype); i += CACHE_LINE)
-        __builtin_prefetch(from + i, 0, 2);
 }
 
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
