@@ -17,8 +17,8 @@
    then is [C', O'] as it lies in memory and is read transposed.
 
    U would be P/9 times as large as the weights, so it is not kept: it is made for a panel of output channels
-   at a time, in cache, at the cost of some 100 operations where the product spends 2 P tiles. Large images
-   are worked through in pieces. The relative error is about 2e-6 for m = 4 and 6e-7 for m = 2 (im2col: 3e-7).
+   at a time, in the cache of the core that uses it, at the cost of some 100 operations where the product spends
+   2 P tiles. Large images are worked through in pieces. The relative error is about 2e-6 for m = 4 and 6e-7 for m = 2 (im2col: 3e-7).
 
    Transforms work on LANES tiles (or channel pairs) at once, a lane each: element i of the tiles stands in
    one row. */
