@@ -1,5 +1,5 @@
 # make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
-# make test-full  models at full size (10 GB of disk, an hour)
+# make test-full  models at full size (5 GB of disk; minutes)
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
 # make install    into PREFIX (/usr/local), and uninstall
