@@ -1,0 +1,65 @@
+"""The fixed-grid loss of `ti evaluate` and `ti train --grid-loss`: each picture's latents (the posterior's mean) at 20
+timesteps in the middle of as many equal parts, with noise from one generator, a point after the other; the mean of all
+squared errors. Writes golden/grid.safetensors: for each case "CASE/loss" [1] in float64, with PyTorch's own fp32 error, and
+"CASE/options", the options of ti evaluate, in the metadata.
+"""
+import os
+import shlex
+import sys
+
+import torch
+from diffusers import DDPMScheduler
+
+from common import HERE, Golden
+from loop import OBJECT, STYLE, Pictures, parse
+from models import load_folder
+
+TIMESTEPS, SEED = 20, 20220802
+CASES = {
+    "critters": "--images weights/critters/concepts/grum --init critter",
+    "style": "--images weights/critters/concepts/style-blueprint --init drawing --kind style",
+    "v_prediction": "--model golden/models/linear --images golden/loop_pictures --init cat --center-crop --resolution 64",
+}
+
+
+def grid_loss(a, dtype):
+    parts = load_folder(a.model)
+    clip, unet, vae = (parts[k].to(dtype).eval() for k in ("clip", "unet", "vae"))
+    scheduler, tokenizer = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler"), parts["tokenizer"]
+    a.resolution = a.resolution or unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
+    a.repeats, a.no_flip = 1, True
+    pictures = Pictures(a, tokenizer, a.init)
+    prompt = (STYLE if a.kind == "style" else OBJECT)[0].format(a.init)
+    ids = tokenizer(prompt, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
+                    return_tensors="pt").input_ids  # fmt: skip
+    states = clip(ids)[0]
+    generator = torch.Generator().manual_seed(SEED)
+    total, values = 0.0, 0
+    for i in range(len(pictures)):
+        pixels = pictures[i]["pixel_values"][None].to(dtype)
+        latents = vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
+        for k in range(TIMESTEPS):
+            noise = torch.randn(latents.shape, generator=generator).to(dtype)
+            t = torch.tensor([(2 * k + 1) * scheduler.config.num_train_timesteps // (2 * TIMESTEPS)])
+            pred = unet(scheduler.add_noise(latents, noise, t), t, states).sample
+            v = scheduler.config.prediction_type == "v_prediction"
+            target = scheduler.get_velocity(latents, noise, t) if v else noise
+            total += (pred - target).double().square().sum().item()
+            values += target.numel()
+    return torch.tensor([total / values], dtype=torch.float64)
+
+
+def main():
+    os.chdir(os.path.join(HERE, ".."))
+    torch.set_grad_enabled(False)
+    golden = Golden(__file__, SEED)
+    for name, options in CASES.items():
+        results = [grid_loss(parse(shlex.split(options + " --token none")), d) for d in (torch.float64, torch.float32)]
+        golden.meta(f"{name}/options", options)
+        golden.result(f"{name}/loss", *results)
+        print(name, *(f"{x.item():.7f}" for x in results))
+    golden.save(sys.argv[1] if len(sys.argv) > 1 else "grid.safetensors")
+
+
+if __name__ == "__main__":
+    main()
