@@ -18,7 +18,7 @@ static int by_value(const void *a, const void *b) {
 }
 
 static void measure(const char *name, void (*run)(void *), void *user, int runs, int repeats) {
-    double seconds[RUNS_MAX], sorted[RUNS_MAX];
+    double seconds[RUNS_MAX] = { 0 }, sorted[RUNS_MAX] = { 0 };
     run(user);
     for (int i = 0; i < runs; i++) {
         double start = machine_seconds();
