@@ -75,6 +75,27 @@ void machine_check_blas(Messages *warnings) {
 #endif
 }
 
+double machine_peak_flops(void) {
+    enum { SIDE = 256, TRIES = 8, PRODUCTS = 16 };
+    const size_t floats = SIDE * SIDE;
+    int threads = omp_get_max_threads();
+    float *memory = mem_alloc((size_t)threads * 3 * floats * sizeof *memory);
+    double best = 0;
+    for (int i = 0; i < TRIES; i++) {
+        double started = machine_seconds();
+#pragma omp parallel
+        {
+            float *a = memory + (size_t)omp_get_thread_num() * 3 * floats, *b = a + floats, *c = b + floats;
+            for (int k = 0; k < PRODUCTS; k++)
+                gemm(AS_IS, AS_IS, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+        }
+        double flops = 2.0 * SIDE * SIDE * SIDE * PRODUCTS * threads / (machine_seconds() - started);
+        if (flops > best) best = flops;
+    }
+    free(memory);
+    return best;
+}
+
 int64_t machine_peak_memory(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;

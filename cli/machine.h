@@ -13,6 +13,10 @@ int machine_start(int64_t threads);
 /* A warning if OpenBLAS runs a kernel below what the processor has, as old builds do on newer processors. */
 void machine_check_blas(Messages *warnings);
 
+/* Operations a second that all threads together reach with products of matrices that stay in a core's cache: the best of
+   some, in about a tenth of a second. */
+double machine_peak_flops(void);
+
 /* Bytes of memory this process has had resident at its peak. */
 int64_t machine_peak_memory(void);
 

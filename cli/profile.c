@@ -39,18 +39,20 @@ void profile_print(const Profile *profile, int64_t passes) {
         seconds += sorted.lines[i].seconds;
         flops += sorted.lines[i].flops;
     }
-    double n = passes > 0 ? (double)passes : 1;
-    printf("%-20s %-8s %7s %10s %9s %7s\n", "op", "pass", "calls", "ms a step", "GFLOP/s", "share");
+    double n = passes > 0 ? (double)passes : 1, peak = machine_peak_flops();
+    printf("%-20s %-8s %7s %10s %9s %8s %7s\n", "op", "pass", "calls", "ms a step", "GFLOP/s", "of peak",
+           "share");
     for (int i = 0; i < sorted.count; i++) {
         const ProfileLine *l = &sorted.lines[i];
         printf("%-20s %-8s %7.0f %10.3f ", l->op->name, l->backward ? "backward" : "forward",
                (double)l->calls / n, 1e3 * l->seconds / n);
         if (l->flops > 0)
-            printf("%9.1f", l->flops / l->seconds * 1e-9);
+            printf("%9.1f %7.0f%%", l->flops / l->seconds * 1e-9, 100 * l->flops / l->seconds / peak);
         else
-            printf("%9s", "");
+            printf("%9s %8s", "", "");
         printf(" %6.1f%%\n", 100 * l->seconds / seconds);
     }
-    printf("%-20s %-8s %7s %10.3f %9.1f %6.1f%%\n", "all", "", "", 1e3 * seconds / n, flops / seconds * 1e-9,
-           100.0);
+    printf("%-20s %-8s %7s %10.3f %9.1f %7.0f%% %6.1f%%\n", "all", "", "", 1e3 * seconds / n,
+           flops / seconds * 1e-9, 100 * flops / seconds / peak, 100.0);
+    printf("peak, of matrix products in cache: %.1f GFLOP/s\n", peak * 1e-9);
 }

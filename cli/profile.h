@@ -23,7 +23,9 @@ typedef struct {
 /* profile must stay where it is while graphs use profile->trace. */
 void profile_start(Profile *profile);
 
-/* The table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). */
+/* The table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). What each op reaches is
+   also a share of machine_peak_flops; a convolution's operations are those of the direct algorithm, so that Winograd's
+   can be above 100 %. */
 void profile_print(const Profile *profile, int64_t passes);
 
 #endif
