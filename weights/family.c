@@ -20,7 +20,7 @@ static const SafeTensor *find_like(const Safetensors *s, const char *prefix, con
 }
 
 static int64_t dimension(const SafeTensor *t, int d) {
-    return t && d < t->weight.shape.rank ? t->weight.shape.dim[d] : 0;
+    return t && 0 <= d && d < t->weight.shape.rank ? t->weight.shape.dim[d] : 0;
 }
 
 static int64_t last_dimension(const SafeTensor *t) { return t ? dimension(t, t->weight.shape.rank - 1) : 0; }
