@@ -1,0 +1,93 @@
+#!/bin/sh
+# What takes too long for every change: tools/nightly.sh [PART]...
+#
+#   valgrind    a portable build under valgrind (it knows no AVX-512, so OpenBLAS is told to take its kernels for AVX2)
+#   avx2        built for Haswell, OpenBLAS with its Haswell kernels: other instructions, other roundings, the same goldens
+#   arm64       built with the cross compiler against Debian's libraries for arm64, run by qemu (a user's, no machine)
+#   fuzz        every fuzzer for a long time (COUNT inputs each, 10 million)
+#   mutants     tests/mutate (SEED chooses other places to break)
+#
+# Without a part: all. Debian's packages that are needed: valgrind; qemu-user gcc-aarch64-linux-gnu mmdebstrap.
+# Everything it makes lies in build-nightly/. Ends with "N passed, N failed"; a part that failed leaves its log there.
+set -u
+cd "$(dirname "$0")/.."
+work=$PWD/build-nightly
+jobs=$(nproc)
+passed=0 failed=0
+mkdir -p "$work"
+export OMP_WAIT_POLICY=passive
+
+# part NAME COMMAND...
+part() {
+    name=$1
+    shift
+    if ("$@") >"$work/$name.log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok    $name"
+    else
+        failed=$((failed + 1))
+        echo "FAIL  $name: $work/$name.log"
+        tail -n 20 "$work/$name.log"
+    fi
+}
+
+# Runs test programs of a folder one by one, each as the argument of a command: each FOLDER 'TEST...' COMMAND...
+each() {
+    folder=$1 tests=$2 status=0
+    shift 2
+    for test in $tests; do
+        echo "== test_$test"
+        "$@" "$folder/test_$test" || { echo "test_$test: exit status $?"; status=1; }
+    done
+    return $status
+}
+
+all_tests() { ls tests/test_*.c | sed 's|tests/test_||; s|\.c$||'; }
+
+part_valgrind() {
+    make -j "$jobs" MARCH= BUILD="$work/portable" "$work/portable/ti" tests || return 1
+    export OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 TI="$work/portable/ti"
+    each "$work/portable" 'rng optim graph diffusion plan modules image weights options sheet ops' \
+        valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+}
+
+part_avx2() {
+    make -j "$jobs" MARCH=-march=haswell BUILD="$work/haswell" "$work/haswell/ti" tests || return 1
+    OPENBLAS_CORETYPE=Haswell TI="$work/haswell/ti" sh tests/run.sh $(all_tests | sed "s|^|$work/haswell/test_|")
+}
+
+# The libraries are unpacked into a folder and nothing is installed. gcc 12's vectoriser fails on aarch64 at -O3.
+part_arm64() {
+    root=$work/arm64-root build=$work/arm64
+    lib=$root/usr/lib/aarch64-linux-gnu
+    if [ ! -e "$lib/libcjson.so" ]; then
+        rm -rf "$root"
+        mmdebstrap --variant=extract --architectures=arm64 \
+            --include=libopenblas-dev,libcjson-dev,libutf8proc-dev,libstb-dev,libc6-dev,libgomp1 \
+            "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" || return 1
+    fi
+    C_INCLUDE_PATH=$root/usr/include/aarch64-linux-gnu/openblas-pthread:$root/usr/include:$root/usr/include/aarch64-linux-gnu \
+        make -j "$jobs" CC=aarch64-linux-gnu-gcc MARCH= BUILD="$build" \
+        CFLAGS='-std=c11 -O2 -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g' \
+        LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libcjson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
+        "$build/ti" tests || return 1
+    printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
+    chmod +x "$build/run-ti"
+    export TI="$build/run-ti"
+    each "$build" 'rng optim vmath graph diffusion plan modules image weights conv ops tokenizer folder models options sheet' \
+        qemu-aarch64 -L "$root"
+}
+
+part_fuzz() { make -j "$jobs" fuzz COUNT="${COUNT:-10000000}"; }
+
+part_mutants() { tests/mutate --workers 2 --seed "${SEED:-7}"; }
+
+[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants
+for name in "$@"; do
+    case $name in
+    valgrind | avx2 | arm64 | fuzz | mutants) part "$name" "part_$name" ;;
+    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants]..." >&2 && exit 2 ;;
+    esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
