@@ -226,7 +226,31 @@ static void test_joined_tables(void) {
     free(text);
 }
 
+/* An EXIF directory that begins at the last byte of its segment; what follows would be an entry that turns the picture. */
+static void test_exif_end(void) {
+    static const unsigned char head[] = {
+        0xff, 0xd8, 0xff, 0xe1, 0, 17, 'E', 'x', 'i', 'f', 0,
+        0,    'I',  'I',  '*',  0, 8,  0,   0,   0,   1, /* a segment of a kind unknown: */
+        0xff, 0x12, 1,    3,    0, 1,  0,   0,   0,   6,   0
+    };
+    static const unsigned char tail[] = { 0xff, 0xc0, 0, 11, 8, 0, 4, 0, 4,  1, 1,    0x11,
+                                          0,                                                  /* 4 x 4 grey */
+                                          0xff, 0xda, 0, 8,  1, 1, 0, 0, 63, 0, 0xff, 0xd9 }; /* scan, end */
+    enum { BEFORE = 21 + 2 + 0x103 };
+    unsigned char data[BEFORE + sizeof tail];
+    memset(data, 0, sizeof data);
+    memcpy(data, head, sizeof head);
+    memcpy(data + BEFORE, tail, sizeof tail);
+    Messages errors = { 0 };
+    ImageHeader out;
+    bool ok = image_header(data, sizeof data, "exif", &out, &errors);
+    test_true("EXIF that ends too early", ok && out.orientation == 1 && out.width == 4, "%s",
+              text_of(&errors, "upright"));
+    messages_free(&errors);
+}
+
 int main(void) {
+    test_exif_end();
     test_bmp();
     test_limits();
     test_joined_tables();
