@@ -48,6 +48,7 @@ static void catch_signals(void) {
         if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
             handle(signals[i], on_signal);
     }
+    handle(SIGPIPE, SIG_IGN); /* who reads the results may go; the run stays */
 }
 
 /* Everything a run holds. */
