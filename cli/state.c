@@ -15,7 +15,8 @@ enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions begin with */
 typedef struct {
     unsigned char *bytes;
     size_t size, at;
-    bool writing, short_of_bytes;
+    bool writing;
+    bool wrong; /* short of bytes, or a value that is never written */
 } Cursor;
 
 static void field(Cursor *c, void *data, size_t size) {
@@ -27,7 +28,7 @@ static void field(Cursor *c, void *data, size_t size) {
         memcpy(data, c->bytes + c->at, size);
         c->at += size;
     } else {
-        c->short_of_bytes = true;
+        c->wrong = true;
         memset(data, 0, size);
     }
 }
@@ -38,7 +39,7 @@ static void array(Cursor *c, void *data_pointer, int64_t count, size_t element) 
     memcpy(&data, data_pointer, sizeof data);
     if (!c->writing) {
         bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
-        c->short_of_bytes = c->short_of_bytes || !fits;
+        c->wrong = c->wrong || !fits;
         data = fits ? mem_alloc((size_t)count * element) : NULL;
         memcpy(data_pointer, &data, sizeof data);
     }
@@ -57,6 +58,7 @@ static void fields(Cursor *c, RunState *s) {
     array(c, &i->pictures, i->picture_count, sizeof *i->pictures);
     field(c, &finished, sizeof finished);
     s->finished = finished != 0;
+    c->wrong = c->wrong || finished > 1;
     field(c, &s->step, sizeof s->step);
     field(c, &s->taken, sizeof s->taken);
     field(c, &s->torch, sizeof s->torch);
@@ -144,7 +146,7 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
     bool ok = hash == hash_bytes(HASH_START, bytes, c.size);
     if (ok) {
         fields(&c, s);
-        ok = !c.short_of_bytes && c.at == c.size && plausible(s);
+        ok = !c.wrong && c.at == c.size && plausible(s);
     }
     if (ok) return true;
     state_free(s);

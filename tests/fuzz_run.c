@@ -1,16 +1,20 @@
-/* Targets: the state of a run, the command line. */
+/* Targets: the state of a run, its losses.csv, the command line. */
+#define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/evaluate.h"
 #include "cli/generate_options.h"
 #include "cli/gradcheck.h"
 #include "cli/inspect.h"
 #include "cli/plan_command.h"
+#include "cli/plot.h"
 #include "cli/reconstruct.h"
+#include "cli/run_folder.h"
 #include "cli/sheet_command.h"
 #include "cli/state.h"
 #include "cli/tokens.h"
@@ -80,6 +84,72 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     python_choice(&s.python, 27);
     state_free(&s);
     return true;
+}
+
+/* ---- losses.csv, in parts: how many lines and bytes of it the state counts, and the file ---- */
+
+static const char *const LOSSES_WORDS[] = { "step,loss,lr\n",
+                                            "1,0.5,0.001\n",
+                                            "nan",
+                                            "inf",
+                                            "1e999",
+                                            "-1",
+                                            "9223372036854775808",
+                                            "\n",
+                                            "\r\n",
+                                            ",",
+                                            "0",
+                                            "1",
+                                            "2",
+                                            "3",
+                                            "13",
+                                            "25",
+                                            NULL };
+
+static void losses_seeds(Seeds *s) {
+    static const char *const parts[][2] = {
+        { "3 48", "step,loss,lr\n1,0.5,0.001\n2,0.25,0.001\n3,0.125,5e-4\n" },
+        { "1 25", "step,loss,lr\n1,0.5,0.001\n2,0.25" }, /* cut off behind what counts */
+        { "0 13", "step,loss,lr\n" },
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 2, parts[i]);
+}
+
+/* The folder of a run with that file in it: what is read back can be drawn. */
+static bool read_losses(const char *folder, int64_t records, int64_t length, bool draw_them) {
+    Messages errors = { 0 };
+    RunFolder r;
+    CHECK(run_folder_reopen(&r, folder, "<x>", &errors));
+    bool ok = run_folder_go_on(&r, records, length, &errors);
+    if (ok) CHECK_EQ(r.count, records);
+    if (ok && draw_them) {
+        Image image;
+        CHECK(plot_draw(r.loss, r.smoothed, r.count, r.step, (PlotPoints) { 0 }, &image, &errors));
+        image_free(&image);
+    }
+    run_folder_close(&r);
+    return verdict(ok, &errors, NULL);
+}
+
+static bool try_losses(const unsigned char *bytes, size_t size) {
+    Bytes rest = { (unsigned char *)(uintptr_t)bytes, size }, head = next_part(&rest, false),
+          csv = next_part(&rest, true);
+    char *numbers = mem_format("%.*s", (int)head.size, (const char *)head.at), *end;
+    int64_t records = strtoll(numbers, &end, 10), length = strtoll(end, NULL, 10);
+    char *folder = mem_format("%s.run", scratch_path()), *path = mem_format("%s/losses.csv", folder);
+    Messages errors = { 0 };
+    CHECK(folder_make(folder, &errors));
+    FILE *file = fopen(path, "wb");
+    CHECK(file && fwrite(csv.at, 1, csv.size, file) == csv.size && fclose(file) == 0);
+    bool ok = records >= 0 && length >= 0 && read_losses(folder, records, length, one_in(bytes, size, 50));
+    unlink(path);
+    rmdir(folder);
+    free(path);
+    free(folder);
+    free(numbers);
+    free(head.at);
+    free(csv.at);
+    return ok;
 }
 
 /* ---- options ---- */
@@ -296,5 +366,6 @@ static bool try_arguments(const unsigned char *bytes, size_t size) {
 const Target RUN_TARGETS[] = {
     { "state", 12, STATE_WORDS, state_seeds, repair_state, try_state },
     { "arguments", 12, ARGUMENT_WORDS, arguments_seeds, NULL, try_arguments },
+    { "losses", 2, LOSSES_WORDS, losses_seeds, NULL, try_losses },
     { .name = NULL },
 };
