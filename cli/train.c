@@ -461,6 +461,10 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     initial_rows(r, errors);
     if (errors->count == 0)
         pictures_load(r->o.images, (int)r->o.resolution, r->o.center_crop, &r->pictures, errors, warnings);
+    if (r->pictures.count * r->o.repeats >= RANDPERM_MAX)
+        messages_add(errors,
+                     "--repeats %lld: with %lld pictures that is more to an epoch than can be shuffled (%d)",
+                     (long long)r->o.repeats, (long long)r->pictures.count, RANDPERM_MAX);
     if (errors->count == 0) make_prompts(r, errors, warnings);
     machine_check_blas(warnings);
     return errors->count == 0;

@@ -100,7 +100,7 @@ int64_t generator_randint(Generator *g, int64_t low, int64_t high) {
 }
 
 void generator_randperm(Generator *g, int64_t *out, int64_t count) {
-    CHECK(count < INT64_C(1) << 27); /* far above, PyTorch draws 64-bit numbers */
+    CHECK(count < RANDPERM_MAX); /* far above, PyTorch draws 64-bit numbers */
     for (int64_t i = 0; i < count; i++) out[i] = i;
     for (int64_t i = 0; i < count - 1; i++) {
         int64_t j = i + generator_u32(g) % (count - i), kept = out[i];

@@ -38,7 +38,8 @@ void generator_rand(Generator *g, float *out, int64_t count);
    2^28, else two */
 int64_t generator_randint(Generator *g, int64_t low, int64_t high);
 
-/* torch.randperm(count): 0..count-1 in random order, count < 2^27 */
+/* torch.randperm(count): 0..count-1 in random order, count < RANDPERM_MAX */
+enum { RANDPERM_MAX = 1 << 27 };
 void generator_randperm(Generator *g, int64_t *out, int64_t count);
 
 /* torch.randn of a contiguous tensor of count elements: 16 or more take the block path, in single precision
