@@ -344,8 +344,21 @@ static void try_tiles(void) {
               (long long)layer.count);
 }
 
+int openblas_get_num_threads(void);
+
+/* The threads are ours, and a product of no rows or no columns is none. */
+static void try_blas(void) {
+    test_true("blas_start", openblas_get_num_threads() == 1, "%d threads", openblas_get_num_threads());
+    const float a[6] = { 1, 2, 3, 4, 5, 6 };
+    float c[2] = { 7, 8 };
+    gemm(AS_IS, AS_IS, 0, 2, 3, 1, a, 3, a, 2, 0, c, 2);
+    gemm(AS_IS, AS_IS, 2, 0, 3, 1, a, 3, a, 1, 0, c, 1);
+    test_true("gemm of nothing", c[0] == 7 && c[1] == 8, "leaves all as it was");
+}
+
 int main(void) {
     blas_start();
+    try_blas();
     try_tiles();
     try_convolutions();
     try_linear("[3, 5] to 7", shape2(3, 5), 7, F32, 0, false);

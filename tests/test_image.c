@@ -231,6 +231,10 @@ static void test_checked_before(void) {
     memcpy(copy, file.data, file.size);
     copy[file.size - 20] ^= 1; /* in the last bytes of IDAT, which hold zlib's checksum */
     refused("PNG with a wrong bit", copy, file.size, "checksum of \"IDAT\"");
+    unsigned char *type = copy + 8 + 25 + 4; /* behind the signature and IHDR */
+    CHECK(memcmp(type, "IDAT", 4) == 0);
+    type[1] = '1'; /* the first letter alone says that a chunk counts */
+    refused("PNG with a wrong letter", copy, file.size, "checksum of \"I1AT\"");
     free(copy);
     file_unmap(&file);
     unsigned char jpeg[400] = { 0xff, 0xd8, 0xff, 0xc4, 0x01, 0x3f }; /* 300 codes of 8 and 9 bits */

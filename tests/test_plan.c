@@ -193,6 +193,21 @@ static void test_seed(uint64_t seed) {
     test_below(name, numeric / (analytic + 1e-3), 1e-4);
 }
 
+/* A chain in one recomputed block: every tensor has data, the same again and a gradient, every moment scratch. */
+static void test_chain(void) {
+    float x[WIDTH] = { 0 }, grad[WIDTH];
+    Graph *g = graph_new();
+    Tensor *t = graph_leaf(g, "x", shape1(WIDTH), x, grad);
+    graph_block(g, "chain");
+    for (int i = 0; i < 100; i++) t = graph_node(g, &TANH, (Node) { .in = { t } }, shape1(WIDTH));
+    graph_block(g, "loss");
+    t = graph_node(g, &MEAN, (Node) { .in = { t } }, shape1(1));
+    Plan plan = graph_plan(g, t, (PlanOptions) { .train = true, .recompute = 100, .keep_all = true });
+    test_true("a chain of 100", plan.recomputed > 0, "%lld bytes, %d blocks recomputed",
+              (long long)plan.buffers, plan.recomputed);
+    graph_free(g);
+}
+
 int main(void) {
     int64_t kept = 0, planned = 0, recomputed = 0, caught = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
@@ -207,6 +222,7 @@ int main(void) {
                 break;
             }
     }
+    test_chain();
     test_true("plans save memory", planned < kept && recomputed < planned,
               "%lld bytes kept, %lld planned, %lld recomputed", (long long)kept, (long long)planned,
               (long long)recomputed);

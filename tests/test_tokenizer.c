@@ -255,8 +255,8 @@ static void refused(const char *name, const char *vocab, const char *merges, con
     Messages errors = { 0 };
     char *own = pad ? mem_string(pad) : NULL;
     TokenizerConfig config = { length, own };
-    Tokenizer *t =
-        tokenizer_parse("v.json", vocab, strlen(vocab), "m.txt", merges, strlen(merges), &config, &errors);
+    Tokenizer *t = tokenizer_parse("v.json", vocab, vocab ? strlen(vocab) : 0, "m.txt", merges,
+                                   strlen(merges), &config, &errors);
     const char *text = errors.count ? errors.text : "accepted\n";
     test_true(name, !t && strstr(text, says), "%.*s", (int)strcspn(text, "\n"), text);
     tokenizer_free(t);
@@ -290,6 +290,11 @@ static void test_bad_files(void) {
     refused("merge unknown", fine, "a c\n", NULL, 77, "has a token that the vocabulary lacks");
     refused("merge to unknown", fine, "a a\n", NULL, 77, "makes a token that the vocabulary lacks");
     refused("merge twice", fine, "a b</w>\na b</w>\n", NULL, 77, "twice");
+    char *blank = mem_alloc(100001);
+    memset(blank, '\n', 100000);
+    refused("merges of blank lines, no vocabulary", NULL, blank, NULL, 77,
+            "m.txt: makes the token \"\" twice");
+    free(blank);
     refused("many faults", fine, "c\nc\nc\nc\nc\nc\nc\nc\n", NULL, 77, "m.txt: 3 more faults");
 }
 
@@ -353,10 +358,35 @@ static void test_words(void) {
     tokenizer_free(t);
 }
 
+/* A special token's name that an added word cuts short is no name. */
+static void test_cut_names(void) {
+    static const struct {
+        char pad[16]; /* counts in exact case, so that the name in another case is a text */
+        const char *whole, *before;
+    } cases[] = { { "<|startoftext|>", "aaaaaaaaaaaa <|STARTOFTEXT|>", "aaaaaaaaaaaa <|START" },
+                  { "<|endoftext|>", "aaaaaaaaaaaa <|ENDOFTEXT|>", "aaaaaaaaaaaa <|END" } };
+    for (int i = 0; i < 2; i++) {
+        char *pad = mem_string(cases[i].pad);
+        Tokenizer *t = make_tokenizer("critters", pad);
+        Messages errors = { 0 };
+        int32_t word = tokenizer_add(t, "oftext|>", 1, &errors);
+        int64_t n, m;
+        int32_t *whole = tokenizer_encode_raw(t, cases[i].whole, strlen(cases[i].whole), &n),
+                *before = tokenizer_encode_raw(t, cases[i].before, strlen(cases[i].before), &m);
+        bool ok = n == m + 1 && whole[m] == word && memcmp(whole, before, (size_t)m * sizeof *before) == 0;
+        test_true("a name cut short", ok, "%lld ids, %lld before the word", (long long)n, (long long)m);
+        free(whole);
+        free(before);
+        tokenizer_free(t);
+        free(pad);
+    }
+}
+
 int main(void) {
     test_recorded();
     test_bad_files();
     test_small();
     test_words();
+    test_cut_names();
     return test_finish();
 }

@@ -258,6 +258,9 @@ static void test_store(void) {
     const Weight *b = store_get(with, shape1(192), "final_layer_norm.bias");
     const Weight *c = store_get(bare, shape1(192), "final_layer_norm.bias");
     test_true("store.prefix", a && a == b && a == c && !errors.count, "with, without and stripped");
+    uint64_t fingerprint = store_fingerprint(with); /* kept in files: it must not change */
+    test_true("store.fingerprint", fingerprint == 0x401a81cc9dca7ecc, "%llx",
+              (unsigned long long)fingerprint);
     Unused unused = { 0 };
     store_unused(bare, "text_encoder/", &unused);
     char *text = unused_text(&unused);
