@@ -1,6 +1,7 @@
 # make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
 # make test-full  models at full size (5 GB of disk; minutes)
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
+# make bench-full the same at full size (PYTHON=, MODEL=, RUNS=: tools/bench.sh)
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
 # make install    into PREFIX (/usr/local), and uninstall
 # make clean
@@ -106,7 +107,11 @@ demo: ti
 	@sh tools/demo.sh out/demo
 
 bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
-	@PYTHON=$(PYTHON) sh tools/bench.sh $(BUILD)
+	@PYTHON='$(PYTHON)' sh tools/bench.sh $(BUILD)
+
+# MODEL: a folder in F32, with MODEL_F16 the same in F16; else both are made (7 GB of disk). RUNS: 3.
+bench-full: ti $(BUILD)/bench_steps $(BUILD)/make_model
+	@PYTHON='$(PYTHON)' MODEL='$(MODEL)' MODEL_F16='$(MODEL_F16)' sh tools/bench.sh $(BUILD) full
 
 install: ti
 	install -D -m 755 ti $(TO)/bin/ti
@@ -122,5 +127,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test test-full fuzz verification docs demo bench install uninstall clean
+.PHONY: ti deps tests test test-full fuzz verification docs demo bench bench-full install uninstall clean
 .SECONDARY:

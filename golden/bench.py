@@ -1,68 +1,114 @@
-"""Times PyTorch on what `make bench` times: python golden/bench.py [--threads N] [--runs N]
+"""Times PyTorch on what tests/bench_steps.c times, a process a measure, so that each has its own peak of memory:
 
-    train    a training step of the embedded model, batch 4, posterior cached: noise, text encoder, UNet, loss, backward, AdamW
-    draw     4 pictures, DDIM 30 steps with guidance, decoded
+    python golden/bench.py --what train [--model FOLDER] [--resolution N] [--batch N] [--threads N]
 
-Prints a line a measure: name, median seconds, seconds of each run.
+    train      a training step, latents given: noise, text encoder, UNet, loss, backward to the token embedding, AdamW
+    draw       pictures, DDIM 30 steps with guidance, decoded
+    predict    a noise prediction without gradient
+    encode     the VAE's encoder without gradient, decode: its decoder
+
+Prints versions behind a '#', then: name, seconds of one run (after one that is not counted), peak of the process in MB. Only
+the parts that are needed are loaded, in fp32.
 """
 import argparse
 import os
-import statistics
+import resource
 import time
 
+import diffusers
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from common import CRITTERS
-from models import load_folder
 from picture import open_pipeline
 
 
-def measure(name, run, runs, repeats=1):
+def measure(name, run):
     run()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        for _ in range(repeats):
-            run()
-        seconds.append((time.perf_counter() - start) / repeats)
-    print(name, "%.4f" % statistics.median(seconds), *("%.4f" % s for s in seconds), flush=True)
+    start, runs, seconds = time.perf_counter(), 0, 0
+    while seconds < 1:
+        run()
+        runs, seconds = runs + 1, time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"{name} {seconds / runs:.4f} {peak:.0f}", flush=True)
 
 
-def training_step(parts, batch=4):
-    clip, unet, vae = parts["clip"], parts["unet"], parts["vae"]
-    scheduler = DDPMScheduler.from_pretrained(CRITTERS, subfolder="scheduler")
+def load(kind, folder, subfolder, **options):
+    """Frozen; transformers keeps the type on disk, so it is cast."""
+    return kind.from_pretrained(folder, subfolder=subfolder, **options).float().eval().requires_grad_(False)
+
+
+def train(a):
+    clip = load(CLIPTextModel, a.model, "text_encoder", attn_implementation="sdpa")
+    unet = load(UNet2DConditionModel, a.model, "unet")
+    tokenizer = CLIPTokenizer.from_pretrained(a.model, subfolder="tokenizer")
+    scheduler = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler")
     table = clip.get_input_embeddings().weight.requires_grad_(True)
     optimizer = torch.optim.AdamW([table], lr=5e-3)
-    ids = parts["tokenizer"](["a photo of a critter"] * batch, padding="max_length", return_tensors="pt",
-                             max_length=parts["tokenizer"].model_max_length).input_ids  # fmt: skip
-    with torch.no_grad():
-        mean = vae.encode(torch.rand(batch, 3, 64, 64) * 2 - 1).latent_dist.mean
+    ids = tokenizer(["a photo of a cat"] * a.batch, padding="max_length", return_tensors="pt",
+                    max_length=tokenizer.model_max_length).input_ids  # fmt: skip
+    mean = torch.randn(a.batch, unet.config.in_channels, a.side, a.side)
 
     def run():
-        latents = (mean + torch.randn_like(mean)) * vae.config.scaling_factor
-        noise, t = torch.randn_like(latents), torch.randint(0, 1000, (batch,))
+        latents = (mean + torch.randn_like(mean)) * a.scaling_factor
+        noise, t = torch.randn_like(latents), torch.randint(0, 1000, (a.batch,))
         states = clip(ids)[0]
         pred = unet(scheduler.add_noise(latents, noise, t), t, states).sample
-        F.mse_loss(pred, noise).backward()
+        target = noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(latents, noise, t)
+        F.mse_loss(pred, target).backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return run
 
 
+def draw(a):
+    pipe = open_pipeline(a.model)
+    return lambda: pipe("a photo of a cat", num_inference_steps=30, guidance_scale=4.0, num_images_per_prompt=a.batch,
+                        height=a.resolution, width=a.resolution, generator=torch.Generator().manual_seed(1))  # fmt: skip
+
+
+def predict(a):
+    unet = load(UNet2DConditionModel, a.model, "unet")
+    latents = torch.randn(a.batch, unet.config.in_channels, a.side, a.side)
+    text = CLIPTextConfig.from_pretrained(a.model, subfolder="text_encoder")
+    context = torch.randn(a.batch, text.max_position_embeddings, text.hidden_size)
+    t = torch.full((a.batch,), 500)
+    return torch.no_grad()(lambda: unet(latents, t, context))
+
+
+def encode(a):
+    vae = load(AutoencoderKL, a.model, "vae")
+    pictures = torch.rand(a.batch, 3, a.resolution, a.resolution) * 2 - 1
+    return torch.no_grad()(lambda: vae.encode(pictures))
+
+
+def decode(a):
+    vae = load(AutoencoderKL, a.model, "vae")
+    latents = torch.randn(a.batch, vae.config.latent_channels, a.side, a.side)
+    return torch.no_grad()(lambda: vae.decode(latents))
+
+
+WHATS = dict(train=train, draw=draw, predict=predict, encode=encode, decode=decode)
+
+
 def main():
     p = argparse.ArgumentParser()
+    p.add_argument("--what", choices=WHATS, required=True)
+    p.add_argument("--model", default=CRITTERS)
+    p.add_argument("--resolution", type=int, default=64)
+    p.add_argument("--batch", type=int, default=4)
     p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--runs", type=int, default=5)
     a = p.parse_args()
+    a.model = os.path.normpath(a.model)
     torch.set_num_threads(a.threads)
-    measure("train", training_step(load_folder(os.path.normpath(CRITTERS))), a.runs, repeats=10)
-    pipe = open_pipeline(os.path.normpath(CRITTERS))
-    draw = lambda: pipe("a photo of a critter", num_inference_steps=30, guidance_scale=4.0, num_images_per_prompt=4,
-                        generator=torch.Generator().manual_seed(1))  # fmt: skip
-    measure("draw", draw, a.runs)
+    vae = AutoencoderKL.load_config(a.model, subfolder="vae")
+    a.side = a.resolution // 2 ** (len(vae["block_out_channels"]) - 1)
+    a.scaling_factor = vae.get("scaling_factor", 0.18215)
+    print(f"# PyTorch {torch.__version__}, diffusers {diffusers.__version__}")
+    measure(a.what, WHATS[a.what](a))
 
 
 if __name__ == "__main__":

@@ -1,40 +1,130 @@
 #!/bin/sh
-# make bench [PYTHON=python with torch]: medians and ratios on the embedded model, then the convolutions by themselves.
-# Ours and PyTorch's runs take turns, so that a machine whose speed drifts slows both.
+# bench.sh BUILD [full]: medians of RUNS runs, and ratios to PyTorch's where PYTHON has it. Ours and PyTorch's runs take
+# turns, so that a machine whose speed drifts slows both; each is a process of its own, so that its peak of memory is too.
+#
+# Of the embedded model, then of the convolutions by themselves. full: of MODEL (F32) and MODEL_F16, folders of Stable
+# Diffusion 1.5's size; without MODEL both are made (7 GB in TMPDIR). ONLY='train 256' measures the cases that match.
 set -eu
 build=$1
-runs=${RUNS:-5}
 python=${PYTHON:-}
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The cases: measure, resolution, batch, model.
+if [ "${2:-}" = full ]; then
+    runs=${RUNS:-3} f32=${MODEL:-} f16=${MODEL_F16:-}
+    if [ -z "$f32" ]; then
+        f32=$log/f32 f16=$log/f16
+        "$build/make_model" --family sd15 --dtype f32 "$f32"
+        "$build/make_model" --family sd15 --dtype f16 "$f16"
+    fi
+    cat >"$log/cases" <<END
+start 512 1 f32
+train 512 1 f32
+train 512 1 f16
+train 256 1 f32
+train 256 1 f16
+train 256 2 f32
+predict 512 1 f32
+encode 512 1 f32
+decode 512 1 f32
+END
+else
+    runs=${RUNS:-5} f32=weights/critters f16=
+    printf 'train 64 4 f32\ndraw 64 4 f32\n' >"$log/cases"
+fi
+[ -n "$f16" ] || sed -i '/f16/d' "$log/cases"
+sed -i -E "/${ONLY:-.}/!d" "$log/cases"
+
 sed -n 's/^model name[^:]*: /# /p' /proc/cpuinfo 2>/dev/null | head -n 1
-cores=$("$build/bench_steps" 0 1 | sed -n 's/^# \([0-9]*\) threads.*/\1/p')
+"$build/bench_steps" --what encode | tee "$log/out" | grep '^#'
+cores=$(sed -n 's/^# \([0-9]*\) threads.*/\1/p' "$log/out")
+[ -z "$python" ] || "$python" -c 'import diffusers as d, torch as t; print("# PyTorch", t.__version__, "diffusers", d.__version__)'
+
+# From the start of `ti train`, whose latents are cached, to its first step. Before that it times two steps ("timed"). With
+# --grid-loss 0, since the fixed-grid loss before training is a measurement, too.
+start() {
+    begin=$(date +%s.%N)
+    "$build/ti" train --model "$folder" --images "$log/pictures" --token '<zog>' --init cat --resolution "$resolution" \
+        --batch "$batch" --steps 1 --grid-loss 0 --no-flip --threads "$threads" --out "$log/run" --force 2>&1 >/dev/null |
+        while IFS= read -r line; do
+            case $line in *' steps of '*) echo "ti: first step $(date +%s.%N)" ;; esac
+            echo "$line"
+        done >"$log/lines"
+    awk -v begin="$begin" '
+    function megabytes(number, unit) { return unit ~ /^GB/ ? 1000 * number : number }
+    / first step / { seconds = $4 - begin }
+    / steps of /   { timed = 2 * $7 }
+    / memory /     { if ($2 == "peak") peak = megabytes($4, $5); else plan = megabytes($3, $4) }
+    END            { printf "start %.2f %.0f %.0f\ntimed %.2f\n", seconds, plan, peak, timed }' "$log/lines"
+}
+
+# Appends to the log: who threads measure resolution batch model seconds MB-of-the-plan MB-at-the-peak
+keep() { sed -n "s/^\([a-z][a-z]*\) \([0-9.]*\)/$1 $threads \1 $resolution $batch $model \2/p" "$log/out" >>"$log/all"; }
+
+run_case() {
+    [ "$model" = f32 ] && folder=$f32 || folder=$f16
+    if [ "$what" = start ]; then
+        [ -d "$log/run" ] || { mkdir "$log/pictures"; cp weights/critters/concepts/grum/1.png "$log/pictures"; start >/dev/null; }
+        start >"$log/out"
+        keep ti
+        return
+    fi
+    set -- --what "$what" --model "$folder" --resolution "$resolution" --batch "$batch" --threads "$threads"
+    "$build/bench_steps" "$@" >"$log/out"
+    keep ti
+    if [ -n "$python" ] && [ "$model" = f32 ]; then
+        if "$python" golden/bench.py "$@" >"$log/out" 2>"$log/errors"; then keep torch; else
+            echo "bench: PyTorch failed at $what, $resolution px: $(tail -n 1 "$log/errors")" >&2
+        fi
+    fi
+}
+
 for round in $(seq "$runs"); do
-    for threads in $cores 1; do
-        "$build/bench_steps" "$threads" 1 >"$log/out"
-        [ "$round" = 1 ] && grep '^#' "$log/out"
-        sed -n "s/^\([a-z]*\) \([0-9.]*\).*/ti $threads \1 \2/p" "$log/out" >>"$log/all"
-        [ -z "$python" ] || "$python" golden/bench.py --threads "$threads" --runs 1 2>/dev/null |
-            sed "s/^\([a-z]*\) \([0-9.]*\).*/torch $threads \1 \2/" >>"$log/all"
+    for threads in $cores $([ "${2:-}" = full ] || echo 1); do
+        while read -r what resolution batch model; do
+            run_case </dev/null
+            [ ! -t 2 ] || printf '\rround %s of %s: %s, %s px  ' "$round" "$runs" "$what" "$resolution" >&2
+        done <"$log/cases"
     done
 done
-awk -v cores="$cores" '
+[ ! -t 2 ] || echo >&2
+
+awk -v cores="$cores" -v runs="$runs" '
 function median(key,   n, i, j, t, v) {
     n = count[key]; for (i = 1; i <= n; i++) v[i] = value[key, i]
     for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
     return n ? v[int((n + 1) / 2)] : 0
 }
-{ key = $1 " " $2 " " $3; value[key, ++count[key]] = $4 }
-END {
-    label["train"] = "a training step, batch 4"; label["draw"] = "4 pictures, 30 steps, guidance"
-    split("train draw", names, " ")
-    for (k = 1; k <= 2; k++) {
-        name = names[k]; ours = median("ti " cores " " name); one = median("ti 1 " name)
-        printf "%-32s %8.4f s with %s threads, %8.4f s with 1: %.2f x as fast\n", label[name], ours, cores, one, one / ours
-        if (median("torch 1 " name) > 0)
-            printf "%-32s %8.2f x PyTorch'"'"'s time with %s threads (%.4f s), %.2f x with 1 (%.4f s)\n", "", \
-                ours / median("torch " cores " " name), cores, median("torch " cores " " name), \
-                one / median("torch 1 " name), median("torch 1 " name)
+function of(who, threads, measure) { return median(who " " threads " " measure) }
+function line(format, a, b) { printf "%-44s " format "\n", "", a, b }
+FILENAME != cases {
+    key = $1 " " $2 " " $3 " " $4 " " $5 " " $6
+    value[key, ++count[key]] = $7
+    if ($1 == "ti") plan[key] = $8
+    last = $(NF); if (last > peak[key]) peak[key] = last
+    next
+}
+{
+    measure = $1 " " $2 " " $3 " " $4; ours = of("ti", cores, measure); key = "ti " cores " " measure
+    printf "%-44s %8.4f s with %s threads; plan %.0f MB, peak %.0f MB\n", \
+        sprintf("%s, %s px, batch %s, %s", label[$1], $2, $3, toupper($4)), ours, cores, plan[key], peak[key]
+    if ((one = of("ti", 1, measure)) > 0 && cores > 1) line("%8.4f s with 1: %.2f x as fast", one, one / ours)
+    if ((torch = of("torch", cores, measure)) > 0) {
+        line("%8.2f x PyTorch'"'"'s time (%.4f s)", ours / torch, torch)
+        line("%8.2f x its peak (%.0f MB)", peak[key] / peak["torch " cores " " measure], peak["torch " cores " " measure])
     }
-}' "$log/all"
-"$build/bench_kernels"
+    if (cores > 1 && (torch = of("torch", 1, measure)) > 0)
+        line("%8.2f x PyTorch'"'"'s time with 1 thread (%.4f s)", one / torch, torch)
+    if ($1 == "start") line("%8.4f s of it to time two steps, %.4f s without", t = of("ti", cores, "timed " $2 " " $3 " " $4), ours - t)
+    if ($4 == "f16" && (base = of("ti", cores, $1 " " $2 " " $3 " f32")) > 0) line("%8.2f x the time of F32", ours / base)
+    if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4)) > 0) line("%8.2f x the time of batch 1 a picture", ours / $3 / base)
+}
+BEGIN {
+    cases = ARGV[2]
+    label["train"] = "training step"; label["draw"] = "drawing in 30 steps, guidance"; label["predict"] = "noise prediction"
+    label["encode"] = "VAE encode"; label["decode"] = "VAE decode"; label["start"] = "start to first step"
+    print "# medians of " runs
+}' "$log/all" "$log/cases"
+[ "${2:-}" = full ] || "$build/bench_kernels"
