@@ -4,6 +4,7 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,6 +213,34 @@ static void test_recomputed(void) {
     for (int i = 0; i < 4; i++) weight_free(&w[i]);
 }
 
+/* As many buffers as there can be: a chain in which each moment has scratch memory, and each tensor is made again. */
+static void test_buffers(void) {
+    enum { CHAIN = 12 };
+    Weight w = weight_new("w", shape4(2, 2, 3, 3));
+    Layer layer = { &w, NULL };
+    float x[2 * 4 * 4], dx[2 * 4 * 4];
+    for (int i = 0; i < 32; i++) x[i] = (float)i;
+    Graph *g = graph_new();
+    Tensor *h = graph_leaf(g, "x", shape4(1, 2, 4, 4), x, dx);
+    graph_block(g, "chain");
+    for (int i = 0; i < CHAIN; i++) h = silu(g, conv2d(g, h, &layer, 1, PAD1));
+    float first[32];
+    for (int again = 0; again < 2; again++) {
+        Plan plan = graph_plan(g, h, (PlanOptions) { .train = true, .recompute = again });
+        Arena arena = bind(g, &plan);
+        graph_forward(g);
+        graph_backward(g, NULL);
+        equal("blocks run again", plan.recomputed, again);
+        if (again)
+            test_same("a long chain", dx, first, sizeof dx);
+        else
+            memcpy(first, dx, sizeof dx);
+        arena_free(&arena);
+    }
+    graph_free(g);
+    weight_free(&w);
+}
+
 /* The first tensor of a graph is a node's own where there is no leaf: it is bound, released and counted as any other. */
 static void test_first(void) {
     Weight table = weight_new("table", shape2(V, D));
@@ -247,11 +276,13 @@ static void test_first(void) {
 }
 
 int main(void) {
+    omp_set_num_threads(1); /* as bind() says */
     test_numbers();
     test_keep();
     test_trace();
     test_operations();
     test_recomputed();
+    test_buffers();
     test_first();
     return test_finish();
 }
