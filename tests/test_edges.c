@@ -196,6 +196,27 @@ static void test_limits(void) {
                   "%s", foreign[i].name);
 }
 
+/* A wrong checksum in a PNG counts where the chunk's type begins with a capital, and nowhere else. */
+static void test_checksums(void) {
+    static const char *const types[] = { "tEXt", "text", "IDAT", "Idat" };
+    for (int i = 0; i < 4; i++) {
+        size_t size;
+        char *text = read_text("golden/pictures/rgb.png", &size);
+        text = mem_grow(text, size + 12);
+        memmove(text + 45, text + 33, size - 33); /* behind the signature and the header */
+        memcpy(text + 33, "\0\0\0\0........", 12);
+        memcpy(text + 37, types[i], 4);
+        Messages errors = { 0 };
+        ImageHeader out;
+        bool ok = image_header((const unsigned char *)text, size + 12, "a", &out, &errors);
+        test_true("checksums of a PNG",
+                  ok ? types[i][0] == 't' : types[i][0] == 'I' && strstr(errors.text, "damaged") != NULL,
+                  "%s: %s", types[i], text_of(&errors, "taken"));
+        messages_free(&errors);
+        free(text);
+    }
+}
+
 /* A JPEG whose Huffman tables share one segment is the same picture as with a segment each. */
 static void test_joined_tables(void) {
     size_t size, tables = 0;
@@ -253,6 +274,7 @@ int main(void) {
     test_exif_end();
     test_bmp();
     test_limits();
+    test_checksums();
     test_joined_tables();
     test_methods();
     test_many_tiles();
