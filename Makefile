@@ -97,7 +97,7 @@ fuzz:
 	build-asan/fuzz all --count $(COUNT) --seed $(SEED)
 
 verification: $(BUILD)/ti $(PROGRAMS)
-	@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
+	+@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
 
 # The tables in docs/ that tests write.
 docs: $(BUILD)/test_bad_input
