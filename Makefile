@@ -79,9 +79,9 @@ $(BUILD)/%.o: %.c | deps
 deps:
 	@sh tools/deps.sh
 
-tests: $(PROGRAMS)
+tests: $(PROGRAMS) $(BUILD)/make_model $(BUILD)/ti_failing
 
-test: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/ti_failing $(PROGRAMS)
+test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
 
 test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memory
@@ -96,7 +96,7 @@ fuzz:
 	@$(MAKE) BUILD=build-asan SANITIZE=address,undefined build-asan/fuzz
 	build-asan/fuzz all --count $(COUNT) --seed $(SEED)
 
-verification: $(BUILD)/ti $(PROGRAMS)
+verification: tests $(BUILD)/ti
 	+@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
 
 # The tables in docs/ that tests write.

@@ -16,7 +16,7 @@ done
 
 # What a test is for: the first comment of its source.
 purpose() {
-    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "tests/test_$1.c" |
+    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$(ls "tests/test_$1.c" "tests/$1.c" 2>/dev/null)" |
         sed 's|^/\* *||; s|\*/ *$||; s/^ *//' | tr '\n' ' ' | sed 's/  *$//; s/|/\\|/g; s/:$/./'
 }
 
@@ -97,7 +97,7 @@ pictures() {
 programs() {
     for program in "$@"; do
         test=$(basename "$program" | sed 's/^test_//')
-        printf '| `test_%s` | %d | %d | %s |\n' "$test" "$(grep -c '^ok ' "$work/$test.log")" \
+        printf '| `%s` | %d | %d | %s |\n' "$(basename "$program")" "$(grep -c '^ok ' "$work/$test.log")" \
             "$(grep -c '^ok .* the same ' "$work/$test.log" || true)" "$(purpose "$test")"
     done
 }
@@ -108,7 +108,8 @@ cover() {
     find "$coverage" -name '*.gcda' -delete 2>/dev/null || true
     make -s BUILD="$coverage" CFLAGS="$flags" "$coverage/ti" tests >&2
     for program in "$@"; do
-        TI="$coverage/ti" "$coverage/$(basename "$program")" >/dev/null 2>&1 || { echo "$program fails with gcov" >&2; exit 1; }
+        [ "$(basename "$program")" != test_failures ] || continue # it would fail gcov's own calls
+        QUICK=1 TI="$coverage/ti" "$coverage/$(basename "$program")" >/dev/null 2>&1 || { echo "$program fails with gcov" >&2; exit 1; }
     done
     find "$coverage" -name '*.gcno' ! -path '*/tests/*' | sort | xargs gcov -t 2>/dev/null
 }
