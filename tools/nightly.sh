@@ -8,7 +8,7 @@
 #   mutants     tests/mutate (SEED chooses other places to break)
 #
 # Without a part: all. Debian's packages that are needed: valgrind; qemu-user gcc-aarch64-linux-gnu mmdebstrap.
-# Everything it makes lies in build-nightly/. Ends with "N passed, N failed"; a part that failed leaves its log there.
+# What it makes lies in build-*/, logs in build-nightly/. Ends with "N passed, N failed"; a part that failed leaves its log there.
 set -u
 cd "$(dirname "$0")/.."
 work=$PWD/build-nightly
@@ -45,20 +45,20 @@ each() {
 all_tests() { ls tests/test_*.c | sed 's|tests/test_||; s|\.c$||'; }
 
 part_valgrind() {
-    make -j "$jobs" MARCH= BUILD="$work/portable" "$work/portable/ti" tests || return 1
-    export OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 TI="$work/portable/ti"
-    each "$work/portable" 'rng optim graph diffusion plan modules image weights options sheet ops' \
+    make -j "$jobs" MARCH= BUILD=build-portable build-portable/ti tests || return 1
+    export OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 TI=build-portable/ti
+    each build-portable 'rng optim limits graph edges diffusion plan modules image weights options sheet ops' \
         valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 }
 
 part_avx2() {
-    make -j "$jobs" MARCH=-march=haswell BUILD="$work/haswell" "$work/haswell/ti" tests || return 1
-    OPENBLAS_CORETYPE=Haswell TI="$work/haswell/ti" sh tests/run.sh $(all_tests | sed "s|^|$work/haswell/test_|")
+    make -j "$jobs" MARCH=-march=haswell BUILD=build-haswell build-haswell/ti tests || return 1
+    OPENBLAS_CORETYPE=Haswell TI=build-haswell/ti sh tests/run.sh $(all_tests | sed "s|^|build-haswell/test_|")
 }
 
 # The libraries are unpacked into a folder and nothing is installed. gcc 12's vectoriser fails on aarch64 at -O3.
 part_arm64() {
-    root=$work/arm64-root build=$work/arm64
+    root=$work/arm64 build=$PWD/build-arm64
     lib=$root/usr/lib/aarch64-linux-gnu
     if [ ! -e "$lib/libcjson.so" ]; then
         rm -rf "$root"
@@ -74,7 +74,7 @@ part_arm64() {
     printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
     chmod +x "$build/run-ti"
     export TI="$build/run-ti"
-    each "$build" 'rng optim vmath graph diffusion plan modules image weights conv ops tokenizer folder models options sheet' \
+    each "$build" 'rng optim limits vmath graph edges diffusion plan modules image weights conv ops tokenizer single folder models options sheet' \
         qemu-aarch64 -L "$root"
 }
 
