@@ -18,6 +18,16 @@ float *node_workspace(const Node *n) {
     return n->workspaces + (size_t)thread * n->workspace_floats;
 }
 
+void give_gradient(const Node *n, int i, int64_t at, const float *restrict part, int64_t count) {
+    float *restrict to = n->in[i]->grad + at;
+    if (gradient_is_fresh(n, i)) {
+        memcpy(to, part, (size_t)count * sizeof(float));
+        return;
+    }
+#pragma omp simd
+    for (int64_t k = 0; k < count; k++) to[k] += part[k];
+}
+
 int64_t plan_bytes(const Plan *plan, int threads) { return plan->buffers + plan->workspace * threads; }
 
 bool arena_allocate(Arena *arena, int64_t bytes, Messages *errors) {
@@ -64,13 +74,31 @@ static float *address(const Graph *g, const Buffer *b) {
 /* Floats that one thread sets to zero as fast as several. */
 enum { ZEROED_ALONE = 65536 };
 
-/* The first moment that adds to a gradient finds zeros. */
-static void open_gradient(Graph *g, Slot *s, int moment) {
-    if (s->leaf || s->grad.first != moment) return;
-    float *grad = s->tensor->grad = address(g, &s->grad);
-    int64_t count = shape_count(s->tensor->shape);
+static void set_to_zero(float *x, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (count >= ZEROED_ALONE)
-    for (int64_t i = 0; i < count; i++) grad[i] = 0;
+    for (int64_t i = 0; i < count; i++) x[i] = 0;
+}
+
+static int occurrences(const Node *n, const Tensor *t) {
+    int count = 0;
+    for (int k = 0; k < NODE_INPUTS; k++) count += n->in[k] == t;
+    return count;
+}
+
+/* The first moment that adds to a gradient sets it instead, if the op can and no other input is the same tensor. */
+static void open_gradients(Graph *g, Node *n, int moment) {
+    n->fresh = 0;
+    for (int k = 0; k < NODE_INPUTS; k++) {
+        Tensor *t = n->in[k];
+        if (!t || !t->needs_grad) continue;
+        const Slot *s = &g->slots[t->id];
+        if (s->leaf || s->grad.first != moment) continue;
+        t->grad = address(g, &s->grad);
+        if ((n->op->sets & (1u << k)) && occurrences(n, t) == 1)
+            n->fresh |= 1u << k;
+        else
+            set_to_zero(t->grad, shape_count(t->shape));
+    }
 }
 
 static void poison(const Graph *g, const Buffer *b, int moment) {
@@ -97,8 +125,7 @@ static void run(Graph *g, int moment) {
     n->workspace_floats = (size_t)g->workspace_floats;
     if (g->trace && g->trace->before) g->trace->before(g->trace->user, n, now.pass == BACKWARD);
     if (now.pass == BACKWARD) {
-        for (int k = 0; k < NODE_INPUTS; k++)
-            if (n->in[k] && n->in[k]->needs_grad) open_gradient(g, &g->slots[n->in[k]->id], moment);
+        open_gradients(g, n, moment);
         n->op->backward(n);
     } else {
         n->out->data = address(g, now.pass == FORWARD ? &out->data : &out->again);

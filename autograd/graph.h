@@ -25,14 +25,16 @@ typedef struct {
     int top, bottom, left, right;
 } Padding;
 
-/* What an op is. The four facts after backward are what planning and reports need. */
+/* What an op is. The facts after backward are what the executor, planning and reports need. */
 enum { IN0 = 1, IN1 = 2, IN2 = 4, OUT = 8 };
 typedef struct {
     const char *name;              /* "conv2d": for messages, traces and timing */
     void (*forward)(const Node *); /* fills out->data, whose content before is undefined */
-    void (*backward)(
-        const Node *); /* in[i]->grad += ..., for each i with in[i]->needs_grad; NULL: has no gradient */
-    unsigned reads;    /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
+    /* in[i]->grad += ..., or = ... where gradient_is_fresh(n, i), for each i with in[i]->needs_grad; NULL: has no gradient */
+    void (*backward)(const Node *);
+    unsigned
+        sets; /* whose gradients backward sets where they are fresh; of the others the fresh ones are zeros */
+    unsigned reads; /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
     size_t (*workspace)(const Node *); /* floats each thread needs, in either pass; NULL: none */
     size_t (*scratch)(const Node *);   /* floats all threads share, in either pass; NULL: none */
     double (*flops)(const Node *); /* of forward, a multiply-add counted as two; NULL: not worth counting */
@@ -56,10 +58,17 @@ struct Node {
     const char *name; /* "down_blocks.0.resnets.0/conv2d" */
     int block;        /* the named range it belongs to */
     /* set by the executor, valid inside forward and backward */
+    unsigned fresh; /* IN0 | ...: see gradient_is_fresh */
     float *scratch;
     float *workspaces;
     size_t workspace_floats;
 };
+
+/* In backward: nothing has been added to in[i]'s gradient yet, and its memory holds anything. */
+static inline bool gradient_is_fresh(const Node *n, int i) { return n->fresh & (1u << i); }
+
+/* In backward: a part of in[i]'s gradient, `count` floats from element `at` on, is added or set. */
+void give_gradient(const Node *n, int i, int64_t at, const float *part, int64_t count);
 
 /* The calling thread's own workspace inside an op. */
 float *node_workspace(const Node *n);

@@ -2,6 +2,9 @@
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
+/* Elements whose gradient a thread computes before it gives it away. */
+enum { PIECE = 512 };
+
 /* Loops shorter than this are not worth waking the other threads. */
 enum { PARALLEL_FROM = 16384 };
 
@@ -23,17 +26,24 @@ static void silu_forward(const Node *n) {
 }
 
 static void silu_backward(const Node *n) {
-    const float *x = n->in[0]->data, *dy = n->out->grad;
-    float *dx = n->in[0]->grad;
     int64_t count = shape_count(n->out->shape);
-#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) {
-        float s = vsigmoid(x[i]);
-        dx[i] += dy[i] * s * (1.0f + x[i] * (1.0f - s));
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const float *x = n->in[0]->data + at, *dy = n->out->grad + at;
+        float dx[PIECE];
+        int64_t size = min_i64(PIECE, count - at);
+#pragma omp simd
+        for (int64_t i = 0; i < size; i++) {
+            float s = vsigmoid(x[i]);
+            dx[i] = dy[i] * s * (1.0f + x[i] * (1.0f - s));
+        }
+        give_gradient(n, 0, at, dx, size);
     }
 }
 
-static const Op SILU = { .name = "silu", .forward = silu_forward, .backward = silu_backward, .reads = IN0 };
+static const Op SILU = {
+    .name = "silu", .forward = silu_forward, .backward = silu_backward, .sets = IN0, .reads = IN0
+};
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
 
@@ -47,14 +57,21 @@ static void gelu_forward(const Node *n) {
 }
 
 static void gelu_backward(const Node *n) {
-    const float *x = n->in[0]->data, *dy = n->out->grad;
-    float *dx = n->in[0]->grad;
     int64_t count = shape_count(n->out->shape);
-#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) dx[i] += dy[i] * (normal_cdf(x[i]) + x[i] * normal_density(x[i]));
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const float *x = n->in[0]->data + at, *dy = n->out->grad + at;
+        float dx[PIECE];
+        int64_t size = min_i64(PIECE, count - at);
+#pragma omp simd
+        for (int64_t i = 0; i < size; i++) dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * normal_density(x[i]));
+        give_gradient(n, 0, at, dx, size);
+    }
 }
 
-static const Op GELU = { .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .reads = IN0 };
+static const Op GELU = {
+    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .sets = IN0, .reads = IN0
+};
 
 Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
 
@@ -68,19 +85,26 @@ static void quick_gelu_forward(const Node *n) {
 }
 
 static void quick_gelu_backward(const Node *n) {
-    const float *x = n->in[0]->data, *dy = n->out->grad;
-    float *dx = n->in[0]->grad;
     int64_t count = shape_count(n->out->shape);
-#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) {
-        float s = vsigmoid(QUICK_GELU * x[i]);
-        dx[i] += dy[i] * s * (1.0f + QUICK_GELU * x[i] * (1.0f - s));
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t at = 0; at < count; at += PIECE) {
+        const float *x = n->in[0]->data + at, *dy = n->out->grad + at;
+        float dx[PIECE];
+        int64_t size = min_i64(PIECE, count - at);
+#pragma omp simd
+        for (int64_t i = 0; i < size; i++) {
+            float s = vsigmoid(QUICK_GELU * x[i]);
+            dx[i] = dy[i] * s * (1.0f + QUICK_GELU * x[i] * (1.0f - s));
+        }
+        give_gradient(n, 0, at, dx, size);
     }
 }
 
-static const Op QUICK_GELU_OP = {
-    .name = "quick_gelu", .forward = quick_gelu_forward, .backward = quick_gelu_backward, .reads = IN0
-};
+static const Op QUICK_GELU_OP = { .name = "quick_gelu",
+                                  .forward = quick_gelu_forward,
+                                  .backward = quick_gelu_backward,
+                                  .sets = IN0,
+                                  .reads = IN0 };
 
 Tensor *quick_gelu(Graph *g, Tensor *x) {
     return graph_node(g, &QUICK_GELU_OP, (Node) { .in = { x } }, x->shape);
@@ -102,20 +126,24 @@ static void geglu_forward(const Node *n) {
 static void geglu_backward(const Node *n) {
     int64_t count = shape_count(n->out->shape), d = n->out->shape.dim[n->out->shape.rank - 1];
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t r = 0; r < count / d; r++) {
-        const float *a = n->in[0]->data + 2 * d * r, *b = a + d, *dy = n->out->grad + d * r;
-        float *da = n->in[0]->grad + 2 * d * r, *db = da + d;
+    for (int64_t r = 0; r < count / d; r++)
+        for (int64_t at = 0; at < d; at += PIECE) {
+            const float *a = n->in[0]->data + 2 * d * r + at, *b = a + d, *dy = n->out->grad + d * r + at;
+            float da[PIECE], db[PIECE];
+            int64_t size = min_i64(PIECE, d - at);
 #pragma omp simd
-        for (int64_t i = 0; i < d; i++) {
-            float cdf = normal_cdf(b[i]);
-            da[i] += dy[i] * (b[i] * cdf);
-            db[i] += dy[i] * a[i] * (cdf + b[i] * normal_density(b[i]));
+            for (int64_t i = 0; i < size; i++) {
+                float cdf = normal_cdf(b[i]);
+                da[i] = dy[i] * (b[i] * cdf);
+                db[i] = dy[i] * a[i] * (cdf + b[i] * normal_density(b[i]));
+            }
+            give_gradient(n, 0, 2 * d * r + at, da, size);
+            give_gradient(n, 0, 2 * d * r + d + at, db, size);
         }
-    }
 }
 
 static const Op GEGLU = {
-    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .reads = IN0
+    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .sets = IN0, .reads = IN0
 };
 
 Tensor *geglu(Graph *g, Tensor *x) {

@@ -6,16 +6,17 @@
 #include <string.h>
 
 /* Loops shorter than this are not worth waking the other threads. */
-enum { PARALLEL_FROM = 65536 };
-
-static void add_to(float *restrict to, const float *restrict from, int64_t count) {
-#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) to[i] += from[i];
-}
+enum { PARALLEL_FROM = 65536, PIECE = 4096 };
 
 static void copy_to(float *restrict to, const float *restrict from, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
     for (int64_t i = 0; i < count; i++) to[i] = from[i];
+}
+
+/* Part of dy, or all of it, to in[i]'s gradient from element `at` on. */
+static void pass_on(const Node *n, int i, int64_t at, const float *dy, int64_t count) {
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t k = 0; k < count; k += PIECE) give_gradient(n, i, at + k, dy + k, min_i64(PIECE, count - k));
 }
 
 /* ---- embedding: y[t] = row ids[t] of the V rows of the table, or of the learned ones that follow them
@@ -41,7 +42,7 @@ static void embedding_backward(const Node *n) {
     int64_t count = shape_count(n->out->shape) / d;
     for (int64_t t = 0; t < count; t++)
         if (n->ids[t] >= vocabulary)
-            add_to(n->in[0]->grad + (n->ids[t] - vocabulary) * d, n->out->grad + t * d, d);
+            give_gradient(n, 0, (n->ids[t] - vocabulary) * d, n->out->grad + t * d, d);
 }
 
 static const Op EMBEDDING = { .name = "embedding",
@@ -69,10 +70,10 @@ static void add_forward(const Node *n) {
 
 static void add_backward(const Node *n) {
     for (int k = 0; k < 2; k++)
-        if (n->in[k]->needs_grad) add_to(n->in[k]->grad, n->out->grad, shape_count(n->out->shape));
+        if (n->in[k]->needs_grad) pass_on(n, k, 0, n->out->grad, shape_count(n->out->shape));
 }
 
-static const Op ADD = { .name = "add", .forward = add_forward, .backward = add_backward };
+static const Op ADD = { .name = "add", .forward = add_forward, .backward = add_backward, .sets = IN0 | IN1 };
 
 Tensor *add(Graph *g, Tensor *a, Tensor *b) {
     CHECK(shape_equal(a->shape, b->shape));
@@ -97,7 +98,7 @@ static void add_position_forward(const Node *n) {
 }
 
 static void add_position_backward(const Node *n) {
-    add_to(n->in[0]->grad, n->out->grad, shape_count(n->out->shape));
+    pass_on(n, 0, 0, n->out->grad, shape_count(n->out->shape));
 }
 
 static size_t add_position_workspace(const Node *n) { return (size_t)n->out->shape.dim[2]; }
@@ -105,6 +106,7 @@ static size_t add_position_workspace(const Node *n) { return (size_t)n->out->sha
 static const Op ADD_POSITION = { .name = "add_position",
                                  .forward = add_position_forward,
                                  .backward = add_position_backward,
+                                 .sets = IN0,
                                  .workspace = add_position_workspace };
 
 Tensor *add_position(Graph *g, Tensor *x, const Weight *position) {
@@ -129,15 +131,15 @@ static void add_channel_forward(const Node *n) {
 
 static void add_channel_backward(const Node *n) {
     int64_t planes = shape_count(n->in[1]->shape), size = shape_count(n->out->shape) / planes;
-    if (n->in[0]->needs_grad) add_to(n->in[0]->grad, n->out->grad, planes * size);
+    if (n->in[0]->needs_grad) pass_on(n, 0, 0, n->out->grad, planes * size);
     if (!n->in[1]->needs_grad) return;
 #pragma omp parallel for schedule(static) if (planes * size >= PARALLEL_FROM)
     for (int64_t k = 0; k < planes; k++) n->in[1]->grad[k] += (float)vsum(n->out->grad + k * size, size);
 }
 
-static const Op ADD_CHANNEL = { .name = "add_channel",
-                                .forward = add_channel_forward,
-                                .backward = add_channel_backward };
+static const Op ADD_CHANNEL = {
+    .name = "add_channel", .forward = add_channel_forward, .backward = add_channel_backward, .sets = IN0
+};
 
 Tensor *add_channel(Graph *g, Tensor *x, Tensor *t) {
     CHECK(x->shape.rank == 4 && shape_equal(t->shape, shape2(x->shape.dim[0], x->shape.dim[1])));
@@ -161,12 +163,14 @@ static void concat_backward(const Node *n) {
     for (int k = 0; k < 2; k++) {
         int64_t part = shape_count(n->in[k]->shape) / batch;
         for (int64_t b = 0; n->in[k]->needs_grad && b < batch; b++)
-            add_to(n->in[k]->grad + b * part, n->out->grad + b * width + at, part);
+            pass_on(n, k, b * part, n->out->grad + b * width + at, part);
         at += part;
     }
 }
 
-static const Op CONCAT = { .name = "concat", .forward = concat_forward, .backward = concat_backward };
+static const Op CONCAT = {
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .sets = IN0 | IN1
+};
 
 Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
     Shape out = a->shape, rest = b->shape;
@@ -258,7 +262,7 @@ static void to_tokens_forward(const Node *n) {
 }
 static void to_tokens_backward(const Node *n) {
     Shape s = n->out->shape;
-    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], true);
+    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_is_fresh(n, 0));
 }
 static void to_image_forward(const Node *n) {
     Shape s = n->in[0]->shape;
@@ -266,13 +270,15 @@ static void to_image_forward(const Node *n) {
 }
 static void to_image_backward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], true);
+    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_is_fresh(n, 0));
 }
 
-static const Op TO_TOKENS = { .name = "to_tokens",
-                              .forward = to_tokens_forward,
-                              .backward = to_tokens_backward };
-static const Op TO_IMAGE = { .name = "to_image", .forward = to_image_forward, .backward = to_image_backward };
+static const Op TO_TOKENS = {
+    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .sets = IN0
+};
+static const Op TO_IMAGE = {
+    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .sets = IN0
+};
 
 Tensor *to_tokens(Graph *g, Tensor *x) {
     Shape s = x->shape;

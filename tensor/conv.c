@@ -103,21 +103,21 @@ void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weigh
     }
 }
 
-void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, float *dx,
+void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                    ConvMemory memory) {
     memory.scratch += bias_floats(c);
     switch (m) {
     case CONV_1X1:
-        conv_1x1_backward(c, weight, dy, dx, &memory);
+        conv_1x1_backward(c, weight, dy, add, dx, &memory);
         break;
     case CONV_IM2COL:
-        conv_im2col_backward(c, weight, dy, dx, &memory);
+        conv_im2col_backward(c, weight, dy, add, dx, &memory);
         break;
     case CONV_WINOGRAD2:
-        conv_winograd_backward(2, c, weight, dy, dx, &memory);
+        conv_winograd_backward(2, c, weight, dy, add, dx, &memory);
         break;
     case CONV_WINOGRAD4:
-        conv_winograd_backward(4, c, weight, dy, dx, &memory);
+        conv_winograd_backward(4, c, weight, dy, add, dx, &memory);
         break;
     }
 }

@@ -42,8 +42,8 @@ typedef struct {
 /* y is overwritten; bias NULL: none. */
 void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weight *bias, const float *x,
                   float *y, ConvMemory memory);
-/* dx += the gradient. */
-void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, float *dx,
+/* dx = the gradient, or with add dx += it. */
+void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                    ConvMemory memory);
 
 #endif

@@ -38,23 +38,23 @@ void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, co
     }
 }
 
-static void backward_tile(const Conv *c, Tile t, const Weight *weight, const float *dy, float *dx,
+static void backward_tile(const Conv *c, Tile t, const Weight *weight, const float *dy, bool add, float *dx,
                           float *workspace) {
     for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {
         int64_t depth = min_i64(GEMM_INNER, c->out_channels - o);
         Panel w = weight_panel(weight, o, depth, t.row, t.rows, workspace);
         gemm(TRANSPOSED, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride, dy + o * area(c) + t.column,
-             area(c), 1, dx + t.row * area(c) + t.column, area(c));
+             area(c), add || o > 0, dx + t.row * area(c) + t.column, area(c));
     }
 }
 
-void conv_1x1_backward(const Conv *c, const Weight *weight, const float *dy, float *dx,
+void conv_1x1_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                        const ConvMemory *memory) {
     Tiles tiles = gemm_tiles(c->in_channels, area(c), c->out_channels);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < c->batch * tiles.count; i++) {
         int64_t b = i / tiles.count;
-        backward_tile(c, gemm_tile(&tiles, i % tiles.count), weight, dy + b * c->out_channels * area(c),
+        backward_tile(c, gemm_tile(&tiles, i % tiles.count), weight, dy + b * c->out_channels * area(c), add,
                       dx + b * c->in_channels * area(c), conv_own(memory));
     }
 }

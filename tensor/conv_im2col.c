@@ -99,6 +99,12 @@ static void scatter_channel(const Conv *c, Piece piece, const float *columns, in
         }
 }
 
+static void clear_channel(const Conv *c, int64_t channel, float *dx) {
+    int64_t area = c->height * c->width;
+    for (int64_t b = 0; b < c->batch; b++)
+        memset(dx + (b * c->in_channels + channel) * area, 0, (size_t)area * sizeof(float));
+}
+
 /* The longest run of a piece's columns from `column` on, at most `columns`, that lies in one image; where it
    starts in channel 0 of an output plane [B, O, H' W'] is *at. */
 static int64_t run(const Conv *c, Piece piece, int64_t column, int64_t columns, int64_t *at) {
@@ -163,7 +169,7 @@ static void backward_tile(const Conv *c, Piece piece, Tile t, const Weight *weig
     }
 }
 
-void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, float *dx,
+void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                           const ConvMemory *memory) {
     for (int64_t line = 0; line < all_lines(c); line += piece_lines(c)) {
         Piece piece = piece_at(c, line);
@@ -178,7 +184,10 @@ void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, 
             for (int64_t i = 0; i < tiles.count; i++)
                 backward_tile(c, piece, gemm_tile(&tiles, i), weight, gradient, columns, conv_own(memory));
 #pragma omp for schedule(dynamic)
-            for (int64_t i = 0; i < c->in_channels; i++) scatter_channel(c, piece, columns, i, dx);
+            for (int64_t i = 0; i < c->in_channels; i++) {
+                if (!add && line == 0) clear_channel(c, i, dx);
+                scatter_channel(c, piece, columns, i, dx);
+            }
         }
     }
 }

@@ -310,26 +310,27 @@ static inline void transform_kernels(const Winograd *w, int side, const float *r
     }
 }
 
-/* One tile's outputs out of lane l. bias NULL: they are added to y. */
+/* One tile's outputs out of lane l. bias NULL: there is none. */
 static inline void write_tile(int side, const Conv *c, Place p, int64_t o, Lanes *m, int l, const float *bias,
-                              float *y) {
+                              bool add, float *y) {
     int64_t row = p.i * side, column = p.j * side;
     int64_t rows = min_i64(side, c->out_height - row), columns = min_i64(side, c->out_width - column);
     float *to = y + ((p.b * c->out_channels + o) * c->out_height + row) * c->out_width + column;
+    float shift = bias ? bias[o] : 0;
     for (int64_t r = 0; r < rows; r++, to += c->out_width)
-        for (int64_t s = 0; s < columns; s++) to[s] = m[r * (side + 2) + s][l] + (bias ? bias[o] : to[s]);
+        for (int64_t s = 0; s < columns; s++) to[s] = m[r * (side + 2) + s][l] + (add ? to[s] : shift);
 }
 
 static inline void transform_product(const Winograd *w, int side, const Conv *c, int64_t first, int64_t n,
                                      int64_t o, int64_t channels, int64_t index, const float *m,
-                                     const float *bias, float *y) {
+                                     const float *bias, bool add, float *y) {
     Lanes d[POINTS_MAX * POINTS_MAX];
     for (int e = 0; e < (side + 2) * (side + 2); e++) memcpy(d[e], m + e * w->m_step + index, sizeof d[e]);
     product(side, d);
     int64_t count = min_i64(LANES, channels * n - index);
     Place p = place_at(w, first, n, index);
     for (int l = 0; l < count; l++) {
-        write_tile(side, c, p, o + p.channel, d, l, bias, y);
+        write_tile(side, c, p, o + p.channel, d, l, bias, add, y);
         place_next(w, first, n, &p);
     }
 }
@@ -339,7 +340,7 @@ typedef struct {
     Winograd w;
     const Conv *conv;
     const Weight *weight;
-    bool rotate;
+    bool rotate, add; /* add: to what is in y */
     const float *bias, *x;
     float *y, *v;
     int64_t first, tiles; /* the piece */
@@ -382,10 +383,10 @@ static void run_job(const Work *k, int64_t o, int64_t column, float *workspace) 
     for (int64_t i = 0; i < channels * columns; i += LANES)
         if (k->w.side == 4)
             transform_product(&k->w, 4, k->conv, k->first + column, columns, o, channels, i, m, k->bias,
-                              k->y);
+                              k->add, k->y);
         else
             transform_product(&k->w, 2, k->conv, k->first + column, columns, o, channels, i, m, k->bias,
-                              k->y);
+                              k->add, k->y);
 }
 
 static void make_v(const Work *k, int64_t i) {
@@ -419,13 +420,14 @@ void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const 
              memory);
 }
 
-void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, float *dx,
-                            const ConvMemory *memory) {
+void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, bool add,
+                            float *dx, const ConvMemory *memory) {
     Conv back = turned(c);
     convolve((Work) { .w = winograd_of(side, &back),
                       .conv = &back,
                       .weight = weight,
                       .rotate = true,
+                      .add = add,
                       .x = dy,
                       .y = dx },
              memory);

@@ -45,7 +45,7 @@ static double time_pass(ConvMethod m, const Conv *c, const Weight *w, float *x, 
     for (int run = 0; run < 3 || (total < 0.05 && run < 50); run++) {
         double start = now();
         if (backward)
-            conv_backward(m, c, w, y, x, memory);
+            conv_backward(m, c, w, y, true, x, memory);
         else
             conv_forward(m, c, w, NULL, x, y, memory);
         double taken = now() - start;

@@ -129,7 +129,7 @@ static Result run_conv(ConvMethod m, const Conv *c, const Weight *w, const Weigh
     for (int64_t i = 0; i < nx; i++) r.dx[i] = 1; /* backward adds */
     set_threads(threads);
     conv_forward(m, c, w, bias, x, r.y, memory);
-    conv_backward(m, c, w, dy, r.dx, memory);
+    conv_backward(m, c, w, dy, true, r.dx, memory);
     free(memory.scratch);
     free(memory.workspaces);
     return r;

@@ -50,7 +50,7 @@ static Both run_conv(ConvMethod m, const Conv *c, const Weight *weight, const fl
     ConvMemory memory = { mem_alloc(scratch * 4 + 4), mem_alloc((workspace * THREADS_MAX + 1) * 4),
                           workspace };
     conv_forward(m, c, weight, NULL, x, both.y, memory);
-    conv_backward(m, c, weight, dy, both.dx, memory);
+    conv_backward(m, c, weight, dy, true, both.dx, memory);
     free(memory.scratch);
     free(memory.workspaces);
     return both;
