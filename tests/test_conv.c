@@ -119,17 +119,17 @@ typedef struct {
 } Result;
 
 static Result run_conv(ConvMethod m, const Conv *c, const Weight *w, const Weight *bias, const float *x,
-                       const float *dy, int64_t nx, int64_t ny, int threads) {
+                       const float *dy, bool add, int64_t nx, int64_t ny, int threads) {
     Result r = { floats(ny), floats(nx) };
     int64_t scratch = conv_scratch(m, c), workspace = conv_workspace(m, c);
     ConvMemory memory = { floats(scratch), floats(workspace * THREADS_MAX), (size_t)workspace };
     for (int64_t i = 0; i < scratch; i++) memory.scratch[i] = NAN; /* memory from the planner is not clean */
     for (int64_t i = 0; i < workspace * THREADS_MAX; i++) memory.workspaces[i] = NAN;
     for (int64_t i = 0; i < ny; i++) r.y[i] = NAN;
-    for (int64_t i = 0; i < nx; i++) r.dx[i] = 1; /* backward adds */
+    for (int64_t i = 0; i < nx; i++) r.dx[i] = add ? 1 : NAN;
     set_threads(threads);
     conv_forward(m, c, w, bias, x, r.y, memory);
-    conv_backward(m, c, w, dy, true, r.dx, memory);
+    conv_backward(m, c, w, dy, add, r.dx, memory);
     free(memory.scratch);
     free(memory.workspaces);
     return r;
@@ -189,21 +189,26 @@ static void try_method(const Case *k, ConvMethod m, const double *want_y, const 
 
     char name[80], text[120];
     snprintf(name, sizeof name, "%s.%s", k->name, conv_method_name(m));
-    Result one = run_conv(m, &c, &weight, given, x, dy, nx, ny, 1);
+    Result one = run_conv(m, &c, &weight, given, x, dy, true, nx, ny, 1);
     snprintf(text, sizeof text, "%s y", name);
     close_to(text, one.y, want_y, ys, tolerance);
     snprintf(text, sizeof text, "%s dx", name);
     close_to(text, one.dx, want_dx, xs, tolerance);
+    Result set = run_conv(m, &c, &weight, given, x, dy, false, nx, ny, 2);
+    for (int64_t i = 0; i < nx; i++) set.dx[i] += 1;
+    snprintf(text, sizeof text, "%s dx, set", name);
+    close_to(text, set.dx, want_dx, xs, tolerance);
+    result_free(set);
 
     const int threads[] = { 2, THREADS_MAX };
     for (int i = 0; i < 2; i++) {
-        Result other = run_conv(m, &c, &weight, given, x, dy, nx, ny, threads[i]);
+        Result other = run_conv(m, &c, &weight, given, x, dy, true, nx, ny, threads[i]);
         snprintf(text, sizeof text, "%d threads", threads[i]);
         same_bits(name, text, other, one, nx, ny);
         result_free(other);
     }
     if (k->dtype != F32 || k->shift) {
-        Result aligned = run_conv(m, &c, &plain, given, x, dy, nx, ny, 2);
+        Result aligned = run_conv(m, &c, &plain, given, x, dy, true, nx, ny, 2);
         same_bits(name, "as with aligned F32", aligned, one, nx, ny);
         result_free(aligned);
     }
