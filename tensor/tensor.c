@@ -115,16 +115,48 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
     return (Panel) { workspace, columns };
 }
 
+/* At most TRANSPOSE_SIDE rows of 16-bit weights, transposed before they are widened: half of the bytes to move. */
+static void transpose_halves_of(const Weight *w, const char *from, int64_t width, int64_t rows,
+                                int64_t columns, float *to, int64_t to_stride) {
+    enum { SIDE = TRANSPOSE_SIDE };
+    uint16_t halves[SIDE * SIDE] = { 0 };
+    float square[SIDE * SIDE];
+    for (int64_t c = 0; c < columns; c += SIDE) {
+        int64_t across = min_i64(SIDE, columns - c);
+        for (int64_t i = 0; i < rows; i++) {
+            const char *row = from + (size_t)(i * width + c) * sizeof *halves;
+            if (across == SIDE) /* a copy of known size is a vector move */
+                memcpy(halves + i * SIDE, row, SIDE * sizeof *halves);
+            else
+                memcpy(halves + i * SIDE, row, (size_t)across * sizeof *halves);
+        }
+        transpose_halves(halves);
+        widen(w->dtype, halves, SIDE * across, square);
+        for (int64_t j = 0; j < across; j++) {
+            float *column = to + (c + j) * to_stride;
+            if (rows == SIDE)
+                memcpy(column, square + j * SIDE, SIDE * sizeof *square);
+            else
+                memcpy(column, square + j * SIDE, (size_t)rows * sizeof *square);
+        }
+    }
+}
+
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
-    enum { DOWN = 16, ACROSS = 128 }; /* at a time */
+    enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* at a time */
+    int64_t width = shape_count(w->shape) / w->shape.dim[0];
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {
             int64_t down = min_i64(DOWN, rows - r), across = min_i64(ACROSS, columns - c);
+            float *to = workspace + c * rows + r;
             for (int64_t i = 0; i < down; i++) weight_prefetch(w, row + r + DOWN + i, column + c, across);
-            Panel p = weight_panel(w, row + r, down, column + c, across, piece);
-            transpose(p.data, p.stride, down, across, workspace + c * rows + r, rows);
+            if (w->dtype == F32) {
+                Panel p = weight_panel(w, row + r, down, column + c, across, piece);
+                transpose(p.data, p.stride, down, across, to, rows);
+            } else
+                transpose_halves_of(w, element(w, width, row + r, column + c), width, down, across, to, rows);
         }
     return (Panel) { workspace, rows };
 }

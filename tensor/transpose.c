@@ -14,13 +14,28 @@ static inline void riffle(const float *restrict from, float *restrict to) {
     }
 }
 
+static inline void riffle_halves(const uint16_t *restrict from, uint16_t *restrict to) {
+    for (int i = 0; i < HALF; i++) {
+        to[2 * i] = from[i];
+        to[2 * i + 1] = from[HALF + i];
+    }
+}
+
 /* A place has four digits of the row and then four of the column: after four turns they have changed places. These
    loops become vector code, which takes half the time of moving number by number. */
-static inline void transpose_square(float *square) {
+void transpose_square(float *square) {
     float other[SIDE * SIDE];
     for (int turn = 0; turn < 2; turn++) {
         riffle(square, other);
         riffle(other, square);
+    }
+}
+
+void transpose_halves(uint16_t *square) {
+    uint16_t other[SIDE * SIDE];
+    for (int turn = 0; turn < 2; turn++) {
+        riffle_halves(square, other);
+        riffle_halves(other, square);
     }
 }
 

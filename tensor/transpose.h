@@ -8,4 +8,9 @@
 void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,
                int64_t to_stride);
 
+/* The same of a square of 16 x 16 numbers, in place: floats, and any of 16 bits. */
+enum { TRANSPOSE_SIDE = 16 };
+void transpose_square(float *square);
+void transpose_halves(uint16_t *square);
+
 #endif
