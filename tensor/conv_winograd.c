@@ -24,6 +24,7 @@
    one row. */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
+#include "tensor/transpose.h"
 
 #include <string.h>
 
@@ -117,12 +118,16 @@ static inline void product2(Lanes *m, int step) {
     }
 }
 
-/* The same in both dimensions; the rows of a tile of n x n values are n apart. */
+/* A tile's rows of data are so far apart: of m + 2 values and filled up, so that a square holds whole ones. */
+static inline int data_step(int side) { return side == 4 ? 8 : 4; }
+enum { DATA_MAX = POINTS_MAX * 8 };
+
+/* The same in both dimensions; the rows of a tile of kernels or products are m + 2 apart. */
 
 static inline void data(int side, Lanes *d) {
-    int n = side + 2;
-    for (int q = 0; q < n; q++) side == 4 ? data4(d + q, n) : data2(d + q, n);
-    for (int p = 0; p < n; p++) side == 4 ? data4(d + p * n, 1) : data2(d + p * n, 1);
+    int n = side + 2, step = data_step(side);
+    for (int q = 0; q < n; q++) side == 4 ? data4(d + q, step) : data2(d + q, step);
+    for (int p = 0; p < n; p++) side == 4 ? data4(d + p * step, 1) : data2(d + p * step, 1);
 }
 
 static inline void kernel(int side, Lanes *g, Lanes *u) {
@@ -236,36 +241,38 @@ static void place_next(const Winograd *w, int64_t first, int64_t n, Place *p) {
     }
 }
 
-/* One tile's inputs into lane l. */
+/* One tile's inputs into row l of squares that are still to be transposed. */
 static inline void read_tile(int side, const Conv *c, Place p, const float *x, Lanes *d, int l) {
-    int n = side + 2;
+    int step = data_step(side);
     int64_t row = p.i * side - c->top, column = p.j * side - c->left;
+    int first = (int)max_i64(0, -column), end = (int)min_i64(side + 2, c->width - column);
     const float *plane = x + (p.b * c->in_channels + p.channel) * c->height * c->width;
-    if (row >= 0 && row + n <= c->height && column >= 0 && column + n <= c->width) {
-        const float *from = plane + row * c->width + column;
-        for (int r = 0; r < n; r++, from += c->width)
-            for (int s = 0; s < n; s++) d[r * n + s][l] = from[s];
-        return;
+    for (int r = 0; r < side + 2; r++) {
+        float *to = d[r * step / LANES * LANES + l] + r * step % LANES;
+        int64_t from = (row + r) * c->width + column;
+        if (row + r >= 0 && row + r < c->height)
+#pragma omp simd
+            for (int s = 0; s < step; s++) to[s] = s >= first && s < end ? plane[from + s] : 0;
+        else
+            memset(to, 0, (size_t)step * sizeof(float));
     }
-    for (int64_t r = 0; r < n; r++)
-        for (int64_t s = 0; s < n; s++) {
-            bool in = row + r >= 0 && row + r < c->height && column + s >= 0 && column + s < c->width;
-            d[r * n + s][l] = in ? plane[(row + r) * c->width + column + s] : 0;
-        }
 }
 
 /* V of LANES places from index on. */
 static inline void transform_data(const Winograd *w, int side, const Conv *c, int64_t first, int64_t n,
                                   int64_t index, const float *x, float *v) {
-    Lanes d[POINTS_MAX * POINTS_MAX];
+    Lanes d[DATA_MAX];
+    int points = side + 2, step = data_step(side);
     int64_t count = min_i64(LANES, c->in_channels * n - index);
     Place p = place_at(w, first, n, index);
     for (int l = 0; l < LANES; l++) {
         read_tile(side, c, p, x, d, l); /* lanes too many repeat the last place, into padding */
         if (l + 1 < count) place_next(w, first, n, &p);
     }
+    for (int e = 0; e < points * step; e += LANES) transpose_square(d[e]);
     data(side, d);
-    for (int e = 0; e < (side + 2) * (side + 2); e++) memcpy(v + e * w->v_step + index, d[e], sizeof d[e]);
+    for (int q = 0; q < points; q++)
+        for (int s = 0; s < points; s++, v += w->v_step) memcpy(v + index, d[q * step + s], sizeof d[0]);
 }
 
 /* from[3 i + q] to to[q][i]: a loop that becomes vector code, which reading one tap of each kernel would not. */
