@@ -140,6 +140,11 @@ void graph_forward(Graph *g) {
     for (int m = 0; m < g->forward_moments; m++) run(g, m);
 }
 
+void graph_forward_again(Graph *g) {
+    CHECK(g->memory);
+    for (int m = g->fixed_moments; m < g->forward_moments; m++) run(g, m);
+}
+
 void graph_backward(Graph *g, const float *seed) {
     CHECK(g->memory && g->options.train);
     for (int i = 0; i < g->tensors; i++) {

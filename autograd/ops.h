@@ -44,6 +44,9 @@ Tensor *add_position(Graph *g, Tensor *x, const Weight *position); /* x [B, S, D
 Tensor *add_channel(Graph *g, Tensor *x, Tensor *t);               /* x [B, C, H, W] + t [B, C] */
 Tensor *concat(Graph *g, Tensor *a, Tensor *b); /* along the channels: [B, Ca + Cb, H, W] */
 
+Tensor *repeat(Graph *g, Tensor *x,
+               int64_t times); /* x [B, ..] -> [times B, ..]: the whole batch, times after another */
+
 /* Nearest neighbour to height x width, as torch's interpolate: source row = floor(y H / height). */
 Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width);
 

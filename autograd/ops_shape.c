@@ -180,6 +180,37 @@ Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
     return graph_node(g, &CONCAT, (Node) { .in = { a, b } }, out);
 }
 
+/* ---- repeat: y[k B + b] = x[b]                  dx[b] += sum_k dy[k B + b] ---- */
+
+static void repeat_forward(const Node *n) {
+    int64_t count = shape_count(n->in[0]->shape), times = shape_count(n->out->shape) / count;
+    for (int64_t k = 0; k < times; k++) copy_to(n->out->data + k * count, n->in[0]->data, count);
+}
+
+static void repeat_backward(const Node *n) {
+    int64_t count = shape_count(n->in[0]->shape), times = shape_count(n->out->shape) / count;
+#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+    for (int64_t at = 0; at < count; at += PIECE) {
+        float sum[PIECE] = { 0 };
+        int64_t size = min_i64(PIECE, count - at);
+        for (int64_t k = 0; k < times; k++)
+#pragma omp simd
+            for (int64_t i = 0; i < size; i++) sum[i] += n->out->grad[k * count + at + i];
+        give_gradient(n, 0, at, sum, size);
+    }
+}
+
+static const Op REPEAT = {
+    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .sets = IN0
+};
+
+Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
+    Shape out = x->shape;
+    CHECK(out.rank >= 1 && times >= 1);
+    out.dim[0] *= times;
+    return graph_node(g, &REPEAT, (Node) { .in = { x } }, out);
+}
+
 /* ---- upsample_nearest: y[.., i, j] = x[.., source(i), source(j)]              dx[source] += dy ---- */
 
 /* floor(i from / to) as torch has it: the ratio is an fp32 number, which decides otherwise than whole numbers

@@ -213,4 +213,7 @@ timesteps("timestep_embedding.narrow", torch.tensor([999.0, 41.0]), 64)
 pred, target = normal(2, 4, 9, 13), normal(2, 4, 9, 13)
 case("mse_loss", lambda a, b: F.mse_loss(a, b).view(1), pred, target, gradients=[True, False])
 
+# at the end, so that what stands above keeps its numbers
+case("repeat", lambda x: x.repeat(3, 1, 1, 1), normal(2, 3, 5, 7))
+
 golden.save(sys.argv[1] if len(sys.argv) > 1 else "ops.safetensors")

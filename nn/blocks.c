@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+Tensor *as_many(Graph *g, Tensor *x, const Tensor *other) {
+    int64_t batch = x->shape.dim[0], wanted = other->shape.dim[0];
+    CHECK_EQ(wanted % batch, 0);
+    return wanted == batch ? x : repeat(g, x, wanted / batch);
+}
+
 /* ResNet block */
 
 Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t time, int groups, float eps) {
@@ -21,7 +27,7 @@ Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb) {
     /* First, so that what is narrower waits for the end: a level's last ResNet going up has twice the channels in x. */
     Tensor *skip = r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x;
     Tensor *h = conv2d(g, silu(g, group_norm(g, x, &r->norm1, r->groups, r->eps)), &r->conv1, 1, PAD1);
-    if (temb) h = add_channel(g, h, linear(g, silu(g, temb), &r->time_emb_proj));
+    if (temb) h = add_channel(g, h, as_many(g, linear(g, silu(g, temb), &r->time_emb_proj), h));
     h = conv2d(g, silu(g, group_norm(g, h, &r->norm2, r->groups, r->eps)), &r->conv2, 1, PAD1);
     return add(g, skip, h);
 }
@@ -38,12 +44,12 @@ static Attention attention_load(Store *s, const char *name, int64_t channels, in
     };
 }
 
-/* x [B, N, C], context [B, S, D] -> [B, N, C]: softmax(q k^T / sqrt(d)) v, d = C / heads */
+/* x [B, N, C], context [n B, S, D] -> [n B, N, C]: softmax(q k^T / sqrt(d)) v, d = C / heads */
 static Tensor *attend(Graph *g, const Attention *a, Tensor *x, Tensor *context) {
     Tensor *q = linear(g, x, &a->to_q);
     Tensor *k = linear(g, context, &a->to_k);
     Tensor *v = linear(g, context, &a->to_v);
-    return linear(g, attention(g, q, k, v, a->heads, false), &a->to_out);
+    return linear(g, attention(g, as_many(g, q, k), k, v, a->heads, false), &a->to_out);
 }
 
 /* Transformer */
@@ -83,7 +89,8 @@ static Tensor *transformer_block(Graph *g, const TransformerBlock *b, Tensor *x,
     const float eps = 1e-5f;
     Tensor *h = layer_norm(g, x, &b->norm1, eps);
     x = add(g, x, attend(g, &b->attn1, h, h));
-    x = add(g, x, attend(g, &b->attn2, layer_norm(g, x, &b->norm2, eps), context));
+    h = attend(g, &b->attn2, layer_norm(g, x, &b->norm2, eps), context);
+    x = add(g, as_many(g, x, h), h);
     h = geglu(g, linear(g, layer_norm(g, x, &b->norm3, eps), &b->ff_in));
     return add(g, x, linear(g, h, &b->ff_out));
 }
@@ -94,8 +101,8 @@ Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context) 
     Tensor *h = to_tokens(g, group_norm(g, x, &t->norm, t->groups, 1e-6f)); /* the ResNets' eps is another */
     h = linear(g, h, &t->proj_in);
     for (int i = 0; i < t->layers; i++) h = transformer_block(g, &t->blocks[i], h, context);
-    h = linear(g, h, &t->proj_out);
-    return add(g, x, to_image(g, h, x->shape.dim[2], x->shape.dim[3]));
+    h = to_image(g, linear(g, h, &t->proj_out), x->shape.dim[2], x->shape.dim[3]);
+    return add(g, as_many(g, x, h), h);
 }
 
 /* The VAE's attention. Checkpoints of before 2023 call its weights query, key, value and proj_attn. */

@@ -8,6 +8,10 @@
 #include "autograd/ops.h"
 #include "nn/layers.h"
 
+/* A batch of pictures that several contexts look at (classifier-free guidance has two) runs once as long as no context has
+   entered. Repeats x where `other` is that many batches, else it is x itself. */
+Tensor *as_many(Graph *g, Tensor *x, const Tensor *other);
+
 /* ResnetBlock2D: two 3x3 convolutions around a skip, the time embedding added between them. */
 typedef struct {
     Name name;
@@ -19,7 +23,7 @@ typedef struct {
 
 /* time: width of the time embedding, 0 for none (the VAE) */
 Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t time, int groups, float eps);
-/* x [B, in, H, W], temb [B, time] or NULL -> [B, out, H, W] */
+/* x [n B, in, H, W], temb [B, time] or NULL -> [n B, out, H, W] */
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb);
 
 /* Attention: q from x, k and v from the context (x itself for self-attention). */
@@ -45,7 +49,7 @@ typedef struct {
 Transformer transformer_load(Store *s, const char *name, int64_t channels, int heads, int layers,
                              int64_t context, int groups);
 void transformer_free(Transformer *t);
-/* x [B, C, H, W], context [B, S, D] -> [B, C, H, W] */
+/* x [B, C, H, W], context [n B, S, D] -> [n B, C, H, W] */
 Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context);
 
 /* The VAE's attention over pixels: one head, with biases, group norm before it. */

@@ -23,10 +23,10 @@ struct Drawing {
     float scaling_factor;
     int64_t *timesteps;
     Stage text, denoise, decode;
-    /* what the graphs read: with guidance the unconditional half of a batch comes first */
+    /* what the graphs read: with guidance the unconditional contexts come first */
     int32_t *ids;                           /* [1 or 2, tokens] */
     float *context;                         /* [1 or 2 x micro, tokens, D] */
-    float *input, *t;                       /* [1 or 2 x micro, L, h, w], [1 or 2 x micro] */
+    float *input, *t;                       /* [micro, L, h, w], [micro] */
     float *to_decode;                       /* [1, L, h, w] */
     float *latents, *noise, *guided_output; /* [count, L, h, w] twice, [L, h, w] */
 };
@@ -48,10 +48,12 @@ static Stage stage_text(const Drawing *d, const Clip *clip, float *rows, int64_t
 
 static Stage stage_denoise(const Drawing *d, const Unet *u, Shape latents, int64_t width, PlanOptions plan) {
     Stage s = { .graph = graph_new() };
-    latents.dim[0] = d->micro * (d->guided ? 2 : 1);
+    int64_t contexts = d->micro * (d->guided ? 2 : 1);
+    latents.dim[0] = d->micro;
     Tensor *x = graph_leaf(s.graph, "latents", latents, d->input, NULL);
-    Tensor *t = graph_leaf(s.graph, "timesteps", shape1(latents.dim[0]), d->t, NULL);
-    Tensor *c = graph_leaf(s.graph, "context", shape3(latents.dim[0], d->tokens, width), d->context, NULL);
+    Tensor *t = graph_leaf(s.graph, "timesteps", shape1(d->micro), d->t, NULL);
+    Tensor *c = graph_leaf(s.graph, "context", shape3(contexts, d->tokens, width), d->context, NULL);
+    graph_fix(s.graph, c); /* its keys and values are the same in every step */
     s.result = unet(s.graph, u, x, t, c);
     s.plan = graph_plan(s.graph, s.result, plan);
     return s;
@@ -90,8 +92,8 @@ Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const Diff
     int64_t twins = d->guided ? 2 : 1;
     d->ids = mem_alloc((size_t)(twins * tokens) * sizeof *d->ids);
     d->context = floats(twins * d->micro * d->context_count);
-    d->input = floats(twins * d->micro * d->latent_count);
-    d->t = floats(twins * d->micro);
+    d->input = floats(d->micro * d->latent_count);
+    d->t = floats(d->micro);
     d->to_decode = floats(d->latent_count);
     d->latents = floats(options.count * d->latent_count);
     d->noise = floats(options.count * d->latent_count);
@@ -154,13 +156,13 @@ static void encode_prompts(Drawing *d, const int32_t *ids, const int32_t *negati
                (size_t)d->context_count * sizeof(float));
 }
 
-/* One denoising step of pictures first..first + micro - 1, of which those from fresh on have not been done yet. */
-static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
-    int64_t n = d->latent_count, twins = d->guided ? 2 : 1;
-    for (int64_t k = 0; k < twins; k++)
-        memcpy(d->input + k * d->micro * n, d->latents + first * n, (size_t)(d->micro * n) * sizeof(float));
-    for (int64_t i = 0; i < twins * d->micro; i++) d->t[i] = (float)t;
-    graph_forward(d->denoise.graph);
+/* One denoising step of pictures first..first + micro - 1, of which those from fresh on have not been done yet. again: it
+   is not the first of this drawing. */
+static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t, bool again) {
+    int64_t n = d->latent_count;
+    memcpy(d->input, d->latents + first * n, (size_t)(d->micro * n) * sizeof(float));
+    for (int64_t i = 0; i < d->micro; i++) d->t[i] = (float)t;
+    again ? graph_forward_again(d->denoise.graph) : graph_forward(d->denoise.graph);
     for (int64_t i = fresh; i < first + d->micro; i++) {
         const float *output = d->denoise.result->data + (i - first) * n;
         if (d->guided) {
@@ -184,7 +186,7 @@ bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const 
         /* The last pass may be short of pictures: it takes some along that are done already, and leaves them alone. */
         for (int64_t done = 0; done < o->count; done += d->micro) {
             int64_t first = min_i64(done, o->count - d->micro);
-            denoise(d, first, done, d->timesteps[s]);
+            denoise(d, first, done, d->timesteps[s], s > 0 || done > 0);
         }
         if (events->step && !events->step(events->user, s + 1, o->steps)) return false;
     }

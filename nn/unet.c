@@ -129,7 +129,8 @@ Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *contex
     for (int i = 0; i < u->config.levels; i++) {
         const UnetLevel *l = &u->up[i];
         for (int j = 0; j < l->layers; j++) {
-            x = resnet(g, &l->resnets[j], concat(g, x, skips[--count]), temb);
+            count--;
+            x = resnet(g, &l->resnets[j], concat(g, x, as_many(g, skips[count], x)), temb);
             if (l->attends) x = transformer(g, &l->transformers[j], x, context);
         }
         if (l->resamples)
@@ -138,5 +139,5 @@ Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *contex
 
     graph_block(g, "conv_out");
     x = silu(g, group_norm(g, x, &u->conv_norm_out, u->config.groups, u->config.norm_eps));
-    return conv2d(g, x, &u->conv_out, 1, PAD1);
+    return as_many(g, conv2d(g, x, &u->conv_out, 1, PAD1), context);
 }

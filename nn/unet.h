@@ -27,8 +27,8 @@ typedef struct {
 Unet unet_load(const UnetConfig *config, Store *s);
 void unet_free(Unet *u);
 
-/* latents [B, in, h, w], t [B] timesteps as floats, context [B, S, D] -> noise_pred [B, out, h, w]. Any h and w: going
-   up takes the size of the skip connection. */
+/* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w], the whole batch with
+   its first contexts, then with its second. Any h and w: going up takes the size of the skip connection. */
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context);
 
 #endif

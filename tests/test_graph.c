@@ -153,6 +153,34 @@ static void test_trace(void) {
     twice_free(&t);
 }
 
+/* y = silu(f) + z and f fixed: silu runs in the first run alone, whatever happens to f later, and its result lives on. */
+static void test_fixed(void) {
+    float f[4] = { 1, 2, 3, 4 }, z[4] = { 0 };
+    Graph *g = graph_new();
+    Tensor *fixed = graph_leaf(g, "f", shape1(4), f, NULL), *changes = graph_leaf(g, "z", shape1(4), z, NULL);
+    Tensor *early = silu(g, changes), *late = silu(g, fixed);
+    Tensor *sum = add(g, late, early), *out = add(g, sum, add(g, changes, changes));
+    graph_fix(g, fixed);
+    Plan plan = graph_plan(g, out, (PlanOptions) { .poison = true });
+    Arena arena = bind(g, &plan);
+    Seen seen = { 0 };
+    Trace trace = { see_before, see_after, &seen };
+    graph_trace(g, &trace);
+    test_true("what is fixed comes first", graph_moment(g, 0).node->out == late, "silu of the fixed leaf");
+    graph_forward(g);
+    equal("nodes of the first run", seen.before, 5);
+    float first[4];
+    memcpy(first, out->data, sizeof first);
+    for (int i = 0; i < 4; i++) f[i] = -7, z[i] = 10; /* f must not be read again */
+    graph_forward_again(g);
+    equal("nodes of the second run", seen.before, 9);
+    float worst = 0, moved = 10 / (1 + expf(-10)) + 20;
+    for (int i = 0; i < 4; i++) worst = fmaxf(worst, fabsf(out->data[i] - first[i] - moved));
+    test_below("a run again", worst, 1e-5);
+    arena_free(&arena);
+    graph_free(g);
+}
+
 /* Operations of a convolution, of attention and of a norm: a multiply-add is two. */
 static void test_operations(void) {
     Weight w = weight_new("w", shape4(6, 4, 3, 3)), b = weight_new("b", shape1(6)),
@@ -280,6 +308,7 @@ int main(void) {
     test_numbers();
     test_keep();
     test_trace();
+    test_fixed();
     test_operations();
     test_recomputed();
     test_buffers();

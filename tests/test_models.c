@@ -4,7 +4,9 @@
 #include "tests/network.h"
 #include "tests/run_graph.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Whole networks: 1e-4 is the tolerance that a reader may count on; they keep to this. */
 static const double TOLERANCE = 2e-5;
@@ -70,6 +72,55 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     for (int i = 0; i < 3; i++) free(names[i]);
 }
 
+/* One picture under several contexts, whose common part is computed once, or (apart) as many pictures with a context each. */
+typedef struct {
+    Tensor *latents, *context;
+    Shape shape;
+    float *pred;
+} Looked;
+
+static Looked look(const Model *m, const Golden *golden, const char *prefix, bool apart) {
+    char *latents = path_of(prefix, "latents"), *context = path_of(prefix, "context");
+    float t[] = { 321, 321, 321, 321 };
+    Graph *g = graph_new();
+    Looked k = { golden_leaf(g, golden, latents), golden_leaf(g, golden, context), .pred = NULL };
+    int64_t contexts = k.context->shape.dim[0];
+    CHECK(contexts > 1 && contexts <= 4);
+    k.latents->shape.dim[0] = 1;
+    Tensor *x = apart ? repeat(g, k.latents, contexts) : k.latents;
+    Tensor *pred = unet(g, &m->unet, x, graph_leaf(g, "t", shape1(x->shape.dim[0]), t, NULL), k.context);
+    k.shape = pred->shape;
+    float *dy = mem_alloc((size_t)shape_count(k.shape) * sizeof *dy);
+    for (int64_t i = 0; i < shape_count(k.shape); i++) dy[i] = sinf((float)i);
+    k.pred = run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, apart ? "apart" : "together");
+    free(dy);
+    free(latents);
+    free(context);
+    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* the graph owns its own */
+    k.context = memcpy(mem_alloc(sizeof(Tensor)), k.context, sizeof(Tensor));
+    graph_free(g);
+    return k;
+}
+
+static void looked_free(Looked *k) {
+    golden_leaf_free(k->latents);
+    golden_leaf_free(k->context);
+    free(k->latents);
+    free(k->context);
+    free(k->pred);
+}
+
+static void test_contexts(const Model *m, const Golden *golden, const char *prefix) {
+    Looked together = look(m, golden, prefix, false), apart = look(m, golden, prefix, true);
+    test_close("contexts: noise_pred", together.pred, apart.pred, apart.shape, TOLERANCE, -1);
+    test_close("contexts: dlatents", together.latents->grad, apart.latents->grad, apart.latents->shape,
+               TOLERANCE, -1);
+    test_close("contexts: dcontext", together.context->grad, apart.context->grad, apart.context->shape,
+               TOLERANCE, -1);
+    looked_free(&together);
+    looked_free(&apart);
+}
+
 static void test_vae(const Model *m, const Golden *golden) {
     for (int decode = 0; decode < 2; decode++) {
         Graph *g = graph_new();
@@ -119,6 +170,7 @@ int main(void) {
         test_clip(&m, golden);
         test_unet(&m, golden, "unet/odd");
         test_unet(&m, golden, "unet/even");
+        test_contexts(&m, golden, "unet/odd");
         test_vae(&m, golden);
         test_step(&m, golden);
         model_close(&m);

@@ -41,7 +41,7 @@ struct Case {
     const char *name;
     Tensor *(*build)(Graph *g, const Args *a);
     Kind kind;
-    int stride, groups, heads;
+    int stride, groups, heads, times;
     int64_t height, width;
     Padding padding;
     bool causal;
@@ -77,6 +77,7 @@ static Tensor *build_add_position(Graph *g, const Args *a) {
 }
 static Tensor *build_add_channel(Graph *g, const Args *a) { return add_channel(g, a->x[0], a->x[1]); }
 static Tensor *build_concat(Graph *g, const Args *a) { return concat(g, a->x[0], a->x[1]); }
+static Tensor *build_repeat(Graph *g, const Args *a) { return repeat(g, a->x[0], a->c->times); }
 static Tensor *build_to_tokens(Graph *g, const Args *a) { return to_tokens(g, a->x[0]); }
 static Tensor *build_to_image(Graph *g, const Args *a) {
     return to_image(g, a->x[0], a->c->height, a->c->width);
@@ -168,6 +169,8 @@ static const Case CASES[] = {
     { "concat.frozen", build_concat, .kind = AFFINE },
     { "concat.large", build_concat, .kind = AFFINE,
       .large = { { 4, { 2, 20, 31, 33 } }, { 4, { 2, 9, 31, 33 } } } },
+    { "repeat", build_repeat, .kind = AFFINE, .times = 3 },
+    { "repeat.large", build_repeat, .kind = AFFINE, .times = 2, .large = { { 4, { 2, 50, 31, 33 } } } },
     { "to_tokens", build_to_tokens, .kind = AFFINE },
     { "to_tokens.large", build_to_tokens, .kind = AFFINE, .large = { { 4, { 2, 50, 31, 33 } } } },
     { "to_image", build_to_image, .kind = AFFINE, .height = 5, .width = 7 },
