@@ -125,6 +125,14 @@ void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t
     for (int64_t i = 0; i < taken; i++) prepare(l, &batch);
 }
 
+float loop_first_loss(Loop *l) {
+    Batch batch;
+    float loss = training_step_loss(prepare(l, &batch));
+    dataset_free(&l->dataset);
+    start(l);
+    return loss;
+}
+
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
     Batch batch;

@@ -69,6 +69,9 @@ int64_t loop_micro_batches(const Loop *l);
 /* One micro-batch; do not call once step == options.steps. A loss that is not finite changes nothing: updated is false. */
 LoopRecord loop_next(Loop *l);
 
+/* The loss of a run's first micro-batch, on the rows as they are. The loop has not run yet, and stays so. */
+float loop_first_loss(Loop *l);
+
 /* Goes on where a run of the same options and data was after `taken` micro-batches of an epoch that began with the
    generators in this state and `step` updates done: the draws are made again, the network does not run. The caller puts
    rows and the moments of adamw back. */

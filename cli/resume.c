@@ -113,7 +113,7 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     double start = machine_seconds();
     RunState state = state_of(loop);
     state.identity = s->identity;
-    state.probe = s->probe;
+    state.first_loss = s->first_loss;
     state.finished = finished;
     state.records = folder->count;
     state.losses_bytes = folder->losses_bytes;

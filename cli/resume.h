@@ -31,8 +31,8 @@ bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, i
    slow that it would cost more than a fiftieth of the time. */
 typedef struct {
     RunIdentity identity;
-    double probe; /* RunState's */
-    double next;  /* on machine_seconds' clock */
+    double first_loss; /* RunState's */
+    double next;       /* on machine_seconds' clock */
 } StateSaver;
 
 bool saver_due(const StateSaver *s);

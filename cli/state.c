@@ -8,7 +8,7 @@
 
 /* A file is MAGIC, the fields below one after the other as they lie in memory (little-endian machines only), then the
    hash of all that. The version counts the formats. */
-static const char MAGIC[16] = "ti run state 1\n";
+static const char MAGIC[16] = "ti run state 2\n";
 enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions begin with */
 
 /* Reading and writing go through the same list of fields: a field is copied from memory to bytes, or back. */
@@ -73,7 +73,7 @@ static void fields(Cursor *c, RunState *s) {
     field(c, &s->losses_bytes, sizeof s->losses_bytes);
     field(c, &s->points, sizeof s->points);
     array(c, &s->grid, s->points, 2 * sizeof *s->grid);
-    field(c, &s->probe, sizeof s->probe);
+    field(c, &s->first_loss, sizeof s->first_loss);
 }
 
 RunState state_of(const Loop *l) {

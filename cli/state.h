@@ -25,10 +25,8 @@ typedef struct {
     float *rows, *m, *v, *accumulated;
     int64_t records, losses_bytes; /* lines, without the first, and bytes of losses.csv by then */
     int64_t points;
-    double *grid; /* [points, 2]: a step and its fixed-grid loss */
-    double
-        probe; /* the loss of a fixed micro-batch before the first step: the same where this machine computes the same
-                     numbers */
+    double *grid;      /* [points, 2]: a step and its fixed-grid loss */
+    double first_loss; /* of the run; a machine that computes the same numbers finds the same */
 } RunState;
 
 /* A view of the loop as it is now: the arrays are the loop's. The rest is the caller's to fill in. */

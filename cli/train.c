@@ -246,41 +246,49 @@ static bool encode_pictures(Run *r, Messages *errors) {
     return ok;
 }
 
-/* Times one micro-batch without noise, whose result is thrown away, and says how long the run will take. Its loss tells
-   whether a run that goes on computes what it computed before. */
-static void estimate(Run *r) {
-    TrainingStep *s = &r->loop.full;
-    for (int64_t i = 0; i < s->batch; i++)
-        memcpy(s->ids + i * s->tokens, r->prompts, (size_t)s->tokens * sizeof *s->ids);
-    double best = 1e30;
-    for (int i = 0; i < 2 && !interrupted; i++) { /* the first one reads the weights from the disk */
-        double start = machine_seconds();
-        r->saver.probe = (double)training_step_loss(s);
-        training_step_gradient(s, 1);
-        best = fmin(best, machine_seconds() - start);
-    }
-    if (interrupted) return; /* no state will be written */
-    if (r->has_state && r->saver.probe != r->state.probe) {
-        fprintf(
-            stderr,
-            "ti: warning: the model computes other numbers now than when the run began (another processor, "
-            "another build of ti, or a config that was changed): the result will not be that of one run to "
-            "the bit\n");
-        r->saver.probe = r->state.probe;
-    }
-    char text[DURATION_TEXT];
-    int64_t left = loop_micro_batches(&r->loop) - r->folder.count;
-    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s\n",
-            (long long)(r->o.steps - r->folder.step), (long long)(r->o.batch * r->o.accumulate),
-            best * (double)r->o.accumulate, duration_text(best * (double)left, text));
-}
-
 /* By default where both runs of it together take less than a twentieth of the training. Forward is about half a step. */
 static bool grid_wanted(const Run *r) {
     if (r->o.grid_loss > 0) return true;
     if (r->o.grid_loss == 0 && r->o.grid_loss_given) return false;
     double passes = (double)ceil_div(r->pictures.count * 20, r->o.batch);
     return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
+}
+
+static Work work_left(const Run *r) {
+    const TrainOptions *o = &r->o;
+    int64_t done = r->folder.step, last = o->steps - 1;
+    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.count,
+               .drawing_steps = o->sampling_steps };
+    if (grid_wanted(r)) w.grids = 1 + (r->folder.points == 0);
+    if (o->grid_loss > 0) w.grids += last / o->grid_loss - done / o->grid_loss;
+    if (r->validation) w.drawn = 1;
+    if (r->validation && o->validation_every > 0)
+        w.drawn += last / o->validation_every - done / o->validation_every;
+    return w;
+}
+
+static Estimate estimate(const Run *r, Work work, double seconds, int rounds) {
+    const Drawing *drawing = r->validation ? validation_drawing(r->validation) : NULL;
+    return estimate_new(&r->loop, &r->encoder, drawing, work, seconds, rounds);
+}
+
+/* A guess that costs little: the line of progress soon knows better. */
+static void tell_time(const Run *r) {
+    Estimate e = estimate(r, work_left(r), 0.5, 2);
+    char text[DURATION_TEXT];
+    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all\n",
+            (long long)(r->o.steps - r->folder.step), (long long)(r->o.batch * r->o.accumulate),
+            (e.forward + e.backward) * (double)r->o.accumulate, duration_text(estimate_all(&e), text));
+}
+
+/* Whether a run that goes on computes what it computed before. */
+static void check_first_loss(Run *r) {
+    r->saver.first_loss = r->state.first_loss;
+    if (r->state.records == 0 || (double)loop_first_loss(&r->loop) == r->state.first_loss) return;
+    fprintf(stderr,
+            "ti: warning: the model computes other numbers now than when the run began (another processor, "
+            "another build of ti, or a config that was changed): the result will not be that of one run to "
+            "the bit\n");
 }
 
 static double measure_grid(Run *r) {
@@ -326,6 +334,7 @@ static bool run_loop(Run *r, Messages *errors) {
     bool ok = true;
     while (ok && r->loop.step < r->o.steps && !interrupted) {
         LoopRecord record = loop_next(&r->loop);
+        if (r->folder.count == 0) r->saver.first_loss = (double)record.loss;
         ok = run_folder_log(&r->folder, record, errors);
         if (!isfinite(record.loss))
             ok = messages_add(
@@ -396,10 +405,10 @@ static bool finish(Run *r, bool ok, Messages *errors) {
 /* --dry-run */
 static bool show_plan(Run *r, Messages *errors) {
     if (!allocate(r, errors)) return false;
-    int64_t grids = grid_wanted(r) ? 2 : 0;
-    if (r->o.grid_loss > 0) grids += (r->o.steps - 1) / r->o.grid_loss;
-    return dry_run(&r->model, &r->o, &r->loop, &r->encoder,
-                   r->validation ? validation_drawing(r->validation) : NULL, grids, r->threads, errors);
+    Work work = work_left(r);
+    work.encoded = r->pictures.count * (r->o.no_flip ? 1 : 2);
+    Estimate e = estimate(r, work, 5, 20);
+    return dry_run(&r->model, &r->o, &e, &r->loop.full.plan, r->threads, errors);
 }
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
@@ -422,13 +431,15 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
     if (!allocate(r, errors) || !(r->o.resume ? take_up_run : begin_run)(r, errors)) return false;
     catch_signals();
     if (!encode_pictures(r, errors)) return false;
-    estimate(r);
+    if (r->has_state) check_first_loss(r); /* on the rows that the run began with */
+    if (interrupted) return true;          /* what is saved is still all there is */
+    tell_time(r);
     if (r->o.profile) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
     if (r->folder.points == 0 && !interrupted && grid_wanted(r)) measure_grid(r); /* of the initial rows */
-    if (interrupted) return true; /* what is saved is still all there is */
+    if (interrupted) return true;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);

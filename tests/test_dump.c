@@ -269,6 +269,35 @@ static void check_dry_run(void) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
+/* The number right before WHAT in a text; NAN: it isn't there. */
+static double number_before(const char *text, const char *what) {
+    const char *at = strstr(text, what);
+    if (!at) return (double)NAN;
+    while (at > text && strchr("0123456789.", at[-1])) at--;
+    return strtod(at, NULL);
+}
+
+/* What a run says of its time before it starts is about what it then takes. A machine that was busy with something else in
+   between tries again. */
+static void check_told_time(void) {
+    double told = 0, took = 0;
+    bool near = false;
+    for (int i = 0; i < 5 && !near; i++) {
+        int status =
+            train("", "--images weights/critters/concepts/grum --token '<g>' --init critter --steps 10 "
+                      "--grid-loss 0 --force");
+        char *path = in_folder("stderr"), *text = read_text(path, NULL);
+        const char *end = strstr(text, "step 10/10");
+        CHECK(status == 0 && end);
+        told = number_before(text, " s each: about ");
+        took = number_before(end, " s/step");
+        near = told > took / 3 && told < took * 3;
+        free(text);
+        free(path);
+    }
+    test_true("time told before the first step", near, "%.4f s a step, took %.4f", told, took);
+}
+
 int main(void) {
     Golden *want = golden_open("golden/dump.safetensors"), *loop = golden_open("golden/loop.safetensors");
     const char *name = golden_meta(want, "case"), *options = golden_meta(loop, "%s/options", name);
@@ -287,6 +316,7 @@ int main(void) {
         check_folder(options);
         check_not_finite();
         check_dry_run();
+        check_told_time();
     }
     folder_remove(folder);
     free(folder);

@@ -42,8 +42,8 @@ sed -n 's/^model name[^:]*: /# /p' /proc/cpuinfo 2>/dev/null | head -n 1
 cores=$(sed -n 's/^# \([0-9]*\) threads.*/\1/p' "$log/out")
 [ -z "$python" ] || "$python" -c 'import diffusers as d, torch as t; print("# PyTorch", t.__version__, "diffusers", d.__version__)'
 
-# From the start of `ti train`, whose latents are cached, to its first step. Before that it times two steps ("timed"). With
-# --grid-loss 0, since the fixed-grid loss before training is a measurement, too.
+# From the start of `ti train`, whose latents are cached, to its first step. With --grid-loss 0, since the fixed-grid loss
+# before training is a measurement.
 start() {
     begin=$(date +%s.%N)
     "$build/ti" train --model "$folder" --images "$log/pictures" --token '<zog>' --init cat --resolution "$resolution" \
@@ -55,9 +55,8 @@ start() {
     awk -v begin="$begin" '
     function megabytes(number, unit) { return unit ~ /^GB/ ? 1000 * number : number }
     / first step / { seconds = $4 - begin }
-    / steps of /   { timed = 2 * $7 }
     / memory /     { if ($2 == "peak") peak = megabytes($4, $5); else plan = megabytes($3, $4) }
-    END            { printf "start %.2f %.0f %.0f\ntimed %.2f\n", seconds, plan, peak, timed }' "$log/lines"
+    END            { printf "start %.2f %.0f %.0f\n", seconds, plan, peak }' "$log/lines"
 }
 
 # Appends to the log: who threads measure resolution batch model seconds MB-of-the-plan MB-at-the-peak
@@ -117,7 +116,6 @@ FILENAME != cases {
     }
     if (cores > 1 && (torch = of("torch", 1, measure)) > 0)
         line("%8.2f x PyTorch'"'"'s time with 1 thread (%.4f s)", one / torch, torch)
-    if ($1 == "start") line("%8.4f s of it to time two steps, %.4f s without", t = of("ti", cores, "timed " $2 " " $3 " " $4), ours - t)
     if ($4 == "f16" && (base = of("ti", cores, $1 " " $2 " " $3 " f32")) > 0) line("%8.2f x the time of F32", ours / base)
     if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4)) > 0) line("%8.2f x the time of batch 1 a picture", ours / $3 / base)
 }
