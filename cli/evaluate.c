@@ -104,7 +104,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
         data.posteriors = &posteriors;
         data.prompts = prompt;
         data.tokens = step.tokens;
-        *loss = loop_grid_loss(&data, &step);
+        *loss = loop_grid_loss(&data, &step, NULL);
     }
     posteriors_free(&posteriors);
     training_step_free(&step);

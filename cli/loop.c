@@ -165,13 +165,17 @@ static void set_grid_point(const LoopData *d, TrainingStep *s, int64_t i, int64_
     memcpy(s->ids + i * d->tokens, d->prompts, (size_t)d->tokens * sizeof *s->ids);
 }
 
-double loop_grid_loss(const LoopData *d, TrainingStep *s) {
+double loop_grid_loss(const LoopData *d, TrainingStep *s, bool (*go_on)(void)) {
     int64_t n = s->latent_count, points = d->posteriors->pictures * GRID_TIMESTEPS;
     float *z = floats(n), *noise = floats(n);
     Generator generator;
     generator_seed(&generator, GRID_SEED);
     double sum = 0;
     for (int64_t first = 0; first < points; first += s->batch) {
+        if (go_on && !go_on()) {
+            sum = (double)NAN;
+            break;
+        }
         int64_t count =
             min_i64(s->batch, points - first); /* behind a short rest the last pass's points stay */
         for (int64_t i = 0; i < count; i++) set_grid_point(d, s, i, first + i, &generator, z, noise);

@@ -80,7 +80,7 @@ void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t
 enum { LOOP_GRID_TIMESTEPS = 20 };
 /* A number that falls when the word fits better: the mean loss over a fixed grid, 20 timesteps spread over 0..999 for each
    picture's mean latent, with noise from a seed of its own and the first template's prompt. Draws nothing from the run's
-   generators. step is any TrainingStep of these data. */
-double loop_grid_loss(const LoopData *data, TrainingStep *step);
+   generators. step is any TrainingStep of these data. go_on (may be NULL) is asked before each pass: if it says no, NAN. */
+double loop_grid_loss(const LoopData *data, TrainingStep *step, bool (*go_on)(void));
 
 #endif

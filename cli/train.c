@@ -276,9 +276,13 @@ static Estimate estimate(const Run *r, Work work, double seconds, int rounds) {
 static void tell_time(const Run *r) {
     Estimate e = estimate(r, work_left(r), 0.5, 2);
     char text[DURATION_TEXT];
-    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all\n",
+    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all",
             (long long)(r->o.steps - r->folder.step), (long long)(r->o.batch * r->o.accumulate),
             (e.forward + e.backward) * (double)r->o.accumulate, duration_text(estimate_all(&e), text));
+    if (e.work.grids)
+        fprintf(stderr, ", %s of it for the fixed-grid loss%s", duration_text(e.grids, text),
+                r->folder.points == 0 ? ", once before the first step" : "");
+    fprintf(stderr, "\n");
 }
 
 /* Whether a run that goes on computes what it computed before. */
@@ -291,9 +295,10 @@ static void check_first_loss(Run *r) {
             "the bit\n");
 }
 
-static double measure_grid(Run *r) {
-    double loss = loop_grid_loss(&r->loop.data, &r->loop.full);
-    run_folder_grid(&r->folder, r->loop.step, loss);
+/* go_on as in loop_grid_loss. */
+static double measure_grid(Run *r, bool (*go_on)(void)) {
+    double loss = loop_grid_loss(&r->loop.data, &r->loop.full, go_on);
+    if (!go_on || go_on()) run_folder_grid(&r->folder, r->loop.step, loss);
     return loss;
 }
 
@@ -318,7 +323,7 @@ static bool after_update(Run *r, int64_t step, Messages *errors) {
     const TrainOptions *o = &r->o;
     bool last = step == o->steps;
     if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last)
-        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, measure_grid(r));
+        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, measure_grid(r, NULL));
     if (o->checkpoint_every > 0 && step % o->checkpoint_every == 0 &&
         !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
                          errors))
@@ -389,7 +394,7 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     bool complete = ok && r->loop.step == r->o.steps;
     if (complete && r->folder.points > 0) {
         double before = r->folder.grid[1];
-        printf("fixed-grid loss %.5f before, %.5f after\n", before, measure_grid(r));
+        printf("fixed-grid loss %.5f before, %.5f after\n", before, measure_grid(r, NULL));
     }
     bool saved =
         (!complete && r->loop.step == 0) ||
@@ -438,7 +443,7 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
-    if (r->folder.points == 0 && !interrupted && grid_wanted(r)) measure_grid(r); /* of the initial rows */
+    if (r->folder.points == 0 && grid_wanted(r)) measure_grid(r, not_interrupted); /* of the initial rows */
     if (interrupted) return true;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);

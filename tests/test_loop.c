@@ -2,6 +2,7 @@
    draw out of order (of pictures, templates, flips, timesteps or noise) would show in the first loss that it touches.
    The draws of the data's order are compared by themselves as well. */
 #include "cli/dataset.h"
+#include "cli/loop.h"
 #include "tests/command.h"
 #include "tests/golden.h"
 #include "weights/embedding.h"
@@ -129,11 +130,22 @@ static void test_order(const Golden *g) {
     free(timesteps);
 }
 
+static bool stop(void) { return false; }
+
+/* Asked before any pass, of which a large model has many. */
+static void test_grid_stops(void) {
+    Posteriors posteriors = { .pictures = 1 };
+    TrainingStep step = { .batch = 1, .latent_count = 4 };
+    double loss = loop_grid_loss(&(LoopData) { .posteriors = &posteriors }, &step, stop);
+    test_true("a fixed-grid loss that is stopped", isnan(loss), "%g", loss);
+}
+
 int main(void) {
     Golden *g = golden_open("golden/loop.safetensors");
     test_order(g);
     static const char *const cases[] = { "accumulate", "batch", "style", "vectors", "single" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_run(g, cases[i]);
     golden_free(g);
+    test_grid_stops();
     return test_finish();
 }
