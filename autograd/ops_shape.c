@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Loops shorter than this are not worth waking the other threads. */
-enum { PARALLEL_FROM = 65536, PIECE = 4096 };
+enum { PARALLEL_FROM = 16384, PIECE = 4096 };
 
 static void copy_to(float *restrict to, const float *restrict from, int64_t count) {
 #pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)

@@ -59,17 +59,17 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
                      p > 0 ? 1 : beta, c + i * ldc + j, ldc);
 }
 
-enum { TILE_MAX = 256, TILE_MIN = 32, TILES_WANTED = 16 };
+enum { TILE_MAX = 256, TILE_MIN = 32, TILES_WANTED = 16, WIDENING = 32 };
 
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
-    const int64_t worth = 1 << 20; /* multiply-adds: below, a tile costs less than handing it to a thread */
+    const int64_t worth = 1 << 19; /* multiply-adds: below, a tile costs less than handing it to a thread */
     Tiles t = { m, n, part(m, TILE_MAX), part(n, TILE_MAX), 0, 0 };
     for (;;) {
         t.across = ceil_div(n, t.columns);
         t.count = ceil_div(m, t.rows) * t.across;
         bool cut_rows = t.rows > TILE_MIN && (t.rows > 4 * t.columns || t.columns <= BLOCK_COLUMNS);
         if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= TILE_MIN) ||
-            t.rows * t.columns * k < 2 * worth)
+            (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
         if (cut_rows)
             t.rows = part(t.rows, (t.rows + 1) / 2);
