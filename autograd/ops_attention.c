@@ -3,6 +3,7 @@
    the GEMMs read it where it lies. */
 #include "autograd/ops.h"
 #include "tensor/gemm.h"
+#include "tensor/share.h"
 #include "tensor/transpose.h"
 #include "tensor/vmath.h"
 
@@ -117,8 +118,10 @@ static void probabilities(const Node *n, const Attention *a, const Block *b, con
 /* out = P V */
 static void attention_forward(const Node *n) {
     Attention a = attention_of(n);
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t tile = 0; tile < a.batch * a.heads * a.blocks; tile++) {
+    Share share;
+    share_start(&share, a.batch * a.heads * a.blocks);
+#pragma omp parallel
+    for (int64_t tile; (tile = share_next(&share)) >= 0;) {
         int64_t image = tile / a.blocks / a.heads, head = tile / a.blocks % a.heads;
         Block b = block_of(n, &a, image, head, tile % a.blocks);
         Space s = space_of(n, &a);
@@ -197,8 +200,10 @@ static void add_groups(const Node *n, const Attention *a, int input) {
 
 static void attention_backward(const Node *n) {
     Attention a = attention_of(n);
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t tile = 0; tile < a.batch * a.heads * a.groups; tile++) {
+    Share share;
+    share_start(&share, a.batch * a.heads * a.groups);
+#pragma omp parallel
+    for (int64_t tile; (tile = share_next(&share)) >= 0;) {
         int64_t image = tile / a.groups / a.heads, head = tile / a.groups % a.heads, group = tile % a.groups;
         float *sums[3] = { NULL };
         for (int input = 1; input < 3; input++) {

@@ -2,6 +2,7 @@
 #include "autograd/ops.h"
 #include "tensor/conv.h"
 #include "tensor/gemm.h"
+#include "tensor/share.h"
 
 #include <string.h>
 
@@ -42,8 +43,10 @@ static void linear_forward_tile(const Node *n, Linear l, Tile t) {
 static void linear_forward(const Node *n) {
     Linear l = linear_of(n);
     Tiles tiles = gemm_tiles(l.rows, l.out, l.in);
-#pragma omp parallel for schedule(dynamic) if (tiles.count > 1)
-    for (int64_t i = 0; i < tiles.count; i++) linear_forward_tile(n, l, gemm_tile(&tiles, i));
+    Share share;
+    share_start(&share, tiles.count);
+#pragma omp parallel if (tiles.count > 1)
+    for (int64_t i; (i = share_next(&share)) >= 0;) linear_forward_tile(n, l, gemm_tile(&tiles, i));
 }
 
 static void linear_backward_tile(const Node *n, Linear l, Tile t) {
@@ -59,8 +62,10 @@ static void linear_backward(const Node *n) {
     if (!n->in[0]->needs_grad) return;
     Linear l = linear_of(n);
     Tiles tiles = gemm_tiles(l.rows, l.in, l.out);
-#pragma omp parallel for schedule(dynamic) if (tiles.count > 1)
-    for (int64_t i = 0; i < tiles.count; i++) linear_backward_tile(n, l, gemm_tile(&tiles, i));
+    Share share;
+    share_start(&share, tiles.count);
+#pragma omp parallel if (tiles.count > 1)
+    for (int64_t i; (i = share_next(&share)) >= 0;) linear_backward_tile(n, l, gemm_tile(&tiles, i));
 }
 
 /* A widened panel of weights, and the bias of a tile. */
