@@ -59,7 +59,7 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
                      p > 0 ? 1 : beta, c + i * ldc + j, ldc);
 }
 
-enum { TILE_MAX = 256, TILE_MIN = 32, TILES_WANTED = 16, WIDENING = 32 };
+enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDENING = 32 };
 
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
     const int64_t worth = 1 << 19; /* multiply-adds: below, a tile costs less than handing it to a thread */
@@ -67,8 +67,8 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
     for (;;) {
         t.across = ceil_div(n, t.columns);
         t.count = ceil_div(m, t.rows) * t.across;
-        bool cut_rows = t.rows > TILE_MIN && (t.rows > 4 * t.columns || t.columns <= BLOCK_COLUMNS);
-        if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= TILE_MIN) ||
+        bool cut_rows = t.rows > ROWS_MIN && (t.rows > 4 * t.columns || t.columns <= BLOCK_COLUMNS);
+        if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= COLUMNS_MIN) ||
             (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
         if (cut_rows)
