@@ -4,6 +4,7 @@
 #include "autograd/ops.h"
 #include "tensor/conv.h"
 #include "tensor/gemm.h"
+#include "tensor/share.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -349,6 +350,34 @@ static void try_tiles(void) {
               (long long)layer.count);
 }
 
+/* Every tile goes to one thread, also where there are fewer tiles than threads, more threads than stretches or one thread
+   that is slow; what is left for a thread that is alone, it does alone. */
+static void try_share(void) {
+    static const struct {
+        int threads;
+        int64_t count;
+    } cases[] = { { 1, 5 }, { 2, 0 }, { 2, 1 }, { 2, 7 }, { 5, 1000 }, { 7, 3 }, { STRETCHES_MAX + 6, 300 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int taken[1000] = { 0 };
+        int64_t own = 0;
+        Share share;
+        set_threads(cases[i].threads);
+        share_start(&share, cases[i].count);
+#pragma omp parallel
+        for (int64_t tile; (tile = share_next(&share)) >= 0;) {
+#pragma omp atomic
+            taken[tile]++;
+            for (volatile int k = 0; tile % 3 == 0 && k < 10000;) k++; /* some take longer */
+        }
+        int64_t once = 0;
+        for (int k = 0; k < 1000; k++) once += k < cases[i].count ? taken[k] == 1 : taken[k] == 0;
+        share_start(&share, cases[i].count);
+        for (int64_t tile; (tile = share_next(&share)) >= 0;) own += tile + 1;
+        test_true("share", once == 1000 && own == cases[i].count * (cases[i].count + 1) / 2,
+                  "%lld tiles for %d threads, each once", (long long)cases[i].count, cases[i].threads);
+    }
+}
+
 int openblas_get_num_threads(void);
 
 /* The threads are ours, and a product of no rows or no columns is none. */
@@ -365,6 +394,7 @@ int main(void) {
     blas_start();
     try_blas();
     try_tiles();
+    try_share();
     try_convolutions();
     try_linear("[3, 5] to 7", shape2(3, 5), 7, F32, 0, false);
     try_linear("[2, 9, 40] to 24", shape3(2, 9, 40), 24, F16, 0, true);
