@@ -31,7 +31,7 @@ TESTS_tensor   = vmath rng image
 TESTS_weights  = limits weights folder
 TESTS_autograd = graph conv ops optim plan
 TESTS_nn       = edges diffusion tokenizer single modules models critters
-TESTS_cli      = options sheet commands microscope bad_input failures loop resume picture dump full memory
+TESTS_cli      = options sheet state commands microscope bad_input failures loop resume picture dump full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 

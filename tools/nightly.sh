@@ -47,7 +47,7 @@ all_tests() { ls tests/test_*.c | sed 's|tests/test_||; s|\.c$||'; }
 part_valgrind() {
     make -j "$jobs" MARCH= BUILD=build-portable build-portable/ti tests || return 1
     export OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 TI=build-portable/ti
-    each build-portable 'rng optim limits graph edges diffusion plan modules image weights options sheet ops' \
+    each build-portable 'rng optim limits graph edges diffusion plan modules image weights options sheet state ops' \
         valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
 }
 
@@ -74,7 +74,7 @@ part_arm64() {
     printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
     chmod +x "$build/run-ti"
     export TI="$build/run-ti"
-    each "$build" 'rng optim limits vmath graph edges diffusion plan modules image weights conv ops tokenizer single folder models options sheet' \
+    each "$build" 'rng optim limits vmath graph edges diffusion plan modules image weights conv ops tokenizer single folder models options sheet state' \
         qemu-aarch64 -L "$root"
 }
 
