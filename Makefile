@@ -30,7 +30,7 @@ UP_TO_cli      = $(LAYERS)
 TESTS_tensor   = vmath rng image
 TESTS_weights  = limits weights folder
 TESTS_autograd = graph conv ops optim plan
-TESTS_nn       = edges diffusion tokenizer single modules models critters
+TESTS_nn       = edges diffusion drawing tokenizer single modules models critters
 TESTS_cli      = options sheet state commands microscope bad_input failures loop resume picture dump full memory
 TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz

@@ -74,7 +74,7 @@ part_arm64() {
     printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
     chmod +x "$build/run-ti"
     export TI="$build/run-ti"
-    each "$build" 'rng optim limits vmath graph edges diffusion plan modules image weights conv ops tokenizer single folder models options sheet state' \
+    each "$build" 'rng optim limits vmath graph edges diffusion drawing plan modules image weights conv ops tokenizer single folder models options sheet state' \
         qemu-aarch64 -L "$root"
 }
 
