@@ -113,6 +113,46 @@ static void test_version(void) {
     expect_refused("no state of any version", ok, &errors, "x: is damaged");
 }
 
+/* Each field that a damaged file could hold with a checksum that fits: no run has such a state. */
+static void test_implausible(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("state");
+    static const char *const names[] = { "step", "taken", "gathered", "records", "losses_bytes", "count" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        RunState written = some_state(), read;
+        int64_t *const fields[] = { &written.step,    &written.taken,        &written.gathered,
+                                    &written.records, &written.losses_bytes, &written.count };
+        *fields[i] = 0;
+        bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        test_true(names[i], ok == (fields[i] != &written.count), "of 0: %s", text_of(&errors, "is read"));
+        if (ok) state_free(&read);
+        messages_free(&errors);
+        if (fields[i] == &written.count) continue;
+        *fields[i] = -1;
+        ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        expect_refused(names[i], ok, &errors, "is damaged");
+    }
+    free(path);
+}
+
+/* A state of another loop: more floats than it learns, or further than it goes. */
+static void test_fits(void) {
+    RunState s = some_state();
+    Loop loop = { .options = { .steps = s.step, .accumulate = s.gathered + 1 }, .adamw = { .count = COUNT } };
+    loop.dataset = (Dataset) { .pictures = 2, .repeats = 1, .batch = 2 };
+    Messages errors = { 0 };
+    test_true("a state at the run's end", state_fits(&s, &loop, "x", &errors), "%s",
+              text_of(&errors, "fits"));
+    int64_t *const fields[] = { &s.count, &s.taken, &s.step, &s.gathered };
+    static const char *const names[] = { "another count", "taken beyond the epoch", "a step too many",
+                                         "gathered beyond an update" };
+    for (int i = 0; i < 4; i++) {
+        ++*fields[i];
+        expect_refused(names[i], state_fits(&s, &loop, "x", &errors), &errors, "x: is damaged");
+        --*fields[i];
+    }
+}
+
 /* A run's state is written at most once a second. */
 static void test_due(void) {
     Messages errors = { 0 };
@@ -302,6 +342,8 @@ int main(void) {
     test_read_back();
     test_cut_off();
     test_version();
+    test_implausible();
+    test_fits();
     test_due();
     test_cache();
     folder_remove(folder);
