@@ -40,7 +40,7 @@ static const char HELPERS[] =
     "swap() { grep -aq -- \"$2\" \"$1\" && LC_ALL=C sed -i \"s|$2|$3|\" \"$1\"; }\n"
     "json() { cp \"$1\" before && sed -i \"$2\" \"$1\" && ! cmp -s before \"$1\" && rm before; }\n";
 
-/* Notes on what goes on, which are no faults. */
+/* Notes on what goes on, and on the machine, which are no faults. */
 static const char *const NOTES[] = { "ti: model ",
                                      "ti: memory ",
                                      "ti: word ",
@@ -51,7 +51,8 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: draw with it",
                                      "ti: in ",
                                      "ti: more than these ",
-                                     "ti: warning: a template has " };
+                                     "ti: warning: a template has ",
+                                     "ti: warning: OpenBLAS runs its " };
 
 static char *scratch; /* holds base/ (what each case starts from), case/, ti, out, err */
 
