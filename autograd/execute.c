@@ -143,18 +143,27 @@ static void run(Graph *g, int moment) {
     if (g->options.poison) poison_released(g, moment);
 }
 
-void graph_forward(Graph *g) {
+/* Each thread that may work has its workspace. */
+static void check_bound(const Graph *g) {
     CHECK(g->memory);
+#ifdef _OPENMP
+    CHECK(omp_get_max_threads() <= g->threads);
+#endif
+}
+
+void graph_forward(Graph *g) {
+    check_bound(g);
     for (int m = 0; m < g->forward_moments; m++) run(g, m);
 }
 
 void graph_forward_again(Graph *g) {
-    CHECK(g->memory);
+    check_bound(g);
     for (int m = g->fixed_moments; m < g->forward_moments; m++) run(g, m);
 }
 
 void graph_backward(Graph *g, const float *seed) {
-    CHECK(g->memory && g->options.train);
+    check_bound(g);
+    CHECK(g->options.train);
     for (int i = 0; i < g->tensors; i++) {
         const Slot *s = &g->slots[i];
         if (s->leaf && s->tensor->grad)

@@ -143,7 +143,7 @@ int64_t plan_bytes(const Plan *plan, int threads);
 /* False and a message where there is no memory. */
 bool arena_allocate(Arena *arena, int64_t bytes, Messages *errors);
 void arena_free(Arena *arena);
-/* Gives the graph its memory; threads as in plan_bytes. */
+/* Gives the graph its memory; threads as in plan_bytes: no more may run it (a CHECK). */
 void graph_bind(Graph *g, Arena *arena, int threads);
 
 /* Runs the nodes. After forward, result->data is valid (and what graph_keep named) until the next run in the arena. */
