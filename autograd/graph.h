@@ -32,8 +32,7 @@ typedef struct {
     void (*forward)(const Node *); /* fills out->data, whose content before is undefined */
     /* in[i]->grad += ..., or = ... where gradient_is_fresh(n, i), for each i with in[i]->needs_grad; NULL: has no gradient */
     void (*backward)(const Node *);
-    unsigned
-        sets; /* whose gradients backward sets where they are fresh; of the others the fresh ones are zeros */
+    unsigned sets;  /* whose gradients backward sets if they are fresh; the others are zeros then */
     unsigned reads; /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
     size_t (*workspace)(const Node *); /* floats each thread needs, in either pass; NULL: none */
     size_t (*scratch)(const Node *);   /* floats all threads share, in either pass; NULL: none */

@@ -48,11 +48,11 @@ static void find_live(Graph *g) {
     free(wanted);
 }
 
-/* Nodes all of whose inputs are fixed have a fixed output. */
+/* Nodes all of whose inputs are fixed have a fixed output (but for those that read ids, which may change). */
 static void find_fixed(Graph *g) {
     for (int i = 0; i < g->count; i++) {
         const Node *n = g->nodes[i];
-        bool fixed = n->in[0] && !g->options.train;
+        bool fixed = n->in[0] && !n->ids && !g->options.train;
         for (int k = 0; k < NODE_INPUTS; k++)
             if (n->in[k]) fixed = fixed && g->slots[n->in[k]->id].fixed;
         g->slots[n->out->id].fixed = fixed;
