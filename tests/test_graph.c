@@ -153,6 +153,48 @@ static void test_trace(void) {
     twice_free(&t);
 }
 
+/* y = a - b. Backward adds to a's gradient in any case, and sets b's where it is fresh. */
+static void minus_forward(const Node *n) {
+    for (int i = 0; i < 4; i++) n->out->data[i] = n->in[0]->data[i] - n->in[1]->data[i];
+}
+static void minus_backward(const Node *n) {
+    float part[4];
+    for (int i = 0; i < 4; i++) {
+        n->in[0]->grad[i] += n->out->grad[i];
+        part[i] = -n->out->grad[i];
+    }
+    give_gradient(n, 1, 0, part, 4);
+}
+static const Op MINUS = {
+    .name = "minus", .forward = minus_forward, .backward = minus_backward, .sets = IN1
+};
+
+/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a gradient that the
+   op does not set, or that two inputs share, begins with zeros. */
+static void test_fresh(void) {
+    for (int same = 0; same < 2; same++) {
+        float x[4] = { -1, 0, 0.5f, 2 }, dx[4];
+        Graph *g = graph_new();
+        Tensor *leaf = graph_leaf(g, "x", shape1(4), x, dx), *a = add(g, leaf, leaf);
+        Tensor *b = same ? a : silu(g, leaf);
+        Tensor *y = graph_node(g, &MINUS, (Node) { .in = { a, b } }, shape1(4));
+        Plan plan = graph_plan(g, y, (PlanOptions) { .train = true });
+        Arena arena = bind(g, &plan);
+        for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN;
+        graph_forward(g);
+        graph_backward(g, NULL);
+        double worst = 0;
+        for (int i = 0; i < 4; i++) {
+            double s = 1 / (1 + exp(-(double)x[i])), slope = s * (1 + (double)x[i] * (1 - s));
+            double error = fabs((double)dx[i] - (same ? 0 : 2 - slope));
+            worst = error <= worst ? worst : error; /* NaN is the largest */
+        }
+        test_below(same ? "both inputs the same" : "one gradient added to, one set", worst, 1e-6);
+        arena_free(&arena);
+        graph_free(g);
+    }
+}
+
 /* y = silu(f) + z and f fixed: silu runs in the first run alone, whatever happens to f later, and its result lives on. */
 static void test_fixed(void) {
     float f[4] = { 1, 2, 3, 4 }, z[4] = { 0 };
@@ -309,6 +351,7 @@ int main(void) {
     test_keep();
     test_trace();
     test_fixed();
+    test_fresh();
     test_operations();
     test_recomputed();
     test_buffers();
