@@ -157,8 +157,10 @@ static void test_trace(void) {
 static void minus_forward(const Node *n) {
     for (int i = 0; i < 4; i++) n->out->data[i] = n->in[0]->data[i] - n->in[1]->data[i];
 }
+static int times_fresh;
 static void minus_backward(const Node *n) {
     float part[4];
+    times_fresh += gradient_is_fresh(n, 1);
     for (int i = 0; i < 4; i++) {
         n->in[0]->grad[i] += n->out->grad[i];
         part[i] = -n->out->grad[i];
@@ -189,6 +191,7 @@ static void test_fresh(void) {
             double error = fabs((double)dx[i] - (same ? 0 : 2 - slope));
             worst = error <= worst ? worst : error; /* NaN is the largest */
         }
+        equal("fresh gradients", times_fresh, 1); /* of the first run */
         test_below(same ? "both inputs the same" : "one gradient added to, one set", worst, 1e-6);
         arena_free(&arena);
         graph_free(g);
