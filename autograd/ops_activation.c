@@ -16,16 +16,16 @@ static const float QUICK_GELU = 1.702f;
 static inline float normal_cdf(float x) { return 0.5f + 0.5f * verf(x * SQRT_HALF); }
 static inline float normal_density(float x) { return INVERSE_SQRT_2PI * vexp(-0.5f * x * x); }
 
-/* y = x s,  s = 1 / (1 + e^-x)              dx += dy s (1 + x (1 - s)) */
-static void silu_forward(const Node *n) {
+/* y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))       silu: a = 1 */
+static void swish_forward(const Node *n, float a) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
     int64_t count = shape_count(n->out->shape);
 #pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vsigmoid(x[i]);
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vsigmoid(a * x[i]);
 }
 
-static void silu_backward(const Node *n) {
+static void swish_backward(const Node *n, float a) {
     int64_t count = shape_count(n->out->shape);
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
     for (int64_t at = 0; at < count; at += PIECE) {
@@ -34,12 +34,15 @@ static void silu_backward(const Node *n) {
         int64_t size = min_i64(PIECE, count - at);
 #pragma omp simd
         for (int64_t i = 0; i < size; i++) {
-            float s = vsigmoid(x[i]);
-            dx[i] = dy[i] * s * (1.0f + x[i] * (1.0f - s));
+            float s = vsigmoid(a * x[i]);
+            dx[i] = dy[i] * s * (1.0f + a * x[i] * (1.0f - s));
         }
         give_gradient(n, 0, at, dx, size);
     }
 }
+
+static void silu_forward(const Node *n) { swish_forward(n, 1); }
+static void silu_backward(const Node *n) { swish_backward(n, 1); }
 
 static const Op SILU = {
     .name = "silu", .forward = silu_forward, .backward = silu_backward, .sets = IN0, .reads = IN0
@@ -75,30 +78,8 @@ static const Op GELU = {
 
 Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
 
-/* y = x s,  s = 1 / (1 + e^(-a x)),  a = 1.702              dx += dy s (1 + a x (1 - s)) */
-static void quick_gelu_forward(const Node *n) {
-    const float *x = n->in[0]->data;
-    float *y = n->out->data;
-    int64_t count = shape_count(n->out->shape);
-#pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vsigmoid(QUICK_GELU * x[i]);
-}
-
-static void quick_gelu_backward(const Node *n) {
-    int64_t count = shape_count(n->out->shape);
-#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t at = 0; at < count; at += PIECE) {
-        const float *x = n->in[0]->data + at, *dy = n->out->grad + at;
-        float dx[PIECE];
-        int64_t size = min_i64(PIECE, count - at);
-#pragma omp simd
-        for (int64_t i = 0; i < size; i++) {
-            float s = vsigmoid(QUICK_GELU * x[i]);
-            dx[i] = dy[i] * s * (1.0f + QUICK_GELU * x[i] * (1.0f - s));
-        }
-        give_gradient(n, 0, at, dx, size);
-    }
-}
+static void quick_gelu_forward(const Node *n) { swish_forward(n, QUICK_GELU); }
+static void quick_gelu_backward(const Node *n) { swish_backward(n, QUICK_GELU); }
 
 static const Op QUICK_GELU_OP = { .name = "quick_gelu",
                                   .forward = quick_gelu_forward,
