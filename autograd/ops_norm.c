@@ -45,11 +45,11 @@ static void group_norm_forward(const Node *n) {
         const float *x = n->in[0]->data + tile * k.size;
         float *y = n->out->data + tile * k.size, *workspace = node_workspace(n);
         int64_t first = tile % n->groups * k.channels;
-        Panel w = weight_panel(n->layer.weight, first, k.channels, 0, 1, workspace);
-        Panel b = weight_panel(n->layer.bias, first, k.channels, 0, 1, workspace + k.channels);
+        const float *w = weight_vector(n->layer.weight, first, k.channels, workspace);
+        const float *b = weight_vector(n->layer.bias, first, k.channels, workspace + k.channels);
         Moments m = moments(x, k.size, n->eps);
         for (int64_t c = 0; c < k.channels; c++) {
-            float scale = w.data[c] * m.rstd, shift = b.data[c];
+            float scale = w[c] * m.rstd, shift = b[c];
 #pragma omp simd
             for (int64_t p = 0; p < k.positions; p++)
                 y[c * k.positions + p] = (x[c * k.positions + p] - m.mean) * scale + shift;
@@ -64,18 +64,18 @@ static void group_norm_backward(const Node *n) {
     for (int64_t tile = 0; tile < k.count; tile++) {
         const float *x = n->in[0]->data + tile * k.size, *dy = n->out->grad + tile * k.size;
         float *dx = n->in[0]->grad + tile * k.size;
-        Panel w =
-            weight_panel(n->layer.weight, tile % n->groups * k.channels, k.channels, 0, 1, node_workspace(n));
+        const float *w =
+            weight_vector(n->layer.weight, tile % n->groups * k.channels, k.channels, node_workspace(n));
         Moments m = moments(x, k.size, n->eps);
         double mean_q = 0, mean_qh = 0; /* w is the same all over a channel: sum dy and dy h first */
         for (int64_t c = 0; c < k.channels; c++) {
             const float *dyc = dy + c * k.positions, *xc = x + c * k.positions;
-            mean_q += (double)w.data[c] * vsum(dyc, k.positions);
-            mean_qh += (double)w.data[c] * (double)m.rstd * vdot_centred(dyc, xc, m.mean, k.positions);
+            mean_q += (double)w[c] * vsum(dyc, k.positions);
+            mean_qh += (double)w[c] * (double)m.rstd * vdot_centred(dyc, xc, m.mean, k.positions);
         }
         float a = (float)(mean_q / (double)k.size), b = (float)(mean_qh / (double)k.size) * m.rstd;
         for (int64_t c = 0; c < k.channels; c++) {
-            float weight = w.data[c];
+            float weight = w[c];
             int64_t at = c * k.positions;
 #pragma omp simd
             for (int64_t p = at; p < at + k.positions; p++)
@@ -114,8 +114,8 @@ static void layer_norm_forward(const Node *n) {
 #pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n);
-        const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;
-        const float *b = weight_panel(n->layer.bias, 0, d, 0, 1, workspace + d).data;
+        const float *w = weight_vector(n->layer.weight, 0, d, workspace);
+        const float *b = weight_vector(n->layer.bias, 0, d, workspace + d);
         for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
             const float *x = n->in[0]->data + r * d;
             float *y = n->out->data + r * d;
@@ -133,7 +133,7 @@ static void layer_norm_backward(const Node *n) {
 #pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n), *q = workspace + d;
-        const float *w = weight_panel(n->layer.weight, 0, d, 0, 1, workspace).data;
+        const float *w = weight_vector(n->layer.weight, 0, d, workspace);
         for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
             const float *x = n->in[0]->data + r * d, *dy = n->out->grad + r * d;
             float *dx = n->in[0]->grad + r * d;

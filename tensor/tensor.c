@@ -52,7 +52,7 @@ static inline float half_to_float(uint16_t h) {
 }
 
 /* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 % faster. */
-static void widen_half(const unsigned char *bytes, int64_t count, float *out) {
+static inline void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__
     for (; i + 8 <= count; i += 8)
@@ -67,7 +67,7 @@ static void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     }
 }
 
-void widen(DType t, const void *data, int64_t count, float *out) {
+static inline void widen_some(DType t, const void *data, int64_t count, float *out) {
     const unsigned char *bytes = data;
     if (t == F32) {
         memcpy(out, data, (size_t)count * 4);
@@ -84,7 +84,16 @@ void widen(DType t, const void *data, int64_t count, float *out) {
     }
 }
 
+void widen(DType t, const void *data, int64_t count, float *out) { widen_some(t, data, count, out); }
+
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
+
+/* Numbers in a row of a weight seen as a matrix. */
+static int64_t row_of(const Weight *w) {
+    int64_t n = 1;
+    for (int i = 1; i < w->shape.rank; i++) n *= w->shape.dim[i];
+    return n;
+}
 
 static const char *element(const Weight *w, int64_t width, int64_t row, int64_t column) {
     return (const char *)w->data + (size_t)(row * width + column) * dtype_size(w->dtype);
@@ -93,8 +102,9 @@ static const char *element(const Weight *w, int64_t width, int64_t row, int64_t 
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
     enum { CACHE_LINE = 64 };
     if (row >= w->shape.dim[0]) return;
-    const char *from = element(w, shape_count(w->shape) / w->shape.dim[0], row, column);
-    for (size_t i = 0; i < (size_t)columns * dtype_size(w->dtype); i += CACHE_LINE)
+    int64_t width = row_of(w), count = min_i64(columns, width - column);
+    const char *from = element(w, width, row, column);
+    for (int64_t i = 0; i < count * (int64_t)dtype_size(w->dtype); i += CACHE_LINE)
         __builtin_prefetch(from + i, 0, 2);
 }
 
@@ -103,7 +113,7 @@ enum { AHEAD = 4 };
 
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
-    int64_t width = shape_count(w->shape) / w->shape.dim[0];
+    int64_t width = row_of(w);
     CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
@@ -115,43 +125,47 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
     return (Panel) { workspace, columns };
 }
 
+const float *weight_vector(const Weight *w, int64_t first, int64_t count, float *workspace) {
+    Weight row = *w;
+    row.shape = shape2(1, shape_count(w->shape));
+    return weight_panel(&row, 0, 1, first, count, workspace).data;
+}
+
 /* At most TRANSPOSE_SIDE rows of 16-bit weights, transposed before they are widened: half of the bytes to move. */
 static void transpose_halves_of(const Weight *w, const char *from, int64_t width, int64_t rows,
                                 int64_t columns, float *to, int64_t to_stride) {
     enum { SIDE = TRANSPOSE_SIDE };
-    uint16_t halves[SIDE * SIDE] = { 0 };
-    float square[SIDE * SIDE];
+    uint16_t rows_read[SIDE * SIDE] = { 0 }, halves[SIDE * SIDE];
     for (int64_t c = 0; c < columns; c += SIDE) {
         int64_t across = min_i64(SIDE, columns - c);
-        for (int64_t i = 0; i < rows; i++) {
-            const char *row = from + (size_t)(i * width + c) * sizeof *halves;
-            if (across == SIDE) /* a copy of known size is a vector move */
-                memcpy(halves + i * SIDE, row, SIDE * sizeof *halves);
-            else
-                memcpy(halves + i * SIDE, row, (size_t)across * sizeof *halves);
+        const char *first = from + (size_t)c * sizeof *halves;
+        size_t stride = (size_t)width * sizeof *halves;
+        if (rows < SIDE || across < SIDE) {
+            for (int64_t i = 0; i < rows; i++)
+                memcpy(rows_read + i * SIDE, first + (size_t)i * stride, (size_t)across * sizeof *halves);
+            first = (const char *)rows_read;
+            stride = SIDE * sizeof *halves;
         }
-        transpose_halves(halves);
-        widen(w->dtype, halves, SIDE * across, square);
-        for (int64_t j = 0; j < across; j++) {
-            float *column = to + (c + j) * to_stride;
+        transpose_halves(first, stride, halves);
+        for (int64_t j = 0; j < across; j++)
             if (rows == SIDE)
-                memcpy(column, square + j * SIDE, SIDE * sizeof *square);
+                widen_some(w->dtype, halves + j * SIDE, SIDE, to + (c + j) * to_stride);
             else
-                memcpy(column, square + j * SIDE, (size_t)rows * sizeof *square);
-        }
+                widen_some(w->dtype, halves + j * SIDE, rows, to + (c + j) * to_stride);
     }
 }
 
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
     enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* at a time */
-    int64_t width = shape_count(w->shape) / w->shape.dim[0];
+    int64_t width = row_of(w);
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {
             int64_t down = min_i64(DOWN, rows - r), across = min_i64(ACROSS, columns - c);
             float *to = workspace + c * rows + r;
-            for (int64_t i = 0; i < down; i++) weight_prefetch(w, row + r + DOWN + i, column + c, across);
+            for (int64_t i = r + DOWN; i < min_i64(rows, r + 2 * DOWN); i++)
+                weight_prefetch(w, row + i, column + c, across);
             if (w->dtype == F32) {
                 Panel p = weight_panel(w, row + r, down, column + c, across, piece);
                 transpose(p.data, p.stride, down, across, to, rows);

@@ -60,6 +60,9 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace);
 
+/* Elements [first, first + count) of a weight, mostly one of one dimension: where they are in the file, or in workspace. */
+const float *weight_vector(const Weight *w, int64_t first, int64_t count, float *workspace);
+
 /* Asks the processor to fetch a part of a row from memory, for weight_panel soon to come. A row that isn't there: nothing. */
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns);
 

@@ -14,10 +14,12 @@ static inline void riffle(const float *restrict from, float *restrict to) {
     }
 }
 
-static inline void riffle_halves(const uint16_t *restrict from, uint16_t *restrict to) {
-    for (int i = 0; i < HALF; i++) {
+static inline void riffle_halves(const uint16_t *restrict from, const uint16_t *restrict from_half, int n,
+                                 uint16_t *restrict to) {
+#pragma omp simd
+    for (int i = 0; i < n; i++) {
         to[2 * i] = from[i];
-        to[2 * i + 1] = from[HALF + i];
+        to[2 * i + 1] = from_half[i];
     }
 }
 
@@ -31,12 +33,16 @@ void transpose_square(float *square) {
     }
 }
 
-void transpose_halves(uint16_t *square) {
-    uint16_t other[SIDE * SIDE];
-    for (int turn = 0; turn < 2; turn++) {
-        riffle_halves(square, other);
-        riffle_halves(other, square);
+void transpose_halves(const void *from, size_t stride, uint16_t *square) {
+    uint16_t other[SIDE * SIDE], row[SIDE], row_half[SIDE];
+    for (int r = 0; r < SIDE / 2; r++) {
+        memcpy(row, (const char *)from + (size_t)r * stride, sizeof row);
+        memcpy(row_half, (const char *)from + (size_t)(r + SIDE / 2) * stride, sizeof row_half);
+        riffle_halves(row, row_half, SIDE, other + 2 * r * SIDE);
     }
+    riffle_halves(other, other + HALF, HALF, square);
+    riffle_halves(square, square + HALF, HALF, other);
+    riffle_halves(other, other + HALF, HALF, square);
 }
 
 /* A copy of a size known to the compiler is a vector move. */
