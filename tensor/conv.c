@@ -17,7 +17,7 @@ float *conv_own(const ConvMemory *memory) {
 }
 
 const char *conv_method_name(ConvMethod m) {
-    static const char *const names[CONV_METHODS] = { "1x1", "im2col", "winograd2", "winograd4" };
+    static const char *const names[CONV_METHODS] = { "1x1", "im2col", "winograd" };
     return names[m];
 }
 
@@ -26,8 +26,7 @@ bool conv_can(ConvMethod m, const Conv *c) {
     case CONV_1X1:
         return c->kernel == 1 && c->stride == 1 && c->out_height == c->height && c->out_width == c->width &&
                c->top == 0 && c->left == 0;
-    case CONV_WINOGRAD2:
-    case CONV_WINOGRAD4:
+    case CONV_WINOGRAD:
         return c->kernel == 3 && c->stride == 1;
     case CONV_IM2COL:
         break;
@@ -38,10 +37,10 @@ bool conv_can(ConvMethod m, const Conv *c) {
 ConvMethod conv_method(const Conv *c) {
     if (conv_can(CONV_1X1, c)) return CONV_1X1;
     /* Transforming few input channels costs more than the multiplications saved. */
-    if (!conv_can(CONV_WINOGRAD4, c) || c->in_channels < 16) return CONV_IM2COL;
-    /* With few tiles making U is the work. F(2x2) has less of it, and the plain product none. */
+    if (!conv_can(CONV_WINOGRAD, c) || c->in_channels < 16) return CONV_IM2COL;
+    /* Winograd's 36 products a tile, and its U for as much as another 200, against 9 a pixel. */
     int64_t tiles = c->batch * ceil_div(c->out_height, 4) * ceil_div(c->out_width, 4);
-    return tiles > 8 ? CONV_WINOGRAD4 : tiles >= 4 ? CONV_WINOGRAD2 : CONV_IM2COL;
+    return 9 * c->batch * c->out_height * c->out_width > 36 * tiles + 200 ? CONV_WINOGRAD : CONV_IM2COL;
 }
 
 /* The bias stands first in the scratch memory, widened, with zeros where there is none: whole cache lines. */
@@ -55,11 +54,8 @@ int64_t conv_scratch(ConvMethod m, const Conv *c) {
     case CONV_IM2COL:
         floats += conv_im2col_scratch(c);
         break;
-    case CONV_WINOGRAD2:
-        floats += conv_winograd_scratch(2, c);
-        break;
-    case CONV_WINOGRAD4:
-        floats += conv_winograd_scratch(4, c);
+    case CONV_WINOGRAD:
+        floats += conv_winograd_scratch(c);
         break;
     }
     return floats;
@@ -71,12 +67,10 @@ int64_t conv_workspace(ConvMethod m, const Conv *c) {
         return conv_1x1_workspace(c);
     case CONV_IM2COL:
         return conv_im2col_workspace(c);
-    case CONV_WINOGRAD2:
-        return conv_winograd_workspace(2, c);
-    case CONV_WINOGRAD4:
+    case CONV_WINOGRAD:
         break;
     }
-    return conv_winograd_workspace(4, c);
+    return conv_winograd_workspace(c);
 }
 
 void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weight *bias, const float *x,
@@ -94,11 +88,8 @@ void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weigh
     case CONV_IM2COL:
         conv_im2col_forward(c, weight, b, x, y, &memory);
         break;
-    case CONV_WINOGRAD2:
-        conv_winograd_forward(2, c, weight, b, x, y, &memory);
-        break;
-    case CONV_WINOGRAD4:
-        conv_winograd_forward(4, c, weight, b, x, y, &memory);
+    case CONV_WINOGRAD:
+        conv_winograd_forward(c, weight, b, x, y, &memory);
         break;
     }
 }
@@ -113,11 +104,8 @@ void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const floa
     case CONV_IM2COL:
         conv_im2col_backward(c, weight, dy, add, dx, &memory);
         break;
-    case CONV_WINOGRAD2:
-        conv_winograd_backward(2, c, weight, dy, add, dx, &memory);
-        break;
-    case CONV_WINOGRAD4:
-        conv_winograd_backward(4, c, weight, dy, add, dx, &memory);
+    case CONV_WINOGRAD:
+        conv_winograd_backward(c, weight, dy, add, dx, &memory);
         break;
     }
 }

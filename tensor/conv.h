@@ -19,8 +19,8 @@ typedef struct {
     int64_t top, left; /* zero padding; the bottom's and the right's follow from the sizes */
 } Conv;
 
-typedef enum { CONV_1X1, CONV_IM2COL, CONV_WINOGRAD2, CONV_WINOGRAD4 } ConvMethod;
-enum { CONV_METHODS = 4 };
+typedef enum { CONV_1X1, CONV_IM2COL, CONV_WINOGRAD } ConvMethod;
+enum { CONV_METHODS = 3 };
 const char *conv_method_name(ConvMethod m);
 
 /* The fastest that can compute it. */

@@ -20,12 +20,12 @@ void conv_im2col_forward(const Conv *c, const Weight *weight, const float *bias,
 void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                           const ConvMemory *memory);
 
-/* side: of an output tile, 2 or 4; kernel 3, stride 1 */
-int64_t conv_winograd_scratch(int side, const Conv *c);
-int64_t conv_winograd_workspace(int side, const Conv *c);
-void conv_winograd_forward(int side, const Conv *c, const Weight *weight, const float *bias, const float *x,
-                           float *y, const ConvMemory *memory);
-void conv_winograd_backward(int side, const Conv *c, const Weight *weight, const float *dy, bool add,
-                            float *dx, const ConvMemory *memory);
+/* kernel 3, stride 1 */
+int64_t conv_winograd_scratch(const Conv *c);
+int64_t conv_winograd_workspace(const Conv *c);
+void conv_winograd_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
+                           const ConvMemory *memory);
+void conv_winograd_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
+                            const ConvMemory *memory);
 
 #endif

@@ -186,7 +186,7 @@ static void try_method(const Case *k, ConvMethod m, const double *want_y, const 
            bias = weight_of(b, shape1(k->out), k->dtype, k->shift);
     Weight plain = weight_of(w, ws, F32, 0);
     const Weight *given = k->no_bias ? NULL : &bias;
-    double tolerance = m == CONV_WINOGRAD4 ? 4e-6 : m == CONV_WINOGRAD2 ? 1e-6 : 1e-6;
+    double tolerance = m == CONV_WINOGRAD ? 4e-6 : 1e-6;
 
     char name[80], text[120];
     snprintf(name, sizeof name, "%s.%s", k->name, conv_method_name(m));
