@@ -24,48 +24,67 @@ static Linear linear_of(const Node *n) {
     return (Linear) { shape_count(x) / in, in, y.dim[y.rank - 1] };
 }
 
-static void linear_forward_tile(const Node *n, Linear l, Tile t) {
+/* The weights that a thread has widened last. Neighbouring tiles have the same columns: they are good for more than one,
+   where the inner length is that of one panel. */
+typedef struct {
+    int64_t column; /* -1: none yet */
+    Panel weights;
+    const float *bias;
+} Widened;
+
+static void linear_forward_tile(const Node *n, Linear l, Tile t, Widened *w) {
     float *bias = node_workspace(n), *panel_space = bias + t.columns;
     float *y = n->out->data + t.row * l.out + t.column;
     for (int64_t i = 0; i < l.in; i += GEMM_INNER) {
         int64_t depth = min_i64(GEMM_INNER, l.in - i);
-        Panel w = weight_panel_transposed(n->layer.weight, t.column, t.columns, i, depth, panel_space);
-        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in, w.data,
-             w.stride, i > 0, y, l.out);
+        if (w->column != t.column || depth < l.in)
+            w->weights = weight_panel_transposed(n->layer.weight, t.column, t.columns, i, depth, panel_space);
+        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in,
+             w->weights.data, w->weights.stride, i > 0, y, l.out);
     }
+    if (n->layer.bias && w->column != t.column)
+        w->bias = weight_vector(n->layer.bias, t.column, t.columns, bias);
+    w->column = t.column;
     if (!n->layer.bias) return;
-    Panel b = weight_panel(n->layer.bias, t.column, t.columns, 0, 1, bias);
     for (int64_t r = 0; r < t.rows; r++, y += l.out)
 #pragma omp simd
-        for (int64_t j = 0; j < t.columns; j++) y[j] += b.data[j];
+        for (int64_t j = 0; j < t.columns; j++) y[j] += w->bias[j];
+}
+
+static void linear_backward_tile(const Node *n, Linear l, Tile t, Widened *w) {
+    for (int64_t o = 0; o < l.out; o += GEMM_INNER) {
+        int64_t depth = min_i64(GEMM_INNER, l.out - o);
+        if (w->column != t.column || depth < l.out)
+            w->weights = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
+        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out,
+             w->weights.data, w->weights.stride, o > 0 || !gradient_is_fresh(n, 0),
+             n->in[0]->grad + t.row * l.in + t.column, l.in);
+    }
+    w->column = t.column;
+}
+
+/* All tiles of a product [rows, columns] of that inner length. */
+static void linear_tiles(const Node *n, Linear l, int64_t columns, int64_t inner,
+                         void (*tile)(const Node *, Linear, Tile, Widened *)) {
+    Tiles tiles = gemm_tiles(l.rows, columns, inner);
+    Share share;
+    share_start(&share, tiles.count);
+#pragma omp parallel if (tiles.count > 1)
+    {
+        Widened w = { .column = -1 };
+        for (int64_t i; (i = share_next(&share)) >= 0;) tile(n, l, gemm_tile(&tiles, i), &w);
+    }
 }
 
 static void linear_forward(const Node *n) {
     Linear l = linear_of(n);
-    Tiles tiles = gemm_tiles(l.rows, l.out, l.in);
-    Share share;
-    share_start(&share, tiles.count);
-#pragma omp parallel if (tiles.count > 1)
-    for (int64_t i; (i = share_next(&share)) >= 0;) linear_forward_tile(n, l, gemm_tile(&tiles, i));
-}
-
-static void linear_backward_tile(const Node *n, Linear l, Tile t) {
-    for (int64_t o = 0; o < l.out; o += GEMM_INNER) {
-        int64_t depth = min_i64(GEMM_INNER, l.out - o);
-        Panel w = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
-        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out, w.data,
-             w.stride, o > 0 || !gradient_is_fresh(n, 0), n->in[0]->grad + t.row * l.in + t.column, l.in);
-    }
+    linear_tiles(n, l, l.out, l.in, linear_forward_tile);
 }
 
 static void linear_backward(const Node *n) {
     if (!n->in[0]->needs_grad) return;
     Linear l = linear_of(n);
-    Tiles tiles = gemm_tiles(l.rows, l.in, l.out);
-    Share share;
-    share_start(&share, tiles.count);
-#pragma omp parallel if (tiles.count > 1)
-    for (int64_t i; (i = share_next(&share)) >= 0;) linear_backward_tile(n, l, gemm_tile(&tiles, i));
+    linear_tiles(n, l, l.in, l.out, linear_backward_tile);
 }
 
 /* A widened panel of weights, and the bias of a tile. */

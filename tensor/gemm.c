@@ -59,7 +59,7 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
                      p > 0 ? 1 : beta, c + i * ldc + j, ldc);
 }
 
-enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDENING = 32 };
+enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDENING = 32, BAND = 4 };
 
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
     const int64_t worth = 1 << 19; /* multiply-adds: below, a tile costs less than handing it to a thread */
@@ -79,7 +79,9 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
 }
 
 Tile gemm_tile(const Tiles *t, int64_t i) {
-    int64_t row = i / t->across * t->rows, column = i % t->across * t->columns;
+    int64_t band = i / (BAND * t->across), in_band = i % (BAND * t->across);
+    int64_t down = min_i64(BAND, t->count / t->across - band * BAND);
+    int64_t row = (band * BAND + in_band % down) * t->rows, column = in_band / down * t->columns;
     return (Tile) { row, min_i64(t->rows, t->m - row), column, min_i64(t->columns, t->n - column) };
 }
 
