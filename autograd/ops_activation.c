@@ -8,13 +8,7 @@ enum { PIECE = 512 };
 /* Loops shorter than this are not worth waking the other threads. */
 enum { PARALLEL_FROM = 16384 };
 
-static const float SQRT_HALF = 0.70710678f;        /* 1 / sqrt(2) */
-static const float INVERSE_SQRT_2PI = 0.39894228f; /* 1 / sqrt(2 pi) */
 static const float QUICK_GELU = 1.702f;
-
-/* The normal distribution's function Phi(x) and its density phi(x) = Phi'(x). */
-static inline float normal_cdf(float x) { return 0.5f + 0.5f * verf(x * SQRT_HALF); }
-static inline float normal_density(float x) { return INVERSE_SQRT_2PI * vexp(-0.5f * x * x); }
 
 /* y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))       silu: a = 1 */
 static void swish_forward(const Node *n, float a) {
@@ -50,13 +44,13 @@ static const Op SILU = {
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
 
-/* y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2              dx += dy (Phi(x) + x phi(x)) */
+/* y = x Phi(x)              dx += dy (Phi(x) + x phi(x))              Phi: the normal distribution, phi = Phi' */
 static void gelu_forward(const Node *n) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
     int64_t count = shape_count(n->out->shape);
 #pragma omp parallel for simd schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t i = 0; i < count; i++) y[i] = x[i] * normal_cdf(x[i]);
+    for (int64_t i = 0; i < count; i++) y[i] = x[i] * vnormal(x[i]).cdf;
 }
 
 static void gelu_backward(const Node *n) {
@@ -67,7 +61,10 @@ static void gelu_backward(const Node *n) {
         float dx[PIECE];
         int64_t size = min_i64(PIECE, count - at);
 #pragma omp simd
-        for (int64_t i = 0; i < size; i++) dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * normal_density(x[i]));
+        for (int64_t i = 0; i < size; i++) {
+            Normal p = vnormal(x[i]);
+            dx[i] = dy[i] * (p.cdf + x[i] * p.density);
+        }
         give_gradient(n, 0, at, dx, size);
     }
 }
@@ -100,7 +97,7 @@ static void geglu_forward(const Node *n) {
         const float *a = n->in[0]->data + 2 * d * r, *b = a + d;
         float *y = n->out->data + d * r;
 #pragma omp simd
-        for (int64_t i = 0; i < d; i++) y[i] = a[i] * (b[i] * normal_cdf(b[i]));
+        for (int64_t i = 0; i < d; i++) y[i] = a[i] * (b[i] * vnormal(b[i]).cdf);
     }
 }
 
@@ -114,9 +111,9 @@ static void geglu_backward(const Node *n) {
             int64_t size = min_i64(PIECE, d - at);
 #pragma omp simd
             for (int64_t i = 0; i < size; i++) {
-                float cdf = normal_cdf(b[i]);
-                da[i] = dy[i] * (b[i] * cdf);
-                db[i] = dy[i] * a[i] * (cdf + b[i] * normal_density(b[i]));
+                Normal p = vnormal(b[i]);
+                da[i] = dy[i] * (b[i] * p.cdf);
+                db[i] = dy[i] * a[i] * (p.cdf + b[i] * p.density);
             }
             give_gradient(n, 0, 2 * d * r + at, da, size);
             give_gradient(n, 0, 2 * d * r + d + at, db, size);
