@@ -254,6 +254,7 @@ static void try_convolutions(void) {
         { "3x3 wide", 1, 4, 18, 34, 64, 3, 1, PAD1, F32, 1, false },
         { "3x3 to 3", 2, 64, 16, 16, 3, 3, 1, PAD1, F16, 1, false },
         { "3x3 deep", 1, 600, 5, 4, 520, 3, 1, PAD1, F16, 0, false },
+        { "3x3 in pieces", 3, 1200, 28, 24, 3, 3, 1, PAD1, BF16, 0, false },
         { "3x3 no padding", 2, 6, 9, 8, 5, 3, 1, PAD0, F32, 0, false },
         { "3x3 lopsided", 2, 6, 9, 6, 5, 3, 1, { 0, 2, 1, 0 }, F32, 3, false },
         { "3x3 too much padding", 1, 3, 5, 6, 4, 3, 1, { 2, 3, 3, 2 }, F32, 0, false },
