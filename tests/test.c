@@ -56,6 +56,8 @@ void test_below(const char *name, double value, double bound) {
     end_line();
 }
 
+double test_worse(double worst, double error) { return isnan(worst) || error <= worst ? worst : error; }
+
 void test_true(const char *name, bool ok, const char *format, ...) {
     printf("%s %-48s ", verdict(ok), name);
     va_list args;

@@ -14,6 +14,9 @@ void test_close(const char *name, const float *got, const float *want, Shape sha
 /* One number against a bound: ok where value <= bound. */
 void test_below(const char *name, double value, double bound);
 
+/* The larger of the worst error so far and another. A NaN stays, so that it fails. */
+double test_worse(double worst, double error);
+
 void test_true(const char *name, bool ok, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The same bytes. */

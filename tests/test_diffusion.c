@@ -16,8 +16,8 @@ static void fill(float *out, double frequency, double scale) {
 static void close_to(const char *name, const float *got, const double *want) {
     double worst = 0, scale = 0;
     for (int i = 0; i < N; i++) {
-        worst = fmax(worst, fabs((double)got[i] - want[i]));
-        scale = fmax(scale, fabs(want[i]));
+        worst = test_worse(worst, fabs((double)got[i] - want[i]));
+        scale = test_worse(scale, fabs(want[i]));
     }
     test_below(name, worst / scale, 2e-6);
 }
@@ -40,7 +40,7 @@ static void test_betas(const char *name, const SchedulerConfig *c) {
     Diffusion d = diffusion_new(c);
     double worst = 0;
     for (int64_t t = 0; t < c->train_timesteps; t++)
-        worst = fmax(worst, fabs((double)d.alphas_cumprod[t] / alpha_at(c, t) - 1));
+        worst = test_worse(worst, fabs((double)d.alphas_cumprod[t] / alpha_at(c, t) - 1));
     test_below(name, worst, 5e-6);
     diffusion_free(&d);
 }

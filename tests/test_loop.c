@@ -14,7 +14,7 @@
 
 static double largest_difference(const float *a, const float *b, int64_t count) {
     double worst = 0;
-    for (int64_t i = 0; i < count; i++) worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+    for (int64_t i = 0; i < count; i++) worst = test_worse(worst, fabs((double)a[i] - (double)b[i]));
     return worst;
 }
 
@@ -31,8 +31,8 @@ static void compare_losses(const Golden *g, const char *name, const char *path) 
     int step;
     while (fscanf(file, "%d,%lf,%lf\n", &step, &loss, &rate) == 3 && lines < count) {
         wrong_steps += step != steps[lines];
-        worst_loss = fmax(worst_loss, fabs(loss - (double)losses[lines]) / (double)losses[lines]);
-        worst_rate = fmax(worst_rate, fabs(rate - rates[lines]) / fmax(rates[lines], 1e-12));
+        worst_loss = test_worse(worst_loss, fabs(loss - (double)losses[lines]) / (double)losses[lines]);
+        worst_rate = test_worse(worst_rate, fabs(rate - rates[lines]) / fmax(rates[lines], 1e-12));
         lines++;
     }
     char *label = mem_format("%s.steps", name);

@@ -63,7 +63,7 @@ static void test_schedule(const Golden *file, const char *kind, int64_t warmup, 
         text = rest;
         double want = strtod(text, &rest);
         CHECK(rest != text);
-        worst = fmax(worst, fabs(schedule_lr(&s, k) - want) / s.lr);
+        worst = test_worse(worst, fabs(schedule_lr(&s, k) - want) / s.lr);
     }
     test_true(label(key, "steps"), k == steps + 5, "%lld", (long long)k);
     test_below(key, worst, 3e-16);

@@ -23,8 +23,6 @@ static double ulps(float got, double want) {
     return fabs((double)got - want) / ldexp(1, exponent > -125 ? exponent - 24 : -149);
 }
 
-static double larger(double a, double b) { return a > b ? a : b; }
-
 static void compare(float x, float e, float s, Normal p, Errors *errors) {
     if (isnan(x)) {
         errors->wrong += !isnan(e) || !isnan(s) || !isnan(p.cdf) || !isnan(p.density);
@@ -32,17 +30,17 @@ static void compare(float x, float e, float s, Normal p, Errors *errors) {
     }
     double want = exp((double)x);
     if ((double)(float)want <= 0x1.fffffep127) /* else it overflows, which both have to do */
-        errors->exp = larger(errors->exp, ulps(e, want));
+        errors->exp = test_worse(errors->exp, ulps(e, want));
     else
         errors->wrong += e != INFINITY;
     want = 1 / (1 + exp(-(double)x));
     if (x > -87.3f)
-        errors->sigmoid = larger(errors->sigmoid, ulps(s, want));
+        errors->sigmoid = test_worse(errors->sigmoid, ulps(s, want));
     else
-        errors->tail = larger(errors->tail, fabs((double)s - want));
-    errors->cdf = larger(errors->cdf, fabs((double)p.cdf - erfc(-(double)x * sqrt(0.5)) / 2));
+        errors->tail = test_worse(errors->tail, fabs((double)s - want));
+    errors->cdf = test_worse(errors->cdf, fabs((double)p.cdf - erfc(-(double)x * sqrt(0.5)) / 2));
     want = exp(-(double)x * (double)x / 2) * 0.39894228040143268;
-    errors->density = larger(errors->density, fabs((double)p.density - want));
+    errors->density = test_worse(errors->density, fabs((double)p.density - want));
     errors->wrong += !(p.cdf >= 0) || !(p.density >= 0);
 }
 
@@ -74,11 +72,11 @@ static void test_range(const char *name, uint32_t first, uint64_t last, uint32_t
         for (int64_t b = 0; b < blocks; b++) test_block(first + (uint32_t)b * BLOCK * stride, stride, &mine);
 #pragma omp critical
         {
-            worst.exp = larger(worst.exp, mine.exp);
-            worst.sigmoid = larger(worst.sigmoid, mine.sigmoid);
-            worst.tail = larger(worst.tail, mine.tail);
-            worst.cdf = larger(worst.cdf, mine.cdf);
-            worst.density = larger(worst.density, mine.density);
+            worst.exp = test_worse(worst.exp, mine.exp);
+            worst.sigmoid = test_worse(worst.sigmoid, mine.sigmoid);
+            worst.tail = test_worse(worst.tail, mine.tail);
+            worst.cdf = test_worse(worst.cdf, mine.cdf);
+            worst.density = test_worse(worst.density, mine.density);
             worst.wrong += mine.wrong;
         }
     }
@@ -138,10 +136,10 @@ static void test_sums(void) {
             centred += b * (a + 2);
             max = x[i] > max ? x[i] : max;
         }
-        worst = larger(worst, fabs(vsum(x, n) / sum - 1));
-        worst = larger(worst, fabs(vsum_squares(x, -2.0f, n) / squares - 1));
-        worst = larger(worst, fabs(vsum_squared_difference(x, y, n) / difference - 1));
-        worst = larger(worst, fabs(vdot_centred(y, x, -2.0f, n) / centred - 1));
+        worst = test_worse(worst, fabs(vsum(x, n) / sum - 1));
+        worst = test_worse(worst, fabs(vsum_squares(x, -2.0f, n) / squares - 1));
+        worst = test_worse(worst, fabs(vsum_squared_difference(x, y, n) / difference - 1));
+        worst = test_worse(worst, fabs(vdot_centred(y, x, -2.0f, n) / centred - 1));
         max_right &= vmax(x, n) == max;
     }
     test_below("sums, relative", worst, 1e-6);

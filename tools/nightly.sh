@@ -56,7 +56,7 @@ part_avx2() {
     OPENBLAS_CORETYPE=Haswell TI=build-haswell/ti sh tests/run.sh $(all_tests | sed "s|^|build-haswell/test_|")
 }
 
-# The libraries are unpacked into a folder and nothing is installed. gcc 12's vectoriser fails on aarch64 at -O3.
+# The libraries are unpacked into a folder and nothing is installed.
 part_arm64() {
     root=$work/arm64 build=$PWD/build-arm64
     lib=$root/usr/lib/aarch64-linux-gnu
@@ -68,7 +68,6 @@ part_arm64() {
     fi
     C_INCLUDE_PATH=$root/usr/include/aarch64-linux-gnu/openblas-pthread:$root/usr/include:$root/usr/include/aarch64-linux-gnu \
         make -j "$jobs" CC=aarch64-linux-gnu-gcc MARCH= BUILD="$build" \
-        CFLAGS='-std=c11 -O2 -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g' \
         LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libcjson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
         "$build/ti" tests || return 1
     printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
