@@ -57,27 +57,34 @@ static Block block_of(const Node *n, const Attention *a, int64_t image, int64_t 
 }
 
 /* softmax over the keys of e [keys, rows], but for its last division: e becomes exp(e - the row's largest), and inverse
-   [rows] 1 / its sum. Sums run over SUM_BLOCK keys at a time, so that they stay exact however many there are. */
+   [rows] 1 / its sum. For backward, with d [keys, rows] the gradient of P: mean[r] = sum_j P_rj d_rj. Sums run over
+   SUM_BLOCK keys at a time, so that they stay exact however many there are. */
 enum { SUM_BLOCK = 64 };
 
-static void softmax(float *e, int64_t keys, int64_t rows, float *inverse) {
+static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float *inverse, float *mean) {
     float largest[BLOCK_ROWS_MAX], sum[BLOCK_ROWS_MAX], part[BLOCK_ROWS_MAX];
-    for (int64_t r = 0; r < rows; r++) largest[r] = -INFINITY, sum[r] = 0;
+    float sum_d[BLOCK_ROWS_MAX], part_d[BLOCK_ROWS_MAX];
+    for (int64_t r = 0; r < rows; r++) largest[r] = -INFINITY, sum[r] = sum_d[r] = 0;
     for (int64_t j = 0; j < keys; j++)
 #pragma omp simd
         for (int64_t r = 0; r < rows; r++)
             largest[r] = e[j * rows + r] > largest[r] ? e[j * rows + r] : largest[r];
     for (int64_t first = 0; first < keys; first += SUM_BLOCK) {
-        for (int64_t r = 0; r < rows; r++) part[r] = 0;
-        for (int64_t j = first; j < min_i64(keys, first + SUM_BLOCK); j++)
+        for (int64_t r = 0; r < rows; r++) part[r] = part_d[r] = 0;
+        for (int64_t j = first; j < min_i64(keys, first + SUM_BLOCK); j++) {
 #pragma omp simd
             for (int64_t r = 0; r < rows; r++) {
                 e[j * rows + r] = vexp(e[j * rows + r] - largest[r]);
                 part[r] += e[j * rows + r];
             }
-        for (int64_t r = 0; r < rows; r++) sum[r] += part[r];
+            if (!d) continue;
+#pragma omp simd
+            for (int64_t r = 0; r < rows; r++) part_d[r] += e[j * rows + r] * d[j * rows + r];
+        }
+        for (int64_t r = 0; r < rows; r++) sum[r] += part[r], sum_d[r] += part_d[r];
     }
     for (int64_t r = 0; r < rows; r++) inverse[r] = 1 / sum[r];
+    for (int64_t r = 0; d && r < rows; r++) mean[r] = sum_d[r] * inverse[r];
 }
 
 /* What a thread works with. Everything of size [keys, rows] stands transposed: its rows are vectors, whatever the
@@ -105,14 +112,13 @@ static size_t attention_workspace(const Node *n) {
     return (size_t)(n->out->needs_grad ? 2 * floats : floats);
 }
 
-/* P^T = softmax(scale K Q^T) of a block */
-static void probabilities(const Node *n, const Attention *a, const Block *b, const Space *s) {
+/* S^T = scale K Q^T of a block, whose softmax is P^T */
+static void scores(const Node *n, const Attention *a, const Block *b, const Space *s) {
     transpose(n->in[0]->data + b->q, a->channels, b->rows, a->size, s->turned, b->rows);
     gemm(AS_IS, AS_IS, b->keys, b->rows, a->size, a->scale, n->in[1]->data + b->kv, a->channels, s->turned,
          b->rows, 0, s->e, b->rows);
     for (int64_t j = b->first + 1; n->causal && j < b->keys; j++) /* masked by -inf, which exp makes 0 */
         for (int64_t r = 0; b->first + r < j; r++) s->e[j * b->rows + r] = -INFINITY;
-    softmax(s->e, b->keys, b->rows, s->inverse);
 }
 
 /* out = P V */
@@ -126,7 +132,8 @@ static void attention_forward(const Node *n) {
         Block b = block_of(n, &a, image, head, tile % a.blocks);
         Space s = space_of(n, &a);
         float *out = n->out->data + b.q;
-        probabilities(n, &a, &b, &s);
+        scores(n, &a, &b, &s);
+        softmax(s.e, NULL, b.keys, b.rows, s.inverse, NULL);
         gemm(TRANSPOSED, AS_IS, b.rows, a.size, b.keys, 1, s.e, b.rows, n->in[2]->data + b.kv, a.channels, 0,
              out, a.channels);
         for (int64_t r = 0; r < b.rows; r++)
@@ -135,22 +142,14 @@ static void attention_forward(const Node *n) {
     }
 }
 
-/* The softmax's backward, dP^T -> dS^T = P^T (dP^T - mean), mean[r] = sum_j P_rj dP_rj, in place */
+/* The softmax's backward, dP^T -> dS^T = P^T (dP^T - mean), in place */
 static void softmax_backward(const Block *b, const Space *s) {
-    int64_t rows = b->rows;
-    float part[BLOCK_ROWS_MAX];
-    for (int64_t r = 0; r < rows; r++) s->mean[r] = 0;
-    for (int64_t first = 0; first < b->keys; first += SUM_BLOCK) {
-        for (int64_t r = 0; r < rows; r++) part[r] = 0;
-        for (int64_t j = first; j < min_i64(b->keys, first + SUM_BLOCK); j++)
-#pragma omp simd
-            for (int64_t r = 0; r < rows; r++) part[r] += s->e[j * rows + r] * s->ds[j * rows + r];
-        for (int64_t r = 0; r < rows; r++) s->mean[r] += part[r] * s->inverse[r];
-    }
     for (int64_t j = 0; j < b->keys; j++)
 #pragma omp simd
-        for (int64_t r = 0; r < rows; r++)
-            s->ds[j * rows + r] = s->e[j * rows + r] * s->inverse[r] * (s->ds[j * rows + r] - s->mean[r]);
+        for (int64_t r = 0; r < b->rows; r++) {
+            int64_t at = j * b->rows + r;
+            s->ds[at] = s->e[at] * s->inverse[r] * (s->ds[at] - s->mean[r]);
+        }
 }
 
 /* One block's share of the gradients; dk and dv are [S, C] accumulators at the block's image and head.
@@ -160,7 +159,14 @@ static void backward_block(const Node *n, const Attention *a, const Block *b, fl
     Tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
     const float *dout = n->out->grad + b->q;
     Space s = space_of(n, a);
-    probabilities(n, a, b, &s);
+    bool through_scores = q->needs_grad || k->needs_grad;
+    scores(n, a, b, &s);
+    if (through_scores) {
+        transpose(dout, a->channels, b->rows, a->size, s.turned, b->rows);
+        gemm(AS_IS, AS_IS, b->keys, b->rows, a->size, 1, v->data + b->kv, a->channels, s.turned, b->rows, 0,
+             s.ds, b->rows);
+    }
+    softmax(s.e, through_scores ? s.ds : NULL, b->keys, b->rows, s.inverse, s.mean);
     if (v->needs_grad) {
         for (int64_t r = 0; r < b->rows; r++)
 #pragma omp simd
@@ -168,10 +174,7 @@ static void backward_block(const Node *n, const Attention *a, const Block *b, fl
                 s.scaled[r * a->size + i] = dout[r * a->channels + i] * s.inverse[r];
         gemm(AS_IS, AS_IS, b->keys, a->size, b->rows, 1, s.e, b->rows, s.scaled, a->size, 1, dv, a->channels);
     }
-    if (!q->needs_grad && !k->needs_grad) return;
-    transpose(dout, a->channels, b->rows, a->size, s.turned, b->rows);
-    gemm(AS_IS, AS_IS, b->keys, b->rows, a->size, 1, v->data + b->kv, a->channels, s.turned, b->rows, 0, s.ds,
-         b->rows);
+    if (!through_scores) return;
     softmax_backward(b, &s);
     if (q->needs_grad)
         gemm(TRANSPOSED, AS_IS, b->rows, a->size, b->keys, a->scale, s.ds, b->rows, k->data + b->kv,
