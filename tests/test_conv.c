@@ -123,9 +123,9 @@ static Result run_conv(ConvMethod m, const Conv *c, const Weight *w, const Weigh
                        const float *dy, bool add, int64_t nx, int64_t ny, int threads) {
     Result r = { floats(ny), floats(nx) };
     int64_t scratch = conv_scratch(m, c), workspace = conv_workspace(m, c);
-    ConvMemory memory = { floats(scratch), floats(workspace * THREADS_MAX), (size_t)workspace };
+    ConvMemory memory = { floats(scratch), floats(workspace * threads), (size_t)workspace };
     for (int64_t i = 0; i < scratch; i++) memory.scratch[i] = NAN; /* memory from the planner is not clean */
-    for (int64_t i = 0; i < workspace * THREADS_MAX; i++) memory.workspaces[i] = NAN;
+    for (int64_t i = 0; i < workspace * threads; i++) memory.workspaces[i] = NAN;
     for (int64_t i = 0; i < ny; i++) r.y[i] = NAN;
     for (int64_t i = 0; i < nx; i++) r.dx[i] = add ? 1 : NAN;
     set_threads(threads);
@@ -250,8 +250,9 @@ static void try_convolutions(void) {
         { "3x3 one pixel", 2, 3, 1, 1, 4, 3, 1, PAD1, F32, 0, false },
         { "3x3 line", 1, 4, 1, 13, 3, 3, 1, PAD1, F16, 0, false },
         { "3x3 4x4", 4, 33, 4, 4, 35, 3, 1, PAD1, F16, 0, false },
+        { "3x3 whole lanes", 1, 16, 4, 4, 16, 3, 1, PAD1, F32, 0, false },
         { "3x3 8x8", 2, 40, 8, 8, 24, 3, 1, PAD1, BF16, 0, true },
-        { "3x3 wide", 1, 4, 18, 34, 64, 3, 1, PAD1, F32, 1, false },
+        { "3x3 wide", 1, 3, 18, 34, 64, 3, 1, PAD1, F32, 1, false },
         { "3x3 to 3", 2, 64, 16, 16, 3, 3, 1, PAD1, F16, 1, false },
         { "3x3 deep", 1, 600, 5, 4, 520, 3, 1, PAD1, F16, 0, false },
         { "3x3 in pieces", 3, 1200, 28, 24, 3, 3, 1, PAD1, BF16, 0, false },
@@ -269,6 +270,36 @@ static void try_convolutions(void) {
         { "1x1 padded", 1, 3, 4, 5, 4, 1, 1, PAD1, F32, 0, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) try_case(&cases[i]);
+}
+
+/* The method with fewer multiplications is taken, on both sides of where that changes. */
+static void try_choice(void) {
+    static const struct {
+        int64_t batch, in, height, width, kernel, stride;
+        ConvMethod want;
+    } cases[] = {
+        { 1, 16, 4, 8, 3, 1, CONV_WINOGRAD },  { 1, 15, 4, 8, 3, 1, CONV_IM2COL },
+        { 1, 16, 8, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 8, 4, 3, 2, CONV_IM2COL },
+        { 2, 16, 4, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 4, 4, 3, 1, CONV_IM2COL },
+        { 1, 16, 3, 13, 3, 1, CONV_WINOGRAD }, { 1, 16, 2, 23, 3, 1, CONV_IM2COL },
+        { 1, 16, 5, 7, 3, 1, CONV_IM2COL },    { 1, 16, 7, 5, 3, 1, CONV_IM2COL },
+        { 1, 16, 8, 8, 1, 1, CONV_1X1 },       { 1, 16, 8, 8, 1, 2, CONV_IM2COL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Case k = { .batch = cases[i].batch,
+                   .in = cases[i].in,
+                   .height = cases[i].height,
+                   .width = cases[i].width,
+                   .out = 20,
+                   .kernel = cases[i].kernel,
+                   .stride = cases[i].stride };
+        if (k.kernel == 3) k.padding = PAD1;
+        Conv c = conv_of(&k);
+        ConvMethod got = conv_method(&c);
+        test_true("conv_method", got == cases[i].want, "%s for [%lld, %lld, %lld, %lld]",
+                  conv_method_name(got), (long long)c.batch, (long long)c.in_channels, (long long)c.height,
+                  (long long)c.width);
+    }
 }
 
 /* linear through its builder and a graph, since it has no other door. */
@@ -396,6 +427,7 @@ int main(void) {
     try_blas();
     try_tiles();
     try_share();
+    try_choice();
     try_convolutions();
     try_linear("[3, 5] to 7", shape2(3, 5), 7, F32, 0, false);
     try_linear("[2, 9, 40] to 24", shape3(2, 9, 40), 24, F16, 0, true);
