@@ -144,20 +144,4 @@ static inline double vdot_centred(const float *y, const float *x, float c, int64
     return total;
 }
 
-/* The largest of n >= 1 numbers; NaNs are passed over. In lanes, one for every 16th element: without them a
-   compiler may not compare in another order, and makes no vector code. */
-enum { VMAX_LANES = 16 };
-static inline float vmax(const float *x, int64_t n) {
-    float lane[VMAX_LANES];
-    for (int k = 0; k < VMAX_LANES; k++) lane[k] = x[0];
-    int64_t i = 0;
-    for (; i + VMAX_LANES <= n; i += VMAX_LANES)
-#pragma omp simd
-        for (int k = 0; k < VMAX_LANES; k++) lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
-    for (; i < n; i++) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    float largest = lane[0];
-    for (int k = 1; k < VMAX_LANES; k++) largest = lane[k] > largest ? lane[k] : largest;
-    return largest;
-}
-
 #endif
