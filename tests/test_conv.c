@@ -282,6 +282,7 @@ static void try_choice(void) {
         { 1, 16, 8, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 8, 4, 3, 2, CONV_IM2COL },
         { 2, 16, 4, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 4, 4, 3, 1, CONV_IM2COL },
         { 1, 16, 3, 13, 3, 1, CONV_WINOGRAD }, { 1, 16, 2, 23, 3, 1, CONV_IM2COL },
+        { 12, 16, 2, 5, 3, 1, CONV_WINOGRAD }, { 11, 16, 2, 5, 3, 1, CONV_IM2COL },
         { 1, 16, 5, 7, 3, 1, CONV_IM2COL },    { 1, 16, 7, 5, 3, 1, CONV_IM2COL },
         { 1, 16, 8, 8, 1, 1, CONV_1X1 },       { 1, 16, 8, 8, 1, 2, CONV_IM2COL },
     };
