@@ -110,9 +110,6 @@ void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t colum
     __asm__ volatile("");
 }
 
-/* Rows that are asked for before they are widened. */
-enum { AHEAD = 4 };
-
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
     int64_t width = row_of(w);
@@ -120,10 +117,8 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
         return (Panel) { (const float *)(const void *)from, width };
-    for (int64_t r = 0; r < rows; r++) {
-        if (r + AHEAD < rows) weight_prefetch(w, row + r + AHEAD, column, columns);
+    for (int64_t r = 0; r < rows; r++)
         widen(w->dtype, element(w, width, row + r, column), columns, workspace + r * columns);
-    }
     return (Panel) { workspace, columns };
 }
 
