@@ -17,22 +17,23 @@ CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LIBS    = -lopenblas -lcjson -lutf8proc -lm
-LAYERS  = cli nn autograd weights tensor
-ALL_C   = ti.c $(wildcard $(LAYERS:%=%/*.c) tests/*.c)
+ROOMS   = cli inversion diffusion nn exchange weights text autograd tensor io
+ALL_C   = ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c)
 
-# Each layer is an archive, and a test links its own layer and those below: the linker keeps dependencies one-way.
-archives  = $(patsubst %,$(BUILD)/lib%.a,$(1))
-UP_TO_tensor   = weights tensor
-UP_TO_weights  = weights tensor
-UP_TO_autograd = autograd weights tensor
-UP_TO_nn       = nn autograd weights tensor
-UP_TO_cli      = $(LAYERS)
-TESTS_tensor   = vmath rng image
-TESTS_weights  = limits weights folder
-TESTS_autograd = graph conv ops optim plan
-TESTS_nn       = edges diffusion drawing tokenizer single modules models critters
-TESTS_cli      = options sheet state commands microscope bad_input failures loop resume picture dump full memory
-TESTS    = $(patsubst tests/test_%.c,%,$(wildcard $(foreach layer,$(LAYERS),$(TESTS_$(layer):%=tests/test_%.c))))
+# Each room is an archive. The linker keeps dependencies one-way: room_NAME is all of a room and of those below it, and links only so.
+archives = $(patsubst %,$(BUILD)/lib%.a,$(1))
+BELOW_io        =
+BELOW_text      = io
+BELOW_tensor    = io
+BELOW_autograd  = tensor io
+BELOW_weights   = text tensor io
+BELOW_exchange  = weights text tensor io
+BELOW_nn        = autograd weights text tensor io
+BELOW_diffusion = nn autograd weights text tensor io
+BELOW_inversion = diffusion nn autograd weights text tensor io
+BELOW_cli       = inversion diffusion nn exchange autograd weights text tensor io
+
+TESTS    = $(patsubst test_%.c,%,$(notdir $(wildcard tests/*/test_*.c)))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
 TO              = $(DESTDIR)$(PREFIX)
@@ -43,43 +44,51 @@ ZSH_COMPLETION  = $(TO)/share/zsh/site-functions/_ti
 ti: $(BUILD)/ti
 	@cp -f $< $@
 
-$(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(LAYERS))
+$(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
-# ti, where the N-th call of a kind can be made to fail: tests/failing.c.
+# ti, where the N-th call of a kind can be made to fail: tests/commands/failing.c.
 WRAPPED = malloc calloc realloc aligned_alloc mmap open write fsync close rename linkat mkdir fopen fflush opendir
-$(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/failing.o $(call archives,$(LAYERS))
+$(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/commands/failing.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
 # What the test programs share.
-$(BUILD)/libtest.a: $(patsubst %,$(BUILD)/tests/%.o,test golden command run_graph network made_model single_file bad_files bad_models bad_pictures \
-                      bad_commands bad_outputs)
+$(BUILD)/libtest.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
 	@rm -f $@; ar rcs $@ $^
 
-define layer_rules
+define room_rules
 $(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 	@rm -f $$@; ar rcs $$@ $$^
-$(TESTS_$(1):%=$(BUILD)/test_%): $(BUILD)/test_%: $(BUILD)/tests/test_%.o $(BUILD)/libtest.a $(call archives,$(UP_TO_$(1)))
+$(BUILD)/room_$(1): $(BUILD)/tests/rooms/room.o $(call archives,$(1) $(BELOW_$(1)))
+	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$< -Wl,--whole-archive $(BUILD)/lib$(1).a -Wl,--no-whole-archive $(call archives,$(BELOW_$(1))) $$(LIBS)
+endef
+$(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
+
+define test_rule
+$(BUILD)/test_$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/test_$(1).c)) $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$^ $$(LIBS)
 endef
-$(foreach layer,$(LAYERS),$(eval $(call layer_rules,$(layer))))
+$(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
 
-$(BUILD)/fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz*.c)) $(call archives,$(LAYERS))
+# The cases of bad input are tables in files of their own.
+$(BUILD)/test_bad_input: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bad_input/*.c))
+
+$(BUILD)/fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c)) $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
-$(BUILD)/bench_%: $(BUILD)/tests/bench_%.o $(call archives,$(LAYERS))
+$(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
-$(BUILD)/make_model: $(BUILD)/tests/make_model.o $(BUILD)/libtest.a $(call archives,$(LAYERS))
+$(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: %.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
--include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 deps:
 	@sh tools/deps.sh
 
-tests: $(PROGRAMS) $(BUILD)/make_model $(BUILD)/ti_failing
+tests: $(PROGRAMS) $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
@@ -89,7 +98,7 @@ test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memo
 	$(BUILD)/test_full sd21
 	TI=$(BUILD)/ti $(BUILD)/test_memory sd15
 
-# COUNT inputs to all parsers, with the sanitizers; what crashes one goes to out/ (see tests/fuzz.c).
+# COUNT inputs to all parsers, with the sanitizers; what crashes one goes to out/ (see tests/fuzz/fuzz.c).
 COUNT = 1000000
 SEED  = 1
 fuzz:
@@ -101,7 +110,7 @@ verification: tests $(BUILD)/ti
 
 # The tables in docs/ that tests write.
 docs: $(BUILD)/test_bad_input
-	$(BUILD)/test_bad_input --table >docs/bad-input.md
+	$(BUILD)/test_bad_input --table >tests/bad_input/messages.md
 
 demo: ti
 	@sh tools/demo.sh out/demo

@@ -35,14 +35,11 @@ int64_t plan_bytes(const Plan *plan, int threads) { return plan->buffers + plan-
 /* Where the system has huge pages on request, they make a step 1 to 2 % faster. */
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
-bool arena_allocate(Arena *arena, int64_t bytes, Messages *errors) {
+bool arena_allocate(Arena *arena, int64_t bytes) {
     int64_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
     arena->bytes = ceil_div(bytes > 0 ? bytes : 1, alignment) * alignment;
     arena->memory = aligned_alloc((size_t)alignment, (size_t)arena->bytes);
-    if (!arena->memory)
-        return messages_add(errors,
-                            "out of memory: the plan needs %.0f MB (try a smaller --resolution or --batch)",
-                            (double)bytes / 1e6);
+    if (!arena->memory) return false;
 #ifdef MADV_HUGEPAGE
     if (alignment == HUGE_PAGE) madvise(arena->memory, (size_t)arena->bytes, MADV_HUGEPAGE);
 #endif
@@ -154,11 +151,6 @@ static void check_bound(const Graph *g) {
 void graph_forward(Graph *g) {
     check_bound(g);
     for (int m = 0; m < g->forward_moments; m++) run(g, m);
-}
-
-void graph_forward_again(Graph *g) {
-    check_bound(g);
-    for (int m = g->fixed_moments; m < g->forward_moments; m++) run(g, m);
 }
 
 void graph_backward(Graph *g, const float *seed) {

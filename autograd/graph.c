@@ -99,11 +99,6 @@ Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out) {
     return n->out;
 }
 
-void graph_fix(Graph *g, Tensor *leaf) {
-    CHECK(g->slots[leaf->id].leaf);
-    g->slots[leaf->id].fixed = true;
-}
-
 void graph_keep(Graph *g, Tensor *t) { g->slots[t->id].keep = true; }
 
 int graph_nodes(const Graph *g) { return g->count; }

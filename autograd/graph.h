@@ -79,10 +79,6 @@ void graph_free(Graph *g);
    backward sets grad to the gradient of the run. */
 Tensor *graph_leaf(Graph *g, const char *name, Shape shape, float *data, float *grad);
 
-/* Its data stays the same from run to run (in plans without backward): graph_forward_again leaves out the nodes that depend
-   on fixed leaves alone. */
-void graph_fix(Graph *g, Tensor *leaf);
-
 /* Appends a node and returns its output. It needs a gradient if an input of it does and the op has a backward. */
 Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out);
 
@@ -139,16 +135,14 @@ typedef struct {
 
 /* The bytes a plan needs with this many threads. */
 int64_t plan_bytes(const Plan *plan, int threads);
-/* False and a message where there is no memory. */
-bool arena_allocate(Arena *arena, int64_t bytes, Messages *errors);
+/* False where there is no memory. */
+bool arena_allocate(Arena *arena, int64_t bytes);
 void arena_free(Arena *arena);
 /* Gives the graph its memory; threads as in plan_bytes: no more may run it (a CHECK). */
 void graph_bind(Graph *g, Arena *arena, int threads);
 
 /* Runs the nodes. After forward, result->data is valid (and what graph_keep named) until the next run in the arena. */
 void graph_forward(Graph *g);
-/* The same once more, after changes to leaves that are not fixed. The arena was not used for anything else since. */
-void graph_forward_again(Graph *g);
 /* d result / d leaf into each learned leaf's grad. seed has the result's shape: d loss / d result (NULL: ones). */
 void graph_backward(Graph *g, const float *seed);
 

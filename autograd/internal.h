@@ -23,9 +23,9 @@ typedef struct {
 /* The buffers of one tensor: its data in the forward pass, again where its block is recomputed, its gradient. */
 typedef struct {
     Tensor *tensor;
-    int producer;           /* the node, -1 for a leaf */
-    bool leaf, keep, fixed; /* fixed: depends on fixed leaves alone */
-    const char *name;       /* of a leaf */
+    int producer; /* the node, -1 for a leaf */
+    bool leaf, keep;
+    const char *name; /* of a leaf */
     Buffer data, again, grad;
 } Slot;
 
@@ -44,7 +44,6 @@ struct Graph {
     Moment *schedule;
     int moments;
     int forward_moments;      /* the schedule's first part */
-    int fixed_moments;        /* and its first part: what fixed leaves alone decide */
     Buffer *scratch;          /* [moments] */
     int64_t floats;           /* of all buffers together */
     int64_t workspace_floats; /* a thread */

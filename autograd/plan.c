@@ -48,17 +48,6 @@ static void find_live(Graph *g) {
     free(wanted);
 }
 
-/* Nodes all of whose inputs are fixed have a fixed output (but for those that read ids, which may change). */
-static void find_fixed(Graph *g) {
-    for (int i = 0; i < g->count; i++) {
-        const Node *n = g->nodes[i];
-        bool fixed = n->in[0] && !n->ids && !g->options.train;
-        for (int k = 0; k < NODE_INPUTS; k++)
-            if (n->in[k]) fixed = fixed && g->slots[n->in[k]->id].fixed;
-        g->slots[n->out->id].fixed = fixed;
-    }
-}
-
 static void find_gradients(Planner *p) {
     const Graph *g = p->g;
     p->has_grad[g->result->id] = g->result->needs_grad;
@@ -114,11 +103,8 @@ static void make_schedule(Planner *p) {
     g->moments = 0;
     for (int i = 0; i < g->count; i++) {
         p->forward_at[i] = p->again_at[i] = p->backward_at[i] = NEVER;
-        if (g->live[i] && g->slots[g->nodes[i]->out->id].fixed) add_moment(p, i, FORWARD);
+        if (g->live[i]) add_moment(p, i, FORWARD);
     }
-    g->fixed_moments = g->moments;
-    for (int i = 0; i < g->count; i++)
-        if (g->live[i] && !g->slots[g->nodes[i]->out->id].fixed) add_moment(p, i, FORWARD);
     g->forward_moments = g->moments;
     int entered = NEVER; /* the block whose backward passes are under way */
     for (int i = g->count - 1; i >= 0; i--) {
@@ -176,7 +162,6 @@ static void find_lives(Planner *p) {
             Slot *in = &g->slots[n->in[k]->id];
             if (runs_backward(p, i) && n->in[k]->needs_grad && !in->leaf)
                 write_at(&in->grad, p->backward_at[i]);
-            if (in->fixed && !in->leaf && !out->fixed) in->data.last = g->moments; /* for the runs to come */
         }
         if (runs_backward(p, i)) write_at(&out->grad, p->backward_at[i]); /* its last reader */
     }
@@ -338,7 +323,6 @@ Plan graph_plan(Graph *g, Tensor *result, PlanOptions options) {
                   mem_alloc(nodes * sizeof(int)),
                   mem_alloc(tensors) };
     find_live(g);
-    find_fixed(g);
     find_gradients(&p);
     plan_once(&p);
     int candidates = 0, recomputed = 0;

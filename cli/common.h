@@ -1,52 +1,89 @@
-/* What the commands share: the end of the program on errors, the model that is meant, learned words. */
+/* What the commands share: the way through a command, the model that is meant, its words and pictures, outputs. */
 #ifndef TI_COMMON_H
 #define TI_COMMON_H
 
 #include "cli/options.h"
-#include "nn/model.h"
+#include "diffusion/model.h"
+#include "inversion/pictures.h"
+#include "text/prompt.h"
+
+/* A command from its words to its end: parses them (help and faults are printed), runs it, prints errors and warnings.
+   The exit status: the command's own, 1 for errors, 2 for wrong usage. */
+int command_run(const Command *c, int argc, char *const argv[]);
 
 /* Prints errors as "ti: LINE" and warnings as "ti: warning: LINE" on stderr and forgets the warnings. Returns whether there
    were no errors. */
 bool report(const Messages *errors, Messages *warnings);
+/* The warnings alone, before the work begins. */
+void report_warnings(Messages *warnings);
 
-/* What a command does with the result of its options_parse: prints help or faults. True: go on; else *status is the exit
-   status. */
-bool usage_ok(const Command *c, OptionsResult result, const Messages *errors, int *status);
-
-/* The folder or file of the model that is meant: path, or the embedded model's (beside the program, or in the shared folder where
-   `make install` put it); says which on stderr. free() it. NULL and a line where it is not found. */
-char *find_model(const char *path, Messages *errors);
+/* Rows of options that several commands have. */
+#define MODEL_OPTION(at)                                                                                     \
+    {                                                                                                        \
+        "model", OPTION_STRING, at, "PATH",                                                                  \
+            .shown = "the embedded model", .reason = "it needs no download",                                 \
+            .help =                                                                                          \
+                "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file"   \
+    }
+#define PREDICTION_OPTION(at)                                                                                \
+    {                                                                                                        \
+        "prediction", OPTION_CHOICE, at, "NAME",                                                             \
+            .choices = PREDICTIONS, .standard = "auto",                                                      \
+            .reason = "what the model's scheduler says, and v_prediction for a single file of 2.x, which "   \
+                      "says nothing",                                                                        \
+            .help =                                                                                          \
+                "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)"  \
+    }
+#define RESOLUTION_OPTION(at, text)                                                                          \
+    {                                                                                                        \
+        "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
+                                                    .reason = "what it was trained on", .help = text         \
+    }
+#define THREADS_OPTION(at)                                                                                   \
+    {                                                                                                        \
+        "threads", OPTION_INT, at, "N", 0, 1024,                                                             \
+            .shown = "the physical cores",                                                                   \
+            .reason = "a core's second thread slows the matrix products down",                               \
+            .help = "threads to compute with"                                                                \
+    }
 
 /* What --prediction offers: what the model says, or one of Prediction, in its order. */
 extern const char *const PREDICTIONS[];
+enum { PREDICTION_UNUSED = -1 }; /* of commands that do not use what the UNet predicts */
 
-/* model_open, with what the UNet predicts as --prediction (an index in PREDICTIONS) says it; a warning where neither that
-   nor the model does. */
+/* The model at path, or the embedded one's (NULL: beside the program, or in the shared folder where `make install` put it);
+   says which on stderr. prediction: what the UNet predicts, an index in PREDICTIONS; a warning where neither that nor the
+   model says it. False and a line for each fault; then there is nothing to close. */
 bool open_model(const char *path, int prediction, Model *m, Messages *errors, Messages *warnings);
 
-/* The learned vectors that prompts may use: rows [vectors, D], the tokenizer's added tokens in their order. */
-typedef struct {
-    float *rows;
-    int64_t vectors;
-} Words;
+/* Adds all the words of a learned-embedding file to w and to the tokenizer; names them on stderr. */
+bool words_load(Words *w, Tokenizer *t, const char *path, Messages *errors);
 
-/* Adds a word of n vectors [n, width] under its token. Errors: a token that exists, another width than the model's. */
-bool words_add(Words *w, Model *m, const char *token, const float *rows, int64_t n, int64_t width,
-               const char *from, Messages *errors);
-/* Adds all the words of a learned-embedding file; names them on stderr. */
-bool words_load(Words *w, Model *m, const char *path, Messages *errors);
-void words_free(Words *w);
+/* pictures_load, with warnings of pictures that are squashed or enlarged. pictures_free in every case. */
+bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
+                   Messages *warnings);
+/* picture_load in the same way. */
+bool load_picture(const char *path, int64_t resolution, bool center_crop, Image *out, Messages *errors,
+                  Messages *warnings);
 
-/* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
-int32_t *prompt_ids(const Model *m, const char *prompt, Messages *warnings);
+/* The side of the model's pictures, in pixels. */
+int64_t model_side(const Model *m);
+/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a line, if
+   another is below `least` or no multiple of 8 and of the VAE's factor. warnings (may be NULL) gets a line where the side is
+   not model_side. */
+bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors,
+                Messages *warnings);
+/* The same for --resolution, 64 at least. */
+bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
+/* False, with a line, if the model cannot draw in so many steps, given by that option. */
+bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
+
+/* arena_allocate, with a line where there is no memory. */
+bool get_arena(Arena *arena, int64_t bytes, Messages *errors);
 
 /* False, with a line, if path exists and force is not given, or cannot be written anyway. Asked before the work. */
 bool may_write(const char *path, bool force, Messages *errors);
 /* The same for a folder, which is not looked into. */
 bool may_make(const char *path, bool force, Messages *errors);
-
-/* "412 MB" */
-enum { BYTES_TEXT = 32 };
-const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]);
 
 #endif

@@ -1,5 +1,7 @@
 #include "cli/console.h"
 
+#include "tensor/threads.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,14 @@ char *console_text(const char *text) {
     return safe;
 }
 
+const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]) {
+    if (bytes >= 1000000000)
+        snprintf(text, BYTES_TEXT, "%.2f GB", (double)bytes / 1e9);
+    else
+        snprintf(text, BYTES_TEXT, "%.0f MB", (double)bytes / 1e6);
+    return text;
+}
+
 const char *size_text(int64_t bytes, char text[SIZE_TEXT]) {
     static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
     double value = (double)bytes;
@@ -50,6 +60,15 @@ const char *count_text(int64_t count, char text[COUNT_TEXT]) {
     return text;
 }
 
+const char *duration_text(double seconds, char text[DURATION_TEXT]) {
+    long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
+    if (s >= 3600)
+        snprintf(text, DURATION_TEXT, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, DURATION_TEXT, "%ld:%02ld", s / 60, s % 60);
+    return text;
+}
+
 cJSON *json_shape(Shape shape) {
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < shape.rank; i++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)shape.dim[i]));
@@ -68,22 +87,27 @@ cJSON *json_messages(const Messages *messages) {
     return list;
 }
 
-int64_t model_side(const Model *m) { return m->unet.config.sample_size * vae_factor(&m->vae.config); }
-
-bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors) {
-    int64_t multiple = max_i64(8, vae_factor(&m->vae.config)), given = *side;
-    if (given == 0) *side = model_side(m);
-    if (given == 0 || given == model_side(m) || (given % multiple == 0 && given >= least)) return true;
-    return messages_add(errors, "%s %lld: must be a multiple of %lld, %lld at least", option,
-                        (long long)given, (long long)multiple, (long long)max_i64(least, multiple));
-}
-
-bool check_resolution(const Model *m, int64_t *resolution, Messages *errors) {
-    return check_side(m, "--resolution", 64, resolution, errors);
-}
-
-void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings) {
-    if (side != model_side(m))
-        messages_add(warnings, "%s %lld: the model was made for %lld", option, (long long)side,
-                     (long long)model_side(m));
+void profile_print(const Profile *profile, int64_t passes) {
+    Profile sorted = profile_sorted(profile);
+    double seconds = 0, flops = 0;
+    for (int i = 0; i < sorted.count; i++) {
+        seconds += sorted.lines[i].seconds;
+        flops += sorted.lines[i].flops;
+    }
+    double n = passes > 0 ? (double)passes : 1, peak = threads_peak_flops();
+    printf("%-20s %-8s %7s %10s %9s %8s %7s\n", "op", "pass", "calls", "ms a step", "GFLOP/s", "of peak",
+           "share");
+    for (int i = 0; i < sorted.count; i++) {
+        const ProfileLine *l = &sorted.lines[i];
+        printf("%-20s %-8s %7.0f %10.3f ", l->op->name, l->backward ? "backward" : "forward",
+               (double)l->calls / n, 1e3 * l->seconds / n);
+        if (l->flops > 0)
+            printf("%9.1f %7.0f%%", l->flops / l->seconds * 1e-9, 100 * l->flops / l->seconds / peak);
+        else
+            printf("%9s %8s", "", "");
+        printf(" %6.1f%%\n", 100 * l->seconds / seconds);
+    }
+    printf("%-20s %-8s %7s %10.3f %9.1f %7.0f%% %6.1f%%\n", "all", "", "", 1e3 * seconds / n,
+           flops / seconds * 1e-9, 100 * flops / seconds / peak, 100.0);
+    printf("peak, of matrix products in cache: %.1f GFLOP/s\n", peak * 1e-9);
 }

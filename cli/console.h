@@ -5,8 +5,8 @@
 
 #include <cjson/cJSON.h>
 
+#include "autograd/profile.h"
 #include "cli/options.h"
-#include "nn/model.h"
 #include "tensor/tensor.h"
 
 /* Prints the document and a newline, and deletes it. */
@@ -18,6 +18,10 @@ bool console_finish(Messages *errors);
    it. */
 char *console_text(const char *text);
 
+/* "412 MB" */
+enum { BYTES_TEXT = 32 };
+const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]);
+
 /* "812 B", "9.2 kB", "25.5 MB", "3.44 GB" */
 enum { SIZE_TEXT = 32 };
 const char *size_text(int64_t bytes, char text[SIZE_TEXT]);
@@ -25,19 +29,17 @@ const char *size_text(int64_t bytes, char text[SIZE_TEXT]);
 enum { COUNT_TEXT = 32 };
 const char *count_text(int64_t count, char text[COUNT_TEXT]);
 
+/* "1:02:03" or "2:03" */
+enum { DURATION_TEXT = 32 };
+const char *duration_text(double seconds, char text[DURATION_TEXT]);
+
 cJSON *json_shape(Shape shape);
 /* A list of the lines. */
 cJSON *json_messages(const Messages *messages);
 
-/* The side of the model's pictures, in pixels. */
-int64_t model_side(const Model *m);
-/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a
-   line, if another is below `least` or no
-   multiple of 8 and of the VAE's factor. */
-bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors);
-/* The same for --resolution, 64 at least. */
-bool check_resolution(const Model *m, int64_t *resolution, Messages *errors);
-/* A warning where that side, given by that option, is not model_side. */
-void resolution_word(const Model *m, const char *option, int64_t side, Messages *warnings);
+/* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). What each op reaches is
+   also a share of threads_peak_flops; a convolution's operations are those of the direct algorithm, so that Winograd's
+   can be above 100 %. */
+void profile_print(const Profile *profile, int64_t passes);
 
 #endif

@@ -1,15 +1,15 @@
 #include "cli/dry_run.h"
 
 #include "cli/console.h"
-#include "cli/machine.h"
-#include "cli/plan_command.h"
+#include "cli/plan_report.h"
 
 static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan *plan) {
-    double batch = e->forward + e->backward, flops = plan->forward_flops + plan->backward_flops;
+    double batch = e->batch.forward + e->batch.backward, flops = plan->forward_flops + plan->backward_flops;
     char text[DURATION_TEXT];
-    printf("\ntime, from %d of a batch's %d operations, each for all of its kind\n", e->timed, e->all);
+    printf("\ntime, from %d of a batch's %d operations, each for all of its kind\n", e->batch.timed,
+           e->batch.all);
     printf("%10.3f s  a batch of %lld: forward %.3f, backward %.3f; %.1f GFLOP/s\n", batch,
-           (long long)o->batch, e->forward, e->backward, flops / batch * 1e-9);
+           (long long)o->batch, e->batch.forward, e->batch.backward, flops / batch * 1e-9);
     printf("%12s  %lld steps of %lld pictures\n", duration_text(e->steps, text), (long long)o->steps,
            (long long)(o->batch * o->accumulate));
     printf("%12s  encoding %lld pictures\n", duration_text(e->encoding, text), (long long)e->work.encoded);
@@ -23,10 +23,10 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
 
 static cJSON *estimate_json(const Estimate *e) {
     cJSON *time = cJSON_CreateObject();
-    cJSON_AddNumberToObject(time, "timed", e->timed);
-    cJSON_AddNumberToObject(time, "operations", e->all);
-    cJSON_AddNumberToObject(time, "batch_forward", e->forward);
-    cJSON_AddNumberToObject(time, "batch_backward", e->backward);
+    cJSON_AddNumberToObject(time, "timed", e->batch.timed);
+    cJSON_AddNumberToObject(time, "operations", e->batch.all);
+    cJSON_AddNumberToObject(time, "batch_forward", e->batch.forward);
+    cJSON_AddNumberToObject(time, "batch_backward", e->batch.backward);
     cJSON_AddNumberToObject(time, "steps", e->steps);
     cJSON_AddNumberToObject(time, "encoding", e->encoding);
     cJSON_AddNumberToObject(time, "grid_loss", e->grids);
@@ -37,16 +37,14 @@ static cJSON *estimate_json(const Estimate *e) {
 
 bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step, int threads,
              Messages *errors) {
-    PlanCommandOptions plan = { .resolution = o->resolution,
-                                .batch = o->batch,
-                                .vectors = o->vectors,
-                                .summary = true,
-                                .json = o->json };
+    PlanRequest plan = {
+        .resolution = o->resolution, .batch = o->batch, .vectors = o->vectors, .json = o->json
+    };
     cJSON *time = o->json ? estimate_json(e) : NULL;
     if (!plan_report(m, &plan, threads, time, errors)) {
         cJSON_Delete(time);
         return false;
     }
     if (!o->json) print_estimate(e, o, step);
-    return console_finish(errors);
+    return true;
 }

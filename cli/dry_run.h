@@ -3,8 +3,8 @@
 #define TI_DRY_RUN_H
 
 #include "cli/estimate.h"
-#include "cli/train_options.h"
-#include "nn/model.h"
+#include "cli/train.h"
+#include "diffusion/model.h"
 
 /* Prints both (with options->json as a document). step: the plan of a batch. */
 bool dry_run(const Model *m, const TrainOptions *options, const Estimate *estimate, const Plan *step,

@@ -12,7 +12,7 @@
 #ifndef TI_DUMP_H
 #define TI_DUMP_H
 
-#include "cli/loop.h"
+#include "inversion/loop.h"
 
 /* Runs the run's first batch (with --accumulate not the whole step) and writes it as it comes, so that no more memory is
    taken than by a step. The folder is written aside and renamed. One that exists keeps its other files and gets these; the

@@ -2,8 +2,9 @@
 #ifndef TI_ESTIMATE_H
 #define TI_ESTIMATE_H
 
-#include "cli/loop.h"
-#include "nn/drawing.h"
+#include "autograd/estimate.h"
+#include "inversion/loop.h"
+#include "diffusion/drawing.h"
 
 /* What is to be done: micro-batches, pictures to encode, fixed-grid losses, pictures to draw in so many steps each. */
 typedef struct {
@@ -12,8 +13,7 @@ typedef struct {
 
 typedef struct {
     Work work;
-    double forward, backward;                /* seconds of a batch */
-    int timed, all;                          /* of its operations */
+    GraphTime batch;
     double steps, encoding, grids, pictures; /* seconds of the work */
 } Estimate;
 

@@ -1,12 +1,9 @@
 /* `ti evaluate`: how well a word fits pictures, as the loss on the fixed grid of `ti train`. */
-#include "cli/evaluate.h"
-
+#include "cli/commands.h"
 #include "cli/common.h"
-#include "cli/console.h"
-#include "cli/loop.h"
-#include "cli/machine.h"
-#include "cli/pictures.h"
-#include "cli/templates.h"
+#include "inversion/grid_loss.h"
+#include "tensor/threads.h"
+#include "inversion/templates.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,51 +25,32 @@ static const Option OPTIONS[] = {
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
       .help = "the prompt: 'a photo of a WORD', or 'a painting in the style of WORD'" },
-    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
-      .reason = "it needs no download",
-      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
-    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
-      .reason =
-          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
-      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
-    { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "what it was trained on", .help = "side of the square that pictures are resized to" },
+    MODEL_OPTION(AT(model)),
+    PREDICTION_OPTION(AT(prediction)),
+    RESOLUTION_OPTION(AT(resolution), "side of the square that pictures are resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut pictures to their middle square first" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; the loss is the same with any but for rounding",
       .help = "pictures that go through the network together" },
-    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the physical cores",
-      .reason = "a core's second thread slows the matrix products down", .help = "threads to compute with" },
-};
-
-const Command EVALUATE_COMMAND = {
-    .name = "evaluate",
-    .summary = "Prints the fixed-grid loss of a word on pictures: the mean over 20 timesteps a picture, with "
-               "fixed noise. "
-               "It falls as the word fits better, and compares words on the same pictures and model.",
-    .options = OPTIONS,
-    .count = sizeof OPTIONS / sizeof *OPTIONS,
-    .examples =
-        "  ti evaluate --images weights/critters/concepts/grum --init critter\n"
-        "  ti evaluate --images weights/critters/concepts/grum --embedding out/grum/grum.safetensors\n",
+    THREADS_OPTION(AT(threads)),
 };
 
 /* The prompt's ids, with the learned word or the known one; rows stay in words. */
 static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Messages *errors,
                             Messages *warnings) {
     char *word = NULL;
-    if (o->embedding && words_load(words, m, o->embedding, errors)) {
+    if (o->embedding && words_load(words, m->tokenizer, o->embedding, errors)) {
         word = mem_string(tokenizer_token(m->tokenizer, (int32_t)tokenizer_vocab_size(m->tokenizer)));
     } else if (o->init && tokenizer_single(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
         words->vectors = 1; /* one that no prompt uses */
-        words->rows = mem_alloc((size_t)m->clip.config.hidden_size * sizeof(float));
+        words->rows = mem_alloc((size_t)words->width * sizeof(float));
     }
     Templates templates;
     int32_t *ids = NULL;
     if (word && templates_get(&templates, o->kind == 0 ? KIND_OBJECT : KIND_STYLE, NULL, errors)) {
         char *prompt = template_fill(templates.lines[0], word);
-        ids = prompt_ids(m, prompt, warnings);
+        ids = prompt_ids(m->tokenizer, prompt, warnings);
         free(prompt);
         templates_free(&templates);
     }
@@ -90,7 +68,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                           tokenizer_max_length(m->tokenizer), side, side, (PlanOptions) { 0 });
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));
-    bool ok = arena_allocate(&arena, bytes, errors);
+    bool ok = get_arena(&arena, bytes, errors);
     if (ok) {
         graph_bind(encoder.graph, &arena, threads);
         graph_bind(step.graph, &arena, threads);
@@ -99,12 +77,12 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
     }
     if (ok) {
         LoopData data = {
-            .clip = &m->clip, .unet = &m->unet, .diffusion = &m->diffusion, .vae = &m->vae.config
+            .clip = &m->clip, .unet = &m->unet, .noise_schedule = &m->noise_schedule, .vae = &m->vae.config
         };
         data.posteriors = &posteriors;
         data.prompts = prompt;
         data.tokens = step.tokens;
-        *loss = loop_grid_loss(&data, &step, NULL);
+        *loss = grid_loss(&data, &step, NULL);
     }
     posteriors_free(&posteriors);
     training_step_free(&step);
@@ -113,50 +91,48 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
     return ok;
 }
 
-static bool evaluate(EvaluateOptions *o, Messages *errors, Messages *warnings) {
-    int threads = machine_start(o->threads);
-    char *path = find_model(o->model, errors);
+static int evaluate(void *options, Messages *errors, Messages *warnings) {
+    EvaluateOptions *o = options;
+    int threads = threads_start(o->threads);
     Model m;
-    bool opened = path && open_model(path, o->prediction, &m, errors, warnings);
-    free(path);
-    if (!opened) return false;
-    if (check_resolution(&m, &o->resolution, errors))
-        resolution_word(&m, "--resolution", o->resolution, warnings);
-    Words words = { 0 };
+    if (!open_model(o->model, o->prediction, &m, errors, warnings)) return 1;
+    check_resolution(&m, &o->resolution, errors, warnings);
+    Words words = { .width = m.clip.config.hidden_size };
     Pictures pictures = { 0 };
     int32_t *prompt = make_prompt(o, &m, &words, errors, warnings);
     if (errors->count == 0)
-        pictures_load(o->images, (int)o->resolution, o->center_crop, &pictures, errors, warnings);
-    report(&(Messages) { 0 }, warnings);
+        load_pictures(o->images, o->resolution, o->center_crop, &pictures, errors, warnings);
+    report_warnings(warnings);
     double loss = 0;
-    bool ok = errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors);
-    if (ok) {
+    if (errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors))
         printf("fixed-grid loss %.5f\n", loss);
-        ok = console_finish(errors);
-    }
     free(prompt);
     words_free(&words);
     pictures_free(&pictures);
     model_close(&m);
-    return ok;
+    return 0;
 }
 
-int evaluate_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
-    EvaluateOptions o;
-    int status;
-    OptionsResult parsed = options_parse(&EVALUATE_COMMAND, argc, argv, &o, &errors);
-    if (parsed == OPTIONS_OK && !o.embedding == !o.init) {
-        messages_add(&errors,
-                     o.init ? "--embedding and --init: both name a word to evaluate; leave one of them out"
-                            : "one of --embedding and --init is needed: the word to evaluate");
-        parsed = OPTIONS_WRONG;
-    }
-    if (usage_ok(&EVALUATE_COMMAND, parsed, &errors, &status)) {
-        status = evaluate(&o, &errors, &warnings) ? 0 : 1;
-        report(&errors, &warnings);
-    }
-    options_free(&EVALUATE_COMMAND, &o);
-    messages_free(&errors);
-    return status;
+static void check(void *options, Messages *errors) {
+    const EvaluateOptions *o = options;
+    if (errors->count == 0 && !o->embedding == !o->init)
+        messages_add(errors,
+                     o->init ? "--embedding and --init: both name a word to evaluate; leave one of them out"
+                             : "one of --embedding and --init is needed: the word to evaluate");
 }
+
+const Command EVALUATE_COMMAND = {
+    .name = "evaluate",
+    .brief = "how well a word fits pictures",
+    .summary = "Prints the fixed-grid loss of a word on pictures: the mean over 20 timesteps a picture, with "
+               "fixed noise. "
+               "It falls as the word fits better, and compares words on the same pictures and model.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(EvaluateOptions),
+    .examples =
+        "  ti evaluate --images weights/critters/concepts/grum --init critter\n"
+        "  ti evaluate --images weights/critters/concepts/grum --embedding out/grum/grum.safetensors\n",
+    .check = check,
+    .run = evaluate,
+};

@@ -3,21 +3,75 @@
 
 #include "cli/common.h"
 #include "cli/console.h"
-#include "cli/generate_options.h"
-#include "cli/machine.h"
 #include "cli/memory.h"
-#include "cli/profile.h"
 #include "cli/progress.h"
-#include "cli/sheet.h"
-#include "nn/drawing.h"
-#include "tensor/image.h"
+#include "diffusion/drawing.h"
+#include "io/sheet.h"
+#include "io/system.h"
+#include "tensor/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const SAMPLERS[] = { "ddim", NULL };
+
+#define AT(field) offsetof(GenerateOptions, field)
+#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
+
+static const Option OPTIONS[] = {
+    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .heading = "what is drawn",
+      .help = "what to draw; a learned word stands for all its vectors" },
+    { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
+      .help = "a learned word, as ti train, diffusers or A1111 write it; once for each word that the prompt "
+              "uses" },
+    { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
+      .reason = "StableDiffusionPipeline's", .help = "what the picture should be unlike" },
+    MODEL_OPTION(AT(model)),
+    PREDICTION_OPTION(AT(prediction)),
+    { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
+      .help = "pictures, drawn together from one generator" },
+    { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",
+      .reason = "what it was trained on", .help = "a multiple of the VAE's factor (8 in Stable Diffusion)" },
+    { "height", OPTION_INT, AT(height), "N", 0, 8192, .shown = "the model's own side",
+      .reason = "what it was trained on", .help = "a multiple of the VAE's factor" },
+
+    { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is drawn",
+      .reason = "fixed, so that the same command gives the same picture",
+      .help = "of the start noise, as torch.Generator().manual_seed(N) draws it on a CPU" },
+    { "steps", OPTION_INT, AT(steps), "N", 1, 1000, .standard = "30", .model = true,
+      .reason = "with DDIM little changes beyond; StableDiffusionPipeline has 50",
+      .help = "denoising steps" },
+    { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
+      .reason = "StableDiffusionPipeline's",
+      .help = "classifier-free guidance: how far to go from the negative prompt to the prompt; 1 or less: no "
+              "such pass, "
+              "in half the time" },
+    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
+      .reason = "the paper's", .help = "how noise becomes a picture: ddim" },
+    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0",
+      .reason = "the paper's: no new noise on the way",
+      .help = "how much noise a DDIM step adds; 1: as DDPM" },
+
+    { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png",
+      .reason = "in the folder where you are", .heading = "what is written",
+      .help = "a PNG; several pictures go to NAME-1.png, NAME-2.png, ..." },
+    { "grid", OPTION_FLAG, AT(grid), .help = "write a contact sheet of all of them too, NAME-grid.png" },
+    { "force", OPTION_FLAG, AT(force), .help = "write over files that exist" },
+
+    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
+      .shown = "the physical cores",
+      .reason = "a core's second thread slows the matrix products down; the picture is the same with any",
+      .help = "threads to compute with" },
+    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
+      .reason = "what the machine, or the container, has free",
+      .help = "the most that the run may take, such as 3GB: it is known before, and what takes more doesn't "
+              "start" },
+    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
+};
+
 typedef struct {
-    GenerateOptions o;
+    GenerateOptions *o;
     int threads;
     MemoryLimit memory;
     Model model;
@@ -65,64 +119,61 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 
 /* Tells what the run will take, before any work, and gets it. */
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
-    int64_t bytes = drawing_bytes(g->drawing, g->threads),
-            pictures = 3 * g->o.count * g->o.width * g->o.height;
     MemoryNeed need = memory_of_drawing(g->drawing, g->threads);
-    need.buffers += pictures;
-    if (!memory_check(&need, &g->memory, "a smaller --width and --height", errors, warnings)) return false;
-    report(&(Messages) { 0 }, warnings);
-    memory_tell(&need, &g->memory, g->threads);
-    g->images = mem_alloc((size_t)g->o.count * sizeof *g->images);
-    for (int64_t i = 0; i < g->o.count; i++)
-        if (!image_new((int)g->o.width, (int)g->o.height, &g->images[i], errors)) return false;
-    if (!arena_allocate(&g->arena, bytes, errors)) return false;
+    need.buffers += 3 * g->o->count * g->o->width * g->o->height;
+    if (!memory_announce(&need, &g->memory, "a smaller --width and --height", g->threads, errors, warnings))
+        return false;
+    g->images = mem_alloc((size_t)g->o->count * sizeof *g->images);
+    for (int64_t i = 0; i < g->o->count; i++)
+        if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
+    if (!get_arena(&g->arena, drawing_bytes(g->drawing, g->threads), errors)) return false;
     drawing_bind(g->drawing, &g->arena, g->threads);
     return true;
 }
 
 static bool write_pictures(const Generation *g, Messages *errors) {
-    for (int64_t i = 0; i < g->o.count; i++) {
-        char *path = picture_path(&g->o, i, NULL);
+    for (int64_t i = 0; i < g->o->count; i++) {
+        char *path = picture_path(g->o, i, NULL);
         bool ok = image_write_png(path, &g->images[i], errors);
         if (ok) printf("%s\n", path);
         free(path);
         if (!ok) return false;
     }
-    if (!g->o.grid) return true;
-    char *path = picture_path(&g->o, 0, "grid");
-    bool ok = sheet_write_grid(path, g->o.prompt, g->images, g->o.count, errors);
+    if (!g->o->grid) return true;
+    char *path = picture_path(g->o, 0, "grid");
+    bool ok = sheet_write_grid(path, g->o->prompt, g->images, g->o->count, errors);
     if (ok) printf("%s\n", path);
     free(path);
     return ok;
 }
 
 static bool draw(Generation *g, Messages *errors, Messages *warnings) {
+    const GenerateOptions *o = g->o;
     DrawingOptions options = {
-        .count = g->o.count,
-        .steps = g->o.steps,
-        .height = g->o.height,
-        .width = g->o.width,
-        .guidance = (float)g->o.guidance,
-        .eta = (float)g->o.eta,
-        .seed = (uint64_t)g->o.seed,
+        .count = o->count,
+        .steps = o->steps,
+        .height = o->height,
+        .width = o->width,
+        .guidance = (float)o->guidance,
+        .eta = (float)o->eta,
+        .seed = (uint64_t)o->seed,
     };
     const Model *m = &g->model;
-    g->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->diffusion, g->words.rows, g->words.vectors,
-                             tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }, errors);
-    if (!g->drawing) return false;
-    int32_t *ids = prompt_ids(m, g->o.prompt, warnings);
-    int32_t *negative = prompt_ids(m, g->o.negative ? g->o.negative : "", warnings);
+    if (!check_steps(m, "--steps", o->steps, errors)) return false;
+    g->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.rows, g->words.vectors,
+                             tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    int32_t *ids = prompt_ids(m->tokenizer, o->prompt, warnings);
+    int32_t *negative = prompt_ids(m->tokenizer, o->negative ? o->negative : "", warnings);
     bool ok = allocate(g, errors, warnings);
     if (ok) {
-        if (g->o.profile) {
+        if (o->profile) {
             profile_start(&g->profile);
             graph_trace(drawing_graph(g->drawing), &g->profile.trace);
         }
         g->progress = progress_new();
         drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g });
-        if (g->o.profile) profile_print(&g->profile, g->o.steps);
-        char text[BYTES_TEXT];
-        fprintf(stderr, "ti: peak memory %s\n", bytes_text(machine_peak_memory(), text));
+        if (o->profile) profile_print(&g->profile, o->steps);
+        tell_peak_memory();
         ok = write_pictures(g, errors);
     }
     free(ids);
@@ -131,42 +182,54 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
 }
 
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
-    if (!check_outputs(&g->o, errors)) return false;
-    char *path = find_model(g->o.model, errors);
-    bool ok = path && open_model(path, g->o.prediction, &g->model, errors, warnings) &&
-              generate_options_complete(&g->o, path, errors);
-    free(path);
-    if (!ok) return false;
-    for (int64_t i = 0; i < g->o.embeddings.count; i++)
-        words_load(&g->words, &g->model, g->o.embeddings.items[i], errors);
-    if (check_side(&g->model, "--width", 0, &g->o.width, errors))
-        resolution_word(&g->model, "--width", g->o.width, warnings);
-    if (check_side(&g->model, "--height", 0, &g->o.height, errors))
-        resolution_word(&g->model, "--height", g->o.height, warnings);
-    machine_check_blas(warnings);
+    GenerateOptions *o = g->o;
+    if (!check_outputs(o, errors) || !open_model(o->model, o->prediction, &g->model, errors, warnings) ||
+        !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors))
+        return false;
+    g->words.width = g->model.clip.config.hidden_size;
+    for (int64_t i = 0; i < o->embeddings.count; i++)
+        words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], errors);
+    check_side(&g->model, "--width", 0, &o->width, errors, warnings);
+    check_side(&g->model, "--height", 0, &o->height, errors, warnings);
+    threads_check_blas(warnings);
     return errors->count == 0;
 }
 
-int generate_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
+static int generate(void *options, Messages *errors, Messages *warnings) {
     Generation *g = mem_alloc(sizeof *g);
-    int status;
-    if (usage_ok(&GENERATE_COMMAND, generate_options_parse(&g->o, argc, argv, &errors), &errors, &status)) {
-        g->threads = machine_start(g->o.threads);
-        bool ok = memory_limit_parse(g->o.memory, &g->memory, &errors) && prepare(g, &errors, &warnings) &&
-                  draw(g, &errors, &warnings);
-        ok = console_finish(&errors) && ok;
-        report(&errors, &warnings);
-        status = ok ? 0 : 1;
-    }
-    for (int64_t i = 0; g->images && i < g->o.count; i++) image_free(&g->images[i]);
+    g->o = options;
+    g->threads = threads_start(g->o->threads);
+    if (memory_limit_parse(g->o->memory, &g->memory, errors) && prepare(g, errors, warnings))
+        draw(g, errors, warnings);
+    for (int64_t i = 0; g->images && i < g->o->count; i++) image_free(&g->images[i]);
     free(g->images);
     drawing_free(g->drawing);
     arena_free(&g->arena);
     words_free(&g->words);
     model_close(&g->model);
-    generate_options_free(&g->o);
     free(g);
-    messages_free(&errors);
-    return status;
+    return 0;
 }
+
+static void check(void *options, Messages *errors) {
+    const GenerateOptions *o = options;
+    if (errors->count > 0) return;
+    if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
+        messages_add(errors, "--out '%s': the name of a PNG file is meant", o->out);
+    else
+        memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
+}
+
+const Command GENERATE_COMMAND = {
+    .name = "generate",
+    .brief = "draw pictures from a prompt",
+    .summary = "Draws pictures from a prompt, with words that ti train has learned.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(GenerateOptions),
+    .examples = "  ti generate --embedding out/grum/grum.safetensors --prompt 'a photo of a <grum> wearing a "
+                "crown at night' "
+                "\\\n              --count 4 --seed 1 --out grum.png\n",
+    .check = check,
+    .run = generate,
+};

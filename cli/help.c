@@ -27,60 +27,62 @@ static const Option OPTIONS[] = {
 static const Command HELP_COMMAND = {
     .name = "help",
     .summary = "Lists the commands, or a command's options.",
+    .size = sizeof(HelpOptions),
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
 };
 
-void help_list(const CommandEntry *commands, int count, FILE *out) {
+void help_list(const Command *const commands[], FILE *out) {
     fprintf(out, "ti: Textual Inversion in plain C\n\n");
-    for (int i = 0; i < count; i++)
-        fprintf(out, "  ti %-12s %s\n", commands[i].command->name, commands[i].summary);
+    for (int i = 0; commands[i]; i++) fprintf(out, "  ti %-12s %s\n", commands[i]->name, commands[i]->brief);
     fprintf(out, "\nti COMMAND --help says more.\n");
 }
 
-int help_unknown(const CommandEntry *commands, int count, const char *word) {
-    enum { COMMANDS_MAX = 64 };
-    const char *names[COMMANDS_MAX];
-    CHECK(count <= COMMANDS_MAX);
-    for (int i = 0; i < count; i++) names[i] = commands[i].command->name;
+int help_unknown(const Command *const commands[], const char *word) {
+    int count = 0;
+    while (commands[count]) count++;
+    const char **names = mem_alloc((size_t)count * sizeof *names);
+    for (int i = 0; i < count; i++) names[i] = commands[i]->name;
     const char *near = nearest_name(word, names, count);
+    free(names);
     Messages errors = { 0 };
     if (near)
         messages_add(&errors, "there is no command '%s', did you mean %s?", word, near);
     else
         messages_add(&errors, "there is no command '%s' (ti --help names them)", word);
-    report(&errors, NULL);
+    report(&errors, &(Messages) { 0 });
     messages_free(&errors);
     return 2;
 }
 
-static int help(const HelpOptions *o, const CommandEntry *commands, int count) {
+static int help(const HelpOptions *o, const Command *const commands[]) {
     if (o->man) {
-        help_man(commands, count, stdout);
+        help_man(commands, stdout);
     } else if (o->completion) {
-        (o->completion == 1 ? help_completion_bash : help_completion_zsh)(commands, count, stdout);
+        (o->completion == 1 ? help_completion_bash : help_completion_zsh)(commands, stdout);
     } else if (o->command) {
-        for (int i = 0; i < count; i++)
-            if (strcmp(o->command, commands[i].command->name) == 0) {
-                options_help(commands[i].command, stdout);
+        for (int i = 0; commands[i]; i++)
+            if (strcmp(o->command, commands[i]->name) == 0) {
+                options_help(commands[i], stdout);
                 return 0;
             }
-        return help_unknown(commands, count, o->command);
+        return help_unknown(commands, o->command);
     } else {
-        help_list(commands, count, stdout);
+        help_list(commands, stdout);
     }
     return 0;
 }
 
-int help_command(const CommandEntry *commands, int count, int argc, char *const argv[]) {
+int help_command(const Command *const commands[], int argc, char *const argv[]) {
     Messages errors = { 0 };
     HelpOptions o;
-    int status;
-    if (usage_ok(&HELP_COMMAND, options_parse(&HELP_COMMAND, argc, argv, &o, &errors), &errors, &status)) {
-        status = help(&o, commands, count);
-        if (!console_finish(&errors)) status = 1;
-        report(&errors, NULL);
-    }
+    OptionsResult parsed = options_parse(&HELP_COMMAND, argc, argv, &o, &errors);
+    int status = parsed == OPTIONS_WRONG ? 2 : 0;
+    if (parsed == OPTIONS_HELP) options_help(&HELP_COMMAND, stdout);
+    if (parsed == OPTIONS_OK) status = help(&o, commands);
+    if (!console_finish(&errors)) status = 1;
+    report(&errors, &(Messages) { 0 });
+    if (parsed == OPTIONS_WRONG) fprintf(stderr, "ti: see ti help --help\n");
     options_free(&HELP_COMMAND, &o);
     messages_free(&errors);
     return status;

@@ -5,25 +5,18 @@
 
 #include "cli/options.h"
 
-/* A row of the program's table of commands. */
-typedef struct {
-    const Command *command;
-    const char *summary; /* a few words */
-    int (*run)(int argc, char *const argv[]);
-} CommandEntry;
-
-/* The list of commands. */
-void help_list(const CommandEntry *commands, int count, FILE *out);
+/* The list of commands; NULL closes it. */
+void help_list(const Command *const commands[], FILE *out);
 
 /* `ti help [COMMAND] [--man] [--completion bash|zsh]` */
-int help_command(const CommandEntry *commands, int count, int argc, char *const argv[]);
+int help_command(const Command *const commands[], int argc, char *const argv[]);
 
 /* "ti: there is no command X", the nearest one named; exit status 2. */
-int help_unknown(const CommandEntry *commands, int count, const char *word);
+int help_unknown(const Command *const commands[], const char *word);
 
 /* The files that packages install. */
-void help_man(const CommandEntry *commands, int count, FILE *out);
-void help_completion_bash(const CommandEntry *commands, int count, FILE *out);
-void help_completion_zsh(const CommandEntry *commands, int count, FILE *out);
+void help_man(const Command *const commands[], FILE *out);
+void help_completion_bash(const Command *const commands[], FILE *out);
+void help_completion_zsh(const Command *const commands[], FILE *out);
 
 #endif

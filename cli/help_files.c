@@ -61,7 +61,7 @@ static void man_command(FILE *out, const Command *c) {
     fputs(".fi\n", out);
 }
 
-void help_man(const CommandEntry *commands, int count, FILE *out) {
+void help_man(const Command *const commands[], FILE *out) {
     fputs(".TH TI 1 \"\" \"ti\" \"User commands\"\n"
           ".SH NAME\nti \\- Textual Inversion in plain C\n"
           ".SH SYNOPSIS\n.B ti\n.I COMMAND\n[\\fIoptions\\fR]\n"
@@ -74,7 +74,7 @@ void help_man(const CommandEntry *commands, int count, FILE *out) {
           "\\(aq\\-\\-\\(aq ends the options. Each command has \\fB\\-\\-help\\fR.\n"
           ".SH COMMANDS\n",
           out);
-    for (int i = 0; i < count; i++) man_command(out, commands[i].command);
+    for (int i = 0; commands[i]; i++) man_command(out, commands[i]);
     fputs(".SH EXIT STATUS\n"
           ".TP\n0\nDone.\n.TP\n1\nAn error; a line for each fault on standard error.\n"
           ".TP\n2\nWrong usage.\n.TP\n130\nStopped by a signal; what was learned is saved.\n",
@@ -121,7 +121,7 @@ static void bash_command(FILE *out, const Command *c) {
     fputs("--help\" ;;\n", out);
 }
 
-void help_completion_bash(const CommandEntry *commands, int count, FILE *out) {
+void help_completion_bash(const Command *const commands[], FILE *out) {
     fputs("# bash completion for ti, made by: ti help --completion bash\n"
           "_ti_names() {\n"
           "    local IFS=$'\\n'\n"
@@ -134,9 +134,9 @@ void help_completion_bash(const CommandEntry *commands, int count, FILE *out) {
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        COMPREPLY=($(compgen -W \"",
           out);
-    for (int i = 0; i < count; i++) fprintf(out, "%s ", commands[i].command->name);
+    for (int i = 0; commands[i]; i++) fprintf(out, "%s ", commands[i]->name);
     fputs("help --help\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", out);
-    for (int i = 0; i < count; i++) bash_command(out, commands[i].command);
+    for (int i = 0; commands[i]; i++) bash_command(out, commands[i]);
     fputs("    esac\n"
           "    case $cur in\n"
           "    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
@@ -183,21 +183,21 @@ static void zsh_option(FILE *out, const Option *o) {
     fputc('\'', out);
 }
 
-void help_completion_zsh(const CommandEntry *commands, int count, FILE *out) {
+void help_completion_zsh(const Command *const commands[], FILE *out) {
     fputs("#compdef ti\n# zsh completion for ti, made by: ti help --completion zsh\n"
           "_ti() {\n    local -a commands\n    commands=(\n",
           out);
-    for (int i = 0; i < count; i++) {
-        fprintf(out, "        '%s:", commands[i].command->name);
-        zsh(out, commands[i].summary);
+    for (int i = 0; commands[i]; i++) {
+        fprintf(out, "        '%s:", commands[i]->name);
+        zsh(out, commands[i]->brief);
         fputs("'\n", out);
     }
     fputs("        'help:the list of commands'\n    )\n"
           "    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
           "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in\n",
           out);
-    for (int i = 0; i < count; i++) {
-        const Command *c = commands[i].command;
+    for (int i = 0; commands[i]; i++) {
+        const Command *c = commands[i];
         fprintf(out, "    %s)\n        _arguments", c->name);
         for (int k = 0; k < c->count; k++) zsh_option(out, &c->options[k]);
         fputs(" \\\n            '--help[list the options]' ;;\n", out);

@@ -1,10 +1,11 @@
 /* `ti inspect`: what is in a model folder, a safetensors file or a learned word. */
 #define _POSIX_C_SOURCE 200809L
-#include "cli/inspect.h"
-
+#include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/inspect_parts.h"
-#include "weights/family.h"
+#include "exchange/family.h"
+#include "exchange/single.h"
+#include "exchange/word_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,21 +35,6 @@ static const Option OPTIONS[] = {
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
-const Command INSPECT_COMMAND = {
-    .name = "inspect",
-    .summary = "Shows what a file or folder holds: a model's architecture, parts, types, defaults, faults "
-               "and what of it "
-               "is ignored; a file's tensors and metadata; a learned word's vectors, with --model their "
-               "norms beside the "
-               "vocabulary's and their nearest words.",
-    .options = OPTIONS,
-    .count = sizeof OPTIONS / sizeof *OPTIONS,
-    .examples = "  ti inspect weights/critters\n"
-                "  ti inspect v1-5-pruned-emaonly.safetensors\n"
-                "  ti inspect weights/critters/vae/diffusion_pytorch_model.safetensors\n"
-                "  ti inspect out/grum/grum.safetensors --model weights/critters\n",
-};
-
 static bool is_folder(const char *path) {
     struct stat status;
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
@@ -56,8 +42,11 @@ static bool is_folder(const char *path) {
 
 static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *errors, Messages *warnings) {
     if (!o->model) return inspect_words(o->path, e, NULL, 0, o->json, errors);
+    ModelFolder folder;
     Model m;
-    if (!model_open(o->model, &m, errors, warnings)) return false;
+    if (!exchange_open_model(o->model, &folder, errors, warnings) ||
+        !model_open(folder, &m, errors, warnings))
+        return false;
     bool ok = inspect_words(o->path, e, &m, o->nearest, o->json, errors);
     model_close(&m);
     return ok;
@@ -68,7 +57,7 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
                          Messages *warnings) {
     Embeddings e;
     Messages no_words = { 0 };
-    bool readable = embeddings_parse(o->path, s->file.data, s->file.size, &e, &no_words), ok = true;
+    bool readable = word_file_parse(o->path, s->file.data, s->file.size, &e, &no_words), ok = true;
     bool words = readable && looks_like_words(s);
     if (words && !o->tensors)
         ok = show_words(o, &e, errors, warnings);
@@ -102,8 +91,8 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
         safetensors_close(&s);
     } else if (may_be_word(o->path)) {
         Embeddings e;
-        ok = embeddings_read(o->path, &e, errors) && /* says what no safetensors file is, too */
-             show_words(o, &e, errors, warnings);    /* a file that could be opened the second time */
+        ok = word_file_read(o->path, &e, errors) && /* says what no safetensors file is, too */
+             show_words(o, &e, errors, warnings);   /* a file that could be opened the second time */
         embeddings_free(&e);
     } else {
         ok = messages_add(errors, "%.*s", (int)(no_tensors.length - 1), no_tensors.text);
@@ -112,28 +101,32 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
     return ok;
 }
 
-static bool inspect(const InspectOptions *o, Messages *errors, Messages *warnings) {
-    bool ok;
+static int inspect(void *options, Messages *errors, Messages *warnings) {
+    const InspectOptions *o = options;
     if (!is_folder(o->path))
-        ok = show_file(o, errors, warnings);
+        show_file(o, errors, warnings);
     else if (o->model || o->hash)
-        ok = messages_add(errors, "%s: is a folder, and %s", o->path,
-                          o->model ? "--model is for a learned word" : "--hash is for a file");
+        messages_add(errors, "%s: is a folder, and %s", o->path,
+                     o->model ? "--model is for a learned word" : "--hash is for a file");
     else
-        ok = inspect_model(o->path, o->tensors, false, o->json, errors, warnings);
-    return console_finish(errors) && ok;
+        inspect_model(o->path, o->tensors, false, o->json, errors, warnings);
+    return 0;
 }
 
-int inspect_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
-    InspectOptions o;
-    int status;
-    OptionsResult parsed = options_parse(&INSPECT_COMMAND, argc, argv, &o, &errors);
-    if (usage_ok(&INSPECT_COMMAND, parsed, &errors, &status)) {
-        status = inspect(&o, &errors, &warnings) ? 0 : 1;
-        report(&errors, &warnings);
-    }
-    options_free(&INSPECT_COMMAND, &o);
-    messages_free(&errors);
-    return status;
-}
+const Command INSPECT_COMMAND = {
+    .name = "inspect",
+    .brief = "what a model folder, a weights file or a learned word holds",
+    .summary = "Shows what a file or folder holds: a model's architecture, parts, types, defaults, faults "
+               "and what of it "
+               "is ignored; a file's tensors and metadata; a learned word's vectors, with --model their "
+               "norms beside the "
+               "vocabulary's and their nearest words.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(InspectOptions),
+    .examples = "  ti inspect weights/critters\n"
+                "  ti inspect v1-5-pruned-emaonly.safetensors\n"
+                "  ti inspect weights/critters/vae/diffusion_pytorch_model.safetensors\n"
+                "  ti inspect out/grum/grum.safetensors --model weights/critters\n",
+    .run = inspect,
+};

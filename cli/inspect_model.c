@@ -2,11 +2,10 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/inspect_parts.h"
 
-#include "cli/common.h"
-#include "cli/generate_options.h"
-#include "cli/train_options.h"
-#include "tensor/file.h"
-#include "weights/json.h"
+#include "cli/commands.h"
+#include "exchange/single.h"
+#include "io/file.h"
+#include "io/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,20 +75,6 @@ static cJSON *read_defaults(const char *folder, Messages *errors) {
     }
     free(path);
     return object;
-}
-
-/* As the commands would read them. */
-static void check_defaults(const char *folder, Messages *errors) {
-    Messages missing = { 0 }; /* the options that are required, which nobody gave */
-    TrainOptions train;
-    GenerateOptions generate;
-    options_parse(&TRAIN_COMMAND, 0, NULL, &train, &missing);
-    options_parse(&GENERATE_COMMAND, 0, NULL, &generate, &missing);
-    options_read_model(&TRAIN_COMMAND, folder, &train, errors);
-    options_read_model(&GENERATE_COMMAND, folder, &generate, errors);
-    options_free(&TRAIN_COMMAND, &train);
-    options_free(&GENERATE_COMMAND, &generate);
-    messages_free(&missing);
 }
 
 /* Text */
@@ -323,14 +308,15 @@ bool inspect_model(const char *path, bool tensors, bool hash, bool json, Message
     int before = errors->count;
     Model m = { 0 };
     Report r = { .path = path, .tensors = tensors, .hash = hash };
-    if (!folder_open(path, &m.folder, errors, warnings)) {
+    if (!exchange_open_model(path, &m.folder, errors, warnings)) {
         if (json) console_json(model_json(&r, errors));
         return false;
     }
     r.m = &m;
     load_parts(&r, errors);
-    check_defaults(path, errors);
-    Messages unreadable = { 0 }; /* check_defaults has told */
+    options_check_model(&TRAIN_COMMAND, path, errors);
+    options_check_model(&GENERATE_COMMAND, path, errors);
+    Messages unreadable = { 0 }; /* they have told */
     r.defaults = read_defaults(path, &unreadable);
     if (json)
         console_json(model_json(&r, errors));

@@ -4,7 +4,8 @@
 #define TI_INSPECT_PARTS_H
 
 #include "cli/console.h"
-#include "tensor/sha256.h"
+#include "diffusion/model.h"
+#include "io/sha256.h"
 #include "weights/embedding.h"
 #include "weights/safetensors.h"
 

@@ -1,7 +1,7 @@
 /* Files of tensors: what they look like, and the list of what is in them. */
 #include "cli/inspect_parts.h"
 
-#include "weights/family.h"
+#include "exchange/family.h"
 
 #include <stdio.h>
 #include <stdlib.h>

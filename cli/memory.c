@@ -1,13 +1,13 @@
 #include "cli/memory.h"
 
 #include "cli/common.h"
+#include "cli/console.h"
+#include "io/system.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) {
     static const struct {
@@ -17,7 +17,7 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) 
                   { "mb", 1e6 }, { "g", 1e9 }, { "gb", 1e9 } };
     *limit = (MemoryLimit) { .automatic = true };
     if (strcmp(text, "auto") == 0) {
-        limit->bytes = memory_free();
+        limit->bytes = system_free_memory();
         return true;
     }
     char *end;
@@ -31,72 +31,6 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) 
         return true;
     }
     return messages_add(errors, "--memory '%s': bytes are meant, such as 3GB or 800M, or auto", text);
-}
-
-/* The number in a file of /proc or /sys: the first one, or the one behind key. -1: there is none ("max" says so too). */
-static int64_t number_in(const char *path, const char *key) {
-    FILE *file = fopen(path, "r");
-    char line[256];
-    int64_t number = -1;
-    while (file && number < 0 && fgets(line, sizeof line, file)) {
-        size_t n = key ? strlen(key) : 0;
-        if (n && strncmp(line, key, n) != 0) continue;
-        char *end;
-        long long value = strtoll(line + n, &end, 10);
-        if (end != line + n && value >= 0) number = value;
-        if (!key) break;
-    }
-    if (file) fclose(file);
-    return number;
-}
-
-/* What a cgroup's files leave: its limit less what is in use, where pages of files can be given back. */
-static int64_t left_in(const char *folder, const char *max, const char *usage, const char *cache) {
-    char *paths[3] = { mem_format("%s/%s", folder, max), mem_format("%s/%s", folder, usage),
-                       mem_format("%s/memory.stat", folder) };
-    int64_t limit = number_in(paths[0], NULL), used = number_in(paths[1], NULL);
-    int64_t given_back = number_in(paths[2], cache);
-    for (int i = 0; i < 3; i++) free(paths[i]);
-    if (limit < 0 || used < 0) return INT64_MAX;
-    return max_i64(0, limit - max_i64(0, used - max_i64(0, given_back)));
-}
-
-/* The least that this process's cgroup and those above it leave. Version 2's line in /proc/self/cgroup is "0::/path",
-   version 1's "N:memory:/path"; in a container the path may lie outside what is mounted, and then the root's files are
-   the container's. */
-static int64_t left_in_cgroups(void) {
-    FILE *file = fopen("/proc/self/cgroup", "r");
-    char line[1024];
-    int64_t least = INT64_MAX;
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = 0;
-        bool second = strncmp(line, "0::", 3) == 0;
-        char *path = second ? line + 3 : strstr(line, ":memory:");
-        if (!path) continue;
-        if (!second) path += strlen(":memory:");
-        const char *root = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-        for (;;) {
-            char *folder = mem_format("%s%s", root, path);
-            least = min_i64(least, second ? left_in(folder, "memory.max", "memory.current", "file ")
-                                          : left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                                    "total_cache "));
-            free(folder);
-            char *slash = strrchr(path, '/');
-            if (!slash) break;
-            *slash = 0;
-        }
-    }
-    if (file) fclose(file);
-    return least;
-}
-
-int64_t memory_free(void) {
-    int64_t kilobytes = number_in("/proc/meminfo", "MemAvailable:");
-    int64_t free_bytes = kilobytes >= 0 ? kilobytes * 1024 : INT64_MAX;
-    struct rlimit address_space;
-    if (getrlimit(RLIMIT_AS, &address_space) == 0 && address_space.rlim_cur != RLIM_INFINITY)
-        free_bytes = min_i64(free_bytes, (int64_t)address_space.rlim_cur);
-    return min_i64(free_bytes, left_in_cgroups());
 }
 
 int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buffers; }
@@ -114,7 +48,7 @@ MemoryNeed memory_of_drawing(const Drawing *d, int threads) {
                         (MemoryNeed) { .weights = decode.weights, .buffers = drawing_bytes(d, threads) });
 }
 
-void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
+static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
     char text[4][BYTES_TEXT];
     fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads; ",
             bytes_text(memory_total(need), text[0]), bytes_text(need->buffers, text[1]),
@@ -124,7 +58,7 @@ void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) 
     fprintf(stderr, "%s %s\n", bytes_text(limit->bytes, text[3]), limit->automatic ? "are free" : "allowed");
 }
 
-bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
+static bool check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
                   Messages *warnings) {
     char text[4][BYTES_TEXT];
     bytes_text(limit->bytes, text[0]);
@@ -144,4 +78,17 @@ bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *
         "mapped weights): give --memory %lldMB, or %s",
         text[0], text[1], bytes_text(need->buffers, text[2]), bytes_text(need->weights, text[3]),
         (long long)ceil_div(memory_total(need), 1000000), smaller);
+}
+
+bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,
+                     Messages *errors, Messages *warnings) {
+    if (!check(need, limit, smaller, errors, warnings)) return false;
+    report_warnings(warnings);
+    tell(need, limit, threads);
+    return true;
+}
+
+void tell_peak_memory(void) {
+    char text[BYTES_TEXT];
+    fprintf(stderr, "ti: peak memory %s\n", bytes_text(system_peak_memory(), text));
 }

@@ -2,7 +2,7 @@
 #ifndef TI_MEMORY_H
 #define TI_MEMORY_H
 
-#include "nn/drawing.h"
+#include "diffusion/drawing.h"
 
 typedef struct {
     int64_t bytes;  /* that may be taken */
@@ -11,10 +11,6 @@ typedef struct {
 
 /* "auto", or a number of bytes, with K, M, G, KB, MB or GB behind it (powers of 1000). */
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
-
-/* What this process could take more: what the machine has free (its page cache is, since mapped weights lie there), at most
-   what its cgroup and `ulimit -v` leave it. */
-int64_t memory_free(void);
 
 /* What a part of a run takes: memory of its own, and mapped weights. Between two parts, folder_forget. */
 typedef struct {
@@ -30,12 +26,13 @@ MemoryNeed memory_of_drawing(const Drawing *d, int threads);
 
 int64_t memory_total(const MemoryNeed *need);
 
-/* One line on stderr. */
-void memory_tell(const MemoryNeed *need, const MemoryLimit *limit, int threads);
+/* Tells on stderr what the run takes, after the warnings. False, with a line that says what would do, if that is over the
+   limit; where the limit is automatic only a warning, since mapped weights can be read anew from the disk. smaller: what would
+   take less, "a smaller --batch". */
+bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,
+                     Messages *errors, Messages *warnings);
 
-/* False, with a line that says what would do, if the need is over the limit; where the limit is automatic only a warning,
-   since mapped weights can be read anew from the disk. smaller: "a smaller --batch", what would take less. */
-bool memory_check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
-                  Messages *warnings);
+/* What this process has taken, at the end of a run. */
+void tell_peak_memory(void);
 
 #endif

@@ -7,16 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nn/unicode.h"
-#include "tensor/file.h"
-#include "weights/json.h"
+#include "text/unicode.h"
+#include "io/file.h"
+#include "io/json.h"
 
 /* The place of an option's value in the command's struct. */
 static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
 static const void *place_of(const Option *o, const void *values) { return (const char *)values + o->offset; }
 
-static Given *given_of(void *values) { return values; }
-static uint64_t bit_of(const Command *c, const Option *o) { return (uint64_t)1 << (o - c->options); }
+/* Who has set it. */
+static unsigned char *given(const Command *c, const Option *o, const void *values) {
+    return ((const Given *)values)->by + (o - c->options);
+}
 
 static const Option *find(const Command *c, const char *name, size_t length) {
     for (int i = 0; i < c->count; i++)
@@ -28,13 +30,13 @@ static const Option *find(const Command *c, const char *name, size_t length) {
 bool options_given(const Command *c, const void *values, const char *name) {
     const Option *o = find(c, name, strlen(name));
     CHECK(o);
-    return (((const Given *)values)->user & bit_of(c, o)) != 0;
+    return *given(c, o, values) & GIVEN_BY_USER;
 }
 
 void options_forget(const Command *c, void *values, const char *name) {
     const Option *o = find(c, name, strlen(name));
     CHECK(o);
-    given_of(values)->user &= ~bit_of(c, o);
+    *given(c, o, values) &= (unsigned char)~GIVEN_BY_USER;
 }
 
 /* Names that are near */
@@ -213,13 +215,14 @@ static bool set_value(const Option *o, const char *from, const char *text, void 
 
 static void set_defaults(const Command *c, void *values) {
     Messages errors = { 0 };
-    CHECK(c->count <= 64);
     for (int i = 0; i < c->count; i++)
         if (c->options[i].standard)
             CHECK(set_value(&c->options[i], NULL, c->options[i].standard, values, &errors));
 }
 
 void options_free(const Command *c, void *values) {
+    free(((Given *)values)->by);
+    *(Given *)values = (Given) { 0 };
     for (int i = 0; i < c->count; i++) {
         void *value = place(&c->options[i], values);
         if (c->options[i].type == OPTION_LIST) list_clear(value);
@@ -249,10 +252,10 @@ static const Option *positional_option(const Command *c, int nth) {
 }
 
 static void take(Parser *p, const Option *o, const char *text) {
-    uint64_t bit = bit_of(p->command, o);
+    unsigned char *by = given(p->command, o, p->values);
     /* a list's default goes when the first item of the user's comes */
-    if (o->type == OPTION_LIST && !(given_of(p->values)->user & bit)) list_clear(place(o, p->values));
-    given_of(p->values)->user |= bit;
+    if (o->type == OPTION_LIST && !(*by & GIVEN_BY_USER)) list_clear(place(o, p->values));
+    *by |= GIVEN_BY_USER;
     set_value(o, NULL, text, p->values, p->errors);
 }
 
@@ -269,7 +272,7 @@ static void take_positional(Parser *p, const char *word) {
 static bool looks_like_option(const char *word) { return word[0] == '-' && word[1] == '-'; }
 
 static void unknown_option(Parser *p, const char *word, size_t length) {
-    const char *names[64];
+    const char **names = mem_alloc((size_t)p->command->count * sizeof *names);
     int count = 0;
     for (int i = 0; i < p->command->count; i++)
         if (!p->command->options[i].positional) names[count++] = p->command->options[i].name;
@@ -280,6 +283,7 @@ static void unknown_option(Parser *p, const char *word, size_t length) {
     else
         messages_add(p->errors, "%s: unknown option (ti %s --help lists them)", name, p->command->name);
     free(name);
+    free(names);
     /* What follows is its value, most likely: one fault is enough. */
     const Option *meant = nearest ? find(p->command, nearest, strlen(nearest)) : NULL;
     bool valued = meant ? meant->type != OPTION_FLAG : !positional_option(p->command, 0);
@@ -305,14 +309,14 @@ static void parse_word(Parser *p, const char *word) {
     } else if (p->at < p->argc && !looks_like_option(p->argv[p->at])) {
         take(p, o, p->argv[p->at++]);
     } else {
-        given_of(p->values)->user |= bit_of(p->command, o); /* not missing as well */
+        *given(p->command, o, p->values) |= GIVEN_BY_USER; /* not missing as well */
         messages_add(p->errors, "--%s: needs a value: --%s %s%s", o->name, o->name, o->argument,
                      p->at < p->argc ? " (or --name=value where it begins with --)" : "");
     }
 }
 
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors) {
-    *given_of(values) = (Given) { 0 };
+    *(Given *)values = (Given) { mem_alloc((size_t)c->count) };
     for (int i = 0; i < c->count; i++) {
         static const size_t sizes[] = { sizeof(bool),   sizeof(int64_t),    sizeof(double),
                                         sizeof(char *), sizeof(StringList), sizeof(int) };
@@ -336,11 +340,12 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     }
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
-        if (!o->required || (given_of(values)->user & bit_of(c, o))) continue;
+        if (!o->required || (*given(c, o, values) & GIVEN_BY_USER)) continue;
         if (o->unless && options_given(c, values, o->unless)) continue;
         messages_add(errors, o->positional ? "%s%s is missing: %s" : "--%s %s is missing: %s",
                      o->positional ? "" : o->name, o->argument, o->help);
     }
+    if (c->check) c->check(values, errors);
     return errors->count == before ? OPTIONS_OK : OPTIONS_WRONG;
 }
 
@@ -456,9 +461,8 @@ char *options_to_json(const Command *c, const void *values) {
     cJSON_AddItemToObject(document, c->name, options);
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
-        bool given = ((const Given *)values)->user & bit_of(c, o);
-        bool none =
-            o->type == OPTION_INT && !o->standard && !given && *(const int64_t *)place_of(o, values) == 0;
+        bool none = o->type == OPTION_INT && !o->standard && !(*given(c, o, values) & GIVEN_BY_USER) &&
+                    *(const int64_t *)place_of(o, values) == 0;
         cJSON_AddItemToObject(options, o->name, none ? cJSON_CreateNull() : value_to_json(o, values));
     }
     char *text = cJSON_Print(document);
@@ -531,8 +535,8 @@ bool options_model_parse(const Command *c, const char *path, const void *text, s
                          item->string, c->name);
             continue;
         }
-        if (given_of(values)->user & bit_of(c, o)) continue;
-        if (read_item(o, path, item, values, errors)) given_of(values)->model |= bit_of(c, o);
+        if (*given(c, o, values) & GIVEN_BY_USER) continue;
+        if (read_item(o, path, item, values, errors)) *given(c, o, values) |= GIVEN_BY_MODEL;
     }
     cJSON_Delete(document);
     return errors->count == before;
@@ -546,6 +550,34 @@ bool options_read_model(const Command *c, const char *folder, void *values, Mess
     file_unmap(&file);
     free(path);
     return ok;
+}
+
+/* The values of a command that nobody gave any option, on this model. */
+static void *model_values(const Command *c, const char *folder, Messages *errors) {
+    Messages missing = { 0 }; /* the options that are required */
+    void *values = mem_alloc(c->size);
+    options_parse(c, 0, NULL, values, &missing);
+    messages_free(&missing);
+    options_read_model(c, folder, values, errors);
+    return values;
+}
+
+bool options_check_model(const Command *c, const char *folder, Messages *errors) {
+    int before = errors->count;
+    void *values = model_values(c, folder, errors);
+    options_free(c, values);
+    free(values);
+    return errors->count == before;
+}
+
+int64_t options_model_default(const Command *c, const char *folder, const char *name, Messages *errors) {
+    const Option *o = find(c, name, strlen(name));
+    CHECK(o && o->type == OPTION_INT);
+    void *values = model_values(c, folder, errors);
+    int64_t value = *(const int64_t *)place_of(o, values);
+    options_free(c, values);
+    free(values);
+    return value;
 }
 
 /* Error if the user's value is another than the run's. */
@@ -575,7 +607,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         messages_add(errors, "%s: has no options of ti %s", path, c->name);
     cJSON_ArrayForEach(item, options) {
         const Option *o = find(c, item->string, strlen(item->string));
-        bool user = o && (given_of(values)->user & bit_of(c, o));
+        bool user = o && (*given(c, o, values) & GIVEN_BY_USER);
         if (!o)
             messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, item->string, c->name);
         else if (user && !o->may_differ)
@@ -583,10 +615,10 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         else if (user || (cJSON_IsNull(item) && !o->standard))
             continue; /* null: it had none */
         else if (read_item(o, path, item, values, errors))
-            given_of(values)->user |= bit_of(c, o);
+            *given(c, o, values) |= GIVEN_BY_USER;
     }
     for (int i = 0; i < c->count && errors->count == before; i++)
-        if (c->options[i].required && !(given_of(values)->user & bit_of(c, &c->options[i])))
+        if (c->options[i].required && !(*given(c, &c->options[i], values) & GIVEN_BY_USER))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);
     cJSON_Delete(document);
     return errors->count == before;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 typedef enum {
     OPTION_FLAG,   /* bool; takes no value */
@@ -41,23 +41,30 @@ typedef struct {
     bool may_differ; /* when a run goes on: it changes nothing in the results */
 } Option;
 
-/* Which options somebody has set, by their place in the table (64 at most). */
+/* Which options somebody has set, and who: a byte each, by their place in the table. */
+enum { GIVEN_BY_USER = 1, GIVEN_BY_MODEL = 2 };
 typedef struct {
-    uint64_t user, model;
+    unsigned char *by; /* [options of the command] */
 } Given;
 
-/* The command's struct begins with a Given. */
+/* A command. Its struct of values begins with a Given. */
 typedef struct {
-    const char *name, *summary;
+    const char *name, *brief; /* brief: for the list of commands */
+    const char *summary;
     const Option *options;
     int count;
-    const char *examples; /* lines for --help */
+    size_t size;          /* of the struct of values */
+    const char *examples; /* lines for --help; NULL: none */
+    /* After parsing: what has to fit together, a line for each fault. NULL: nothing. */
+    void (*check)(void *values, Messages *errors);
+    /* Does it; the exit status where there are no errors. */
+    int (*run)(void *values, Messages *errors, Messages *warnings);
 } Command;
 
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
 
-/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name). `--name value` or
-   `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among them. WRONG: a
+/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name), and checks them. `--name value`
+   or `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among them. WRONG: a
    line for each fault. values is zeroed first; options_free it in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
@@ -75,6 +82,10 @@ void options_help(const Command *c, FILE *out);
    this command that the user has not given and that a model may set. Errors: broken, an option that no model
    may set, bad values. */
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors);
+/* Whether the file, if there is one, can be read so. */
+bool options_check_model(const Command *c, const char *folder, Messages *errors);
+/* What the command takes for a whole number that nobody gives: the model's default, or its own. */
+int64_t options_model_default(const Command *c, const char *folder, const char *name, Messages *errors);
 /* The same from the file's text; path is for messages. */
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);

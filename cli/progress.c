@@ -1,18 +1,18 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/progress.h"
 
-#include "cli/machine.h"
+#include "io/system.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 Progress progress_new(void) {
-    return (Progress) { .terminal = isatty(STDERR_FILENO), .start = machine_seconds(), .shown = -1e9 };
+    return (Progress) { .terminal = isatty(STDERR_FILENO), .start = system_seconds(), .shown = -1e9 };
 }
 
 void progress_show(Progress *p, bool last, const char *format, ...) {
-    double now = machine_seconds();
+    double now = system_seconds();
     if (!last && now - p->shown < (p->terminal ? 0.1 : 10)) return;
     p->shown = now;
     char line[256];
@@ -30,7 +30,7 @@ void progress_show(Progress *p, bool last, const char *format, ...) {
     p->width = last ? 0 : width;
 }
 
-double progress_elapsed(const Progress *p) { return machine_seconds() - p->start; }
+double progress_elapsed(const Progress *p) { return system_seconds() - p->start; }
 
 double progress_left(const Progress *p, int64_t done, int64_t all) {
     return done > 0 ? progress_elapsed(p) * (double)(all - done) / (double)done : 0;

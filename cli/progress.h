@@ -2,11 +2,11 @@
 #ifndef TI_PROGRESS_H
 #define TI_PROGRESS_H
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 typedef struct {
     bool terminal;
-    double start, shown; /* machine_seconds */
+    double start, shown; /* system_seconds */
     size_t width;        /* characters of the line on the screen */
 } Progress;
 

@@ -1,11 +1,9 @@
 /* `ti reconstruct`: a picture through the VAE and back, D(E(x)): the best that any word could make the model
    draw. */
-#include "cli/reconstruct.h"
-
+#include "cli/commands.h"
 #include "cli/common.h"
-#include "cli/console.h"
-#include "cli/machine.h"
-#include "cli/posterior.h"
+#include "tensor/threads.h"
+#include "inversion/posterior.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,37 +22,12 @@ static const Option OPTIONS[] = {
     { "in", OPTION_STRING, AT(in), "IN", .required = true, .positional = true, .help = "a picture" },
     { "out", OPTION_STRING, AT(out), "OUT.png", .required = true, .positional = true,
       .help = "the PNG to write" },
-    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
-      .reason = "it needs no download",
-      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
-    { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "what it was trained on", .help = "side of the square that the picture is resized to" },
+    MODEL_OPTION(AT(model)),
+    RESOLUTION_OPTION(AT(resolution), "side of the square that the picture is resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut the picture to its middle square first" },
     { "force", OPTION_FLAG, AT(force), .help = "write over a file that exists" },
-    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the physical cores",
-      .reason = "a core's second thread slows the matrix products down", .help = "threads to compute with" },
+    THREADS_OPTION(AT(threads)),
 };
-
-const Command RECONSTRUCT_COMMAND = {
-    .name = "reconstruct",
-    .summary = "Puts a picture through the VAE and back, and prints the error: what of it the latents hold. "
-               "No learned word can make the model draw it better than this.",
-    .options = OPTIONS,
-    .count = sizeof OPTIONS / sizeof *OPTIONS,
-    .examples = "  ti reconstruct weights/critters/concepts/grum/1.png back.png\n",
-};
-
-static bool load_square(const ReconstructOptions *o, Image *square, Messages *errors, Messages *warnings) {
-    Image full;
-    if (!image_load(o->in, &full, errors)) return false;
-    if (full.width != full.height && !o->center_crop)
-        messages_add(warnings, "%s: %d x %d is squashed to a square (--center-crop takes its middle instead)",
-                     o->in, full.width, full.height);
-    bool ok = (!o->center_crop || image_crop_square(&full, errors)) &&
-              image_resize(&full, (int)o->resolution, (int)o->resolution, square, errors);
-    image_free(&full);
-    return ok;
-}
 
 /* latents: their shape; rms: of the scaled ones. */
 static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Shape *latents,
@@ -68,8 +41,8 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
     Tensor *decoded = vae_decode(decoder, &m->vae, graph_leaf(decoder, "latents", *latents, mean, NULL));
     Plan plan = graph_plan(decoder, decoded, (PlanOptions) { 0 });
     Arena arena = { 0 };
-    bool ok = arena_allocate(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)),
-                             errors);
+    bool ok =
+        get_arena(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)), errors);
     if (ok) {
         graph_bind(encoder.graph, &arena, threads);
         graph_bind(decoder, &arena, threads);
@@ -105,19 +78,18 @@ static void print_error(const Image *a, const Image *b) {
     printf("PSNR                %.2f dB\n", 10 * log10(255.0 * 255.0 / (squares / (double)count)));
 }
 
-static bool reconstruct(ReconstructOptions *o, Messages *errors, Messages *warnings) {
-    if (!may_write(o->out, o->force, errors)) return false;
-    int threads = machine_start(o->threads);
-    char *path = find_model(o->model, errors);
+static int reconstruct(void *options, Messages *errors, Messages *warnings) {
+    ReconstructOptions *o = options;
+    if (!may_write(o->out, o->force, errors)) return 1;
+    int threads = threads_start(o->threads);
     Model m;
-    bool opened = path && model_open(path, &m, errors, warnings);
-    free(path);
-    if (!opened) return false;
+    if (!open_model(o->model, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     Image in = { 0 }, out = { 0 };
-    bool ok = check_resolution(&m, &o->resolution, errors) && load_square(o, &in, errors, warnings) &&
+    bool ok = check_resolution(&m, &o->resolution, errors, NULL) &&
+              load_picture(o->in, o->resolution, o->center_crop, &in, errors, warnings) &&
               image_new(in.width, in.height, &out, errors);
-    machine_check_blas(warnings);
-    report(&(Messages) { 0 }, warnings);
+    threads_check_blas(warnings);
+    report_warnings(warnings);
     Shape latents;
     double rms;
     if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
@@ -132,19 +104,17 @@ static bool reconstruct(ReconstructOptions *o, Messages *errors, Messages *warni
     image_free(&in);
     image_free(&out);
     model_close(&m);
-    return console_finish(errors) && errors->count == 0;
+    return 0;
 }
 
-int reconstruct_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
-    ReconstructOptions o;
-    int status;
-    OptionsResult parsed = options_parse(&RECONSTRUCT_COMMAND, argc, argv, &o, &errors);
-    if (usage_ok(&RECONSTRUCT_COMMAND, parsed, &errors, &status)) {
-        status = reconstruct(&o, &errors, &warnings) ? 0 : 1;
-        report(&errors, &warnings);
-    }
-    options_free(&RECONSTRUCT_COMMAND, &o);
-    messages_free(&errors);
-    return status;
-}
+const Command RECONSTRUCT_COMMAND = {
+    .name = "reconstruct",
+    .brief = "a picture through the VAE and back",
+    .summary = "Puts a picture through the VAE and back, and prints the error: what of it the latents hold. "
+               "No learned word can make the model draw it better than this.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(ReconstructOptions),
+    .examples = "  ti reconstruct weights/critters/concepts/grum/1.png back.png\n",
+    .run = reconstruct,
+};

@@ -1,8 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/resume.h"
 
-#include "cli/machine.h"
-#include "tensor/hash.h"
+#include "io/system.h"
+#include "io/hash.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -107,10 +107,10 @@ bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, i
     return ok;
 }
 
-bool saver_due(const StateSaver *s) { return machine_seconds() >= s->next; }
+bool saver_due(const StateSaver *s) { return system_seconds() >= s->next; }
 
 bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finished, Messages *errors) {
-    double start = machine_seconds();
+    double start = system_seconds();
     RunState state = state_of(loop);
     state.identity = s->identity;
     state.first_loss = s->first_loss;
@@ -122,7 +122,7 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     char *path = run_folder_file(folder, RUN_STATE);
     bool ok = run_folder_sync(folder, errors) && state_write(path, &state, errors);
     free(path);
-    double end = machine_seconds();
+    double end = system_seconds();
     s->next = end + fmax(1, 50 * (end - start));
     return ok;
 }

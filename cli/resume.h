@@ -3,11 +3,11 @@
 #ifndef TI_RESUME_H
 #define TI_RESUME_H
 
-#include "cli/pictures.h"
+#include "inversion/pictures.h"
 #include "cli/run_folder.h"
-#include "cli/state.h"
-#include "cli/train_options.h"
-#include "nn/model.h"
+#include "inversion/state.h"
+#include "cli/train.h"
+#include "diffusion/model.h"
 
 /* prompts [count]: the ids of all templates. Free with identity_free. */
 RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
@@ -32,7 +32,7 @@ bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, i
 typedef struct {
     RunIdentity identity;
     double first_loss; /* RunState's */
-    double next;       /* on machine_seconds' clock */
+    double next;       /* on system_seconds' clock */
 } StateSaver;
 
 bool saver_due(const StateSaver *s);

@@ -1,8 +1,8 @@
 #define _DEFAULT_SOURCE /* flock */
 #include "cli/run_folder.h"
 
-#include "cli/plot.h"
-#include "tensor/file.h"
+#include "io/plot.h"
+#include "io/file.h"
 #include "weights/embedding.h"
 
 #include <ctype.h>
@@ -19,7 +19,7 @@
 static const char LOSSES_HEADER[] = "step,loss,lr\n";
 
 /* "<my cat>" -> "my-cat": without brackets, and with nothing that a file's name must not have. */
-static char *file_name_of(const char *word) {
+char *token_file_name(const char *word) {
     char *name = mem_string(word);
     char *to = name;
     for (const char *c = word; *c; c++) {
@@ -64,7 +64,7 @@ static bool start(RunFolder *r, const char *path, const char *word, Messages *er
     }
     *r = (RunFolder) { .path = mem_string(path),
                        .word = mem_string(word),
-                       .file_name = file_name_of(word),
+                       .file_name = token_file_name(word),
                        .folder = folder,
                        .open = true };
     return true;

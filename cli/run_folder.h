@@ -3,7 +3,7 @@
 #ifndef TI_RUN_FOLDER_H
 #define TI_RUN_FOLDER_H
 
-#include "cli/loop.h"
+#include "inversion/loop.h"
 
 #include <stdio.h>
 
@@ -27,6 +27,9 @@ typedef struct {
     int64_t points;
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
+
+/* "<my cat>" -> "my-cat": a token as the name of a file or folder; free() it. */
+char *token_file_name(const char *word);
 
 /* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows, once the
    options are written. */

@@ -1,6 +1,5 @@
 /* `ti tokens`: what the text encoder gets of a prompt. */
-#include "cli/tokens.h"
-
+#include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/console.h"
 
@@ -19,23 +18,10 @@ typedef struct {
 static const Option OPTIONS[] = {
     { "prompt", OPTION_STRING, AT(prompt), "PROMPT", .required = true, .positional = true,
       .help = "the text, in quotes" },
-    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
-      .reason = "it needs no download",
-      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
+    MODEL_OPTION(AT(model)),
     { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
       .help = "a learned word; once for each that the prompt uses" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
-};
-
-const Command TOKENS_COMMAND = {
-    .name = "tokens",
-    .summary =
-        "Prints the tokens of a prompt and their ids as the text encoder gets them, and what falls off "
-        "the end of its window.",
-    .options = OPTIONS,
-    .count = sizeof OPTIONS / sizeof *OPTIONS,
-    .examples = "  ti tokens 'a photo of a red critter'\n"
-                "  ti tokens --embedding out/grum/grum.safetensors 'a photo of a <grum>' --json\n",
 };
 
 /* A prompt as tokens. S: the length of the window. */
@@ -115,14 +101,13 @@ static cJSON *tokens_json(const Tokenizer *t, const Tokens *k, const char *promp
     return document;
 }
 
-static bool tokens(const TokensOptions *o, Messages *errors, Messages *warnings) {
-    char *path = find_model(o->model, errors);
+static int tokens(void *options, Messages *errors, Messages *warnings) {
+    const TokensOptions *o = options;
     Model m;
-    bool opened = path && model_open(path, &m, errors, warnings);
-    free(path);
-    if (!opened) return false;
-    Words words = { 0 };
-    for (int64_t i = 0; i < o->embeddings.count; i++) words_load(&words, &m, o->embeddings.items[i], errors);
+    if (!open_model(o->model, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
+    Words words = { .width = m.clip.config.hidden_size };
+    for (int64_t i = 0; i < o->embeddings.count; i++)
+        words_load(&words, m.tokenizer, o->embeddings.items[i], errors);
     if (errors->count == 0) {
         Tokens k = tokens_of(m.tokenizer, o->prompt);
         if (o->json)
@@ -133,19 +118,19 @@ static bool tokens(const TokensOptions *o, Messages *errors, Messages *warnings)
     }
     words_free(&words);
     model_close(&m);
-    return console_finish(errors) && errors->count == 0;
+    return 0;
 }
 
-int tokens_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
-    TokensOptions o;
-    int status;
-    if (usage_ok(&TOKENS_COMMAND, options_parse(&TOKENS_COMMAND, argc, argv, &o, &errors), &errors,
-                 &status)) {
-        status = tokens(&o, &errors, &warnings) ? 0 : 1;
-        report(&errors, &warnings);
-    }
-    options_free(&TOKENS_COMMAND, &o);
-    messages_free(&errors);
-    return status;
-}
+const Command TOKENS_COMMAND = {
+    .name = "tokens",
+    .brief = "the tokens of a prompt",
+    .summary =
+        "Prints the tokens of a prompt and their ids as the text encoder gets them, and what falls off "
+        "the end of its window.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(TokensOptions),
+    .examples = "  ti tokens 'a photo of a red critter'\n"
+                "  ti tokens --embedding out/grum/grum.safetensors 'a photo of a <grum>' --json\n",
+    .run = tokens,
+};

@@ -6,13 +6,14 @@
 #include "cli/console.h"
 #include "cli/dry_run.h"
 #include "cli/dump.h"
-#include "cli/machine.h"
+#include "io/system.h"
+#include "tensor/threads.h"
 #include "cli/memory.h"
-#include "cli/profile.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
-#include "cli/templates.h"
 #include "cli/validation.h"
+#include "inversion/grid_loss.h"
+#include "inversion/templates.h"
 
 #include <math.h>
 #include <signal.h>
@@ -53,7 +54,7 @@ static void catch_signals(void) {
 
 /* Everything a run holds. */
 typedef struct {
-    TrainOptions o;
+    TrainOptions *o;
     int threads;
     MemoryLimit memory;
     Model model;
@@ -79,19 +80,15 @@ typedef struct {
 
 /* The rows start as the embeddings of the initialiser words: one for all vectors, or one a vector. */
 static bool initial_rows(Run *r, Messages *errors) {
-    const Weight *table = r->model.clip.token_embedding;
-    int64_t width = r->model.clip.config.hidden_size;
-    float *rows = mem_alloc((size_t)(r->o.vectors * width) * sizeof(float));
-    for (int64_t i = 0; i < r->o.vectors; i++) {
-        const char *word = r->o.init.items[r->o.init.count == 1 ? 0 : i];
-        int32_t id = tokenizer_single(r->model.tokenizer, word, errors);
-        if (id < 0) continue;
-        Panel panel = weight_panel(table, id, 1, 0, width, rows + i * width);
-        if (panel.data != rows + i * width)
-            memcpy(rows + i * width, panel.data, (size_t)width * sizeof(float));
+    const TrainOptions *o = r->o;
+    int64_t width = r->words.width = r->model.clip.config.hidden_size;
+    float *rows = mem_alloc((size_t)(o->vectors * width) * sizeof(float));
+    for (int64_t i = 0; i < o->vectors; i++) {
+        int32_t id = tokenizer_single(r->model.tokenizer, o->init.items[o->init.count == 1 ? 0 : i], errors);
+        if (id >= 0) weight_read_row(r->model.clip.token_embedding, id, rows + i * width);
     }
     bool ok = errors->count == 0 &&
-              words_add(&r->words, &r->model, r->o.token, rows, r->o.vectors, width, "--token", errors);
+              words_add(&r->words, r->model.tokenizer, o->token, rows, o->vectors, width, "--token", errors);
     free(rows);
     return ok;
 }
@@ -99,39 +96,30 @@ static bool initial_rows(Run *r, Messages *errors) {
 /* Each template with the placeholder in it, as ids. */
 static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
     Templates t;
-    if (!templates_get(&t, r->o.kind, r->o.templates, errors)) return false;
-    int64_t length = tokenizer_max_length(r->model.tokenizer), longest = 0;
-    char *placeholder = tokenizer_placeholder(r->model.tokenizer, r->o.token);
+    if (!templates_get(&t, r->o->kind, r->o->templates, errors)) return false;
+    int64_t longest, room = tokenizer_max_length(r->model.tokenizer) - 2;
     r->templates = t.count;
-    r->prompts = mem_alloc((size_t)(t.count * length) * sizeof *r->prompts);
-    for (int64_t i = 0; i < t.count; i++) {
-        char *prompt = template_fill(t.lines[i], placeholder);
-        longest = max_i64(longest, tokenizer_encode(r->model.tokenizer, prompt, r->prompts + i * length));
-        free(prompt);
-    }
-    if (longest > length - 2)
+    r->prompts = templates_encode(&t, r->model.tokenizer, r->o->token, &longest);
+    if (longest > room)
         messages_add(
             warnings,
             "a template has %lld tokens with the word in it; the window holds %lld, the rest falls off",
-            (long long)longest, (long long)(length - 2));
-    free(placeholder);
+            (long long)longest, (long long)room);
     templates_free(&t);
     return true;
 }
 
 /* Planning */
 
-static PlanOptions plan_options(void) { return (PlanOptions) { 0 }; }
-
 static void plan_run(Run *r) {
     const Model *m = &r->model;
-    int64_t factor = vae_factor(&m->vae.config), side = r->o.resolution / factor;
-    r->encoder = encoder_new(&m->vae, r->o.resolution);
+    int64_t factor = vae_factor(&m->vae.config), side = r->o->resolution / factor;
+    r->encoder = encoder_new(&m->vae, r->o->resolution);
     r->posteriors = (Posteriors) { .pictures = r->pictures.count };
     LoopData data = {
         .clip = &m->clip,
         .unet = &m->unet,
-        .diffusion = &m->diffusion,
+        .noise_schedule = &m->noise_schedule,
         .vae = &m->vae.config,
         .posteriors = &r->posteriors,
         .prompts = r->prompts,
@@ -139,22 +127,22 @@ static void plan_run(Run *r) {
         .tokens = tokenizer_max_length(m->tokenizer),
         .height = side,
         .width = side,
-        .vectors = r->o.vectors,
+        .vectors = r->o->vectors,
         .rows = r->words.rows,
     };
-    double scale = r->o.scale_lr ? (double)(r->o.batch * r->o.accumulate) : 1;
+    double scale = r->o->scale_lr ? (double)(r->o->batch * r->o->accumulate) : 1;
     LoopOptions options = {
-        .steps = r->o.steps,
-        .batch = r->o.batch,
-        .accumulate = r->o.accumulate,
-        .repeats = r->o.repeats,
-        .seed = (uint64_t)r->o.seed,
-        .flip = !r->o.no_flip,
-        .schedule = { r->o.schedule, r->o.lr * scale, r->o.warmup, r->o.steps, (int)r->o.cycles },
+        .steps = r->o->steps,
+        .batch = r->o->batch,
+        .accumulate = r->o->accumulate,
+        .repeats = r->o->repeats,
+        .seed = (uint64_t)r->o->seed,
+        .flip = !r->o->no_flip,
+        .schedule = { r->o->schedule, r->o->lr * scale, r->o->warmup, r->o->steps, (int)r->o->cycles },
         .adamw = ADAMW_DEFAULTS,
     };
-    options.adamw.weight_decay = r->o.weight_decay;
-    r->loop = loop_new(options, data, plan_options());
+    options.adamw.weight_decay = r->o->weight_decay;
+    r->loop = loop_new(options, data, (PlanOptions) { 0 });
 }
 
 /* The bytes of the one arena that all graphs share in turn. */
@@ -183,13 +171,12 @@ static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
         loop_plan_within(&r->loop, r->memory.bytes - r->loop.full.plan.weights, r->threads);
         need = memory_need(r);
     }
-    if (!memory_check(&need, &r->memory, "a smaller --batch or --resolution", errors, warnings)) return false;
-    memory_tell(&need, &r->memory, r->threads);
-    return true;
+    return memory_announce(&need, &r->memory, "a smaller --batch or --resolution", r->threads, errors,
+                           warnings);
 }
 
 static bool allocate(Run *r, Messages *errors) {
-    if (!arena_allocate(&r->arena, arena_bytes(r), errors)) return false;
+    if (!get_arena(&r->arena, arena_bytes(r), errors)) return false;
     graph_bind(r->encoder.graph, &r->arena, r->threads);
     loop_bind(&r->loop, &r->arena, r->threads);
     if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
@@ -200,18 +187,18 @@ static bool allocate(Run *r, Messages *errors) {
 
 /* --resume: the run in --out, with its options and its state. */
 static bool find_run(Run *r, Messages *errors) {
-    return train_options_resume(&r->o, &r->more_steps, errors) &&
-           run_folder_reopen(&r->folder, r->o.out, r->o.token, errors) &&
+    return train_options_resume(r->o, &r->more_steps, errors) &&
+           run_folder_reopen(&r->folder, r->o->out, r->o->token, errors) &&
            resume_read(&r->folder, &r->state, &r->has_state, errors);
 }
 
-static bool is_finished(const Run *r) { return r->state.finished && r->state.step >= r->o.steps; }
+static bool is_finished(const Run *r) { return r->state.finished && r->state.step >= r->o->steps; }
 
 static bool begin_run(Run *r, Messages *errors) {
-    if (!run_folder_open(&r->folder, r->o.out, r->o.token, r->o.force, errors) ||
-        !train_options_save(&r->o, r->folder.path, errors) || !run_folder_go_on(&r->folder, 0, 0, errors))
+    if (!run_folder_open(&r->folder, r->o->out, r->o->token, r->o->force, errors) ||
+        !train_options_save(r->o, r->folder.path, errors) || !run_folder_go_on(&r->folder, 0, 0, errors))
         return false;
-    r->saver.identity = identity_new(&r->o, &r->model, &r->pictures, r->prompts,
+    r->saver.identity = identity_new(r->o, &r->model, &r->pictures, r->prompts,
                                      r->templates * tokenizer_max_length(r->model.tokenizer));
     return true;
 }
@@ -219,20 +206,20 @@ static bool begin_run(Run *r, Messages *errors) {
 /* Compares what the run stands on with what it stood on, then takes up its folder. */
 static bool take_up_run(Run *r, Messages *errors) {
     RunIdentity *now = &r->saver.identity;
-    *now = identity_new(&r->o, &r->model, &r->pictures, r->prompts,
+    *now = identity_new(r->o, &r->model, &r->pictures, r->prompts,
                         r->templates * tokenizer_max_length(r->model.tokenizer));
     if (!r->has_state) {
         fprintf(stderr, "ti: %s has no %s yet: it begins with its first step\n", r->folder.path, RUN_STATE);
         if (!run_folder_go_on(&r->folder, 0, 0, errors)) return false;
     } else {
-        if (!identity_same(&r->state.identity, now, &r->o, &r->model, &r->pictures, errors) ||
-            !resume_folder(&r->folder, &r->state, &r->loop, r->o.grid_loss, errors))
+        if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
+            !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
             return false;
         fprintf(stderr, "ti: %s goes on at step %lld of %lld\n", r->folder.path, (long long)r->state.step,
-                (long long)r->o.steps);
+                (long long)r->o->steps);
     }
-    if (r->more_steps && !train_options_save(&r->o, r->folder.path, errors)) return false;
-    now->options = r->o.identity;
+    if (r->more_steps && !train_options_save(r->o, r->folder.path, errors)) return false;
+    now->options = r->o->identity;
     return true;
 }
 
@@ -240,7 +227,7 @@ static bool encode_pictures(Run *r, Messages *errors) {
     char *cache = run_folder_file(&r->folder, "latents.safetensors");
     uint64_t key = store_fingerprint(r->model.folder.vae);
     bool ok = posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
-                                 !r->o.no_flip, key, cache, not_interrupted, errors);
+                                 !r->o->no_flip, key, cache, not_interrupted, errors);
     folder_forget(&r->model.folder); /* the encoder's weights have done their work */
     free(cache);
     return ok;
@@ -248,14 +235,14 @@ static bool encode_pictures(Run *r, Messages *errors) {
 
 /* By default where both runs of it together take less than a twentieth of the training. Forward is about half a step. */
 static bool grid_wanted(const Run *r) {
-    if (r->o.grid_loss > 0) return true;
-    if (r->o.grid_loss == 0 && r->o.grid_loss_given) return false;
-    double passes = (double)ceil_div(r->pictures.count * 20, r->o.batch);
+    if (r->o->grid_loss > 0) return true;
+    if (r->o->grid_loss == 0 && r->o->grid_loss_given) return false;
+    double passes = (double)ceil_div(r->pictures.count * 20, r->o->batch);
     return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
 }
 
 static Work work_left(const Run *r) {
-    const TrainOptions *o = &r->o;
+    const TrainOptions *o = r->o;
     int64_t done = r->folder.step, last = o->steps - 1;
     Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.count,
                .drawing_steps = o->sampling_steps };
@@ -277,8 +264,9 @@ static void tell_time(const Run *r) {
     Estimate e = estimate(r, work_left(r), 0.5, 2);
     char text[DURATION_TEXT];
     fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all",
-            (long long)(r->o.steps - r->folder.step), (long long)(r->o.batch * r->o.accumulate),
-            (e.forward + e.backward) * (double)r->o.accumulate, duration_text(estimate_all(&e), text));
+            (long long)(r->o->steps - r->folder.step), (long long)(r->o->batch * r->o->accumulate),
+            (e.batch.forward + e.batch.backward) * (double)r->o->accumulate,
+            duration_text(estimate_all(&e), text));
     if (e.work.grids)
         fprintf(stderr, ", %s of it for the fixed-grid loss%s", duration_text(e.grids, text),
                 r->folder.points == 0 ? ", once before the first step" : "");
@@ -297,7 +285,7 @@ static void check_first_loss(Run *r) {
 
 /* go_on as in loop_grid_loss. */
 static double measure_grid(Run *r, bool (*go_on)(void)) {
-    double loss = loop_grid_loss(&r->loop.data, &r->loop.full, go_on);
+    double loss = grid_loss(&r->loop.data, &r->loop.full, go_on);
     if (!go_on || go_on()) run_folder_grid(&r->folder, r->loop.step, loss);
     return loss;
 }
@@ -313,14 +301,14 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
     int64_t done = r->folder.count - start.records, all = loop_micro_batches(&r->loop) - start.records;
     char left[DURATION_TEXT];
     progress_show(p, last, "step %lld/%lld  loss %.4f  %.3f s/step  %s left", (long long)record.step,
-                  (long long)r->o.steps, r->folder.average,
+                  (long long)r->o->steps, r->folder.average,
                   progress_elapsed(p) / (double)max_i64(record.step - start.step, 1),
                   duration_text(progress_left(p, done, all), left));
 }
 
 /* What happens at some steps: the fixed-grid loss, a checkpoint, a picture. */
 static bool after_update(Run *r, int64_t step, Messages *errors) {
-    const TrainOptions *o = &r->o;
+    const TrainOptions *o = r->o;
     bool last = step == o->steps;
     if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last)
         printf("step %lld: fixed-grid loss %.5f\n", (long long)step, measure_grid(r, NULL));
@@ -337,7 +325,7 @@ static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
     Start start = { r->folder.count, r->loop.step };
     bool ok = true;
-    while (ok && r->loop.step < r->o.steps && !interrupted) {
+    while (ok && r->loop.step < r->o->steps && !interrupted) {
         LoopRecord record = loop_next(&r->loop);
         if (r->folder.count == 0) r->saver.first_loss = (double)record.loss;
         ok = run_folder_log(&r->folder, record, errors);
@@ -346,11 +334,11 @@ static bool run_loop(Run *r, Messages *errors) {
                 errors,
                 "step %lld: the loss is not finite (a smaller --lr?); the word is that of the step before",
                 (long long)record.step);
-        if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o.steps);
+        if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
         if (ok && record.updated) ok = after_update(r, record.step, errors);
         if (ok && saver_due(&r->saver)) ok = saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
-    if (r->o.profile) profile_print(&r->profile, r->folder.count - start.records);
+    if (r->o->profile) profile_print(&r->profile, r->folder.count - start.records);
     return ok;
 }
 
@@ -371,9 +359,9 @@ static void print_usage(const Run *r) {
                 "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
                 "in ComfyUI: to models/embeddings/, then \"embedding:%s\"\n",
                 f->file_name, f->file_name, f->file_name);
-    if (!train_options_extendable(&r->o)) return;
+    if (!train_options_extendable(r->o)) return;
     char *command = resume_command(f->path);
-    fprintf(stderr, "ti: more than these %lld steps: %s --steps N\n", (long long)r->o.steps, command);
+    fprintf(stderr, "ti: more than these %lld steps: %s --steps N\n", (long long)r->o->steps, command);
     free(command);
 }
 
@@ -384,24 +372,23 @@ static void print_stopped(const Run *r) {
         fprintf(stderr, "ti: the word as it is by now: %s/learned_embeds-steps-%lld.safetensors\n",
                 r->folder.path, (long long)step);
     fprintf(stderr, "ti: stopped at step %lld of %lld; go on with: %s\n", (long long)step,
-            (long long)r->o.steps, command);
+            (long long)r->o->steps, command);
     free(command);
 }
 
 /* What ended, ended well, or was stopped: the word as it is, and the state last, so that it never says more than there is. */
 static bool finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
-    bool complete = ok && r->loop.step == r->o.steps;
+    bool complete = ok && r->loop.step == r->o->steps;
     if (complete && r->folder.points > 0) {
         double before = r->folder.grid[1];
         printf("fixed-grid loss %.5f before, %.5f after\n", before, measure_grid(r, NULL));
     }
     bool saved =
-        (!complete && r->loop.step == 0) ||
-        run_folder_save(&r->folder, complete ? -1 : r->loop.step, r->words.rows, r->o.vectors, width, errors);
+        (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
+                                                            r->words.rows, r->o->vectors, width, errors);
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
-    char text[BYTES_TEXT];
-    fprintf(stderr, "ti: peak memory %s\n", bytes_text(machine_peak_memory(), text));
+    tell_peak_memory();
     r->complete = complete && saved;
     if (r->complete) print_usage(r);
     return ok && saved;
@@ -411,35 +398,34 @@ static bool finish(Run *r, bool ok, Messages *errors) {
 static bool show_plan(Run *r, Messages *errors) {
     if (!allocate(r, errors)) return false;
     Work work = work_left(r);
-    work.encoded = r->pictures.count * (r->o.no_flip ? 1 : 2);
+    work.encoded = r->pictures.count * (r->o->no_flip ? 1 : 2);
     Estimate e = estimate(r, work, 5, 20);
-    return dry_run(&r->model, &r->o, &e, &r->loop.full.plan, r->threads, errors);
+    return dry_run(&r->model, r->o, &e, &r->loop.full.plan, r->threads, errors);
 }
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
-    return may_make(r->o.dump, r->o.force, errors) && allocate(r, errors) &&
+    return may_make(r->o->dump, r->o->force, errors) && allocate(r, errors) &&
            posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
-                              !r->o.no_flip, 0, NULL, NULL, errors) &&
-           dump_step(&r->loop, r->o.dump, errors, warnings);
+                              !r->o->no_flip, 0, NULL, NULL, errors) &&
+           dump_step(&r->loop, r->o->dump, errors, warnings);
 }
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (r->o.validation_prompt &&
-        !(r->validation = validation_new(&r->model, &r->words, &r->o, plan_options(), errors, warnings)))
+    if (r->o->validation_prompt &&
+        !(r->validation = validation_new(&r->model, &r->words, r->o, errors, warnings)))
         return false;
     if (!fit_memory(r, errors, warnings)) return false;
-    report(&(Messages) { 0 }, warnings);
-    if (r->o.dry_run) return show_plan(r, errors);
-    if (r->o.dump) return dump(r, errors, warnings);
-    if (!allocate(r, errors) || !(r->o.resume ? take_up_run : begin_run)(r, errors)) return false;
+    if (r->o->dry_run) return show_plan(r, errors);
+    if (r->o->dump) return dump(r, errors, warnings);
+    if (!allocate(r, errors) || !(r->o->resume ? take_up_run : begin_run)(r, errors)) return false;
     catch_signals();
     if (!encode_pictures(r, errors)) return false;
     if (r->has_state) check_first_loss(r); /* on the rows that the run began with */
     if (interrupted) return true;          /* what is saved is still all there is */
     tell_time(r);
-    if (r->o.profile) {
+    if (r->o->profile) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
@@ -463,26 +449,22 @@ static void run_free(Run *r) {
     words_free(&r->words);
     free(r->prompts);
     model_close(&r->model);
-    train_options_free(&r->o);
 }
 
 static bool prepare(Run *r, Messages *errors, Messages *warnings) {
-    char *path = find_model(r->o.model, errors);
-    bool ok = path && open_model(path, r->o.prediction, &r->model, errors, warnings) &&
-              train_options_complete(&r->o, path, errors);
-    free(path);
-    if (!ok) return false;
-    if (check_resolution(&r->model, &r->o.resolution, errors))
-        resolution_word(&r->model, "--resolution", r->o.resolution, warnings);
+    if (!open_model(r->o->model, r->o->prediction, &r->model, errors, warnings) ||
+        !train_options_complete(r->o, r->model.folder.path, errors))
+        return false;
+    check_resolution(&r->model, &r->o->resolution, errors, warnings);
     initial_rows(r, errors);
     if (errors->count == 0)
-        pictures_load(r->o.images, (int)r->o.resolution, r->o.center_crop, &r->pictures, errors, warnings);
-    if (r->pictures.count * r->o.repeats >= RANDPERM_MAX)
+        load_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);
+    if (r->pictures.count * r->o->repeats >= RANDPERM_MAX)
         messages_add(errors,
                      "--repeats %lld: with %lld pictures that is more to an epoch than can be shuffled (%d)",
-                     (long long)r->o.repeats, (long long)r->pictures.count, RANDPERM_MAX);
+                     (long long)r->o->repeats, (long long)r->pictures.count, RANDPERM_MAX);
     if (errors->count == 0) make_prompts(r, errors, warnings);
-    machine_check_blas(warnings);
+    threads_check_blas(warnings);
     return errors->count == 0;
 }
 
@@ -494,7 +476,7 @@ static int ending(const Run *r) {
 }
 
 static bool run(Run *r, Messages *errors, Messages *warnings) {
-    if (r->o.resume && !find_run(r, errors)) return false;
+    if (r->o->resume && !find_run(r, errors)) return false;
     r->complete = is_finished(r);
     if (r->complete) {
         fprintf(stderr, "ti: %s is finished: all its %lld steps are done\n", r->folder.path,
@@ -502,23 +484,17 @@ static bool run(Run *r, Messages *errors, Messages *warnings) {
         print_usage(r);
         return true;
     }
-    r->threads = machine_start(r->o.threads);
-    return memory_limit_parse(r->o.memory, &r->memory, errors) && prepare(r, errors, warnings) &&
+    r->threads = threads_start(r->o->threads);
+    return memory_limit_parse(r->o->memory, &r->memory, errors) && prepare(r, errors, warnings) &&
            train(r, errors, warnings);
 }
 
-int train_command(int argc, char *const argv[]) {
-    Messages errors = { 0 }, warnings = { 0 };
+int train_run(void *options, Messages *errors, Messages *warnings) {
     Run *r = mem_alloc(sizeof *r);
-    int status;
-    if (usage_ok(&TRAIN_COMMAND, train_options_parse(&r->o, argc, argv, &errors), &errors, &status)) {
-        run(r, &errors, &warnings);
-        console_finish(&errors);
-        report(&errors, &warnings);
-        status = errors.count > 0 ? 1 : ending(r);
-    }
+    r->o = options;
+    run(r, errors, warnings);
+    int status = errors->count > 0 ? 1 : ending(r);
     run_free(r);
     free(r);
-    messages_free(&errors);
     return status;
 }

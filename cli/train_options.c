@@ -1,12 +1,12 @@
 #define _XOPEN_SOURCE 700 /* realpath */
-#include "cli/train_options.h"
+#include "cli/train.h"
 
 #include "cli/common.h"
 #include "cli/memory.h"
 #include "cli/run_folder.h"
-#include "nn/unicode.h"
-#include "tensor/file.h"
-#include "tensor/hash.h"
+#include "text/unicode.h"
+#include "io/file.h"
+#include "io/hash.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -14,10 +14,6 @@
 #include <unistd.h>
 
 static const char *const KINDS[] = { "object", "style", NULL };
-/* in ScheduleKind's order */
-static const char *const SCHEDULES[] = { "constant", "constant_with_warmup", "linear",
-                                         "cosine",   "cosine_with_restarts", "polynomial",
-                                         NULL };
 
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
@@ -43,13 +39,8 @@ static const Option OPTIONS[] = {
       .help = "the templates: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style of {}'" },
     { "templates", OPTION_STRING, AT(templates), "FILE", .shown = "those of --kind",
       .help = "templates of your own, one a line, each with {} where the word goes" },
-    { "model", OPTION_STRING, AT(model), "PATH", .shown = "the embedded model",
-      .reason = "it needs no download",
-      .help = "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file" },
-    { "prediction", OPTION_CHOICE, AT(prediction), "NAME", .choices = PREDICTIONS, .standard = "auto",
-      .reason =
-          "what the model's scheduler says, and v_prediction for a single file of 2.x, which says nothing",
-      .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)" },
+    MODEL_OPTION(AT(model)),
+    PREDICTION_OPTION(AT(prediction)),
 
     { "steps", OPTION_INT, AT(steps), "N", 1, MILLION, .standard = "3000", .model = true,
       .heading = "how it is learned",
@@ -62,7 +53,7 @@ static const Option OPTIONS[] = {
       .help = "learning rate of AdamW" },
     { "scale-lr", OPTION_FLAG, AT(scale_lr), .model = true,
       .help = "multiply --lr by --batch and --accumulate, as the reference script's --scale_lr does" },
-    { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = SCHEDULES, .standard = "constant",
+    { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = SCHEDULE_NAMES, .standard = "constant",
       .model = true, .reason = "the reference script's; the paper's as well",
       .help = "how the learning rate goes: constant, constant_with_warmup, linear, cosine, "
               "cosine_with_restarts or "
@@ -86,8 +77,7 @@ static const Option OPTIONS[] = {
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0",
       .reason = "fixed, so that the same command gives the same word",
       .help = "of both random generators, as if Python's and torch's were seeded with it" },
-    { "resolution", OPTION_INT, AT(resolution), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "what it was trained on", .help = "side of the square that pictures are resized to" },
+    RESOLUTION_OPTION(AT(resolution), "side of the square that pictures are resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop),
       .help = "cut pictures to their middle square first; without it they are squashed, as in the reference "
               "script" },
@@ -144,18 +134,6 @@ static const Option OPTIONS[] = {
               "golden/dump.py to compare with the reference's" },
 };
 
-const Command TRAIN_COMMAND = {
-    .name = "train",
-    .summary =
-        "Learns a new word from a few pictures by textual inversion: only the word's embedding changes, "
-        "the model stays as it is.",
-    .options = OPTIONS,
-    .count = sizeof OPTIONS / sizeof *OPTIONS,
-    .examples =
-        "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n"
-        "  ti train --resume --out out/grum\n",
-};
-
 static void check_token(const TrainOptions *o, Messages *errors) {
     CodePoints points = unicode_decode(o->token, strlen(o->token));
     CodePoints normal = unicode_normalize(points.at, points.count);
@@ -184,20 +162,14 @@ static void check_token(const TrainOptions *o, Messages *errors) {
     free(normal.at);
 }
 
+static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
+
 /* out/grum for "<grum>" */
 static char *default_folder(const char *token) {
-    char *name = mem_string(token), *to = name;
-    for (const char *c = token; *c; c++) {
-        bool letter = (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z');
-        if (letter || (unsigned char)*c >= 0x80 || *c == '-' || *c == '_') *to++ = *c;
-    }
-    *to = 0;
-    char *folder = mem_format("out/%s", *name ? name : "word");
+    char *name = token_file_name(token), *folder = mem_format("out/%s", name);
     free(name);
     return folder;
 }
-
-static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
 /* What has to fit together wherever the options come from. */
 static void check_words(const TrainOptions *o, Messages *errors) {
@@ -210,17 +182,15 @@ static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->token) check_token(o, errors);
 }
 
-OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[], Messages *errors) {
-    int before = errors->count;
-    OptionsResult result = options_parse(&TRAIN_COMMAND, argc, argv, o, errors);
-    if (result == OPTIONS_HELP) return result;
+static void check(void *options, Messages *errors) {
+    TrainOptions *o = options;
     o->grid_loss_given = given(o, "grid-loss");
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
-                     SCHEDULES[o->schedule]);
+                     SCHEDULE_NAMES[o->schedule]);
     if (given(o, "templates") && given(o, "kind"))
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
@@ -229,17 +199,31 @@ OptionsResult train_options_parse(TrainOptions *o, int argc, char *const argv[],
     if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
     if (o->resume && !o->out && !o->token)
         messages_add(errors, "--resume: needs --out FOLDER, the run to go on with");
-    if (errors->count > before) return OPTIONS_WRONG;
-    if (!o->out) o->out = default_folder(o->token);
-    return OPTIONS_OK;
+    if (!o->out && o->token) o->out = default_folder(o->token);
 }
+
+const Command TRAIN_COMMAND = {
+    .name = "train",
+    .brief = "learn a word from a few pictures",
+    .summary =
+        "Learns a new word from a few pictures by textual inversion: only the word's embedding changes, "
+        "the model stays as it is.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .size = sizeof(TrainOptions),
+    .examples =
+        "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n"
+        "  ti train --resume --out out/grum\n",
+    .check = check,
+    .run = train_run,
+};
 
 static void check_schedule(const TrainOptions *o, Messages *errors) {
     if (o->schedule != CONSTANT && o->warmup >= o->steps)
         messages_add(
             errors,
             "--warmup %lld: is not less than the run's %lld steps, so --schedule %s would never begin",
-            (long long)o->warmup, (long long)o->steps, SCHEDULES[o->schedule]);
+            (long long)o->warmup, (long long)o->steps, SCHEDULE_NAMES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     if (o->schedule == POLYNOMIAL && o->lr * scale <= SCHEDULE_LR_END)
         messages_add(errors, "--lr %g: the schedule polynomial goes down to %g, so it must be more", o->lr,
@@ -252,7 +236,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
-                     SCHEDULES[o->schedule]);
+                     SCHEDULE_NAMES[o->schedule]);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
                      (long long)o->warmup);
@@ -310,7 +294,7 @@ bool train_options_extendable(const TrainOptions *o) {
 }
 
 /* Whether a run of so many steps, whose other options are in o, can have o->steps. */
-static void check_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
+static void check_more_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
     if (o->steps < steps)
         messages_add(errors,
                      "--steps: is %lld now, and %lld in %s: a run that goes on can have more, not fewer",
@@ -319,7 +303,7 @@ static void check_steps(const TrainOptions *o, int64_t steps, const char *path, 
         messages_add(errors,
                      "--steps: is %lld now, and %lld in %s: the schedule %s depends on it, so that it cannot "
                      "become more",
-                     (long long)o->steps, (long long)steps, path, SCHEDULES[o->schedule]);
+                     (long long)o->steps, (long long)steps, path, SCHEDULE_NAMES[o->schedule]);
 }
 
 static void make_absolute(char **path) {
@@ -346,7 +330,7 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, boo
     *more = o->steps > steps;
     check_words(o, errors);
     check_schedule(o, errors);
-    check_steps(o, steps, path, errors);
+    check_more_steps(o, steps, path, errors);
     o->identity = identity_of((const char *)file->data, file->size);
     return errors->count == before;
 }
@@ -364,5 +348,3 @@ bool train_options_resume(TrainOptions *o, bool *more, Messages *errors) {
     free(path);
     return ok;
 }
-
-void train_options_free(TrainOptions *o) { options_free(&TRAIN_COMMAND, o); }

@@ -1,6 +1,6 @@
 #include "cli/validation.h"
 
-#include "tensor/image.h"
+#include "io/image.h"
 
 #include <stdlib.h>
 
@@ -11,8 +11,9 @@ struct Validation {
     Image image;
 };
 
-Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, PlanOptions plan,
-                           Messages *errors, Messages *warnings) {
+Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, Messages *errors,
+                           Messages *warnings) {
+    if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return NULL;
     DrawingOptions options = {
         .count = 1,
         .steps = o->sampling_steps,
@@ -23,11 +24,11 @@ Validation *validation_new(const Model *m, const Words *words, const TrainOption
     };
     Validation *v = mem_alloc(sizeof *v);
     v->model = m;
-    v->ids = prompt_ids(m, o->validation_prompt, warnings);
-    v->negative = prompt_ids(m, "", warnings);
-    v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->diffusion, words->rows, words->vectors,
-                             tokenizer_max_length(m->tokenizer), options, plan, errors);
-    if (v->drawing && image_new((int)o->resolution, (int)o->resolution, &v->image, errors)) return v;
+    v->ids = prompt_ids(m->tokenizer, o->validation_prompt, warnings);
+    v->negative = prompt_ids(m->tokenizer, "", warnings);
+    v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->rows, words->vectors,
+                             tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    if (image_new((int)o->resolution, (int)o->resolution, &v->image, errors)) return v;
     validation_free(v);
     return NULL;
 }

@@ -5,13 +5,13 @@
 
 #include "cli/common.h"
 #include "cli/run_folder.h"
-#include "cli/train_options.h"
-#include "nn/drawing.h"
+#include "cli/train.h"
+#include "diffusion/drawing.h"
 
 typedef struct Validation Validation;
 
-Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, PlanOptions plan,
-                           Messages *errors, Messages *warnings);
+Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, Messages *errors,
+                           Messages *warnings);
 void validation_free(Validation *v);
 Drawing *validation_drawing(Validation *v); /* for its memory and binding */
 

@@ -1,4 +1,4 @@
-"""Times PyTorch on what tests/bench_steps.c times, a process a measure, so that each has its own peak of memory:
+"""Times PyTorch on what tests/bench/bench_steps.c times, a process a measure, so that each has its own peak of memory:
 
     python golden/bench.py --what train [--model FOLDER] [--resolution N] [--batch N] [--threads N]
 

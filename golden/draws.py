@@ -10,7 +10,7 @@ SIZES = [1, 2, 3, 15, 16, 17, 31, 32, 33, 100, 623, 624, 625, 1250, 4096, 20000]
 RANGES = [(0, 1000), (-7, 20), (0, 2**28 - 1), (0, 2**28), (5, 2**31 - 1)]
 PYTHON_SEEDS = [0, 11, 2**32 - 1, 2**32 + 5, 2**63 + 9]
 ZERO_RADIUS = [1753191, 2934939, 3109716, 5528393]  # seeds whose first 8 uniforms have an exact 0: ln 1, +0 or -0
-RAND, RANDN, RANDINT, RANDPERM, CHANNELS_LAST, RESEED = range(6)  # as in tests/test_rng.c
+RAND, RANDN, RANDINT, RANDPERM, CHANNELS_LAST, RESEED = range(6)  # as in tests/ops/test_rng.c
 
 
 def generator(seed):

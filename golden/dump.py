@@ -19,7 +19,7 @@ is that norm's input. Where no module takes it, it is a block's output, or a cop
 float64 on the stored weights by default. --float32 takes half the memory for large models; the errors are then both sides'.
 
 Without arguments it writes golden/dump.safetensors: what the reference computes in the first batch of loop.py's CASE, from
-which tests/test_dump.c knows that a dump is right. For each module that has weights forward/MODULE and backward/MODULE:
+which tests/commands/test_dump.c knows that a dump is right. For each module that has weights forward/MODULE and backward/MODULE:
 SAMPLES values spread evenly over its output, and over the gradient of it, and their root mean square.
 """
 import argparse

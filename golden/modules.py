@@ -2,7 +2,7 @@
 
 For a case NAME: NAME/weights.KEY (diffusers' keys), NAME/x and what else goes in (NAME/temb, NAME/context, NAME/ids), the
 incoming gradient NAME/dy, and the results NAME/out, NAME/dx, NAME/dtemb, NAME/dcontext. Sizes that are not in the shapes
-(heads, groups, eps) stand in tests/test_modules.c as they do here.
+(heads, groups, eps) stand in tests/models/test_modules.c as they do here.
 """
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0

@@ -2,7 +2,7 @@
 
 For a case NAME the file holds NAME.in0, in1, ... (inputs), NAME.weight and NAME.bias (as in a checkpoint,
 also in 16 bits), NAME.dy (the gradient that comes in), and the results NAME.y and NAME.dx0, dx1, ... where an
-input has a gradient. The parameters (stride, heads, ...) stand in tests/test_ops.c, case by case, as here.
+input has a gradient. The parameters (stride, heads, ...) stand in tests/ops/test_ops.c, case by case, as here.
 """
 import math
 import sys

@@ -1,6 +1,6 @@
 """Records what transformers' CLIPTokenizer makes of thousands of generated texts: golden/tokenizer.txt.
 
-Run from the repository root. tests/test_tokenizer.c reads the lines, whose first word says what they are:
+Run from the repository root. tests/files/test_tokenizer.c reads the lines, whose first word says what they are:
 
     vocab NAME       from here on this vocabulary: critters, or clip (built from weights/clip/merges.txt)
     pad TOKEN        ... with this pad_token

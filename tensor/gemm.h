@@ -2,7 +2,7 @@
 #ifndef TI_GEMM_H
 #define TI_GEMM_H
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 /* How a factor lies in memory. */
 typedef enum { AS_IS, TRANSPOSED } Layout;

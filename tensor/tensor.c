@@ -67,7 +67,7 @@ static inline void widen_half(const unsigned char *bytes, int64_t count, float *
     }
 }
 
-static inline void widen_some(DType t, const void *data, int64_t count, float *out) {
+void widen(DType t, const void *data, int64_t count, float *out) {
     const unsigned char *bytes = data;
     if (t == F32) {
         memcpy(out, data, (size_t)count * 4);
@@ -84,8 +84,6 @@ static inline void widen_some(DType t, const void *data, int64_t count, float *o
     }
 }
 
-void widen(DType t, const void *data, int64_t count, float *out) { widen_some(t, data, count, out); }
-
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
 
 /* Numbers in a row of a weight seen as a matrix. */
@@ -97,6 +95,12 @@ static int64_t row_of(const Weight *w) {
 
 static const char *element(const Weight *w, int64_t width, int64_t row, int64_t column) {
     return (const char *)w->data + (size_t)(row * width + column) * dtype_size(w->dtype);
+}
+
+void weight_read_row(const Weight *w, int64_t row, float *out) {
+    CHECK(row >= 0 && row < w->shape.dim[0]);
+    int64_t width = row_of(w);
+    widen(w->dtype, element(w, width, row, 0), width, out);
 }
 
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
@@ -128,34 +132,9 @@ const float *weight_vector(const Weight *w, int64_t first, int64_t count, float 
     return weight_panel(&row, 0, 1, first, count, workspace).data;
 }
 
-/* At most TRANSPOSE_SIDE rows of 16-bit weights, transposed before they are widened: half of the bytes to move. */
-static void transpose_halves_of(const Weight *w, const char *from, int64_t width, int64_t rows,
-                                int64_t columns, float *to, int64_t to_stride) {
-    enum { SIDE = TRANSPOSE_SIDE };
-    uint16_t rows_read[SIDE * SIDE] = { 0 }, halves[SIDE * SIDE];
-    for (int64_t c = 0; c < columns; c += SIDE) {
-        int64_t across = min_i64(SIDE, columns - c);
-        const char *first = from + (size_t)c * sizeof *halves;
-        size_t stride = (size_t)width * sizeof *halves;
-        if (rows < SIDE || across < SIDE) {
-            for (int64_t i = 0; i < rows; i++)
-                memcpy(rows_read + i * SIDE, first + (size_t)i * stride, (size_t)across * sizeof *halves);
-            first = (const char *)rows_read;
-            stride = SIDE * sizeof *halves;
-        }
-        transpose_halves(first, stride, halves);
-        for (int64_t j = 0; j < across; j++)
-            if (rows == SIDE)
-                widen_some(w->dtype, halves + j * SIDE, SIDE, to + (c + j) * to_stride);
-            else
-                widen_some(w->dtype, halves + j * SIDE, rows, to + (c + j) * to_stride);
-    }
-}
-
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
     enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* at a time */
-    int64_t width = row_of(w);
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {
@@ -163,11 +142,8 @@ Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_
             float *to = workspace + c * rows + r;
             for (int64_t i = r + DOWN; i < min_i64(rows, r + 2 * DOWN); i++)
                 weight_prefetch(w, row + i, column + c, across);
-            if (w->dtype == F32) {
-                Panel p = weight_panel(w, row + r, down, column + c, across, piece);
-                transpose(p.data, p.stride, down, across, to, rows);
-            } else
-                transpose_halves_of(w, element(w, width, row + r, column + c), width, down, across, to, rows);
+            Panel p = weight_panel(w, row + r, down, column + c, across, piece);
+            transpose(p.data, p.stride, down, across, to, rows);
         }
     return (Panel) { workspace, rows };
 }

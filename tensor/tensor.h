@@ -3,7 +3,7 @@
 #ifndef TI_TENSOR_H
 #define TI_TENSOR_H
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 enum { SHAPE_MAX = 8 };
 
@@ -65,6 +65,9 @@ const float *weight_vector(const Weight *w, int64_t first, int64_t count, float 
 
 /* Asks the processor to fetch a part of a row from memory, for weight_panel soon to come. A row that isn't there: nothing. */
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns);
+
+/* One row of a weight seen as a matrix, widened into out. */
+void weight_read_row(const Weight *w, int64_t row, float *out);
 
 /* All of a weight, widened into out [shape_count]. */
 void weight_read(const Weight *w, float *out);

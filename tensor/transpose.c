@@ -1,23 +1,14 @@
 #include "tensor/transpose.h"
-#include "tensor/base.h"
+#include "io/base.h"
 
 #include <string.h>
 
-enum { SIDE = 16, HALF = SIDE * SIDE / 2 };
+enum { SIDE = TRANSPOSE_SIDE, HALF = SIDE * SIDE / 2 };
 
 /* Two halves dealt out in turns, as cards are riffled: the number at place HALF h + i goes to 2 i + h. In binary, its
    place is turned left by one digit. n: of a half. */
 static inline void riffle(const float *restrict from, const float *restrict from_half, int n,
                           float *restrict to) {
-#pragma omp simd
-    for (int i = 0; i < n; i++) {
-        to[2 * i] = from[i];
-        to[2 * i + 1] = from_half[i];
-    }
-}
-
-static inline void riffle_halves(const uint16_t *restrict from, const uint16_t *restrict from_half, int n,
-                                 uint16_t *restrict to) {
 #pragma omp simd
     for (int i = 0; i < n; i++) {
         to[2 * i] = from[i];
@@ -43,18 +34,6 @@ static inline void transpose_16(const float *from, int64_t from_stride, float *t
 }
 
 void transpose_square(float *square) { transpose_16(square, SIDE, square, SIDE); }
-
-void transpose_halves(const void *from, size_t stride, uint16_t *square) {
-    uint16_t other[SIDE * SIDE], row[SIDE], row_half[SIDE];
-    for (int r = 0; r < SIDE / 2; r++) {
-        memcpy(row, (const char *)from + (size_t)r * stride, sizeof row);
-        memcpy(row_half, (const char *)from + (size_t)(r + SIDE / 2) * stride, sizeof row_half);
-        riffle_halves(row, row_half, SIDE, other + 2 * r * SIDE);
-    }
-    riffle_halves(other, other + HALF, HALF, square);
-    riffle_halves(square, square + HALF, HALF, other);
-    riffle_halves(other, other + HALF, HALF, square);
-}
 
 /* A square that is not whole, by way of one that is. */
 static void transpose_part(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,

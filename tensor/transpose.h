@@ -9,10 +9,8 @@
 void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,
                int64_t to_stride);
 
-/* The same of a square of 16 x 16 numbers: floats, in place; and any of 16 bits, whose rows are `stride` bytes apart, into
-   a square without gaps. */
+/* The same of a square of 16 x 16 numbers, in place. */
 enum { TRANSPOSE_SIDE = 16 };
 void transpose_square(float *square);
-void transpose_halves(const void *from, size_t stride, uint16_t *square);
 
 #endif

@@ -1,5 +1,5 @@
 /* Vector math: exp, sigmoid and the normal distribution of a float without branches, tables or library calls, so that the
-   compiler turns the loops which call them into vector code; and sums in a fixed order. tests/test_vmath.c
+   compiler turns the loops which call them into vector code; and sums in a fixed order. tests/ops/test_vmath.c
    compares each with double over the whole range of floats; the errors stated here are what it measures. NaN
    gives NaN everywhere. */
 #ifndef TI_VMATH_H

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/hash.h"
+#include "io/hash.h"
 
 static const Family FAMILIES[] = {
     { .name = "sd15",

@@ -1,5 +1,7 @@
 #include "tests/network.h"
 
+#include "exchange/single.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,9 @@
 Model network_open(const char *path, Messages *errors) {
     Messages warnings = { 0 };
     Model m;
-    if (!model_open(path, &m, errors, &warnings)) {
+    ModelFolder folder;
+    if (!exchange_open_model(path, &folder, errors, &warnings) ||
+        !model_open(folder, &m, errors, &warnings)) {
         fprintf(stderr, "%s", errors->text);
         exit(1);
     }

@@ -2,7 +2,7 @@
 #ifndef TI_NETWORK_H
 #define TI_NETWORK_H
 
-#include "nn/model.h"
+#include "diffusion/model.h"
 #include "tests/golden.h"
 
 /* Opens a model folder, or ends the program with the faults. The model keeps ERRORS: free them after it. */

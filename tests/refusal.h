@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tests/test.h"
 
 /* The whole text of a file of the repository */

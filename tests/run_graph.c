@@ -12,13 +12,12 @@ static size_t bytes_of(const Tensor *t) { return (size_t)shape_count(t->shape) *
 
 static void run_once(Graph *g, Tensor *out, const float *dy, PlanOptions options, int threads,
                      float *result) {
-    Messages errors = { 0 };
     Arena arena;
     blas_start();
     omp_set_num_threads(threads);
     options.train = dy != NULL;
     Plan plan = graph_plan(g, out, options);
-    CHECK(arena_allocate(&arena, plan_bytes(&plan, threads), &errors));
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, threads)));
     graph_bind(g, &arena, threads);
     graph_forward(g);
     memcpy(result, out->data, bytes_of(out));

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tensor/hash.h"
+#include "io/hash.h"
 #include "tests/refusal.h"
 
 static char *field(char **at) {

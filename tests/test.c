@@ -1,9 +1,17 @@
 #include "tests/test.h"
 
+#include "tensor/threads.h"
+
 #include <math.h>
 #include <stdio.h>
 
 static int passed, failed;
+
+/* Before main, since each program has one of its own (glibc gives a constructor main's arguments). */
+__attribute__((constructor)) static void restart(int argc, char *argv[]) {
+    (void)argc;
+    threads_restart(argv);
+}
 
 static const char *verdict(bool ok) {
     *(ok ? &passed : &failed) += 1;

@@ -42,7 +42,7 @@ each() {
     return $status
 }
 
-all_tests() { ls tests/test_*.c | sed 's|tests/test_||; s|\.c$||'; }
+all_tests() { ls tests/*/test_*.c | sed 's|.*/test_||; s|\.c$||'; }
 
 part_valgrind() {
     make -j "$jobs" MARCH= BUILD=build-portable build-portable/ti tests || return 1

@@ -16,7 +16,7 @@ done
 
 # What a test is for: the first comment of its source.
 purpose() {
-    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$(ls "tests/test_$1.c" "tests/$1.c" 2>/dev/null)" |
+    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$(ls tests/*/"test_$1.c" tests/*/"$1.c" 2>/dev/null)" |
         sed 's|^/\* *||; s|\*/ *$||; s/^ *//' | tr '\n' ' ' | sed 's/  *$//; s/|/\\|/g; s/:$/./'
 }
 

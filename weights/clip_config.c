@@ -1,6 +1,6 @@
 /* text_encoder/config.json: CLIPTextModel. */
 #include "weights/config.h"
-#include "weights/json.h"
+#include "io/json.h"
 
 static const JsonFixed FIXED[] = {
     { "model_type", "\"clip_text_model\"", NULL },

@@ -2,7 +2,7 @@
 #ifndef TI_CONFIG_H
 #define TI_CONFIG_H
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 enum { LEVELS_MAX = 8 };
 
@@ -57,11 +57,6 @@ typedef struct {
     double clip_sample_range;
 } SchedulerConfig;
 
-typedef struct {
-    int64_t model_max_length;
-    char *pad_token; /* NULL: the end token */
-} TokenizerConfig;
-
 /* Each reads the text of one config.json; path names it in messages. A line in errors for each field whose
    value is not supported, then false; one in warnings for all the keys nobody knows. Keys that are absent
    have the default of the reference's class (diffusers 0.42.1, transformers 5.23.0). */
@@ -74,9 +69,4 @@ bool vae_config_parse(const char *path, const void *text, size_t size, VaeConfig
 /* free() trained_betas */
 bool scheduler_config_parse(const char *path, const void *text, size_t size, SchedulerConfig *c,
                             Messages *errors, Messages *warnings);
-/* positions: the text encoder's, the longest a prompt can be. map, map_size: the text of
-   special_tokens_map.json, NULL if there is none. free() pad_token. */
-bool tokenizer_config_parse(const char *path, const void *text, size_t size, const void *map, size_t map_size,
-                            int64_t positions, TokenizerConfig *c, Messages *errors, Messages *warnings);
-
 #endif

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/family.h"
 #include "weights/safetensors.h"
 
 enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
@@ -53,14 +52,6 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
 
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
     *e = (Embeddings) { 0 };
-    if (is_pickle(bytes, size))
-        return messages_add(
-            errors,
-            "%s: is a pickle, which is not read here; convert it once: python -c \"import torch, "
-            "safetensors.torch; "
-            "d = torch.load('FILE', map_location='cpu'); d = {'emb_params': d['string_to_param']['*'].data} "
-            "if 'string_to_param' in d else d; safetensors.torch.save_file(d, 'NAME.safetensors')\"",
-            path);
     Safetensors s;
     if (!safetensors_parse(path, bytes, size, &s, errors)) return false;
     bool ok = s.count > 0;
@@ -77,15 +68,6 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
                 ok = messages_add(errors, "%s: holds several tensors whose names are no words", path);
     safetensors_close(&s);
     if (!ok) embeddings_free(e);
-    return ok;
-}
-
-bool embeddings_read(const char *path, Embeddings *e, Messages *errors) {
-    *e = (Embeddings) { 0 };
-    File file;
-    if (!file_map(path, &file, errors)) return false;
-    bool ok = embeddings_parse(path, file.data, file.size, e, errors);
-    file_unmap(&file);
     return ok;
 }
 

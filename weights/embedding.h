@@ -2,7 +2,7 @@
 #ifndef TI_EMBEDDING_H
 #define TI_EMBEDDING_H
 
-#include "tensor/base.h"
+#include "io/base.h"
 
 typedef struct {
     char *token;
@@ -17,10 +17,8 @@ typedef struct {
 } Embeddings;
 
 /* Reads {"<token>": [n, D] or [D], ...} (diffusers), {"emb_params": [n, D]} and a tensor whose name says
-   nothing ("*", "weight", "embedding", ...), F32, F16 or BF16. Errors: no such file, pickles (.pt, .bin;
-   the line says how to convert), Stable Diffusion XL's pairs, other shapes and types, values that are not
-   finite. */
-bool embeddings_read(const char *path, Embeddings *e, Messages *errors);
+   nothing ("*", "weight", "embedding", ...), F32, F16 or BF16, from the bytes of a safetensors file; path names it. Errors:
+   Stable Diffusion XL's pairs, other shapes and types, values that are not finite. */
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
 void embeddings_free(Embeddings *e);
 

@@ -5,9 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "tensor/file.h"
-#include "weights/json.h"
-#include "weights/single.h"
+#include "io/file.h"
+#include "io/json.h"
 
 static bool exists(const char *path) {
     struct stat status;
@@ -212,9 +211,7 @@ static void read_tokenizer(ModelFolder *m, int64_t positions, Messages *errors, 
                      m->path);
 }
 
-/* What one config says about another part */
-static void check_together(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae,
-                           Messages *errors) {
+void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae, Messages *errors) {
     const UnetConfig *u = &m->unet_config;
     if (has_clip && has_unet && u->cross_attention_dim != m->clip.hidden_size)
         messages_add(errors,
@@ -246,7 +243,7 @@ static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
     close_text(&t);
     read_tokenizer(m, clip ? m->clip.positions : 4096, errors, warnings);
-    check_together(m, clip, unet, vae, errors);
+    folder_check(m, clip, unet, vae, errors);
 }
 
 static void open_part(const ModelFolder *m, const char *part, const char *stem, const char *optional,
@@ -257,18 +254,11 @@ static void open_part(const ModelFolder *m, const char *part, const char *stem, 
     free(folder);
 }
 
-static bool is_file(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
-}
-
 bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
     int before = errors->count;
     *m = (ModelFolder) { .path = mem_string(path) };
     if (!exists(path)) {
         messages_add(errors, "%s: there is no such folder or file", path);
-    } else if (is_file(path)) {
-        if (single_open(m, errors)) check_together(m, true, true, true, errors);
     } else if (read_index(m, errors,
                           warnings)) { /* else it is no such folder: the rest would only be noise */
         read_configs(m, errors, warnings);
@@ -282,18 +272,21 @@ bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *w
     return false;
 }
 
+void single_file_close(SingleFile *s) {
+    for (int p = 0; p < PART_COUNT; p++) free(s->sources[p]);
+    free(s->names);
+    safetensors_close(&s->file);
+}
+
 void folder_close(ModelFolder *m) {
     store_free(m->text_encoder);
     store_free(m->unet);
     store_free(m->vae);
-    if (m->single) {
-        original_close(m->single);
-        free(m->single);
-    } else {
-        close_weights(&m->text_encoder_files);
-        close_weights(&m->unet_files);
-        close_weights(&m->vae_files);
-    }
+    close_weights(&m->text_encoder_files);
+    close_weights(&m->unet_files);
+    close_weights(&m->vae_files);
+    if (m->single) single_file_close(m->single);
+    free(m->single);
     free(m->scheduler.trained_betas);
     free(m->tokenizer.pad_token);
     free(m->vocab_path);
@@ -317,20 +310,22 @@ void folder_forget(const ModelFolder *m) {
 }
 
 /* A tensor of the file is in use if a view of it is. */
-static void single_unused(const OriginalFile *o, const Store *const stores[PART_COUNT], Unused *u) {
-    bool *used = mem_alloc((size_t)o->file.count * sizeof *used);
+static void single_unused(const ModelFolder *m, Unused *u) {
+    const Store *const stores[PART_COUNT] = { m->text_encoder, m->unet, m->vae };
+    const WeightFiles *const parts[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
+    const SingleFile *s = m->single;
+    bool *used = mem_alloc((size_t)s->file.count * sizeof *used);
     for (int p = 0; p < PART_COUNT; p++)
-        for (int64_t i = 0; i < o->parts[p].count; i++)
-            if (store_was_read(stores[p], 0, i)) used[o->sources[p][i]] = true;
-    for (int64_t i = 0; i < o->file.count; i++)
-        if (!used[i]) unused_add(u, "", &o->file.tensors[i]);
+        for (int64_t i = 0; i < parts[p]->files[0].count; i++)
+            if (store_was_read(stores[p], 0, i)) used[s->sources[p][i]] = true;
+    for (int64_t i = 0; i < s->file.count; i++)
+        if (!used[i]) unused_add(u, "", &s->file.tensors[i]);
     free(used);
 }
 
 void folder_unused(const ModelFolder *m, Unused *u) {
-    const Store *const stores[PART_COUNT] = { m->text_encoder, m->unet, m->vae };
     if (m->single) {
-        single_unused(m->single, stores, u);
+        single_unused(m, u);
         return;
     }
     store_unused(m->text_encoder, "text_encoder/", u);

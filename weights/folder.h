@@ -1,17 +1,27 @@
-/* A Stable Diffusion model: a folder in the layout of diffusers, or one file in the original layout that is seen as if
-   it were one: its configs, checked, and its weights by name. */
+/* A Stable Diffusion model: a folder in the layout of diffusers, its configs, checked, and its weights by name. A model in
+   one file is seen as if it were one (exchange/single.h). */
 #ifndef TI_FOLDER_H
 #define TI_FOLDER_H
 
+#include "text/tokenizer.h"
 #include "weights/config.h"
-#include "weights/original.h"
 #include "weights/store.h"
+
+typedef enum { PART_TEXT_ENCODER, PART_UNET, PART_VAE, PART_COUNT } ModelPart;
 
 /* The files of one part: one, or several shards. */
 typedef struct {
     Safetensors *files;
     int64_t count;
 } WeightFiles;
+
+/* A model in one file: the files of its parts are views of this one's tensors. */
+typedef struct {
+    Safetensors file;
+    int64_t *sources[PART_COUNT]; /* [tensors of the part]: which of the file's tensors each is a view of */
+    char *names;                  /* of the views */
+} SingleFile;
+void single_file_close(SingleFile *s);
 
 typedef struct {
     char *path;
@@ -23,11 +33,11 @@ typedef struct {
     char *vocab_path, *merges_path;   /* vocab_path NULL: the vocabulary follows from the merges */
     Store *text_encoder, *unet, *vae; /* text_encoder: with or without "text_model." before its names */
     WeightFiles text_encoder_files, unet_files, vae_files;
-    OriginalFile *single;    /* NULL: a folder */
+    SingleFile *single;      /* NULL: a folder */
     bool prediction_guessed; /* nothing in the file says what its UNet predicts */
 } ModelFolder;
 
-/* A folder or a file. A line in errors for everything that is wrong with the folder's index, configs and files, then
+/* A line in errors for everything that is wrong with the folder's index, configs and files, then
    false and nothing to close. The stores report to errors too, which has to outlive them. */
 bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings);
 void folder_close(ModelFolder *m);
@@ -37,6 +47,9 @@ void folder_forget(const ModelFolder *m);
 
 /* After the parts are loaded: the tensors that no part had a use for. */
 void folder_unused(const ModelFolder *m, Unused *u);
+
+/* What one config says about another part; the parts whose configs could be read are compared. */
+void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae, Messages *errors);
 
 /* The text of model_index.json: is it of a pipeline and of parts that are supported? */
 bool model_index_parse(const char *path, const void *text, size_t size, Messages *errors, Messages *warnings);

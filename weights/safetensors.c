@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/json.h"
+#include "io/json.h"
 
 static const uint64_t HEADER_MAX = 100000000;
 

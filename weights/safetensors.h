@@ -4,7 +4,7 @@
 #ifndef TI_SAFETENSORS_H
 #define TI_SAFETENSORS_H
 
-#include "tensor/file.h"
+#include "io/file.h"
 #include "tensor/tensor.h"
 
 typedef struct {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "weights/config.h"
-#include "weights/json.h"
+#include "io/json.h"
 
 static const char *const CLASSES[] = { "DDIMScheduler",
                                        "PNDMScheduler",

@@ -1,6 +1,6 @@
 #include "weights/store.h"
 
-#include "tensor/hash.h"
+#include "io/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>

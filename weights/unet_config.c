@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "weights/config.h"
-#include "weights/json.h"
+#include "io/json.h"
 
 static const JsonFixed FIXED[] = {
     { "center_input_sample", "false", NULL },

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "weights/config.h"
-#include "weights/json.h"
+#include "io/json.h"
 
 static const JsonFixed FIXED[] = {
     { "act_fn", "\"silu\"", "\"swish\"" },

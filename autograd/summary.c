@@ -1,0 +1,31 @@
+#include "autograd/summary.h"
+
+static int64_t weight_size(const Weight *w) {
+    return w ? shape_count(w->shape) * (int64_t)dtype_size(w->dtype) : 0;
+}
+
+NodeSummary *graph_summary(const Graph *g) {
+    NodeSummary *lines = mem_alloc((size_t)graph_nodes(g) * sizeof *lines);
+    for (int i = 0; i < graph_moments(g); i++) {
+        PlanMoment m = graph_moment(g, i);
+        if (m.pass == RECOMPUTE) continue;
+        NodeSummary *line = &lines[m.index];
+        const Node *n = m.node;
+        double gflop = n->op->flops ? n->op->flops(n) * 1e-9 : 0;
+        line->node = n;
+        line->weights = weight_size(n->layer.weight) + weight_size(n->layer.bias) + weight_size(n->table);
+        line->backward |= m.pass == BACKWARD;
+        line->alive[m.pass == BACKWARD] = m.alive;
+        line->gflop[m.pass == BACKWARD] = m.pass == BACKWARD ? gflop * n->op->backward_flops : gflop;
+    }
+    return lines;
+}
+
+PlanMoment graph_peak(const Graph *g) {
+    PlanMoment peak = graph_moment(g, 0);
+    for (int i = 1; i < graph_moments(g); i++) {
+        PlanMoment m = graph_moment(g, i);
+        if (m.alive > peak.alive) peak = m;
+    }
+    return peak;
+}

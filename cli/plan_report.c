@@ -1,0 +1,235 @@
+#include "cli/plan_report.h"
+
+#include "autograd/summary.h"
+#include "cli/common.h"
+#include "cli/console.h"
+#include "cli/memory.h"
+#include "inversion/posterior.h"
+#include "diffusion/drawing.h"
+#include "inversion/training.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A graph and what there is to say of it. */
+typedef struct {
+    const char *name;
+    const Graph *graph;
+    Plan plan;
+    PlanMoment peak; /* where the most buffers are alive */
+} Planned;
+
+enum { GRAPHS = 5, TRADES = 4 };
+typedef struct {
+    Planned graphs[GRAPHS];
+    Plan trades[TRADES];             /* the training step again, with more and more blocks recomputed */
+    int64_t train_bytes, draw_bytes; /* of the part that takes most: buffers, workspace and weights */
+} Report;
+
+static Planned planned(const char *name, const Graph *graph, Plan plan) {
+    return (Planned) { .name = name, .graph = graph, .plan = plan, .peak = graph_peak(graph) };
+}
+
+static const char *pass_name(Pass pass) {
+    return pass == FORWARD ? "forward" : pass == RECOMPUTE ? "recomputed" : "backward";
+}
+
+/* Text */
+
+static void print_nodes(const Planned *p) {
+    NodeSummary *lines = graph_summary(p->graph);
+    char shape[SHAPE_TEXT], size[4][SIZE_TEXT];
+    bool train = p->plan.backward_flops > 0;
+    printf("\n%s\n%5s  %-20s %9s %9s %9s %9s", p->name, "node", "output", "size", "weights", "GFLOP",
+           "alive");
+    if (train) printf(" %9s %9s", "GFLOP", "alive");
+    printf("  name%s\n", train ? "   (the second GFLOP and alive: backward)" : "");
+    for (int i = 0; i < graph_nodes(p->graph); i++) {
+        const NodeSummary *l = &lines[i];
+        if (!l->node) continue;
+        int64_t weights = l->weights;
+        printf("%5d  %-20s %9s %9s %9.4f %9s", i, shape_text(l->node->out->shape, shape),
+               size_text(shape_count(l->node->out->shape) * 4, size[0]),
+               weights ? size_text(weights, size[1]) : "", l->gflop[0], size_text(l->alive[0], size[2]));
+        if (train && l->backward) printf(" %9.4f %9s", l->gflop[1], size_text(l->alive[1], size[3]));
+        if (train && !l->backward) printf(" %9s %9s", "", "");
+        printf("  %s\n", l->node->name);
+    }
+    free(lines);
+}
+
+static void print_graph(const Planned *p) {
+    char size[4][SIZE_TEXT];
+    printf("%-16s %6d %10s %10s %10s %10s %10.3f ", p->name, graph_nodes(p->graph),
+           size_text(p->plan.buffers, size[0]), size_text(p->plan.kept, size[1]),
+           size_text(p->plan.workspace, size[2]), size_text(p->plan.weights, size[3]),
+           p->plan.forward_flops * 1e-9);
+    if (p->plan.backward_flops > 0)
+        printf("%10.3f\n", p->plan.backward_flops * 1e-9);
+    else
+        printf("%10s\n", "");
+}
+
+static void print_trades(const Report *r) {
+    char size[SIZE_TEXT];
+    const Plan *none = &r->trades[0];
+    printf("\nrecomputing blocks of the training step in backward\n%10s %10s %10s %10s\n", "blocks",
+           "buffers", "GFLOP", "more work");
+    for (int i = 0; i < TRADES; i++) {
+        const Plan *t = &r->trades[i];
+        double all = t->forward_flops + t->backward_flops,
+               before = none->forward_flops + none->backward_flops;
+        printf("%10d %10s %10.3f %9.1f%%\n", t->recomputed, size_text(t->buffers, size), all * 1e-9,
+               100 * (all / before - 1));
+    }
+}
+
+static void print_report(const Report *r, const PlanRequest *o, int threads) {
+    char size[2][SIZE_TEXT];
+    printf("pictures of %lld x %lld, batches of %lld, %lld vector%s, %d threads\n\n",
+           (long long)o->resolution, (long long)o->resolution, (long long)o->batch, (long long)o->vectors,
+           o->vectors == 1 ? "" : "s", threads);
+    printf("%-16s %6s %10s %10s %10s %10s %10s %10s\n", "graph", "nodes", "buffers", "unshared", "workspace",
+           "weights", "GFLOP", "backward");
+    for (int i = 0; i < GRAPHS; i++) print_graph(&r->graphs[i]);
+    printf("\nbuffers: planned, with memory shared by those that live at different times; unshared: without "
+           "that.\n"
+           "workspace: a thread's. weights: mapped from their files.\n\n");
+    for (int i = 0; i < GRAPHS; i++) {
+        const Planned *p = &r->graphs[i];
+        printf("peak of %-15s %10s alive at %s (%s)\n", p->name, size_text(p->peak.alive, size[0]),
+               p->peak.node->name, pass_name(p->peak.pass));
+    }
+    printf("\nti train takes %s in all, ti generate %s\n", size_text(r->train_bytes, size[0]),
+           size_text(r->draw_bytes, size[1]));
+    print_trades(r);
+    for (int i = 0; i < GRAPHS && o->nodes; i++) print_nodes(&r->graphs[i]);
+}
+
+/* JSON */
+
+static cJSON *nodes_json(const Planned *p) {
+    cJSON *list = cJSON_CreateArray();
+    NodeSummary *lines = graph_summary(p->graph);
+    for (int i = 0; i < graph_nodes(p->graph); i++) {
+        const NodeSummary *l = &lines[i];
+        if (!l->node) continue;
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, item);
+        cJSON_AddNumberToObject(item, "node", i);
+        cJSON_AddStringToObject(item, "name", l->node->name);
+        cJSON_AddStringToObject(item, "op", l->node->op->name);
+        cJSON_AddItemToObject(item, "shape", json_shape(l->node->out->shape));
+        cJSON_AddNumberToObject(item, "bytes", (double)shape_count(l->node->out->shape) * 4);
+        cJSON_AddNumberToObject(item, "weights", (double)l->weights);
+        cJSON_AddNumberToObject(item, "gflop", l->gflop[0]);
+        cJSON_AddNumberToObject(item, "alive", (double)l->alive[0]);
+        if (!l->backward) continue;
+        cJSON_AddNumberToObject(item, "backward_gflop", l->gflop[1]);
+        cJSON_AddNumberToObject(item, "backward_alive", (double)l->alive[1]);
+    }
+    free(lines);
+    return list;
+}
+
+static cJSON *graph_json(const Planned *p, bool nodes) {
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "graph", p->name);
+    cJSON_AddNumberToObject(item, "buffers", (double)p->plan.buffers);
+    cJSON_AddNumberToObject(item, "unshared", (double)p->plan.kept);
+    cJSON_AddNumberToObject(item, "workspace", (double)p->plan.workspace);
+    cJSON_AddNumberToObject(item, "weights", (double)p->plan.weights);
+    cJSON_AddNumberToObject(item, "gflop", p->plan.forward_flops * 1e-9);
+    cJSON_AddNumberToObject(item, "backward_gflop", p->plan.backward_flops * 1e-9);
+    cJSON *peak = cJSON_AddObjectToObject(item, "peak");
+    cJSON_AddNumberToObject(peak, "alive", (double)p->peak.alive);
+    cJSON_AddStringToObject(peak, "name", p->peak.node->name);
+    cJSON_AddNumberToObject(peak, "node", p->peak.index);
+    cJSON_AddStringToObject(peak, "pass", pass_name(p->peak.pass));
+    if (nodes) cJSON_AddItemToObject(item, "nodes", nodes_json(p));
+    return item;
+}
+
+static cJSON *report_json(const Report *r, const PlanRequest *o, int threads) {
+    cJSON *document = cJSON_CreateObject();
+    cJSON_AddNumberToObject(document, "resolution", (double)o->resolution);
+    cJSON_AddNumberToObject(document, "batch", (double)o->batch);
+    cJSON_AddNumberToObject(document, "vectors", (double)o->vectors);
+    cJSON_AddNumberToObject(document, "threads", threads);
+    cJSON_AddNumberToObject(document, "train_bytes", (double)r->train_bytes);
+    cJSON_AddNumberToObject(document, "generate_bytes", (double)r->draw_bytes);
+    cJSON *graphs = cJSON_AddArrayToObject(document, "graphs");
+    for (int i = 0; i < GRAPHS; i++) cJSON_AddItemToArray(graphs, graph_json(&r->graphs[i], o->nodes));
+    cJSON *trades = cJSON_AddArrayToObject(document, "recomputation");
+    for (int i = 0; i < TRADES; i++) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddItemToArray(trades, item);
+        cJSON_AddNumberToObject(item, "blocks", r->trades[i].recomputed);
+        cJSON_AddNumberToObject(item, "buffers", (double)r->trades[i].buffers);
+        cJSON_AddNumberToObject(item, "gflop", r->trades[i].forward_flops * 1e-9);
+        cJSON_AddNumberToObject(item, "backward_gflop", r->trades[i].backward_flops * 1e-9);
+    }
+    return document;
+}
+
+/* Planning */
+
+static TrainingStep new_step(const Model *m, const PlanRequest *o, float *rows, float *grad, int recompute) {
+    int64_t side = o->resolution / vae_factor(&m->vae.config);
+    return training_step_new(&m->clip, &m->unet, rows, grad, o->vectors, o->batch,
+                             tokenizer_max_length(m->tokenizer), side, side,
+                             (PlanOptions) { .train = true, .recompute = recompute });
+}
+
+/* Without recomputation, then with a third, two thirds and all of the blocks that keep something for
+   backward. */
+static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *rows, float *grad) {
+    int blocks = 0;
+    for (int i = TRADES - 1; i >= 0; i--) {
+        int recompute = i == TRADES - 1 ? 1 << 20 : blocks * i / (TRADES - 1);
+        TrainingStep s = new_step(m, o, rows, grad, recompute);
+        r->trades[i] = s.plan;
+        if (i == TRADES - 1) blocks = s.plan.recomputed;
+        training_step_free(&s);
+    }
+}
+
+bool plan_report(const Model *m, const PlanRequest *o, int threads, cJSON *time, Messages *errors) {
+    if (!check_steps(m, "--steps", 1, errors)) return false;
+    size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
+    float *rows = mem_alloc(floats), *grad = mem_alloc(floats);
+    DrawingOptions drawn = {
+        .count = 1, .steps = 1, .height = o->resolution, .width = o->resolution, .guidance = 7.5f
+    };
+    Drawing *drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, rows, o->vectors,
+                                   tokenizer_max_length(m->tokenizer), drawn, (PlanOptions) { 0 });
+    TrainingStep step = new_step(m, o, rows, grad, 0);
+    Encoder encoder = encoder_new(&m->vae, o->resolution);
+    Report r = { .graphs = { planned("training step", step.graph, step.plan),
+                             planned("picture encoder", encoder.graph, encoder.plan) } };
+    static const char *const names[] = { "prompt encoder", "denoising step", "picture decoder" };
+    for (int i = 0; i < 3; i++) {
+        Plan plan;
+        const Graph *graph = drawing_stage(drawing, (DrawingStage)i, &plan);
+        r.graphs[2 + i] = planned(names[i], graph, plan);
+    }
+    r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
+                    max_i64(step.plan.weights, encoder.plan.weights);
+    MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
+    r.draw_bytes = memory_total(&drawn_need);
+    plan_trades(&r, m, o, rows, grad);
+    if (o->json) {
+        cJSON *document = report_json(&r, o, threads);
+        if (time) cJSON_AddItemToObject(document, "time", time);
+        console_json(document);
+    } else {
+        print_report(&r, o, threads);
+    }
+    encoder_free(&encoder);
+    training_step_free(&step);
+    drawing_free(drawing);
+    free(rows);
+    free(grad);
+    return true;
+}

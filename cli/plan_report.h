@@ -1,0 +1,18 @@
+/* What a training step and a drawing compute and what memory they take, without computing anything. */
+#ifndef TI_PLAN_REPORT_H
+#define TI_PLAN_REPORT_H
+
+#include "diffusion/model.h"
+
+#include <cjson/cJSON.h>
+
+typedef struct {
+    int64_t resolution, batch, vectors;
+    bool nodes, json; /* nodes: list them; json: as a document */
+} PlanRequest;
+
+/* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL: nothing is;
+   else it is the document's then). False and a line where the model cannot draw pictures of that size. */
+bool plan_report(const Model *m, const PlanRequest *request, int threads, cJSON *time, Messages *errors);
+
+#endif

@@ -1,0 +1,18 @@
+/* DDIM (Song et al. 2020): the sampler that the paper draws with. */
+#ifndef TI_DDIM_H
+#define TI_DDIM_H
+
+#include "diffusion/noise_schedule.h"
+
+/* Why the model cannot draw in so many steps, to be freed; NULL: it can. */
+char *ddim_fault(const NoiseSchedule *d, int64_t steps);
+
+/* The timesteps of a drawing, 'leading' spacing: steps of them, downwards. CHECK: there is no ddim_fault. */
+void ddim_timesteps(const NoiseSchedule *d, int64_t steps, int64_t *timesteps);
+
+/* One DDIM step from timestep t (DDIMScheduler.step): x [count] and the UNet's output -> x at t - train_timesteps / steps.
+   noise [count] is read where eta > 0. x is overwritten. */
+void ddim_step(const NoiseSchedule *d, int64_t steps, int64_t t, const float *output, float eta,
+               const float *noise, int64_t count, float *x);
+
+#endif

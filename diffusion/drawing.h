@@ -1,0 +1,47 @@
+/* Drawing: from a prompt and a seed to pictures (diffusers' StableDiffusionPipeline with DDIM): start noise, a denoising
+   step for each timestep with classifier-free guidance, the VAE's decoder at the end. */
+#ifndef TI_DRAWING_H
+#define TI_DRAWING_H
+
+#include "diffusion/noise_schedule.h"
+#include "nn/clip.h"
+#include "nn/unet.h"
+#include "nn/vae.h"
+
+typedef struct {
+    int64_t count, steps;  /* pictures; DDIM steps */
+    int64_t height, width; /* pixels, multiples of 8 and of the VAE's factor */
+    float guidance, eta;   /* guidance <= 1: no unconditional pass */
+    uint64_t seed;
+} DrawingOptions;
+
+typedef struct Drawing Drawing;
+
+/* Records and plans all graphs. rows [vectors, D]: the learned vectors that ids >= vocab_size mean, read at every run; NULL:
+   none. tokens: the length of a prompt. CHECK: the schedule allows so many steps (ddim_fault). */
+Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *d, float *rows,
+                     int64_t vectors, int64_t tokens, DrawingOptions options, PlanOptions plan);
+void drawing_free(Drawing *d);
+
+/* The bytes that it needs of an arena, and those of the weights it reads. */
+int64_t drawing_bytes(const Drawing *d, int threads);
+int64_t drawing_weights(const Drawing *d);
+void drawing_bind(Drawing *d, Arena *arena, int threads);
+/* The graph of a denoising step, for profiles. */
+Graph *drawing_graph(Drawing *d);
+/* All three, for reports. */
+typedef enum { DRAWING_TEXT, DRAWING_DENOISE, DRAWING_DECODE } DrawingStage;
+const Graph *drawing_stage(const Drawing *d, DrawingStage stage, Plan *plan);
+
+typedef struct {
+    bool (*step)(void *user, int64_t done,
+                 int64_t steps); /* after each denoising step; false stops; NULL: none */
+    void (*picture)(void *user, int64_t i,
+                    const float *picture); /* picture i, [3, height, width], about -1..1 */
+    void *user;
+} DrawingEvents;
+
+/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was stopped. */
+bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events);
+
+#endif

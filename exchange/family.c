@@ -1,0 +1,163 @@
+#include "exchange/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool has(const Safetensors *s, const char *name) { return safetensors_find(s, name) != NULL; }
+
+static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+static bool ends(const char *text, const char *with) {
+    size_t n = strlen(text), k = strlen(with);
+    return n >= k && strcmp(text + n - k, with) == 0;
+}
+
+/* The first tensor whose name begins and ends so. */
+static const SafeTensor *find_like(const Safetensors *s, const char *prefix, const char *suffix) {
+    for (int64_t i = 0; i < s->count; i++)
+        if (begins(s->tensors[i].weight.name, prefix) && ends(s->tensors[i].weight.name, suffix))
+            return &s->tensors[i];
+    return NULL;
+}
+
+static int64_t dimension(const SafeTensor *t, int d) {
+    return t && 0 <= d && d < t->weight.shape.rank ? t->weight.shape.dim[d] : 0;
+}
+
+static int64_t last_dimension(const SafeTensor *t) { return t ? dimension(t, t->weight.shape.rank - 1) : 0; }
+
+/* What tells other models apart: a tensor whose name begins and ends so. The first that is found counts. */
+static const struct {
+    const char *prefix, *suffix, *is;
+} OTHERS[] = {
+    { "conditioner.embedders.", "", "a Stable Diffusion XL checkpoint in one file" },
+    { "model.diffusion_model.joint_blocks.", "", "a Stable Diffusion 3 checkpoint in one file" },
+    { "joint_blocks.", "", "the transformer of Stable Diffusion 3" },
+    { "model.diffusion_model.double_blocks.", "", "a Flux checkpoint in one file" },
+    { "double_blocks.", "", "the transformer of Flux" },
+    { "transformer_blocks.", ".attn.add_q_proj.weight", "the transformer of Stable Diffusion 3 or Flux" },
+    { "control_model.", "", "a ControlNet" },
+    { "controlnet_", "", "a ControlNet" },
+    { "lora_", "", "a LoRA" },
+    { "", ".lora_A.weight", "a LoRA" },
+    { "", ".lora_down.weight", "a LoRA" },
+    { "", ".lora.down.weight", "a LoRA" },
+    { "model.diffusion_model.label_emb.", "", "an unCLIP checkpoint of Stable Diffusion 2.x in one file" },
+    { "model.diffusion_model.time_embed.cond_proj.", "", "a latent consistency model in one file" },
+};
+
+/* By the channels that the UNet reads. NULL: 4, a text-to-image model. */
+static const char *by_channels(int64_t channels) {
+    return channels == 9   ? "an inpainting checkpoint (9 input channels)"
+           : channels == 8 ? "an InstructPix2Pix checkpoint (8 input channels)"
+           : channels == 7 ? "an upscaler's checkpoint (7 input channels)"
+           : channels == 5 ? "a depth-to-image checkpoint (5 input channels)"
+                           : NULL;
+}
+
+/* By the width of the text that cross-attention reads (the input width of its keys' projection). */
+static const char *by_width(int64_t width, const char *other) {
+    return width == 768                     ? "Stable Diffusion 1.x"
+           : width == 1024                  ? "Stable Diffusion 2.x"
+           : width == 2048 || width == 1280 ? "Stable Diffusion XL"
+                                            : other;
+}
+
+/* The original layout, by its three parts. */
+static Family original_family(const Safetensors *s, const SafeTensor *unet) {
+    Family f = { 0 };
+    const char *other =
+        by_channels(dimension(safetensors_find(s, "model.diffusion_model.input_blocks.0.0.weight"), 1));
+    int64_t width = last_dimension(find_like(s, "model.diffusion_model.", ".attn2.to_k.weight"));
+    bool vae = find_like(s, "first_stage_model.", ""), text = find_like(s, "cond_stage_model.", "");
+    const char *of = by_width(width, "a model built as Stable Diffusion is");
+    f.checkpoint = unet && vae && text && !other && width != 2048 && width != 1280;
+    if (unet && other)
+        snprintf(f.text, sizeof f.text, "%s in one file (original layout)", other);
+    else if (!unet)
+        snprintf(f.text, sizeof f.text, "%s%s%s alone, in the original layout",
+                 vae ? "an autoencoder (VAE)" : "", vae && text ? " and " : "", text ? "a text encoder" : "");
+    else if (f.checkpoint)
+        snprintf(f.text, sizeof f.text, "a checkpoint of %s in one file (original layout)", of);
+    else
+        snprintf(f.text, sizeof f.text, "part of a checkpoint of %s in one file (original layout)%s%s", of,
+                 vae ? "" : ", without a VAE (first_stage_model)",
+                 text ? "" : ", without a text encoder (cond_stage_model)");
+    return f;
+}
+
+static Family alone(const char *what) {
+    Family f = { 0 };
+    snprintf(f.text, sizeof f.text, "%s", what);
+    return f;
+}
+
+Family weights_family(const Safetensors *s) {
+    static const char *const embeddings[] = { "embeddings.token_embedding.weight",
+                                              "text_model.embeddings.token_embedding.weight" };
+    Family f = { 0 };
+    if (has(s, "clip_l") || has(s, "clip_g")) return alone("a learned word for Stable Diffusion XL or 3");
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
+        if (find_like(s, OTHERS[i].prefix, OTHERS[i].suffix)) return alone(OTHERS[i].is);
+    const SafeTensor *unet = find_like(s, "model.diffusion_model.", "");
+    if (unet || find_like(s, "first_stage_model.", "") || find_like(s, "cond_stage_model.", ""))
+        return original_family(s, unet);
+    if (has(s, "time_embedding.linear_1.weight") && has(s, "conv_in.weight")) {
+        int64_t width = last_dimension(find_like(s, "", ".attn2.to_k.weight"));
+        const char *of = by_width(width, NULL);
+        if (!of) return alone("a UNet alone, in diffusers' layout");
+        snprintf(f.text, sizeof f.text,
+                 "the UNet of %s alone, by the %lld numbers of its text (diffusers' layout)", of,
+                 (long long)width);
+        return f;
+    }
+    if (has(s, "encoder.conv_in.weight") && has(s, "decoder.conv_in.weight"))
+        return alone(has(s, "encoder.down.0.block.0.conv1.weight")
+                         ? "an autoencoder (VAE) alone, in the original layout"
+                         : "an autoencoder (VAE) alone, in diffusers' layout");
+    for (int i = 0; i < 2; i++) {
+        if (!has(s, embeddings[i])) continue;
+        int64_t width = last_dimension(safetensors_find(s, embeddings[i]));
+        const char *of = width == 768    ? ", as Stable Diffusion 1.x has"
+                         : width == 1024 ? ", as Stable Diffusion 2.x has"
+                                         : "";
+        snprintf(f.text, sizeof f.text, "a CLIP text encoder of width %lld alone%s", (long long)width, of);
+        return f;
+    }
+    if (looks_like_words(s)) return alone("a learned word");
+    return alone("a file of no model that is known here");
+}
+
+bool looks_like_words(const Safetensors *s) {
+    for (int64_t i = 0; i < s->count; i++) {
+        const Weight *w = &s->tensors[i].weight;
+        bool layer = ends(w->name, ".weight") || ends(w->name, ".bias");
+        if (layer || last_dimension(&s->tensors[i]) != last_dimension(&s->tensors[0])) return false;
+    }
+    return s->count > 0;
+}
+
+bool is_pickle(const void *bytes, size_t size) {
+    const unsigned char *p = bytes;
+    if (size > 8 && p[8] == '{') return false; /* a safetensors file, whose header's size may begin so */
+    return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
+}
+
+bool weights_open(const char *path, Safetensors *s, Messages *errors) {
+    File file;
+    if (!file_map(path, &file, errors)) return false;
+    bool pickle = is_pickle(file.data, file.size), gguf = file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0;
+    file_unmap(&file);
+    if (gguf)
+        return messages_add(errors, "%s: is a GGUF file; F32, F16 and BF16 safetensors are read here", path);
+    if (pickle)
+        return messages_add(
+            errors,
+            "%s: is a pickle (.ckpt, .pt, .bin), which could run anything and is not read here; convert it "
+            "once, "
+            "if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
+            "map_location='cpu', weights_only=False); d = d.get('state_dict', d); s.save_file({k: v.clone() "
+            "for k, "
+            "v in d.items() if hasattr(v, 'shape')}, 'NEW.safetensors')\"",
+            path);
+    return safetensors_open(path, s, errors);
+}

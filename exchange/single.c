@@ -1,0 +1,245 @@
+#define _POSIX_C_SOURCE 200809L
+#include "exchange/single.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "exchange/family.h"
+#include "exchange/original.h"
+#include "io/file.h"
+
+/* What no shape tells, as all of Stable Diffusion 1.x and 2.x has it. */
+enum {
+    GROUPS = 32,        /* of every group norm */
+    CLIP_HEAD = 64,     /* width of a head of the text encoder */
+    UNET_HEADS_1 = 8,   /* 1.x: heads at every level */
+    UNET_HEAD_2 = 64,   /* 2.x: width of a head at every level */
+    CLIP_LAYERS_2 = 23, /* 2.x reads what comes before the last of OpenCLIP's 24 */
+    LATENTS_512 = 64,
+    LATENTS_768 = 96
+};
+
+/* The shapes that a config is read from; a tensor that is missing is told once for each. */
+typedef struct {
+    const Safetensors *part;
+    Messages *errors;
+} Shapes;
+
+static const SafeTensor *find(const Safetensors *part, const char *format, va_list args) {
+    char name[ORIGINAL_NAME];
+    vsnprintf(name, sizeof name, format, args);
+    return safetensors_find(part, name);
+}
+
+static bool has(const Shapes *s, const char *format, ...) PRINTF_LIKE(2, 3);
+static bool has(const Shapes *s, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    bool yes = find(s->part, format, args) != NULL;
+    va_end(args);
+    return yes;
+}
+
+/* Dimension d of that tensor, 1 to high; else a line and 1. */
+static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) PRINTF_LIKE(4, 5);
+static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) {
+    va_list args;
+    char name[ORIGINAL_NAME], shape[SHAPE_TEXT];
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    const SafeTensor *t = safetensors_find(s->part, name);
+    if (t && d < t->weight.shape.rank && t->weight.shape.dim[d] >= 1 && t->weight.shape.dim[d] <= high)
+        return t->weight.shape.dim[d];
+    if (t)
+        messages_add(s->errors, "%s: tensor \"%s\" has the shape %s, which no model that is known here has",
+                     s->part->path, name, shape_text(t->weight.shape, shape));
+    else
+        messages_add(s->errors, "%s: no tensor \"%s\"", s->part->path, name);
+    return 1;
+}
+
+/* How many of PREFIX0.SUFFIX, PREFIX1.SUFFIX, ... there are, at most max. */
+static int count(const Shapes *s, const char *prefix, const char *suffix, int max) {
+    int n = 0;
+    while (n < max && has(s, "%s%d.%s", prefix, n, suffix)) n++;
+    return n;
+}
+
+static void divides(const Shapes *s, int64_t divisor, int64_t channels, const char *what) {
+    if (channels % divisor != 0)
+        messages_add(
+            s->errors,
+            "%s: %lld channels can't be %s, as in Stable Diffusion: of another model only its folder, "
+            "with its configs, can be read",
+            s->part->path, (long long)channels, what);
+}
+
+static void read_clip(const Shapes *s, bool second, ClipConfig *c) {
+    *c = (ClipConfig) {
+        .vocab_size = dimension(s, 0, 10000000, "embeddings.token_embedding.weight"),
+        .hidden_size = dimension(s, 1, 65536, "embeddings.token_embedding.weight"),
+        .positions = dimension(s, 0, 4096, "embeddings.position_embedding.weight"),
+        .intermediate_size = dimension(s, 0, 262144, "encoder.layers.0.mlp.fc1.weight"),
+        .layers = count(s, "encoder.layers.", "mlp.fc1.weight", second ? CLIP_LAYERS_2 : 128),
+        .layer_norm_eps = 1e-5f,
+        .activation = second ? ACT_GELU : ACT_QUICK_GELU,
+    };
+    c->heads = (int)(c->hidden_size / CLIP_HEAD);
+    divides(s, CLIP_HEAD, c->hidden_size, "heads of 64");
+}
+
+enum { PREFIX_TEXT = 80 };
+
+/* BasicTransformerBlocks of the attention in block "down", 1 */
+static int transformer_layers(const Shapes *s, const char *kind, int block) {
+    char prefix[PREFIX_TEXT];
+    snprintf(prefix, sizeof prefix, "%s_blocks.%d.attentions.0.transformer_blocks.", kind, block);
+    return count(s, prefix, "norm1.weight", 64);
+}
+
+static void read_unet_level(const Shapes *s, UnetConfig *c, int i, bool second) {
+    int up = c->levels - 1 - i, layers = 0;
+    char name[PREFIX_TEXT];
+    c->channels[i] = dimension(s, 0, 65536, "down_blocks.%d.resnets.0.conv1.weight", i);
+    c->down_attends[i] = has(s, "down_blocks.%d.attentions.0.norm.weight", i);
+    c->up_attends[up] = has(s, "up_blocks.%d.attentions.0.norm.weight", up);
+    snprintf(name, sizeof name, "down_blocks.%d.resnets.", i);
+    c->layers_per_block[i] = count(s, name, "conv1.weight", 16);
+    layers = transformer_layers(s, "down", i);
+    if (!layers) layers = transformer_layers(s, "up", up);
+    if (!layers && i == c->levels - 1)
+        layers = count(s, "mid_block.attentions.0.transformer_blocks.", "norm1.weight", 64);
+    c->transformer_layers[i] = layers ? layers : 1;
+    c->heads[i] = second ? (int)(c->channels[i] / UNET_HEAD_2) : UNET_HEADS_1;
+    divides(s, GROUPS, c->channels[i], "norms of 32 groups");
+    if (c->down_attends[i] || c->up_attends[up] || (c->mid_attends && i == c->levels - 1))
+        divides(s, second ? UNET_HEAD_2 : UNET_HEADS_1, c->channels[i], second ? "heads of 64" : "8 heads");
+}
+
+static void read_unet(const Shapes *s, bool second, UnetConfig *c) {
+    *c = (UnetConfig) {
+        .in_channels = dimension(s, 1, 1024, "conv_in.weight"),
+        .out_channels = dimension(s, 0, 1024, "conv_out.weight"),
+        .levels = count(s, "down_blocks.", "resnets.0.conv1.weight", LEVELS_MAX),
+        .mid_attends = has(s, "mid_block.attentions.0.norm.weight"),
+        .groups = GROUPS,
+        .norm_eps = 1e-5f,
+    };
+    if (!c->levels)
+        messages_add(s->errors, "%s: no tensor \"down_blocks.0.resnets.0.conv1.weight\"", s->part->path);
+    for (int i = 0; i < c->levels; i++) read_unet_level(s, c, i, second);
+    for (int64_t i = 0; i < s->part->count; i++) {
+        const Weight *w = &s->part->tensors[i].weight;
+        if (strstr(w->name, ".attn2.to_k.weight") && w->shape.rank == 2)
+            c->cross_attention_dim = w->shape.dim[1];
+        if (strstr(w->name, ".proj_in.weight")) c->linear_projection = w->shape.rank == 2;
+    }
+}
+
+static void read_vae(const Shapes *s, VaeConfig *c) {
+    *c = (VaeConfig) {
+        .in_channels = 3,
+        .out_channels = 3,
+        .latent_channels = dimension(s, 1, 256, "decoder.conv_in.weight"),
+        .levels = count(s, "encoder.down_blocks.", "resnets.0.conv1.weight", LEVELS_MAX),
+        .layers_per_block = count(s, "encoder.down_blocks.0.resnets.", "conv1.weight", 16),
+        .groups = GROUPS,
+        .mid_attention = has(s, "encoder.mid_block.attentions.0.group_norm.weight"),
+        .quant_conv = has(s, "quant_conv.weight"),
+        .post_quant_conv = has(s, "post_quant_conv.weight"),
+        .scaling_factor = 0.18215f,
+    };
+    if (!c->levels)
+        messages_add(s->errors, "%s: no tensor \"encoder.down_blocks.0.resnets.0.conv1.weight\"",
+                     s->part->path);
+    for (int i = 0; i < c->levels; i++) {
+        c->channels[i] = dimension(s, 0, 65536, "encoder.down_blocks.%d.resnets.0.conv1.weight", i);
+        divides(s, GROUPS, c->channels[i], "norms of 32 groups");
+    }
+}
+
+/* What every pipeline of Stable Diffusion has in its scheduler_config.json. */
+static SchedulerConfig scheduler(bool second) {
+    return (SchedulerConfig) {
+        .train_timesteps = 1000,
+        .beta_start = 0.00085,
+        .beta_end = 0.012,
+        .beta_schedule = BETAS_SCALED_LINEAR,
+        .prediction = second ? PREDICT_V : PREDICT_EPSILON,
+        .steps_offset = 1,
+        .clip_sample_range = 1,
+    };
+}
+
+/* 2.x is known by its text encoder's names, or where those were converted by its linear projections. No shape tells
+   its models of 512 pixels, which predict the noise, from those of 768, which predict v: the latter are meant here,
+   as in diffusers. */
+static bool read_shapes(const OriginalFile *o, ModelFolder *m, Messages *errors) {
+    int before = errors->count;
+    Shapes s[PART_COUNT];
+    for (int p = 0; p < PART_COUNT; p++) s[p] = (Shapes) { &o->parts[p], errors };
+    const SafeTensor *projection =
+        safetensors_find(&o->parts[PART_UNET], "mid_block.attentions.0.proj_in.weight");
+    bool second = o->openclip || (projection && projection->weight.shape.rank == 2);
+    read_clip(&s[PART_TEXT_ENCODER], second, &m->clip);
+    read_unet(&s[PART_UNET], second, &m->unet_config);
+    read_vae(&s[PART_VAE], &m->vae_config);
+    m->scheduler = scheduler(second);
+    m->prediction_guessed = second;
+    m->unet_config.sample_size = second ? LATENTS_768 : LATENTS_512;
+    m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
+    m->tokenizer.model_max_length = m->clip.positions;
+    if (second) m->tokenizer.pad_token = mem_string("!");
+    return errors->count == before;
+}
+
+/* The views become the files of a folder's parts. */
+static void take_parts(OriginalFile *o, ModelFolder *m, Messages *errors) {
+    WeightFiles *files[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
+    Store **stores[PART_COUNT] = { &m->text_encoder, &m->unet, &m->vae };
+    for (int p = 0; p < PART_COUNT; p++) {
+        *files[p] = (WeightFiles) { mem_alloc(sizeof(Safetensors)), 1 };
+        files[p]->files[0] = o->parts[p];
+        *stores[p] = store_new(files[p]->files, 1, "", p == PART_TEXT_ENCODER ? "text_model." : NULL, errors);
+    }
+    m->single = mem_alloc(sizeof *m->single);
+    *m->single = o->single;
+}
+
+bool single_open(const char *path, ModelFolder *m, Messages *errors) {
+    int before = errors->count;
+    *m = (ModelFolder) { 0 };
+    Safetensors s;
+    if (!weights_open(path, &s, errors)) return false;
+    Family family = weights_family(&s);
+    if (!family.checkpoint) {
+        messages_add(errors,
+                     "%s: is %s; a whole checkpoint of Stable Diffusion 1.x or 2.x, text to image, is needed",
+                     path, family.text);
+        safetensors_close(&s);
+        return false;
+    }
+    m->path = mem_string(path);
+    OriginalFile o;
+    original_open(s, &o);
+    bool ok = read_shapes(&o, m, errors);
+    m->merges_path = file_of_program("clip/merges.txt");
+    if (!m->merges_path)
+        ok = messages_add(
+            errors, "CLIP's vocabulary, clip/merges.txt, is neither in weights beside the program nor in "
+                    "../share/ti (make install puts it there)");
+    take_parts(&o, m, errors);
+    if (ok) folder_check(m, true, true, true, errors);
+    if (errors->count == before) return true;
+    folder_close(m);
+    return false;
+}
+
+bool exchange_open_model(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
+    struct stat status;
+    bool file = stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+    return file ? single_open(path, m, errors) : folder_open(path, m, errors, warnings);
+}

@@ -1,0 +1,33 @@
+#include "inversion/adamw.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+AdamW adamw_new(int64_t count) {
+    CHECK(count > 0);
+    size_t bytes = (size_t)count * sizeof(float);
+    return (AdamW) { .count = count, .m = mem_alloc(bytes), .v = mem_alloc(bytes) };
+}
+
+void adamw_free(AdamW *state) {
+    free(state->m);
+    free(state->v);
+    *state = (AdamW) { 0 };
+}
+
+/* Coefficients are made in double and used as floats. The fused multiply-adds are torch's: lerp and addcmul
+   have them, addcdiv has none. */
+void adamw_step(AdamW *state, const AdamWOptions *o, double lr, float *p, const float *g) {
+    double k = (double)++state->step;
+    const float decay = (float)(1 - lr * o->weight_decay);
+    const float weight1 = (float)(1 - o->beta1), beta2 = (float)o->beta2, weight2 = (float)(1 - o->beta2);
+    const float step_size = (float)(-(lr / (1 - pow(o->beta1, k))));
+    const float correction = (float)sqrt(1 - pow(o->beta2, k)), eps = (float)o->eps;
+    for (int64_t i = 0; i < state->count; i++) {
+        float *m = state->m + i, *v = state->v + i;
+        p[i] *= decay;
+        *m = fmaf(weight1, g[i] - *m, *m);
+        *v = fmaf(weight2 * g[i], g[i], *v * beta2);
+        p[i] += step_size * *m / (sqrtf(*v) / correction + eps);
+    }
+}

@@ -1,0 +1,152 @@
+#include "inversion/loop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
+
+static TrainingStep new_step(const Loop *l, int64_t batch, PlanOptions plan) {
+    const LoopData *d = &l->data;
+    return training_step_new(d->clip, d->unet, d->rows, l->grad, d->vectors, batch, d->tokens, d->height,
+                             d->width, plan);
+}
+
+Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
+    Loop l = { .options = options, .data = data };
+    int64_t learned = data.vectors * data.clip->config.hidden_size;
+    plan.train = true;
+    l.grad = floats(learned);
+    l.accumulated = floats(learned);
+    l.adamw = adamw_new(learned);
+    l.full = new_step(&l, options.batch, plan);
+    int64_t last = data.posteriors->pictures * options.repeats % options.batch;
+    if (last) l.last = new_step(&l, last, plan);
+    int64_t latents = options.batch * l.full.latent_count;
+    l.latents = floats(latents);
+    l.noise = floats(latents);
+    l.normal = floats(latents);
+    return l;
+}
+
+/* Not in loop_new, since the dataset points at the generators, and these move with the struct. */
+static void start(Loop *l) {
+    const LoopOptions *o = &l->options;
+    generator_seed(&l->torch, o->seed);
+    python_seed(&l->python, o->seed);
+    l->dataset = dataset_new(l->data.posteriors->pictures, o->repeats, o->batch, l->data.templates, o->flip,
+                             &l->torch, &l->python);
+}
+
+void loop_free(Loop *l) {
+    dataset_free(&l->dataset);
+    adamw_free(&l->adamw);
+    training_step_free(&l->full);
+    training_step_free(&l->last);
+    free(l->grad);
+    free(l->accumulated);
+    free(l->latents);
+    free(l->noise);
+    free(l->normal);
+    *l = (Loop) { 0 };
+}
+
+int64_t loop_bytes(const Loop *l, int threads) {
+    int64_t bytes = plan_bytes(&l->full.plan, threads);
+    return l->last.graph ? max_i64(bytes, plan_bytes(&l->last.plan, threads)) : bytes;
+}
+
+void loop_plan_within(Loop *l, int64_t bytes, int threads) {
+    TrainingStep *steps[2] = { &l->full, &l->last };
+    for (int i = 0; i < 2; i++) {
+        if (!steps[i]->graph) continue;
+        int64_t buffers = bytes - steps[i]->plan.workspace * threads;
+        training_step_plan(steps[i], (PlanOptions) { .train = true, .budget = max_i64(buffers, 1) });
+    }
+}
+
+void loop_bind(Loop *l, Arena *arena, int threads) {
+    graph_bind(l->full.graph, arena, threads);
+    if (l->last.graph) graph_bind(l->last.graph, arena, threads);
+    start(l);
+}
+
+int64_t loop_micro_batches(const Loop *l) {
+    int64_t epoch = dataset_batches(&l->dataset), updates = ceil_div(epoch, l->options.accumulate);
+    int64_t rest = l->options.steps % updates;
+    return l->options.steps / updates * epoch + rest * l->options.accumulate;
+}
+
+/* z ~ E(x), eps ~ N(0, 1) and t, in the script's order of draws: the posterior's noise for the whole batch, the training
+   noise, the timesteps. With two or more pictures the VAE's attention leaves the reference's latents channels-last, and
+   randn_like draws in that order. */
+static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
+    const LoopData *d = &l->data;
+    int64_t n = s->latent_count, channels = d->unet->config.in_channels;
+    generator_randn(&l->torch, l->normal, batch->count * n);
+    if (batch->count > 1 && d->vae->mid_attention)
+        generator_randn_channels_last(&l->torch, l->noise,
+                                      shape4(batch->count, channels, d->height, d->width));
+    else
+        generator_randn(&l->torch, l->noise, batch->count * n);
+    for (int64_t i = 0; i < batch->count; i++) {
+        const Example *e = &batch->examples[i];
+        float *z = l->latents + i * n;
+        posterior_sample(posterior_of(d->posteriors, e->picture, e->flipped), l->normal + i * n, n,
+                         d->vae->scaling_factor, z);
+        int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
+        training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
+        memcpy(s->ids + i * d->tokens, d->prompts + e->template * d->tokens,
+               (size_t)d->tokens * sizeof *s->ids);
+    }
+}
+
+/* AdamW on the rows alone: nothing else has a gradient, so nothing else can move. */
+static void update(Loop *l) {
+    double lr = schedule_lr(&l->options.schedule, l->step);
+    adamw_step(&l->adamw, &l->options.adamw, lr, l->data.rows, l->accumulated);
+    memset(l->accumulated, 0, (size_t)l->adamw.count * sizeof(float));
+    l->gathered = 0;
+    l->step++;
+}
+
+static TrainingStep *prepare(Loop *l, Batch *batch) {
+    *batch = dataset_next(&l->dataset);
+    TrainingStep *s = batch->count == l->options.batch ? &l->full : &l->last;
+    draw_noise(l, batch, s);
+    return s;
+}
+
+void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step) {
+    l->torch = *torch;
+    l->python = *python;
+    l->step = step;
+    Batch batch;
+    for (int64_t i = 0; i < taken; i++) prepare(l, &batch);
+}
+
+float loop_first_loss(Loop *l) {
+    Batch batch;
+    float loss = training_step_loss(prepare(l, &batch));
+    dataset_free(&l->dataset);
+    start(l);
+    return loss;
+}
+
+LoopRecord loop_next(Loop *l) {
+    CHECK(l->step < l->options.steps);
+    Batch batch;
+    TrainingStep *s = prepare(l, &batch);
+
+    LoopRecord record = { .loss = training_step_loss(s) };
+    if (isfinite(record.loss)) {
+        training_step_gradient(s, 1.0f / (float)l->options.accumulate);
+        for (int64_t i = 0; i < l->adamw.count; i++) l->accumulated[i] += l->grad[i];
+        l->gathered++;
+        record.updated = l->gathered == l->options.accumulate || batch.last;
+        if (record.updated) update(l);
+    }
+    record.step = l->step;
+    record.lr = schedule_lr(&l->options.schedule, l->step);
+    return record;
+}

@@ -1,0 +1,196 @@
+#define _GNU_SOURCE /* O_TMPFILE, madvise */
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TEMPORARY_MAX = 24 }; /* ".tmp-" and a process's number */
+
+static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
+
+bool file_map(const char *path, File *file, Messages *errors) {
+    *file = (File) { .data = (const unsigned char *)"" };
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait at a named pipe */
+    if (descriptor < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+    struct stat status;
+    bool ok = fstat(descriptor, &status) == 0;
+    if (!ok) messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+    if (ok && !S_ISREG(status.st_mode))
+        ok = messages_add(errors, "%s: is %s, not a file", path, file_kind(status.st_mode));
+    if (ok && status.st_size > 0) {
+        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
+        if (data == MAP_FAILED) {
+            ok = messages_add(errors, "%s: cannot be mapped into memory: %s", path, strerror(errno));
+        } else {
+            file->data = data;
+            file->size = (size_t)status.st_size;
+        }
+    }
+    close(descriptor);
+    return ok;
+}
+
+void file_forget(const File *file) {
+    if (file->size) madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+}
+
+void file_unmap(File *file) {
+    if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
+    *file = (File) { 0 };
+}
+
+static char *folder_of(const char *path) {
+    char *copy = mem_string(path), *folder = mem_string(dirname(copy));
+    free(copy);
+    return folder;
+}
+
+bool output_possible(const char *path, Messages *errors) {
+    struct stat status;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return messages_add(errors, "%s: is %s, and a file would take its place", path,
+                            file_kind(status.st_mode));
+    if (strlen(name) > NAME_MAX - TEMPORARY_MAX)
+        return messages_add(errors, "%.60s...: the file's name is too long", name);
+    char *folder = folder_of(path);
+    bool ok = access(folder, W_OK | X_OK) == 0;
+    if (!ok && errno == ENOENT)
+        messages_add(errors, "%s: there is no folder %s to write it to", path, folder);
+    else if (!ok)
+        messages_add(errors, "%s: the folder %s cannot be written to: %s", path, folder, strerror(errno));
+    free(folder);
+    return ok;
+}
+
+/* A file without a name, so that nothing is left of it whatever ends the program (Linux); -1 where the file system has
+   no such files. */
+static int open_nameless(const char *folder) {
+#ifdef O_TMPFILE
+    if (access("/proc/self/fd", X_OK) == 0) return open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+#endif
+    (void)folder;
+    return -1;
+}
+
+/* Such a file gets its name; a file of that name is from a process that was killed. */
+static bool give_name(int descriptor, const char *name) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", descriptor);
+    unlink(name);
+    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+/* All that is needed until the end is allocated here: where there is no memory for it, no file has been made yet. */
+void output_open(Output *out, const char *path) {
+    *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
+    out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP; /* a rename would take a device's place */
+        return;
+    }
+    out->descriptor = open_nameless(out->folder);
+    if (out->descriptor >= 0) return;
+    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    out->named = out->descriptor >= 0;
+    if (!out->named) out->error = errno;
+}
+
+void output_write(Output *out, const void *data, size_t size) {
+    const char *from = data;
+    while (size > 0 && !out->error) {
+        ssize_t n = write(out->descriptor, from, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) { /* 0 would be a full device that does not say so */
+            out->error = n < 0 ? errno : ENOSPC;
+            return;
+        }
+        from += n;
+        size -= (size_t)n;
+    }
+}
+
+/* The rename itself lasts only once the folder is on the disk. */
+static void sync_folder(const char *path) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        fsync(folder);
+        close(folder);
+    }
+}
+
+static void output_free(Output *out) {
+    free(out->path);
+    free(out->folder);
+    free(out->temporary);
+    *out = (Output) { .descriptor = -1 };
+}
+
+bool output_commit(Output *out, Messages *errors) {
+    if (!out->error && fsync(out->descriptor) != 0) out->error = errno;
+    if (!out->error && !out->named && !(out->named = give_name(out->descriptor, out->temporary)))
+        out->error = errno;
+    if (out->descriptor >= 0 && close(out->descriptor) != 0 && !out->error) out->error = errno;
+    if (!out->error && rename(out->temporary, out->path) != 0) out->error = errno;
+    bool ok = !out->error;
+    if (ok) sync_folder(out->folder);
+    if (!ok && out->named) unlink(out->temporary);
+    if (!ok) messages_add(errors, "%s: cannot be written: %s", out->path, strerror(out->error));
+    output_free(out);
+    return ok;
+}
+
+void output_discard(Output *out) {
+    if (out->descriptor >= 0) close(out->descriptor);
+    if (out->named) unlink(out->temporary);
+    output_free(out);
+}
+
+bool file_write(const char *path, const void *data, size_t size, Messages *errors) {
+    Output out;
+    output_open(&out, path);
+    output_write(&out, data, size);
+    return output_commit(&out, errors);
+}
+
+bool folder_make(const char *path, Messages *errors) {
+    char *copy = mem_string(path);
+    bool ok = true;
+    for (char *c = copy + 1; ok; c++) {
+        if (*c != '/' && *c) continue;
+        char kept = *c;
+        *c = 0;
+        struct stat status;
+        int error = mkdir(copy, 0777) == 0 ? 0 : errno;
+        if (error && !(stat(copy, &status) == 0 && S_ISDIR(status.st_mode)))
+            ok = messages_add(errors, "%s: the folder cannot be made: %s", copy, strerror(error));
+        *c = kept;
+        if (!kept) break;
+    }
+    free(copy);
+    return ok;
+}
+
+char *file_of_program(const char *name) {
+    static const char *const places[] = { "weights", "../weights", "../share/ti" };
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    const char *folder = length > 0 ? dirname(program) : ".";
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char *candidate = mem_format("%s/%s/%s", folder, places[i], name);
+        struct stat status;
+        if (stat(candidate, &status) == 0) return candidate;
+        free(candidate);
+    }
+    return NULL;
+}

@@ -1,0 +1,177 @@
+#define _POSIX_C_SOURCE 200809L
+#include "io/image.h"
+
+#include "io/file.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+
+/* Public in stb_image_write.h, but declared only beside its definition. */
+unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride_bytes, int x, int y, int n,
+                                     int *out_len);
+
+static int64_t pixels_of(const Image *image) { return (int64_t)image->width * image->height; }
+
+bool image_new(int width, int height, Image *out, Messages *errors) {
+    CHECK(width > 0 && height > 0);
+    *out = (Image) { width, height, malloc((size_t)width * (size_t)height * 3) };
+    if (out->rgb) return true;
+    *out = (Image) { 0 };
+    return messages_add(errors, "no memory for a picture of %d x %d", width, height);
+}
+
+void image_free(Image *image) {
+    free(image->rgb);
+    *image = (Image) { 0 };
+}
+
+/* ---- reading ---- */
+
+/* Grey, grey + alpha, RGB or RGBA to RGB, transparent parts on white. Takes pixels over. */
+static bool to_rgb(unsigned char *pixels, int channels, Image *image, Messages *errors) {
+    if (channels == 3) {
+        image->rgb = pixels;
+        return true;
+    }
+    if (!image_new(image->width, image->height, image, errors)) {
+        free(pixels);
+        return false;
+    }
+    int64_t n = pixels_of(image);
+    bool grey = channels <= 2, transparent = channels == 2 || channels == 4;
+#pragma omp parallel for
+    for (int64_t i = 0; i < n; i++) {
+        const unsigned char *p = pixels + i * channels;
+        int alpha = transparent ? p[channels - 1] : 255;
+        for (int c = 0; c < 3; c++)
+            image->rgb[3 * i + c] =
+                (unsigned char)((p[grey ? 0 : c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+    free(pixels);
+    return true;
+}
+
+bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors) {
+    *out = (Image) { 0 };
+    ImageHeader header;
+    if (size > INT_MAX) return messages_add(errors, "%s: is larger than 2 GB", name);
+    if (!image_header(data, size, name, &header, errors)) return false;
+    int width, height, channels;
+    unsigned char *pixels = stbi_load_from_memory(data, (int)size, &width, &height, &channels, 0);
+    if (!pixels || width != header.width || height != header.height) {
+        const char *reason = pixels ? "size" : stbi_failure_reason();
+        free(pixels);
+        return messages_add(errors,
+                            "%s: the %s data is damaged, of a kind that is not read, or too large (%s)", name,
+                            header.format, reason);
+    }
+    *out = (Image) { width, height, NULL };
+    if (to_rgb(pixels, channels, out, errors) && image_orient(out, header.orientation, errors)) return true;
+    image_free(out);
+    return false;
+}
+
+bool image_is_named(const char *path) {
+    static const char *const endings[] = { ".png", ".jpg", ".jpeg", ".bmp" };
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(dot, endings[i]) == 0) return true;
+    return false;
+}
+
+bool image_load(const char *path, Image *out, Messages *errors) {
+    *out = (Image) { 0 };
+    File file;
+    if (!file_map(path, &file, errors)) return false;
+    bool ok = image_decode(file.data, file.size, path, out, errors);
+    file_unmap(&file);
+    return ok;
+}
+
+/* ---- geometry ---- */
+
+bool image_orient(Image *image, int orientation, Messages *errors) {
+    CHECK(1 <= orientation && orientation <= 8);
+    if (orientation == 1) return true;
+    int w = image->width, h = image->height;
+    bool transposed = orientation >= 5;
+    Image out;
+    if (!image_new(transposed ? h : w, transposed ? w : h, &out, errors)) return false;
+    /* The stored picture is the upright one mirrored and transposed: 2 3 6 7 run from right to left along the
+       upright picture's rows, 3 4 7 8 from the bottom up. */
+    bool from_right = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+    bool from_below = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+#pragma omp parallel for
+    for (int y = 0; y < out.height; y++) {
+        unsigned char *to = out.rgb + (int64_t)y * out.width * 3;
+        for (int x = 0; x < out.width; x++, to += 3) {
+            int u = from_right ? out.width - 1 - x : x, v = from_below ? out.height - 1 - y : y;
+            memcpy(to, image->rgb + (transposed ? (int64_t)u * w + v : (int64_t)v * w + u) * 3, 3);
+        }
+    }
+    image_free(image);
+    *image = out;
+    return true;
+}
+
+bool image_crop_square(Image *image, Messages *errors) {
+    int side = image->width < image->height ? image->width : image->height;
+    if (image->width == image->height) return true;
+    int left = (image->width - side) / 2, top = (image->height - side) / 2;
+    Image out;
+    if (!image_new(side, side, &out, errors)) return false;
+    size_t row = (size_t)side * 3;
+    for (int y = 0; y < side; y++)
+        memcpy(out.rgb + (size_t)y * row, image->rgb + ((int64_t)(top + y) * image->width + left) * 3, row);
+    image_free(image);
+    *image = out;
+    return true;
+}
+
+void image_flip(Image *image) {
+    for (int y = 0; y < image->height; y++) {
+        unsigned char *a = image->rgb + (int64_t)y * image->width * 3, *b = a + (image->width - 1) * 3;
+        for (; a < b; a += 3, b -= 3) {
+            unsigned char kept[3];
+            memcpy(kept, a, 3);
+            memcpy(a, b, 3);
+            memcpy(b, kept, 3);
+        }
+    }
+}
+
+/* ---- floats ---- */
+
+void image_to_floats(const Image *image, float *chw) {
+    int64_t n = pixels_of(image);
+    for (int c = 0; c < 3; c++)
+        for (int64_t i = 0; i < n; i++) chw[c * n + i] = (float)(image->rgb[3 * i + c] / 127.5 - 1);
+}
+
+void image_from_floats(const float *chw, Image *image) {
+    int64_t n = pixels_of(image);
+    for (int c = 0; c < 3; c++)
+        for (int64_t i = 0; i < n; i++) {
+            float x = chw[c * n + i] * 0.5f + 0.5f;
+            x = x > 0 ? x < 1 ? x : 1 : 0; /* NaN fails the first comparison */
+            image->rgb[3 * i + c] = (unsigned char)rintf(x * 255);
+        }
+}
+
+/* ---- writing ---- */
+
+bool image_write_png(const char *path, const Image *image, Messages *errors) {
+    int length;
+    unsigned char *png =
+        stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
+    CHECK(png != NULL);
+    bool ok = file_write(path, png, (size_t)length, errors);
+    free(png);
+    return ok;
+}

@@ -1,0 +1,205 @@
+/* PNG, JPEG and BMP files as far as the decoder leaves it open: is the file whole, and which way is up.
+   (stb_image decodes a JPEG that was cut off in the middle to a picture with a grey lower half, checks no
+   checksums and ignores EXIF.) */
+#include "io/image.h"
+
+#include <string.h>
+
+static uint32_t big16(const unsigned char *p) { return (uint32_t)p[0] << 8 | p[1]; }
+static uint32_t big32(const unsigned char *p) { return big16(p) << 16 | big16(p + 2); }
+static uint32_t little16(const unsigned char *p) { return (uint32_t)p[1] << 8 | p[0]; }
+static uint32_t little32(const unsigned char *p) { return little16(p + 2) << 16 | little16(p); }
+
+/* Wide enough for what any header can say. */
+static bool size_is(ImageHeader *out, uint64_t width, uint64_t height, const char *name, Messages *errors) {
+    if (width == 0 || height == 0) return messages_add(errors, "%s: the picture has no pixels", name);
+    if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE || width * height > IMAGE_MAX_PIXELS)
+        return messages_add(errors,
+                            "%s: %llu x %llu is too large (a side may have %d pixels, a picture %d million)",
+                            name, (unsigned long long)width, (unsigned long long)height, IMAGE_MAX_SIDE,
+                            IMAGE_MAX_PIXELS / 1000000);
+    out->width = (int)width;
+    out->height = (int)height;
+    return true;
+}
+
+/* ---- EXIF ---- */
+
+/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of the
+   directory; there: number of entries, and for each tag, type, count, value in 12 bytes. Whatever is odd
+   counts as upright. */
+static int exif_orientation(const unsigned char *tiff, size_t size) {
+    enum { ORIENTATION = 0x112, SHORT = 3 };
+    if (size < 8) return 1;
+    bool little = memcmp(tiff, "II*\0", 4) == 0;
+    if (!little && memcmp(tiff, "MM\0*", 4) != 0) return 1;
+    uint32_t (*get16)(const unsigned char *) = little ? little16 : big16;
+    size_t at = little ? little32(tiff + 4) : big32(tiff + 4);
+    if (at > size - 2) return 1;
+    uint32_t entries = get16(tiff + at);
+    at += 2;
+    for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
+        if (get16(tiff + at) != ORIENTATION || get16(tiff + at + 2) != SHORT) continue;
+        uint32_t value = get16(tiff + at + 8);
+        return 1 <= value && value <= 8 ? (int)value : 1;
+    }
+    return 1;
+}
+
+/* ---- JPEG ---- */
+
+enum {
+    JPEG_FRAME = 0xc0,
+    JPEG_HUFFMAN = 0xc4,
+    JPEG_RESTART = 0xd0,
+    JPEG_END = 0xd9,
+    JPEG_SCAN = 0xda,
+    JPEG_APP1 = 0xe1,
+    JPEG_MAX_SCANS = 100
+};
+
+/* Start of frame: C0..CF without the tables C4 and CC and the reserved C8. */
+static bool is_frame(int marker) {
+    return (marker & 0xf0) == JPEG_FRAME && marker != JPEG_HUFFMAN && marker != 0xc8 && marker != 0xcc;
+}
+
+/* The next marker from *at on, and *at behind it; -1 where there is none. FF 00 is a data byte of a scan,
+   FF FF is filling. */
+static int jpeg_marker(const unsigned char *data, size_t size, size_t *at) {
+    for (; *at + 1 < size; ++*at)
+        if (data[*at] == 0xff && data[*at + 1] != 0 && data[*at + 1] != 0xff) {
+            *at += 2;
+            return data[*at - 1];
+        }
+    return -1;
+}
+
+/* A segment of Huffman tables: each has a class and number, how many codes there are of 1..16 bits, and that
+   many values. The decoder stores up to 256 codes without counting them. */
+static bool huffman_tables_fit(const unsigned char *p, size_t size) {
+    while (size >= 17) {
+        size_t codes = 0;
+        for (int i = 1; i <= 16; i++) codes += p[i];
+        if (codes > 256 || codes > size - 17) return false;
+        p += 17 + codes;
+        size -= 17 + codes;
+    }
+    return size == 0;
+}
+
+static bool jpeg_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                        Messages *errors) {
+    out->format = "JPEG";
+    size_t at = 2;
+    for (int marker, scans = 0; (marker = jpeg_marker(data, size, &at)) >= 0;) {
+        if (marker == JPEG_END && scans > 0 && out->width > 0) return true;
+        if (marker == JPEG_END) return messages_add(errors, "%s: the JPEG file holds no picture", name);
+        if (marker == 0x01 || (JPEG_RESTART <= marker && marker < JPEG_END)) continue; /* no length follows */
+        if (size - at < 2) break;
+        size_t length = big16(data + at); /* counts its own two bytes */
+        if (length > size - at) break;
+        if (length < 2 || (marker == JPEG_HUFFMAN && !huffman_tables_fit(data + at + 2, length - 2)))
+            return messages_add(errors, "%s: the JPEG data is damaged at byte %zu", name, at);
+        if (marker == JPEG_SCAN && ++scans > JPEG_MAX_SCANS) /* each one runs over the whole picture */
+            return messages_add(errors, "%s: a JPEG of more than %d scans is not read", name, JPEG_MAX_SCANS);
+        if (marker == JPEG_APP1 && length >= 8 && memcmp(data + at + 2, "Exif\0\0", 6) == 0)
+            out->orientation = exif_orientation(data + at + 8, length - 8);
+        if (is_frame(marker) && length >= 7 && out->width == 0 && /* precision, height, width */
+            !size_is(out, big16(data + at + 5), big16(data + at + 3), name, errors))
+            return false;
+        at += length;
+    }
+    return messages_add(errors, "%s: the JPEG file is cut off (its end is missing)", name);
+}
+
+/* ---- PNG ---- */
+
+typedef struct {
+    uint32_t entry[256];
+} CrcTable;
+
+static CrcTable crc_table(void) {
+    CrcTable t;
+    for (uint32_t n = 0; n < 256; n++) {
+        uint32_t c = n;
+        for (int bit = 0; bit < 8; bit++) c = (c >> 1) ^ (0xedb88320u & (0u - (c & 1u)));
+        t.entry[n] = c;
+    }
+    return t;
+}
+
+static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t size) {
+    uint32_t c = 0xffffffffu;
+    for (size_t i = 0; i < size; i++) c = t->entry[(c ^ data[i]) & 0xff] ^ (c >> 8);
+    return ~c;
+}
+
+/* Chunks: length, type, data, checksum of type and data. Checked where the type begins with a capital: the
+   picture depends on those. */
+static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                       Messages *errors) {
+    out->format = "PNG";
+    CrcTable table = crc_table();
+    if (size >= 24 && !size_is(out, big32(data + 16), big32(data + 20), name, errors))
+        return false; /* IHDR */
+    for (size_t at = 8; size - at >= 12;) {
+        size_t length = big32(data + at);
+        if (length > size - at - 12) break;
+        const unsigned char *type = data + at + 4;
+        bool critical = 'A' <= type[0] && type[0] <= 'Z';
+        if (critical && crc32_of(&table, type, length + 4) != big32(type + 4 + length))
+            return messages_add(errors, "%s: the PNG data is damaged (checksum of \"%.4s\" at byte %zu)",
+                                name, (const char *)type, at);
+        if (memcmp(type, "IEND", 4) == 0)
+            return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
+        if (memcmp(type, "eXIf", 4) == 0) out->orientation = exif_orientation(type + 4, length);
+        at += length + 12;
+    }
+    return messages_add(errors, "%s: the PNG file is cut off (its end is missing)", name);
+}
+
+/* ---- BMP ---- */
+
+/* 14 bytes of file header, then the length of the picture's header, width, height (negative: top row first),
+   planes, bits a pixel, compression (0 none, 3 bit masks). stb_image reads missing pixels as black and is not
+   careful with palettes. */
+static bool bmp_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                       Messages *errors) {
+    out->format = "BMP";
+    if (size < 54) return messages_add(errors, "%s: the BMP file is cut off", name);
+    uint64_t offset = little32(data + 10), header = little32(data + 14), width = little32(data + 18);
+    uint32_t height = little32(data + 22), bits = little16(data + 28), compression = little32(data + 30);
+    if (header < 40 || (bits != 24 && bits != 32) || (compression != 0 && compression != 3))
+        return messages_add(errors,
+                            "%s: this kind of BMP is not read (24 or 32 bits a pixel, uncompressed, are): "
+                            "save it as PNG",
+                            name);
+    uint64_t rows = height >> 31 ? 0u - height : height, row = (width * bits + 31) / 32 * 4;
+    if (!size_is(out, width, rows, name, errors)) return false;
+    if (offset < 14 + header || offset + rows * row > size)
+        return messages_add(errors, "%s: the BMP file is cut off", name);
+    return true;
+}
+
+/* ---- which of them ---- */
+
+static const char *foreign_format(const unsigned char *data, size_t size) {
+    if (size >= 4 && memcmp(data, "GIF8", 4) == 0) return "a GIF";
+    if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) return "a WebP";
+    if (size >= 12 && memcmp(data + 4, "ftyp", 4) == 0) return "a HEIC or AVIF (or a film)";
+    if (size >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0)) return "a TIFF";
+    return NULL;
+}
+
+bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                  Messages *errors) {
+    *out = (ImageHeader) { .orientation = 1 };
+    if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
+    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return png_header(data, size, name, out, errors);
+    if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0) return jpeg_header(data, size, name, out, errors);
+    if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);
+    const char *foreign = foreign_format(data, size);
+    if (foreign) return messages_add(errors, "%s: is %s file; save it as PNG or JPEG", name, foreign);
+    return messages_add(errors, "%s: is not a picture (PNG, JPEG and BMP are read)", name);
+}

@@ -1,0 +1,17 @@
+/* What the system says of this process: the time and its memory. */
+#ifndef TI_SYSTEM_H
+#define TI_SYSTEM_H
+
+#include "io/base.h"
+
+/* Seconds on a clock that only goes forward. */
+double system_seconds(void);
+
+/* Bytes of memory this process has had resident at its peak. */
+int64_t system_peak_memory(void);
+
+/* What this process could take more: what the machine has free (its page cache is, since mapped weights lie there), at most
+   what its cgroup and `ulimit -v` leave it. */
+int64_t system_free_memory(void);
+
+#endif

@@ -1,0 +1,344 @@
+/* Every bad input of this folder, given to the program as a user would: what it says, its exit status, and that nothing
+   is half written or lost. TI names the program; run from the repository's root.
+
+       test_bad_input                 runs them, and compares tests/bad_input/messages.md
+       test_bad_input --table         writes tests/bad_input/messages.md's text to stdout
+       test_bad_input --show [TEXT]   what the program says to the cases whose input or command holds TEXT             */
+#define _DEFAULT_SOURCE
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/bad_input/bad_input.h"
+#include "tests/command.h"
+#include "tests/refusal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#    define ADDRESS_SANITIZER true
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer)
+#        define ADDRESS_SANITIZER true
+#    endif
+#endif
+#ifndef ADDRESS_SANITIZER
+#    define ADDRESS_SANITIZER false
+#endif
+
+enum { NOBODY = 65534 };
+
+/* st FILE HEADER [BYTES]: a safetensors file with that header and so many zeros of data.
+   swap FILE OLD NEW: the bytes of a file, OLD and NEW as long as each other.
+   json FILE SED: edits a text. */
+static const char HELPERS[] =
+    "st() { n=$(printf %s \"$2\" | wc -c); { printf \"\\\\$(printf %03o $((n % 256)))"
+    "\\\\$(printf %03o $((n / 256)))\\\\0\\\\0\\\\0\\\\0\\\\0\\\\0\"; printf %s \"$2\"; "
+    "head -c ${3:-0} /dev/zero; } >\"$1\"; }\n"
+    "swap() { grep -aq -- \"$2\" \"$1\" && LC_ALL=C sed -i \"s|$2|$3|\" \"$1\"; }\n"
+    "json() { cp \"$1\" before && sed -i \"$2\" \"$1\" && ! cmp -s before \"$1\" && rm before; }\n";
+
+/* Notes on what goes on, and on the machine, which are no faults. */
+static const char *const NOTES[] = { "ti: model ",
+                                     "ti: memory ",
+                                     "ti: word ",
+                                     "ti: see ti ",
+                                     "denoising ",
+                                     "step ",
+                                     "ti: peak memory",
+                                     "ti: draw with it",
+                                     "ti: in ",
+                                     "ti: more than these ",
+                                     "ti: warning: a template has ",
+                                     "ti: warning: OpenBLAS runs its " };
+
+static char *scratch; /* holds base/ (what each case starts from), case/, ti, out, err */
+
+/* A shell's exit status; the program's sanitizers must not end it another way. */
+static int shell(const char *script, bool unprivileged) {
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (unprivileged && geteuid() == 0 && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY)))
+            _exit(99);
+        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+        _exit(98);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void prepare(void) {
+    scratch = folder_new();
+    char *script = mem_format(
+        "set -e\n%s"
+        "chmod 755 '%s'; cp \"$TI\" '%s/ti'; mkdir -p '%s/base'\n"
+        "cp -R golden/models/narrow '%s/base/model'\n"
+        "cp -R golden/loop_pictures '%s/base/pictures'\n"
+        "cp -R golden/pictures '%s/base/samples'; rm '%s/base/samples/'seed_*\n" /* the fuzzer's */
+        "chmod -R u+w '%s/base'; cd '%s/base'\n"
+        "st word.safetensors '{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96\n",
+        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
+    CHECK(getenv("TI"));
+    CHECK(shell(script, false) == 0);
+    free(script);
+}
+
+/* The names, types, sizes and checksums of all that is in case/. */
+static char *listing(void) {
+    char *script = mem_format("cd '%s/case' && { find . -printf '%%p %%y %%l %%m\\n'; "
+                              "find . -type f -size -100M -exec cksum {} +; } | LC_ALL=C sort >../list",
+                              scratch);
+    CHECK(shell(script, false) == 0);
+    free(script);
+    char *path = mem_format("%s/list", scratch), *text = read_text(path, NULL);
+    free(path);
+    return text;
+}
+
+static bool is_note(const char *line) {
+    for (size_t i = 0; i < sizeof NOTES / sizeof *NOTES; i++)
+        if (strncmp(line, NOTES[i], strlen(NOTES[i])) == 0) return true;
+    const char *estimate = strstr(line, " s each: about ");
+    const char *sanitizer =
+        strstr(line, "WARNING: AddressSanitizer failed to allocate"); /* and so returns NULL */
+    const char *end = line + strcspn(line, "\n");
+    return (estimate && estimate < end) || (sanitizer && sanitizer < end);
+}
+
+/* The lines of stderr without "ti: ", notes, and (unless wanted) warnings. */
+static char *faults_of(const char *err, bool warnings) {
+    char *out = mem_string("");
+    for (const char *line = err; *line;) {
+        size_t n = strcspn(line, "\n");
+        if (!is_note(line) && (warnings || strncmp(line, "ti: warning: ", 13) != 0)) {
+            const char *text = strncmp(line, "ti: ", 4) == 0 ? line + 4 : line;
+            char *longer =
+                mem_format("%s%s%.*s", out, *out ? "\n" : "", (int)(n - (size_t)(text - line)), text);
+            free(out);
+            out = longer;
+        }
+        line += n + (line[n] == '\n');
+    }
+    return out;
+}
+
+/* Whether text is the pattern, in which * stands for any part of a line. */
+static bool matches(const char *pattern, const char *text) {
+    for (; *pattern != '*'; pattern++, text++) {
+        if (*pattern != *text) return false;
+        if (!*pattern) return true;
+    }
+    for (;; text++) {
+        if (matches(pattern + 1, text)) return true;
+        if (!*text || *text == '\n') return false;
+    }
+}
+
+typedef struct {
+    int status;
+    char *out, *faults, *before, *after;
+} Outcome;
+
+static Outcome try(const BadInput *c) {
+    char *script = mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
+                              "cp -R base case; cd case\n%s\n",
+                              HELPERS, scratch, c->make ? c->make : "");
+    int made = shell(script, false);
+    if (made != 0) printf("FAIL  %s: it cannot be made: %s\n", c->input, c->make);
+    CHECK_EQ(made, 0);
+    free(script);
+    if (c->unprivileged && geteuid() == 0) {
+        script = mem_format("chown -R %d '%s/case'", NOBODY, scratch);
+        CHECK(shell(script, false) == 0);
+        free(script);
+    }
+    Outcome o = { .before = listing() };
+    const char *limit = c->limit ? c->limit : "";
+    if (c->little_memory && !ADDRESS_SANITIZER)
+        limit = "ulimit -v 3000000"; /* with it, main sets a limit of its own */
+    /* standard error through a pipe, which no limit of a file's size cuts */
+    script = mem_format(
+        "cd '%s/case'; umask 22; { (%s\n../ti %s\n) 2>&1 >../out </dev/null; echo $? >../status; } | "
+        "cat >../err; exit $(cat ../status)",
+        scratch, limit, c->command);
+    char *own = mem_format("cd '%s' && touch out err status && chmod 666 out err status", scratch);
+    CHECK(shell(own, false) == 0);
+    free(own);
+    o.status = shell(script, c->unprivileged);
+    free(script);
+    o.after = listing();
+    char *path = mem_format("%s/out", scratch);
+    o.out = read_text(path, NULL);
+    free(path);
+    path = mem_format("%s/err", scratch);
+    char *err = read_text(path, NULL);
+    o.faults = faults_of(err, c->status == 0);
+    free(err);
+    free(path);
+    return o;
+}
+
+static void outcome_free(Outcome *o) {
+    free(o->out);
+    free(o->faults);
+    free(o->before);
+    free(o->after);
+}
+
+static bool is_there(const char *name) {
+    struct stat status;
+    char *path = mem_format("%s/case/%s", scratch, name);
+    bool yes =
+        stat(path, &status) == 0 && status.st_size > 0 && (status.st_mode & 0777) == 0644; /* umask 22 */
+    free(path);
+    return yes;
+}
+
+static void check(const BadInput *c) {
+    char *name = mem_format("ti %s: %s", c->command, c->input);
+    Outcome o = try(c);
+    const char *wrong = NULL;
+    if (o.status != c->status) wrong = "another exit status";
+    if (!wrong && c->status && !*c->says) wrong = "a case without a message";
+    if (!wrong && !matches(c->says, o.faults)) wrong = "another message";
+    if (!wrong && c->status && !c->prints && *o.out) wrong = "something on stdout";
+    if (!wrong && c->status && !c->makes && strcmp(o.before, o.after) != 0)
+        wrong = "a file changed, came or went";
+    if (!wrong && strstr(o.after, ".tmp-")) wrong = "a temporary file is left";
+    if (!wrong && c->makes && !is_there(c->makes)) wrong = "its file is not there";
+    if (wrong)
+        test_true(name, false, "%s: status %d, says\n%s\ninstead of status %d,\n%s\n%s", wrong, o.status,
+                  o.faults, c->status, c->says, o.out);
+    else
+        test_true(name, true, "status %d, %s", o.status, c->status ? "says so, nothing touched" : "works");
+    outcome_free(&o);
+    free(name);
+}
+
+static const BadInput *const TABLES[] = { BAD_FILES, BAD_MODELS, BAD_PICTURES, BAD_COMMANDS, BAD_OUTPUTS };
+enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
+
+/* The document */
+
+typedef struct {
+    char *text;
+    size_t length;
+} Text;
+
+static void add(Text *t, const char *s) {
+    size_t n = strlen(s);
+    t->text = mem_grow(t->text, t->length + n + 1);
+    memcpy(t->text + t->length, s, n + 1);
+    t->length += n;
+}
+
+/* Code within a cell of a table: no bar ends the cell, and a line end is a break. */
+static void add_code(Text *t, const char *s) {
+    char piece[2] = { 0 };
+    add(t, "<code>");
+    for (; *s; s++) {
+        piece[0] = *s;
+        add(t, *s == '|'                  ? "&#124;"
+               : *s == '<'                ? "&lt;"
+               : *s == '>'                ? "&gt;"
+               : *s == '&'                ? "&amp;"
+               : *s == '\n'               ? "</code><br><code>"
+               : *s == '*'                ? "…"
+               : *s == '_' && s[1] == '_' ? "&#95;"
+               : *s == '`'                ? "&#96;"
+               : *s == '\\'               ? "&#92;"
+                                          : piece);
+    }
+    add(t, "</code>");
+}
+
+static char *document(void) {
+    Text t = { 0 };
+    add(&t, "# Bad input: what `ti` says\n\n"
+            "Written by `make docs` from the cases that `tests/bad_input/test_bad_input.c` tries on every "
+            "`make test`, "
+            "under the "
+            "sanitizers as well: do not edit. Each that fails ends with this exit status, prints these lines "
+            "and no "
+            "others (each behind `ti: `) on standard error, nothing on standard output, writes nothing and "
+            "changes no "
+            "file. 1: an error; 2: wrong usage; 0: works. An ellipsis stands for what differs from machine "
+            "to machine.\n");
+    for (int i = 0; i < TABLE_COUNT; i++)
+        for (const BadInput *c = TABLES[i]; c->input; c++) {
+            if (!c->command) {
+                char *heading = mem_format(
+                    "\n## %s\n\n| Input | Command | What it says | Exit |\n|---|---|---|---|\n", c->input);
+                add(&t, heading);
+                free(heading);
+                continue;
+            }
+            add(&t, "| ");
+            add(&t, c->input);
+            add(&t, " | ");
+            add_code(&t, c->command);
+            add(&t, " | ");
+            if (*c->says)
+                add_code(&t, c->says);
+            else
+                add(&t, "(works)");
+            char status[16];
+            snprintf(status, sizeof status, " | %d |\n", c->status);
+            add(&t, status);
+        }
+    return t.text;
+}
+
+static void check_document(void) {
+    char *want = document();
+    size_t size;
+    char *have = access("tests/bad_input/messages.md", R_OK) == 0
+                     ? read_text("tests/bad_input/messages.md", &size)
+                     : mem_string("");
+    test_true("tests/bad_input/messages.md", strcmp(have, want) == 0, "%s",
+              strcmp(have, want) == 0 ? "is what these cases say" : "differs from these cases: make docs");
+    free(want);
+    free(have);
+}
+
+static void show(const char *part) {
+    for (int i = 0; i < TABLE_COUNT; i++)
+        for (const BadInput *c = TABLES[i]; c->input; c++) {
+            if (!c->command || !(strstr(c->input, part) || strstr(c->command, part))) continue;
+            Outcome o = try(c);
+            bool as_expected = o.status == c->status && matches(c->says, o.faults);
+            printf("%s %s: ti %s\n    status %d%s%s\n%s\n", as_expected ? "ok   " : "OTHER", c->input,
+                   c->command, o.status, *o.out ? ", prints" : "",
+                   strcmp(o.before, o.after) ? ", CHANGES FILES" : "", o.faults);
+            outcome_free(&o);
+        }
+}
+
+int main(int argc, char *argv[]) {
+    if (argc > 1 && strcmp(argv[1], "--table") == 0) {
+        char *text = document();
+        fputs(text, stdout);
+        free(text);
+        return 0;
+    }
+    prepare();
+    /* AddressSanitizer takes the whole address space: its own limit stands for the shell's. */
+    setenv("ASAN_OPTIONS", "allocator_may_return_null=1:max_allocation_size_mb=2500", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    setenv("LC_ALL", "C", 1);
+    bool showing = argc > 1 && strcmp(argv[1], "--show") == 0;
+    if (showing) show(argc > 2 ? argv[2] : "");
+    for (int i = 0; i < TABLE_COUNT && !showing; i++)
+        for (const BadInput *c = TABLES[i]; c->input; c++)
+            if (c->command) check(c);
+    folder_remove(scratch);
+    free(scratch);
+    if (showing) return 0;
+    check_document();
+    return test_finish();
+}

@@ -1,0 +1,231 @@
+/* Times what golden/bench.py times in PyTorch, a process a measure, so that each has its own peak of memory:
+
+       bench_steps --what train --model FOLDER --resolution 512 --batch 1 --threads 2
+
+   prints how it computes behind a '#', then: name, seconds of one run (after one that is not counted), and in MB what
+   the plan says of memory with the mapped weights, and the peak of the process. */
+#include "inversion/loop.h"
+#include "io/system.h"
+#include "tensor/threads.h"
+#include "cli/options.h"
+#include "exchange/single.h"
+#include "diffusion/drawing.h"
+#include "diffusion/model.h"
+#include "tensor/gemm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TRAIN, DRAW, PREDICT, ENCODE, DECODE };
+static const char *const WHATS[] = { "train", "draw", "predict", "encode", "decode", NULL };
+
+typedef struct {
+    Given given;
+    int64_t threads, resolution, batch;
+    char *model;
+    int what;
+} BenchOptions;
+
+#define AT(field) offsetof(BenchOptions, field)
+static const Option OPTIONS[] = {
+    { "what", OPTION_CHOICE, AT(what), "train|draw|predict|encode|decode", .choices = WHATS, .required = true,
+      .help = "a training step; pictures drawn in 30 steps with guidance; a noise prediction; the VAE" },
+    { "model", OPTION_STRING, AT(model), "FOLDER", .standard = "weights/critters", .help = "the model" },
+    { "resolution", OPTION_INT, AT(resolution), "N", 64, 4096, .standard = "64", .help = "pixels a side" },
+    { "batch", OPTION_INT, AT(batch), "N", 1, 64, .standard = "4", .help = "pictures at once" },
+    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the cores", .help = "to compute with" },
+};
+
+static const Command BENCH_STEPS = {
+    .name = "bench_steps",
+    .summary = "Times one of the things a model is used for.",
+    .options = OPTIONS,
+    .count = sizeof OPTIONS / sizeof *OPTIONS,
+    .examples = "  bench_steps --what train\n",
+};
+
+typedef struct {
+    const BenchOptions *o;
+    const Model *m;
+    int threads;
+    int64_t side; /* of the latents */
+} Bench;
+
+static float *noise(int64_t count) {
+    Generator generator;
+    float *x = mem_alloc((size_t)count * sizeof *x);
+    generator_seed(&generator, 1);
+    generator_randn(&generator, x, count);
+    return x;
+}
+
+/* A run that is not counted, which reads the weights, then runs for at least a second. */
+static void measure(const Bench *b, void (*run)(void *), void *user, int64_t bytes) {
+    run(user);
+    double start = system_seconds(), seconds = 0;
+    int runs = 0;
+    for (; seconds < 1; runs++, seconds = system_seconds() - start) run(user);
+    printf("%s %.4f %.0f %.0f\n", WHATS[b->o->what], seconds / runs, (double)bytes / 1e6,
+           (double)system_peak_memory() / 1e6);
+}
+
+static Arena allocate(int64_t bytes) {
+    Arena arena;
+    CHECK(arena_allocate(&arena, bytes));
+    return arena;
+}
+
+static int32_t *prompt(const Model *m, const char *text) {
+    int32_t *ids = mem_alloc((size_t)tokenizer_max_length(m->tokenizer) * sizeof *ids);
+    tokenizer_encode(m->tokenizer, text, ids);
+    return ids;
+}
+
+/* Training, with the posteriors given */
+
+static void train_once(void *loop) { loop_next(loop); }
+
+static void train(const Bench *b) {
+    const Model *m = b->m;
+    int64_t pictures = b->o->batch, latent = m->unet.config.in_channels * b->side * b->side;
+    float *rows = noise(m->clip.config.hidden_size);
+    Posteriors posteriors = { pictures, latent, noise(pictures * 4 * latent) };
+    int32_t *ids = prompt(m, "a photo of a cat");
+    ids[1] = (int32_t)m->clip.config.vocab_size; /* the learned word, else no gradient would be wanted */
+    LoopData data = { .clip = &m->clip,
+                      .unet = &m->unet,
+                      .noise_schedule = &m->noise_schedule,
+                      .vae = &m->vae.config,
+                      .posteriors = &posteriors,
+                      .prompts = ids,
+                      .templates = 1,
+                      .tokens = tokenizer_max_length(m->tokenizer),
+                      .height = b->side,
+                      .width = b->side,
+                      .vectors = 1,
+                      .rows = rows };
+    LoopOptions options = { .steps = 1000000,
+                            .batch = b->o->batch,
+                            .accumulate = 1,
+                            .repeats = 100,
+                            .flip = true,
+                            .schedule = { CONSTANT, 5e-3, 0, 1000000, 1 },
+                            .adamw = ADAMW_DEFAULTS };
+    Loop loop = loop_new(options, data, (PlanOptions) { 0 });
+    Arena arena = allocate(loop_bytes(&loop, b->threads));
+    loop_bind(&loop, &arena, b->threads);
+    measure(b, train_once, &loop, arena.bytes + loop.full.plan.weights);
+    arena_free(&arena);
+    loop_free(&loop);
+    free(posteriors.moments);
+    free(rows);
+    free(ids);
+}
+
+/* Drawing */
+
+typedef struct {
+    Drawing *drawing;
+    int32_t *ids, *negative;
+} Draw;
+
+static void ignore_picture(void *user, int64_t i, const float *picture) {
+    (void)user;
+    (void)i;
+    (void)picture;
+}
+
+static void draw_once(void *user) {
+    const Draw *d = user;
+    drawing_run(d->drawing, d->ids, d->negative, &(DrawingEvents) { .picture = ignore_picture });
+}
+
+static void draw(const Bench *b) {
+    const Model *m = b->m;
+    DrawingOptions options = { .count = b->o->batch,
+                               .steps = 30,
+                               .height = b->o->resolution,
+                               .width = b->o->resolution,
+                               .guidance = 4,
+                               .seed = 1 };
+    Draw d = { drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                           tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
+               prompt(m, "a photo of a cat"), prompt(m, "") };
+    Arena arena = allocate(drawing_bytes(d.drawing, b->threads));
+    drawing_bind(d.drawing, &arena, b->threads);
+    measure(b, draw_once, &d, arena.bytes + drawing_weights(d.drawing));
+    arena_free(&arena);
+    drawing_free(d.drawing);
+    free(d.ids);
+    free(d.negative);
+}
+
+/* One network forward, without gradient */
+
+static void forward_once(void *graph) { graph_forward(graph); }
+
+static void forward(const Bench *b) {
+    const Model *m = b->m;
+    int64_t batch = b->o->batch, length = tokenizer_max_length(m->tokenizer), pixels = b->o->resolution;
+    Shape shape = b->o->what == ENCODE ? shape4(batch, m->vae.config.in_channels, pixels, pixels)
+                                       : shape4(batch, m->unet.config.in_channels, b->side, b->side);
+    Shape context_shape = shape3(batch, length, m->clip.config.hidden_size);
+    float *x = noise(shape_count(shape)), *context = noise(shape_count(context_shape)),
+          *t = mem_alloc((size_t)batch * sizeof *t);
+    for (int64_t i = 0; i < batch; i++) t[i] = 500;
+    Graph *g = graph_new();
+    Tensor *in = graph_leaf(g, "x", shape, x, NULL);
+    Tensor *out = b->o->what == ENCODE   ? vae_encode(g, &m->vae, in)
+                  : b->o->what == DECODE ? vae_decode(g, &m->vae, in)
+                                         : unet(g, &m->unet, in, graph_leaf(g, "t", shape1(batch), t, NULL),
+                                                graph_leaf(g, "context", context_shape, context, NULL));
+    Plan plan = graph_plan(g, out, (PlanOptions) { 0 });
+    Arena arena = allocate(plan_bytes(&plan, b->threads));
+    graph_bind(g, &arena, b->threads);
+    measure(b, forward_once, g, arena.bytes + plan.weights);
+    arena_free(&arena);
+    graph_free(g);
+    free(x);
+    free(t);
+    free(context);
+}
+
+static void run(const BenchOptions *o, Messages *errors) {
+    Messages warnings = { 0 };
+    Model m;
+    Bench b = { o, &m, threads_start(o->threads), 0 };
+    ModelFolder folder;
+    if (!exchange_open_model(o->model, &folder, errors, &warnings) ||
+        !model_open(folder, &m, errors, &warnings))
+        return;
+    int64_t factor = vae_factor(&m.vae.config);
+    b.side = o->resolution / factor;
+    if (o->resolution % factor) {
+        messages_add(errors, "--resolution %lld: give a multiple of %lld", (long long)o->resolution,
+                     (long long)factor);
+    } else {
+        printf("# %d threads, OpenBLAS %s kernels\n", b.threads, blas_kernel());
+        if (o->what == TRAIN)
+            train(&b);
+        else if (o->what == DRAW)
+            draw(&b);
+        else
+            forward(&b);
+    }
+    model_close(&m);
+    messages_free(&warnings);
+}
+
+int main(int argc, char *argv[]) {
+    threads_restart(argv);
+    BenchOptions o;
+    Messages errors = { 0 };
+    OptionsResult result = options_parse(&BENCH_STEPS, argc - 1, argv + 1, &o, &errors);
+    if (result == OPTIONS_HELP) options_help(&BENCH_STEPS, stdout);
+    if (result == OPTIONS_OK) run(&o, &errors);
+    if (errors.text) fputs(errors.text, stderr);
+    options_free(&BENCH_STEPS, &o);
+    bool failed = errors.count > 0;
+    messages_free(&errors);
+    return failed ? result == OPTIONS_WRONG ? 2 : 1 : 0;
+}

@@ -1,0 +1,323 @@
+/* `ti train --dump`: every tensor and gradient of a run's first batch against the reference's (golden/dump.py), under the names of
+   its modules; the inputs against the reference's draws; and what the command does with its folder. */
+#define _POSIX_C_SOURCE 200809L
+#include "inversion/adamw.h"
+#include "tests/command.h"
+#include "tests/golden.h"
+#include "tests/refusal.h"
+#include "exchange/word_file.h"
+#include "io/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SAMPLES = 32 };
+
+static char *folder; /* for all that the tests write */
+
+static char *in_folder(const char *name) { return mem_format("%s/%s", folder, name); }
+
+static bool exists(const char *name) {
+    char *path = in_folder(name);
+    bool found = access(path, F_OK) == 0;
+    free(path);
+    return found;
+}
+
+/* The text with the folder in the place of each @; free() it. */
+static char *with_folder(const char *text) {
+    char *with = mem_string("");
+    for (const char *c = text; *c; c++) {
+        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
+        free(with);
+        with = longer;
+    }
+    return with;
+}
+
+static bool shell(const char *command) {
+    char *with = with_folder(command);
+    int status = system(with);
+    free(with);
+    return status == 0;
+}
+
+/* `ti train` with the case's options and these. */
+static int train(const char *options, const char *more) {
+    char *text = mem_format("--model weights/critters --out @/run %s", more), *with = with_folder(text);
+    int status = run_ti("train", options, with, folder);
+    free(with);
+    free(text);
+    return status;
+}
+
+static bool same_as_copy(void) {
+    return shell("cd @ && for f in copy/*; do cmp -s $f dump/${f#copy/} || exit 1; done");
+}
+
+static Golden *open_file(const char *name) {
+    char *path = in_folder(name);
+    Golden *g = golden_open(path);
+    free(path);
+    return g;
+}
+
+/* SAMPLES values spread over a tensor, and its root mean square, as the golden has them. */
+static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1]) {
+    double squares = 0;
+    for (int64_t i = 0; i < count; i++) squares += (double)data[i] * (double)data[i];
+    for (int64_t i = 0; i < SAMPLES; i++) out[i] = data[i * count / SAMPLES];
+    out[SAMPLES] = (float)sqrt(squares / (double)count);
+}
+
+/* All tensors that the golden has of "forward" or "backward". The errors of all before add up to what stands here, so that
+   PyTorch's own fp32 error, ten times of it, is the measure where it is large: one attention has logits of 400. */
+static void compare_tensors(const Safetensors *names, const Golden *want, const char *pass) {
+    char *file = mem_format("dump/%s.safetensors", pass);
+    Golden *got = open_file(file);
+    size_t length = strlen(pass);
+    for (int64_t i = 0; i < names->count; i++) {
+        const char *name = names->tensors[i].weight.name;
+        if (strncmp(name, pass, length) != 0) continue;
+        const char *own = name + length + 1, *torch = golden_meta(want, "torch:%s", name);
+        if (!golden_has(got, "%s", own)) {
+            test_true(name, false, "is not in %s", file);
+            continue;
+        }
+        float *data = golden_floats(got, "%s", own), sampled[SAMPLES + 1];
+        Shape shape = golden_shape(got, "%s", own), golden = golden_shape(want, "%s", name);
+        bool whole = shape_equal(shape, golden);
+        take_samples(data, shape_count(shape), sampled);
+        golden_close(want, name, whole ? data : sampled, golden, fmax(2e-5, 10 * atof(torch)));
+        free(data);
+    }
+    golden_free(got);
+    free(file);
+}
+
+/* The draws, as golden/loop.py has recorded them. */
+static void compare_inputs(const Golden *loop, const char *name) {
+    Golden *got = open_file("dump/step.safetensors");
+    int64_t prompts;
+    int32_t *ids = golden_ints(loop, &prompts, "%s/prompts", name),
+            *t = golden_ints(loop, NULL, "%s/timesteps", name);
+    float *got_ids = golden_floats(got, "input_ids"), *got_t = golden_floats(got, "timesteps");
+    Shape shape = golden_shape(got, "input_ids");
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < shape_count(shape); i++) wrong += got_ids[i] != (float)ids[i];
+    for (int64_t i = 0; i < shape.dim[0]; i++) wrong += got_t[i] != (float)t[i];
+    test_true("input_ids, timesteps", wrong == 0, "%lld wrong", (long long)wrong);
+    float *latents = golden_floats(got, "latents"), *noise = golden_floats(got, "noise");
+    float *want_noise = golden_floats(loop, "%s/noise", name), *rows = golden_floats(got, "rows");
+    float *start = golden_floats(loop, "%s/start", name);
+    char *key = mem_format("%s/latents", name);
+    golden_close(loop, key, latents, golden_shape(got, "latents"), 2e-5);
+    test_same("noise", noise, want_noise, 8 * sizeof *noise);
+    test_same("rows", rows, start, (size_t)shape_count(golden_shape(got, "rows")) * sizeof *rows);
+    void *all[] = { ids, t, got_ids, got_t, latents, noise, want_noise, rows, start, key };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    golden_free(got);
+}
+
+/* Each node is there once, in its file, behind all that it reads. */
+static void check_graph(void) {
+    char *path = in_folder("dump/graph.json");
+    size_t size;
+    char *text = read_text(path, &size);
+    Messages errors = { 0 };
+    cJSON *json = json_parse(path, text, size, false, &errors);
+    CHECK(json);
+    Golden *forward = open_file("dump/forward.safetensors");
+    const cJSON *nodes = cJSON_GetObjectItem(json, "nodes"), *node, *read, *before;
+    int count = 0, bad = 0;
+    cJSON_ArrayForEach(node, nodes) {
+        count++;
+        bad += !golden_has(forward, "%s", cJSON_GetObjectItem(node, "name")->valuestring);
+        cJSON_ArrayForEach(read, cJSON_GetObjectItem(node, "reads")) {
+            static const char *const leaves[] = { "noisy", "target", "timesteps", "rows" };
+            bool known = false;
+            for (int i = 0; i < 4; i++) known = known || strcmp(read->valuestring, leaves[i]) == 0;
+            for (before = nodes->child; before != node && !known; before = before->next)
+                known = strcmp(cJSON_GetObjectItem(before, "name")->valuestring, read->valuestring) == 0;
+            bad += !known;
+        }
+    }
+    test_true("graph.json", count > 300 && bad == 0, "%d nodes, %d bad", count, bad);
+    golden_free(forward);
+    cJSON_Delete(json);
+    free(text);
+    free(path);
+}
+
+/* The gradient of the rows is what the training step applies: AdamW with it gives the word after one step, to the bit. And with
+   --accumulate 2 it was half of that. */
+static void check_step(const char *options) {
+    CHECK(train(options, "--accumulate 1 --dump @/one") == 0);
+    CHECK(train(options, "--accumulate 1 --steps 1 --grid-loss 0") == 0);
+    Golden *step = open_file("one/step.safetensors"), *back = open_file("one/backward.safetensors"),
+           *half = open_file("dump/backward.safetensors");
+    float *rows = golden_floats(step, "rows"), *grad = golden_floats(back, "rows"),
+          *less = golden_floats(half, "rows");
+    int64_t count = shape_count(golden_shape(step, "rows"));
+    AdamW adamw = adamw_new(count);
+    AdamWOptions standard = ADAMW_DEFAULTS;
+    adamw_step(&adamw, &standard, 5e-3, rows, grad);
+    char *path = in_folder("run/learned_embeds.safetensors");
+    Messages errors = { 0 };
+    Embeddings learned;
+    CHECK(word_file_read(path, &learned, &errors));
+    test_same("rows after a step", learned.words[0].rows, rows, (size_t)count * sizeof *rows);
+    for (int64_t i = 0; i < count; i++) less[i] *= 2;
+    test_same("gradient of half the loss", less, grad, (size_t)count * sizeof *grad);
+    embeddings_free(&learned);
+    adamw_free(&adamw);
+    golden_free(step);
+    golden_free(back);
+    golden_free(half);
+    free(path);
+    free(rows);
+    free(grad);
+    free(less);
+}
+
+/* A folder that exists is refused and stays as it is; with --force the four files are replaced and others stay. */
+static void check_folder(const char *options) {
+    CHECK(shell("cp -R @/dump @/copy && echo x >@/dump/note && echo x >@/file"));
+    test_true("an existing folder", train(options, "--dump @/dump") == 1, "is refused");
+    test_true("an existing folder", shell("grep -q 'dump: exists already' @/stderr"), "is named");
+    test_true("an existing folder", same_as_copy(), "is as it was");
+    int status = train(options, "--seed 5 --force --dump @/dump");
+    test_true("--force", status == 0 && !shell("cmp -s @/copy/step.safetensors @/dump/step.safetensors"),
+              "replaces");
+    test_true("--force", exists("dump/note"), "keeps other files");
+    status = train(options, "--threads 1 --force --dump @/dump/");
+    test_true("1 thread", status == 0 && same_as_copy(), "the same bytes as with all");
+    status = train(options, "--memory 42MB --force --dump @/dump");
+    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'computed twice' @/stderr"),
+              "the same bytes with blocks recomputed");
+    test_true("a file in the way", train(options, "--force --dump @/file") == 1, "is an error");
+    test_true("no folder to write in", train(options, "--dump /dev/null/dump") == 1, "is an error");
+    test_true("nothing is left aside", shell("test -z \"$(find @ -name '*.tmp*')\""), "in the folder");
+}
+
+/* Weights that make the loss NaN: the forward pass is what one wants to see then. */
+static void check_not_finite(void) {
+    static const char *const weights = "unet/diffusion_pytorch_model.fp16.safetensors";
+    CHECK(shell("cp -R golden/models/narrow @/nan"));
+    char *path = mem_format("%s/nan/%s", folder, weights);
+    FILE *file = fopen(path, "r+b");
+    CHECK(file && fseek(file, -2, SEEK_END) == 0 && fwrite("\xff\xff", 1, 2, file) == 2 && fclose(file) == 0);
+    int status = train("--images golden/loop_pictures --token <thing> --init cat --resolution 64",
+                       "--model @/nan --dump @/nan-dump");
+    test_true("a loss that is not finite",
+              status == 0 && exists("nan-dump/forward.safetensors") &&
+                  !exists("nan-dump/backward.safetensors"),
+              "has no gradients");
+    free(path);
+}
+
+static double number(const cJSON *json, const char *name) {
+    const cJSON *item = cJSON_GetObjectItem(json, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+/* The plan is ti plan's, every node of it is accounted for in time, and nothing is written. */
+static void check_dry_run(void) {
+    static const char command[] =
+        "\"$TI\" train --images weights/critters/concepts/grum --token '<grum>' --init critter --steps 100 "
+        "--validation-prompt 'a <grum>' --grid-loss 50 --out @/dry --dry-run %s 2>@/stderr >@/%s";
+    char *json_command = mem_format(command, "--json", "json"),
+         *text_command = mem_format(command, "", "text");
+    test_true("--dry-run", shell(json_command) && shell(text_command), "runs");
+    test_true("--dry-run",
+              shell("grep -q '  in all$' @/text && \"$TI\" plan --json --summary >@/plan 2>@/stderr"),
+              "as text");
+    char *path = in_folder("json"), *plan_path = in_folder("plan");
+    size_t size, plan_size;
+    char *text = read_text(path, &size), *plan_text = read_text(plan_path, &plan_size);
+    Messages errors = { 0 };
+    cJSON *json = json_parse(path, text, size, false, &errors);
+    cJSON *plan = json_parse(plan_path, plan_text, plan_size, false, &errors);
+    CHECK(json && plan);
+    cJSON *time = cJSON_DetachItemFromObject(json, "time");
+    test_true("--dry-run --json", cJSON_Compare(json, plan, true), "is the plan of ti plan");
+    double step = number(time, "batch_forward") + number(time, "batch_backward");
+    double parts = number(time, "steps") + number(time, "encoding") + number(time, "grid_loss") +
+                   number(time, "pictures");
+    test_below("time of 100 steps", fabs(number(time, "steps") / (100 * step) - 1), 1e-9);
+    test_below("time in all", fabs(number(time, "all") / parts - 1), 1e-9);
+    /* three grids, each 25 times the forward pass of a batch of 4: 5 pictures at 20 timesteps */
+    test_below("time of grids", fabs(number(time, "grid_loss") / (75 * number(time, "batch_forward")) - 1),
+               1e-9);
+    test_true("operations", number(time, "operations") > 600 && number(time, "timed") < 300 && step > 0,
+              "%.0f of %.0f", number(time, "timed"), number(time, "operations"));
+    test_true("--dry-run", !exists("dry"), "writes nothing");
+    test_true("--dry-run",
+              train("", "--images weights/critters/concepts/grum --token '<g>' --init nonesuch --dry-run") ==
+                  1,
+              "an unknown word is an error");
+    test_true("--json", train("", "--images x --token y --init z --json") == 2, "alone is wrong usage");
+    test_true("--dump", train("", "--images x --token y --init z --dry-run --dump @/no") == 2,
+              "with --dry-run is wrong usage");
+    cJSON_Delete(time);
+    cJSON_Delete(json);
+    cJSON_Delete(plan);
+    char *all[] = { json_command, text_command, path, plan_path, text, plan_text };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+/* The number right before WHAT in a text; NAN: it isn't there. */
+static double number_before(const char *text, const char *what) {
+    const char *at = strstr(text, what);
+    if (!at) return (double)NAN;
+    while (at > text && strchr("0123456789.", at[-1])) at--;
+    return strtod(at, NULL);
+}
+
+/* What a run says of its time before it starts is of the size of what it then takes: a factor that no busy machine makes,
+   but a wrong unit does. */
+static void check_told_time(void) {
+    int status = train("", "--images weights/critters/concepts/grum --token '<g>' --init critter --steps 10 "
+                           "--grid-loss 0 --force");
+    char *path = in_folder("stderr"), *text = read_text(path, NULL);
+    const char *first = strstr(text, "\nstep "), *last = strstr(text, "step 10/10");
+    const char *line = strstr(text, " s each: about ");
+    CHECK(status == 0 && first && last);
+    double told = number_before(text, " s each: about "), took = number_before(last, " s/step");
+    test_true("time told before the first step",
+              line && line < first && told > took / 100 && told < took * 100, "%.4f s a step, took %.4f",
+              told, took);
+    free(text);
+    free(path);
+}
+
+int main(void) {
+    Golden *want = golden_open("golden/dump.safetensors"), *loop = golden_open("golden/loop.safetensors");
+    const char *name = golden_meta(want, "case"), *options = golden_meta(loop, "%s/options", name);
+    Messages errors = { 0 };
+    Safetensors names;
+    CHECK(safetensors_open("golden/dump.safetensors", &names, &errors));
+    folder = folder_new();
+    int status = train(options, "--dump @/dump");
+    test_true("--dump", status == 0 && !exists("run"), "status %d, and no run is begun", status);
+    if (status == 0) {
+        compare_inputs(loop, name);
+        compare_tensors(&names, want, "forward");
+        compare_tensors(&names, want, "backward");
+        check_graph();
+        check_step(options);
+        check_folder(options);
+        check_not_finite();
+        check_dry_run();
+        check_told_time();
+    }
+    folder_remove(folder);
+    free(folder);
+    safetensors_close(&names);
+    golden_free(want);
+    golden_free(loop);
+    return test_finish();
+}

@@ -1,0 +1,376 @@
+/* Every call that can fail fails once: allocations, reads and writes, one at a time, in short commands (tests/commands/failing.c).
+   The program must end with status 1 and a line that says so, or do its work as if nothing had been; never by a signal,
+   with nothing half written and every file that existed as it was or as the command makes it.
+   TI_FAILING names that program (else build/ti_failing beside TI); run from the repository's root.
+
+       test_failures [NAME]         the first calls of a kind one by one, then fewer and fewer (see next_call)
+       test_failures --all [--from N] [NAME]   every call; NAME: of the commands with that in their name. From the N-th, of kinds
+                                    that are called thousands of times: the first 16,000 load the model, the same in all. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/run_folder.h"
+#include "inversion/state.h"
+#include "io/image.h"
+#include "tests/command.h"
+#include "tests/refusal.h"
+
+/* Run in a folder that holds what `start` makes; the inputs are beside it, in ../in. */
+typedef struct {
+    const char *name, *start, *command;
+    bool files; /* only the calls that files need */
+} Command;
+
+#define MODEL "--model ../in/model "
+#define ONE   "--threads 1 "
+#define TRAIN                                                                                                \
+    "train " MODEL ONE                                                                                       \
+    "--images ../in/pictures --token '<g>' --init a --steps 1 --checkpoint-every 1 --grid-loss 0 "           \
+    "--validation-prompt 'a <g>' --sampling-steps 1 --out run "
+
+static const Command COMMANDS[] = {
+    { "inspect a folder", NULL, "inspect ../in/model --tensors", false },
+    { "inspect a folder, JSON", NULL, "inspect ../in/model --json", false },
+    { "inspect a word", NULL, "inspect ../in/word.safetensors " MODEL, false },
+    { "tokens", NULL, "tokens " MODEL "--embedding ../in/word.safetensors 'a <w>'", false },
+    { "tokens, JSON", NULL, "tokens " MODEL "--json 'a toy'", false },
+    { "sheet", "echo mine >x.png",
+      "sheet --out x.png --force --title t row ../in/pictures/1.png ../in/pictures/2.jpg", false },
+    { "reconstruct", "echo mine >x.png",
+      "reconstruct " MODEL ONE "--center-crop --force ../in/pictures/2.jpg x.png", false },
+    { "generate", "echo mine >x-1.png; echo mine >x-grid.png",
+      "generate " MODEL ONE
+      "--embedding ../in/word.safetensors --prompt 'a <w>' --steps 1 --count 2 --grid --force --out "
+      "x.png",
+      false },
+    { "evaluate", NULL,
+      "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", false },
+    { "plan", NULL, "plan " MODEL ONE "--summary", false },
+    { "train", NULL, TRAIN, false },
+    { "train over another run",
+      "mkdir run; for f in g.safetensors learned_embeds.safetensors latents.safetensors losses.csv "
+      "options.json loss.png; do "
+      "echo mine >run/$f; done",
+      TRAIN "--force", true },
+    { "help", NULL, "help --man", false },
+};
+
+/* rare: all calls are tried; else there are thousands that end in the same few lines (mem_alloc, mem_grow). */
+static const struct Kind {
+    const char *name;
+    bool rare, memory;
+} KINDS[] = {
+    { "malloc", true, true },        { "calloc", false, true }, { "realloc", false, true },
+    { "aligned_alloc", true, true }, { "mmap", true, false },   { "open", true, false },
+    { "write", true, false },        { "short", true, false },  { "interrupted", true, false },
+    { "fsync", true, false },        { "close", true, false },  { "rename", true, false },
+    { "linkat", true, false },       { "kill", true, false },   { "mkdir", true, false },
+    { "fopen", true, false },        { "fflush", true, false }, { "opendir", true, false },
+};
+
+static char *scratch; /* in/, start/, done/ (what the command makes of start/), case/, ti, out, err */
+
+static char *in_scratch(const char *name) { return mem_format("%s/%s", scratch, name); }
+
+static int shell(const char *format, ...) PRINTF_LIKE(1, 2);
+
+static int shell(const char *format, ...) {
+    char script[4000];
+    va_list args;
+    va_start(args, format);
+    CHECK(vsnprintf(script, sizeof script, format, args) < (int)sizeof script);
+    va_end(args);
+    int status = system(script);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void prepare(void) {
+    const char *failing = getenv("TI_FAILING"), *ti = getenv("TI");
+    CHECK(failing || ti);
+    scratch = folder_new();
+    char *program = failing ? mem_string(failing) : mem_format("%s_failing", ti);
+    CHECK(shell("set -e; cp '%s' '%s/ti'; mkdir '%s/in' '%s/in/pictures'; cp -R golden/models/narrow "
+                "'%s/in/model'; "
+                "cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp golden/pictures/turned6.jpg "
+                "'%s/in/pictures/2.jpg'; cd '%s/in'; "
+                "{ printf '\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
+                "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
+                "/dev/zero; } "
+                ">word.safetensors",
+                program, scratch, scratch, scratch, scratch, scratch, scratch, scratch) == 0);
+    free(program);
+}
+
+/* Folders: copied, removed and compared here, since a shell for each of thousands of runs takes its time. */
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place) {
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
+static void remove_folder(const char *name) {
+    char *path = in_scratch(name);
+    if (access(path, F_OK) == 0) CHECK(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    free(path);
+}
+
+/* Every folder that a command of this test writes has files and at most one folder of files. */
+enum { FILES_MAX = 64 };
+typedef struct {
+    char *names[FILES_MAX];
+    int count;
+} Names;
+
+static Names names; /* what collect has met */
+static size_t names_skip;
+
+static int collect(const char *path, const struct stat *status, int type, struct FTW *place) {
+    (void)status;
+    (void)place;
+    if (type != FTW_F) return 0;
+    CHECK(names.count < FILES_MAX);
+    names.names[names.count++] = mem_string(path + names_skip);
+    return 0;
+}
+
+static Names names_of(const char *folder) {
+    char *path = in_scratch(folder);
+    names = (Names) { 0 };
+    names_skip = strlen(path) + 1;
+    CHECK(nftw(path, collect, 16, FTW_PHYS) == 0);
+    free(path);
+    return names;
+}
+
+static void names_free(Names *n) {
+    for (int i = 0; i < n->count; i++) free(n->names[i]);
+}
+
+/* The content of FOLDER/NAME; false where there is none. */
+static bool content(const char *folder, const char *name, char **bytes, size_t *size) {
+    char *path = mem_format("%s/%s/%s", scratch, folder, name);
+    bool there = access(path, F_OK) == 0;
+    if (there) *bytes = read_text(path, size);
+    free(path);
+    return there;
+}
+
+static void copy_start(void) {
+    char *folder = in_scratch("case");
+    Messages errors = { 0 };
+    remove_folder("case");
+    CHECK(mkdir(folder, 0777) == 0);
+    free(folder);
+    Names start = names_of("start");
+    for (int i = 0; i < start.count; i++) {
+        char *bytes, *path = mem_format("%s/case/%s", scratch, start.names[i]), *slash = strrchr(path, '/');
+        size_t size;
+        CHECK(content("start", start.names[i], &bytes, &size));
+        *slash = 0;
+        CHECK(mkdir(path, 0777) == 0 || errno == EEXIST);
+        *slash = '/';
+        FILE *file = fopen(path, "w");
+        CHECK(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+        free(bytes);
+        free(path);
+    }
+    names_free(&start);
+    messages_free(&errors);
+}
+
+static bool same(const char *a, const char *b, const char *name) {
+    char *x = NULL, *y = NULL;
+    size_t n = 0, m = 0;
+    bool ok = content(a, name, &x, &n) && content(b, name, &y, &m) && n == m && memcmp(x, y, n) == 0;
+    free(x);
+    free(y);
+    return ok;
+}
+
+/* A run that failed leaves files that are whole, but of fewer steps: losses.csv with the first lines, their plot, and the
+   state that --resume goes on from. */
+static bool shorter(const char *name) {
+    char *x = NULL, *y = NULL;
+    size_t n = 0, m = 0;
+    bool ok = false;
+    if (strcmp(name, "run/losses.csv") == 0)
+        ok = content("case", name, &x, &n) && content("done", name, &y, &m) && n && n <= m &&
+             memcmp(x, y, n) == 0 && x[n - 1] == '\n';
+    if (strcmp(name, "run/loss.png") == 0) {
+        Messages errors = { 0 };
+        Image plot = { 0 };
+        ok = content("case", name, &x, &n) && image_decode(x, n, name, &plot, &errors);
+        image_free(&plot);
+        messages_free(&errors);
+    }
+    if (strcmp(name, "run/" RUN_STATE) == 0) {
+        Messages errors = { 0 };
+        RunState state = { 0 };
+        ok = content("case", name, &x, &n) && state_parse(name, (const unsigned char *)x, n, &state, &errors);
+        state_free(&state);
+        messages_free(&errors);
+    }
+    free(x);
+    free(y);
+    return ok;
+}
+
+/* What is wrong with case/, NULL: nothing. finished: the command says that it has done its work. */
+static char *wrong_files(bool finished) {
+    char *wrong = NULL;
+    Names all = names_of("case");
+    for (int i = 0; i < all.count && !wrong; i++) {
+        const char *name = all.names[i];
+        bool fine =
+            same("case", "done", name) || (!finished && (same("case", "start", name) || shorter(name)));
+        if (!fine) wrong = mem_format("%s is neither what it was nor what it becomes", name);
+    }
+    names_free(&all);
+    all = names_of(finished ? "done" : "start");
+    for (int i = 0; i < all.count && !wrong; i++)
+        if (!same("case", "case", all.names[i])) wrong = mem_format("%s is gone", all.names[i]);
+    names_free(&all);
+    return wrong;
+}
+
+/* Runs the command in case/ with that failure; sets whether it came to pass. */
+static int run(const char *command, const char *kind, long n, bool *failed) {
+    char *mark = in_scratch("failed");
+    unlink(mark);
+    bool allocation = strstr(kind, "alloc") != NULL; /* nothing is freed then: the program ends at once */
+    int status =
+        shell("cd '%s/case'; export TI_FAIL=%s:%ld TI_FAILED=../failed; ASAN_OPTIONS=detect_leaks=%d; export "
+              "ASAN_OPTIONS; exec ../ti %s >../out 2>../err </dev/null",
+              scratch, kind, n, !allocation, command);
+    *failed = access(mark, F_OK) == 0;
+    free(mark);
+    return status;
+}
+
+/* want: what it prints if it does its work. killed: it is the test that ended it. */
+static char *wrong_run(int status, const char *want, bool killed) {
+    if (killed)
+        return status == 128 + SIGKILL ? wrong_files(false) : mem_format("killed, and status %d", status);
+    if (status > 128) return mem_format("signal %d", status - 128);
+    if (status != 0 && status != 1) return mem_format("status %d", status);
+    char *path = in_scratch("err"), *err = read_text(path, NULL), *wrong = NULL;
+    free(path);
+    path = in_scratch("out");
+    char *out = read_text(path, NULL);
+    free(path);
+    bool told = false;
+    for (const char *line = err; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        told = told || strncmp(line, "ti: ", 4) == 0;
+    if (status == 1 && !told) wrong = mem_string("no line says why");
+    if (status == 0 && want && strcmp(out, want) != 0)
+        wrong = mem_string("it says that all is well and prints something else");
+    if (!wrong) wrong = wrong_files(status == 0);
+    if (wrong && *err) {
+        char *longer = mem_format("%s: %s", wrong, err);
+        free(wrong);
+        wrong = longer;
+    }
+    free(err);
+    free(out);
+    return wrong;
+}
+
+/* The call to fail after the n-th: each up to the 16th (rare ones: all), then half as many more each time. */
+static long next_call(long n, bool rare, bool all) {
+    long first = getenv("QUICK") ? 4 : 16; /* with sanitizers, see .ci/run */
+    return all || (rare && first == 16) || n < first ? n + 1 : n + n / 2;
+}
+
+/* Where the file system has no files without a name, a killed program leaves one with a name of its own. */
+static bool leaves_nothing(void) {
+    int file = -1;
+#ifdef O_TMPFILE
+    file = open(scratch, O_WRONLY | O_TMPFILE, 0666);
+    if (file >= 0) close(file);
+#endif
+    return file >= 0;
+}
+
+/* Which calls: all of them, and of those that are not rare from which one on. */
+typedef struct {
+    bool all;
+    long from;
+} Which;
+
+static void test_kind(const Command *c, const struct Kind *kind, const char *out, Which which) {
+    bool kill = strcmp(kind->name, "kill") == 0;
+    if ((kill && !leaves_nothing()) || (kind->memory && c->files)) return;
+    long tried = 0, tolerated = 0, calls = 0;
+    int wrong_ones = 0;
+    for (long n = kind->rare ? 1 : which.from;; n = next_call(n, kind->rare, which.all)) {
+        bool failed;
+        copy_start();
+        int status = run(c->command, kind->name, n, &failed);
+        if (!failed && !tried && n > 1) { /* fewer calls than those left out: then none are */
+            n = 0;
+            continue;
+        }
+        if (!failed) break;
+        char *wrong = wrong_run(status, out, kill);
+        if (wrong && wrong_ones++ < 3)
+            test_true(c->name, false, "ti %s with the %s number %ld failing: %s", c->command, kind->name, n,
+                      wrong);
+        free(wrong);
+        tried++;
+        tolerated += status == 0;
+        calls = n;
+    }
+    if (!tried && !wrong_ones) return;
+    char *name = mem_format("%s: %s", c->name, kind->name);
+    test_true(name, wrong_ones == 0, "%ld failures up to call %ld, %ld tolerated, %d wrong", tried, calls,
+              tolerated, wrong_ones);
+    free(name);
+}
+
+static void test_command(const Command *c, Which which) {
+    remove_folder("start");
+    remove_folder("done");
+    CHECK(shell("mkdir '%s/start' && cd '%s/start' && { %s; }", scratch, scratch,
+                c->start ? c->start : "true") == 0);
+    copy_start();
+    bool failed;
+    int status = run(c->command, "nothing", 1, &failed);
+    char *path = in_scratch("out"), *out = read_text(path, NULL);
+    test_true(c->name, status == 0 && !failed, "without a failure: status %d", status);
+    free(path);
+    if (status == 0) {
+        CHECK(shell("cp -R '%s/case' '%s/done'", scratch, scratch) == 0);
+        for (size_t k = 0; k < sizeof KINDS / sizeof *KINDS; k++) test_kind(c, &KINDS[k], out, which);
+    }
+    free(out);
+}
+
+int main(int argc, char *argv[]) {
+    Which which = { .from = 1 };
+    int next = 1;
+    if (next < argc && strcmp(argv[next], "--all") == 0) which.all = ++next;
+    if (next + 1 < argc && strcmp(argv[next], "--from") == 0)
+        which.from = strtol(argv[next + 1], NULL, 10), next += 2;
+    const char *part = next < argc ? argv[next] : "";
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    setenv("LC_ALL", "C", 1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    prepare();
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        if (strstr(COMMANDS[i].name, part)) test_command(&COMMANDS[i], which);
+    folder_remove(scratch);
+    free(scratch);
+    return test_finish();
+}

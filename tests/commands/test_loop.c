@@ -1,0 +1,152 @@
+/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned rows at the end. A
+   draw out of order (of pictures, templates, flips, timesteps or noise) would show in the first loss that it touches.
+   The draws of the data's order are compared by themselves as well. */
+#include "inversion/dataset.h"
+#include "inversion/grid_loss.h"
+#include "inversion/loop.h"
+#include "tests/command.h"
+#include "tests/golden.h"
+#include "exchange/word_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double largest_difference(const float *a, const float *b, int64_t count) {
+    double worst = 0;
+    for (int64_t i = 0; i < count; i++) worst = test_worse(worst, fabs((double)a[i] - (double)b[i]));
+    return worst;
+}
+
+/* Lines "step,loss,lr" of losses.csv against the golden's. */
+static void compare_losses(const Golden *g, const char *name, const char *path) {
+    int64_t count;
+    int32_t *steps = golden_ints(g, &count, "%s/step", name);
+    float *losses = golden_floats(g, "%s/loss", name);
+    double *rates = golden_doubles(g, "%s/lr", name);
+    FILE *file = fopen(path, "r");
+    CHECK(file && fscanf(file, "step,loss,lr\n") == 0);
+    double worst_loss = 0, worst_rate = 0, loss, rate;
+    int64_t lines = 0, wrong_steps = 0;
+    int step;
+    while (fscanf(file, "%d,%lf,%lf\n", &step, &loss, &rate) == 3 && lines < count) {
+        wrong_steps += step != steps[lines];
+        worst_loss = test_worse(worst_loss, fabs(loss - (double)losses[lines]) / (double)losses[lines]);
+        worst_rate = test_worse(worst_rate, fabs(rate - rates[lines]) / fmax(rates[lines], 1e-12));
+        lines++;
+    }
+    char *label = mem_format("%s.steps", name);
+    test_true(label, lines == count && wrong_steps == 0, "%lld micro-batches of %lld, %lld with another step",
+              (long long)lines, (long long)count, (long long)wrong_steps);
+    free(label);
+    test_below(label = mem_format("%s.losses", name), worst_loss, 1e-5);
+    free(label);
+    test_below(label = mem_format("%s.learning rates", name), worst_rate,
+               1e-8); /* losses.csv has nine digits */
+    free(label);
+    fclose(file);
+    free(steps);
+    free(losses);
+    free(rates);
+}
+
+/* The error relative to the distance that the rows travelled. */
+static void compare_rows(const Golden *g, const char *name, const char *path) {
+    Messages errors = { 0 };
+    Embeddings learned;
+    CHECK(word_file_read(path, &learned, &errors));
+    float *start = golden_floats(g, "%s/start", name), *end = golden_floats(g, "%s/end", name);
+    int64_t count = shape_count(golden_shape(g, "%s/end", name));
+    CHECK_EQ(learned.words[0].vectors * learned.words[0].width, count);
+    double error =
+        largest_difference(learned.words[0].rows, end, count) / largest_difference(start, end, count);
+    char *label = mem_format("%s.rows (torch with 1 thread: %.7s)", name, golden_meta(g, "%s/threads", name));
+    test_below(label, error, 1e-4);
+    free(label);
+    free(start);
+    free(end);
+    embeddings_free(&learned);
+}
+
+static void test_run(const Golden *g, const char *name) {
+    char *folder = folder_new();
+    char *more =
+        mem_format("--model weights/critters --grid-loss 0 --checkpoint-every 0 --out %s/run", folder);
+    int status = run_ti("train", golden_meta(g, "%s/options", name), more, folder);
+    char *label = mem_format("%s.runs", name);
+    test_true(label, status == 0, "exit status %d", status);
+    free(label);
+    if (status == 0) {
+        char *csv = mem_format("%s/run/losses.csv", folder);
+        char *rows = mem_format("%s/run/learned_embeds.safetensors", folder);
+        compare_losses(g, name, csv);
+        compare_rows(g, name, rows);
+        free(csv);
+        free(rows);
+    }
+    free(more);
+    folder_remove(folder);
+    free(folder);
+}
+
+/* The order of the data alone, over several epochs: 5 pictures, repeats 5, batch 2, the draws of a step in between. */
+static void test_order(const Golden *g) {
+    const char *name = "accumulate";
+    int64_t batches, examples = 0;
+    int32_t *counts = golden_ints(g, &batches, "%s/count", name);
+    int32_t *pictures = golden_ints(g, NULL, "%s/pictures", name);
+    int32_t *templates = golden_ints(g, NULL, "%s/templates", name);
+    int32_t *flips = golden_ints(g, NULL, "%s/flips", name);
+    int32_t *timesteps = golden_ints(g, NULL, "%s/timesteps", name);
+    Generator torch;
+    Twister python;
+    generator_seed(&torch, 11);
+    python_seed(&python, 11);
+    Dataset d = dataset_new(5, 5, 2, 27, true, &torch, &python);
+    int64_t wrong = 0;
+    float noise[2 * 1024];
+    for (int64_t b = 0; b < batches; b++) {
+        Batch batch = dataset_next(&d);
+        wrong += batch.count != counts[b];
+        generator_randn(&torch, noise, batch.count * 1024);
+        if (batch.count > 1)
+            generator_randn_channels_last(&torch, noise, shape4(batch.count, 4, 16, 16));
+        else
+            generator_randn(&torch, noise, 1024);
+        for (int64_t i = 0; i < batch.count; i++, examples++) {
+            const Example *e = &batch.examples[i];
+            wrong += e->picture != pictures[examples] || e->template != templates[examples] ||
+                     e->flipped != (flips[examples] != 0);
+            wrong += generator_randint(&torch, 0, 1000) != timesteps[examples];
+        }
+    }
+    test_true("the order of draws", wrong == 0, "%lld examples, %lld wrong", (long long)examples,
+              (long long)wrong);
+    dataset_free(&d);
+    free(counts);
+    free(pictures);
+    free(templates);
+    free(flips);
+    free(timesteps);
+}
+
+static bool stop(void) { return false; }
+
+/* Asked before any pass, of which a large model has many. */
+static void test_grid_stops(void) {
+    Posteriors posteriors = { .pictures = 1 };
+    TrainingStep step = { .batch = 1, .latent_count = 4 };
+    double loss = grid_loss(&(LoopData) { .posteriors = &posteriors }, &step, stop);
+    test_true("a fixed-grid loss that is stopped", isnan(loss), "%g", loss);
+}
+
+int main(void) {
+    Golden *g = golden_open("golden/loop.safetensors");
+    test_order(g);
+    static const char *const cases[] = { "accumulate", "batch", "style", "vectors", "single" };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_run(g, cases[i]);
+    golden_free(g);
+    test_grid_stops();
+    return test_finish();
+}

@@ -1,0 +1,309 @@
+/* The command line: values, defaults, every kind of fault, --help, defaults.json, options.json, templates. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/generate.h"
+#include "cli/train.h"
+#include "io/file.h"
+#include "tests/test.h"
+
+enum { WORDS_MAX = 32 };
+
+/* The words of a line; ~ is a space within one. free(words[0]) */
+static int split(const char *line, char *words[WORDS_MAX]) {
+    char *copy = mem_string(line);
+    int count = 0;
+    words[0] = copy;
+    for (char *word = copy; word && *line; count++) {
+        words[count] = word;
+        word = strchr(word, ' ');
+        if (word) *word++ = 0;
+        if (word && !*word) word = NULL; /* the line ends with a space */
+    }
+    for (int i = 0; i < count; i++)
+        for (char *c = words[i]; *c; c++)
+            if (*c == '~') *c = ' ';
+    return count;
+}
+
+#define NEEDED "--images pics --token <x> --init toy "
+
+/* Parsing must be refused with exactly so many lines, the first of which has `says` in it. */
+static void refused(const char *line, int lines, const char *says) {
+    char *words[WORDS_MAX];
+    int count = split(line, words);
+    TrainOptions o;
+    Messages errors = { 0 };
+    OptionsResult result = options_parse(&TRAIN_COMMAND, count, words, &o, &errors);
+    const char *text = errors.text ? errors.text : "accepted";
+    bool ok = result == OPTIONS_WRONG && errors.count == lines && strstr(text, says);
+    test_true("refused", ok, "%.*s", ok ? (int)strcspn(text, "\n") : (int)strlen(text), text);
+    options_free(&TRAIN_COMMAND, &o);
+    messages_free(&errors);
+    free(words[0]);
+}
+
+static void test_refused(void) {
+    refused(NEEDED "--stpes 5", 1, "--stpes: unknown option, did you mean --steps?");
+    refused(NEEDED "--steps=5 --valdation-prompt a", 1, "did you mean --validation-prompt?");
+    refused(NEEDED "--step 5", 1, "did you mean --steps?");
+    refused(NEEDED "--xyzzy 5", 1, "--xyzzy: unknown option (ti train --help lists them)");
+    refused(NEEDED "--xyzzy=5 --kind oject", 2, "--xyzzy: unknown option");
+    refused(NEEDED "-s 5", 1, "-s: unknown option");
+    refused(NEEDED "-steps 5", 1, "did you mean --steps?");
+    refused(NEEDED "--steps", 1, "--steps: needs a value: --steps N");
+    refused(NEEDED "--steps --lr 1", 1, "--steps: needs a value");
+    refused(NEEDED "--steps 0", 1, "--steps 0: must be 1 to 1000000");
+    refused(NEEDED "--steps 1000001", 1, "--steps 1000001: must be 1 to 1000000");
+    refused(NEEDED "--steps -5", 1, "--steps -5: must be 1 to 1000000");
+    refused(NEEDED "--steps 99999999999999999999", 1, "must be 1 to 1000000");
+    refused(NEEDED "--steps 5x", 1, "--steps 5x: is not a whole number");
+    refused(NEEDED "--steps 1.5", 1, "is not a whole number");
+    refused(NEEDED "--steps=", 1, "is not a whole number");
+    refused(NEEDED "--steps ~5", 1, "is not a whole number");
+    refused(NEEDED "--lr nan", 1, "--lr nan: is not a number");
+    refused(NEEDED "--lr inf", 1, "is not a number");
+    refused(NEEDED "--lr 0x1", 1, "is not a number");
+    refused(NEEDED "--lr 1e999", 1, "must be 1e-10 to 100");
+    refused(NEEDED "--lr 0", 1, "--lr 0: must be 1e-10 to 100");
+    refused(NEEDED "--kind thing", 1, "--kind thing: must be object or style");
+    refused(NEEDED "--schedule thing", 1,
+            "must be constant, constant_with_warmup, linear, cosine, cosine_with_restarts or "
+            "polynomial");
+    refused(NEEDED "--force=yes", 1, "--force: takes no value");
+    refused(NEEDED "more", 1, "'more': train takes no such argument");
+    refused(NEEDED "-- --steps", 1, "'--steps': train takes no such argument");
+    refused("", 3, "--images FOLDER is missing");
+    refused("--images a --token <x>", 1, "--init WORD[,WORD...] is missing");
+    refused("--images a --init toy --token", 1, "--token: needs a value: --token WORD");
+    refused(NEEDED "--steps 0 --lr x --kind y --foo", 4, "--steps 0");
+    refused(NEEDED "--init a,,b", 1, "has an empty WORD");
+    refused(NEEDED "--init a,b,c --vectors 2", 1, "names 4 words for 2 vectors");
+    refused("--images a --init toy --token=", 1, "--token: is empty");
+    refused("--images a --init toy --token <a~b>", 1, "has a space in it");
+    refused("--images a --init toy --token <a\xc2\xa0>", 1, "has a space in it");
+    refused("--images a --init toy --token <a\x01>", 1, "control character");
+    refused("--images a --init toy --token <a\xff>", 1, "is not UTF-8");
+    refused("--images a --init toy --token <Ab> --vectors 2", 1, "has capitals");
+    refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is for");
+    refused(NEEDED "--templates a --kind style", 1, "--templates: takes the place of --kind");
+    refused(NEEDED "--validation-every 5", 1, "needs a --validation-prompt");
+    refused("--resume", 1, "--resume: needs --out FOLDER");
+    refused("--resume --out a --steps 0", 1, "--steps 0");
+}
+
+static void test_values(void) {
+    char *words[WORDS_MAX];
+    int count = split("--images=my~pics --token <ünï.x> --init=a,b --init c --steps 7 --steps 9 --lr=1e-3 "
+                      "--kind style --no-flip "
+                      "--schedule cosine --seed 9007199254740991 --grid-loss 0 --validation-prompt=--x",
+                      words);
+    TrainOptions o;
+    Messages errors = { 0 };
+    bool ok = options_parse(&TRAIN_COMMAND, count, words, &o, &errors) == OPTIONS_OK;
+    test_true("a full command line", ok, "%s", errors.text ? errors.text : "accepted");
+    test_true("texts", !strcmp(o.images, "my pics") && !strcmp(o.validation_prompt, "--x"), "%s", o.images);
+    test_true("a list", o.init.count == 3 && !strcmp(o.init.items[2], "c"), "%d items", (int)o.init.count);
+    test_true("vectors by --init", o.vectors == 3, "%d", (int)o.vectors);
+    test_true("the last value counts", o.steps == 9, "%d", (int)o.steps);
+    test_true("numbers", o.lr == 1e-3 && o.seed == 9007199254740991, "%g %lld", o.lr, (long long)o.seed);
+    test_true("choices and flags", o.kind == KIND_STYLE && o.schedule == COSINE && o.no_flip && !o.force,
+              "%d", o.kind);
+    test_true("defaults", o.batch == 1 && o.repeats == 100 && o.weight_decay == 0.01 && !o.model, "%d",
+              (int)o.repeats);
+    test_true("given",
+              o.grid_loss_given && options_given(&TRAIN_COMMAND, &o, "kind") &&
+                  !options_given(&TRAIN_COMMAND, &o, "batch"),
+              "grid-loss, kind");
+    test_true("a folder by the word", strcmp(o.out, "out/ünï.x") == 0, "%s", o.out);
+    options_free(&TRAIN_COMMAND, &o);
+    free(words[0]);
+    for (int k = 0; SCHEDULE_KINDS > k; k++) {
+        char *line = mem_format(NEEDED "--schedule %s", SCHEDULE_NAMES[k]);
+        count = split(line, words);
+        ok = options_parse(&TRAIN_COMMAND, count, words, &o, &errors) == OPTIONS_OK &&
+             o.schedule == (ScheduleKind)k;
+        test_true("schedule", ok, "%s", SCHEDULE_NAMES[k]);
+        options_free(&TRAIN_COMMAND, &o);
+        free(words[0]);
+        free(line);
+    }
+    messages_free(&errors);
+}
+
+static void test_generate(void) {
+    char *words[WORDS_MAX];
+    int count = split("--prompt a~b --embedding x,1 --embedding y --out a.png", words);
+    GenerateOptions o;
+    Messages errors = { 0 };
+    bool ok = options_parse(&GENERATE_COMMAND, count, words, &o, &errors) == OPTIONS_OK &&
+              o.embeddings.count == 2 && !strcmp(o.embeddings.items[0], "x,1") && o.guidance == 7.5;
+    test_true("generate", ok, "%s", errors.text ? errors.text : "accepted");
+    options_free(&GENERATE_COMMAND, &o);
+    char *help[] = { words[0], (char *)(uintptr_t) "-h" };
+    test_true("help is asked for", options_parse(&GENERATE_COMMAND, 2, help, &o, &errors) == OPTIONS_HELP,
+              "-h");
+    options_free(&GENERATE_COMMAND, &o);
+    free(words[0]);
+}
+
+/* --help names every option, in lines that fit. */
+static void test_help(const Command *c) {
+    FILE *file = tmpfile();
+    CHECK(file);
+    options_help(c, file);
+    rewind(file);
+    char line[400], all[30000] = "";
+    size_t longest = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (strlen(line) - 1 > longest && !strstr(line, "  ti ")) longest = strlen(line) - 1;
+        CHECK(strlen(all) + strlen(line) < sizeof all);
+        memcpy(all + strlen(all), line, strlen(line) + 1);
+    }
+    fclose(file);
+    test_below("--help's longest line", (double)longest, 110);
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        char *name =
+            mem_format("  --%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        bool defaults =
+            o->required || o->type == OPTION_FLAG || ((o->shown || o->standard) && (o->reason || o->shown));
+        test_true("--help has", strstr(all, name) && o->help && defaults, "%s", name + 2);
+        free(name);
+    }
+}
+
+/* Writes text as DIR/defaults.json and reads it for ti train with these words; "" if it is accepted. */
+static char *read_defaults(const char *text, const char *line, TrainOptions *o) {
+    char *words[WORDS_MAX];
+    int count = split(line, words);
+    Messages errors = { 0 };
+    CHECK(folder_make("out/test_options", &errors));
+    CHECK(file_write("out/test_options/defaults.json", text, strlen(text), &errors));
+    CHECK(options_parse(&TRAIN_COMMAND, count, words, o, &errors) == OPTIONS_OK);
+    train_options_complete(o, "out/test_options", &errors);
+    remove("out/test_options/defaults.json");
+    remove("out/test_options");
+    free(words[0]);
+    return errors.text ? errors.text : mem_string("");
+}
+
+static void bad_defaults(const char *text, const char *says) {
+    TrainOptions o;
+    char *told = read_defaults(text, NEEDED, &o);
+    test_true("bad defaults.json", strstr(told, says), "%.*s", (int)strcspn(told, "\n"), told);
+    options_free(&TRAIN_COMMAND, &o);
+    free(told);
+}
+
+static void test_defaults(void) {
+    TrainOptions o;
+    char *told = read_defaults("{\"train\": {\"steps\": 600, \"lr\": 5e-3, \"batch\": 4, \"scale-lr\": true, "
+                               "\"schedule\": \"constant\"}, \"generate\": {\"steps\": 20}}",
+                               NEEDED "--batch 2", &o);
+    test_true("a model's defaults", !*told && o.steps == 600 && o.lr == 5e-3 && o.scale_lr, "%s", told);
+    test_true("the user's value stays", o.batch == 2 && !options_given(&TRAIN_COMMAND, &o, "steps"), "%d",
+              (int)o.batch);
+    options_free(&TRAIN_COMMAND, &o);
+    free(told);
+    bad_defaults("{", "defaults.json");
+    bad_defaults("[]", "is not an object");
+    bad_defaults("{\"train\": 5}", "\"train\" is not an object of options");
+    bad_defaults("{\"train\": {\"stepps\": 5}}",
+                 "\"stepps\" is not an option of ti train that a model may set");
+    bad_defaults("{\"train\": {\"out\": \"/etc\"}}",
+                 "\"out\" is not an option of ti train that a model may set");
+    bad_defaults("{\"train\": {\"steps\": 0}}", "\"steps\" 0: must be 1 to 1000000");
+    bad_defaults("{\"train\": {\"steps\": \"5\"}}", "\"steps\" is not a number");
+    bad_defaults("{\"train\": {\"steps\": 1.5}}", "is not a whole number");
+    bad_defaults("{\"train\": {\"steps\": null}}", "\"steps\" is not a number");
+    bad_defaults("{\"train\": {\"schedule\": 1}}", "\"schedule\" is not a text");
+    bad_defaults("{\"train\": {\"scale-lr\": 1}}", "neither true nor false");
+    bad_defaults("{\"train\": {\"steps\": 100, \"schedule\": \"linear\"}}", "--warmup 500: is not less than");
+}
+
+static void test_json(void) {
+    char *words[WORDS_MAX], *again[WORDS_MAX], *other[WORDS_MAX];
+    int count =
+        split(NEEDED "--steps 9 --lr 0.1 --init b --vectors 2 --no-flip --validation-prompt \"a\\b", words);
+    int few = split(NEEDED "--steps 9 --init b", again),
+        more = split(NEEDED "--steps 10 --init b --threads 3", other);
+    TrainOptions o, p, q;
+    Messages errors = { 0 };
+    CHECK(options_parse(&TRAIN_COMMAND, count, words, &o, &errors) == OPTIONS_OK);
+    char *text = options_to_json(&TRAIN_COMMAND, &o);
+    CHECK(options_parse(&TRAIN_COMMAND, few, again, &p, &errors) == OPTIONS_OK);
+    bool ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &p, &errors);
+    char *back = options_to_json(&TRAIN_COMMAND, &p);
+    test_true("options.json comes back", ok && p.lr == 0.1 && p.no_flip && !strcmp(text, back), "%s",
+              errors.text ? errors.text : "the same");
+    test_true("what has no value",
+              strstr(text, "\"grid-loss\":\tnull") && !options_given(&TRAIN_COMMAND, &p, "grid-loss"),
+              "is null, and not given");
+    CHECK(options_parse(&TRAIN_COMMAND, more, other, &q, &errors) == OPTIONS_OK);
+    ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &q, &errors);
+    test_true("another value", /* and other threads, which may differ */
+              !ok && errors.count == 1 && q.threads == 3 &&
+                  strstr(errors.text, "--steps: is 10 now, and 9 in options.json"),
+              "%s", errors.text ? errors.text : "accepted");
+    options_free(&TRAIN_COMMAND, &o);
+    options_free(&TRAIN_COMMAND, &p);
+    options_free(&TRAIN_COMMAND, &q);
+    messages_free(&errors);
+    free(text);
+    free(back);
+    free(words[0]);
+    free(again[0]);
+    free(other[0]);
+}
+
+static void bad_templates(const char *text, const char *says) {
+    Templates t;
+    Messages errors = { 0 };
+    bool ok = templates_parse(&t, "t.txt", text, strlen(text), &errors);
+    const char *told = errors.text ? errors.text : "accepted";
+    test_true("bad templates", !ok && strstr(told, says), "%.*s", (int)strcspn(told, "\n"), told);
+    messages_free(&errors);
+}
+
+static void test_templates(void) {
+    Templates t;
+    Messages errors = { 0 };
+    CHECK(templates_get(&t, KIND_OBJECT, NULL, &errors));
+    test_true("object templates", t.count == 27 && !strcmp(t.lines[14], "a photo of one {}"), "%d",
+              (int)t.count);
+    char *filled = template_fill(t.lines[2], "<x> <x>_1");
+    test_true("filled", strcmp(filled, "a cropped photo of the <x> <x>_1") == 0, "%s", filled);
+    free(filled);
+    templates_free(&t);
+    CHECK(templates_get(&t, KIND_STYLE, NULL, &errors));
+    test_true("style templates", t.count == 19 && !strcmp(t.lines[9], t.lines[13]), "%d", (int)t.count);
+    templates_free(&t);
+    static const char text[] = "\xEF\xBB\xBF# mine\n\na {} here \r\n{}\nlast {}";
+    bool ok = templates_parse(&t, "t.txt", text, strlen(text), &errors);
+    test_true("a file of templates",
+              ok && t.count == 3 && !strcmp(t.lines[0], "a {} here") && !strcmp(t.lines[2], "last {}"), "%d",
+              (int)t.count);
+    templates_free(&t);
+    bad_templates("", "holds no templates");
+    bad_templates("# a {}\n", "holds no templates");
+    bad_templates("a {}\nb\n", "t.txt: line 2 has no {}");
+    bad_templates("{} {}\n", "line 1 has {} more than once");
+    bad_templates("{} \xff\n", "line 1 is not UTF-8");
+    ok = templates_get(&t, KIND_STYLE, "no/such/file", &errors);
+    test_true("no file", !ok && errors.count == 1, "%s", errors.text ? errors.text : "accepted");
+    messages_free(&errors);
+}
+
+int main(void) {
+    test_refused();
+    test_values();
+    test_generate();
+    test_help(&TRAIN_COMMAND);
+    test_help(&GENERATE_COMMAND);
+    test_defaults();
+    test_json();
+    test_templates();
+    return test_finish();
+}

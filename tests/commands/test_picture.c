@@ -1,0 +1,63 @@
+/* `ti generate` against diffusers' pipeline: the same options and seed, every 8-bit value within 1. */
+#include "io/image.h"
+#include "tests/command.h"
+#include "tests/golden.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* threads: what the reference's own latents and 8-bit values change by when it runs on one thread */
+static void compare(const char *label, const Image *image, const float *want, Shape shape,
+                    const char *threads) {
+    int64_t count = shape_count(shape) / shape.dim[0], differ = 0;
+    int worst = 0;
+    bool sized = image->height == shape.dim[1] && image->width == shape.dim[2];
+    for (int64_t i = 0; sized && i < count; i++) {
+        int difference = abs((int)image->rgb[i] - (int)want[i]);
+        worst = difference > worst ? difference : worst;
+        differ += difference != 0;
+    }
+    int torch = 0;
+    CHECK(sscanf(threads, "%*f %d", &torch) == 1);
+    test_true(label, sized && worst <= 1,
+              "%dx%d, largest difference %d, %lld of %lld values differ  torch %d", image->width,
+              image->height, worst, (long long)differ, (long long)count, torch);
+}
+
+static void test_case(const Golden *g, const char *name) {
+    char *folder = folder_new();
+    const char *options = golden_meta(g, "%s/options", name);
+    char *more =
+        mem_format("%s --out %s/p.png", strstr(options, "--model") ? "" : "--model weights/critters", folder);
+    int status = run_ti("generate", options, more, folder);
+    test_true(name, status == 0, "exit status %d", status);
+    Shape shape = golden_shape(g, "%s/pictures", name);
+    float *want = golden_floats(g, "%s/pictures", name);
+    for (int64_t i = 0; i < shape.dim[0] && status == 0; i++) {
+        char *path = shape.dim[0] == 1 ? mem_format("%s/p.png", folder)
+                                       : mem_format("%s/p-%lld.png", folder, (long long)i + 1);
+        char *label = mem_format("%s.%lld", name, (long long)i + 1);
+        Messages errors = { 0 };
+        Image image;
+        CHECK(image_load(path, &image, &errors));
+        compare(label, &image, want + i * (shape_count(shape) / shape.dim[0]), shape,
+                golden_meta(g, "%s/threads", name));
+        image_free(&image);
+        free(label);
+        free(path);
+    }
+    free(want);
+    free(more);
+    folder_remove(folder);
+    free(folder);
+}
+
+int main(void) {
+    Golden *g = golden_open("golden/picture.safetensors");
+    static const char *const cases[] = { "plain", "eta",  "negative",     "count",      "unguided",
+                                         "wide",  "word", "v_prediction", "beta_linear" };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_case(g, cases[i]);
+    golden_free(g);
+    return test_finish();
+}

@@ -1,0 +1,194 @@
+/* The folder of training pictures, contact sheets and the loss curve. */
+#define _POSIX_C_SOURCE 200809L
+#include "io/canvas.h"
+#include "cli/common.h"
+#include "io/plot.h"
+#include "io/sheet.h"
+#include "io/file.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/test_sheet_XXXXXX";
+
+/* A file of the test's folder; content NULL: a picture. */
+static void put(const char *name, const char *content, int width, int height) {
+    Messages errors = { 0 };
+    char *path = mem_format("%s/%s", folder, name);
+    if (content) {
+        CHECK(file_write(path, content, strlen(content), &errors));
+    } else {
+        Image image;
+        CHECK(canvas_new(width, height, &image, &errors));
+        canvas_rectangle(&image, 0, 0, (width + 1) / 2, height, (Color) { 200, 100, 50 });
+        CHECK(image_write_png(path, &image, &errors));
+        image_free(&image);
+    }
+    free(path);
+}
+
+static void remove_file(const char *name) {
+    char *path = mem_format("%s/%s", folder, name);
+    unlink(path);
+    free(path);
+}
+
+static void says(const char *name, const Messages *m, int count, const char *part) {
+    bool ok = m->count == count && (count == 0 || strstr(m->text, part) != NULL);
+    test_true(name, ok, "%d lines%s", m->count, ok || !m->text ? "" : m->text);
+}
+
+static void test_folder(void) {
+    Messages errors = { 0 }, warnings = { 0 };
+    Pictures p;
+    test_true("an empty folder", !load_pictures(folder, 8, false, &p, &errors, &warnings), "is refused");
+    pictures_free(&p);
+    says("an empty folder's error", &errors, 1, "holds no pictures");
+    messages_free(&errors);
+
+    put("b.png", NULL, 8, 8);
+    put("B.PNG", NULL, 8, 8);
+    put("a10.png", NULL, 8, 16);
+    put("a9.png", NULL, 4, 4);
+    put(".hidden.png", "no picture", 0, 0);
+    put("notes.txt", "text", 0, 0);
+    bool ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
+    test_true("four pictures", ok && p.count == 4, "%d", (int)p.count);
+    says("no errors", &errors, 0, "");
+    says("a warning each: text, squashed, small", &warnings, 3, "notes.txt");
+    const char *const order[] = { "B.PNG", "a10.png", "a9.png", "b.png" }; /* by their bytes */
+    for (int i = 0; ok && i < 4; i++)
+        test_true("order",
+                  strcmp(strrchr(p.paths[i], '/') + 1, order[i]) == 0 && p.images[i].width == 8 &&
+                      p.images[i].height == 8,
+                  "%s", order[i]);
+    pictures_free(&p);
+    messages_free(&warnings);
+    ok = load_pictures(folder, 4, true, &p, &errors, &warnings);
+    says("cropped and large enough: one warning", &warnings, ok ? 1 : -1, "notes.txt");
+    pictures_free(&p);
+    messages_free(&warnings);
+
+    put("c.jpg", "no picture", 0, 0);
+    put("d.png", "", 0, 0);
+    ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
+    test_true("two that are no pictures", !ok, "refused");
+    pictures_free(&p);
+    says("a line each", &errors, 2, "d.png: is empty");
+    messages_free(&errors);
+    messages_free(&warnings);
+    char *file = mem_format("%s/b.png", folder);
+    load_pictures(file, 8, false, &p, &errors, &warnings);
+    says("a file for a folder", &errors, 1, "is not a folder");
+    pictures_free(&p);
+    free(file);
+    messages_free(&errors);
+    messages_free(&warnings);
+    const char *const all[] = { "b.png",       "B.PNG",     "a10.png", "a9.png",
+                                ".hidden.png", "notes.txt", "c.jpg",   "d.png" };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) remove_file(all[i]);
+}
+
+static bool pixel_is(const Image *image, int x, int y, int r, int g, int b) {
+    const unsigned char *p = image->rgb + ((int64_t)y * image->width + x) * 3;
+    return p[0] == r && p[1] == g && p[2] == b;
+}
+
+static void test_canvas(void) {
+    Messages errors = { 0 };
+    Image canvas, picture;
+    CHECK(canvas_new(20, 10, &canvas, &errors) && canvas_new(4, 4, &picture, &errors));
+    canvas_rectangle(&picture, 0, 0, 4, 4, (Color) { 1, 2, 3 });
+    canvas_picture(&canvas, &picture, -2, -2);
+    canvas_picture(&canvas, &picture, 18, 8);
+    canvas_picture(&canvas, &picture, 100, 100);
+    test_true("pictures are cut off at the edges",
+              pixel_is(&canvas, 1, 1, 1, 2, 3) && pixel_is(&canvas, 2, 2, 255, 255, 255) &&
+                  pixel_is(&canvas, 19, 9, 1, 2, 3) && pixel_is(&canvas, 17, 9, 255, 255, 255),
+              "at the corners");
+    Point far[] = { { -1e300, -1e300 }, { 1e300, 5 }, { NAN, 0 }, { 3, INFINITY }, { 5, 5 } };
+    canvas_dots(&canvas, far, 5, 2, (Color) { 0, 0, 0 }, 1);
+    bool ok = canvas_polyline(&canvas, far + 2, 3, 1, (Color) { 0, 0, 0 }, 1, &errors);
+    test_true("points that are not on the canvas",
+              ok && pixel_is(&canvas, 4, 4, 0, 0, 0) && pixel_is(&canvas, 10, 5, 255, 255, 255),
+              "left out, the one that is remains");
+    canvas_text(&canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, 1, (Color) { 0, 0, 0 });
+    test_true("text: one sign for a code point",
+              canvas_text_width("\xe7\x8c\xab", 2) == canvas_text_width("?", 2), "?");
+    image_free(&canvas);
+    image_free(&picture);
+}
+
+static void test_sheets(void) {
+    Messages errors = { 0 };
+    Image pictures[5], sheet, again;
+    for (int i = 0; i < 5; i++) {
+        CHECK(canvas_new(64, 64, &pictures[i], &errors));
+        canvas_rectangle(&pictures[i], 0, 0, 64, 64, (Color) { 10, (unsigned char)(40 * i), 30 });
+    }
+    SheetRow rows[] = { { "five", pictures, 5 }, { "none", pictures, 0 }, { "two", pictures, 2 } };
+    bool ok =
+        sheet_draw("a title", rows, 3, &sheet, &errors) && sheet_draw("a title", rows, 3, &again, &errors);
+    test_true("a sheet", ok && sheet.width == 5 * 64 * 3 + 4 * 8 + 2 * 24, "%d x %d", sheet.width,
+              sheet.height);
+    test_same("the same sheet again", sheet.rgb, again.rgb, (size_t)sheet.width * (size_t)sheet.height * 3);
+    test_true("its last picture", pixel_is(&sheet, 24 + 192 + 8 + 5, sheet.height - 24 - 5, 10, 40, 30),
+              "by its colour");
+    image_free(&sheet);
+    image_free(&again);
+
+    char *path = mem_format("%s/grid.png", folder), *caption = mem_alloc(60001);
+    memset(caption, 'w', 60000); /* a word of 60,000 letters */
+    ok = sheet_write_grid(path, caption, pictures, 5, &errors) && image_load(path, &sheet, &errors);
+    test_true("a grid of 3 x 2", ok && sheet.width == 3 * 64 * 5 + 2 * 8 + 2 * 24, "%d x %d", sheet.width,
+              sheet.height);
+    image_free(&sheet);
+    unlink(path);
+    free(path);
+    free(caption);
+    for (int i = 0; i < 5; i++) image_free(&pictures[i]);
+    says("no errors", &errors, 0, "");
+}
+
+static void test_plot(void) {
+    enum { N = 3000 };
+    Messages errors = { 0 };
+    static double loss[N], smoothed[N];
+    for (int i = 0; i < N; i++) smoothed[i] = loss[i] = 0.2 + 0.1 * sin(i);
+    loss[3] = NAN, loss[4] = INFINITY, loss[5] = -1e308, smoothed[9] = NAN, smoothed[2000] = -INFINITY;
+    double step[] = { 0, 100, 200 }, values[] = { 0.25, NAN, 0.15 };
+    Image a, b;
+    bool ok = plot_draw(loss, smoothed, N, 200, (PlotPoints) { step, values, 3 }, &a, &errors) &&
+              plot_draw(loss, smoothed, N, 200, (PlotPoints) { step, values, 3 }, &b, &errors);
+    CHECK(ok);
+    test_same("the same curve again", a.rgb, b.rgb, (size_t)a.width * (size_t)a.height * 3);
+    int64_t orange = 0;
+    for (int64_t i = 0; i < (int64_t)a.width * a.height; i++) {
+        orange += a.rgb[3 * i] == 214 && a.rgb[3 * i + 1] == 84 && a.rgb[3 * i + 2] == 16;
+    }
+    test_true("the fixed-grid losses are there", orange > 200, "%d pixels", (int)orange);
+    image_free(&a);
+    image_free(&b);
+    const int64_t counts[] = { 0, 1, 2 };
+    for (int i = 0; i < 3; i++) {
+        ok = plot_draw(loss + 3, smoothed, counts[i], counts[i], (PlotPoints) { step, values + 1, i }, &a,
+                       &errors);
+        test_true("a curve of few points", ok, "%d", (int)counts[i]);
+        image_free(&a);
+    }
+    says("no errors", &errors, 0, "");
+}
+
+int main(void) {
+    CHECK(mkdtemp(folder) != NULL);
+    test_folder();
+    test_canvas();
+    test_sheets();
+    test_plot();
+    rmdir(folder);
+    return test_finish();
+}

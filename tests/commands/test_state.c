@@ -1,0 +1,355 @@
+/* What a run keeps in its folder to go on from: its state, byte for byte, when it is due, and which bytes are none; and the
+   cache of its pictures' posteriors, which is used where it fits and made anew where it doesn't. */
+#include "io/system.h"
+#include "tensor/threads.h"
+#include "inversion/posterior.h"
+#include "cli/resume.h"
+#include "io/hash.h"
+#include "tests/command.h"
+#include "tests/refusal.h"
+#include "weights/safetensors.h"
+
+#include <math.h>
+
+static char *folder;
+
+static char *in_folder(const char *name) { return mem_format("%s/%s", folder, name); }
+
+/* A state */
+
+enum { COUNT = 6, PICTURES = 3, POINTS = 2 };
+
+static RunState some_state(void) {
+    static float arrays[4][COUNT];
+    static uint64_t pictures[PICTURES] = { 7, 9, 8 };
+    static double grid[2 * POINTS] = { 0, 0.25, 2, 0.125 };
+    for (int64_t i = 0; i < 4 * COUNT; i++) arrays[i / COUNT][i % COUNT] = (float)i + 0.5f;
+    RunState s = { .finished = true, .step = 3, .taken = 1, .gathered = 2, .count = COUNT };
+    s.identity = (RunIdentity) { 1, 2, 3, 4, 5, PICTURES, pictures };
+    s.rows = arrays[0];
+    s.m = arrays[1];
+    s.v = arrays[2];
+    s.accumulated = arrays[3];
+    s.records = 4;
+    s.losses_bytes = 40;
+    s.points = POINTS;
+    s.grid = grid;
+    s.first_loss = 0.75;
+    generator_seed(&s.torch, 5);
+    python_seed(&s.python, 6);
+    return s;
+}
+
+static bool same_fields(const RunState *a, const RunState *b) {
+    const RunIdentity *i = &a->identity, *j = &b->identity;
+    return i->options == j->options && i->prompts == j->prompts && i->text_encoder == j->text_encoder &&
+           i->unet == j->unet && i->vae == j->vae && i->picture_count == j->picture_count &&
+           a->finished == b->finished && a->step == b->step && a->taken == b->taken &&
+           a->gathered == b->gathered && a->count == b->count && a->records == b->records &&
+           a->losses_bytes == b->losses_bytes && a->points == b->points &&
+           memcmp(&a->first_loss, &b->first_loss, sizeof a->first_loss) == 0;
+}
+
+static bool same_arrays(const RunState *a, const RunState *b) {
+    return memcmp(a->identity.pictures, b->identity.pictures, PICTURES * sizeof(uint64_t)) == 0 &&
+           memcmp(&a->torch, &b->torch, sizeof a->torch) == 0 &&
+           memcmp(&a->python, &b->python, sizeof a->python) == 0 &&
+           memcmp(a->rows, b->rows, COUNT * sizeof(float)) == 0 &&
+           memcmp(a->m, b->m, COUNT * sizeof(float)) == 0 && memcmp(a->v, b->v, COUNT * sizeof(float)) == 0 &&
+           memcmp(a->accumulated, b->accumulated, COUNT * sizeof(float)) == 0 &&
+           memcmp(a->grid, b->grid, 2 * POINTS * sizeof(double)) == 0;
+}
+
+static void test_read_back(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("state");
+    for (int finished = 0; finished < 2; finished++) {
+        RunState written = some_state(), read;
+        written.finished = finished;
+        bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        test_true("a state is read back", ok && same_fields(&written, &read) && same_arrays(&written, &read),
+                  "%s", text_of(&errors, finished ? "finished" : "not finished"));
+        if (ok) state_free(&read);
+    }
+    RunState written = some_state(), read;
+    written.points = written.identity.picture_count = 0;
+    bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+    test_true("a state with empty arrays", ok && same_fields(&written, &read), "%s", text_of(&errors, ""));
+    if (ok) state_free(&read);
+    free(path);
+}
+
+/* Bytes with a checksum that fits, cut off everywhere. They are copied, so that the sanitizers see what is read behind them. */
+static void test_cut_off(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("state");
+    RunState written = some_state(), read;
+    CHECK(state_write(path, &written, &errors));
+    size_t size, accepted = 0, silent = 0;
+    char *whole = read_text(path, &size);
+    for (size_t n = 0; n + sizeof(uint64_t) < size; n++) {
+        unsigned char *bytes = mem_alloc(n + sizeof(uint64_t));
+        memcpy(bytes, whole, n);
+        uint64_t hash = hash_bytes(HASH_START, bytes, n);
+        memcpy(bytes + n, &hash, sizeof hash);
+        accepted += state_parse("x", bytes, n + sizeof hash, &read, &errors);
+        silent += !errors.text || !strstr(errors.text, "x: is damaged");
+        messages_free(&errors);
+        free(bytes);
+    }
+    test_true("a state that was cut off", accepted == 0 && silent == 0, "of %zu, %zu accepted, %zu silent",
+              size, accepted, silent);
+    free(whole);
+    free(path);
+}
+
+/* A later format need not be longer than its name and a checksum. */
+static void test_version(void) {
+    unsigned char bytes[24] = "ti run state 9\n";
+    Messages errors = { 0 };
+    RunState read;
+    bool ok = state_parse("x", bytes, sizeof bytes, &read, &errors);
+    expect_refused("a state of another version", ok, &errors, "x: was written by another version of ti");
+    ok = state_parse("x", bytes, sizeof bytes - 1, &read, &errors);
+    expect_refused("no state of any version", ok, &errors, "x: is damaged");
+}
+
+/* Each field that a damaged file could hold with a checksum that fits: no run has such a state. */
+static void test_implausible(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("state");
+    static const char *const names[] = { "step", "taken", "gathered", "records", "losses_bytes", "count" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        RunState written = some_state(), read;
+        int64_t *const fields[] = { &written.step,    &written.taken,        &written.gathered,
+                                    &written.records, &written.losses_bytes, &written.count };
+        *fields[i] = 0;
+        bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        test_true(names[i], ok == (fields[i] != &written.count), "of 0: %s", text_of(&errors, "is read"));
+        if (ok) state_free(&read);
+        messages_free(&errors);
+        if (fields[i] == &written.count) continue;
+        *fields[i] = -1;
+        ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        expect_refused(names[i], ok, &errors, "is damaged");
+    }
+    free(path);
+}
+
+/* A state of another loop: more floats than it learns, or further than it goes. */
+static void test_fits(void) {
+    RunState s = some_state();
+    Loop loop = { .options = { .steps = s.step, .accumulate = s.gathered + 1 }, .adamw = { .count = COUNT } };
+    loop.dataset = (Dataset) { .pictures = 2, .repeats = 1, .batch = 2 };
+    Messages errors = { 0 };
+    test_true("a state at the run's end", state_fits(&s, &loop, "x", &errors), "%s",
+              text_of(&errors, "fits"));
+    int64_t *const fields[] = { &s.count, &s.taken, &s.step, &s.gathered };
+    static const char *const names[] = { "another count", "taken beyond the epoch", "a step too many",
+                                         "gathered beyond an update" };
+    for (int i = 0; i < 4; i++) {
+        ++*fields[i];
+        expect_refused(names[i], state_fits(&s, &loop, "x", &errors), &errors, "x: is damaged");
+        --*fields[i];
+    }
+}
+
+/* A run's state is written at most once a second. */
+static void test_due(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("run");
+    RunFolder run;
+    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_go_on(&run, 0, 0, &errors));
+    StateSaver saver = { 0 };
+    bool due = saver_due(&saver);
+    test_true("a first state is due", due, "at once");
+    double start = system_seconds();
+    Loop loop = { 0 };
+    bool ok = saver_write(&saver, &loop, &run, false, &errors);
+    double took = system_seconds() - start;
+    test_true("the next one is not", ok && saver.next >= start + 1 && saver.next <= start + 1 + 51 * took,
+              "%s", text_of(&errors, "within a second"));
+    run_folder_close(&run);
+    free(path);
+}
+
+/* The cache of posteriors */
+
+#define SIDE 16
+
+typedef struct {
+    Model model;
+    Encoder encoder;
+    Arena arena;
+    Image images[2];
+} Bench;
+
+/* Filled in where it stays: the graph points at the model's weights. */
+static void bench_open(Bench *b, int threads) {
+    Messages errors = { 0 }, warnings = { 0 };
+    *b = (Bench) { 0 };
+    ModelFolder parts;
+    CHECK(folder_open("golden/models/narrow", &parts, &errors, &warnings) &&
+          model_open(parts, &b->model, &errors, &warnings));
+    messages_free(&warnings);
+    b->encoder = encoder_new(&b->model.vae, SIDE);
+    CHECK(arena_allocate(&b->arena, plan_bytes(&b->encoder.plan, threads)));
+    graph_bind(b->encoder.graph, &b->arena, threads);
+    for (int i = 0; i < 2; i++) {
+        CHECK(image_new(SIDE, SIDE, &b->images[i], &errors));
+        for (int k = 0; k < 3 * SIDE * SIDE; k++)
+            b->images[i].rgb[k] = (unsigned char)(k * (3 + 2 * i) % 251);
+    }
+}
+
+static void bench_free(Bench *b) {
+    for (int i = 0; i < 2; i++) image_free(&b->images[i]);
+    encoder_free(&b->encoder);
+    arena_free(&b->arena);
+    model_close(&b->model);
+}
+
+static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const char *cache) {
+    Messages errors = { 0 };
+    Posteriors p;
+    bool ok = posteriors_compute(&p, &b->encoder, b->images, count, true, key, cache, NULL, &errors);
+    if (!ok) test_true("posteriors", false, "%s", text_of(&errors, ""));
+    return p;
+}
+
+static bool same_posteriors(const Posteriors *a, const Posteriors *b) {
+    return memcmp(a->moments, b->moments, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
+}
+
+/* Each posterior is its picture's, by itself and mirrored. */
+static void test_places(Bench *b, const Posteriors *want) {
+    int wrong = 0;
+    for (int i = 0; i < 4; i++) {
+        Posteriors one;
+        Messages errors = { 0 };
+        Image *image = &b->images[i / 2];
+        if (i % 2) image_flip(image);
+        CHECK(posteriors_compute(&one, &b->encoder, image, 1, false, 0, NULL, NULL, &errors));
+        if (i % 2) image_flip(image);
+        wrong += memcmp(posterior_of(&one, 0, false), posterior_of(want, i / 2, i % 2),
+                        (size_t)(2 * one.count) * sizeof(float)) != 0;
+        posteriors_free(&one);
+    }
+    test_true("two pictures, and mirrored", wrong == 0, "%d of 4 wrong", wrong);
+}
+
+/* Writes the cache anew: its entries with a last number of their own, and with a shape, where one is given. */
+static void spoil(const char *path, const Shape *shape, int64_t count) {
+    Messages errors = { 0 };
+    Safetensors cache;
+    CHECK(safetensors_open(path, &cache, &errors) && cache.count == 4);
+    NamedTensor entries[4];
+    float *sevens = mem_alloc((size_t)count * sizeof *sevens);
+    for (int64_t i = 0; i < count; i++) sevens[i] = 7;
+    for (int i = 0; i < 4; i++) {
+        const Weight *w = &cache.tensors[i].weight;
+        entries[i] = (NamedTensor) { w->name, shape ? *shape : w->shape, sevens };
+    }
+    char *other = mem_format("%s.new", path);
+    CHECK(safetensors_write(other, entries, 4, NULL, 0, &errors));
+    safetensors_close(&cache);
+    CHECK(rename(other, path) == 0);
+    free(other);
+    free(sevens);
+}
+
+static void test_spoilt(const Bench *b, const Posteriors *want, const char *path) {
+    int64_t count = 2 * want->count;
+    spoil(path, NULL, count);
+    Posteriors p = compute(b, 2, 1, path);
+    bool sevens = true;
+    for (int64_t i = 0; i < want->pictures * 2 * count; i++)
+        sevens = sevens && fabsf(p.moments[i] - 7) < 1e-6f;
+    test_true("what the cache holds", sevens, "is taken");
+    posteriors_free(&p);
+
+    p = compute(b, 2, 2, path);
+    test_true("another encoder's cache", same_posteriors(&p, want), "is made anew");
+    posteriors_free(&p);
+
+    Shape flat = shape1(count), smaller = shape3(1, 1, 1);
+    const Shape *shapes[2] = { &flat, &smaller };
+    for (int i = 0; i < 2; i++) {
+        spoil(path, shapes[i], shape_count(*shapes[i]));
+        p = compute(b, 2, 2, path);
+        test_true("entries of another shape", same_posteriors(&p, want), "are made anew");
+        posteriors_free(&p);
+    }
+
+    spoil(path, NULL, count);
+    size_t size;
+    char *bytes = read_text(path, &size);
+    for (size_t i = 0; i + 5 < size; i++)
+        if (memcmp(bytes + i, "\"F32\"", 5) == 0) memcpy(bytes + i, "\"I32\"", 5);
+    Messages errors = { 0 };
+    CHECK(file_write(path, bytes, size, &errors));
+    free(bytes);
+    p = compute(b, 2, 2, path);
+    test_true("entries of whole numbers", same_posteriors(&p, want), "are made anew");
+    posteriors_free(&p);
+}
+
+static int pictures_left;
+static bool go_on(void) { return pictures_left-- > 0; }
+
+static int64_t entries_of(const char *path) {
+    Messages errors = { 0 };
+    Safetensors cache;
+    CHECK(safetensors_open(path, &cache, &errors));
+    int64_t count = cache.count;
+    safetensors_close(&cache);
+    return count;
+}
+
+static void test_cache(void) {
+    Bench b;
+    bench_open(&b, threads_start(2));
+    char *path = in_folder("latents.safetensors"), *part = in_folder("part.safetensors");
+    Posteriors want = compute(&b, 2, 0, NULL), first = compute(&b, 2, 1, path),
+               again = compute(&b, 2, 1, path);
+    test_places(&b, &want);
+    test_true("the cache changes nothing",
+              same_posteriors(&first, &want) && same_posteriors(&again, &want) && entries_of(path) == 4,
+              "written and read");
+    test_spoilt(&b, &want, path);
+
+    Posteriors p;
+    Messages errors = { 0 };
+    pictures_left = 1;
+    bool ok = posteriors_compute(&p, &b.encoder, b.images, 2, true, 1, part, go_on, &errors);
+    test_true("stopped after a picture", !ok && errors.count == 0 && entries_of(part) == 2, "%s",
+              text_of(&errors, "its posteriors are in the cache"));
+    posteriors_free(&p);
+    memcpy(b.images[1].rgb, b.images[0].rgb, 3 * SIDE * SIDE);
+    p = compute(&b, 2, 1, part);
+    test_true("a picture twice",
+              entries_of(part) == 2 && memcmp(posterior_of(&p, 1, false), posterior_of(&want, 0, false),
+                                              (size_t)(4 * p.count) * sizeof(float)) == 0,
+              "stands once in the cache");
+    posteriors_free(&p);
+    posteriors_free(&want);
+    posteriors_free(&first);
+    posteriors_free(&again);
+    free(path);
+    free(part);
+    bench_free(&b);
+}
+
+int main(void) {
+    folder = folder_new();
+    test_read_back();
+    test_cut_off();
+    test_version();
+    test_implausible();
+    test_fits();
+    test_due();
+    test_cache();
+    folder_remove(folder);
+    free(folder);
+    return test_finish();
+}

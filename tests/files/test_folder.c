@@ -1,0 +1,369 @@
+/* Model folders: every field of the configs that can be wrong, what diffusers and transformers make of the
+   same configs, and folders that are broken. */
+#define _POSIX_C_SOURCE 200809L
+#include <unistd.h>
+
+#include "tests/refusal.h"
+#include "weights/folder.h"
+#include "io/json.h"
+
+static char temporary[] = "/tmp/ti-weights-XXXXXX";
+
+static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
+
+/* Configs */
+
+typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER, INDEX, PARTS } Part;
+
+static const char *const PATHS[PARTS] = { "weights/critters/text_encoder/config.json",
+                                          "weights/critters/unet/config.json",
+                                          "weights/critters/vae/config.json",
+                                          "weights/critters/scheduler/scheduler_config.json",
+                                          "weights/critters/tokenizer/tokenizer_config.json",
+                                          "weights/critters/model_index.json" };
+
+static bool parse(Part part, const char *text, Messages *errors, Messages *warnings) {
+    union {
+        ClipConfig clip;
+        UnetConfig unet;
+        VaeConfig vae;
+        SchedulerConfig scheduler;
+        TokenizerConfig tokenizer;
+    } c;
+    size_t n = strlen(text);
+    bool ok = false;
+    switch (part) {
+    case CLIP:
+        return clip_config_parse("config", text, n, &c.clip, errors, warnings);
+    case UNET:
+        return unet_config_parse("config", text, n, &c.unet, errors, warnings);
+    case VAE:
+        return vae_config_parse("config", text, n, &c.vae, errors, warnings);
+    case SCHEDULER:
+        ok = scheduler_config_parse("config", text, n, &c.scheduler, errors, warnings);
+        free(c.scheduler.trained_betas);
+        return ok;
+    case TOKENIZER:
+        ok = tokenizer_config_parse("config", text, n, NULL, 0, 77, &c.tokenizer, errors, warnings);
+        free(c.tokenizer.pad_token);
+        return ok;
+    default:
+        return model_index_parse("config", text, n, errors, warnings);
+    }
+}
+
+/* The embedded model's config with one member set to the JSON text value, or taken out (NULL) */
+static char *edited(Part part, const char *key, const char *value) {
+    char *base = PATHS[part] ? read_text(PATHS[part], NULL) : mem_string("{}");
+    cJSON *root = cJSON_Parse(base);
+    cJSON_DeleteItemFromObjectCaseSensitive(root, key);
+    if (value) cJSON_AddItemToObject(root, key, cJSON_CreateRaw(value));
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    free(base);
+    return text;
+}
+
+typedef struct {
+    Part part;
+    const char *key, *value, *what; /* what: NULL: accepted without a word; begins with '!': a warning */
+} Edit;
+
+static const Edit EDITS[] = {
+    { CLIP, "hidden_act", "\"gelu\"", NULL },
+    { CLIP, "hidden_act", "\"relu\"", "\"hidden_act\" is \"relu\": supported: \"quick_gelu\", \"gelu\"" },
+    { CLIP, "hidden_act", NULL, NULL },
+    { CLIP, "hidden_size", "192.5", "\"hidden_size\" is 192.5: a whole number from 1 to 65536" },
+    { CLIP, "hidden_size", "\"192\"", "\"hidden_size\" is \"192\"" },
+    { CLIP, "hidden_size", "9e18", "\"hidden_size\" is" },
+    { CLIP, "num_attention_heads", "5", "does not divide hidden_size 192" },
+    { CLIP, "num_hidden_layers", "-1", "\"num_hidden_layers\" is -1" },
+    { CLIP, "layer_norm_eps", "null", "\"layer_norm_eps\" is null: a number" },
+    { CLIP, "layer_norm_eps", "1e999", "larger than a double" },
+    { CLIP, "attention_dropout", "0.1", "\"attention_dropout\" is 0.1: only 0 is supported" },
+    { CLIP, "model_type", "\"clip\"", "only \"clip_text_model\"" },
+    { CLIP, "torch_dtype", "\"float16\"", NULL },
+    { CLIP, "hiden_size", "3", "!not known here, and ignored: \"hiden_size\"" },
+    { CLIP, "_private", "3", NULL },
+    { CLIP, "hidden_size", "192, \"hidden_size\": 192", "the key \"hidden_size\" stands twice" },
+    { CLIP, "x", "NaN", "not a JSON value" },
+    { UNET, "attention_head_dim", "[2, 4, 8]", NULL },
+    { UNET, "attention_head_dim", "[2, 4]", "or a list of 3" },
+    { UNET, "attention_head_dim", "3", "3 heads do not divide 64" },
+    { UNET, "num_attention_heads", "2", "only null is supported" },
+    { UNET, "layers_per_block", "[1, 2, 1]", NULL },
+    { UNET, "layers_per_block", "0", "\"layers_per_block\" is 0" },
+    { UNET, "transformer_layers_per_block", "[1, 1, 10]", NULL },
+    { UNET, "transformer_layers_per_block", "[1, 1, [1, 1]]",
+      "\"transformer_layers_per_block\" is [1,1,[1,1]]" },
+    { UNET, "use_linear_projection", "true", NULL },
+    { UNET, "use_linear_projection", "1", "true or false" },
+    { UNET, "upcast_attention", "true", NULL },
+    { UNET, "block_out_channels", "[64, 128, 256, 256]", "\"down_block_types\" is" },
+    { UNET, "block_out_channels", "[64, 128, 250]", "norm_num_groups 32 does not divide 250" },
+    { UNET, "block_out_channels", "[]", "a list of 1 to 8 members" },
+    { UNET, "block_out_channels", NULL, "\"block_out_channels\" is missing" },
+    { UNET, "down_block_types", "[\"CrossAttnDownBlock2D\", \"AttnDownBlock2D\", \"DownBlock2D\"]",
+      "AttnDownBlock2D" },
+    { UNET, "mid_block_type", "\"UNetMidBlock2DSimpleCrossAttn\"", "only \"UNetMidBlock2DCrossAttn\"" },
+    { UNET, "resnet_time_scale_shift", "\"scale_shift\"", "only \"default\" is supported" },
+    { UNET, "class_embed_type", "\"timestep\"", "only null" },
+    { UNET, "addition_embed_type", "\"text_time\"", "only null" },
+    { UNET, "conv_in_kernel", "5", "only 3" },
+    { UNET, "sample_size", "[16, 16]", NULL },
+    { UNET, "sample_size", "[16, 32]", "square" },
+    { UNET, "sample_size", "null", "the latents' side is needed" },
+    { UNET, "norm_num_groups", "null", "\"norm_num_groups\" is null" },
+    { UNET, "act_fn", "\"gelu\"", "only \"silu\"" },
+    { UNET, "only_cross_attention", "[false, false, true]", "only false" },
+    { VAE, "scaling_factor", NULL, NULL },
+    { VAE, "scaling_factor", "0", "\"scaling_factor\" is 0" },
+    { VAE, "shift_factor", "0.1", "only null" },
+    { VAE, "latents_mean", "[0.1]", "only null" },
+    { VAE, "in_channels", "4", "from 3 to 3" },
+    { VAE, "norm_num_groups", "48", "48 does not divide 32" },
+    { VAE, "up_block_types", "[\"UpDecoderBlock2D\"]", "a list of 3" },
+    { VAE, "mid_block_add_attention", "false", NULL },
+    { SCHEDULER, "_class_name", "\"FlowMatchEulerDiscreteScheduler\"", "supported: \"DDIMScheduler\"" },
+    { SCHEDULER, "timestep_spacing", "\"trailing\"", "only \"leading\"" },
+    { SCHEDULER, "beta_schedule", "\"squaredcos_cap_v2\"", "supported: \"linear\", \"scaled_linear\"" },
+    { SCHEDULER, "prediction_type", "\"sample\"", "supported: \"epsilon\", \"v_prediction\"" },
+    { SCHEDULER, "rescale_betas_zero_snr", "true", "only false" },
+    { SCHEDULER, "trained_betas", "[0.1, 0.2]", "1000 numbers" },
+    { SCHEDULER, "lambda_min_clipped", "-Infinity", NULL },
+    { SCHEDULER, "beta_start", "-Infinity", "\"beta_start\" is null" },
+    { SCHEDULER, "num_train_timesteps", "1e400", "larger than a double" },
+    { TOKENIZER, "model_max_length", "78", "from 3 to 77" },
+    { TOKENIZER, "model_max_length", "1000000000000000019884624838656", NULL },
+    { TOKENIZER, "pad_token", "3", "\"pad_token\" is 3" },
+    { INDEX, "_class_name", "\"StableDiffusionXLPipeline\"", "only StableDiffusionPipeline is supported" },
+    { INDEX, "_class_name", "\"StableDiffusionInpaintPipeline\"", "\"StableDiffusionInpaintPipeline\"" },
+    { INDEX, "_class_name", NULL, "\"_class_name\" is missing" },
+    { INDEX, "text_encoder", "[\"transformers\", \"T5EncoderModel\"]", "only CLIPTextModel" },
+    { INDEX, "unet", "[null, null]", "\"unet\" is [null,null]" },
+};
+
+static void test_edits(void) {
+    static const char *const names[PARTS] = { "clip", "unet", "vae", "scheduler", "tokenizer", "index" };
+    for (size_t i = 0; i < sizeof EDITS / sizeof *EDITS; i++) {
+        const Edit *e = &EDITS[i];
+        char *text = edited(e->part, e->key, e->value);
+        char *name = mem_format("%s.%s = %s", names[e->part], e->key, e->value ? e->value : "(absent)");
+        Messages errors = { 0 }, warnings = { 0 };
+        bool ok = parse(e->part, text, &errors, &warnings);
+        if (!e->what) {
+            test_true(name, ok && !errors.count && !warnings.count, "%s%s", text_of(&errors, "accepted"),
+                      text_of(&warnings, ""));
+        } else if (*e->what == '!') {
+            bool said = warnings.count == 1 && strstr(warnings.text, e->what + 1);
+            test_true(name, ok && said && !errors.count, "%s", text_of(&warnings, "no warning"));
+        } else {
+            expect_refused(name, ok, &errors, e->what);
+        }
+        messages_free(&errors);
+        messages_free(&warnings);
+        free(name);
+        free(text);
+    }
+}
+
+/* Heads that do not divide the channels matter only at a level that attends, and up_block_types begins at
+   the coarsest. */
+static void test_attending_levels(void) {
+    static const char *const ups[] = { "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"UpBlock2D\"]",
+                                       "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\"]" };
+    for (int attends = 0; attends < 2; attends++) {
+        char *base = read_text(PATHS[UNET], NULL);
+        cJSON *root = cJSON_Parse(base);
+        cJSON_ReplaceItemInObject(root, "up_block_types", cJSON_CreateRaw(ups[attends]));
+        cJSON_ReplaceItemInObject(root, "attention_head_dim", cJSON_CreateRaw("[3, 2, 2]"));
+        cJSON_ReplaceItemInObject(
+            root, "down_block_types",
+            cJSON_CreateRaw("[\"DownBlock2D\", \"CrossAttnDownBlock2D\", \"DownBlock2D\"]"));
+        char *text = cJSON_Print(root);
+        Messages errors = { 0 }, warnings = { 0 };
+        bool ok = parse(UNET, text, &errors, &warnings);
+        if (attends)
+            expect_refused("unet.heads of the finest level", ok, &errors, "3 heads do not divide 64");
+        else
+            test_true("unet.heads of no attention", ok, "%s", text_of(&errors, "accepted"));
+        messages_free(&errors);
+        messages_free(&warnings);
+        cJSON_Delete(root);
+        free(text);
+        free(base);
+    }
+}
+
+/* What the reference's classes make of scheduler_config.json, tokenizer_config.json and
+   special_tokens_map.json */
+static void test_readings(char *lines[], int count) {
+    static const char *const schedules[] = { "linear", "scaled_linear" }, *const predictions[] = {
+        "epsilon", "v_prediction"
+    };
+    int tried = 0;
+    for (int i = 0; i < count; i++) {
+        Messages errors = { 0 }, warnings = { 0 };
+        char *config = strchr(lines[i], '\t');
+        if (!config++) continue;
+        char *second = strchr(config, '\t');
+        if (!second++) continue;
+        size_t n = (size_t)(second - config) - 1;
+        if (strncmp(lines[i], "scheduler\t", 10) == 0) {
+            SchedulerConfig c;
+            bool ok = scheduler_config_parse("config", config, n, &c, &errors, &warnings);
+            char schedule[32], prediction[32];
+            long long timesteps, offset;
+            int alpha, clip;
+            double start, end, range;
+            int fields = sscanf(second, "%lld %lf %lf %31s %31s %lld %d %d %lf", &timesteps, &start, &end,
+                                schedule, prediction, &offset, &alpha, &clip, &range);
+            test_true("scheduler",
+                      ok && fields == 9 && timesteps == c.train_timesteps && start == c.beta_start &&
+                          end == c.beta_end && strcmp(schedule, schedules[c.beta_schedule]) == 0 &&
+                          strcmp(prediction, predictions[c.prediction]) == 0 && offset == c.steps_offset &&
+                          alpha == c.set_alpha_to_one && clip == c.clip_sample &&
+                          range == c.clip_sample_range,
+                      "%.*s -> %s %s", (int)n, config, second, text_of(&errors, ""));
+            tried++;
+        } else if (strncmp(lines[i], "tokenizer\t", 10) == 0) {
+            TokenizerConfig c;
+            char *want = strchr(second, '\t');
+            size_t map = (size_t)(want - second);
+            bool ok = tokenizer_config_parse("config", config, n, map ? second : NULL, map, 77, &c, &errors,
+                                             &warnings);
+            char *got = mem_format("%s %lld", c.pad_token ? c.pad_token : "<|endoftext|>",
+                                   (long long)c.model_max_length);
+            test_true("tokenizer", ok && strcmp(got, want + 1) == 0, "%s -> %s", lines[i] + 10, got);
+            free(got);
+            free(c.pad_token);
+            tried++;
+        }
+        messages_free(&errors);
+        messages_free(&warnings);
+    }
+    test_true("readings", tried >= 29, "%d configs", tried);
+}
+
+/* The folder */
+
+static char *copy_of_model(void) {
+    char *path = in_temporary("model"),
+         *command = mem_format("rm -rf %s && cp -r weights/critters %s", path, path);
+    if (system(command) != 0) exit(1);
+    free(command);
+    return path;
+}
+
+static void shell(const char *folder, const char *command) {
+    char *line = mem_format("cd %s && %s", folder, command);
+    if (system(line) != 0) exit(1);
+    free(line);
+}
+
+static void test_folder(void) {
+    Messages errors = { 0 }, warnings = { 0 };
+    ModelFolder m;
+    bool ok = folder_open("weights/critters", &m, &errors, &warnings);
+    test_true("folder", ok && !warnings.count, "%s", text_of(&errors, "opened"));
+    if (ok) {
+        static const int64_t channels[] = { 64, 128, 256 };
+        test_true("folder.unet",
+                  m.unet_config.levels == 3 && memcmp(m.unet_config.channels, channels, 24) == 0 &&
+                      m.unet_config.heads[2] == 2 && m.unet_config.down_attends[1] &&
+                      !m.unet_config.down_attends[2] && !m.unet_config.up_attends[0] &&
+                      m.unet_config.up_attends[2] && m.unet_config.sample_size == 16,
+                  "as its config says");
+        test_true("folder.others",
+                  m.clip.positions == 32 && m.vae_config.groups == 16 && !m.scheduler.clip_sample &&
+                      m.tokenizer.model_max_length == 32 && m.scheduler.steps_offset == 1,
+                  "as their configs say");
+        test_true("folder.stores",
+                  store_has(m.text_encoder, "final_layer_norm.bias") && store_has(m.unet, "conv_in.bias") &&
+                      store_has(m.vae, "quant_conv.bias"),
+                  "have their tensors");
+        folder_close(&m);
+    }
+    expect_refused("folder.none", folder_open("/nowhere", &m, &errors, &warnings), &errors,
+                   "no such folder or file");
+    expect_refused("folder.file", folder_open("README.md", &m, &errors, &warnings), &errors, "README.md");
+    expect_refused("folder.other", folder_open("weights", &m, &errors, &warnings), &errors,
+                   "no model_index.json");
+    messages_free(&warnings);
+}
+
+static void test_broken_folders(void) {
+    static const struct {
+        const char *name, *command, *what;
+        int lines; /* 0: it opens */
+    } cases[] = {
+        { "several faults at once",
+          "rm unet/config.json tokenizer/merges.txt && echo '{' > vae/config.json && : > "
+          "text_encoder/model.safetensors",
+          "merges.txt: is missing", 4 },
+        { "truncated",
+          "head -c 1000000 unet/diffusion_pytorch_model.safetensors > x && mv x "
+          "unet/diffusion_pytorch_model.safetensors",
+          "truncated", 1 },
+        { "only .bin", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.bin",
+          "save_pretrained(NEW)", 1 },
+        { "no weights", "rm vae/*.safetensors", "no diffusion_pytorch_model.safetensors", 1 },
+        { "fp16", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.fp16.safetensors",
+          "", 0 },
+        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json",
+          "has only tokenizer.json", 1 },
+        { "shards",
+          "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
+          "'{\"metadata\":{},\"weight_map\":"
+          "{\"conv_in.bias\":\"part-1.safetensors\",\"conv_out.bias\":\"part-1.safetensors\"}}' > "
+          "unet/diffusion_pytorch_model.safetensors.index.json",
+          "", 0 },
+        { "shard missing",
+          "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"b.safetensors\"}}' > "
+          "unet/diffusion_pytorch_model.safetensors.index.json",
+          "unet/b.safetensors: cannot be opened", 1 },
+        { "shard outside",
+          "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"../x\"}}' > "
+          "unet/diffusion_pytorch_model.safetensors.index.json",
+          "\"weight_map\" is", 1 },
+        { "other width",
+          "sed -i 's/\"cross_attention_dim\": 192/\"cross_attention_dim\": 768/' unet/config.json",
+          "cross_attention_dim 768 is not the text encoder's hidden_size 192", 1 },
+        { "inpainting", "sed -i 's/\"in_channels\": 4/\"in_channels\": 9/' unet/config.json", "inpainting",
+          1 },
+        { "a device", "rm unet/config.json && mkfifo unet/config.json", "is a device", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = copy_of_model(), *name = mem_format("folder.%s", cases[i].name);
+        shell(path, cases[i].command);
+        Messages errors = { 0 }, warnings = { 0 };
+        ModelFolder m;
+        bool ok = folder_open(path, &m, &errors, &warnings),
+             said = errors.text && strstr(errors.text, cases[i].what);
+        test_true(name, ok == !cases[i].lines && errors.count == cases[i].lines && (ok || said), "%s",
+                  text_of(&errors, "opened"));
+        if (ok) folder_close(&m);
+        messages_free(&errors);
+        messages_free(&warnings);
+        free(name);
+        free(path);
+    }
+}
+
+int main(void) {
+    if (!mkdtemp(temporary)) return 1;
+    char *text, **lines;
+    int count;
+    lines = read_cases(&text, &count);
+    test_edits();
+    test_attending_levels();
+    test_readings(lines, count);
+    test_folder();
+    test_broken_folders();
+    free(lines);
+    free(text);
+    char *command = mem_format("rm -rf %s", temporary);
+    if (system(command) != 0) return 1;
+    free(command);
+    return test_finish();
+}

@@ -1,0 +1,289 @@
+/* Pictures: Pillow's bytes when resizing, every kind of file against what it must decode to, and files that
+   are broken. The goldens and golden/pictures/ are made by golden/images.py. */
+#define _POSIX_C_SOURCE 200809L
+#include "io/file.h"
+#include "io/image.h"
+#include "tensor/rng.h"
+#include "tests/golden.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A golden of 8-bit values (kept as fp16) as bytes. */
+static unsigned char *golden_bytes(const Golden *golden, const char *name, Shape *shape) {
+    *shape = golden_shape(golden, "%s", name);
+    float *values = golden_floats(golden, "%s", name);
+    int64_t n = shape_count(*shape);
+    unsigned char *bytes = mem_alloc((size_t)n);
+    for (int64_t i = 0; i < n; i++) bytes[i] = (unsigned char)values[i];
+    free(values);
+    return bytes;
+}
+
+static void no_messages(Messages *m) {
+    if (m->count) printf("%s", m->text);
+    CHECK_EQ(m->count, 0);
+}
+
+/* The messages' first line. */
+static const char *first_line(Messages *m) {
+    if (!m->count) return "";
+    m->text[strcspn(m->text, "\n")] = 0;
+    return m->text;
+}
+
+static void test_resize(const Golden *golden) {
+    Messages errors = { 0 };
+    for (int i = 0; golden_has(golden, "resize.%d", i); i++) {
+        char name[80];
+        snprintf(name, sizeof name, "resize.%d", i);
+        Shape shape;
+        unsigned char *want = golden_bytes(golden, name, &shape);
+        int32_t *from = golden_ints(golden, NULL, "resize.%d.from", i);
+        Image in, out;
+        CHECK(image_new(from[1], from[0], &in, &errors));
+        Generator g;
+        generator_seed(&g, (uint64_t)i);
+        for (int j = 0; j < from[0] * from[1] * 3; j++)
+            in.rgb[j] = (unsigned char)generator_randint(&g, 0, 256);
+        CHECK(image_resize(&in, (int)shape.dim[1], (int)shape.dim[0], &out, &errors));
+        snprintf(name, sizeof name, "resize %d x %d to %d x %d", in.width, in.height, out.width, out.height);
+        test_same(name, out.rgb, want, (size_t)shape_count(shape));
+        free(want);
+        free(from);
+        image_free(&in);
+        image_free(&out);
+    }
+    no_messages(&errors);
+}
+
+/* PNG and BMP exactly; JPEG decoders differ in the last bits of the cosine transform and of chroma
+   upsampling. */
+static void test_kinds(const Golden *golden) {
+    char *names = mem_string(golden_meta(golden, "pictures"));
+    for (char *rest, *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        char path[200], key[200];
+        snprintf(path, sizeof path, "golden/pictures/%s", name);
+        snprintf(key, sizeof key, "picture.%s", name);
+        Shape shape;
+        unsigned char *want = golden_bytes(golden, key, &shape);
+        Image image;
+        Messages errors = { 0 };
+        bool ok =
+            image_load(path, &image, &errors) && image.width == shape.dim[1] && image.height == shape.dim[0];
+        int worst = 255;
+        if (ok) {
+            worst = 0;
+            for (int64_t i = 0; i < shape_count(shape); i++) {
+                int error = abs(image.rgb[i] - want[i]);
+                worst = error > worst ? error : worst;
+            }
+        }
+        bool jpeg = strstr(name, ".jpg") != NULL;
+        int tolerance = !jpeg ? 0 : strstr(name, "subsampled") ? 24 : 4;
+        test_true(name, worst <= tolerance, "%d x %d, error %d%s%s", image.width, image.height, worst,
+                  errors.count ? " " : "", first_line(&errors));
+        free(want);
+        image_free(&image);
+        messages_free(&errors);
+    }
+    free(names);
+}
+
+static void test_floats(const Golden *golden) {
+    Shape shape;
+    Messages errors = { 0 };
+    unsigned char *want = golden_bytes(golden, "from_floats", &shape);
+    float *in = golden_floats(golden, "from_floats.in");
+    Image image;
+    CHECK(image_new((int)shape.dim[1], (int)shape.dim[0], &image, &errors));
+    image_from_floats(in, &image);
+    test_same("from_floats", image.rgb, want, (size_t)shape_count(shape));
+    in[0] = 0.0f / (float)(shape.rank - 3); /* NaN */
+    in[1] = 1e30f;
+    image_from_floats(in, &image);
+    test_true("from_floats of NaN and 1e30", image.rgb[0] == 0 && image.rgb[3] == 255, "%d %d", image.rgb[0],
+              image.rgb[3]);
+    image_free(&image);
+    free(want);
+    free(in);
+
+    float *to = golden_floats(golden, "to_floats"), got[3 * 256], expected[3 * 256];
+    CHECK(image_new(256, 1, &image, &errors));
+    for (int i = 0; i < 256; i++)
+        for (int c = 0; c < 3; c++) {
+            image.rgb[3 * i + c] = (unsigned char)(c == 1 ? 255 - i : i);
+            expected[c * 256 + i] = to[c == 1 ? 255 - i : i];
+        }
+    image_to_floats(&image, got);
+    test_same("to_floats", got, expected, sizeof got);
+    image_free(&image);
+    free(to);
+    no_messages(&errors);
+}
+
+static void test_geometry(void) {
+    Messages errors = { 0 };
+    Image image;
+    CHECK(image_new(5, 2, &image, &errors));
+    for (int i = 0; i < 30; i++) image.rgb[i] = (unsigned char)i;
+    image_flip(&image);
+    const unsigned char flipped[6] = { 12, 13, 14, 9, 10, 11 };
+    test_same("flip", image.rgb, flipped, 6);
+    image_flip(&image);
+    CHECK(image_crop_square(&image, &errors)); /* columns (5 - 2) / 2 = 1 and 2 */
+    const unsigned char cropped[12] = { 3, 4, 5, 6, 7, 8, 18, 19, 20, 21, 22, 23 };
+    test_true("crop", image.width == 2 && image.height == 2, "%d x %d", image.width, image.height);
+    test_same("crop", image.rgb, cropped, 12);
+    image_flip(&image); /* an even width */
+    const unsigned char mirrored[6] = { 6, 7, 8, 3, 4, 5 };
+    test_same("flip of the crop", image.rgb, mirrored, 6);
+    image_free(&image);
+    no_messages(&errors);
+}
+
+static void test_write(void) {
+    Messages errors = { 0 };
+    Image image, again;
+    CHECK(image_load("golden/pictures/rgb.png", &image, &errors));
+    char path[] = "/tmp/test_image_XXXXXX";
+    int descriptor = mkstemp(path);
+    CHECK(descriptor >= 0);
+    close(descriptor);
+    bool ok = image_write_png(path, &image, &errors) && image_load(path, &again, &errors);
+    no_messages(&errors);
+    CHECK(ok);
+    test_same("written and read again", again.rgb, image.rgb, (size_t)(image.width * image.height * 3));
+    image_free(&again);
+    unlink(path);
+    ok = image_write_png("/tmp/no/such/folder.png", &image, &errors);
+    test_true("no such folder", !ok && errors.count == 1, "%s", first_line(&errors));
+    messages_free(&errors);
+    image_free(&image);
+}
+
+/* Decodes; the picture is thrown away. True where it worked; a failure must say one line, success none. */
+static bool decodes(const void *data, size_t size) {
+    Messages errors = { 0 };
+    Image image;
+    bool ok = image_decode(data, size, "picture", &image, &errors);
+    CHECK_EQ(errors.count, ok ? 0 : 1);
+    CHECK((image.rgb != NULL) == ok);
+    image_free(&image);
+    messages_free(&errors);
+    return ok;
+}
+
+/* Every shorter file is refused, and files with wrong bytes do no harm (which the sanitizers judge). */
+static void test_damage(const char *path) {
+    File file;
+    Messages errors = { 0 };
+    CHECK(file_map(path, &file, &errors));
+    unsigned char *copy = malloc(file.size); /* of its own size, so that a read beyond it is seen */
+    CHECK(copy != NULL);
+    int cut_accepted = 0;
+    for (size_t size = 0; size < file.size; size++) {
+        unsigned char *cut = malloc(size ? size : 1);
+        CHECK(cut != NULL);
+        memcpy(cut, file.data, size);
+        cut_accepted += decodes(cut, size);
+        free(cut);
+    }
+    Generator g;
+    generator_seed(&g, file.size);
+    int accepted = 0;
+    for (int i = 0; i < 500; i++) {
+        memcpy(copy, file.data, file.size);
+        for (int64_t n = generator_randint(&g, 1, 5); n > 0; n--)
+            copy[generator_randint(&g, 0, (int64_t)file.size)] = (unsigned char)generator_randint(&g, 0, 256);
+        accepted += decodes(copy, file.size);
+    }
+    test_true(path, cut_accepted == 0, "%d cut files accepted; %d of 500 damaged ones decode", cut_accepted,
+              accepted);
+    free(copy);
+    file_unmap(&file);
+}
+
+static void refused(const char *name, const void *data, size_t size, const char *message) {
+    Messages errors = { 0 };
+    Image image;
+    bool ok = image_decode(data, size, "picture", &image, &errors);
+    test_true(name, !ok && errors.count == 1 && strstr(errors.text, message), "%s", first_line(&errors));
+    messages_free(&errors);
+}
+
+static void refused_file(const char *path, const char *message) {
+    Messages errors = { 0 };
+    Image image;
+    bool ok = image_load(path, &image, &errors);
+    test_true(path, !ok && errors.count == 1 && strstr(errors.text, message), "%s", first_line(&errors));
+    messages_free(&errors);
+}
+
+/* Damage that the decoder would not notice, or that would damage it. */
+static void test_checked_before(void) {
+    File file;
+    Messages errors = { 0 };
+    CHECK(file_map("golden/pictures/rgb.png", &file, &errors));
+    unsigned char *copy = mem_alloc(file.size);
+    memcpy(copy, file.data, file.size);
+    copy[file.size - 20] ^= 1; /* in the last bytes of IDAT, which hold zlib's checksum */
+    refused("PNG with a wrong bit", copy, file.size, "checksum of \"IDAT\"");
+    unsigned char *type = copy + 8 + 25 + 4; /* behind the signature and IHDR */
+    CHECK(memcmp(type, "IDAT", 4) == 0);
+    type[1] = '1'; /* the first letter alone says that a chunk counts */
+    refused("PNG with a wrong letter", copy, file.size, "checksum of \"I1AT\"");
+    free(copy);
+    file_unmap(&file);
+    unsigned char jpeg[400] = { 0xff, 0xd8, 0xff, 0xc4, 0x01, 0x3f }; /* 300 codes of 8 and 9 bits */
+    jpeg[6 + 8] = 255;
+    jpeg[6 + 9] = 45;
+    refused("JPEG with 300 Huffman codes", jpeg, sizeof jpeg, "damaged at byte 4");
+}
+
+static void test_refused(void) {
+    refused_file("golden/pictures/claims_60000.png", "too large");
+    refused_file("golden/pictures/claims_long.png", "too large");
+    refused_file("golden/pictures/claims_more.png", "damaged");
+    refused_file("golden/pictures", "is a folder");
+    refused_file("golden/pictures/none.png", "cannot be opened");
+    refused("empty", "", 0, "empty");
+    refused("text", "hello", 5, "not a picture");
+    refused("GIF", "GIF89a............", 18, "GIF");
+    refused("WebP", "RIFF....WEBPVP8 ", 16, "WebP");
+    refused("HEIC",
+            "\0\0\0\x18"
+            "ftypheic....",
+            16, "HEIC");
+    unsigned char bmp[54] = "BM";
+    bmp[10] = 54, bmp[14] = 40, bmp[26] = 1, bmp[28] = 24;
+    memset(bmp + 18, 0xff, 8);
+    refused("BMP of 2^32 columns", bmp, sizeof bmp, "4294967295 x 1 is too large");
+    memset(bmp + 18, 0, 8);
+    bmp[18] = 1, bmp[25] = 0x80; /* height -2^31 */
+    refused("BMP of -2^31 rows", bmp, sizeof bmp, "too large");
+    bmp[25] = 0, bmp[22] = 1, bmp[28] = 8;
+    refused("BMP with a palette", bmp, sizeof bmp, "save it as PNG");
+}
+
+int main(void) {
+    Golden *golden = golden_open("golden/images.safetensors");
+    test_resize(golden);
+    test_kinds(golden);
+    test_floats(golden);
+    test_geometry();
+    test_write();
+    test_refused();
+    test_checked_before();
+    const char *const damaged[] = { "palette_alpha.png", "rgb16.png",      "turned.png", "turned6.jpg",
+                                    "progressive.jpg",   "subsampled.jpg", "rgb.bmp" };
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        char path[100];
+        snprintf(path, sizeof path, "golden/pictures/%s", damaged[i]);
+        test_damage(path);
+    }
+    golden_free(golden);
+    return test_finish();
+}

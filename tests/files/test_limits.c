@@ -1,0 +1,461 @@
+/* Files of weights and configs at their limits: each number's smallest and largest value and what holds without it, every
+   kind of UTF-8, words and parts of a model by their names. */
+#include "tests/refusal.h"
+#include "weights/config.h"
+#include "exchange/word_file.h"
+#include "weights/folder.h"
+#include "io/json.h"
+#include "weights/store.h"
+
+#include <stddef.h>
+
+typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER } Part;
+typedef union {
+    ClipConfig clip;
+    UnetConfig unet;
+    VaeConfig vae;
+    SchedulerConfig scheduler;
+    TokenizerConfig tokenizer;
+} Config;
+
+enum { POSITIONS = 60 };
+
+static bool parse(Part part, const char *text, Config *c, Messages *errors, Messages *warnings) {
+    size_t n = strlen(text);
+    switch (part) {
+    case CLIP:
+        return clip_config_parse("a", text, n, &c->clip, errors, warnings);
+    case UNET:
+        return unet_config_parse("a", text, n, &c->unet, errors, warnings);
+    case VAE:
+        return vae_config_parse("a", text, n, &c->vae, errors, warnings);
+    case SCHEDULER:
+        return scheduler_config_parse("a", text, n, &c->scheduler, errors, warnings);
+    case TOKENIZER:
+        break;
+    }
+    return tokenizer_config_parse("a", text, n, NULL, 0, POSITIONS, &c->tokenizer, errors, warnings);
+}
+
+static void config_free(Part part, Config *c) {
+    if (part == SCHEDULER) free(c->scheduler.trained_betas);
+    if (part == TOKENIZER) free(c->tokenizer.pad_token);
+}
+
+/* The least that a config has to say. */
+static const char *const LEAST[] = {
+    "{}",
+    "{\"sample_size\": 8, \"block_out_channels\": [32], \"down_block_types\": "
+    "[\"DownBlock2D\"], \"up_block_types\": [\"UpBlock2D\"]}",
+    "{\"block_out_channels\": [32], \"down_block_types\": "
+    "[\"DownEncoderBlock2D\"], \"up_block_types\": [\"UpDecoderBlock2D\"]}",
+    "{}", "{}"
+};
+
+/* It with one member set to the JSON text value; NULL: as it is, without the member. */
+static char *with_member(Part part, const char *key, const char *value) {
+    cJSON *root = cJSON_Parse(LEAST[part]);
+    cJSON_DeleteItemFromObjectCaseSensitive(root, key);
+    if (value) cJSON_AddItemToObject(root, key, cJSON_CreateRaw(value));
+    char *text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+typedef enum { I64, INT, F32_NUMBER, F64_NUMBER } Kind;
+typedef struct {
+    Part part;
+    const char *key;
+    double low, high, absent; /* absent < 0: it must be there */
+    Kind kind;
+    size_t at;
+} Field;
+
+#define AT(part, field) offsetof(Config, part.field)
+static const Field FIELDS[] = {
+    { CLIP, "vocab_size", 2, 10000000, 49408, I64, AT(clip, vocab_size) },
+    { CLIP, "hidden_size", 1, 65536, 512, I64, AT(clip, hidden_size) },
+    { CLIP, "intermediate_size", 1, 262144, 2048, I64, AT(clip, intermediate_size) },
+    { CLIP, "max_position_embeddings", 3, 4096, 77, I64, AT(clip, positions) },
+    { CLIP, "num_hidden_layers", 1, 128, 12, INT, AT(clip, layers) },
+    { CLIP, "num_attention_heads", 1, 1024, 8, INT, AT(clip, heads) },
+    { CLIP, "layer_norm_eps", 1e-12, 1, 1e-5, F32_NUMBER, AT(clip, layer_norm_eps) },
+    { UNET, "in_channels", 1, 1024, 4, I64, AT(unet, in_channels) },
+    { UNET, "out_channels", 1, 1024, 4, I64, AT(unet, out_channels) },
+    { UNET, "sample_size", 1, 8192, -1, I64, AT(unet, sample_size) },
+    { UNET, "cross_attention_dim", 1, 65536, 1280, I64, AT(unet, cross_attention_dim) },
+    { UNET, "norm_num_groups", 1, 65536, 32, INT, AT(unet, groups) },
+    { UNET, "norm_eps", 1e-12, 1, 1e-5, F32_NUMBER, AT(unet, norm_eps) },
+    { UNET, "block_out_channels", 1, 65536, -1, I64, AT(unet, channels) },
+    { UNET, "layers_per_block", 1, 16, 2, INT, AT(unet, layers_per_block) },
+    { UNET, "transformer_layers_per_block", 1, 64, 1, INT, AT(unet, transformer_layers) },
+    { UNET, "attention_head_dim", 1, 1024, 8, INT, AT(unet, heads) },
+    { VAE, "in_channels", 3, 3, 3, I64, AT(vae, in_channels) },
+    { VAE, "out_channels", 3, 3, 3, I64, AT(vae, out_channels) },
+    { VAE, "latent_channels", 1, 256, 4, I64, AT(vae, latent_channels) },
+    { VAE, "sample_size", 1, 65536, 32, I64, AT(vae, sample_size) },
+    { VAE, "layers_per_block", 1, 16, 1, INT, AT(vae, layers_per_block) },
+    { VAE, "norm_num_groups", 1, 65536, 32, INT, AT(vae, groups) },
+    { VAE, "block_out_channels", 1, 65536, -1, I64, AT(vae, channels) },
+    { VAE, "scaling_factor", 1e-6, 1e6, 0.18215, F32_NUMBER, AT(vae, scaling_factor) },
+    { SCHEDULER, "num_train_timesteps", 1, 100000, 1000, I64, AT(scheduler, train_timesteps) },
+    { SCHEDULER, "beta_start", 0, 0.999, 0.0001, F64_NUMBER, AT(scheduler, beta_start) },
+    { SCHEDULER, "beta_end", 0, 0.999, 0.02, F64_NUMBER, AT(scheduler, beta_end) },
+    { SCHEDULER, "clip_sample_range", 1e-6, 1e6, 1, F64_NUMBER, AT(scheduler, clip_sample_range) },
+    { TOKENIZER, "model_max_length", 3, POSITIONS, POSITIONS, I64, AT(tokenizer, model_max_length) },
+};
+
+static double value_at(const Config *c, const Field *f) {
+    const char *at = (const char *)c + f->at;
+    switch (f->kind) {
+    case I64:
+        return (double)*(const int64_t *)(const void *)at;
+    case INT:
+        return *(const int *)(const void *)at;
+    case F32_NUMBER:
+        return (double)*(const float *)(const void *)at;
+    case F64_NUMBER:
+        break;
+    }
+    return *(const double *)(const void *)at;
+}
+
+/* Is the value in the range, and taken as it is? Other members may complain: 1 channel has no 32 groups. */
+static bool takes(const Field *f, double value) {
+    bool list = strcmp(f->key, "block_out_channels") == 0;
+    char *number = mem_format(list ? "[%.17g]" : "%.17g", value),
+         *text = with_member(f->part, f->key, number);
+    char *fault = mem_format("\"%s\" is ", f->key);
+    Messages errors = { 0 }, warnings = { 0 };
+    Config c;
+    parse(f->part, text, &c, &errors, &warnings);
+    const char *line = errors.text ? strstr(errors.text, fault) : NULL;
+    bool refused = line && strstr(line, " number from ");
+    double want = f->kind == F32_NUMBER ? (double)(float)value : value;
+    bool taken = !refused && value_at(&c, f) == want;
+    config_free(f->part, &c);
+    messages_free(&errors);
+    messages_free(&warnings);
+    free(fault);
+    free(number);
+    cJSON_free(text);
+    return taken;
+}
+
+static void test_fields(void) {
+    for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
+        const Field *f = &FIELDS[i];
+        bool whole = f->kind == I64 || f->kind == INT;
+        double below = whole ? f->low - 1 : f->low > 0 ? f->low * 0.999 : -1e-9;
+        double above = whole ? f->high + 1 : f->high * 1.001;
+        test_true(f->key,
+                  takes(f, f->low) && takes(f, f->high) && !takes(f, below) && !takes(f, above) &&
+                      (!whole || !takes(f, (f->low + f->high) / 2 + 0.25)),
+                  "%g to %g", f->low, f->high);
+        if (f->absent < 0) continue;
+        char *text = with_member(f->part, f->key, NULL);
+        Messages errors = { 0 }, warnings = { 0 };
+        Config c;
+        bool ok = parse(f->part, text, &c, &errors, &warnings);
+        double want = f->kind == F32_NUMBER ? (double)(float)f->absent : f->absent;
+        test_true(f->key, ok && value_at(&c, f) == want && !warnings.count, "%.9g without it%s",
+                  value_at(&c, f), text_of(&errors, ""));
+        config_free(f->part, &c);
+        messages_free(&errors);
+        messages_free(&warnings);
+        cJSON_free(text);
+    }
+}
+
+/* Members of other kinds: NULL: taken; else a part of the message. */
+static void test_values(void) {
+    static const struct {
+        Part part;
+        const char *key, *value, *fault;
+    } values[] = {
+        { VAE, "sample_size", "[48, 40]", NULL },
+        { VAE, "sample_size", "[48]", "a list of 2" },
+        { UNET, "sample_size", "[8, 8]", NULL },
+        { UNET, "sample_size", "[8, 9]", "a square" },
+        { UNET, "down_block_types", NULL, "a list of" },
+        { UNET, "block_out_channels", "[32, 32, 32, 32, 32, 32, 32, 32, 32]", "1 to 8 members" },
+        { UNET, "block_out_channels", "[]", "1 to 8 members" },
+        { UNET, "block_out_channels", "[33]", "the first must be even" },
+        { UNET, "attention_head_dim", "5", "5 heads do not divide 32 channels" }, /* in the middle block */
+        { TOKENIZER, "model_max_length", "1e18", NULL },
+        { TOKENIZER, "model_max_length", "9.99e17", "from 3 to 60" },
+        { TOKENIZER, "pad_token", "{\"content\": \"!\"}", NULL },
+        { TOKENIZER, "pad_token", "\"\"", "a token" },
+        { SCHEDULER, "trained_betas", "null", NULL },
+        { SCHEDULER, "trained_betas", "[0.1]", "1000 numbers" },
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char *text = with_member(values[i].part, values[i].key, values[i].value);
+        Messages errors = { 0 }, warnings = { 0 };
+        Config c;
+        bool ok = parse(values[i].part, text, &c, &errors, &warnings);
+        bool said = values[i].fault && errors.text && strstr(errors.text, values[i].fault);
+        test_true(values[i].key, ok ? !values[i].fault : said, "%s: %s",
+                  values[i].value ? values[i].value : "", text_of(&errors, "taken"));
+        config_free(values[i].part, &c);
+        messages_free(&errors);
+        messages_free(&warnings);
+        cJSON_free(text);
+    }
+}
+
+/* As many levels as there can be */
+static void test_levels(void) {
+    char lists[3][400] = { "", "", "" };
+    for (int i = 0; i < LEVELS_MAX; i++) {
+        strcat(lists[0], i ? ", \"DownEncoderBlock2D\"" : "\"DownEncoderBlock2D\"");
+        strcat(lists[1], i ? ", \"UpDecoderBlock2D\"" : "\"UpDecoderBlock2D\"");
+        strcat(lists[2], i ? ", 32" : "32");
+    }
+    char *text =
+        mem_format("{\"down_block_types\": [%s], \"up_block_types\": [%s], \"block_out_channels\": [%s]}",
+                   lists[0], lists[1], lists[2]);
+    Messages errors = { 0 }, warnings = { 0 };
+    Config c;
+    bool ok = parse(VAE, text, &c, &errors, &warnings);
+    test_true("eight levels", ok && c.vae.levels == 8 && c.vae.channels[7] == 32, "%s", text_of(&errors, ""));
+    messages_free(&errors);
+    messages_free(&warnings);
+    free(text);
+}
+
+static void test_betas(void) {
+    static const struct {
+        const char *list;
+        bool ok;
+    } cases[] = { { "[0.25, 0.5, 0.75]", true },
+                  { "[0.25, 0.5]", false },
+                  { "[0.25, 0.5, 0.75, 0.1]", false },
+                  { "[0, 0.5, 0.75]", false },
+                  { "[0.25, 0.5, 1]", false },
+                  { "[0.25, \"0.5\", 0.75]", false },
+                  { "0.25", false },
+                  { "[0.25, -0.5, 0.75]", false } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = mem_format("{\"num_train_timesteps\": 3, \"trained_betas\": %s}", cases[i].list);
+        Messages errors = { 0 }, warnings = { 0 };
+        Config c;
+        bool ok = parse(SCHEDULER, text, &c, &errors, &warnings);
+        const double *b = c.scheduler.trained_betas;
+        bool same = b && b[0] == 0.25 && b[1] == 0.5 && b[2] == 0.75;
+        test_true("trained betas", ok == cases[i].ok && same == ok, "%s", cases[i].list);
+        config_free(SCHEDULER, &c);
+        messages_free(&errors);
+        messages_free(&warnings);
+        free(text);
+    }
+}
+
+/* Is a JSON string of these bytes taken? */
+static bool takes_string(const void *bytes, size_t size) {
+    char text[20] = "\"";
+    memcpy(text + 1, bytes, size);
+    text[1 + size] = '"';
+    Messages errors = { 0 };
+    cJSON *json = json_parse("a", text, size + 2, false, &errors);
+    bool ok = json != NULL;
+    cJSON_Delete(json);
+    messages_free(&errors);
+    return ok;
+}
+
+/* UTF-8 by its definition: as many bytes as the first one says, no more than the number needs, no surrogate, at most
+   U+10FFFF. */
+static bool is_utf8(const unsigned char *b, int size) {
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    for (int n; size > 0; b += n, size -= n) {
+        n = b[0] < 0x80 ? 1 : b[0] >> 5 == 6 ? 2 : b[0] >> 4 == 14 ? 3 : b[0] >> 3 == 30 ? 4 : 0;
+        if (n == 0 || n > size) return false;
+        uint32_t c = n == 1 ? b[0] : b[0] & (0x7fu >> n);
+        for (int i = 1; i < n; i++) {
+            if (b[i] >> 6 != 2) return false;
+            c = c << 6 | (b[i] & 0x3f);
+        }
+        if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return false;
+    }
+    return true;
+}
+
+static void test_utf8(void) {
+    static const unsigned char ends[] = { 0x7e, 0x7f, 0x80, 0x81, 0xbe, 0xbf, 0xc0, 0xc1 };
+    int wrong = 0, taken = 0;
+    for (int size = 1; size <= 4; size++)
+        for (int first = 0x80; first < 0x100; first++)
+            for (int second = 0x70; second < (size > 1 ? 0xd0 : 0x71); second++)
+                for (int i = 0; i < (size > 3 ? 64 : size > 2 ? 8 : 1); i++) {
+                    const unsigned char b[4] = { (unsigned char)first, (unsigned char)second, ends[i % 8],
+                                                 ends[i / 8] };
+                    bool ok = takes_string(b, (size_t)size);
+                    wrong += ok != is_utf8(b, size);
+                    taken += ok;
+                }
+    test_true("UTF-8", wrong == 0 && taken > 1000, "%d taken, %d wrong", taken, wrong);
+    static const struct {
+        const char *text;
+        bool ok;
+    } pairs[] = { { "\\ud800\\udc00", true },  { "\\udbff\\udfff", true },  { "\\ud800\\udbff", false },
+                  { "\\udbff\\ue000", false }, { "\\udc00\\ud800", false }, { "\\udbff", false },
+                  { "\\ud7ff", true },         { "\\ue000", true },         { "\\udfff", false },
+                  { "\\ud800x", false },       { "\\u0000", false },        { "\\u0001", true } };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        test_true("surrogates", takes_string(pairs[i].text, strlen(pairs[i].text)) == pairs[i].ok, "%s",
+                  pairs[i].text);
+}
+
+/* A long value is cut between characters, and of many unknown keys twenty are named. */
+static void test_messages(void) {
+    char value[200] = "\"", want[200] = "is \"";
+    for (int i = 0; i < 60; i++) strcat(value, "\xc3\xa9");
+    for (int i = 0; i < 39; i++) strcat(want, "\xc3\xa9");
+    char *text = with_member(CLIP, "hidden_act", strcat(value, "\""));
+    Messages errors = { 0 }, warnings = { 0 };
+    Config c;
+    bool ok = parse(CLIP, text, &c, &errors, &warnings);
+    test_true("a long value", !ok && strstr(errors.text, strcat(want, "...: supported")), "%s",
+              text_of(&errors, ""));
+    messages_free(&errors);
+    cJSON_free(text);
+    for (int keys = 20; keys <= 23; keys += 3) {
+        char many[600] = "{";
+        for (int i = 0; i < keys; i++)
+            snprintf(many + strlen(many), 40, "%s\"key %d\": 1", i ? ", " : "", i + 1);
+        ok = parse(CLIP, strcat(many, "}"), &c, &errors, &warnings);
+        bool more = warnings.text && strstr(warnings.text, "and 3 more");
+        test_true("unknown keys",
+                  ok && more == (keys == 23) && strstr(warnings.text, "\"key 20\"") &&
+                      !strstr(warnings.text, "\"key 21\""),
+                  "%d", keys);
+        messages_free(&warnings);
+    }
+}
+
+/* A file of one tensor in the header's words, its header filled up to `length` bytes. */
+static char *file_of(const char *header, size_t length, size_t data, size_t *size) {
+    char *bytes = mem_alloc(8 + length + data);
+    memset(bytes + 8, ' ', length);
+    memcpy(bytes + 8, header, strlen(header));
+    for (int i = 0; i < 8; i++) bytes[i] = (char)(length >> (8 * i) & 0xff);
+    *size = 8 + length + data;
+    return bytes;
+}
+
+static void test_tensors(void) {
+    static const struct {
+        const char *header;
+        size_t data;
+        bool ok;
+    } cases[] = { { "{\"a\":{\"dtype\":\"F4\",\"shape\":[2],\"data_offsets\":[0,1]}}", 1, true },
+                  { "{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, false },
+                  { "{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[4],\"data_offsets\":[0,3]}}", 3, true },
+                  { "{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, false },
+                  { "{\"a\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,16]}}", 16, true } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size;
+        char *bytes = file_of(cases[i].header, 100, cases[i].data, &size);
+        Messages errors = { 0 };
+        Safetensors s;
+        bool ok = safetensors_parse("a", bytes, size, &s, &errors);
+        test_true("types of less than a byte", ok == cases[i].ok, "%s", cases[i].header);
+        if (ok) safetensors_close(&s);
+        messages_free(&errors);
+        free(bytes);
+    }
+}
+
+/* A name is found with the optional prefix and without, whichever of the two the file has. */
+static void test_prefix(void) {
+    static const char *const stored[] = { "a.weight", "text.a.weight" };
+    for (int i = 0; i < 4; i++) {
+        char *header =
+            mem_format("{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", stored[i % 2]);
+        size_t size;
+        char *bytes = file_of(header, 120, 4, &size);
+        Messages errors = { 0 };
+        Safetensors s;
+        CHECK(safetensors_parse("a", bytes, size, &s, &errors));
+        Store *store = store_new(&s, 1, "", "text.", &errors);
+        const Weight *w = store_get(store, shape1(1), "%s", stored[i / 2]);
+        test_true("an optional prefix", w != NULL && errors.count == 0, "%s asked for, %s there",
+                  stored[i / 2], stored[i % 2]);
+        store_free(store);
+        safetensors_close(&s);
+        messages_free(&errors);
+        free(bytes);
+        free(header);
+    }
+}
+
+/* The word of a file that does not say it is the file's name without its last ending. */
+static void test_words(void) {
+    static const struct {
+        const char *path, *header, *token; /* token NULL: refused */
+        size_t length;
+    } cases[] = {
+        { "dir.d/cat.toy.safetensors",
+          "{\"emb_params\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}", "cat.toy", 120 },
+        { "dir/.cat", "{\"*\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", ".cat", 120 },
+        { "cat", "{\"weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "cat", 120 },
+        /* the first bytes of a header of 640 are those of a pickle */
+        { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "<cat>", 640 },
+        { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", NULL, 120 },
+        { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}}", NULL, 120 },
+        { "x", "{\"<cat>\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", NULL, 120 },
+        { "x",
+          "{\"weight\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+          "\"vectors\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[2,4]}}",
+          NULL, 180 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size;
+        char *bytes = file_of(cases[i].header, cases[i].length, 4, &size);
+        Messages errors = { 0 };
+        Embeddings e;
+        bool ok = word_file_parse(cases[i].path, bytes, size, &e, &errors);
+        test_true("a word",
+                  ok ? cases[i].token && strcmp(e.words[0].token, cases[i].token) == 0 : !cases[i].token,
+                  "%s", ok ? e.words[0].token : text_of(&errors, ""));
+        embeddings_free(&e);
+        messages_free(&errors);
+        free(bytes);
+    }
+}
+
+/* As many parts as a model may have, and one more. */
+static void test_shards(void) {
+    for (int parts = 1000; parts <= 1001; parts++) {
+        char *text = mem_string("{\"weight_map\": {");
+        size_t length = strlen(text);
+        text = mem_grow(text, length + 60 * 1001 + 4);
+        for (int i = 0; i < parts; i++)
+            length += (size_t)snprintf(text + length, 60, "%s\"a%d\": \"part-%d\"", i ? ", " : "", i, i);
+        memcpy(text + length, "}}", 3);
+        Messages errors = { 0 };
+        char **names = NULL;
+        int64_t count = shard_index_parse("a", text, strlen(text), &names, &errors);
+        test_true("parts of a model", count == (parts == 1000 ? 1000 : 0) && errors.count == parts - 1000,
+                  "%lld of %d", (long long)count, parts);
+        for (int64_t i = 0; i < count && names; i++) free(names[i]);
+        free(names);
+        messages_free(&errors);
+        free(text);
+    }
+}
+
+int main(void) {
+    test_fields();
+    test_values();
+    test_levels();
+    test_betas();
+    test_utf8();
+    test_messages();
+    test_tensors();
+    test_prefix();
+    test_words();
+    test_shards();
+    return test_finish();
+}

@@ -1,0 +1,527 @@
+/* Models in one file of the original layout: the names that golden/single.py checked with diffusers, at full size (files
+   with holes, so nothing is written); the same bits as a folder of diffusers' layout; everything such a file can have or
+   lack; and files that are something else. */
+#define _POSIX_C_SOURCE 200809L
+#include <time.h>
+#include <unistd.h>
+
+#include "diffusion/model.h"
+#include "tests/refusal.h"
+#include "tests/run_graph.h"
+#include "tests/single_file.h"
+#include "io/json.h"
+#include "exchange/original.h"
+#include "exchange/single.h"
+
+static char temporary[] = "/tmp/ti-single-XXXXXX";
+
+static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
+
+static void shell(const char *format, ...) PRINTF_LIKE(1, 2);
+static void shell(const char *format, ...) {
+    char command[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    if (system(command) != 0) exit(1);
+}
+
+/* Configs */
+
+static void parse_golden(const char *model, ModelFolder *m) {
+    static const char *const parts[] = { "text_encoder", "unet", "vae" };
+    Messages errors = { 0 }, warnings = { 0 };
+    bool ok = true;
+    for (int i = 0; i < 3; i++) {
+        char *path = mem_format("golden/single/%s/%s.json", model, parts[i]);
+        size_t size;
+        char *text = read_text(path, &size);
+        ok = ok && (i == 0   ? clip_config_parse(path, text, size, &m->clip, &errors, &warnings)
+                    : i == 1 ? unet_config_parse(path, text, size, &m->unet_config, &errors, &warnings)
+                             : vae_config_parse(path, text, size, &m->vae_config, &errors, &warnings));
+        free(text);
+        free(path);
+    }
+    test_true(model, ok && !warnings.count, "%s%s", text_of(&errors, "configs"), text_of(&warnings, ""));
+}
+
+static void same_configs(const char *name, const ModelFolder *a, const ModelFolder *b) {
+    const ClipConfig *c = &a->clip, *d = &b->clip;
+    test_true(name,
+              c->vocab_size == d->vocab_size && c->hidden_size == d->hidden_size &&
+                  c->intermediate_size == d->intermediate_size && c->positions == d->positions &&
+                  c->layers == d->layers && c->heads == d->heads && c->layer_norm_eps == d->layer_norm_eps &&
+                  c->activation == d->activation,
+              "text encoder: %d layers of %lld, %d heads", c->layers, (long long)c->hidden_size, c->heads);
+    const UnetConfig *u = &a->unet_config, *w = &b->unet_config;
+    bool same = u->in_channels == w->in_channels && u->out_channels == w->out_channels &&
+                u->sample_size == w->sample_size && u->cross_attention_dim == w->cross_attention_dim &&
+                u->levels == w->levels && u->mid_attends == w->mid_attends && u->groups == w->groups &&
+                u->norm_eps == w->norm_eps && u->linear_projection == w->linear_projection;
+    for (int i = 0; same && i < u->levels; i++)
+        same = u->channels[i] == w->channels[i] && u->layers_per_block[i] == w->layers_per_block[i] &&
+               u->down_attends[i] == w->down_attends[i] && u->up_attends[i] == w->up_attends[i] &&
+               u->heads[i] == w->heads[i] && u->transformer_layers[i] == w->transformer_layers[i];
+    test_true(name, same, "UNet: %d levels, text of %lld", u->levels, (long long)u->cross_attention_dim);
+    const VaeConfig *v = &a->vae_config, *x = &b->vae_config;
+    same = v->latent_channels == x->latent_channels && v->sample_size == x->sample_size &&
+           v->levels == x->levels && v->layers_per_block == x->layers_per_block && v->groups == x->groups &&
+           v->mid_attention == x->mid_attention && v->quant_conv == x->quant_conv &&
+           v->post_quant_conv == x->post_quant_conv && v->scaling_factor == x->scaling_factor;
+    test_true(name, same, "VAE: %d levels", v->levels);
+}
+
+static void same_schedules(const char *name, const ModelFolder *a, const ModelFolder *b) {
+    const SchedulerConfig *s = &a->scheduler, *t = &b->scheduler;
+    const char *pad = a->tokenizer.pad_token, *other = b->tokenizer.pad_token;
+    test_true(name,
+              s->train_timesteps == t->train_timesteps && s->beta_start == t->beta_start &&
+                  s->beta_end == t->beta_end && s->beta_schedule == t->beta_schedule &&
+                  s->prediction == t->prediction && s->steps_offset == t->steps_offset &&
+                  s->set_alpha_to_one == t->set_alpha_to_one && s->clip_sample == t->clip_sample &&
+                  s->clip_sample_range == t->clip_sample_range,
+              "scheduler");
+    test_true(name,
+              a->tokenizer.model_max_length == b->tokenizer.model_max_length &&
+                  strcmp(pad ? pad : "<|endoftext|>", other ? other : "<|endoftext|>") == 0,
+              "padding %s", pad ? pad : "with the end token");
+}
+
+/* Full size: every tensor under its name, at its place in the file */
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool open_file(const char *path, Model *m, Messages *errors, Messages *warnings) {
+    ModelFolder folder;
+    return exchange_open_model(path, &folder, errors, warnings) && model_open(folder, m, errors, warnings);
+}
+
+/* Names whose tensors are not found, or somewhere else than written. */
+static int64_t misplaced(const ModelFolder *m, const Names *names, const Entries *e) {
+    const unsigned char *at = m->single->file.file.data;
+    uint64_t length;
+    memcpy(&length, at, 8);
+    at += 8 + length;
+    int64_t wrong = 0;
+    const Line *line = names->lines;
+    for (int64_t i = 0; line < names->lines + names->count; i++)
+        for (int k = 0; k < e->at[i].line_count; k++, line++) {
+            Store *store = line->part[0] == 't' ? m->text_encoder : line->part[0] == 'u' ? m->unet : m->vae;
+            const Weight *w = store_get(store, line->shape, "%s", line->name);
+            if (!w || w->data != at) wrong++;
+            at += shape_count(line->shape) * (int64_t)entry_size(e->at[i].dtype);
+        }
+    return wrong;
+}
+
+static void test_full_size(const char *model, const char *text_type, const char *type) {
+    Names names = names_read(model);
+    Entries e = entries_of_names(&names, text_type, type);
+    int64_t model_tensors = e.count;
+    entries_put_leftovers(&e);
+    char *path = in_temporary("full.safetensors");
+    entries_write(path, &e, false);
+    Messages errors = { 0 }, warnings = { 0 };
+    Model m;
+    double start = seconds();
+    bool ok = open_file(path, &m, &errors, &warnings);
+    double taken = seconds() - start;
+    test_true(model, ok, "%lld tensors, opened in %.2f s%s", (long long)model_tensors, taken,
+              text_of(&errors, ""));
+    if (ok) {
+        char said[64];
+        snprintf(said, sizeof said, "ignored, as no part of the model: %d tensors", LEFTOVERS);
+        test_true(model,
+                  warnings.count == 1 && strstr(warnings.text, said) &&
+                      strstr(warnings.text, "model_ema. (3)"),
+                  "%s", text_of(&warnings, "no warning"));
+        ModelFolder want = { 0 };
+        parse_golden(model, &want);
+        same_configs(model, &m.folder, &want);
+        int64_t wrong = misplaced(&m.folder, &names, &e);
+        test_true(model, wrong == 0, "%lld of %lld names not found or misplaced%s", (long long)wrong,
+                  (long long)names.count, text_of(&errors, ""));
+        test_below(model, taken, 10); /* a moment; what takes longer reads the weights */
+        model_close(&m);
+    }
+    messages_free(&errors);
+    messages_free(&warnings);
+    shell("rm %s", path);
+    free(path);
+    free(e.at);
+    names_free(&names);
+}
+
+/* The same model in both layouts */
+
+static void write_part(const char *folder, const Names *names, const char *part, const char *stem,
+                       const char *type, const char *prefix) {
+    Entries e = { 0 };
+    for (int64_t i = 0; i < names->count; i++) {
+        const Line *l = &names->lines[i];
+        if (strcmp(l->part, part) != 0) continue;
+        char *name = mem_format("%s%s", prefix, l->name);
+        Entry *t = entries_put(&e, name, type, l->shape);
+        t->lines = l;
+        t->line_count = 1;
+        free(name);
+    }
+    char *path = mem_format("%s/%s/%s", folder, part, stem);
+    entries_write(path, &e, true);
+    free(path);
+    free(e.at);
+}
+
+static void write_text(const char *folder, const char *name, const char *text) {
+    char *path = mem_format("%s/%s", folder, name);
+    Messages errors = { 0 };
+    if (!file_write(path, text, strlen(text), &errors)) exit(1);
+    free(path);
+}
+
+static void write_tokenizer(const char *folder, bool second) {
+    TokenizerConfig config = { 77, NULL };
+    Messages errors = { 0 };
+    Tokenizer *t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
+    cJSON *vocab = cJSON_CreateObject();
+    for (int32_t i = 0; i < 49408; i++) cJSON_AddNumberToObject(vocab, tokenizer_token(t, i), i);
+    char *text = cJSON_PrintUnformatted(vocab);
+    write_text(folder, "tokenizer/vocab.json", text);
+    free(text);
+    cJSON_Delete(vocab);
+    tokenizer_free(t);
+    write_text(folder, "tokenizer/tokenizer_config.json",
+               second ? "{\"model_max_length\": 77, \"pad_token\": \"!\"}"
+                      : "{\"model_max_length\": 77, \"pad_token\": \"<|endoftext|>\"}");
+    shell("cp weights/clip/merges.txt %s/tokenizer", folder);
+}
+
+/* As the folders of Stable Diffusion 1.5 and 2.1 have them */
+static const char
+    INDEX[] = "{\"_class_name\": \"StableDiffusionPipeline\", \"_diffusers_version\": \"0.10.0\", "
+              "\"scheduler\": [\"diffusers\", \"PNDMScheduler\"], "
+              "\"text_encoder\": [\"transformers\", \"CLIPTextModel\"], "
+              "\"tokenizer\": [\"transformers\", \"CLIPTokenizer\"], "
+              "\"unet\": [\"diffusers\", \"UNet2DConditionModel\"], "
+              "\"vae\": [\"diffusers\", \"AutoencoderKL\"]}",
+    FIRST[] = "{\"_class_name\": \"PNDMScheduler\", \"beta_end\": 0.012, "
+              "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, "
+              "\"num_train_timesteps\": 1000, \"set_alpha_to_one\": false, \"skip_prk_steps\": true, "
+              "\"steps_offset\": 1, \"trained_betas\": null, \"clip_sample\": false}",
+    SECOND[] = "{\"_class_name\": \"DDIMScheduler\", \"beta_end\": 0.012, "
+               "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, \"clip_sample\": false, "
+               "\"num_train_timesteps\": 1000, \"prediction_type\": \"v_prediction\", "
+               "\"set_alpha_to_one\": false, \"skip_prk_steps\": true, \"steps_offset\": 1, "
+               "\"trained_betas\": null}";
+
+static char *write_folder(const char *model, const Names *names, bool second) {
+    char *folder = in_temporary("folder");
+    shell("rm -rf %s && mkdir -p %s/unet %s/vae %s/text_encoder %s/scheduler %s/tokenizer", folder, folder,
+          folder, folder, folder, folder);
+    shell("for p in unet vae text_encoder; do cp golden/single/%s/$p.json %s/$p/config.json; done", model,
+          folder);
+    write_text(folder, "model_index.json", INDEX);
+    write_text(folder, "scheduler/scheduler_config.json", second ? SECOND : FIRST);
+    write_tokenizer(folder, second);
+    /* the names of 16-bit variants, once of a file and once of shards, in both spellings of the index */
+    write_part(folder, names, "text_encoder", "model.fp16.safetensors", "BF16", second ? "" : "text_model.");
+    write_part(folder, names, "unet", "part-1.safetensors", "F32", "");
+    write_part(folder, names, "vae", "diffusion_pytorch_model.safetensors", "F32", "");
+    write_text(folder,
+               second ? "unet/diffusion_pytorch_model.fp16.safetensors.index.json"
+                      : "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+               "{\"metadata\": {}, \"weight_map\": {\"conv_in.bias\": \"part-1.safetensors\"}}");
+    return folder;
+}
+
+static Tensor *constant(Graph *g, Shape shape, float *data) {
+    for (int64_t i = 0; i < shape_count(shape); i++) data[i] = (float)(i * 7919 % 256 - 128) / 64;
+    return graph_leaf(g, "x", shape, data, NULL);
+}
+
+/* The noise prediction for a prompt, and a decoded picture. free() both. */
+static void compute(const Model *m, const char *name, float *out[2]) {
+    static float latents[4 * 9 * 8], time[1] = { 321 };
+    int32_t ids[77];
+    tokenizer_encode(m->tokenizer, "a photo of a cat!", ids);
+    Graph *g = graph_new();
+    Tensor *x = constant(g, shape4(1, 4, 9, 8), latents), *t = graph_leaf(g, "t", shape1(1), time, NULL);
+    Tensor *pred = unet(g, &m->unet, x, t, clip_text(g, &m->clip, ids, 1, 77, NULL));
+    out[0] = run_graph(g, pred, NULL, NULL, 0, name);
+    graph_free(g);
+    g = graph_new();
+    out[1] =
+        run_graph(g, vae_decode(g, &m->vae, constant(g, shape4(1, 4, 9, 8), latents)), NULL, NULL, 0, name);
+    graph_free(g);
+}
+
+static void open_or_exit(const char *path, Model *m, Messages *errors, Messages *warnings) {
+    if (open_file(path, m, errors, warnings)) return;
+    fprintf(stderr, "%s", errors->text);
+    exit(1);
+}
+
+static void test_both_layouts(const char *model) {
+    bool second = strcmp(model, "small2") == 0;
+    Names names = names_read(model);
+    Entries e =
+        entries_of_names(&names, "BF16", "F32"); /* 16-bit text with a 32-bit UNet, as some fine-tunes are */
+    char *file = in_temporary("single.safetensors"), *folder = write_folder(model, &names, second);
+    entries_write(file, &e, true);
+    Messages errors = { 0 }, warnings = { 0 };
+    Model a, b;
+    open_or_exit(file, &a, &errors, &warnings);
+    open_or_exit(folder, &b, &errors, &warnings);
+    test_true(model, !warnings.count, "no warning%s", text_of(&warnings, ""));
+    same_configs(model, &a.folder, &b.folder);
+    same_schedules(model, &a.folder, &b.folder);
+    test_true(model,
+              store_fingerprint(a.folder.vae) == store_fingerprint(b.folder.vae) &&
+                  store_fingerprint(a.folder.unet) == store_fingerprint(b.folder.unet),
+              "the same fingerprints, so that latents are cached once");
+    float *first[2], *other[2];
+    compute(&a, model, first);
+    compute(&b, model, other);
+    test_same(model, first[0], other[0], 4 * 9 * 8 * sizeof(float));
+    test_same(model, first[1], other[1], 3 * 18 * 16 * sizeof(float));
+    bool alive = false;
+    for (int i = 1; i < 4 * 9 * 8; i++) alive = alive || first[0][i] != first[0][0];
+    test_true(model, alive, "a prediction that is no constant");
+    for (int i = 0; i < 2; i++) {
+        free(first[i]);
+        free(other[i]);
+    }
+    test_true(model, a.folder.prediction_guessed == second && !b.folder.prediction_guessed,
+              "what is guessed");
+    model_set_prediction(&a, PREDICT_EPSILON);
+    test_true(model,
+              a.noise_schedule.config.prediction == PREDICT_EPSILON && a.unet.config.sample_size == 64 &&
+                  !a.folder.prediction_guessed,
+              "a model of 512 pixels, said by hand");
+    model_close(&a);
+    model_close(&b);
+    messages_free(&errors);
+    messages_free(&warnings);
+    free(folder);
+    free(file);
+    free(e.at);
+    names_free(&names);
+}
+
+/* What fine-tunes and damaged files have */
+
+static Entry *find_entry(Entries *e, const char *name) {
+    for (int64_t i = 0; i < e->count; i++)
+        if (strcmp(e->at[i].name, name) == 0) return &e->at[i];
+    fprintf(stderr, "no entry %s\n", name);
+    exit(1);
+}
+
+static void rename_all(Entries *e, const char *from, const char *to) {
+    for (int64_t i = 0; i < e->count; i++) {
+        char *at = strstr(e->at[i].name, from);
+        if (!at) continue;
+        char *name = mem_format("%.*s%s%s", (int)(at - e->at[i].name), e->at[i].name, to, at + strlen(from));
+        snprintf(e->at[i].name, sizeof e->at[i].name, "%s", name);
+        free(name);
+    }
+}
+
+static void remove_all(Entries *e, const char *prefix) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < e->count; i++)
+        if (strncmp(e->at[i].name, prefix, strlen(prefix)) != 0) e->at[n++] = e->at[i];
+    e->count = n;
+}
+
+static void resize(Entries *e, const char *name, Shape shape) { find_entry(e, name)->shape = shape; }
+
+#define UNET_NAME "model.diffusion_model."
+#define VAE_NAME  "first_stage_model."
+#define CLIP_NAME "cond_stage_model."
+
+/* An edit of small1 or small2 and what is said of it; what NULL: it opens without a word. */
+typedef struct {
+    const char *name;
+    bool second;
+    void (*edit)(Entries *e);
+    const char *what;
+    int lines;
+} Case;
+
+static void old_vae_names(Entries *e) {
+    rename_all(e, "attn_1.q.", "attn_1.query.");
+    rename_all(e, "attn_1.k.", "attn_1.key.");
+    rename_all(e, "attn_1.v.", "attn_1.value.");
+    rename_all(e, "attn_1.proj_out.", "attn_1.proj_attn.");
+}
+static void new_vae_names(Entries *e) {
+    rename_all(e, "attn_1.q.", "attn_1.to_q.");
+    rename_all(e, "attn_1.k.", "attn_1.to_k.");
+    rename_all(e, "attn_1.v.", "attn_1.to_v.");
+    rename_all(e, "attn_1.proj_out.", "attn_1.to_out.0.");
+    for (int64_t i = 0; i < e->count; i++) /* and are linears */
+        if (strstr(e->at[i].name, "attn_1") && e->at[i].shape.rank == 4) e->at[i].shape.rank = 2;
+}
+static void bare_text(Entries *e) { rename_all(e, "transformer.text_model.", "transformer."); }
+static void both_texts(Entries *e) {
+    entries_put(e, CLIP_NAME "transformer.final_layer_norm.bias", "F32", shape1(64));
+}
+static void extra(Entries *e) {
+    entries_put(e, "embedding_manager.embedder.weight", "F32", shape1(4));
+    entries_put(e, UNET_NAME "input_blocks.0.0.lora", "F32", shape1(4));
+}
+static void no_conv_in(Entries *e) { remove_all(e, UNET_NAME "input_blocks.0.0.weight"); }
+static void no_resnet(Entries *e) { remove_all(e, UNET_NAME "output_blocks.1.0.in_layers.2"); }
+static void no_vae(Entries *e) { remove_all(e, VAE_NAME); }
+static void no_text(Entries *e) { remove_all(e, CLIP_NAME); }
+static void no_encoder(Entries *e) { remove_all(e, VAE_NAME "encoder."); }
+static void no_input_blocks(Entries *e) { remove_all(e, UNET_NAME "input_blocks.1."); }
+static void integers(Entries *e) {
+    Entry *t = find_entry(e, VAE_NAME "decoder.conv_out.weight");
+    t->dtype = "I32";
+    t->lines = NULL;
+}
+static void odd_thirds(Entries *e) {
+    resize(e, CLIP_NAME "model.transformer.resblocks.1.attn.in_proj_bias", shape1(191));
+}
+static void other_groups(Entries *e) {
+    resize(e, VAE_NAME "encoder.down.0.block.0.conv1.weight", shape4(31, 32, 3, 3));
+}
+static void scalar(Entries *e) {
+    resize(e, CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight", shape1(1));
+}
+static void few_words(Entries *e) {
+    resize(e, CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight", shape2(49407, 64));
+}
+static void inpainting(Entries *e) { resize(e, UNET_NAME "input_blocks.0.0.weight", shape4(32, 9, 3, 3)); }
+static void pix2pix(Entries *e) { resize(e, UNET_NAME "input_blocks.0.0.weight", shape4(32, 8, 3, 3)); }
+static void xl(Entries *e) { entries_put(e, "conditioner.embedders.0.transformer.x", "F32", shape1(4)); }
+static void sd3(Entries *e) { entries_put(e, UNET_NAME "joint_blocks.0.x", "F32", shape1(4)); }
+static void flux(Entries *e) { entries_put(e, UNET_NAME "double_blocks.0.x", "F32", shape1(4)); }
+static void unclip(Entries *e) { entries_put(e, UNET_NAME "label_emb.0.0.weight", "F32", shape1(4)); }
+static void controlnet(Entries *e) { entries_put(e, "control_model.x", "F32", shape1(4)); }
+static void only(Entries *e, const char *name, Shape shape) {
+    e->count = 0;
+    entries_put(e, name, "F32", shape);
+}
+static void lora(Entries *e) { only(e, "lora_unet_down_blocks_0.lora_up.weight", shape2(4, 4)); }
+static void peft(Entries *e) { only(e, "unet.down_blocks.0.attn.to_q.lora_A.weight", shape2(4, 4)); }
+static void word(Entries *e) { only(e, "<grum>", shape2(1, 768)); }
+static void xl_word(Entries *e) { only(e, "clip_g", shape2(1, 1280)); }
+static void clip_alone(Entries *e) {
+    only(e, "text_model.embeddings.token_embedding.weight", shape2(49408, 768));
+}
+static void vae_alone(Entries *e) {
+    only(e, "encoder.conv_in.weight", shape4(1, 1, 1, 1));
+    entries_put(e, "decoder.conv_in.weight", "F32", shape4(1, 1, 1, 1));
+}
+static void unet_alone(Entries *e) {
+    only(e, "conv_in.weight", shape1(1));
+    entries_put(e, "time_embedding.linear_1.weight", "F32", shape1(1));
+    entries_put(e, "a.attn2.to_k.weight", "F32", shape2(2, 2048));
+}
+static void nothing(Entries *e) { only(e, "x.weight", shape1(1)); }
+
+static const Case CASES[] = {
+    { "as it is", false, NULL, NULL, 0 },
+    { "2.x as it is", true, NULL, NULL, 0 },
+    { "old names of the VAE's attention", false, old_vae_names, NULL, 0 },
+    { "new names of the VAE's attention", true, new_vae_names, NULL, 0 },
+    { "text without text_model.", false, bare_text, NULL, 0 },
+    { "a tensor under two names", false, both_texts, "!1 tensor ", 1 },
+    { "extra keys", false, extra, "!2 tensors (0.0 MB): embedding_manager., model.", 1 },
+    { "no conv_in", false, no_conv_in, "no tensor \"conv_in.weight\"", 1 },
+    { "a layer missing", false, no_resnet, "no tensor \"up_blocks.0.resnets.1.conv1.weight\"", 2 },
+    { "no VAE", false, no_vae, "without a VAE (first_stage_model)", 1 },
+    { "no text encoder", true, no_text, "without a text encoder (cond_stage_model)", 1 },
+    { "no encoder", false, no_encoder, "encoder.down_blocks.0.resnets.0.conv1.weight", 1 },
+    { "no input blocks", false, no_input_blocks, "no tensor \"down_blocks.0.resnets.0.conv1.weight\"", 1 },
+    { "integers", false, integers, "decoder.conv_out.weight\" is of type I32", 1 },
+    { "thirds that are none", true, odd_thirds, "no tensor \"encoder.layers.1.self_attn.q_proj.bias\" [64]",
+      3 },
+    { "31 channels", false, other_groups, "31 channels can't be norms of 32 groups", 1 },
+    { "a vector as table", false, scalar, "has the shape [1], which no model", 2 },
+    { "a word too few", false, few_words, "49408 tokens, the text encoder 49407", 1 },
+    { "inpainting", false, inpainting, "is an inpainting checkpoint (9 input channels)", 1 },
+    { "pix2pix", true, pix2pix, "is an InstructPix2Pix checkpoint", 1 },
+    { "XL", false, xl, "is a Stable Diffusion XL checkpoint", 1 },
+    { "SD 3", false, sd3, "is a Stable Diffusion 3 checkpoint", 1 },
+    { "Flux", false, flux, "is a Flux checkpoint", 1 },
+    { "unCLIP", true, unclip, "unCLIP", 1 },
+    { "ControlNet", false, controlnet, "is a ControlNet", 1 },
+    { "LoRA", false, lora, "is a LoRA; a whole checkpoint", 1 },
+    { "LoRA of peft", false, peft, "is a LoRA", 1 },
+    { "word", false, word, "is a learned word;", 1 },
+    { "XL's word", false, xl_word, "is a learned word for Stable Diffusion XL", 1 },
+    { "CLIP alone", false, clip_alone, "is a CLIP text encoder of width 768 alone", 1 },
+    { "VAE alone", false, vae_alone, "is an autoencoder (VAE) alone", 1 },
+    { "UNet alone", false, unet_alone, "is the UNet of Stable Diffusion XL alone", 1 },
+    { "anything", false, nothing, "is a file of no model that is known here", 1 },
+};
+
+static void test_cases(void) {
+    Names names[2] = { names_read("small1"), names_read("small2") };
+    char *path = in_temporary("case.safetensors");
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        const Case *c = &CASES[i];
+        Entries e = entries_of_names(&names[c->second], "F16", "F16");
+        if (c->edit) c->edit(&e);
+        entries_write(path, &e, false);
+        Messages errors = { 0 }, warnings = { 0 };
+        Model m;
+        bool ok = open_file(path, &m, &errors, &warnings);
+        bool warning = c->what && c->what[0] == '!';
+        const Messages *said = warning ? &warnings : &errors;
+        test_true(c->name,
+                  ok == (!c->what || warning) && errors.count == (ok ? 0 : c->lines) &&
+                      warnings.count == (warning ? 1 : 0) &&
+                      (!c->what || (said->text && strstr(said->text, c->what + warning))),
+                  "%s%s", text_of(&errors, "opened"), text_of(&warnings, ""));
+        if (ok) model_close(&m);
+        messages_free(&errors);
+        messages_free(&warnings);
+        free(e.at);
+    }
+    free(path);
+    for (int i = 0; i < 2; i++) names_free(&names[i]);
+}
+
+static void test_other_files(void) {
+    static const struct {
+        const char *name, *bytes;
+        size_t size;
+        const char *what;
+    } files[] = {
+        { "model.ckpt", "PK\3\4 and so on", 14, "is a pickle" },
+        { "model.pt", "\x80\2}q", 4, "weights_only=False" },
+        { "model.gguf", "GGUF\3", 5, "is a GGUF file" },
+        { "text.safetensors", "no tensors at all", 17, "is no safetensors file" },
+        { "empty", "", 0, "0 bytes" },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = in_temporary(files[i].name);
+        Messages errors = { 0 }, warnings = { 0 };
+        Model m;
+        if (!file_write(path, files[i].bytes, files[i].size, &errors)) exit(1);
+        expect_refused(files[i].name, open_file(path, &m, &errors, &warnings), &errors, files[i].what);
+        free(path);
+    }
+}
+
+int main(void) {
+    if (!mkdtemp(temporary)) return 1;
+    test_full_size("sd15", "F32", "F32");
+    test_full_size("sd21", "F32", "F16");
+    test_both_layouts("small1");
+    test_both_layouts("small2");
+    test_cases();
+    test_other_files();
+    shell("rm -rf %s", temporary);
+    return test_finish();
+}

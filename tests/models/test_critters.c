@@ -1,0 +1,132 @@
+/* The embedded model: token ids, text states, the VAE both ways, noise predictions, and a training step from the learned rows
+   to the loss and back; the step also in every memory plan. */
+#include "inversion/training.h"
+#include "tests/network.h"
+#include "tests/run_graph.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double TOLERANCE = 2e-5;
+
+static void test_text(const Model *m, const Golden *golden) {
+    network_tokens(m, golden, "text/prompts", "text/ids");
+    Graph *g = graph_new();
+    int32_t *ids = golden_ints(golden, NULL, "text/ids");
+    Shape shape = golden_shape(golden, "text/ids");
+    Tensor *rows = golden_constant(g, golden, "text/rows");
+    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], rows);
+    float *result = run_graph(g, states, NULL, NULL, 0, "text");
+    golden_close(golden, "text/states", result, states->shape, TOLERANCE);
+    free(result);
+    golden_leaf_free(rows);
+    graph_free(g);
+    free(ids);
+}
+
+static void test_encoder(const Model *m, const Golden *golden) {
+    Graph *g = graph_new();
+    Tensor *picture = golden_constant(g, golden, "vae/picture");
+    Tensor *moments = vae_encode(g, &m->vae, picture);
+    float *result = run_graph(g, moments, NULL, NULL, 0, "vae encoder");
+    Shape shape = golden_shape(golden, "vae/mean");
+    int64_t count = shape_count(shape) / shape.dim[0];
+    float *mean = mem_alloc((size_t)shape_count(shape) * sizeof *mean);
+    float *logvar = mem_alloc((size_t)shape_count(shape) * sizeof *logvar);
+    for (int64_t b = 0; b < shape.dim[0]; b++) {
+        memcpy(mean + b * count, result + 2 * b * count, (size_t)count * sizeof *mean);
+        for (int64_t i = 0; i < count; i++)
+            logvar[b * count + i] = fminf(fmaxf(result[(2 * b + 1) * count + i], -30), 20);
+    }
+    golden_close(golden, "vae/mean", mean, shape, TOLERANCE);
+    golden_close(golden, "vae/logvar", logvar, shape, TOLERANCE);
+    free(mean);
+    free(logvar);
+    free(result);
+    golden_leaf_free(picture);
+    graph_free(g);
+}
+
+static void test_decoder(const Model *m, const Golden *golden) {
+    Graph *g = graph_new();
+    Tensor *latents = golden_constant(g, golden, "vae/mean");
+    Tensor *picture = vae_decode(g, &m->vae, latents);
+    float *result = run_graph(g, picture, NULL, NULL, 0, "vae decoder");
+    golden_close(golden, "vae/decoded", result, picture->shape, TOLERANCE);
+    free(result);
+    golden_leaf_free(latents);
+    graph_free(g);
+}
+
+static void test_unet(const Model *m, const Golden *golden, int timestep) {
+    Graph *g = graph_new();
+    char *latents_name = mem_format("unet/t%d/latents", timestep),
+         *name = mem_format("unet/t%d/noise_pred", timestep);
+    Tensor *latents = golden_constant(g, golden, latents_name),
+           *context = golden_constant(g, golden, "unet/context");
+    float t[2] = { (float)timestep, (float)timestep };
+    Tensor *pred = unet(g, &m->unet, latents, graph_leaf(g, "timesteps", shape1(2), t, NULL), context);
+    float *result = run_graph(g, pred, NULL, NULL, 0, latents_name);
+    golden_close(golden, name, result, pred->shape, TOLERANCE);
+    free(result);
+    golden_leaf_free(latents);
+    golden_leaf_free(context);
+    graph_free(g);
+    free(latents_name);
+    free(name);
+}
+
+/* Through nn/training.c, as `ti train` runs it. */
+static void test_step(const Model *m, const Golden *golden, const char *prefix) {
+    Shape rows_shape = golden_shape(golden, "%s/rows", prefix),
+          ids_shape = golden_shape(golden, "%s/ids", prefix);
+    float *rows = golden_floats(golden, "%s/rows", prefix);
+    float *grad = mem_alloc((size_t)shape_count(rows_shape) * sizeof *grad);
+    TrainingStep s = training_step_new(&m->clip, &m->unet, rows, grad, rows_shape.dim[0], ids_shape.dim[0],
+                                       ids_shape.dim[1], 16, 16, (PlanOptions) { .train = true });
+    int32_t *ids = golden_ints(golden, NULL, "%s/ids", prefix),
+            *t = golden_ints(golden, NULL, "%s/timesteps", prefix);
+    float *noisy = golden_floats(golden, "%s/noisy", prefix),
+          *target = golden_floats(golden, "%s/target", prefix);
+    memcpy(s.ids, ids, (size_t)shape_count(ids_shape) * sizeof *ids);
+    memcpy(s.noisy, noisy, (size_t)(s.batch * s.latent_count) * sizeof *noisy);
+    memcpy(s.target, target, (size_t)(s.batch * s.latent_count) * sizeof *target);
+    for (int64_t i = 0; i < s.batch; i++) s.timesteps[i] = (float)t[i];
+    Tensor leaf = { .shape = rows_shape, .data = rows, .grad = grad }, *leaves[] = { &leaf };
+    float one = 1;
+    float *loss = run_graph(s.graph, s.loss, &one, leaves, 1, prefix);
+    char *name = mem_format("%s/loss", prefix);
+    golden_close(golden, name, loss, shape1(1), TOLERANCE);
+    free(name);
+    name = mem_format("%s/drows", prefix);
+    golden_close(golden, name, grad, rows_shape, TOLERANCE);
+    free(name);
+    free(loss);
+    free(ids);
+    free(t);
+    free(noisy);
+    free(target);
+    free(rows);
+    free(grad);
+    training_step_free(&s);
+}
+
+int main(void) {
+    Golden *golden = golden_open("golden/critters.safetensors");
+    Messages errors = { 0 };
+    Model m = network_open("weights/critters", &errors);
+    CHECK(tokenizer_add(m.tokenizer, "<grum>", 3, &errors) >= 0);
+    test_text(&m, golden);
+    test_encoder(&m, golden);
+    test_decoder(&m, golden);
+    test_unet(&m, golden, 1);
+    test_unet(&m, golden, 250);
+    test_unet(&m, golden, 999);
+    test_step(&m, golden, "step/one");
+    test_step(&m, golden, "step/three");
+    model_close(&m);
+    messages_free(&errors);
+    golden_free(golden);
+    return test_finish();
+}

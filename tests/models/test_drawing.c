@@ -1,0 +1,145 @@
+/* Drawing several pictures: how many go through the UNet together, that those drawn together are those drawn apart, the
+   events, and what is refused. (test_picture has the pictures themselves.) */
+#include <stdlib.h>
+#include <string.h>
+
+#include "diffusion/ddim.h"
+#include "diffusion/drawing.h"
+#include "tensor/gemm.h"
+#include "tests/network.h"
+
+#include <omp.h>
+
+enum { PICTURES_MAX = 4, THREADS = 2 };
+
+typedef struct {
+    int64_t pictures, steps, stop_at; /* stop_at: the step after which the user stops; 0: none */
+    int64_t wrong;                    /* events out of order */
+    int64_t floats;                   /* of a picture */
+    float *data[PICTURES_MAX];
+} Events;
+
+static bool on_step(void *user, int64_t done, int64_t steps) {
+    Events *e = user;
+    e->wrong += done != ++e->steps || done > steps;
+    return done != e->stop_at;
+}
+
+static void on_picture(void *user, int64_t i, const float *picture) {
+    Events *e = user;
+    e->wrong += i != e->pictures++ || i >= PICTURES_MAX;
+    if (i >= PICTURES_MAX) return;
+    e->data[i] = mem_alloc((size_t)e->floats * sizeof(float));
+    memcpy(e->data[i], picture, (size_t)e->floats * sizeof(float));
+}
+
+static void events_free(Events *e) {
+    for (int i = 0; i < PICTURES_MAX; i++) free(e->data[i]);
+}
+
+static Drawing *new_drawing(const Model *m, DrawingOptions o) {
+    return drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                       tokenizer_max_length(m->tokenizer), o, (PlanOptions) { 0 });
+}
+
+static Events draw(const Model *m, DrawingOptions o, int64_t stop_at) {
+    Events e = { .stop_at = stop_at, .floats = 3 * o.height * o.width };
+    Arena arena = { 0 };
+    Drawing *d = new_drawing(m, o);
+    CHECK(arena_allocate(&arena, drawing_bytes(d, THREADS)));
+    drawing_bind(d, &arena, THREADS);
+    int64_t tokens = tokenizer_max_length(m->tokenizer);
+    int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
+    for (int64_t i = 0; i < 2 * tokens; i++) ids[i] = (int32_t)(7 * i % tokenizer_vocab_size(m->tokenizer));
+    DrawingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
+    bool whole = drawing_run(d, ids, ids + tokens, &events);
+    bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
+                         : whole && e.steps == o.steps && e.pictures == o.count;
+    test_true("steps and pictures", right && e.wrong == 0,
+              "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps, (long long)o.steps,
+              (long long)e.pictures, (long long)o.count, (long long)e.wrong);
+    free(ids);
+    drawing_free(d);
+    arena_free(&arena);
+    return e;
+}
+
+/* The pictures that a pass of the UNet takes, with their unconditional twins: as many as have 2048 pixels of latents. */
+static void test_passes(const Model *m) {
+    static const struct {
+        int64_t count, height, width; /* of the latents */
+        float guidance;
+        int64_t batch;
+    } cases[] = {
+        { 1, 16, 16, 3, 2 }, { 1, 16, 16, 1, 1 }, { 9, 16, 16, 1, 8 }, { 7, 16, 16, 3, 14 },
+        { 9, 16, 32, 1, 4 }, { 9, 32, 16, 1, 4 }, { 9, 32, 64, 3, 2 }, { 3, 64, 64, 1, 1 },
+    };
+    int64_t factor = vae_factor(&m->vae.config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        DrawingOptions o = { .count = cases[i].count, .steps = 1, .guidance = cases[i].guidance };
+        o.height = cases[i].height * factor;
+        o.width = cases[i].width * factor;
+        Drawing *d = new_drawing(m, o);
+        const Graph *g = drawing_graph(d);
+        Shape out = graph_get(g, graph_nodes(g) - 1)->out->shape;
+        test_true("a pass",
+                  out.dim[0] == cases[i].batch && out.dim[2] == cases[i].height &&
+                      out.dim[3] == cases[i].width,
+                  "%lld x %lld latents, %lld pictures: %lld in a pass", (long long)out.dim[2],
+                  (long long)out.dim[3], (long long)o.count, (long long)out.dim[0]);
+        drawing_free(d);
+    }
+}
+
+/* 32 x 32 latents go through the UNet in twos: of three pictures the last goes with one that is done. The start noise of
+   the first ones is the same, however many there are. */
+static void test_together(const Model *m) {
+    int64_t side = 32 * vae_factor(&m->vae.config);
+    DrawingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };
+    Events drawn[5] = { { 0 } };
+    for (int count = 1; count <= 4; count++) {
+        o.count = count;
+        drawn[count] = draw(m, o, 0);
+    }
+    size_t bytes = (size_t)drawn[1].floats * sizeof(float);
+    Shape shape = shape3(3, side, side);
+    test_same("the first of three", drawn[3].data[0], drawn[2].data[0], bytes);
+    test_same("the second of three", drawn[3].data[1], drawn[2].data[1], bytes);
+    test_close("the first by itself", drawn[1].data[0], drawn[4].data[0], shape, 1e-4, -1);
+    test_close("the third of three", drawn[3].data[2], drawn[4].data[2], shape, 1e-4, -1);
+    test_true("different pictures",
+              memcmp(drawn[4].data[0], drawn[4].data[1], bytes) != 0 &&
+                  memcmp(drawn[4].data[2], drawn[4].data[3], bytes) != 0,
+              "of one prompt");
+    for (int count = 1; count <= 4; count++) events_free(&drawn[count]);
+}
+
+static void test_refused(const Model *m) {
+    static const int64_t steps[] = { -1, 0, 1001 };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        char *fault = ddim_fault(&m->noise_schedule, steps[i]);
+        test_true("steps", fault && strstr(fault, "must be 1 to 1000"), "%s", fault ? fault : "accepted");
+        free(fault);
+    }
+}
+
+int main(void) {
+    Messages errors = { 0 };
+    blas_start();
+    omp_set_num_threads(THREADS);
+    Model m = network_open("golden/models/narrow", &errors);
+    test_passes(&m);
+    test_together(&m);
+    int64_t side = 16 * vae_factor(&m.vae.config);
+    DrawingOptions o = { .count = 2, .steps = 3, .height = side, .width = side, .guidance = 1, .eta = 0.5f };
+    Events e = draw(&m, o, 0);
+    events_free(&e);
+    for (int64_t stop = 1; stop <= 3; stop += 2) {
+        e = draw(&m, o, stop);
+        events_free(&e);
+    }
+    test_refused(&m);
+    model_close(&m);
+    messages_free(&errors);
+    return test_finish();
+}

@@ -1,0 +1,183 @@
+/* Four whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how), opened from their
+   folders: text encoder, UNet at odd sizes, VAE and the chain from the learned rows to the loss, forward and backward. */
+#include "inversion/training.h"
+#include "tests/network.h"
+#include "tests/run_graph.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Whole networks: 1e-4 is the tolerance that a reader may count on; they keep to this. */
+static const double TOLERANCE = 2e-5;
+
+static char *path_of(const char *prefix, const char *key) { return mem_format("%s/%s", prefix, key); }
+
+static void close_result(const Golden *g, const char *prefix, const char *key, const float *got,
+                         Shape shape) {
+    char *name = path_of(prefix, key);
+    golden_close(g, name, got, shape, TOLERANCE);
+    free(name);
+}
+
+static void test_clip(const Model *m, const Golden *golden) {
+    network_tokens(m, golden, "clip/prompts", "clip/ids");
+    Graph *g = graph_new();
+    int32_t *ids = golden_ints(golden, NULL, "clip/ids");
+    Shape shape = golden_shape(golden, "clip/ids");
+    Tensor *rows = golden_leaf(g, golden, "rows");
+    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], rows);
+    float *dy = golden_floats(golden, "clip/dy");
+    float *result = run_graph(g, states, dy, &rows, 1, "clip");
+    close_result(golden, "clip", "states", result, states->shape);
+    close_result(golden, "clip", "drows", rows->grad, rows->shape);
+    free(result);
+    free(dy);
+    golden_leaf_free(rows);
+    graph_free(g);
+    free(ids);
+}
+
+/* The timesteps are ints in the golden file. */
+static Tensor *timesteps_leaf(Graph *g, const Golden *golden, const char *prefix) {
+    int64_t count;
+    int32_t *t = golden_ints(golden, &count, "%s/timesteps", prefix);
+    float *data = mem_alloc((size_t)count * sizeof *data);
+    for (int64_t i = 0; i < count; i++) data[i] = (float)t[i];
+    free(t);
+    return graph_leaf(g, "timesteps", shape1(count), data, NULL);
+}
+
+static void test_unet(const Model *m, const Golden *golden, const char *prefix) {
+    char *names[] = { path_of(prefix, "latents"), path_of(prefix, "context"), path_of(prefix, "target") };
+    Graph *g = graph_new();
+    Tensor *leaves[2] = { golden_leaf(g, golden, names[0]), golden_leaf(g, golden, names[1]) };
+    Tensor *target = golden_constant(g, golden, names[2]), *t = timesteps_leaf(g, golden, prefix);
+    Tensor *pred = unet(g, &m->unet, leaves[0], t, leaves[1]);
+    Tensor *loss = mse_loss(g, pred, target);
+    float *result =
+        run_graph(g, pred, NULL, NULL, 0, names[0]); /* drawing: forward alone, the loss is dead code */
+    close_result(golden, prefix, "noise_pred", result, pred->shape);
+    free(result);
+    float one = 1;
+    result = run_graph(g, loss, &one, leaves, 2, prefix);
+    close_result(golden, prefix, "loss", result, loss->shape);
+    close_result(golden, prefix, "dlatents", leaves[0]->grad, leaves[0]->shape);
+    close_result(golden, prefix, "dcontext", leaves[1]->grad, leaves[1]->shape);
+    free(result);
+    for (int i = 0; i < 2; i++) golden_leaf_free(leaves[i]);
+    golden_leaf_free(target);
+    golden_leaf_free(t);
+    graph_free(g);
+    for (int i = 0; i < 3; i++) free(names[i]);
+}
+
+/* One picture under several contexts, whose common part is computed once, or (apart) as many pictures with a context each. */
+typedef struct {
+    Tensor *latents, *context;
+    Shape shape;
+    float *pred;
+} Looked;
+
+static Looked look(const Model *m, const Golden *golden, const char *prefix, bool apart) {
+    char *latents = path_of(prefix, "latents"), *context = path_of(prefix, "context");
+    float t[] = { 321, 321, 321, 321 };
+    Graph *g = graph_new();
+    Looked k = { golden_leaf(g, golden, latents), golden_leaf(g, golden, context), .pred = NULL };
+    int64_t contexts = k.context->shape.dim[0];
+    CHECK(contexts > 1 && contexts <= 4);
+    k.latents->shape.dim[0] = 1;
+    Tensor *x = apart ? repeat(g, k.latents, contexts) : k.latents;
+    Tensor *pred = unet(g, &m->unet, x, graph_leaf(g, "t", shape1(x->shape.dim[0]), t, NULL), k.context);
+    k.shape = pred->shape;
+    float *dy = mem_alloc((size_t)shape_count(k.shape) * sizeof *dy);
+    for (int64_t i = 0; i < shape_count(k.shape); i++) dy[i] = sinf((float)i);
+    k.pred = run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, apart ? "apart" : "together");
+    free(dy);
+    free(latents);
+    free(context);
+    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* the graph owns its own */
+    k.context = memcpy(mem_alloc(sizeof(Tensor)), k.context, sizeof(Tensor));
+    graph_free(g);
+    return k;
+}
+
+static void looked_free(Looked *k) {
+    golden_leaf_free(k->latents);
+    golden_leaf_free(k->context);
+    free(k->latents);
+    free(k->context);
+    free(k->pred);
+}
+
+static void test_contexts(const Model *m, const Golden *golden, const char *prefix) {
+    Looked together = look(m, golden, prefix, false), apart = look(m, golden, prefix, true);
+    test_close("contexts: noise_pred", together.pred, apart.pred, apart.shape, TOLERANCE, -1);
+    test_close("contexts: dlatents", together.latents->grad, apart.latents->grad, apart.latents->shape,
+               TOLERANCE, -1);
+    test_close("contexts: dcontext", together.context->grad, apart.context->grad, apart.context->shape,
+               TOLERANCE, -1);
+    looked_free(&together);
+    looked_free(&apart);
+}
+
+static void test_vae(const Model *m, const Golden *golden) {
+    for (int decode = 0; decode < 2; decode++) {
+        Graph *g = graph_new();
+        Tensor *x = golden_leaf(g, golden, decode ? "vae/latents" : "vae/picture");
+        Tensor *y = decode ? vae_decode(g, &m->vae, x) : vae_encode(g, &m->vae, x);
+        float *dy = golden_floats(golden, decode ? "vae/ddecoded" : "vae/dmoments");
+        float *result = run_graph(g, y, dy, &x, 1, decode ? "vae decoder" : "vae encoder");
+        close_result(golden, "vae", decode ? "decoded" : "moments", result, y->shape);
+        close_result(golden, "vae", decode ? "dlatents" : "dpicture", x->grad, x->shape);
+        free(result);
+        free(dy);
+        golden_leaf_free(x);
+        graph_free(g);
+    }
+}
+
+/* d loss / d rows through both networks, as training takes it. */
+static void test_step(const Model *m, const Golden *golden) {
+    Graph *g = graph_new();
+    int32_t *ids = golden_ints(golden, NULL, "clip/ids");
+    Shape shape = golden_shape(golden, "clip/ids");
+    Tensor *rows = golden_leaf(g, golden, "rows"), *noisy = golden_constant(g, golden, "step/noisy");
+    Tensor *target = golden_constant(g, golden, "step/target"), *t = timesteps_leaf(g, golden, "step");
+    Tensor *context = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], rows);
+    Tensor *loss = mse_loss(g, unet(g, &m->unet, noisy, t, context), target);
+    float one = 1;
+    float *result = run_graph(g, loss, &one, &rows, 1, "step");
+    close_result(golden, "step", "loss", result, loss->shape);
+    close_result(golden, "step", "drows", rows->grad, rows->shape);
+    free(result);
+    golden_leaf_free(rows);
+    golden_leaf_free(noisy);
+    golden_leaf_free(target);
+    golden_leaf_free(t);
+    graph_free(g);
+    free(ids);
+}
+
+int main(void) {
+    static const char *const names[] = { "narrow", "linear", "wide", "second" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *folder = mem_format("golden/models/%s", names[i]), *file = mem_format("%s.safetensors", folder);
+        Golden *golden = golden_open(file);
+        Messages errors = { 0 };
+        Model m = network_open(folder, &errors);
+        CHECK(tokenizer_add(m.tokenizer, "<thing>", 2, &errors) >= 0);
+        test_clip(&m, golden);
+        test_unet(&m, golden, "unet/odd");
+        test_unet(&m, golden, "unet/even");
+        test_contexts(&m, golden, "unet/odd");
+        test_vae(&m, golden);
+        test_step(&m, golden);
+        model_close(&m);
+        messages_free(&errors);
+        golden_free(golden);
+        free(folder);
+        free(file);
+    }
+    return test_finish();
+}

@@ -1,0 +1,439 @@
+/* Convolutions and linear layers against direct sums in double, method by method, at the shapes where they
+   could go wrong; the adjoint test; the same bits from any number of threads and any type of weight that
+   holds the values. */
+#include "autograd/ops.h"
+#include "tensor/conv.h"
+#include "tensor/gemm.h"
+#include "tensor/share.h"
+#include "tests/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#    include <omp.h>
+#endif
+
+static void set_threads(int n) {
+#ifdef _OPENMP
+    omp_set_num_threads(n);
+#else
+    (void)n;
+#endif
+}
+
+enum { THREADS_MAX = 5, LABEL = 256 };
+
+static float *floats(int64_t n) { return mem_alloc((size_t)n * sizeof(float)); }
+
+/* Uniform in [-1, 1), multiples of 2^-(bits - 1). With 24 bits sums round, and their order shows. */
+static float *random_floats(int64_t n, uint32_t seed, int bits) {
+    float *x = floats(n);
+    for (int64_t i = 0; i < n; i++) {
+        seed = seed * 1664525 + 1013904223;
+        x[i] = ldexpf((float)(seed >> (32 - bits)), 1 - bits) - 1;
+    }
+    return x;
+}
+
+enum { FULL = 24, WEIGHT = 7 }; /* 7 bits: every type of weight holds them exactly */
+
+/* A weight in a buffer of its own, `shift` bytes off alignment. */
+static Weight weight_of(const float *x, Shape shape, DType dtype, size_t shift) {
+    int64_t n = shape_count(shape);
+    size_t size = dtype_size(dtype);
+    char *data = mem_alloc((size_t)n * size + shift);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        uint32_t half = 0; /* normal numbers and zero are enough here */
+        if (x[i] != 0)
+            half = (bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff);
+        uint16_t short_bits = (uint16_t)(dtype == F16 ? half : bits >> 16);
+        memcpy(data + shift + (size_t)i * size, dtype == F32 ? (const void *)&bits : &short_bits, size);
+    }
+    return (Weight) { "weight", dtype, shape, data + shift };
+}
+
+static void weight_free(Weight w, size_t shift) { free((char *)(uintptr_t)w.data - shift); }
+
+/* The direct sum over all products, in double. forward: y += w x, else its transpose x += w y. */
+static void direct(const Conv *c, const float *w, double *x, double *y, bool forward) {
+    for (int64_t b = 0; b < c->batch; b++)
+        for (int64_t o = 0; o < c->out_channels; o++)
+            for (int64_t i = 0; i < c->out_height; i++)
+                for (int64_t j = 0; j < c->out_width; j++) {
+                    double *at = y + ((b * c->out_channels + o) * c->out_height + i) * c->out_width + j;
+                    for (int64_t e = 0; e < c->in_channels; e++)
+                        for (int64_t p = 0; p < c->kernel; p++)
+                            for (int64_t q = 0; q < c->kernel; q++) {
+                                int64_t row = i * c->stride + p - c->top,
+                                        column = j * c->stride + q - c->left;
+                                if (row < 0 || row >= c->height || column < 0 || column >= c->width) continue;
+                                double weight =
+                                    (double)w[((o * c->in_channels + e) * c->kernel + p) * c->kernel + q];
+                                double *pixel =
+                                    x + ((b * c->in_channels + e) * c->height + row) * c->width + column;
+                                if (forward)
+                                    *at += weight * *pixel;
+                                else
+                                    *pixel += weight * *at;
+                            }
+                }
+}
+
+static double *doubles(const float *x, int64_t n) {
+    double *d = mem_alloc((size_t)n * sizeof(double));
+    for (int64_t i = 0; x && i < n; i++) d[i] = (double)x[i];
+    return d;
+}
+
+static void close_to(const char *name, const float *got, const double *want, Shape shape, double tolerance) {
+    int64_t n = shape_count(shape);
+    float *rounded = floats(n);
+    for (int64_t i = 0; i < n; i++) rounded[i] = (float)want[i];
+    test_close(name, got, rounded, shape, tolerance, -1);
+    free(rounded);
+}
+
+static double dot(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static double length(const float *a, int64_t n) { return sqrt(dot(a, a, n)); }
+
+/* |<A x, y> - <x, A' y>| against |A x| |y| + |x| |A' y|: A' as backward computes it is the transpose of A. */
+static void adjoint(const char *name, const float *x, const float *dx, int64_t nx, const float *ax,
+                    const float *dy, int64_t ny) {
+    double scale = length(ax, ny) * length(dy, ny) + length(x, nx) * length(dx, nx);
+    test_below(name, fabs(dot(ax, dy, ny) - dot(x, dx, nx)) / scale, 1e-6);
+}
+
+/* One convolution by one method, everything allocated at its exact size so that sanitizers see a step too
+   far. */
+typedef struct {
+    float *y, *dx;
+} Result;
+
+static Result run_conv(ConvMethod m, const Conv *c, const Weight *w, const Weight *bias, const float *x,
+                       const float *dy, bool add, int64_t nx, int64_t ny, int threads) {
+    Result r = { floats(ny), floats(nx) };
+    int64_t scratch = conv_scratch(m, c), workspace = conv_workspace(m, c);
+    ConvMemory memory = { floats(scratch), floats(workspace * threads), (size_t)workspace };
+    for (int64_t i = 0; i < scratch; i++) memory.scratch[i] = NAN; /* memory from the planner is not clean */
+    for (int64_t i = 0; i < workspace * threads; i++) memory.workspaces[i] = NAN;
+    for (int64_t i = 0; i < ny; i++) r.y[i] = NAN;
+    for (int64_t i = 0; i < nx; i++) r.dx[i] = add ? 1 : NAN;
+    set_threads(threads);
+    conv_forward(m, c, w, bias, x, r.y, memory);
+    conv_backward(m, c, w, dy, add, r.dx, memory);
+    free(memory.scratch);
+    free(memory.workspaces);
+    return r;
+}
+
+typedef struct {
+    const char *name;
+    int64_t batch, in, height, width, out, kernel, stride;
+    Padding padding;
+    DType dtype;
+    size_t shift;
+    bool no_bias;
+} Case;
+
+static Conv conv_of(const Case *k) {
+    return (Conv) { k->batch,
+                    k->in,
+                    k->height,
+                    k->width,
+                    k->out,
+                    (k->height + k->padding.top + k->padding.bottom - k->kernel) / k->stride + 1,
+                    (k->width + k->padding.left + k->padding.right - k->kernel) / k->stride + 1,
+                    k->kernel,
+                    k->stride,
+                    k->padding.top,
+                    k->padding.left };
+}
+
+static void same_bits(const char *name, const char *what, Result a, Result b, int64_t nx, int64_t ny) {
+    char text[LABEL];
+    snprintf(text, sizeof text, "%.99s y, %s", name, what);
+    test_same(text, a.y, b.y, (size_t)ny * sizeof(float));
+    snprintf(text, sizeof text, "%.99s dx, %s", name, what);
+    test_same(text, a.dx, b.dx, (size_t)nx * sizeof(float));
+}
+
+static void result_free(Result r) {
+    free(r.y);
+    free(r.dx);
+}
+
+/* A method against the direct sums: error, adjoint, threads, weights of other types. */
+static void try_method(const Case *k, ConvMethod m, const double *want_y, const double *want_dx) {
+    Conv c = conv_of(k);
+    Shape xs = shape4(k->batch, k->in, k->height, k->width);
+    Shape ys = shape4(k->batch, k->out, c.out_height, c.out_width);
+    Shape ws = shape4(k->out, k->in, k->kernel, k->kernel);
+    int64_t nx = shape_count(xs), ny = shape_count(ys);
+    float *x = random_floats(nx, 1, FULL), *dy = random_floats(ny, 2, FULL),
+          *w = random_floats(shape_count(ws), 3, WEIGHT);
+    float *b = random_floats(k->out, 4, WEIGHT);
+    Weight weight = weight_of(w, ws, k->dtype, k->shift),
+           bias = weight_of(b, shape1(k->out), k->dtype, k->shift);
+    Weight plain = weight_of(w, ws, F32, 0);
+    const Weight *given = k->no_bias ? NULL : &bias;
+    double tolerance = m == CONV_WINOGRAD ? 4e-6 : 1e-6;
+
+    char name[80], text[120];
+    snprintf(name, sizeof name, "%s.%s", k->name, conv_method_name(m));
+    Result one = run_conv(m, &c, &weight, given, x, dy, true, nx, ny, 1);
+    snprintf(text, sizeof text, "%s y", name);
+    close_to(text, one.y, want_y, ys, tolerance);
+    snprintf(text, sizeof text, "%s dx", name);
+    close_to(text, one.dx, want_dx, xs, tolerance);
+    Result set = run_conv(m, &c, &weight, given, x, dy, false, nx, ny, 2);
+    for (int64_t i = 0; i < nx; i++) set.dx[i] += 1;
+    snprintf(text, sizeof text, "%s dx, set", name);
+    close_to(text, set.dx, want_dx, xs, tolerance);
+    result_free(set);
+
+    const int threads[] = { 2, THREADS_MAX };
+    for (int i = 0; i < 2; i++) {
+        Result other = run_conv(m, &c, &weight, given, x, dy, true, nx, ny, threads[i]);
+        snprintf(text, sizeof text, "%d threads", threads[i]);
+        same_bits(name, text, other, one, nx, ny);
+        result_free(other);
+    }
+    if (k->dtype != F32 || k->shift) {
+        Result aligned = run_conv(m, &c, &plain, given, x, dy, true, nx, ny, 2);
+        same_bits(name, "as with aligned F32", aligned, one, nx, ny);
+        result_free(aligned);
+    }
+    float *ax = floats(ny), *aty = floats(nx); /* without the bias, and without the 1 that dx began with */
+    for (int64_t i = 0; i < ny; i++)
+        ax[i] = one.y[i] - (k->no_bias ? 0 : b[i / (c.out_height * c.out_width) % k->out]);
+    for (int64_t i = 0; i < nx; i++) aty[i] = one.dx[i] - 1;
+    snprintf(text, sizeof text, "%s adjoint", name);
+    adjoint(text, x, aty, nx, ax, dy, ny);
+
+    result_free(one);
+    weight_free(weight, k->shift);
+    weight_free(bias, k->shift);
+    weight_free(plain, 0);
+    free(x), free(dy), free(w), free(b), free(ax), free(aty);
+}
+
+static void try_case(const Case *k) {
+    Conv c = conv_of(k);
+    int64_t area = c.out_height * c.out_width;
+    int64_t nx = k->batch * k->in * k->height * k->width, ny = k->batch * k->out * area;
+    float *xf = random_floats(nx, 1, FULL), *dyf = random_floats(ny, 2, FULL);
+    float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT),
+          *b = random_floats(k->out, 4, WEIGHT);
+    double *x = doubles(xf, nx), *y = doubles(NULL, ny), *dy = doubles(dyf, ny), *dx = doubles(NULL, nx);
+    direct(&c, w, x, y, true);
+    for (int64_t i = 0; i < ny && !k->no_bias; i++) y[i] += (double)b[i / area % k->out];
+    for (int64_t i = 0; i < nx; i++) dx[i] = 1;
+    direct(&c, w, dx, dy, false);
+    for (int m = 0; m < CONV_METHODS; m++)
+        if (conv_can((ConvMethod)m, &c)) try_method(k, (ConvMethod)m, y, dx);
+    free(xf), free(dyf), free(w), free(b), free(x), free(y), free(dy), free(dx);
+}
+
+static void try_convolutions(void) {
+    const Case cases[] = {
+        { "3x3 odd", 2, 5, 7, 9, 6, 3, 1, PAD1, F32, 0, false },
+        { "3x3 one pixel", 2, 3, 1, 1, 4, 3, 1, PAD1, F32, 0, false },
+        { "3x3 line", 1, 4, 1, 13, 3, 3, 1, PAD1, F16, 0, false },
+        { "3x3 4x4", 4, 33, 4, 4, 35, 3, 1, PAD1, F16, 0, false },
+        { "3x3 whole lanes", 1, 16, 4, 4, 16, 3, 1, PAD1, F32, 0, false },
+        { "3x3 8x8", 2, 40, 8, 8, 24, 3, 1, PAD1, BF16, 0, true },
+        { "3x3 wide", 1, 3, 18, 34, 64, 3, 1, PAD1, F32, 1, false },
+        { "3x3 to 3", 2, 64, 16, 16, 3, 3, 1, PAD1, F16, 1, false },
+        { "3x3 deep", 1, 600, 5, 4, 520, 3, 1, PAD1, F16, 0, false },
+        { "3x3 in pieces", 3, 1200, 28, 24, 3, 3, 1, PAD1, BF16, 0, false },
+        { "3x3 no padding", 2, 6, 9, 8, 5, 3, 1, PAD0, F32, 0, false },
+        { "3x3 lopsided", 2, 6, 9, 6, 5, 3, 1, { 0, 2, 1, 0 }, F32, 3, false },
+        { "3x3 too much padding", 1, 3, 5, 6, 4, 3, 1, { 2, 3, 3, 2 }, F32, 0, false },
+        { "stride 2", 2, 17, 8, 8, 19, 3, 2, PAD1, F16, 0, false },
+        { "stride 2 odd", 2, 5, 9, 7, 6, 3, 2, PAD1, F32, 0, false },
+        { "stride 2 end", 2, 8, 8, 10, 9, 3, 2, PAD_END, BF16, 1, false },
+        { "stride 2 end odd", 1, 8, 7, 9, 9, 3, 2, PAD_END, F32, 0, true },
+        { "1x1", 2, 20, 5, 7, 36, 1, 1, PAD0, F16, 0, false },
+        { "1x1 tiny", 4, 4, 4, 4, 4, 1, 1, PAD0, F32, 2, true },
+        { "1x1 deep", 2, 530, 16, 18, 70, 1, 1, PAD0, BF16, 0, false },
+        { "1x1 stride 2", 2, 6, 7, 8, 5, 1, 2, PAD0, F32, 0, false },
+        { "1x1 padded", 1, 3, 4, 5, 4, 1, 1, PAD1, F32, 0, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) try_case(&cases[i]);
+}
+
+/* The method with fewer multiplications is taken, on both sides of where that changes. */
+static void try_choice(void) {
+    static const struct {
+        int64_t batch, in, height, width, kernel, stride;
+        ConvMethod want;
+    } cases[] = {
+        { 1, 16, 4, 8, 3, 1, CONV_WINOGRAD },  { 1, 15, 4, 8, 3, 1, CONV_IM2COL },
+        { 1, 16, 8, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 8, 4, 3, 2, CONV_IM2COL },
+        { 2, 16, 4, 4, 3, 1, CONV_WINOGRAD },  { 1, 16, 4, 4, 3, 1, CONV_IM2COL },
+        { 1, 16, 3, 13, 3, 1, CONV_WINOGRAD }, { 1, 16, 2, 23, 3, 1, CONV_IM2COL },
+        { 12, 16, 2, 5, 3, 1, CONV_WINOGRAD }, { 11, 16, 2, 5, 3, 1, CONV_IM2COL },
+        { 1, 16, 5, 7, 3, 1, CONV_IM2COL },    { 1, 16, 7, 5, 3, 1, CONV_IM2COL },
+        { 1, 16, 8, 8, 1, 1, CONV_1X1 },       { 1, 16, 8, 8, 1, 2, CONV_IM2COL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Case k = { .batch = cases[i].batch,
+                   .in = cases[i].in,
+                   .height = cases[i].height,
+                   .width = cases[i].width,
+                   .out = 20,
+                   .kernel = cases[i].kernel,
+                   .stride = cases[i].stride };
+        if (k.kernel == 3) k.padding = PAD1;
+        Conv c = conv_of(&k);
+        ConvMethod got = conv_method(&c);
+        test_true("conv_method", got == cases[i].want, "%s for [%lld, %lld, %lld, %lld]",
+                  conv_method_name(got), (long long)c.batch, (long long)c.in_channels, (long long)c.height,
+                  (long long)c.width);
+    }
+}
+
+/* linear through its builder and a graph, since it has no other door. */
+static void run_linear(const Layer *layer, Shape xs, float *x, const float *dy, float *y, float *dx,
+                       int threads) {
+    Graph *g = graph_new();
+    Tensor *t = linear(g, graph_leaf(g, "x", xs, x, dx), layer);
+    Plan plan = graph_plan(g, t, (PlanOptions) { .train = true, .poison = true });
+    Arena arena;
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, THREADS_MAX)));
+    graph_bind(g, &arena, THREADS_MAX);
+    set_threads(threads);
+    graph_forward(g);
+    memcpy(y, t->data, (size_t)shape_count(t->shape) * sizeof(float));
+    graph_backward(g, dy);
+    arena_free(&arena);
+    graph_free(g);
+}
+
+static void try_linear(const char *name, Shape xs, int64_t out, DType dtype, size_t shift, bool no_bias) {
+    int64_t in = xs.dim[xs.rank - 1], rows = shape_count(xs) / in;
+    Shape ys = xs, ws = xs.rank == 3 ? shape4(out, in, 1, 1) : shape2(out, in);
+    ys.dim[ys.rank - 1] = out;
+    float *x = random_floats(rows * in, 5, FULL), *dy = random_floats(rows * out, 6, FULL),
+          *w = random_floats(out * in, 7, WEIGHT);
+    float *b = random_floats(out, 8, WEIGHT), *y = floats(rows * out), *dx = floats(rows * in);
+    float *y2 = floats(rows * out), *dx2 = floats(rows * in), *ax = floats(rows * out);
+    double *want_y = doubles(NULL, rows * out), *want_dx = doubles(NULL, rows * in);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < out; o++) {
+            for (int64_t i = 0; i < in; i++) {
+                want_y[r * out + o] += (double)x[r * in + i] * (double)w[o * in + i];
+                want_dx[r * in + i] += (double)dy[r * out + o] * (double)w[o * in + i];
+            }
+            want_y[r * out + o] += no_bias ? 0 : (double)b[o];
+        }
+    Weight weight = weight_of(w, ws, dtype, shift), bias = weight_of(b, shape1(out), dtype, shift);
+    Layer layer = { &weight, no_bias ? NULL : &bias };
+    run_linear(&layer, xs, x, dy, y, dx, 1);
+    char text[LABEL];
+    snprintf(text, sizeof text, "linear %s y", name);
+    close_to(text, y, want_y, ys, 1e-6);
+    snprintf(text, sizeof text, "linear %s dx", name);
+    close_to(text, dx, want_dx, xs, 1e-6);
+    snprintf(text, sizeof text, "linear %s adjoint", name);
+    for (int64_t i = 0; i < rows * out; i++) ax[i] = y[i] - (no_bias ? 0 : b[i % out]);
+    adjoint(text, x, dx, rows * in, ax, dy, rows * out);
+    for (int threads = 2; threads <= THREADS_MAX; threads += 3) {
+        run_linear(&layer, xs, x, dy, y2, dx2, threads);
+        snprintf(text, sizeof text, "linear %s", name);
+        same_bits(text, threads == 2 ? "2 threads" : "5 threads", (Result) { y2, dx2 }, (Result) { y, dx },
+                  rows * in, rows * out);
+    }
+    weight_free(weight, shift);
+    weight_free(bias, shift);
+    free(x), free(dy), free(w), free(b), free(y), free(dx), free(y2), free(dx2), free(ax);
+    free(want_y), free(want_dx);
+}
+
+/* Tiles cover the product once, whatever its size. */
+static void try_tiles(void) {
+    const int64_t sizes[] = { 1, 2, 15, 16, 31, 33, 100, 255, 256, 257, 320, 1000, 4096 };
+    const int n = sizeof sizes / sizeof *sizes;
+    bool covered = true;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            Tiles t = gemm_tiles(sizes[i], sizes[j], 576);
+            int64_t area = 0;
+            for (int64_t k = 0; k < t.count; k++) {
+                Tile tile = gemm_tile(&t, k);
+                covered &= tile.rows > 0 && tile.columns > 0 && tile.rows <= 256 && tile.columns <= 256 &&
+                           tile.row + tile.rows <= sizes[i] && tile.column + tile.columns <= sizes[j];
+                area += tile.rows * tile.columns;
+            }
+            covered &= area == sizes[i] * sizes[j];
+        }
+    Tiles layer = gemm_tiles(320, 4096, 320);
+    test_true("gemm_tiles", covered && layer.count >= 16, "%lld tiles for [320, 4096]",
+              (long long)layer.count);
+}
+
+/* Every tile goes to one thread, also where there are fewer tiles than threads, more threads than stretches or one thread
+   that is slow; what is left for a thread that is alone, it does alone. */
+static void try_share(void) {
+    static const struct {
+        int threads;
+        int64_t count;
+    } cases[] = { { 1, 5 }, { 2, 0 }, { 2, 1 }, { 2, 7 }, { 5, 1000 }, { 7, 3 }, { STRETCHES_MAX + 6, 300 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int taken[1000] = { 0 };
+        int64_t own = 0;
+        Share share;
+        set_threads(cases[i].threads);
+        share_start(&share, cases[i].count);
+#pragma omp parallel
+        for (int64_t tile; (tile = share_next(&share)) >= 0;) {
+#pragma omp atomic
+            taken[tile]++;
+            for (volatile int k = 0; tile % 3 == 0 && k < 10000;) k++; /* some take longer */
+        }
+        int64_t once = 0;
+        for (int k = 0; k < 1000; k++) once += k < cases[i].count ? taken[k] == 1 : taken[k] == 0;
+        share_start(&share, cases[i].count);
+        for (int64_t tile; (tile = share_next(&share)) >= 0;) own += tile + 1;
+        test_true("share", once == 1000 && own == cases[i].count * (cases[i].count + 1) / 2,
+                  "%lld tiles for %d threads, each once", (long long)cases[i].count, cases[i].threads);
+    }
+}
+
+int openblas_get_num_threads(void);
+
+/* The threads are ours, and a product of no rows or no columns is none. */
+static void try_blas(void) {
+    test_true("blas_start", openblas_get_num_threads() == 1, "%d threads", openblas_get_num_threads());
+    const float a[6] = { 1, 2, 3, 4, 5, 6 };
+    float c[2] = { 7, 8 };
+    gemm(AS_IS, AS_IS, 0, 2, 3, 1, a, 3, a, 2, 0, c, 2);
+    gemm(AS_IS, AS_IS, 2, 0, 3, 1, a, 3, a, 1, 0, c, 1);
+    test_true("gemm of nothing", c[0] == 7 && c[1] == 8, "leaves all as it was");
+}
+
+int main(void) {
+    blas_start();
+    try_blas();
+    try_tiles();
+    try_share();
+    try_choice();
+    try_convolutions();
+    try_linear("[3, 5] to 7", shape2(3, 5), 7, F32, 0, false);
+    try_linear("[2, 9, 40] to 24", shape3(2, 9, 40), 24, F16, 0, true);
+    try_linear("[4, 64] to 300", shape2(4, 64), 300, BF16, 1, false);
+    try_linear("[7, 1100] to 530", shape2(7, 1100), 530, F16, 0, false);
+    try_linear("[600, 70] to 33", shape2(600, 70), 33, F32, 1, false);
+    try_linear("one row", shape1(12), 5, F32, 0, false);
+    return test_finish();
+}

@@ -1,0 +1,440 @@
+/* Every op of autograd/ops.h: forward and backward against the reference (golden/ops.py), and by checks of
+   its own, which also run on shapes too large for a golden file:
+
+   - adjoint (ops that are linear in their inputs, up to a constant): <f(x) - f(0), dy> = sum <x, dx>
+   - slope (the others): d <f(x), dy> / d direction by finite differences = sum <dx, direction>
+   - twice: an op used twice on the same inputs has twice the gradient, since backward adds to what is there
+   - bits: the same with 1, 2 and 5 threads, released buffers poisoned, all kept, or each its own malloc */
+#include "autograd/ops.h"
+#include "tensor/gemm.h"
+#include "tensor/rng.h"
+#include "tests/golden.h"
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an op is applied to. */
+typedef struct {
+    int inputs;
+    Shape shape[NODE_INPUTS];
+    float *data[NODE_INPUTS];
+    bool wanted[NODE_INPUTS]; /* has a gradient */
+    Layer layer;
+    int32_t *ids;
+    float *dy; /* NULL: there is no backward */
+} Problem;
+
+typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
+
+typedef struct Case Case;
+typedef struct {
+    const Case *c;
+    Tensor *x[NODE_INPUTS];
+    const Layer *layer;
+    const int32_t *ids;
+} Args;
+
+struct Case {
+    const char *name;
+    Tensor *(*build)(Graph *g, const Args *a);
+    Kind kind;
+    int stride, groups, heads, times;
+    int64_t height, width;
+    Padding padding;
+    bool causal;
+    float eps;
+    double tolerance;                 /* of the golden results; 0: 2e-6 */
+    double slope;                     /* of the slope; 0: 1e-4 */
+    double step;                      /* of its finite differences; 0: 0.02 */
+    Shape large[NODE_INPUTS], weight; /* a case without golden: its shapes; the bias has the weight's rows */
+};
+
+static Tensor *build_linear(Graph *g, const Args *a) { return linear(g, a->x[0], a->layer); }
+static Tensor *build_conv2d(Graph *g, const Args *a) {
+    return conv2d(g, a->x[0], a->layer, a->c->stride, a->c->padding);
+}
+static Tensor *build_group_norm(Graph *g, const Args *a) {
+    return group_norm(g, a->x[0], a->layer, a->c->groups, a->c->eps);
+}
+static Tensor *build_layer_norm(Graph *g, const Args *a) { return layer_norm(g, a->x[0], a->layer, 1e-5f); }
+static Tensor *build_silu(Graph *g, const Args *a) { return silu(g, a->x[0]); }
+static Tensor *build_gelu(Graph *g, const Args *a) { return gelu(g, a->x[0]); }
+static Tensor *build_quick_gelu(Graph *g, const Args *a) { return quick_gelu(g, a->x[0]); }
+static Tensor *build_geglu(Graph *g, const Args *a) { return geglu(g, a->x[0]); }
+static Tensor *build_attention(Graph *g, const Args *a) {
+    return attention(g, a->x[0], a->x[1], a->x[2], a->c->heads, a->c->causal);
+}
+static Tensor *build_embedding(Graph *g, const Args *a) {
+    return embedding(g, a->layer->weight, a->x[0], a->ids, 2, 5);
+}
+static Tensor *build_add(Graph *g, const Args *a) { return add(g, a->x[0], a->x[1]); }
+static Tensor *build_add_twice(Graph *g, const Args *a) { return add(g, a->x[0], a->x[0]); }
+static Tensor *build_add_position(Graph *g, const Args *a) {
+    return add_position(g, a->x[0], a->layer->weight);
+}
+static Tensor *build_add_channel(Graph *g, const Args *a) { return add_channel(g, a->x[0], a->x[1]); }
+static Tensor *build_concat(Graph *g, const Args *a) { return concat(g, a->x[0], a->x[1]); }
+static Tensor *build_repeat(Graph *g, const Args *a) { return repeat(g, a->x[0], a->c->times); }
+static Tensor *build_to_tokens(Graph *g, const Args *a) { return to_tokens(g, a->x[0]); }
+static Tensor *build_to_image(Graph *g, const Args *a) {
+    return to_image(g, a->x[0], a->c->height, a->c->width);
+}
+static Tensor *build_upsample(Graph *g, const Args *a) {
+    return upsample_nearest(g, a->x[0], a->c->height, a->c->width);
+}
+static Tensor *build_timesteps(Graph *g, const Args *a) {
+    return timestep_embedding(g, a->x[0], a->c->width);
+}
+static Tensor *build_mse_loss(Graph *g, const Args *a) { return mse_loss(g, a->x[0], a->x[1]); }
+
+static const Case CASES[] = {
+    { "linear", build_linear, .kind = AFFINE },
+    { "linear.no_bias", build_linear, .kind = AFFINE },
+    { "linear.one_row", build_linear, .kind = AFFINE },
+    { "linear.many_rows", build_linear, .kind = AFFINE },
+    { "linear.many_columns", build_linear, .kind = AFFINE },
+    { "linear.long", build_linear, .kind = AFFINE },
+    { "linear.f16", build_linear, .kind = AFFINE },
+    { "linear.conv1x1", build_linear, .kind = AFFINE },
+    { "linear.large", build_linear, .kind = AFFINE, .large = { { 2, { 600, 1100 } } },
+      .weight = { 2, { 700, 1100 } } },
+    { "conv2d", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 } },
+    { "conv2d.stride2", build_conv2d, .kind = AFFINE, .stride = 2, .padding = { 1, 1, 1, 1 } },
+    { "conv2d.pad_end", build_conv2d, .kind = AFFINE, .stride = 2, .padding = { 0, 1, 0, 1 } },
+    { "conv2d.asymmetric", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 2, 0, 1, 3 } },
+    { "conv2d.no_padding", build_conv2d, .kind = AFFINE, .stride = 1 },
+    { "conv2d.1x1", build_conv2d, .kind = AFFINE, .stride = 1 },
+    { "conv2d.1x1.stride2", build_conv2d, .kind = AFFINE, .stride = 2 },
+    { "conv2d.no_bias", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 } },
+    { "conv2d.one_pixel", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 } },
+    { "conv2d.wide", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 },
+      .tolerance = 1e-5 },
+    { "conv2d.bf16", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 },
+      .tolerance = 1e-5 },
+    { "conv2d.large", build_conv2d, .kind = AFFINE, .stride = 1, .padding = { 1, 1, 1, 1 },
+      .large = { { 4, { 2, 64, 33, 32 } } }, .weight = { 4, { 96, 64, 3, 3 } } },
+    { "conv2d.large.stride2", build_conv2d, .kind = AFFINE, .stride = 2, .padding = { 1, 1, 1, 1 },
+      .large = { { 4, { 2, 64, 33, 32 } } }, .weight = { 4, { 80, 64, 3, 3 } } },
+    { "conv2d.large.1x1", build_conv2d, .kind = AFFINE, .stride = 1, .large = { { 4, { 2, 160, 17, 31 } } },
+      .weight = { 4, { 300, 160, 1, 1 } } },
+    { "group_norm", build_group_norm, .kind = SMOOTH, .groups = 4, .eps = 1e-5f },
+    { "group_norm.one_group", build_group_norm, .kind = SMOOTH, .groups = 1, .eps = 1e-6f },
+    { "group_norm.instance", build_group_norm, .kind = SMOOTH, .groups = 6, .eps = 1e-5f },
+    { "group_norm.mean_100", build_group_norm, .kind = SMOOTH, .groups = 2, .eps = 1e-6f, .tolerance = 1e-5 },
+    { "group_norm.tokens_f16", build_group_norm, .kind = SMOOTH, .groups = 5, .eps = 1e-6f },
+    { "group_norm.large", build_group_norm, .kind = SMOOTH, .groups = 8, .eps = 1e-6f,
+      .large = { { 4, { 2, 64, 33, 31 } } }, .weight = { 1, { 64 } } },
+    { "layer_norm", build_layer_norm, .kind = SMOOTH },
+    { "layer_norm.bf16", build_layer_norm, .kind = SMOOTH },
+    { "layer_norm.mean_100", build_layer_norm, .kind = SMOOTH, .tolerance = 1e-5 },
+    { "layer_norm.large", build_layer_norm, .kind = SMOOTH, .large = { { 2, { 333, 777 } } },
+      .weight = { 1, { 777 } } },
+    { "silu", build_silu, .kind = SMOOTH },
+    { "silu.range", build_silu, .kind = SMOOTH },
+    { "silu.large", build_silu, .kind = SMOOTH, .large = { { 1, { 100003 } } } },
+    { "gelu", build_gelu, .kind = SMOOTH },
+    { "gelu.range", build_gelu, .kind = SMOOTH },
+    { "gelu.large", build_gelu, .kind = SMOOTH, .large = { { 1, { 100003 } } } },
+    { "quick_gelu", build_quick_gelu, .kind = SMOOTH },
+    { "quick_gelu.range", build_quick_gelu, .kind = SMOOTH },
+    { "quick_gelu.large", build_quick_gelu, .kind = SMOOTH, .large = { { 1, { 100003 } } } },
+    { "geglu", build_geglu, .kind = SMOOTH },
+    { "geglu.large", build_geglu, .kind = SMOOTH, .large = { { 3, { 2, 77, 650 } } } },
+    { "attention.head40", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 2 },
+    { "attention.head64.causal", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 2, .causal = true },
+    { "attention.head80", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 2 },
+    { "attention.head160", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 1 },
+    { "attention.blocks", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 1 },
+    { "attention.causal_blocks", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 3, .causal = true },
+    { "attention.sharp", build_attention, .kind = SMOOTH, .step = 3e-4, .heads = 2, .slope = 5e-4 },
+    { "attention.one_key", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 2 },
+    { "attention.frozen_q", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 4 },
+    { "attention.frozen_kv", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 4 },
+    { "attention.large", build_attention, .kind = SMOOTH, .step = 0.004, .heads = 2,
+      .large = { { 3, { 1, 1100, 80 } }, { 3, { 1, 1100, 80 } }, { 3, { 1, 1100, 80 } } } },
+    { "embedding", build_embedding, .kind = AFFINE },
+    { "add", build_add, .kind = AFFINE },
+    { "add.frozen", build_add, .kind = AFFINE },
+    { "add.twice", build_add_twice, .kind = AFFINE },
+    { "add.large", build_add, .kind = AFFINE, .large = { { 1, { 100003 } }, { 1, { 100003 } } } },
+    { "add_position", build_add_position, .kind = AFFINE },
+    { "add_channel", build_add_channel, .kind = AFFINE },
+    { "add_channel.frozen", build_add_channel, .kind = AFFINE },
+    { "add_channel.large", build_add_channel, .kind = AFFINE,
+      .large = { { 4, { 2, 20, 31, 33 } }, { 2, { 2, 20 } } } },
+    { "concat", build_concat, .kind = AFFINE },
+    { "concat.frozen", build_concat, .kind = AFFINE },
+    { "concat.large", build_concat, .kind = AFFINE,
+      .large = { { 4, { 2, 20, 31, 33 } }, { 4, { 2, 9, 31, 33 } } } },
+    { "repeat", build_repeat, .kind = AFFINE, .times = 3 },
+    { "repeat.large", build_repeat, .kind = AFFINE, .times = 2, .large = { { 4, { 2, 50, 31, 33 } } } },
+    { "to_tokens", build_to_tokens, .kind = AFFINE },
+    { "to_tokens.large", build_to_tokens, .kind = AFFINE, .large = { { 4, { 2, 50, 31, 33 } } } },
+    { "to_image", build_to_image, .kind = AFFINE, .height = 5, .width = 7 },
+    { "to_image.large", build_to_image, .kind = AFFINE, .height = 31, .width = 33,
+      .large = { { 3, { 2, 1023, 50 } } } },
+    { "upsample_nearest", build_upsample, .kind = AFFINE, .height = 10, .width = 14 },
+    { "upsample_nearest.odd", build_upsample, .kind = AFFINE, .height = 9, .width = 17 },
+    { "upsample_nearest.rounding", build_upsample, .kind = AFFINE, .height = 82, .width = 2 },
+    { "upsample_nearest.large", build_upsample, .kind = AFFINE, .height = 62, .width = 66,
+      .large = { { 4, { 2, 9, 31, 33 } } } },
+    { "timestep_embedding", build_timesteps, .kind = CONSTANT, .width = 320 },
+    { "timestep_embedding.narrow", build_timesteps, .kind = CONSTANT, .width = 64 },
+    { "mse_loss", build_mse_loss, .kind = SMOOTH },
+};
+
+/* ---- problems: from the golden file, or random of a large shape ---- */
+
+static void from_golden(const Golden *file, const Case *c, Problem *p) {
+    *p = (Problem) { 0 };
+    for (int k = 0; k < NODE_INPUTS && golden_has(file, "%s.in%d", c->name, k); k++) {
+        p->inputs++;
+        p->data[k] = golden_floats(file, "%s.in%d", c->name, k);
+        p->shape[k] = golden_shape(file, "%s.in%d", c->name, k);
+        p->wanted[k] = golden_has(file, "%s.dx%d", c->name, k);
+    }
+    CHECK(p->inputs > 0);
+    if (golden_has(file, "%s.weight", c->name)) p->layer.weight = golden_weight(file, "%s.weight", c->name);
+    if (golden_has(file, "%s.bias", c->name)) p->layer.bias = golden_weight(file, "%s.bias", c->name);
+    if (golden_has(file, "%s.ids", c->name)) p->ids = golden_ints(file, NULL, "%s.ids", c->name);
+    if (golden_has(file, "%s.dy", c->name)) p->dy = golden_floats(file, "%s.dy", c->name);
+}
+
+static float *random_floats(Generator *random, int64_t count, double scale) {
+    float *x = mem_alloc((size_t)count * sizeof *x);
+    generator_randn(random, x, count);
+    for (int64_t i = 0; i < count; i++) x[i] *= (float)scale;
+    return x;
+}
+
+/* The weights' memory is in memory[2], to be freed; the output's shape is known only when the op is built. */
+static void from_random(Generator *random, const Case *c, Problem *p, Weight weights[2], float *memory[2]) {
+    *p = (Problem) { 0 };
+    for (; p->inputs < NODE_INPUTS && c->large[p->inputs].rank; p->inputs++) {
+        p->shape[p->inputs] = c->large[p->inputs];
+        p->data[p->inputs] = random_floats(random, shape_count(c->large[p->inputs]), 1);
+        p->wanted[p->inputs] = true;
+    }
+    if (c->weight.rank) {
+        Shape rows = shape1(c->weight.dim[0]);
+        int64_t count = shape_count(c->weight);
+        memory[0] = random_floats(random, count, sqrt((double)rows.dim[0] / (double)count));
+        memory[1] = random_floats(random, rows.dim[0], 1);
+        weights[0] = (Weight) { "weight", F32, c->weight, memory[0] };
+        weights[1] = (Weight) { "bias", F32, rows, memory[1] };
+        p->layer = (Layer) { &weights[0], &weights[1] };
+    }
+    Graph *g = graph_new();
+    Args a = { .c = c, .layer = &p->layer };
+    for (int k = 0; k < p->inputs; k++) a.x[k] = graph_leaf(g, "x", p->shape[k], p->data[k], NULL);
+    p->dy = random_floats(random, shape_count(c->build(g, &a)->shape), 1);
+    graph_free(g);
+}
+
+/* ---- running one ---- */
+
+typedef struct {
+    Shape shape;
+    float *y, *dx[NODE_INPUTS];
+} Result;
+
+static void result_free(Result *r) {
+    free(r->y);
+    for (int k = 0; k < NODE_INPUTS; k++) free(r->dx[k]);
+}
+
+typedef struct {
+    int threads;
+    bool backward;
+    bool twice; /* y = f(x) + f(x), of two nodes */
+    PlanOptions plan;
+} How;
+
+/* An op's inputs are made by nodes as in a model, so that the planner releases what `reads` does not claim. */
+static void copy_forward(const Node *n) {
+    memcpy(n->out->data, n->in[0]->data, (size_t)shape_count(n->out->shape) * sizeof(float));
+}
+static void copy_backward(const Node *n) {
+    for (int64_t i = 0; i < shape_count(n->out->shape); i++) n->in[0]->grad[i] += n->out->grad[i];
+}
+static const Op COPY = { .name = "copy", .forward = copy_forward, .backward = copy_backward };
+
+static Result run(const Case *c, const Problem *p, How how) {
+    Graph *g = graph_new();
+    Args a = { .c = c, .layer = &p->layer, .ids = p->ids };
+    Result r = { 0 };
+    for (int k = 0; k < p->inputs; k++) {
+        if (p->wanted[k] && p->dy) r.dx[k] = mem_alloc((size_t)shape_count(p->shape[k]) * sizeof(float));
+        Tensor *leaf = graph_leaf(g, "x", p->shape[k], p->data[k], r.dx[k]);
+        a.x[k] = graph_node(g, &COPY, (Node) { .in = { leaf } }, leaf->shape);
+    }
+    Tensor *y = c->build(g, &a);
+    if (how.twice) y = add(g, y, c->build(g, &a));
+    how.plan.train = how.backward;
+    Plan plan = graph_plan(g, y, how.plan);
+    Arena arena = { 0 };
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, how.threads)));
+    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN; /* finds what is read unwritten */
+    graph_bind(g, &arena, how.threads);
+    omp_set_num_threads(how.threads);
+    graph_forward(g);
+    size_t bytes = (size_t)shape_count(y->shape) * sizeof(float);
+    r.shape = y->shape;
+    r.y = memcpy(mem_alloc(bytes), y->data, bytes);
+    if (how.backward) graph_backward(g, p->dy);
+    graph_free(g);
+    arena_free(&arena);
+    return r;
+}
+
+static double dot(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* sum over the inputs that have a gradient of <x, dx> */
+static double dot_inputs(const Problem *p, float *const x[], float *const dx[]) {
+    double sum = 0;
+    for (int k = 0; k < p->inputs; k++)
+        if (p->wanted[k]) sum += dot(x[k], dx[k], shape_count(p->shape[k]));
+    return sum;
+}
+
+/* f with its inputs moved: x + factor direction where there is a gradient */
+static Result run_moved(const Case *c, const Problem *p, double factor, float *const direction[]) {
+    Problem moved = *p;
+    for (int k = 0; k < p->inputs; k++) {
+        int64_t n = shape_count(p->shape[k]);
+        moved.data[k] = mem_alloc((size_t)n * sizeof(float));
+        for (int64_t i = 0; i < n; i++) {
+            double step = p->wanted[k] ? factor * (double)direction[k][i] : 0;
+            moved.data[k][i] = (float)((double)p->data[k][i] + step);
+        }
+    }
+    Result r = run(c, &moved, (How) { .threads = 2 });
+    for (int k = 0; k < p->inputs; k++) free(moved.data[k]);
+    return r;
+}
+
+/* ---- the checks ---- */
+
+static const char *label(const Case *c, const char *what) {
+    static char text[100];
+    snprintf(text, sizeof text, "%s.%s", c->name, what);
+    return text;
+}
+
+static void check_adjoint(const Case *c, const Problem *p, const Result *r) {
+    Result zero = run_moved(c, p, -1, p->data);
+    int64_t n = shape_count(r->shape);
+    double left = dot(r->y, p->dy, n) - dot(zero.y, p->dy, n);
+    double right = dot_inputs(p, p->data, (float *const *)r->dx);
+    double scale = sqrt(dot(r->y, r->y, n) * dot(p->dy, p->dy, n));
+    test_below(label(c, "adjoint"), fabs(left - right) / scale, 1e-6);
+    result_free(&zero);
+}
+
+/* The direction is the gradient, so that the slope is not small by chance, plus noise that finds what is
+   missing in it; the differences are central, of fourth order, so that the step can be large against fp32's
+   rounding. */
+static void check_slope(const Case *c, const Problem *p, const Result *r, Generator *random) {
+    float *direction[NODE_INPUTS] = { NULL };
+    for (int k = 0; k < p->inputs; k++) {
+        if (!p->wanted[k]) continue;
+        int64_t n = shape_count(p->shape[k]);
+        double size = sqrt(dot(r->dx[k], r->dx[k], n) / (double)n);
+        direction[k] = random_floats(random, n, 1);
+        for (int64_t i = 0; i < n && size > 0; i++) direction[k][i] += (float)((double)r->dx[k][i] / size);
+    }
+    const double h = c->step > 0 ? c->step : 0.02, at[4] = { -2 * h, -h, h, 2 * h },
+                 weight[4] = { 1, -8, 8, -1 };
+    double slope = 0;
+    for (int i = 0; i < 4; i++) {
+        Result moved = run_moved(c, p, at[i], direction);
+        slope += weight[i] * dot(moved.y, p->dy, shape_count(r->shape)) / (12 * h);
+        result_free(&moved);
+    }
+    double want = dot_inputs(p, direction, (float *const *)r->dx);
+    double scale = sqrt(dot_inputs(p, direction, direction) *
+                        dot_inputs(p, (float *const *)r->dx, (float *const *)r->dx));
+    test_below(label(c, "slope"), fabs(slope - want) / scale, c->slope > 0 ? c->slope : 1e-4);
+    for (int k = 0; k < p->inputs; k++) free(direction[k]);
+}
+
+static void check_twice(const Case *c, const Problem *p, const Result *r) {
+    Result twice = run(c, p, (How) { .threads = 2, .backward = true, .twice = true });
+    for (int k = 0; k < p->inputs; k++) {
+        if (!p->wanted[k]) continue;
+        int64_t n = shape_count(p->shape[k]);
+        for (int64_t i = 0; i < n; i++) twice.dx[k][i] *= 0.5f;
+        test_close(label(c, "twice"), twice.dx[k], r->dx[k], p->shape[k], 3e-6, -1);
+    }
+    result_free(&twice);
+}
+
+static bool same(const Problem *p, const Result *a, const Result *b) {
+    bool equal = !memcmp(a->y, b->y, (size_t)shape_count(a->shape) * sizeof(float));
+    for (int k = 0; k < p->inputs; k++)
+        if (a->dx[k]) equal &= !memcmp(a->dx[k], b->dx[k], (size_t)shape_count(p->shape[k]) * sizeof(float));
+    return equal;
+}
+
+static void check_bits(const Case *c, const Problem *p, const Result *r) {
+    const How hows[] = { { .threads = 2, .plan = { .keep_all = true } },
+                         { .threads = 5, .plan = { .separate = true } },
+                         { .threads = 1, .plan = { .keep_all = true, .separate = true } } };
+    bool equal = true;
+    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
+        How how = hows[i];
+        how.backward = p->dy != NULL;
+        Result other = run(c, p, how);
+        equal &= same(p, r, &other);
+        result_free(&other);
+    }
+    test_true(label(c, "bits"), equal, equal ? "the same with 1, 2 and 5 threads" : "differ");
+}
+
+static void check_golden(const Golden *file, const Case *c, const Problem *p, const Result *r) {
+    double tolerance = c->tolerance > 0 ? c->tolerance : 2e-6;
+    golden_close(file, label(c, "y"), r->y, r->shape, tolerance);
+    for (int k = 0; k < p->inputs; k++)
+        if (p->wanted[k])
+            golden_close(file, label(c, (const char *[]) { "dx0", "dx1", "dx2" }[k]), r->dx[k], p->shape[k],
+                         tolerance);
+}
+
+int main(int argc, char **argv) {
+    blas_start();
+    omp_set_dynamic(0);
+    Golden *file = golden_open(argc > 1 ? argv[1] : "golden/ops.safetensors");
+    Generator random;
+    generator_seed(&random, 3);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        const Case *c = &CASES[i];
+        Problem p;
+        Weight weights[2];
+        float *memory[2] = { NULL, NULL };
+        if (c->large[0].rank)
+            from_random(&random, c, &p, weights, memory);
+        else
+            from_golden(file, c, &p);
+        Result r = run(c, &p, (How) { .threads = 1, .backward = p.dy != NULL, .plan = { .poison = true } });
+        if (!c->large[0].rank) check_golden(file, c, &p, &r);
+        if (c->kind == AFFINE) check_adjoint(c, &p, &r);
+        if (c->kind == SMOOTH) check_slope(c, &p, &r, &random);
+        if (c->kind != CONSTANT) check_twice(c, &p, &r);
+        check_bits(c, &p, &r);
+        result_free(&r);
+        for (int k = 0; k < p.inputs; k++) free(p.data[k]);
+        free(p.dy);
+        free(p.ids);
+        free(memory[0]);
+        free(memory[1]);
+    }
+    golden_free(file);
+    return test_finish();
+}

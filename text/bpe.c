@@ -1,0 +1,382 @@
+/* A token is written in the byte-level alphabet: each byte has a printable character of its own (its own code
+   point where that is printable Latin-1, else U+0100 and up, in the order of the bytes). The last symbol of a
+   piece bears the mark "</w>". Merging begins with one symbol a byte and joins, again and again, the pair of
+   neighbours that stands first in merges.txt, the leftmost of several. */
+#include "text/bpe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "text/unicode.h"
+#include "io/json.h"
+
+static const char END_OF_WORD[] = "</w>", START_OF_TEXT[] = "<|startoftext|>",
+                  END_OF_TEXT[] = "<|endoftext|>";
+
+typedef struct {
+    int32_t left, right; /* the pair; left < 0: an empty slot */
+    int32_t rank, merged;
+} Merge;
+
+struct Bpe {
+    int64_t size;        /* V */
+    const char **tokens; /* [V], of the document or of names */
+    cJSON *document;     /* NULL where the vocabulary follows from the merges */
+    char *names;
+    int32_t *by_name; /* hash table of ids by token, -1: empty */
+    size_t name_mask;
+    Merge *merges; /* hash table by pair */
+    size_t merge_mask;
+    int32_t characters[256];  /* the byte-level alphabet */
+    int32_t byte_ids[2][256]; /* a byte as a symbol: within a piece, at its end */
+};
+
+void ids_push(Ids *ids, int32_t id) {
+    if (ids->count == ids->capacity) {
+        ids->capacity = ids->capacity ? 2 * ids->capacity : 64;
+        ids->at = mem_grow(ids->at, (size_t)ids->capacity * sizeof *ids->at);
+    }
+    ids->at[ids->count++] = id;
+}
+
+/* Hash tables: open addressing, a power of two of slots, at most half of them in use. */
+static size_t table_slots(int64_t entries) {
+    size_t slots = 16;
+    while (slots < 2 * (size_t)entries) slots *= 2;
+    return slots;
+}
+
+static size_t hash_text(const char *text, size_t size) {
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (size_t i = 0; i < size; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return (size_t)(h ^ h >> 32);
+}
+
+/* The slot of the token text[0..size), or the empty one where it would go. */
+static size_t name_slot(const Bpe *b, const char *text, size_t size) {
+    size_t slot = hash_text(text, size) & b->name_mask;
+    for (int32_t id; (id = b->by_name[slot]) >= 0; slot = (slot + 1) & b->name_mask)
+        if (strlen(b->tokens[id]) == size && memcmp(b->tokens[id], text, size) == 0) break;
+    return slot;
+}
+
+static int32_t find(const Bpe *b, const char *text, size_t size) {
+    return b->by_name[name_slot(b, text, size)];
+}
+
+static Merge *merge_slot(const Bpe *b, int32_t left, int32_t right) {
+    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
+    size_t slot = (size_t)(h >> 32) & b->merge_mask;
+    while (b->merges[slot].left >= 0 && (b->merges[slot].left != left || b->merges[slot].right != right))
+        slot = (slot + 1) & b->merge_mask;
+    return &b->merges[slot];
+}
+
+/* A file can have a fault in every line: these are told, and how many more there are. */
+typedef struct {
+    const char *path;
+    Messages *errors;
+    int64_t count;
+} Faults;
+
+enum { FAULTS_TOLD = 5 };
+
+static bool fault_told(Faults *f) { return ++f->count <= FAULTS_TOLD; }
+
+static bool faults_none(const Faults *f) {
+    if (f->count > FAULTS_TOLD)
+        messages_add(f->errors, "%s: %lld more faults of this kind", f->path,
+                     (long long)(f->count - FAULTS_TOLD));
+    return f->count == 0;
+}
+
+static bool read_vocab(Bpe *b, const char *path, const void *text, size_t size, Messages *errors) {
+    b->document = json_parse(path, text, size, true, errors);
+    if (!b->document) return false;
+    if (!cJSON_IsObject(b->document))
+        return messages_add(errors, "%s: is not an object of tokens and ids", path);
+    const cJSON *member;
+    cJSON_ArrayForEach(member, b->document) b->size++;
+    if (!b->size || b->size > INT32_MAX / 2)
+        return messages_add(errors, "%s: has no tokens, or too many", path);
+
+    Faults faults = { path, errors, 0 };
+    b->tokens = mem_alloc((size_t)b->size * sizeof *b->tokens);
+    cJSON_ArrayForEach(member, b->document) {
+        int64_t id = json_whole(member);
+        if ((id < 0 || id >= b->size) && fault_told(&faults))
+            messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, member->string,
+                         (long long)b->size - 1);
+        if (id < 0 || id >= b->size) continue;
+        if (b->tokens[id] && fault_told(&faults))
+            messages_add(errors, "%s: \"%s\" and \"%s\" both have the id %lld", path, b->tokens[id],
+                         member->string, (long long)id);
+        b->tokens[id] = member->string;
+    }
+    return faults_none(&faults); /* V ids, all different, of 0 .. V-1: none is missing */
+}
+
+/* The line at *at, size bytes without its end, and *at moved behind it; NULL behind the last. Lines of #version
+   are passed over, number counts them too. */
+static const char *next_line(const char **at, const char *end, size_t *size, int64_t *number) {
+    while (*at < end) {
+        const char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));
+        *at = stop ? stop + 1 : end;
+        if (!stop) stop = end;
+        if (stop > line && stop[-1] == '\r') stop--;
+        *size = (size_t)(stop - line);
+        ++*number;
+        if (*size < 8 || memcmp(line, "#version", 8) != 0) return line;
+    }
+    return NULL;
+}
+
+/* Printable Latin-1 stands for itself in the byte-level alphabet. */
+static bool printable(int byte) {
+    return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+}
+
+static void add_token(Bpe *b, char **names, const char *text, size_t size) {
+    memcpy(*names, text, size);
+    b->tokens[b->size++] = *names;
+    *names += size + 1; /* the buffer is zeroed */
+}
+
+/* CLIP's vocabulary out of its merges. What a line that is no merge does to it does not matter: read_merges
+   refuses it. */
+static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
+    enum { SYMBOL = 8, SYMBOLS = 2 * 256, SPECIAL = 16 };
+    b->tokens = mem_alloc((size_t)(SYMBOLS + lines + 2) * sizeof *b->tokens);
+    b->names = mem_alloc(SYMBOLS * SYMBOL + size + (size_t)lines + 2 * SPECIAL);
+    char *names = b->names;
+    for (int last = 0; last < 2; last++)
+        for (int others = 0; others < 2; others++)
+            for (int byte = 0, other = 256; byte < 256; byte++) {
+                char symbol[SYMBOL];
+                int32_t c = printable(byte) ? byte : other++;
+                if (printable(byte) == (others == 1)) continue;
+                size_t n = (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)symbol);
+                memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
+                add_token(b, &names, symbol, last ? n + sizeof END_OF_WORD - 1 : n);
+            }
+    int64_t number = 0;
+    size_t length;
+    for (const char *at = text, *line; (line = next_line(&at, text + size, &length, &number));) {
+        const char *space = memchr(line, ' ', length);
+        size_t left = space ? (size_t)(space - line) : length;
+        memcpy(names, line, left);
+        if (space) memcpy(names + left, space + 1, length - left - 1);
+        b->tokens[b->size++] = names;
+        names += length + 1;
+    }
+    add_token(b, &names, START_OF_TEXT, sizeof START_OF_TEXT - 1);
+    add_token(b, &names, END_OF_TEXT, sizeof END_OF_TEXT - 1);
+}
+
+/* False, with a line, if two ids have the same token, as a derived vocabulary's could. */
+static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
+    size_t slots = table_slots(b->size);
+    b->name_mask = slots - 1;
+    b->by_name = mem_alloc(slots * sizeof *b->by_name);
+    for (size_t i = 0; i < slots; i++) b->by_name[i] = -1;
+    for (int32_t id = 0; id < b->size; id++) {
+        int32_t *slot = &b->by_name[name_slot(b, b->tokens[id], strlen(b->tokens[id]))];
+        if (*slot >= 0) return messages_add(errors, "%s: makes the token \"%s\" twice", path, b->tokens[id]);
+        *slot = id;
+    }
+    return true;
+}
+
+/* One line, "left right"; what is wrong with it, or NULL. joined: room for both. */
+static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t rank, char *joined) {
+    const char *space = memchr(line, ' ', size);
+    size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
+    if (!left || !right || memchr(space + 1, ' ', right)) return "is not two tokens with one space between";
+    memcpy(joined, line, left);
+    memcpy(joined + left, space + 1, right);
+    Merge m = { find(b, line, left), find(b, space + 1, right), rank, find(b, joined, left + right) };
+    if (m.left < 0 || m.right < 0) return "has a token that the vocabulary lacks";
+    if (m.merged < 0) return "makes a token that the vocabulary lacks";
+    Merge *slot = merge_slot(b, m.left, m.right);
+    if (slot->left >= 0) return "stands there twice";
+    *slot = m;
+    return NULL;
+}
+
+static int64_t count_lines(const char *text, size_t size) {
+    int64_t lines = 1;
+    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
+    return lines;
+}
+
+static bool read_merges(Bpe *b, const char *path, const char *text, size_t size, int64_t lines,
+                        Messages *errors) {
+    size_t slots = table_slots(lines);
+    b->merge_mask = slots - 1;
+    b->merges = mem_alloc(slots * sizeof *b->merges);
+    for (size_t i = 0; i < slots; i++) b->merges[i].left = -1;
+
+    Faults faults = { path, errors, 0 };
+    char *joined = mem_alloc(size);
+    int64_t number = 0;
+    size_t length;
+    for (const char *at = text, *line; (line = next_line(&at, text + size, &length, &number));) {
+        const char *wrong = read_merge(b, line, length, (int32_t)number, joined);
+        if (wrong && fault_told(&faults)) {
+            int shown = (int)min_i64((int64_t)length, 60);
+            messages_add(errors, "%s: line %lld, \"%.*s\": %s", path, (long long)number, shown, line, wrong);
+        }
+    }
+    free(joined);
+    return faults_none(&faults);
+}
+
+static void make_alphabet(Bpe *b, int32_t unknown) {
+    int32_t next = 256;
+    for (int byte = 0; byte < 256; byte++) {
+        b->characters[byte] = printable(byte) ? byte : next++;
+        char symbol[8 + sizeof END_OF_WORD];
+        size_t n = (size_t)utf8proc_encode_char(b->characters[byte], (utf8proc_uint8_t *)symbol);
+        memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
+        int32_t inner = find(b, symbol, n), last = find(b, symbol, n + sizeof END_OF_WORD - 1);
+        b->byte_ids[0][byte] = inner >= 0 ? inner : unknown;
+        b->byte_ids[1][byte] = last >= 0 ? last : unknown;
+    }
+}
+
+Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
+               const void *merges, size_t merges_size, const char *unknown, Messages *errors) {
+    Bpe *b = mem_alloc(sizeof *b);
+    int64_t lines = count_lines(merges, merges_size);
+    bool ok = lines <= INT32_MAX / 4 || messages_add(errors, "%s: has too many lines", merges_path);
+    if (ok && vocab)
+        ok = read_vocab(b, vocab_path, vocab, vocab_size, errors);
+    else if (ok)
+        derive_vocab(b, merges, merges_size, lines);
+    ok = ok && index_tokens(b, vocab ? vocab_path : merges_path, errors) &&
+         read_merges(b, merges_path, merges, merges_size, lines, errors);
+    int32_t unknown_id = ok ? bpe_find(b, unknown) : -1;
+    if (ok && unknown_id < 0)
+        ok = messages_add(errors, "%s: has no token \"%s\"", vocab ? vocab_path : merges_path, unknown);
+    if (ok) {
+        make_alphabet(b, unknown_id);
+        return b;
+    }
+    bpe_free(b);
+    return NULL;
+}
+
+void bpe_free(Bpe *b) {
+    if (!b) return;
+    cJSON_Delete(b->document);
+    free(b->names);
+    free(b->tokens);
+    free(b->by_name);
+    free(b->merges);
+    free(b);
+}
+
+int64_t bpe_size(const Bpe *b) { return b->size; }
+
+int32_t bpe_find(const Bpe *b, const char *token) { return find(b, token, strlen(token)); }
+
+const char *bpe_token(const Bpe *b, int32_t id) {
+    CHECK(id >= 0 && id < b->size);
+    return b->tokens[id];
+}
+
+char *bpe_text(const Bpe *b, int32_t id) {
+    const char *token = bpe_token(b, id);
+    size_t size = strlen(token), mark = sizeof END_OF_WORD - 1, n = 0;
+    if (size > mark && strcmp(token + size - mark, END_OF_WORD) == 0) size -= mark;
+    CodePoints characters = unicode_decode(token, size);
+    char *bytes = mem_alloc(size);
+    for (int64_t i = 0; i < characters.count; i++)
+        for (int byte = 0; byte < 256; byte++)
+            if (b->characters[byte] == characters.at[i]) bytes[n++] = (char)byte;
+    free(characters.at);
+    CodePoints text = unicode_decode(bytes, n);
+    free(bytes);
+    char *readable = unicode_encode(text.at, text.count, NULL);
+    free(text.at);
+    return readable;
+}
+
+/* A piece while it is merged: a doubly linked list in an array. A symbol that was joined to its left
+   neighbour has id -1. */
+typedef struct {
+    int32_t id, previous, next; /* previous, next: positions, -1: none */
+} Symbol;
+
+/* A pair that could be joined, as it was when it was found: by rank, then from the left. */
+typedef struct {
+    int32_t rank, position, left, right, merged;
+} Candidate;
+
+typedef struct {
+    Candidate *at;
+    int64_t count;
+} Heap;
+
+static bool before(const Candidate *a, const Candidate *b) {
+    return a->rank != b->rank ? a->rank < b->rank : a->position < b->position;
+}
+
+static void heap_push(Heap *h, Candidate c) {
+    int64_t i = h->count++;
+    for (int64_t parent; i > 0 && before(&c, &h->at[parent = (i - 1) / 2]); i = parent)
+        h->at[i] = h->at[parent];
+    h->at[i] = c;
+}
+
+static Candidate heap_pop(Heap *h) {
+    Candidate top = h->at[0], last = h->at[--h->count];
+    int64_t i = 0;
+    for (int64_t child; (child = 2 * i + 1) < h->count; i = child) {
+        if (child + 1 < h->count && before(&h->at[child + 1], &h->at[child])) child++;
+        if (!before(&h->at[child], &last)) break;
+        h->at[i] = h->at[child];
+    }
+    h->at[i] = last;
+    return top;
+}
+
+static void push_pair(const Bpe *b, const Symbol *symbols, int32_t position, Heap *heap) {
+    if (position < 0 || symbols[position].next < 0) return;
+    int32_t left = symbols[position].id, right = symbols[symbols[position].next].id;
+    const Merge *m = merge_slot(b, left, right);
+    if (m->left >= 0) heap_push(heap, (Candidate) { m->rank, position, left, right, m->merged });
+}
+
+static void merge_all(const Bpe *b, Symbol *symbols, Heap *heap) {
+    while (heap->count > 0) {
+        Candidate c = heap_pop(heap);
+        Symbol *left = &symbols[c.position];
+        if (left->id != c.left || left->next < 0 || symbols[left->next].id != c.right)
+            continue; /* gone since */
+        Symbol *right = &symbols[left->next];
+        left->id = c.merged;
+        left->next = right->next;
+        right->id = -1;
+        if (left->next >= 0) symbols[left->next].previous = c.position;
+        push_pair(b, symbols, left->previous, heap);
+        push_pair(b, symbols, c.position, heap);
+    }
+}
+
+void bpe_encode(const Bpe *b, const char *piece, size_t size, Ids *ids) {
+    CHECK(size > 0 && size < INT32_MAX / 4);
+    int32_t n = (int32_t)size;
+    Symbol *symbols = mem_alloc(size * sizeof *symbols);
+    /* n - 1 pairs at first, and each of at most n - 1 merges makes two */
+    Heap heap = { .at = mem_alloc(3 * size * sizeof *heap.at) };
+    for (int32_t i = 0; i < n; i++)
+        symbols[i] =
+            (Symbol) { b->byte_ids[i == n - 1][(unsigned char)piece[i]], i - 1, i + 1 < n ? i + 1 : -1 };
+    for (int32_t i = 0; i < n; i++) push_pair(b, symbols, i, &heap);
+    merge_all(b, symbols, &heap);
+    for (int32_t i = 0; i >= 0; i = symbols[i].next) ids_push(ids, symbols[i].id);
+    free(heap.at);
+    free(symbols);
+}

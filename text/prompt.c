@@ -1,0 +1,38 @@
+#include "text/prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
+               const char *from, Messages *errors) {
+    if (width != w->width)
+        return messages_add(
+            errors, "%s: \"%s\" has vectors of %lld numbers, this model's have %lld (another model family?)",
+            from, token, (long long)width, (long long)w->width);
+    if (n > 1000)
+        return messages_add(errors, "%s: \"%s\" has %lld vectors, more than a prompt holds", from, token,
+                            (long long)n);
+    if (tokenizer_add(t, token, (int)n, errors) < 0) return false;
+    w->rows = mem_grow(w->rows, (size_t)((w->vectors + n) * width) * sizeof(float));
+    memcpy(w->rows + w->vectors * width, rows, (size_t)(n * width) * sizeof(float));
+    w->vectors += n;
+    return true;
+}
+
+void words_free(Words *w) {
+    free(w->rows);
+    *w = (Words) { 0 };
+}
+
+int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) {
+    int64_t length = tokenizer_max_length(t);
+    int32_t *ids = mem_alloc((size_t)length * sizeof *ids);
+    char *expanded = tokenizer_expand_placeholders(t, prompt);
+    int64_t tokens = tokenizer_encode(t, expanded, ids);
+    if (tokens > length - 2)
+        messages_add(warnings,
+                     "the prompt \"%s\" has %lld tokens; the last %lld fall off the end of the window",
+                     prompt, (long long)tokens, (long long)(tokens - (length - 2)));
+    free(expanded);
+    return ids;
+}

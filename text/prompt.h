@@ -1,0 +1,23 @@
+/* Prompts: learned words by their tokens, and text as what the text encoder gets. */
+#ifndef TI_PROMPT_H
+#define TI_PROMPT_H
+
+#include "text/tokenizer.h"
+
+/* The learned vectors that prompts may use: rows [vectors, width], the tokenizer's added tokens in their order. Starts from
+   { .width = the text encoder's }. */
+typedef struct {
+    float *rows;
+    int64_t vectors, width;
+} Words;
+
+/* Adds a word of n vectors [n, width] under its token, which the tokenizer knows from then on; from: where it comes from, for
+   messages. Errors: a token that exists, another width than w's. */
+bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
+               const char *from, Messages *errors);
+void words_free(Words *w);
+
+/* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
+int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
+
+#endif

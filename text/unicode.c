@@ -1,0 +1,123 @@
+#include "text/unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* code points that a canonical decomposition can have */ };
+
+/* The character at text[0..size), size > 0, and in *used the bytes it took. A second byte is held to the
+   range that leaves out overlong forms, surrogates and what lies beyond U+10FFFF: then no such value can come
+   out. */
+static int32_t decode_one(const unsigned char *text, size_t size, size_t *used) {
+    unsigned lead = text[0];
+    *used = 1;
+    if (lead < 0x80) return (int32_t)lead;
+    if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
+    size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    uint32_t c = lead & (0x7Fu >> length);
+    for (; *used < length; ++*used) {
+        if (*used == size || text[*used] < low || text[*used] > high) return REPLACEMENT;
+        c = c << 6 | (text[*used] & 0x3Fu);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return (int32_t)c;
+}
+
+CodePoints unicode_decode(const char *text, size_t size) {
+    CodePoints out = { .at = mem_alloc(size * sizeof(int32_t)) };
+    for (size_t i = 0, used; i < size; i += used)
+        out.at[out.count++] = decode_one((const unsigned char *)text + i, size - i, &used);
+    return out;
+}
+
+char *unicode_encode(const int32_t *at, int64_t count, size_t *size) {
+    char *text = mem_alloc((size_t)count * 4 + 1);
+    size_t length = 0;
+    for (int64_t i = 0; i < count; i++)
+        length += (size_t)utf8proc_encode_char(at[i], (utf8proc_uint8_t *)text + length);
+    text[length] = 0;
+    if (size) *size = length;
+    return text;
+}
+
+static int combining_class(int32_t c) { return utf8proc_get_property(c)->combining_class; }
+
+/* A stable sort of a run of combining marks by their classes, by counting. utf8proc's own sorts by swapping
+   neighbours, in quadratic time on a run of 100,000 marks. */
+static void sort_marks(int32_t *at, int64_t count, int32_t *scratch) {
+    int64_t place[257] = { 0 };
+    for (int64_t i = 0; i < count; i++) place[combining_class(at[i]) + 1]++;
+    for (int c = 0; c < 256; c++) place[c + 1] += place[c];
+    for (int64_t i = 0; i < count; i++) scratch[place[combining_class(at[i])]++] = at[i];
+    memcpy(at, scratch, (size_t)count * sizeof *at);
+}
+
+static void order_canonically(int32_t *at, int64_t count, int32_t *scratch) {
+    for (int64_t i = 0, end; i < count; i = end) {
+        bool ordered = true;
+        int last = combining_class(at[i]);
+        end = i + 1;
+        if (!last) continue;
+        for (int next; end < count && (next = combining_class(at[end])) != 0; end++) {
+            ordered = ordered && last <= next;
+            last = next;
+        }
+        if (!ordered) sort_marks(at + i, end - i, scratch);
+    }
+}
+
+static CodePoints to_nfc(const int32_t *at, int64_t count) {
+    const utf8proc_option_t canonical = UTF8PROC_STABLE;
+    int64_t capacity = count * DECOMPOSED_MAX;
+    CodePoints out = { .at = mem_alloc((size_t)capacity * sizeof(int32_t)) };
+    for (int64_t i = 0; i < count; i++) {
+        int64_t room = capacity - out.count;
+        int64_t n =
+            utf8proc_decompose_char(at[i], out.at + out.count, room, canonical | UTF8PROC_DECOMPOSE, NULL);
+        CHECK(n >= 0 && n <= room);
+        out.count += n;
+    }
+    int32_t *scratch = mem_alloc((size_t)out.count * sizeof(int32_t));
+    order_canonically(out.at, out.count, scratch);
+    free(scratch);
+    out.count = utf8proc_normalize_utf32(out.at, out.count, canonical | UTF8PROC_COMPOSE);
+    CHECK(out.count >= 0);
+    return out;
+}
+
+/* utf8proc has no table of the White_Space property; the list is short and final in practice. */
+static bool is_space(int32_t c) {
+    return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+           c == 0x3000;
+}
+
+CodePoints unicode_normalize(const int32_t *at, int64_t count) {
+    CodePoints nfc = to_nfc(at, count);
+    CodePoints out = { .at = mem_alloc((size_t)nfc.count * 2 * sizeof(int32_t)) };
+    for (int64_t i = 0; i < nfc.count; i++) {
+        int32_t c = nfc.at[i];
+        if (is_space(c)) {
+            if (i == 0 || !is_space(nfc.at[i - 1])) out.at[out.count++] = ' ';
+        } else if (c == 0x130) { /* the one character whose lower case is two: i and a dot above */
+            out.at[out.count++] = 'i';
+            out.at[out.count++] = 0x307;
+        } else {
+            out.at[out.count++] = utf8proc_tolower(c);
+        }
+    }
+    free(nfc.at);
+    return out;
+}
+
+CharClass unicode_class(int32_t c) {
+    if (is_space(c)) return CLASS_SPACE;
+    utf8proc_category_t category = utf8proc_category(c);
+    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) return CLASS_LETTER;
+    if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) return CLASS_NUMBER;
+    return CLASS_OTHER;
+}
