@@ -2,23 +2,15 @@
 #define _GNU_SOURCE /* madvise */
 #include "autograd/internal.h"
 
+#include "tensor/share.h"
+
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#ifdef _OPENMP
-#    include <omp.h>
-#endif
-
-float *node_workspace(const Node *n) {
-#ifdef _OPENMP
-    int thread = omp_get_thread_num();
-#else
-    int thread = 0;
-#endif
-    return n->workspaces + (size_t)thread * n->workspace_floats;
-}
+float *node_workspace(const Node *n) { return thread_workspace(n->workspaces, n->workspace_floats); }
 
 void give_gradient(const Node *n, int i, int64_t at, const float *restrict part, int64_t count) {
     float *restrict to = n->in[i]->grad + at;
@@ -143,9 +135,7 @@ static void run(Graph *g, int moment) {
 /* Each thread that may work has its workspace. */
 static void check_bound(const Graph *g) {
     CHECK(g->memory);
-#ifdef _OPENMP
     CHECK(omp_get_max_threads() <= g->threads);
-#endif
 }
 
 void graph_forward(Graph *g) {

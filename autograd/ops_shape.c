@@ -1,6 +1,8 @@
 /* Ops that look up, add and move: embedding, sums, concatenation, upsampling, layouts, the timestep
    embedding. */
 #include "autograd/ops.h"
+
+#include "tensor/transpose.h"
 #include "tensor/vmath.h"
 
 #include <string.h>
@@ -271,37 +273,42 @@ Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width) {
 
 /* to [columns, rows] = (or +=) from [rows, columns] transposed, batch times; a square at a time, so that both
    sides use whole cache lines. */
-static void transpose(const float *from, float *to, int64_t batch, int64_t rows, int64_t columns, bool add) {
-    enum { SIDE = 16 };
-    int64_t down = ceil_div(rows, SIDE);
+static void transpose_batch(const float *from, float *to, int64_t batch, int64_t rows, int64_t columns,
+                            bool add) {
+    enum { SIDE = TRANSPOSE_SIDE };
+    int64_t strips = ceil_div(rows, SIDE);
 #pragma omp parallel for schedule(static) if (batch * rows * columns >= PARALLEL_FROM)
-    for (int64_t strip = 0; strip < batch * down; strip++) {
-        const float *x = from + strip / down * rows * columns;
-        float *y = to + strip / down * rows * columns;
-        int64_t first = strip % down * SIDE, last = min_i64(rows, first + SIDE);
-        for (int64_t left = 0; left < columns; left += SIDE)
-            for (int64_t j = left; j < min_i64(columns, left + SIDE); j++)
-                for (int64_t i = first; i < last; i++)
-                    y[j * rows + i] = x[i * columns + j] + (add ? y[j * rows + i] : 0.0f);
+    for (int64_t strip = 0; strip < batch * strips; strip++) {
+        int64_t first = strip % strips * SIDE, down = min_i64(SIDE, rows - first);
+        const float *x = from + (strip / strips * rows + first) * columns;
+        float *y = to + strip / strips * rows * columns + first;
+        if (!add) transpose(x, columns, down, columns, y, rows);
+        for (int64_t left = 0; left < columns && add; left += SIDE) {
+            float square[SIDE * SIDE];
+            int64_t across = min_i64(SIDE, columns - left);
+            transpose(x + left, columns, down, across, square, SIDE);
+            for (int64_t j = 0; j < across; j++)
+                for (int64_t i = 0; i < down; i++) y[(left + j) * rows + i] += square[j * SIDE + i];
+        }
     }
 }
 
 /* The last two dimensions of the token side: [B, N, C]. */
 static void to_tokens_forward(const Node *n) {
     Shape s = n->out->shape;
-    transpose(n->in[0]->data, n->out->data, s.dim[0], s.dim[2], s.dim[1], false);
+    transpose_batch(n->in[0]->data, n->out->data, s.dim[0], s.dim[2], s.dim[1], false);
 }
 static void to_tokens_backward(const Node *n) {
     Shape s = n->out->shape;
-    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_is_fresh(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_is_fresh(n, 0));
 }
 static void to_image_forward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose(n->in[0]->data, n->out->data, s.dim[0], s.dim[1], s.dim[2], false);
+    transpose_batch(n->in[0]->data, n->out->data, s.dim[0], s.dim[1], s.dim[2], false);
 }
 static void to_image_backward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_is_fresh(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_is_fresh(n, 0));
 }
 
 static const Op TO_TOKENS = {

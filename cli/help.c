@@ -2,6 +2,7 @@
 
 #include "cli/common.h"
 #include "cli/console.h"
+#include "text/nearest.h"
 
 #include <stdlib.h>
 #include <string.h>

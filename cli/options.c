@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text/nearest.h"
 #include "text/unicode.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -37,47 +38,6 @@ void options_forget(const Command *c, void *values, const char *name) {
     const Option *o = find(c, name, strlen(name));
     CHECK(o);
     *given(c, o, values) &= (unsigned char)~GIVEN_BY_USER;
-}
-
-/* Names that are near */
-
-/* Insertions, removals, replacements and swaps of neighbours that make b of a (restricted
-   Damerau-Levenshtein). */
-static int edit_distance(const char *a, const char *b) {
-    enum { LONGEST = 40 };
-    int n = (int)strlen(a), m = (int)strlen(b), d[LONGEST + 1][LONGEST + 1];
-    if (n > LONGEST || m > LONGEST) return LONGEST;
-    for (int i = 0; i <= n; i++) {
-        for (int j = 0; j <= m; j++) {
-            if (!i || !j) {
-                d[i][j] = i + j;
-                continue;
-            }
-            int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped && d[i - 2][j - 2] + 1 < best) best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[n][m];
-}
-
-const char *nearest_name(const char *word, const char *const *names, int count) {
-    const char *nearest = NULL;
-    int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) /
-                       3; /* a distance below it is near: a third of the word */
-    for (int i = 0; i < count; i++) {
-        int distance = edit_distance(word, names[i]);
-        bool begins = strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0;
-        if (begins) distance = min_i64(distance, 1) != 0;
-        if (distance < best) {
-            best = distance;
-            nearest = names[i];
-        }
-    }
-    return nearest;
 }
 
 /* Values */

@@ -102,7 +102,4 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
 /* Whether a text is UTF-8, as every value is. */
 bool options_utf8(const char *text);
 
-/* The nearest of names[0..count) to a misspelt word; NULL if none is near. */
-const char *nearest_name(const char *word, const char *const *names, int count);
-
 #endif

@@ -115,12 +115,12 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     state.identity = s->identity;
     state.first_loss = s->first_loss;
     state.finished = finished;
-    state.records = folder->count;
-    state.losses_bytes = folder->losses_bytes;
+    state.records = folder->losses.count;
+    state.losses_bytes = folder->losses.bytes;
     state.points = folder->points;
     state.grid = folder->grid;
     char *path = run_folder_file(folder, RUN_STATE);
-    bool ok = run_folder_sync(folder, errors) && state_write(path, &state, errors);
+    bool ok = losses_sync(&folder->losses, errors) && state_write(path, &state, errors);
     free(path);
     double end = system_seconds();
     s->next = end + fmax(1, 50 * (end - start));

@@ -3,9 +3,9 @@
 
 #include "io/plot.h"
 #include "io/file.h"
+#include "text/prompt.h"
 #include "weights/embedding.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,24 +15,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-static const char LOSSES_HEADER[] = "step,loss,lr\n";
-
-/* "<my cat>" -> "my-cat": without brackets, and with nothing that a file's name must not have. */
-char *token_file_name(const char *word) {
-    char *name = mem_string(word);
-    char *to = name;
-    for (const char *c = word; *c; c++) {
-        if (*c == '<' || *c == '>') continue;
-        bool fine = isalnum((unsigned char)*c) || strchr("-_+", *c) || (unsigned char)*c >= 0x80 ||
-                    (*c == '.' && to > name);
-        *to++ = fine ? *c : '-';
-    }
-    *to = 0;
-    if (*name) return name;
-    free(name);
-    return mem_string("word");
-}
 
 static bool is_empty(const char *path) {
     DIR *folder = opendir(path);
@@ -79,31 +61,6 @@ static bool remove_state(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-static bool open_losses(RunFolder *r, const char *mode, Messages *errors) {
-    char *path = run_folder_file(r, "losses.csv");
-    r->losses = fopen(path, mode);
-    if (!r->losses) messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
-    free(path);
-    return r->losses != NULL;
-}
-
-static bool losses_written(RunFolder *r, int bytes, Messages *errors) {
-    errno = 0;
-    if (bytes > 0) r->losses_bytes += bytes;
-    if (fflush(r->losses) == 0 && !ferror(r->losses)) return true;
-    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path,
-                        strerror(errno ? errno : EIO));
-}
-
-/* Written aside: what stood there stays if the disk is full. */
-static bool begin_losses(RunFolder *r, Messages *errors) {
-    char *path = run_folder_file(r, "losses.csv");
-    bool ok = file_write(path, LOSSES_HEADER, strlen(LOSSES_HEADER), errors);
-    free(path);
-    r->losses_bytes = (int64_t)strlen(LOSSES_HEADER);
-    return ok && open_losses(r, "a", errors);
-}
-
 /* NAME.json.tmp-123: what a process that was killed was writing */
 static bool is_leftover(const char *name) {
     static const char *const endings[] = { ".json", ".png", ".safetensors", ".state" };
@@ -145,73 +102,22 @@ bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Message
     return true;
 }
 
-/* A loss into the lists for loss.png. */
-static void keep_loss(RunFolder *r, int64_t step, double loss) {
-    if (r->count == r->capacity) {
-        r->capacity = r->capacity ? 2 * r->capacity : 1024;
-        r->loss = mem_grow(r->loss, (size_t)r->capacity * sizeof *r->loss);
-        r->smoothed = mem_grow(r->smoothed, (size_t)r->capacity * sizeof *r->smoothed);
-    }
-    /* An exponential mean over about 50 losses, whose beginning is the plain mean. */
-    double weight = r->count < 50 ? 1.0 / (double)(r->count + 1) : 0.02;
-    r->average += weight * (loss - r->average);
-    r->step = step;
-    r->loss[r->count] = loss;
-    r->smoothed[r->count++] = r->average;
-}
-
-/* Reads back what was written by then: nine digits give the same float again. */
-static bool read_losses(RunFolder *r, int64_t records, int64_t bytes) {
-    char line[100];
-    if (!fgets(line, sizeof line, r->losses) || strcmp(line, LOSSES_HEADER) != 0) return false;
-    while (r->count < records) {
-        long long step;
-        float loss;
-        double rate;
-        if (!fgets(line, sizeof line, r->losses) || sscanf(line, "%lld,%f,%lf\n", &step, &loss, &rate) != 3 ||
-            !isfinite(loss))
-            return false;
-        keep_loss(r, step, (double)loss);
-    }
-    return ftell(r->losses) == bytes;
-}
-
 bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors) {
-    if (records == 0) return remove_state(r, errors) && begin_losses(r, errors);
-    if (!open_losses(r, "r+", errors)) return false;
-    if (!read_losses(r, records, bytes))
-        return messages_add(errors,
-                            "%s/losses.csv: was changed: it does not begin with the %lld losses that the run "
-                            "had when it stopped",
-                            r->path, (long long)records);
-    r->losses_bytes = bytes;
-    fseek(r->losses, bytes, SEEK_SET); /* from reading to writing */
-    if (ftruncate(fileno(r->losses), bytes) == 0) return true;
-    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path, strerror(errno));
+    char *path = run_folder_file(r, "losses.csv");
+    bool ok = records == 0 ? remove_state(r, errors) && losses_begin(&r->losses, path, errors)
+                           : losses_go_on(&r->losses, path, records, bytes, errors);
+    free(path);
+    return ok;
 }
 
 void run_folder_close(RunFolder *r) {
-    if (r->losses) fclose(r->losses);
+    losses_close(&r->losses);
     if (r->open) close(r->folder);
     free(r->path);
     free(r->word);
     free(r->file_name);
-    free(r->loss);
-    free(r->smoothed);
     free(r->grid);
     *r = (RunFolder) { 0 };
-}
-
-bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors) {
-    keep_loss(r, record.step, (double)record.loss);
-    return losses_written(
-        r, fprintf(r->losses, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr),
-        errors);
-}
-
-bool run_folder_sync(RunFolder *r, Messages *errors) {
-    if (fdatasync(fileno(r->losses)) == 0) return true;
-    return messages_add(errors, "%s/losses.csv: cannot be written: %s", r->path, strerror(errno));
 }
 
 void run_folder_grid(RunFolder *r, int64_t step, double loss) {
@@ -226,7 +132,7 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
         for (int64_t k = 0; k < 2; k++) columns[k * r->points + i] = r->grid[2 * i + k];
     char *path = run_folder_file(r, "loss.png");
     PlotPoints grid = { columns, columns + r->points, r->points };
-    bool ok = plot_losses(path, r->loss, r->smoothed, r->count, r->step, grid, errors);
+    bool ok = plot_losses(path, r->losses.loss, r->losses.smoothed, r->losses.count, r->losses.step, grid, errors);
     free(columns);
     free(path);
     return ok;
@@ -249,5 +155,5 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vect
         ok = save_as(r, run_folder_file(r, "learned_embeds.safetensors"), rows, vectors, width, errors) &&
              save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), rows, vectors, width, errors);
     }
-    return ok && (r->count == 0 || draw_losses(r, errors));
+    return ok && (r->losses.count == 0 || draw_losses(r, errors));
 }

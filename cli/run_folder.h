@@ -3,9 +3,7 @@
 #ifndef TI_RUN_FOLDER_H
 #define TI_RUN_FOLDER_H
 
-#include "inversion/loop.h"
-
-#include <stdio.h>
+#include "inversion/losses.h"
 
 /* Names in it: the options used, and the state that --resume goes on from. */
 #define RUN_OPTIONS "options.json"
@@ -17,19 +15,10 @@ typedef struct {
     char *file_name; /* the token as a file's name, "grum": A1111 and ComfyUI take the word from it */
     int folder;      /* open and locked while open is true: two runs in one folder would spoil each other */
     bool open;
-    FILE *losses; /* losses.csv: step,loss,lr with a line a micro-batch */
-    int64_t losses_bytes;
-    /* for loss.png */
-    double *loss, *smoothed;
-    int64_t count, capacity;
-    int64_t step;   /* updates done */
-    double average; /* the last smoothed loss */
+    Losses losses;   /* losses.csv */
     int64_t points;
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
-
-/* "<my cat>" -> "my-cat": a token as the name of a file or folder; free() it. */
-char *token_file_name(const char *word);
 
 /* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows, once the
    options are written. */
@@ -46,10 +35,6 @@ void run_folder_close(RunFolder *r);
 /* PATH/NAME; free() it */
 char *run_folder_file(const RunFolder *r, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A line of losses.csv; the smoothed loss is in r->average. */
-bool run_folder_log(RunFolder *r, LoopRecord record, Messages *errors);
-/* losses.csv is on the disk, before a state says so. */
-bool run_folder_sync(RunFolder *r, Messages *errors);
 /* A point of the fixed-grid loss for loss.png. */
 void run_folder_grid(RunFolder *r, int64_t step, double loss);
 

@@ -11,9 +11,9 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
-#include "cli/validation.h"
 #include "inversion/grid_loss.h"
 #include "inversion/templates.h"
+#include "inversion/validation.h"
 
 #include <math.h>
 #include <signal.h>
@@ -145,6 +145,20 @@ static void plan_run(Run *r) {
     r->loop = loop_new(options, data, (PlanOptions) { 0 });
 }
 
+static bool plan_validation(Run *r, Messages *errors, Messages *warnings) {
+    const TrainOptions *o = r->o;
+    if (!o->validation_prompt) return true;
+    if (!check_steps(&r->model, "--sampling-steps", o->sampling_steps, errors)) return false;
+    DrawingOptions options = { .count = 1,
+                               .steps = o->sampling_steps,
+                               .height = o->resolution,
+                               .width = o->resolution,
+                               .guidance = (float)o->guidance,
+                               .seed = (uint64_t)o->seed };
+    r->validation = validation_new(&r->model, &r->words, o->validation_prompt, options, errors, warnings);
+    return r->validation != NULL;
+}
+
 /* The bytes of the one arena that all graphs share in turn. */
 static int64_t arena_bytes(const Run *r) {
     int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
@@ -243,8 +257,8 @@ static bool grid_wanted(const Run *r) {
 
 static Work work_left(const Run *r) {
     const TrainOptions *o = r->o;
-    int64_t done = r->folder.step, last = o->steps - 1;
-    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.count,
+    int64_t done = r->folder.losses.step, last = o->steps - 1;
+    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.losses.count,
                .drawing_steps = o->sampling_steps };
     if (grid_wanted(r)) w.grids = 1 + (r->folder.points == 0);
     if (o->grid_loss > 0) w.grids += last / o->grid_loss - done / o->grid_loss;
@@ -264,7 +278,7 @@ static void tell_time(const Run *r) {
     Estimate e = estimate(r, work_left(r), 0.5, 2);
     char text[DURATION_TEXT];
     fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all",
-            (long long)(r->o->steps - r->folder.step), (long long)(r->o->batch * r->o->accumulate),
+            (long long)(r->o->steps - r->folder.losses.step), (long long)(r->o->batch * r->o->accumulate),
             (e.batch.forward + e.batch.backward) * (double)r->o->accumulate,
             duration_text(estimate_all(&e), text));
     if (e.work.grids)
@@ -298,10 +312,10 @@ typedef struct {
 } Start;
 
 static void show_progress(const Run *r, Progress *p, Start start, LoopRecord record, bool last) {
-    int64_t done = r->folder.count - start.records, all = loop_micro_batches(&r->loop) - start.records;
+    int64_t done = r->folder.losses.count - start.records, all = loop_micro_batches(&r->loop) - start.records;
     char left[DURATION_TEXT];
     progress_show(p, last, "step %lld/%lld  loss %.4f  %.3f s/step  %s left", (long long)record.step,
-                  (long long)r->o->steps, r->folder.average,
+                  (long long)r->o->steps, r->folder.losses.average,
                   progress_elapsed(p) / (double)max_i64(record.step - start.step, 1),
                   duration_text(progress_left(p, done, all), left));
 }
@@ -316,19 +330,21 @@ static bool after_update(Run *r, int64_t step, Messages *errors) {
         !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
                          errors))
         return false;
-    if (r->validation && (last || (o->validation_every > 0 && step % o->validation_every == 0)))
-        return validation_draw(r->validation, &r->folder, step, errors);
-    return true;
+    if (!r->validation || !(last || (o->validation_every > 0 && step % o->validation_every == 0))) return true;
+    char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
+    bool ok = validation_draw(r->validation, path, errors);
+    free(path);
+    return ok;
 }
 
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
-    Start start = { r->folder.count, r->loop.step };
+    Start start = { r->folder.losses.count, r->loop.step };
     bool ok = true;
     while (ok && r->loop.step < r->o->steps && !interrupted) {
         LoopRecord record = loop_next(&r->loop);
-        if (r->folder.count == 0) r->saver.first_loss = (double)record.loss;
-        ok = run_folder_log(&r->folder, record, errors);
+        if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
+        ok = losses_add(&r->folder.losses, record, errors);
         if (!isfinite(record.loss))
             ok = messages_add(
                 errors,
@@ -338,7 +354,7 @@ static bool run_loop(Run *r, Messages *errors) {
         if (ok && record.updated) ok = after_update(r, record.step, errors);
         if (ok && saver_due(&r->saver)) ok = saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
-    if (r->o->profile) profile_print(&r->profile, r->folder.count - start.records);
+    if (r->o->profile) profile_print(&r->profile, r->folder.losses.count - start.records);
     return ok;
 }
 
@@ -413,10 +429,7 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (r->o->validation_prompt &&
-        !(r->validation = validation_new(&r->model, &r->words, r->o, errors, warnings)))
-        return false;
-    if (!fit_memory(r, errors, warnings)) return false;
+    if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings)) return false;
     if (r->o->dry_run) return show_plan(r, errors);
     if (r->o->dump) return dump(r, errors, warnings);
     if (!allocate(r, errors) || !(r->o->resume ? take_up_run : begin_run)(r, errors)) return false;

@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "cli/memory.h"
 #include "cli/run_folder.h"
+#include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
 #include "io/hash.h"

@@ -1,19 +1,11 @@
 #include "tensor/conv.h"
 #include "tensor/conv_methods.h"
+#include "tensor/share.h"
 
 #include <string.h>
 
-#ifdef _OPENMP
-#    include <omp.h>
-#endif
-
 float *conv_own(const ConvMemory *memory) {
-#ifdef _OPENMP
-    size_t thread = (size_t)omp_get_thread_num();
-#else
-    size_t thread = 0;
-#endif
-    return memory->workspaces + thread * memory->workspace_floats;
+    return thread_workspace(memory->workspaces, memory->workspace_floats);
 }
 
 const char *conv_method_name(ConvMethod m) {

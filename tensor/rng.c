@@ -1,5 +1,7 @@
 #include "tensor/rng.h"
 
+#include "tensor/vmath.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -115,22 +117,11 @@ void generator_randperm(Generator *g, int64_t *out, int64_t count) {
    product that is added to something is fused with the addition, as its compiler did, everything else is
    rounded by itself. The calls of fmaf say exactly where; without them the last bit of one value in six
    differs. No branches: loops over them are vectorised. */
-static inline float bits_to_float(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static inline uint32_t float_to_bits(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 /* ln x for a normal x > 0: x = 2^e (1 + m), 1/sqrt(2) <= 1 + m < sqrt(2); e ln 2 + m - m^2/2 + m^3 P(m) */
 static inline float cephes_log(float x) {
-    uint32_t bits = float_to_bits(x);
-    float fraction = bits_to_float((bits & 0x007fffffu) | 0x3f000000u); /* in [0.5, 1) */
+    uint32_t bits = float_bits(x);
+    float fraction = float_from_bits((bits & 0x007fffffu) | 0x3f000000u); /* in [0.5, 1) */
     bool small = fraction < 0.707106781186547524f;
     float e = (float)((int32_t)(bits >> 23) - 126) - (small ? 1.0f : 0.0f);
     float m = (fraction - 1.0f) + (small ? fraction : 0.0f);

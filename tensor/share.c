@@ -1,23 +1,15 @@
 #include "tensor/share.h"
 
-#ifdef _OPENMP
-#    include <omp.h>
-#endif
+#include <omp.h>
 
 void share_start(Share *s, int64_t count) {
     s->count = count;
-    s->stretches = 1;
-#ifdef _OPENMP
     s->stretches = omp_get_max_threads() < STRETCHES_MAX ? omp_get_max_threads() : STRETCHES_MAX;
-#endif
     for (int k = 0; k < s->stretches; k++) atomic_init(&s->stretch[k].taken, 0);
 }
 
 int64_t share_next(Share *s) {
-    int thread = 0;
-#ifdef _OPENMP
-    thread = omp_get_thread_num();
-#endif
+    int thread = omp_get_thread_num();
     for (int k = 0; k < s->stretches; k++) {
         int from = (thread + k) % s->stretches;
         int64_t first = from * s->count / s->stretches, end = (from + 1) * s->count / s->stretches;
@@ -26,4 +18,8 @@ int64_t share_next(Share *s) {
         if (tile < end) return tile;
     }
     return -1;
+}
+
+float *thread_workspace(float *workspaces, size_t floats) {
+    return workspaces + (size_t)omp_get_thread_num() * floats;
 }

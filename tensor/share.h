@@ -4,6 +4,7 @@
 #define TI_SHARE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { STRETCHES_MAX = 64 }; /* threads beyond them help */
@@ -20,5 +21,8 @@ typedef struct {
 void share_start(Share *s, int64_t count);
 /* Inside it: the calling thread's next tile, -1 when there is none left. */
 int64_t share_next(Share *s);
+
+/* The calling thread's own part of workspaces that have so many floats for each thread. */
+float *thread_workspace(float *workspaces, size_t floats);
 
 #endif

@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 #include "tensor/transpose.h"
+#include "tensor/vmath.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,18 +38,10 @@ const char *dtype_name(DType t) { return t == F32 ? "F32" : t == F16 ? "F16" : "
    multiplication by 2^112 rebias the exponent, which is exact and also right for subnormals. Inf and NaN have their
    exponent filled up. The compiler turns the loop into vector code. */
 static inline float half_to_float(uint16_t h) {
-    uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-    const uint32_t two_to_112 = 0x77800000;
-    float value, scale;
-    memcpy(&value, &magnitude, 4);
-    memcpy(&scale, &two_to_112, 4);
-    value *= scale;
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
+    float value = float_from_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
+    uint32_t bits = float_bits(value);
     bits |= (h & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u;
-    bits |= (uint32_t)(h & 0x8000) << 16;
-    memcpy(&value, &bits, 4);
-    return value;
+    return float_from_bits(bits | (uint32_t)(h & 0x8000) << 16);
 }
 
 /* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 % faster. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "io/hash.h"
 #include "text/unicode.h"
 #include "io/json.h"
 
@@ -48,8 +49,7 @@ static size_t table_slots(int64_t entries) {
 }
 
 static size_t hash_text(const char *text, size_t size) {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    uint64_t h = hash_bytes(HASH_START, text, size);
     return (size_t)(h ^ h >> 32);
 }
 

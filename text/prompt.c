@@ -1,5 +1,6 @@
 #include "text/prompt.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,4 +36,19 @@ int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) 
                      prompt, (long long)tokens, (long long)(tokens - (length - 2)));
     free(expanded);
     return ids;
+}
+
+char *token_file_name(const char *word) {
+    char *name = mem_string(word);
+    char *to = name;
+    for (const char *c = word; *c; c++) {
+        if (*c == '<' || *c == '>') continue;
+        bool fine = isalnum((unsigned char)*c) || strchr("-_+", *c) || (unsigned char)*c >= 0x80 ||
+                    (*c == '.' && to > name);
+        *to++ = fine ? *c : '-';
+    }
+    *to = 0;
+    if (*name) return name;
+    free(name);
+    return mem_string("word");
 }

@@ -20,4 +20,8 @@ void words_free(Words *w);
 /* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
 
+/* A token as the name of a file or folder, without brackets and with nothing that such a name must not have: "<my cat>" is
+   "my-cat"; free() it. */
+char *token_file_name(const char *token);
+
 #endif

@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "cli/generate.h"
-#include "cli/run_folder.h"
 #include "cli/train.h"
+#include "inversion/losses.h"
 #include "inversion/state.h"
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/plot.h"
 #include "tests/fuzz/fuzz_options.h"
+#include "text/nearest.h"
 
 /* ---- the run's state ---- */
 
@@ -108,19 +109,18 @@ static void losses_seeds(Seeds *s) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 2, parts[i]);
 }
 
-/* The folder of a run with that file in it: what is read back can be drawn. */
-static bool read_losses(const char *folder, int64_t records, int64_t length, bool draw_them) {
+/* What is read back can be drawn. */
+static bool read_losses(const char *path, int64_t records, int64_t length, bool draw_them) {
     Messages errors = { 0 };
-    RunFolder r;
-    CHECK(run_folder_reopen(&r, folder, "<x>", &errors));
-    bool ok = run_folder_go_on(&r, records, length, &errors);
-    if (ok) CHECK_EQ(r.count, records);
+    Losses l;
+    bool ok = losses_go_on(&l, path, records, length, &errors);
+    if (ok) CHECK_EQ(l.count, records);
     if (ok && draw_them) {
         Image image;
-        CHECK(plot_draw(r.loss, r.smoothed, r.count, r.step, (PlotPoints) { 0 }, &image, &errors));
+        CHECK(plot_draw(l.loss, l.smoothed, l.count, l.step, (PlotPoints) { 0 }, &image, &errors));
         image_free(&image);
     }
-    run_folder_close(&r);
+    losses_close(&l);
     return verdict(ok, &errors, NULL);
 }
 
@@ -129,16 +129,12 @@ static bool try_losses(const unsigned char *bytes, size_t size) {
           csv = next_part(&rest, true);
     char *numbers = mem_format("%.*s", (int)head.size, (const char *)head.at), *end;
     int64_t records = strtoll(numbers, &end, 10), length = strtoll(end, NULL, 10);
-    char *folder = mem_format("%s.run", scratch_path()), *path = mem_format("%s/losses.csv", folder);
-    Messages errors = { 0 };
-    CHECK(folder_make(folder, &errors));
+    char *path = mem_format("%s.csv", scratch_path());
     FILE *file = fopen(path, "wb");
     CHECK(file && fwrite(csv.at, 1, csv.size, file) == csv.size && fclose(file) == 0);
-    bool ok = records >= 0 && length >= 0 && read_losses(folder, records, length, one_in(bytes, size, 50));
+    bool ok = records >= 0 && length >= 0 && read_losses(path, records, length, one_in(bytes, size, 50));
     unlink(path);
-    rmdir(folder);
     free(path);
-    free(folder);
     free(numbers);
     free(head.at);
     free(csv.at);

@@ -1,6 +1,4 @@
-#include "cli/validation.h"
-
-#include "io/image.h"
+#include "inversion/validation.h"
 
 #include <stdlib.h>
 
@@ -11,24 +9,15 @@ struct Validation {
     Image image;
 };
 
-Validation *validation_new(const Model *m, const Words *words, const TrainOptions *o, Messages *errors,
-                           Messages *warnings) {
-    if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return NULL;
-    DrawingOptions options = {
-        .count = 1,
-        .steps = o->sampling_steps,
-        .height = o->resolution,
-        .width = o->resolution,
-        .guidance = (float)o->guidance,
-        .seed = (uint64_t)o->seed,
-    };
+Validation *validation_new(const Model *m, const Words *words, const char *prompt, DrawingOptions options,
+                           Messages *errors, Messages *warnings) {
     Validation *v = mem_alloc(sizeof *v);
     v->model = m;
-    v->ids = prompt_ids(m->tokenizer, o->validation_prompt, warnings);
+    v->ids = prompt_ids(m->tokenizer, prompt, warnings);
     v->negative = prompt_ids(m->tokenizer, "", warnings);
     v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->rows, words->vectors,
                              tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
-    if (image_new((int)o->resolution, (int)o->resolution, &v->image, errors)) return v;
+    if (image_new((int)options.width, (int)options.height, &v->image, errors)) return v;
     validation_free(v);
     return NULL;
 }
@@ -58,10 +47,7 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     folder_forget(&v->model->folder);
 }
 
-bool validation_draw(Validation *v, const RunFolder *folder, int64_t step, Messages *errors) {
+bool validation_draw(Validation *v, const char *path, Messages *errors) {
     drawing_run(v->drawing, v->ids, v->negative, &(DrawingEvents) { before_decoding, keep_picture, v });
-    char *path = run_folder_file(folder, "validation-%lld.png", (long long)step);
-    bool ok = image_write_png(path, &v->image, errors);
-    free(path);
-    return ok;
+    return image_write_png(path, &v->image, errors);
 }

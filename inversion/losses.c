@@ -1,0 +1,92 @@
+#define _POSIX_C_SOURCE 200809L
+#include "inversion/losses.h"
+
+#include "io/file.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char HEADER[] = "step,loss,lr\n";
+
+static bool cannot_write(const Losses *l, int error, Messages *errors) {
+    return messages_add(errors, "%s: cannot be written: %s", l->path, strerror(error));
+}
+
+static bool open_at(Losses *l, const char *path, const char *mode, Messages *errors) {
+    *l = (Losses) { .path = mem_string(path), .file = fopen(path, mode) };
+    return l->file || messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+}
+
+bool losses_begin(Losses *l, const char *path, Messages *errors) {
+    /* Written aside: what stood there stays if the disk is full. */
+    if (!file_write(path, HEADER, strlen(HEADER), errors) || !open_at(l, path, "a", errors)) return false;
+    l->bytes = (int64_t)strlen(HEADER);
+    return true;
+}
+
+static void keep(Losses *l, int64_t step, double loss) {
+    if (l->count == l->capacity) {
+        l->capacity = l->capacity ? 2 * l->capacity : 1024;
+        l->loss = mem_grow(l->loss, (size_t)l->capacity * sizeof *l->loss);
+        l->smoothed = mem_grow(l->smoothed, (size_t)l->capacity * sizeof *l->smoothed);
+    }
+    /* An exponential mean over about 50 losses, whose beginning is the plain mean. */
+    double weight = l->count < 50 ? 1.0 / (double)(l->count + 1) : 0.02;
+    l->average += weight * (loss - l->average);
+    l->step = step;
+    l->loss[l->count] = loss;
+    l->smoothed[l->count++] = l->average;
+}
+
+/* Nine digits give the same float again. */
+static bool read_back(Losses *l, int64_t records, int64_t bytes) {
+    char line[100];
+    if (!fgets(line, sizeof line, l->file) || strcmp(line, HEADER) != 0) return false;
+    while (l->count < records) {
+        long long step;
+        float loss;
+        double rate;
+        if (!fgets(line, sizeof line, l->file) || sscanf(line, "%lld,%f,%lf\n", &step, &loss, &rate) != 3 ||
+            !isfinite(loss))
+            return false;
+        keep(l, step, (double)loss);
+    }
+    return ftell(l->file) == bytes;
+}
+
+bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, Messages *errors) {
+    if (!open_at(l, path, "r+", errors)) return false;
+    if (!read_back(l, records, bytes))
+        return messages_add(
+            errors,
+            "%s: was changed: it does not begin with the %lld losses that the run had when it stopped", path,
+            (long long)records);
+    l->bytes = bytes;
+    fseek(l->file, bytes, SEEK_SET); /* from reading to writing */
+    return ftruncate(fileno(l->file), bytes) == 0 || cannot_write(l, errno, errors);
+}
+
+void losses_close(Losses *l) {
+    if (l->file) fclose(l->file);
+    free(l->path);
+    free(l->loss);
+    free(l->smoothed);
+    *l = (Losses) { 0 };
+}
+
+bool losses_add(Losses *l, LoopRecord record, Messages *errors) {
+    keep(l, record.step, (double)record.loss);
+    int bytes =
+        fprintf(l->file, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr);
+    if (bytes > 0) l->bytes += bytes;
+    errno = 0;
+    if (fflush(l->file) == 0 && !ferror(l->file)) return true;
+    return cannot_write(l, errno ? errno : EIO, errors);
+}
+
+bool losses_sync(Losses *l, Messages *errors) {
+    return fdatasync(fileno(l->file)) == 0 || cannot_write(l, errno, errors);
+}
