@@ -45,7 +45,8 @@ const char *size_text(int64_t bytes, char text[SIZE_TEXT]) {
         value /= 1000;
         unit++;
     }
-    snprintf(text, SIZE_TEXT, "%.*f %s", unit == 0 ? 0 : unit >= 3 ? 2 : 1, value, units[unit]);
+    static const int decimals[] = { 0, 1, 1, 2, 2 };
+    snprintf(text, SIZE_TEXT, "%.*f %s", decimals[unit], value, units[unit]);
     return text;
 }
 

@@ -34,7 +34,8 @@ typedef struct {
 /* What a node's weights are called without the last part; NULL: it has none of its own. (Positions are added to what comes
    in: that node is no module.) */
 static char *module_name(const Node *n) {
-    const Weight *w = n->layer.weight ? n->layer.weight : n->ids ? n->table : NULL;
+    const Weight *w = n->layer.weight;
+    if (!w && n->ids) w = n->table;
     if (!w) return NULL;
     static const char optional[] = "text_model.", last[] = ".weight";
     const char *name = w->name;
@@ -55,9 +56,12 @@ static char **name_nodes(const TrainingStep *s) {
         int same = 0; /* of this op in this block */
         for (int k = i; k-- > 0 && graph_get(s->graph, k)->block == n->block;)
             same += graph_get(s->graph, k)->op == n->op;
-        names[i] = n->out == s->loss ? mem_string("loss")
-                   : module          ? mem_format("%s.%s", part, module)
-                                     : mem_format("%s.%s.%d", part, n->name, same);
+        if (n->out == s->loss)
+            names[i] = mem_string("loss");
+        else if (module)
+            names[i] = mem_format("%s.%s", part, module);
+        else
+            names[i] = mem_format("%s.%s.%d", part, n->name, same);
         free(module);
         if (n->out == s->context) part = "unet";
     }
@@ -73,11 +77,10 @@ static int index_of(const Graph *g, const Tensor *out) {
 /* What a node reads, as it is called: another node's output or a leaf. */
 static const char *tensor_name(const Dump *d, const Tensor *t) {
     int i = index_of(d->step->graph, t);
-    return i >= 0                          ? d->names[i]
-           : t->data == d->step->noisy     ? "noisy"
-           : t->data == d->step->target    ? "target"
-           : t->data == d->step->timesteps ? "timesteps"
-                                           : "rows";
+    if (i >= 0) return d->names[i];
+    if (t->data == d->step->noisy) return "noisy";
+    if (t->data == d->step->target) return "target";
+    return t->data == d->step->timesteps ? "timesteps" : "rows";
 }
 
 static bool write_graph(const Dump *d, const char *path, Messages *errors) {

@@ -35,10 +35,9 @@ void print_identity(const FileIdentity *id) {
     if (!id->sha256[0]) return;
     printf("size          %s bytes%s%s\n", count_text(id->bytes, count), id->known ? ", as has " : "",
            id->known ? id->known : "");
-    printf("sha256        %s%s\n", id->sha256,
-           !id->known ? ""
-           : id->same ? ", the published one"
-                      : ": NOT the published one, so this is another file, or a damaged one");
+    const char *verdict = id->same ? ", the published one"
+                                   : ": NOT the published one, so this is another file, or a damaged one";
+    printf("sha256        %s%s\n", id->sha256, id->known ? verdict : "");
 }
 
 void add_identity(cJSON *document, const FileIdentity *id) {

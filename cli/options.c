@@ -91,8 +91,8 @@ static bool set_choice(const Option *o, const char *from, const char *text, int 
             return true;
         }
         size_t n = strlen(list);
-        const char *comma = !i ? "" : o->choices[i + 1] ? ", " : " or ";
-        snprintf(list + n, sizeof list - n, "%s%s", comma, o->choices[i]);
+        const char *comma = o->choices[i + 1] ? ", " : " or ";
+        snprintf(list + n, sizeof list - n, "%s%s", i ? comma : "", o->choices[i]);
     }
     return fault(errors, from, o, text, "must be %s", list);
 }

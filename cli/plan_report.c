@@ -32,7 +32,10 @@ static Planned planned(const char *name, const Graph *graph, Plan plan) {
 }
 
 static const char *pass_name(Pass pass) {
-    return pass == FORWARD ? "forward" : pass == RECOMPUTE ? "recomputed" : "backward";
+    static const char *const names[] = {
+        [FORWARD] = "forward", [RECOMPUTE] = "recomputed", [BACKWARD] = "backward"
+    };
+    return names[pass];
 }
 
 /* Text */

@@ -132,7 +132,8 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
         for (int64_t k = 0; k < 2; k++) columns[k * r->points + i] = r->grid[2 * i + k];
     char *path = run_folder_file(r, "loss.png");
     PlotPoints grid = { columns, columns + r->points, r->points };
-    bool ok = plot_losses(path, r->losses.loss, r->losses.smoothed, r->losses.count, r->losses.step, grid, errors);
+    bool ok =
+        plot_losses(path, r->losses.loss, r->losses.smoothed, r->losses.count, r->losses.step, grid, errors);
     free(columns);
     free(path);
     return ok;

@@ -330,7 +330,8 @@ static bool after_update(Run *r, int64_t step, Messages *errors) {
         !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
                          errors))
         return false;
-    if (!r->validation || !(last || (o->validation_every > 0 && step % o->validation_every == 0))) return true;
+    if (!r->validation || !(last || (o->validation_every > 0 && step % o->validation_every == 0)))
+        return true;
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
     bool ok = validation_draw(r->validation, path, errors);
     free(path);
