@@ -7,6 +7,7 @@
 #include "exchange/word_file.h"
 #include "io/file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,15 @@ bool check_steps(const Model *m, const char *option, int64_t steps, Messages *er
     bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);
     free(fault);
     return ok;
+}
+
+bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors) {
+    if (isfinite(loss)) return true;
+    bool too_large;
+    char *where = training_step_not_finite(ran, &too_large);
+    messages_add(errors, "%sthe loss is not finite: %s%s", before, where, too_large ? hint : "");
+    free(where);
+    return false;
 }
 
 bool get_arena(Arena *arena, int64_t bytes, Messages *errors) {

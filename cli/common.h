@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "diffusion/model.h"
 #include "inversion/pictures.h"
+#include "inversion/training.h"
 #include "text/prompt.h"
 
 /* A command from its words to its end: parses them (help and faults are printed), runs it, prints errors and warnings.
@@ -77,6 +78,10 @@ bool check_side(const Model *m, const char *option, int64_t least, int64_t *side
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
 /* False, with a line, if the model cannot draw in so many steps, given by that option. */
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
+
+/* False, with a line, if a loss is not finite: where that begins. before: what the line begins with, "step 3: "; hint: what to do
+   where no weight of the model is to blame. */
+bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors);
 
 /* arena_allocate, with a line where there is no memory. */
 bool get_arena(Arena *arena, int64_t bytes, Messages *errors);

@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double drawing_flops(const Drawing *d, int64_t steps) {
-    Plan text, denoise, decode;
-    drawing_stage(d, DRAWING_TEXT, &text);
-    drawing_stage(d, DRAWING_DENOISE, &denoise);
-    drawing_stage(d, DRAWING_DECODE, &decode);
-    return text.forward_flops + (double)steps * denoise.forward_flops + decode.forward_flops;
-}
-
 Estimate estimate_new(const Loop *l, const Encoder *encoder, const Drawing *drawing, Work work,
                       double seconds, int rounds) {
     Estimate e = { .work = work };
@@ -30,8 +22,8 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Drawing *draw
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
     /* A drawing's operations are those of the step's forward pass, and so is their speed. */
     if (drawing)
-        e.pictures = (double)work.drawn * drawing_flops(drawing, work.drawing_steps) * e.batch.forward /
-                     l->full.plan.forward_flops;
+        e.pictures =
+            (double)work.drawn * drawing_flops(drawing) * e.batch.forward / l->full.plan.forward_flops;
     return e;
 }
 

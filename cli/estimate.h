@@ -6,9 +6,9 @@
 #include "inversion/loop.h"
 #include "diffusion/drawing.h"
 
-/* What is to be done: micro-batches, pictures to encode, fixed-grid losses, pictures to draw in so many steps each. */
+/* What is to be done: micro-batches, pictures to encode, fixed-grid losses, pictures to draw. */
 typedef struct {
-    int64_t batches, encoded, grids, drawn, drawing_steps;
+    int64_t batches, encoded, grids, drawn;
 } Work;
 
 typedef struct {

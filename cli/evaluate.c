@@ -1,6 +1,7 @@
 /* `ti evaluate`: how well a word fits pictures, as the loss on the fixed grid of `ti train`. */
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/progress.h"
 #include "inversion/grid_loss.h"
 #include "tensor/threads.h"
 #include "inversion/templates.h"
@@ -69,11 +70,14 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));
     bool ok = get_arena(&arena, bytes, errors);
+    Wait wait;
     if (ok) {
         graph_bind(encoder.graph, &arena, threads);
         graph_bind(step.graph, &arena, threads);
+        Watch watch = wait_start(&wait, "encoding pictures",
+                                 (double)pictures->count * encoder.plan.forward_flops, NULL);
         ok = posteriors_compute(&posteriors, &encoder, pictures->images, pictures->count, false, 0, NULL,
-                                NULL, errors);
+                                &watch, errors);
     }
     if (ok) {
         LoopData data = {
@@ -82,7 +86,10 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
         data.posteriors = &posteriors;
         data.prompts = prompt;
         data.tokens = step.tokens;
-        *loss = grid_loss(&data, &step, NULL);
+        int64_t passes = ceil_div(pictures->count * GRID_TIMESTEPS, o->batch);
+        Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step.plan.forward_flops, NULL);
+        *loss = grid_loss(&data, &step, &watch);
+        ok = check_loss(*loss, &step, "", "", errors);
     }
     posteriors_free(&posteriors);
     training_step_free(&step);

@@ -78,8 +78,10 @@ typedef struct {
     Words words;
     Drawing *drawing;
     Arena arena;
-    Image *images; /* [count] */
-    Progress progress;
+    Image *images;     /* [count] */
+    Progress progress; /* of the denoising steps */
+    Wait wait;         /* of the decoder */
+    Watch decoding;
     Profile profile;
 } Generation;
 
@@ -108,13 +110,19 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
     progress_show(&g->progress, done == steps, "denoising %lld/%lld  %.3f s/step  %s left", (long long)done,
                   (long long)steps, progress_elapsed(&g->progress) / (double)done,
                   duration_text(progress_left(&g->progress, done, steps), left));
-    if (done == steps) folder_forget(&g->model.folder); /* only the decoder's are needed now */
-    return true;
+    if (done < steps) return true;
+    folder_forget(&g->model.folder); /* only the decoder's are needed now */
+    Plan decoder;
+    drawing_stage(g->drawing, DRAWING_DECODE, &decoder);
+    g->decoding =
+        wait_start(&g->wait, "decoding pictures", (double)g->o->count * decoder.forward_flops, NULL);
+    return watch_go_on(&g->decoding, 0, g->o->count);
 }
 
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Generation *g = user;
     image_from_floats(picture, &g->images[i]);
+    watch_go_on(&g->decoding, i + 1, g->o->count);
 }
 
 /* Tells what the run will take, before any work, and gets it. */
@@ -171,10 +179,10 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
             graph_trace(drawing_graph(g->drawing), &g->profile.trace);
         }
         g->progress = progress_new();
-        drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g });
+        ok = drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g }, errors);
         if (o->profile) profile_print(&g->profile, o->steps);
         tell_peak_memory();
-        ok = write_pictures(g, errors);
+        ok = ok && write_pictures(g, errors);
     }
     free(ids);
     free(negative);

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/progress.h"
 
+#include "cli/console.h"
 #include "io/system.h"
 
 #include <stdio.h>
@@ -34,4 +35,22 @@ double progress_elapsed(const Progress *p) { return system_seconds() - p->start;
 
 double progress_left(const Progress *p, int64_t done, int64_t all) {
     return done > 0 ? progress_elapsed(p) * (double)(all - done) / (double)done : 0;
+}
+
+static bool show_wait(void *user, int64_t done, int64_t all) {
+    static const double LONG = 2, LARGE = 2e11; /* seconds; operations, that no processor does in a second */
+    Wait *w = user;
+    char left[DURATION_TEXT], text[64] = "";
+    if (w->go_on && !w->go_on()) return false;
+    if (w->flops < LARGE && progress_elapsed(&w->progress) < LONG) return true;
+    if (done > 0)
+        snprintf(text, sizeof text, "  %s left", duration_text(progress_left(&w->progress, done, all), left));
+    progress_show(&w->progress, done == all, "%s %lld/%lld%s", w->what, (long long)done, (long long)all,
+                  text);
+    return true;
+}
+
+Watch wait_start(Wait *w, const char *what, double flops, bool (*go_on)(void)) {
+    *w = (Wait) { progress_new(), what, flops, go_on };
+    return (Watch) { show_wait, w };
 }

@@ -1,7 +1,9 @@
 /* `ti reconstruct`: a picture through the VAE and back, D(E(x)): the best that any word could make the model
    draw. */
+#include "autograd/finite.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/progress.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
 
@@ -47,12 +49,19 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
         graph_bind(encoder.graph, &arena, threads);
         graph_bind(decoder, &arena, threads);
         image_to_floats(in, encoder.picture);
+        Wait wait;
+        Watch watch = wait_start(&wait, "VAE", encoder.plan.forward_flops + plan.forward_flops, NULL);
+        watch_go_on(&watch, 0, 2);
         graph_forward(encoder.graph);
+        ok = check_finite(encoder.graph, encoder.moments, "what the VAE makes of the picture", errors);
         /* The posterior's mean. Its scaling_factor would cancel here, so that both are left out. */
         memcpy(mean, encoder.moments->data, (size_t)count * sizeof *mean);
         double squares = 0;
         for (int64_t i = 0; i < count; i++) squares += (double)mean[i] * mean[i];
+        watch_go_on(&watch, 1, 2);
         graph_forward(decoder);
+        ok = ok && check_finite(decoder, decoded, "the picture that the VAE decodes", errors);
+        watch_go_on(&watch, 2, 2);
         image_from_floats(decoded->data, out);
         *rms = sqrt(squares / (double)count) * (double)m->vae.config.scaling_factor;
     }

@@ -237,11 +237,19 @@ static bool take_up_run(Run *r, Messages *errors) {
     return true;
 }
 
+/* key and cache as in posteriors_compute. */
+static bool encode_into(Run *r, uint64_t key, const char *cache, Messages *errors) {
+    bool flips = !r->o->no_flip;
+    Wait wait;
+    double flops = (double)(r->pictures.count * (flips ? 2 : 1)) * r->encoder.plan.forward_flops;
+    Watch watch = wait_start(&wait, "encoding pictures", flops, not_interrupted);
+    return posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count, flips, key,
+                              cache, &watch, errors);
+}
+
 static bool encode_pictures(Run *r, Messages *errors) {
     char *cache = run_folder_file(&r->folder, "latents.safetensors");
-    uint64_t key = store_fingerprint(r->model.folder.vae);
-    bool ok = posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
-                                 !r->o->no_flip, key, cache, not_interrupted, errors);
+    bool ok = encode_into(r, store_fingerprint(r->model.folder.vae), cache, errors);
     folder_forget(&r->model.folder); /* the encoder's weights have done their work */
     free(cache);
     return ok;
@@ -258,8 +266,7 @@ static bool grid_wanted(const Run *r) {
 static Work work_left(const Run *r) {
     const TrainOptions *o = r->o;
     int64_t done = r->folder.losses.step, last = o->steps - 1;
-    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.losses.count,
-               .drawing_steps = o->sampling_steps };
+    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.losses.count };
     if (grid_wanted(r)) w.grids = 1 + (r->folder.points == 0);
     if (o->grid_loss > 0) w.grids += last / o->grid_loss - done / o->grid_loss;
     if (r->validation) w.drawn = 1;
@@ -290,18 +297,31 @@ static void tell_time(const Run *r) {
 /* Whether a run that goes on computes what it computed before. */
 static void check_first_loss(Run *r) {
     r->saver.first_loss = r->state.first_loss;
-    if (r->state.records == 0 || (double)loop_first_loss(&r->loop) == r->state.first_loss) return;
+    if (r->state.records == 0) return;
+    Wait wait;
+    Watch watch = wait_start(&wait, "the first loss again", r->loop.full.plan.forward_flops, NULL);
+    watch_go_on(&watch, 0, 1);
+    bool same = (double)loop_first_loss(&r->loop) == r->state.first_loss;
+    watch_go_on(&watch, 1, 1);
+    if (same) return;
     fprintf(stderr,
             "ti: warning: the model computes other numbers now than when the run began (another processor, "
             "another build of ti, or a config that was changed): the result will not be that of one run to "
             "the bit\n");
 }
 
-/* go_on as in loop_grid_loss. */
-static double measure_grid(Run *r, bool (*go_on)(void)) {
-    double loss = grid_loss(&r->loop.data, &r->loop.full, go_on);
-    if (!go_on || go_on()) run_folder_grid(&r->folder, r->loop.step, loss);
-    return loss;
+static const char SMALLER_LR[] = " (a smaller --lr?)";
+
+/* The fixed-grid loss, kept for loss.png. may_stop: Ctrl-C ends it, and then nothing is kept. */
+static bool measure_grid(Run *r, bool may_stop, double *loss, Messages *errors) {
+    int64_t passes = ceil_div(r->pictures.count * GRID_TIMESTEPS, r->o->batch);
+    Wait wait;
+    Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * r->loop.full.plan.forward_flops,
+                             may_stop ? not_interrupted : NULL);
+    *loss = grid_loss(&r->loop.data, &r->loop.full, &watch);
+    if (may_stop && interrupted) return true;
+    run_folder_grid(&r->folder, r->loop.step, *loss);
+    return check_loss(*loss, &r->loop.full, "fixed grid: ", SMALLER_LR, errors);
 }
 
 /* The run */
@@ -324,8 +344,11 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
 static bool after_update(Run *r, int64_t step, Messages *errors) {
     const TrainOptions *o = r->o;
     bool last = step == o->steps;
-    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last)
-        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, measure_grid(r, NULL));
+    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last) {
+        double loss;
+        if (!measure_grid(r, false, &loss, errors)) return false;
+        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, loss);
+    }
     if (o->checkpoint_every > 0 && step % o->checkpoint_every == 0 &&
         !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
                          errors))
@@ -333,7 +356,9 @@ static bool after_update(Run *r, int64_t step, Messages *errors) {
     if (!r->validation || !(last || (o->validation_every > 0 && step % o->validation_every == 0)))
         return true;
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
-    bool ok = validation_draw(r->validation, path, errors);
+    Wait wait;
+    Watch watch = wait_start(&wait, "drawing, step", drawing_flops(validation_drawing(r->validation)), NULL);
+    bool ok = validation_draw(r->validation, path, &watch, errors);
     free(path);
     return ok;
 }
@@ -346,11 +371,9 @@ static bool run_loop(Run *r, Messages *errors) {
         LoopRecord record = loop_next(&r->loop);
         if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
         ok = losses_add(&r->folder.losses, record, errors);
-        if (!isfinite(record.loss))
-            ok = messages_add(
-                errors,
-                "step %lld: the loss is not finite (a smaller --lr?); the word is that of the step before",
-                (long long)record.step);
+        char before[40];
+        snprintf(before, sizeof before, "step %lld: ", (long long)record.step);
+        ok = check_loss((double)record.loss, r->loop.ran, before, SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
         if (ok && record.updated) ok = after_update(r, record.step, errors);
         if (ok && saver_due(&r->saver)) ok = saver_write(&r->saver, &r->loop, &r->folder, false, errors);
@@ -398,8 +421,9 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
     bool complete = ok && r->loop.step == r->o->steps;
     if (complete && r->folder.points > 0) {
-        double before = r->folder.grid[1];
-        printf("fixed-grid loss %.5f before, %.5f after\n", before, measure_grid(r, NULL));
+        double before = r->folder.grid[1], after;
+        ok = measure_grid(r, false, &after, errors);
+        if (ok) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
     bool saved =
         (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
@@ -416,16 +440,21 @@ static bool show_plan(Run *r, Messages *errors) {
     if (!allocate(r, errors)) return false;
     Work work = work_left(r);
     work.encoded = r->pictures.count * (r->o->no_flip ? 1 : 2);
-    Estimate e = estimate(r, work, 5, 20);
+    enum { SECONDS = 5, ROUNDS = 20 };
+    const Plan *step = &r->loop.full.plan;
+    Wait wait;
+    Watch watch =
+        wait_start(&wait, "timing operations", ROUNDS * (step->forward_flops + step->backward_flops), NULL);
+    watch_go_on(&watch, 0, 1);
+    Estimate e = estimate(r, work, SECONDS, ROUNDS);
+    watch_go_on(&watch, 1, 1);
     return dry_run(&r->model, r->o, &e, &r->loop.full.plan, r->threads, errors);
 }
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
     return may_make(r->o->dump, r->o->force, errors) && allocate(r, errors) &&
-           posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count,
-                              !r->o->no_flip, 0, NULL, NULL, errors) &&
-           dump_step(&r->loop, r->o->dump, errors, warnings);
+           encode_into(r, 0, NULL, errors) && dump_step(&r->loop, r->o->dump, errors, warnings);
 }
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
@@ -443,7 +472,8 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
-    if (r->folder.points == 0 && grid_wanted(r)) measure_grid(r, not_interrupted); /* of the initial rows */
+    double loss; /* of the initial rows */
+    if (r->folder.points == 0 && grid_wanted(r) && !measure_grid(r, true, &loss, errors)) return false;
     if (interrupted) return true;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);

@@ -1,9 +1,11 @@
 #include "diffusion/drawing.h"
 
+#include "autograd/finite.h"
 #include "diffusion/ddim.h"
 #include "diffusion/guidance.h"
 #include "tensor/rng.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +129,13 @@ int64_t drawing_weights(const Drawing *d) {
     return d->text.plan.weights + d->denoise.plan.weights + d->decode.plan.weights;
 }
 
+double drawing_flops(const Drawing *d) {
+    const DrawingOptions *o = &d->options;
+    double passes = (double)(o->steps * ceil_div(o->count, d->micro));
+    return d->text.plan.forward_flops + passes * d->denoise.plan.forward_flops +
+           (double)o->count * d->decode.plan.forward_flops;
+}
+
 void drawing_bind(Drawing *d, Arena *arena, int threads) {
     graph_bind(d->text.graph, arena, threads);
     graph_bind(d->denoise.graph, arena, threads);
@@ -170,23 +179,33 @@ static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
     }
 }
 
-bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events) {
+bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
+                 Messages *errors) {
     const DrawingOptions *o = &d->options;
     int64_t n = d->latent_count, all = o->count * n;
     Generator generator;
     generator_seed(&generator, o->seed);
     generator_randn(&generator, d->latents, all);
     encode_prompts(d, ids, negative);
+    if (!check_finite(d->text.graph, d->text.result, "what the text encoder makes of the prompt", errors))
+        return false;
     for (int64_t s = 0; s < o->steps; s++) {
         if (o->eta > 0) generator_randn(&generator, d->noise, all);
         /* The last pass may be short of pictures: it takes some along that are done already, and leaves them alone. */
-        for (int64_t done = 0; done < o->count; done += d->micro)
+        for (int64_t done = 0; done < o->count; done += d->micro) {
             denoise(d, min_i64(done, o->count - d->micro), done, d->timesteps[s]);
+            char what[80];
+            snprintf(what, sizeof what, "what the UNet predicts at step %lld of %lld", (long long)s + 1,
+                     (long long)o->steps);
+            if (!check_finite(d->denoise.graph, d->denoise.result, what, errors)) return false;
+        }
         if (events->step && !events->step(events->user, s + 1, o->steps)) return false;
     }
     for (int64_t i = 0; i < o->count; i++) {
         for (int64_t k = 0; k < n; k++) d->to_decode[k] = d->latents[i * n + k] / d->scaling_factor;
         graph_forward(d->decode.graph);
+        if (!check_finite(d->decode.graph, d->decode.result, "the picture that the VAE decodes", errors))
+            return false;
         events->picture(events->user, i, d->decode.result->data);
     }
     return true;

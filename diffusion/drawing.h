@@ -26,6 +26,8 @@ void drawing_free(Drawing *d);
 /* The bytes that it needs of an arena, and those of the weights it reads. */
 int64_t drawing_bytes(const Drawing *d, int threads);
 int64_t drawing_weights(const Drawing *d);
+/* The operations of a run. */
+double drawing_flops(const Drawing *d);
 void drawing_bind(Drawing *d, Arena *arena, int threads);
 /* The graph of a denoising step, for profiles. */
 Graph *drawing_graph(Drawing *d);
@@ -41,7 +43,9 @@ typedef struct {
     void *user;
 } DrawingEvents;
 
-/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was stopped. */
-bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events);
+/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was stopped, or, with a
+   line, if numbers come out that are not finite. */
+bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
+                 Messages *errors);
 
 #endif

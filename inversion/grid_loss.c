@@ -18,14 +18,14 @@ static void set_grid_point(const LoopData *d, TrainingStep *s, int64_t i, int64_
     memcpy(s->ids + i * d->tokens, d->prompts, (size_t)d->tokens * sizeof *s->ids);
 }
 
-double grid_loss(const LoopData *d, TrainingStep *s, bool (*go_on)(void)) {
+double grid_loss(const LoopData *d, TrainingStep *s, const Watch *watch) {
     int64_t n = s->latent_count, points = d->posteriors->pictures * GRID_TIMESTEPS;
     float *z = mem_alloc((size_t)n * sizeof *z), *noise = mem_alloc((size_t)n * sizeof *noise);
     Generator generator;
     generator_seed(&generator, GRID_SEED);
     double sum = 0;
     for (int64_t first = 0; first < points; first += s->batch) {
-        if (go_on && !go_on()) {
+        if (!watch_go_on(watch, first, points)) {
             sum = (double)NAN;
             break;
         }
@@ -38,6 +38,7 @@ double grid_loss(const LoopData *d, TrainingStep *s, bool (*go_on)(void)) {
             sum += error * error;
         }
     }
+    watch_go_on(watch, points, points);
     free(z);
     free(noise);
     return sum / (double)(points * n);

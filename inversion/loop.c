@@ -136,7 +136,7 @@ float loop_first_loss(Loop *l) {
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
     Batch batch;
-    TrainingStep *s = prepare(l, &batch);
+    TrainingStep *s = l->ran = prepare(l, &batch);
 
     LoopRecord record = { .loss = training_step_loss(s) };
     if (isfinite(record.loss)) {

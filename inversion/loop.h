@@ -43,6 +43,7 @@ typedef struct {
     float *grad;             /* [vectors, D] of one micro-batch */
     float *accumulated;      /* of all since the last update */
     TrainingStep full, last; /* an epoch's last batch may be shorter; the same graph where it is not */
+    TrainingStep *ran;       /* by the last loop_next */
     float *latents, *noise, *normal; /* [batch, L, h, w] */
 } Loop;
 

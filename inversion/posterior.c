@@ -1,5 +1,6 @@
 #include "inversion/posterior.h"
 
+#include "autograd/finite.h"
 #include "io/hash.h"
 #include "weights/safetensors.h"
 
@@ -41,17 +42,45 @@ static char *cache_key(const Encoder *e, uint64_t vae_key) {
     return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
 }
 
-static bool read_cached(const Safetensors *cache, const char *key, Shape shape, float *out) {
-    const SafeTensor *found = safetensors_find(cache, key);
+/* The file that keeps them, and what goes into it when it is written again. */
+typedef struct {
+    Safetensors file;
+    bool open;    /* it was there and can be read */
+    bool changed; /* it lacks something */
+    NamedTensor *entries;
+    char **keys;
+    int64_t used;
+} Cache;
+
+static Cache cache_open(const char *path, int64_t entries) {
+    Messages unreadable = { 0 };
+    Cache c = { .entries = mem_alloc((size_t)entries * sizeof *c.entries),
+                .keys = mem_alloc((size_t)entries * sizeof *c.keys) };
+    c.open = path && safetensors_open(path, &c.file, &unreadable);
+    c.changed = !c.open;
+    messages_free(&unreadable);
+    return c;
+}
+
+static void cache_close(Cache *c) {
+    if (c->open) safetensors_close(&c->file);
+    for (int64_t i = 0; i < c->used; i++) free(c->keys[i]);
+    free(c->keys);
+    free(c->entries);
+}
+
+static bool cache_read(const Cache *c, const char *key, Shape shape, float *out) {
+    const SafeTensor *found = c->open ? safetensors_find(&c->file, key) : NULL;
     if (!found || !found->is_float || !shape_equal(found->weight.shape, shape)) return false;
     weight_read(&found->weight, out);
     return true;
 }
 
 /* The same picture may be there twice: a name stands in the file once. */
-static bool write_cache(const char *path, NamedTensor *entries, int64_t count, Messages *errors) {
+static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     int64_t different = 0;
-    for (int64_t i = 0; i < count; i++) {
+    NamedTensor *entries = c->entries;
+    for (int64_t i = 0; i < c->used; i++) {
         bool seen = false;
         for (int64_t k = 0; k < different && !seen; k++) seen = strcmp(entries[k].name, entries[i].name) == 0;
         if (!seen) entries[different++] = entries[i];
@@ -59,48 +88,50 @@ static bool write_cache(const char *path, NamedTensor *entries, int64_t count, M
     return safetensors_write(path, entries, different, NULL, 0, errors);
 }
 
-bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache_path, bool (*go_on)(void), Messages *errors) {
+/* Runs the encoder on its picture. False, with a line, if what it gives is not finite. */
+static bool encode(const Encoder *e, float *moments, Messages *errors) {
+    graph_forward(e->graph);
+    memcpy(moments, e->moments->data, (size_t)shape_count(e->moments->shape) * sizeof(float));
+    return check_finite(e->graph, e->moments, "what the VAE makes of a picture", errors);
+}
+
+/* One picture, mirrored as well if flips. */
+static bool compute_one(const Posteriors *p, const Encoder *e, const Image *image, int64_t i, bool flips,
+                        uint64_t vae_key, Cache *c, Messages *errors) {
     Shape shape = e->moments->shape;
     shape.rank = 3;
     memmove(shape.dim, shape.dim + 1, 3 * sizeof shape.dim[0]); /* without the batch */
-    *p = (Posteriors) { .pictures = count, .count = shape_count(shape) / 2 };
-    p->moments = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
-
-    Messages unreadable = { 0 };
-    Safetensors cache;
-    bool cached = cache_path && safetensors_open(cache_path, &cache, &unreadable), all_cached = cached;
-    NamedTensor *entries = mem_alloc((size_t)(2 * count) * sizeof *entries);
-    char **keys = mem_alloc((size_t)(2 * count) * sizeof *keys);
-    int64_t used = 0, done = 0;
-    int64_t pixels = e->resolution * e->resolution;
-    for (; done < count && (!go_on || go_on()); done++) {
-        int64_t i = done;
-        Image image;
-        if (!image_new((int)e->resolution, (int)e->resolution, &image, errors)) break;
-        memcpy(image.rgb, images[i].rgb, (size_t)(3 * pixels));
-        for (int flipped = 0; flipped < (flips ? 2 : 1); flipped++) {
-            if (flipped) image_flip(&image);
-            image_to_floats(&image, e->picture);
-            float *moments = moments_at(p, 2 * i + flipped);
-            keys[used] = cache_key(e, vae_key);
-            if (!cached || !read_cached(&cache, keys[used], shape, moments)) {
-                graph_forward(e->graph);
-                memcpy(moments, e->moments->data, (size_t)(2 * p->count) * sizeof(float));
-                all_cached = false;
-            }
-            entries[used] = (NamedTensor) { keys[used], shape, moments };
-            used++;
-        }
-        image_free(&image);
+    Image own;
+    if (!image_new(image->width, image->height, &own, errors)) return false;
+    memcpy(own.rgb, image->rgb, (size_t)(3 * e->resolution * e->resolution));
+    bool ok = true;
+    for (int flipped = 0; ok && flipped <= flips; flipped++) {
+        if (flipped) image_flip(&own);
+        image_to_floats(&own, e->picture);
+        float *moments = moments_at(p, 2 * i + flipped);
+        char *key = c->keys[c->used] = cache_key(e, vae_key);
+        c->entries[c->used++] = (NamedTensor) { key, shape, moments };
+        if (cache_read(c, key, shape, moments)) continue;
+        ok = encode(e, moments, errors);
+        c->changed = true;
     }
-    if (cached) safetensors_close(&cache);
-    messages_free(&unreadable);
-    bool ok = errors->count == 0 &&
-              (all_cached || !cache_path || used == 0 || write_cache(cache_path, entries, used, errors));
-    for (int64_t i = 0; i < used; i++) free(keys[i]);
-    free(keys);
-    free(entries);
+    image_free(&own);
+    return ok;
+}
+
+bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
+                        uint64_t vae_key, const char *cache_path, const Watch *watch, Messages *errors) {
+    *p = (Posteriors) { .pictures = count, .count = shape_count(e->moments->shape) / 2 };
+    p->moments = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
+    Cache c = cache_open(cache_path, 2 * count);
+    int64_t done = 0;
+    bool ok = true;
+    while (ok && watch_go_on(watch, done, count) && done < count) {
+        ok = compute_one(p, e, &images[done], done, flips, vae_key, &c, errors);
+        done++;
+    }
+    if (ok && cache_path && c.used > 0 && c.changed) ok = cache_write(&c, cache_path, errors);
+    cache_close(&c);
     return ok && done == count;
 }
 

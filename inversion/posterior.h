@@ -3,8 +3,9 @@
 #ifndef TI_POSTERIOR_H
 #define TI_POSTERIOR_H
 
-#include "nn/vae.h"
 #include "io/image.h"
+#include "io/watch.h"
+#include "nn/vae.h"
 
 /* The encoder's graph for one square picture. */
 typedef struct {
@@ -25,11 +26,11 @@ typedef struct {
 
 /* images [count], of the encoder's resolution. cache: a safetensors file that is read, where its entries' keys (pixels
    and vae_key) fit, and written again with all of these; a cache that is unreadable is made anew; NULL: none. The encoder is bound
-   to its arena already. go_on (may be NULL) is asked before each picture: if it says no, what is done by then is in the
+   to its arena already. watch (may be NULL) is asked before each picture: if it says no, what is done by then is in the
    cache, and false without a line comes back.
-   False and a line where the cache cannot be written. */
+   False and a line where the cache cannot be written, or numbers come out that are not finite. */
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache, bool (*go_on)(void), Messages *errors);
+                        uint64_t vae_key, const char *cache, const Watch *watch, Messages *errors);
 void posteriors_free(Posteriors *p);
 
 /* Mean and logvar [2 count] of a picture. */

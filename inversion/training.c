@@ -1,5 +1,7 @@
 #include "inversion/training.h"
 
+#include "autograd/finite.h"
+
 #include <stdlib.h>
 
 TrainingStep training_step_new(const Clip *clip, const Unet *u, float *rows, float *grad, int64_t vectors,
@@ -58,3 +60,15 @@ float training_step_loss(TrainingStep *s) {
 }
 
 void training_step_gradient(TrainingStep *s, float weight) { graph_backward(s->graph, &weight); }
+
+char *training_step_not_finite(TrainingStep *s, bool *too_large) {
+    NotFinite found = graph_find_not_finite(s->graph);
+    int context = 0; /* the text encoder's last node */
+    while (graph_get(s->graph, context)->out != s->context) context++;
+    bool text = found.node && found.index <= context;
+    char *where = not_finite_text(found);
+    char *line = mem_format("in the %s, %s", text ? "text encoder" : "UNet", where);
+    *too_large = !found.weight;
+    free(where);
+    return line;
+}

@@ -39,4 +39,8 @@ float training_step_loss(TrainingStep *s);
 /* Then backward: grad = d (loss * weight) / d rows. */
 void training_step_gradient(TrainingStep *s, float weight);
 
+/* After a loss that is not finite: where that begins, "in the UNet, first in ...", for a message; free() it. too_large: no
+   weight is to blame. */
+char *training_step_not_finite(TrainingStep *s, bool *too_large);
+
 #endif

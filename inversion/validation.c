@@ -7,6 +7,7 @@ struct Validation {
     Drawing *drawing;
     int32_t *ids, *negative;
     Image image;
+    const Watch *watch;
 };
 
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, DrawingOptions options,
@@ -37,6 +38,7 @@ Drawing *validation_drawing(Validation *v) { return v->drawing; }
 static bool before_decoding(void *user, int64_t done, int64_t steps) {
     const Validation *v = user;
     if (done == steps) folder_forget(&v->model->folder);
+    watch_go_on(v->watch, done, steps);
     return true;
 }
 
@@ -47,7 +49,9 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     folder_forget(&v->model->folder);
 }
 
-bool validation_draw(Validation *v, const char *path, Messages *errors) {
-    drawing_run(v->drawing, v->ids, v->negative, &(DrawingEvents) { before_decoding, keep_picture, v });
-    return image_write_png(path, &v->image, errors);
+bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors) {
+    v->watch = watch;
+    DrawingEvents events = { before_decoding, keep_picture, v };
+    return drawing_run(v->drawing, v->ids, v->negative, &events, errors) &&
+           image_write_png(path, &v->image, errors);
 }

@@ -6,6 +6,7 @@
 #include "diffusion/drawing.h"
 #include "diffusion/model.h"
 #include "io/image.h"
+#include "io/watch.h"
 #include "text/prompt.h"
 
 typedef struct Validation Validation;
@@ -17,7 +18,7 @@ Validation *validation_new(const Model *m, const Words *words, const char *promp
 void validation_free(Validation *v);
 Drawing *validation_drawing(Validation *v); /* for its memory and binding */
 
-/* Draws it into a file. */
-bool validation_draw(Validation *v, const char *path, Messages *errors);
+/* Draws it into a file. watch (may be NULL) sees the steps; it cannot end them. */
+bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors);
 
 #endif

@@ -546,5 +546,57 @@ const BadInput BAD_MODELS[] = {
       .status = 1,
       .says = "model/defaults.json: \"batch\" 5000: must be 1 to 1024",
       .prints = true },
+    { .input = "Numbers that are not finite" },
+    { .input = "a NaN among the UNet's weights",
+      .make = "nan " UNET,
+      .command = "generate --model model --prompt x",
+      .status = 1,
+      .says = "what the UNet predicts at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
+              "whose "
+              "weight \"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
+    { .input = "a NaN among the UNet's weights",
+      .make = "nan " UNET,
+      .command = "evaluate --model model --images pictures --init a",
+      .status = 1,
+      .says = "the loss is not finite: in the UNet, first in up_blocks.2.resnets.2/linear, whose weight "
+              "\"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
+    { .input = "a NaN among the UNet's weights",
+      .make = "nan " UNET,
+      .command = "train --model model --images pictures --token '<x>' --init a --grid-loss 0",
+      .status = 1,
+      .says =
+          "step 0: the loss is not finite: in the UNet, first in up_blocks.2.resnets.2/linear, whose weight "
+          "\"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite",
+      .makes = "out/x/options.json" },
+    { .input = "a NaN among the VAE's weights",
+      .make = "nan model/vae/diffusion_pytorch_model.fp16.safetensors",
+      .command = "reconstruct --model model pictures/1.png x.png",
+      .status = 1,
+      .says =
+          "what the VAE makes of the picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+          "\"quant_conv.weight\" is not finite" },
+    { .input = "a NaN among the VAE's weights",
+      .make = "nan model/vae/diffusion_pytorch_model.fp16.safetensors",
+      .command = "train --model model --images pictures --token '<x>' --init a",
+      .status = 1,
+      .says = "what the VAE makes of a picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+              "\"quant_conv.weight\" is not finite",
+      .makes = "out/x/options.json" },
+    { .input = "a NaN among the text encoder's weights",
+      .make = "nan model/text_encoder/model.fp16.safetensors",
+      .command = "generate --model model --prompt x",
+      .status = 1,
+      .says = "what the text encoder makes of the prompt is not finite: first in "
+              "final_layer_norm/layer_norm, whose "
+              "weight \"text_model.final_layer_norm.weight\" is not finite" },
+    { .input = "a word of numbers that are finite and too large (3e38)",
+      .make = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do printf "
+              "'\\346\\261\\141\\177'; done >large; head -c -96 word.safetensors | cat - large "
+              ">x.safetensors; rm large",
+      .command = "generate --model model --embedding x.safetensors --prompt 'a <w>'",
+      .status = 1,
+      .says = "what the text encoder makes of the prompt is not finite: first in "
+              "encoder.layers.0/layer_norm, where "
+              "the numbers grow too large" },
     { 0 },
 };

@@ -32,12 +32,15 @@ enum { NOBODY = 65534 };
 
 /* st FILE HEADER [BYTES]: a safetensors file with that header and so many zeros of data.
    swap FILE OLD NEW: the bytes of a file, OLD and NEW as long as each other.
-   json FILE SED: edits a text. */
+   json FILE SED: edits a text.
+   nan FILE: the last number of a file of F16 weights becomes NaN. */
 static const char HELPERS[] =
     "st() { n=$(printf %s \"$2\" | wc -c); { printf \"\\\\$(printf %03o $((n % 256)))"
     "\\\\$(printf %03o $((n / 256)))\\\\0\\\\0\\\\0\\\\0\\\\0\\\\0\"; printf %s \"$2\"; "
     "head -c ${3:-0} /dev/zero; } >\"$1\"; }\n"
     "swap() { grep -aq -- \"$2\" \"$1\" && LC_ALL=C sed -i \"s|$2|$3|\" \"$1\"; }\n"
+    "nan() { printf '\\377\\377' | dd of=\"$1\" bs=1 seek=$(($(wc -c <\"$1\") - 2)) conv=notrunc "
+    "2>/dev/null; }\n"
     "json() { cp \"$1\" before && sed -i \"$2\" \"$1\" && ! cmp -s before \"$1\" && rm before; }\n";
 
 /* Notes on what goes on, and on the machine, which are no faults. */

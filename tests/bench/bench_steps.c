@@ -137,7 +137,9 @@ static void ignore_picture(void *user, int64_t i, const float *picture) {
 
 static void draw_once(void *user) {
     const Draw *d = user;
-    drawing_run(d->drawing, d->ids, d->negative, &(DrawingEvents) { .picture = ignore_picture });
+    Messages errors = { 0 };
+    CHECK(drawing_run(d->drawing, d->ids, d->negative, &(DrawingEvents) { .picture = ignore_picture },
+                      &errors));
 }
 
 static void draw(const Bench *b) {

@@ -131,13 +131,18 @@ static void test_order(const Golden *g) {
     free(timesteps);
 }
 
-static bool stop(void) { return false; }
+static bool stop(void *user, int64_t done, int64_t all) {
+    (void)user;
+    (void)done;
+    (void)all;
+    return false;
+}
 
 /* Asked before any pass, of which a large model has many. */
 static void test_grid_stops(void) {
     Posteriors posteriors = { .pictures = 1 };
     TrainingStep step = { .batch = 1, .latent_count = 4 };
-    double loss = grid_loss(&(LoopData) { .posteriors = &posteriors }, &step, stop);
+    double loss = grid_loss(&(LoopData) { .posteriors = &posteriors }, &step, &(Watch) { stop, NULL });
     test_true("a fixed-grid loss that is stopped", isnan(loss), "%g", loss);
 }
 

@@ -295,7 +295,12 @@ static void test_spoilt(const Bench *b, const Posteriors *want, const char *path
 }
 
 static int pictures_left;
-static bool go_on(void) { return pictures_left-- > 0; }
+static bool go_on(void *user, int64_t done, int64_t all) {
+    (void)user;
+    (void)done;
+    (void)all;
+    return pictures_left-- > 0;
+}
 
 static int64_t entries_of(const char *path) {
     Messages errors = { 0 };
@@ -321,7 +326,8 @@ static void test_cache(void) {
     Posteriors p;
     Messages errors = { 0 };
     pictures_left = 1;
-    bool ok = posteriors_compute(&p, &b.encoder, b.images, 2, true, 1, part, go_on, &errors);
+    bool ok =
+        posteriors_compute(&p, &b.encoder, b.images, 2, true, 1, part, &(Watch) { go_on, NULL }, &errors);
     test_true("stopped after a picture", !ok && errors.count == 0 && entries_of(part) == 2, "%s",
               text_of(&errors, "its posteriors are in the cache"));
     posteriors_free(&p);

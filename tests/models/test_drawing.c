@@ -52,7 +52,9 @@ static Events draw(const Model *m, DrawingOptions o, int64_t stop_at) {
     int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
     for (int64_t i = 0; i < 2 * tokens; i++) ids[i] = (int32_t)(7 * i % tokenizer_vocab_size(m->tokenizer));
     DrawingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
-    bool whole = drawing_run(d, ids, ids + tokens, &events);
+    Messages errors = { 0 };
+    bool whole = drawing_run(d, ids, ids + tokens, &events, &errors);
+    CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
                          : whole && e.steps == o.steps && e.pictures == o.count;
     test_true("steps and pictures", right && e.wrong == 0,

@@ -360,7 +360,9 @@ static void test_drawing(Run *r, const Model *m) {
     CHECK(arena_allocate(&arena, drawing_bytes(d, THREADS)));
     drawing_bind(d, &arena, THREADS);
     float *picture = NULL;
-    drawing_run(d, ids, negative, &(DrawingEvents) { .picture = keep_picture, .user = &picture });
+    Messages errors = { 0 };
+    CHECK(drawing_run(d, ids, negative, &(DrawingEvents) { .picture = keep_picture, .user = &picture },
+                      &errors));
     Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
     for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
     compare(r, "draw/picture", picture, shape);
