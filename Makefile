@@ -5,7 +5,7 @@
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
 # make install    into PREFIX (/usr/local), and uninstall
 # make clean
-# make docs     the tables that tests write
+# make docs     the tables that tests write                     make lines      lines of C by room
 #
 # Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
 
@@ -17,7 +17,7 @@ CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LIBS    = -lopenblas -lcjson -lutf8proc -lm
-ROOMS   = cli inversion diffusion nn exchange weights text autograd tensor io
+ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 ALL_C   = ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c)
 
 # Each room is an archive. The linker keeps dependencies one-way: room_NAME is all of a room and of those below it, and links only so.
@@ -112,6 +112,9 @@ verification: tests $(BUILD)/ti
 docs: $(BUILD)/test_bad_input
 	$(BUILD)/test_bad_input --table >tests/bad_input/messages.md
 
+lines:
+	@sh tools/lines.sh $(ROOMS)
+
 demo: ti
 	@sh tools/demo.sh out/demo
 
@@ -136,5 +139,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD) ti
 
-.PHONY: ti deps tests test test-full fuzz verification docs demo bench bench-full install uninstall clean
+.PHONY: ti deps tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
 .SECONDARY:

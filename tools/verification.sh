@@ -14,9 +14,10 @@ for program in "$@"; do
     sed "s/^/$test|/" "$work/$test.log" >>"$work/all"
 done
 
-# What a test is for: the first comment of its source.
+# What a test is for: the first comment of its source, tests/KIND/test_NAME.c or, of the fuzzers, tests/fuzz/fuzz.c.
 purpose() {
-    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$(ls tests/*/"test_$1.c" tests/*/"$1.c" 2>/dev/null)" |
+    source=$(ls tests/*/"test_$1.c" 2>/dev/null || echo "tests/$1/$1.c")
+    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$source" |
         sed 's|^/\* *||; s|\*/ *$||; s/^ *//' | tr '\n' ' ' | sed 's/  *$//; s/|/\\|/g; s/:$/./'
 }
 
@@ -46,7 +47,7 @@ numbers() {
                 if (program == "loop" || program == "ops" || program == "conv") sub(/.*\./, "", name)
                 sub(/^linear .* /, "linear ", name)
                 sub(/^schedule.*/, "learning rates of all schedules", name)
-                sub(/^(random [0-9]+|gradient)$/, "directional derivatives", name)
+                if (program == "gradcheck") name = "directional derivatives"
                 sub(/, (seed|batch) [0-9]+$/, "", name)
             }
             print program "\t" name "\t" kind "\t" error "\t" bound "\t" torch
@@ -178,6 +179,9 @@ uncovered() {
         }' "$work/lines" | sed 's/`  (/` (/g'
 }
 
+# The line of tests/mutants.md that gives the results of the last runs.
+mutants=$(sed -n '/^[0-9]* of [0-9]* caught/p' tests/mutants.md)
+
 {
     cat <<TEXT
 # Verification
@@ -216,8 +220,9 @@ $(by_themselves)
 
 ## Mutants
 
-$(sed -n '/^[0-9]* of [0-9]* caught/p' tests/mutants.md 2>/dev/null) \`tests/mutate\` breaks one constant, index, sign, comparison or \`reads\` flag at a time; [mutants.md](../tests/mutants.md)
-explains those that no test notices.
+\`tests/mutate\` breaks one constant, index, sign, comparison or \`reads\` flag at a time and sees whether a test notices.
+${mutants:+$mutants
+}[mutants.md](../tests/mutants.md) explains those that no test notices.
 
 ## Lines that the tests run
 

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Lines of C (.c and .h) of each room from the bottom to the top, of ti.c, of the program and of its tests:
+# tools/lines.sh ROOM..., the rooms from the top to the bottom, as the Makefile has them. `make lines` runs it.
+set -eu
+rooms=
+for room in "$@"; do rooms="$room $rooms"; done
+for part in $rooms ti.c tests; do
+    echo "$part $(find "$part" -name '*.[ch]' -exec cat {} + | wc -l)"
+done | awk '
+    $1 == "tests" { tests = $2; next }
+    { part[++parts] = $1; lines[parts] = $2; total += $2 }
+    END {
+        for (i = 1; i <= parts; i++) printf "%-10s %6d  %5.1f %%\n", part[i], lines[i], 100 * lines[i] / total
+        printf "%-10s %6d\n%-10s %6d\n", "total", total, "tests", tests
+    }'
