@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "text/unicode.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/utf8.h"
 
 /* The place of an option's value in the command's struct. */
 static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
@@ -159,17 +159,6 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
     }
 }
 
-/* What is no UTF-8 does not come back the same. */
-bool options_utf8(const char *text) {
-    size_t size;
-    CodePoints points = unicode_decode(text, strlen(text));
-    char *again = unicode_encode(points.at, points.count, &size);
-    bool ok = size == strlen(text) && memcmp(text, again, size) == 0;
-    free(points.at);
-    free(again);
-    return ok;
-}
-
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), k = strlen(end);
     return n >= k && strcmp(text + n - k, end) == 0;
@@ -191,7 +180,7 @@ static bool check_name(const Option *o, const char *from, const char *text, Mess
 /* from: the file that the text comes from, NULL: the command line. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
-    if (!options_utf8(text)) return fault(errors, from, o, text, "is not UTF-8 text");
+    if (!utf8_valid(text, strlen(text))) return fault(errors, from, o, text, "is not UTF-8 text");
     switch (o->type) {
     case OPTION_FLAG:
         *(bool *)value = true;

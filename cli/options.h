@@ -99,9 +99,6 @@ char *options_to_json(const Command *c, const void *values);
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 
-/* Whether a text is UTF-8, as every value is. */
-bool options_utf8(const char *text);
-
 /* The nearest of names[0..count) to a misspelt word; NULL if none is near. */
 const char *nearest_name(const char *word, const char *const *names, int count);
 

@@ -7,6 +7,7 @@
 #include "text/unicode.h"
 #include "io/file.h"
 #include "io/hash.h"
+#include "io/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -267,7 +268,7 @@ static uint64_t identity_of(const char *text, size_t size) {
 /* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not found. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
-    if (real && options_utf8(real)) return real;
+    if (real && utf8_valid(real, strlen(real))) return real;
     free(real);
     return path ? mem_string(path) : NULL;
 }

@@ -161,14 +161,14 @@ static void close_weights(WeightFiles *w) {
 typedef struct {
     char *path;
     File file;
-} Text;
+} ConfigFile;
 
-static bool open_text(const ModelFolder *m, const char *name, Text *t, Messages *errors) {
-    *t = (Text) { .path = mem_format("%s/%s", m->path, name) };
+static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
+    *t = (ConfigFile) { .path = mem_format("%s/%s", m->path, name) };
     return file_map(t->path, &t->file, errors);
 }
 
-static void close_text(Text *t) {
+static void close_config(ConfigFile *t) {
     free(t->path);
     file_unmap(&t->file);
 }
@@ -176,23 +176,23 @@ static void close_text(Text *t) {
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
     if (!exists_in(m->path, "model_index.json"))
         return messages_add(errors, "%s: is no model folder (it has no model_index.json)", m->path);
-    Text t;
-    bool ok = open_text(m, "model_index.json", &t, errors) &&
+    ConfigFile t;
+    bool ok = open_config(m, "model_index.json", &t, errors) &&
               model_index_parse(t.path, t.file.data, t.file.size, errors, warnings);
-    close_text(&t);
+    close_config(&t);
     return ok;
 }
 
 static void read_tokenizer(ModelFolder *m, int64_t positions, Messages *errors, Messages *warnings) {
-    Text config, map = { 0 };
+    ConfigFile config, map = { 0 };
     bool has_map = exists_in(m->path, "tokenizer/special_tokens_map.json");
-    if (has_map) has_map = open_text(m, "tokenizer/special_tokens_map.json", &map, errors);
-    if (open_text(m, "tokenizer/tokenizer_config.json", &config, errors))
+    if (has_map) has_map = open_config(m, "tokenizer/special_tokens_map.json", &map, errors);
+    if (open_config(m, "tokenizer/tokenizer_config.json", &config, errors))
         tokenizer_config_parse(config.path, config.file.data, config.file.size,
                                has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
                                errors, warnings);
-    close_text(&config);
-    close_text(&map);
+    close_config(&config);
+    close_config(&map);
     m->vocab_path = mem_format("%s/tokenizer/vocab.json", m->path);
     m->merges_path = mem_format("%s/tokenizer/merges.txt", m->path);
     bool vocab = exists(m->vocab_path), merges = exists(m->merges_path);
@@ -229,19 +229,19 @@ void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_v
 }
 
 static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
-    Text t;
-    bool clip = open_text(m, "text_encoder/config.json", &t, errors) &&
+    ConfigFile t;
+    bool clip = open_config(m, "text_encoder/config.json", &t, errors) &&
                 clip_config_parse(t.path, t.file.data, t.file.size, &m->clip, errors, warnings);
-    close_text(&t);
-    bool unet = open_text(m, "unet/config.json", &t, errors) &&
+    close_config(&t);
+    bool unet = open_config(m, "unet/config.json", &t, errors) &&
                 unet_config_parse(t.path, t.file.data, t.file.size, &m->unet_config, errors, warnings);
-    close_text(&t);
-    bool vae = open_text(m, "vae/config.json", &t, errors) &&
+    close_config(&t);
+    bool vae = open_config(m, "vae/config.json", &t, errors) &&
                vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
-    close_text(&t);
-    if (open_text(m, "scheduler/scheduler_config.json", &t, errors))
+    close_config(&t);
+    if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
-    close_text(&t);
+    close_config(&t);
     read_tokenizer(m, clip ? m->clip.positions : 4096, errors, warnings);
     folder_check(m, clip, unet, vae, errors);
 }
