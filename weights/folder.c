@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "io/json.h"
+#include "io/object.h"
 
 static bool exists(const char *path) {
     struct stat status;
@@ -23,10 +23,9 @@ static bool exists_in(const char *folder, const char *name) {
 /* model_index.json */
 
 static void check_part(JsonObject *o, const char *key, const char *class, const char *other) {
-    const cJSON *m = json_member(o, key), *name = cJSON_GetArrayItem(m, 1);
-    bool ok = cJSON_IsArray(m) && cJSON_IsString(name) &&
-              (strcmp(name->valuestring, class) == 0 || (other && strcmp(name->valuestring, other) == 0));
-    if (!ok) json_fault(o, key, "only %s is supported", class);
+    const char *name = json_string_value(json_array_get(object_member(o, key), 1));
+    bool ok = name && (strcmp(name, class) == 0 || (other && strcmp(name, other) == 0));
+    if (!ok) object_fault(o, key, "only %s is supported", class);
 }
 
 bool model_index_parse(const char *path, const void *text, size_t size, Messages *errors,
@@ -35,20 +34,21 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
                                            "image_encoder", "requires_safety_checker", NULL };
     int before = errors->count;
     JsonObject o;
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
-    const cJSON *class = json_member(&o, "_class_name");
-    if (!cJSON_IsString(class) || strcmp(class->valuestring, "StableDiffusionPipeline") != 0) {
-        json_fault(&o, "_class_name",
-                   "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
+    const char *class = json_string_value(object_member(&o, "_class_name"));
+    if (!class || strcmp(class, "StableDiffusionPipeline") != 0) {
+        object_fault(
+            &o, "_class_name",
+            "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
     } else {
         check_part(&o, "text_encoder", "CLIPTextModel", NULL);
         check_part(&o, "tokenizer", "CLIPTokenizer", "CLIPTokenizerFast");
         check_part(&o, "unet", "UNet2DConditionModel", NULL);
         check_part(&o, "vae", "AutoencoderKL", NULL);
-        json_ignore(&o, ignored);
-        json_finish(&o);
+        object_ignore(&o, ignored);
+        object_finish(&o);
     }
-    json_object_close(&o);
+    object_close(&o);
     return errors->count == before;
 }
 
@@ -68,19 +68,19 @@ static int by_text(const void *a, const void *b) {
 int64_t shard_index_parse(const char *path, const void *text, size_t size, char ***names, Messages *errors) {
     JsonObject o;
     *names = NULL;
-    if (!json_object_parse(&o, path, text, size, errors, errors)) return 0;
-    const cJSON *map = json_member(&o, "weight_map");
-    bool ok = cJSON_IsObject(map) && map->child;
-    for (const cJSON *m = ok ? map->child : NULL; m && ok; m = m->next)
-        ok = cJSON_IsString(m) && plain_name(m->valuestring);
+    if (!object_parse(&o, path, text, size, errors, errors)) return 0;
+    json_t *map = object_member(&o, "weight_map"), *m;
+    const char *key;
+    bool ok = json_object_size(map) > 0; /* of what is no object: 0 */
+    json_object_foreach (map, key, m) { ok = ok && json_is_string(m) && plain_name(json_string_value(m)); }
     if (!ok) {
-        json_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
-        json_object_close(&o);
+        object_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
+        object_close(&o);
         return 0;
     }
     size_t n = 0, different = 0;
-    const char **all = mem_alloc((size_t)cJSON_GetArraySize(map) * sizeof *all);
-    for (const cJSON *m = map->child; m; m = m->next) all[n++] = m->valuestring;
+    const char **all = mem_alloc(json_object_size(map) * sizeof *all);
+    json_object_foreach (map, key, m) { all[n++] = json_string_value(m); }
     qsort(all, n, sizeof *all, by_text);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || strcmp(all[i], all[i - 1]) != 0) all[different++] = all[i];
@@ -88,11 +88,11 @@ int64_t shard_index_parse(const char *path, const void *text, size_t size, char 
         *names = mem_alloc(different * sizeof **names);
         for (size_t i = 0; i < different; i++) (*names)[i] = mem_string(all[i]);
     } else {
-        json_fault(&o, "weight_map", "at most %d files are supported", SHARDS_MAX);
+        object_fault(&o, "weight_map", "at most %d files are supported", SHARDS_MAX);
         different = 0;
     }
     free(all);
-    json_object_close(&o);
+    object_close(&o);
     return (int64_t)different;
 }
 
