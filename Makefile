@@ -16,7 +16,7 @@ BUILD   = build
 CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-LIBS    = -lopenblas -lcjson -lutf8proc -lm
+LIBS    = -lopenblas -ljansson -lutf8proc -lm
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 ALL_C   = ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c)
 

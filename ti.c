@@ -5,7 +5,7 @@
 #include "cli/help.h"
 #include "tensor/threads.h"
 
-#include <cjson/cJSON.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,7 @@ static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,  
 int main(int argc, char *argv[]) {
     threads_restart(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file larger than the limit is a failed write, which is told, not the end */
-    cJSON_InitHooks(
-        &(cJSON_Hooks) { mem_alloc, free }); /* no JSON silently short of what there was no memory for */
+    json_set_alloc_funcs(mem_alloc, free); /* no JSON silently short of what there was no memory for */
     if (argc < 2) {
         help_list(COMMANDS, stderr);
         return 2;

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-void console_json(cJSON *document) {
-    char *text = cJSON_Print(document);
-    CHECK(text);
+void console_json(json_t *document) {
+    CHECK(document);
+    char *text = json_text(document, JSON_LINES);
     printf("%s\n", text);
-    cJSON_free(text);
-    cJSON_Delete(document);
+    free(text);
+    json_decref(document);
 }
 
 bool console_finish(Messages *errors) {
@@ -70,20 +70,19 @@ const char *duration_text(double seconds, char text[DURATION_TEXT]) {
     return text;
 }
 
-cJSON *json_shape(Shape shape) {
-    cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < shape.rank; i++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)shape.dim[i]));
+json_t *json_integers(const int64_t *at, int count) {
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(at[i]));
     return list;
 }
 
-cJSON *json_messages(const Messages *messages) {
-    cJSON *list = cJSON_CreateArray();
-    for (const char *line = messages->text; line && *line;) {
-        const char *end = strchr(line, '\n');
-        char *copy = mem_format("%.*s", (int)(end - line), line);
-        cJSON_AddItemToArray(list, cJSON_CreateString(copy));
-        free(copy);
-        line = end + 1;
+json_t *json_shape(Shape shape) { return json_integers(shape.dim, shape.rank); }
+
+json_t *json_messages(const Messages *messages) {
+    json_t *list = json_array();
+    for (const char *line = messages->text, *end; line && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        json_array_append_new(list, json_stringn(line, (size_t)(end - line)));
     }
     return list;
 }

@@ -3,14 +3,14 @@
 #ifndef TI_CONSOLE_H
 #define TI_CONSOLE_H
 
-#include <cjson/cJSON.h>
-
 #include "autograd/profile.h"
 #include "cli/options.h"
+#include "io/json.h"
 #include "tensor/tensor.h"
 
-/* Prints the document and a newline, and deletes it. */
-void console_json(cJSON *document);
+/* Prints the document and a newline, and deletes it. (Documents come from json_pack, whose I takes an int64_t and f a double
+   that is finite; what a number out of a file makes of others goes through json_double.) */
+void console_json(json_t *document);
 /* Flushes standard output. False, with a line, if any of it could not be written (a full disk). */
 bool console_finish(Messages *errors);
 
@@ -33,9 +33,10 @@ const char *count_text(int64_t count, char text[COUNT_TEXT]);
 enum { DURATION_TEXT = 32 };
 const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
-cJSON *json_shape(Shape shape);
+json_t *json_integers(const int64_t *at, int count);
+json_t *json_shape(Shape shape);
 /* A list of the lines. */
-cJSON *json_messages(const Messages *messages);
+json_t *json_messages(const Messages *messages);
 
 /* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). What each op reaches is
    also a share of threads_peak_flops; a convolution's operations are those of the direct algorithm, so that Winograd's

@@ -21,18 +21,11 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
     printf("%12s  in all\n", duration_text(estimate_all(e), text));
 }
 
-static cJSON *estimate_json(const Estimate *e) {
-    cJSON *time = cJSON_CreateObject();
-    cJSON_AddNumberToObject(time, "timed", e->batch.timed);
-    cJSON_AddNumberToObject(time, "operations", e->batch.all);
-    cJSON_AddNumberToObject(time, "batch_forward", e->batch.forward);
-    cJSON_AddNumberToObject(time, "batch_backward", e->batch.backward);
-    cJSON_AddNumberToObject(time, "steps", e->steps);
-    cJSON_AddNumberToObject(time, "encoding", e->encoding);
-    cJSON_AddNumberToObject(time, "grid_loss", e->grids);
-    cJSON_AddNumberToObject(time, "pictures", e->pictures);
-    cJSON_AddNumberToObject(time, "all", estimate_all(e));
-    return time;
+static json_t *estimate_json(const Estimate *e) {
+    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "timed", e->batch.timed, "operations",
+                     e->batch.all, "batch_forward", e->batch.forward, "batch_backward", e->batch.backward,
+                     "steps", e->steps, "encoding", e->encoding, "grid_loss", e->grids, "pictures",
+                     e->pictures, "all", estimate_all(e));
 }
 
 bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step, int threads,
@@ -40,9 +33,9 @@ bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Pla
     PlanRequest plan = {
         .resolution = o->resolution, .batch = o->batch, .vectors = o->vectors, .json = o->json
     };
-    cJSON *time = o->json ? estimate_json(e) : NULL;
+    json_t *time = o->json ? estimate_json(e) : NULL;
     if (!plan_report(m, &plan, threads, time, errors)) {
-        cJSON_Delete(time);
+        json_decref(time);
         return false;
     }
     if (!o->json) print_estimate(e, o, step);

@@ -83,29 +83,27 @@ static const char *tensor_name(const Dump *d, const Tensor *t) {
     return t->data == d->step->timesteps ? "timesteps" : "rows";
 }
 
+static json_t *node_json(const Dump *d, const Node *n) {
+    json_t *reads = json_array();
+    for (int k = 0; k < NODE_INPUTS; k++)
+        if (n->in[k]) json_array_append_new(reads, json_string(tensor_name(d, n->in[k])));
+    char *module = module_name(n);
+    json_t *node = json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", tensor_name(d, n->out), "op", n->op->name,
+                             "module", module != NULL, "reads", reads, "shape", json_shape(n->out->shape));
+    free(module);
+    return node;
+}
+
 static bool write_graph(const Dump *d, const char *path, Messages *errors) {
-    cJSON *document = cJSON_CreateObject();
-    cJSON_AddNumberToObject(document, "accumulate", (double)d->loop->options.accumulate);
-    cJSON *nodes = cJSON_AddArrayToObject(document, "nodes");
-    for (int i = 0; i < d->forward.count; i++) {
-        const Node *n = d->forward.order[i];
-        char *module = module_name(n);
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(nodes, item);
-        cJSON_AddStringToObject(item, "name", tensor_name(d, n->out));
-        cJSON_AddStringToObject(item, "op", n->op->name);
-        cJSON_AddBoolToObject(item, "module", module != NULL);
-        cJSON *reads = cJSON_AddArrayToObject(item, "reads");
-        for (int k = 0; k < NODE_INPUTS; k++)
-            if (n->in[k]) cJSON_AddItemToArray(reads, cJSON_CreateString(tensor_name(d, n->in[k])));
-        cJSON_AddItemToObject(item, "shape", json_shape(n->out->shape));
-        free(module);
-    }
-    char *text = cJSON_Print(document);
-    CHECK(text);
+    json_t *nodes = json_array();
+    for (int i = 0; i < d->forward.count; i++)
+        json_array_append_new(nodes, node_json(d, d->forward.order[i]));
+    json_t *document = json_pack("{s:I, s:o}", "accumulate", d->loop->options.accumulate, "nodes", nodes);
+    CHECK(document);
+    char *text = json_text(document, JSON_LINES);
     bool ok = file_write(path, text, strlen(text), errors);
-    cJSON_free(text);
-    cJSON_Delete(document);
+    free(text);
+    json_decref(document);
     return ok;
 }
 

@@ -40,10 +40,10 @@ void print_identity(const FileIdentity *id) {
     printf("sha256        %s%s\n", id->sha256, id->known ? verdict : "");
 }
 
-void add_identity(cJSON *document, const FileIdentity *id) {
-    cJSON_AddNumberToObject(document, "file_bytes", (double)id->bytes);
-    if (id->sha256[0]) cJSON_AddStringToObject(document, "sha256", id->sha256);
-    if (!id->known) return;
-    cJSON_AddStringToObject(document, "known", id->known);
-    cJSON_AddBoolToObject(document, "known_hash", id->same);
+void add_identity(json_t *document, const FileIdentity *id) {
+    json_t *more = json_pack("{s:I, s:s*, s:s*, s:o*}", "file_bytes", id->bytes, "sha256",
+                             id->sha256[0] ? id->sha256 : NULL, "known", id->known, "known_hash",
+                             id->known ? json_boolean(id->same) : NULL);
+    json_object_update(document, more);
+    json_decref(more);
 }

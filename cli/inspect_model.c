@@ -65,10 +65,10 @@ static const char *family(const Model *m) {
 static const char *kind(const Model *m) { return m->folder.single ? "model file" : "model folder"; }
 
 /* What defaults.json holds; NULL where there is none. */
-static cJSON *read_defaults(const char *folder, Messages *errors) {
+static json_t *read_defaults(const char *folder, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
     File file;
-    cJSON *object = NULL;
+    json_t *object = NULL;
     if (access(path, F_OK) == 0 && file_map(path, &file, errors)) {
         object = json_parse(path, file.data, file.size, false, errors);
         file_unmap(&file);
@@ -150,22 +150,21 @@ static void print_configs(const Model *m, int64_t words) {
                : "");
 }
 
-static void print_defaults(const cJSON *defaults) {
-    const cJSON *command, *option;
-    if (!cJSON_IsObject(defaults)) return;
-    cJSON_ArrayForEach(command, defaults) {
-        if (!cJSON_IsObject(command)) continue;
-        char *name = console_text(command->string);
-        printf("defaults      ti %s:", name);
-        free(name);
-        cJSON_ArrayForEach(option, command) {
-            char *value = cJSON_PrintUnformatted(option);
-            CHECK(value);
-            char *line = mem_format("%s %s", option->string, value), *safe = console_text(line);
+static void print_defaults(json_t *defaults) {
+    const char *command, *name;
+    json_t *options, *value;
+    json_object_foreach (defaults, command, options) {
+        if (!json_is_object(options)) continue;
+        char *safe = console_text(command);
+        printf("defaults      ti %s:", safe);
+        free(safe);
+        json_object_foreach (options, name, value) {
+            char *text = json_text(value, 0), *line = mem_format("%s %s", name, text);
+            safe = console_text(line);
             printf(" --%s", safe);
             free(safe);
             free(line);
-            cJSON_free(value);
+            free(text);
         }
         printf("\n");
     }
@@ -173,67 +172,40 @@ static void print_defaults(const cJSON *defaults) {
 
 /* JSON */
 
-static void add_number(cJSON *object, const char *name, double value) {
-    cJSON_AddNumberToObject(object, name, value);
-}
-
-static cJSON *part_json(const Part *p, bool tensors) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddStringToObject(item, "part", p->name);
-    cJSON_AddStringToObject(item, "types", p->types);
-    add_number(item, "tensors", (double)p->tensors);
-    add_number(item, "parameters", (double)p->parameters);
-    add_number(item, "bytes", (double)p->bytes);
-    add_number(item, "unread", (double)p->unread);
-    cJSON *files = cJSON_AddArrayToObject(item, "files");
+static json_t *part_json(const Part *p, bool tensors) {
+    json_t *files = json_array();
     for (int64_t k = 0; k < p->weights->count; k++) {
-        cJSON *file = cJSON_CreateObject();
-        cJSON_AddItemToArray(files, file);
-        cJSON_AddStringToObject(file, "path", p->single ? p->single : p->weights->files[k].path);
-        if (tensors) cJSON_AddItemToObject(file, "tensors", json_tensors(&p->weights->files[k]));
+        const Safetensors *s = &p->weights->files[k];
+        json_array_append_new(files, json_pack("{s:s, s:o*}", "path", p->single ? p->single : s->path,
+                                               "tensors", tensors ? json_tensors(s) : NULL));
     }
-    return item;
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "part", p->name, "types", p->types, "tensors",
+                     p->tensors, "parameters", p->parameters, "bytes", p->bytes, "unread", p->unread, "files",
+                     files);
 }
 
-static cJSON *levels_json(int levels, const int64_t *channels) {
-    cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < levels; i++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)channels[i]));
-    return list;
+static json_t *configs_json(const Model *m, int64_t words) {
+    const ClipConfig *c = &m->folder.clip;
+    const UnetConfig *u = &m->folder.unet_config;
+    const VaeConfig *v = &m->folder.vae_config;
+    const SchedulerConfig *s = &m->folder.scheduler;
+    return json_pack("{s:{s:i, s:I, s:i, s:I}, s:{s:I, s:I}, s:{s:I, s:I, s:o}, s:{s:I, s:I, s:f, s:o}, "
+                     "s:{s:I, s:s}}",
+                     "text_encoder", "layers", c->layers, "width", c->hidden_size, "heads", c->heads,
+                     "mlp_width", c->intermediate_size, "tokenizer", "tokens", words, "window",
+                     m->folder.tokenizer.model_max_length, "unet", "sample_size", u->sample_size,
+                     "text_width", u->cross_attention_dim, "channels", json_integers(u->channels, u->levels),
+                     "vae", "latent_channels", v->latent_channels, "factor", (int64_t)vae_factor(v),
+                     "scaling_factor", (double)v->scaling_factor, "channels",
+                     json_integers(v->channels, v->levels), "scheduler", "timesteps", s->train_timesteps,
+                     "prediction", s->prediction == PREDICT_V ? "v" : "epsilon");
 }
 
-static cJSON *configs_json(const Model *m, int64_t words) {
-    const ModelFolder *f = &m->folder;
-    cJSON *all = cJSON_CreateObject(), *item = cJSON_AddObjectToObject(all, "text_encoder");
-    add_number(item, "layers", f->clip.layers);
-    add_number(item, "width", (double)f->clip.hidden_size);
-    add_number(item, "heads", f->clip.heads);
-    add_number(item, "mlp_width", (double)f->clip.intermediate_size);
-    item = cJSON_AddObjectToObject(all, "tokenizer");
-    add_number(item, "tokens", (double)words);
-    add_number(item, "window", (double)f->tokenizer.model_max_length);
-    item = cJSON_AddObjectToObject(all, "unet");
-    add_number(item, "sample_size", (double)f->unet_config.sample_size);
-    add_number(item, "text_width", (double)f->unet_config.cross_attention_dim);
-    cJSON_AddItemToObject(item, "channels", levels_json(f->unet_config.levels, f->unet_config.channels));
-    item = cJSON_AddObjectToObject(all, "vae");
-    add_number(item, "latent_channels", (double)f->vae_config.latent_channels);
-    add_number(item, "factor", (double)vae_factor(&f->vae_config));
-    add_number(item, "scaling_factor", (double)f->vae_config.scaling_factor);
-    cJSON_AddItemToObject(item, "channels", levels_json(f->vae_config.levels, f->vae_config.channels));
-    item = cJSON_AddObjectToObject(all, "scheduler");
-    add_number(item, "timesteps", (double)f->scheduler.train_timesteps);
-    cJSON_AddStringToObject(item, "prediction", f->scheduler.prediction == PREDICT_V ? "v" : "epsilon");
-    return all;
-}
-
-static cJSON *unused_json(const Unused *u) {
-    cJSON *item = cJSON_CreateObject(), *names = cJSON_CreateObject();
-    add_number(item, "tensors", (double)u->count);
-    add_number(item, "bytes", (double)u->bytes);
-    cJSON_AddItemToObject(item, "names", names);
+static json_t *unused_json(const Unused *u) {
+    json_t *names = json_object();
     for (int64_t i = 0; i < u->group_count; i++)
-        add_number(names, u->groups[i].prefix, (double)u->groups[i].count);
-    return item;
+        json_object_set_new(names, u->groups[i].prefix, json_integer(u->groups[i].count));
+    return json_pack("{s:I, s:I, s:o}", "tensors", u->count, "bytes", u->bytes, "names", names);
 }
 
 /* What was found, for both forms of the report. */
@@ -243,30 +215,28 @@ typedef struct {
     Part parts[3];
     Unused unused;
     int64_t words;
-    cJSON *defaults; /* NULL: there are none */
+    json_t *defaults; /* NULL: there are none */
     bool tensors, hash;
 } Report;
 
-static cJSON *model_json(const Report *r, const Messages *faults) {
-    cJSON *document = cJSON_CreateObject();
+static json_t *model_json(const Report *r, const Messages *faults) {
     const Model *m = r->m;
-    cJSON_AddStringToObject(document, "kind", m ? kind(m) : "model");
-    cJSON_AddStringToObject(document, "path", r->path);
+    json_t *document = json_pack("{s:s, s:s}", "kind", m ? kind(m) : "model", "path", r->path);
     if (m) {
-        cJSON_AddStringToObject(document, "family", family(m));
-        add_number(document, "side",
-                   (double)(m->folder.unet_config.sample_size * vae_factor(&m->folder.vae_config)));
-        cJSON_AddItemToObject(document, "architecture", configs_json(m, r->words));
-        cJSON *list = cJSON_AddArrayToObject(document, "parts");
-        for (int i = 0; i < 3; i++) cJSON_AddItemToArray(list, part_json(&r->parts[i], r->tensors));
-        cJSON_AddItemToObject(document, "ignored", unused_json(&r->unused));
+        json_t *parts = json_array(), *more;
+        for (int i = 0; i < 3; i++) json_array_append_new(parts, part_json(&r->parts[i], r->tensors));
+        int64_t side = m->folder.unet_config.sample_size * vae_factor(&m->folder.vae_config);
+        more = json_pack("{s:s, s:I, s:o, s:o, s:o}", "family", family(m), "side", side, "architecture",
+                         configs_json(m, r->words), "parts", parts, "ignored", unused_json(&r->unused));
+        json_object_update(document, more);
+        json_decref(more);
         if (m->folder.single) {
             FileIdentity id = identify(&m->folder.single->file.file, r->hash);
             add_identity(document, &id);
         }
-        if (r->defaults) cJSON_AddItemToObject(document, "defaults", cJSON_Duplicate(r->defaults, true));
+        if (r->defaults) json_object_set(document, "defaults", r->defaults);
     }
-    cJSON_AddItemToObject(document, "faults", json_messages(faults));
+    json_object_set_new(document, "faults", json_messages(faults));
     return document;
 }
 
@@ -322,7 +292,7 @@ bool inspect_model(const char *path, bool tensors, bool hash, bool json, Message
         console_json(model_json(&r, errors));
     else
         print_model(&r, errors->count > before);
-    cJSON_Delete(r.defaults);
+    json_decref(r.defaults);
     messages_free(&unreadable);
     unused_free(&r.unused);
     model_close(&m);

@@ -21,7 +21,7 @@ typedef struct {
    set; a word on stderr says so. */
 FileIdentity identify(const File *file, bool hash);
 void print_identity(const FileIdentity *id);
-void add_identity(cJSON *document, const FileIdentity *id);
+void add_identity(json_t *document, const FileIdentity *id);
 
 void inspect_tensors(const Safetensors *s, bool hash, bool json);
 
@@ -37,6 +37,6 @@ bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_
 
 /* The tensors as lines, and as a list. */
 void print_tensors(const Safetensors *s);
-cJSON *json_tensors(const Safetensors *s);
+json_t *json_tensors(const Safetensors *s);
 
 #endif

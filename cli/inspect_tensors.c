@@ -24,31 +24,24 @@ void print_tensors(const Safetensors *s) {
     }
 }
 
-cJSON *json_tensors(const Safetensors *s) {
-    cJSON *list = cJSON_CreateArray();
+json_t *json_tensors(const Safetensors *s) {
+    json_t *list = json_array();
     for (int64_t i = 0; i < s->count; i++) {
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, item);
-        cJSON_AddStringToObject(item, "name", s->tensors[i].weight.name);
-        cJSON_AddStringToObject(item, "dtype", s->tensors[i].dtype);
-        cJSON_AddItemToObject(item, "shape", json_shape(s->tensors[i].weight.shape));
-        cJSON_AddNumberToObject(item, "bytes", (double)s->tensors[i].size);
+        const SafeTensor *t = &s->tensors[i];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o, s:I}", "name", t->weight.name, "dtype", t->dtype,
+                                        "shape", json_shape(t->weight.shape), "bytes", (int64_t)t->size));
     }
     return list;
 }
 
-/* The header's metadata: an object of strings, or NULL. */
-static const cJSON *metadata_of(const Safetensors *s) {
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(s->header, "__metadata__");
-    return cJSON_IsObject(m) ? m : NULL;
-}
-
-static void print_metadata(const Safetensors *s) {
-    const cJSON *item;
+static void print_metadata(json_t *metadata) {
+    const char *name;
+    json_t *item;
     int width = 0;
-    cJSON_ArrayForEach(item, metadata_of(s)) width = (int)max_i64(width, (int64_t)strlen(item->string));
-    cJSON_ArrayForEach(item, metadata_of(s)) {
-        char *key = console_text(item->string), *value = console_text(item->valuestring);
+    json_object_foreach (metadata, name, item) { width = (int)max_i64(width, (int64_t)strlen(name)); }
+    json_object_foreach (metadata, name, item) {
+        char *key = console_text(name), *value = console_text(json_string_value(item));
         printf("metadata %-*s  %s\n", width, key, value);
         free(key);
         free(value);
@@ -62,20 +55,15 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json) {
         bytes += (int64_t)s->tensors[i].size;
         numbers += shape_count(s->tensors[i].weight.shape);
     }
+    json_t *metadata = json_object_get(s->header, "__metadata__"); /* an object of strings, null or NULL */
     if (json) {
-        cJSON *document = cJSON_CreateObject();
-        cJSON_AddStringToObject(document, "kind", "tensors");
-        cJSON_AddStringToObject(document, "path", s->path);
-        cJSON_AddStringToObject(document, "family", family.text);
-        cJSON_AddNumberToObject(document, "count", (double)s->count);
-        cJSON_AddNumberToObject(document, "numbers", (double)numbers);
-        cJSON_AddNumberToObject(document, "bytes", (double)bytes);
-        const cJSON *metadata = metadata_of(s);
-        cJSON_AddItemToObject(document, "metadata",
-                              metadata ? cJSON_Duplicate(metadata, true) : cJSON_CreateObject());
+        json_t *document =
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "kind", "tensors", "path", s->path, "family",
+                      family.text, "count", s->count, "numbers", numbers, "bytes", bytes, "metadata",
+                      json_is_object(metadata) ? json_incref(metadata) : json_object());
         FileIdentity id = identify(&s->file, hash);
         add_identity(document, &id);
-        cJSON_AddItemToObject(document, "tensors", json_tensors(s));
+        json_object_set_new(document, "tensors", json_tensors(s));
         console_json(document);
         return;
     }
@@ -83,7 +71,7 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json) {
     printf("%s: %s\n", s->path, family.text);
     printf("%lld tensors, %s numbers, %s\n", (long long)s->count, count_text(numbers, count),
            size_text(bytes, size));
-    print_metadata(s);
+    print_metadata(metadata);
     if (s->count) printf("\n");
     if (s->count) print_tensors(s);
     fflush(stdout);

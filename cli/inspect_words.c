@@ -103,35 +103,26 @@ static void print_word(const Embedding *e, const RowReport *reports, const Vocab
     for (int64_t k = 0; k < e->vectors; k++) print_row(&reports[k], k, m);
 }
 
-static cJSON *row_json(const RowReport *r, const Model *m) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddNumberToObject(item, "norm", r->norm);
-    if (!m) return item;
-    cJSON_AddNumberToObject(item, "longer_than", r->shorter);
-    cJSON *list = cJSON_AddArrayToObject(item, "nearest");
-    for (int64_t i = 0; i < r->found; i++) {
-        cJSON *near = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, near);
-        cJSON_AddNumberToObject(near, "id", r->near[i].id);
-        cJSON_AddStringToObject(near, "token", tokenizer_token(m->tokenizer, r->near[i].id));
-        cJSON_AddNumberToObject(near, "cosine", r->near[i].cosine);
-    }
-    return item;
+static json_t *row_json(const RowReport *r, const Model *m) {
+    if (!m) return json_pack("{s:o}", "norm", json_double(r->norm));
+    json_t *list = json_array();
+    for (int64_t i = 0; i < r->found; i++)
+        json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "id", r->near[i].id, "token",
+                                              tokenizer_token(m->tokenizer, r->near[i].id), "cosine",
+                                              json_double(r->near[i].cosine)));
+    return json_pack("{s:o, s:f, s:o}", "norm", json_double(r->norm), "longer_than", r->shorter, "nearest",
+                     list);
 }
 
-static cJSON *word_json(const Embedding *e, const RowReport *reports, const Model *m) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddStringToObject(item, "token", e->token);
-    cJSON_AddBoolToObject(item, "token_from_path", e->token_from_path);
-    cJSON_AddNumberToObject(item, "vectors", (double)e->vectors);
-    cJSON_AddNumberToObject(item, "width", (double)e->width);
-    cJSON *rows = cJSON_AddArrayToObject(item, "rows");
-    for (int64_t k = 0; k < e->vectors; k++) cJSON_AddItemToArray(rows, row_json(&reports[k], m));
-    return item;
+static json_t *word_json(const Embedding *e, const RowReport *reports, const Model *m) {
+    json_t *rows = json_array();
+    for (int64_t k = 0; k < e->vectors; k++) json_array_append_new(rows, row_json(&reports[k], m));
+    return json_pack("{s:s, s:b, s:I, s:I, s:o}", "token", e->token, "token_from_path", e->token_from_path,
+                     "vectors", e->vectors, "width", e->width, "rows", rows);
 }
 
 /* One word: its report as text, or into list. */
-static void report_word(const Embedding *e, Vocabulary *v, const Model *m, cJSON *list) {
+static void report_word(const Embedding *e, Vocabulary *v, const Model *m, json_t *list) {
     RowReport *reports = mem_alloc((size_t)e->vectors * sizeof *reports);
     for (int64_t k = 0; k < e->vectors; k++) {
         const float *row = e->rows + k * e->width;
@@ -140,7 +131,7 @@ static void report_word(const Embedding *e, Vocabulary *v, const Model *m, cJSON
     }
     if (m) compare(v, e->rows, e->vectors, reports);
     if (list)
-        cJSON_AddItemToArray(list, word_json(e, reports, m));
+        json_array_append_new(list, word_json(e, reports, m));
     else
         print_word(e, reports, v, m);
     for (int64_t k = 0; k < e->vectors; k++) free(reports[k].near);
@@ -164,23 +155,15 @@ bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_
                 errors,
                 "%s: \"%s\" has vectors of %lld numbers, the model's have %lld (another model family?)", path,
                 e->words[i].token, (long long)e->words[i].width, (long long)v.width);
-    cJSON *document = ok && json ? cJSON_CreateObject() : NULL, *list = NULL;
-    if (document) {
-        cJSON_AddStringToObject(document, "kind", "learned words");
-        cJSON_AddStringToObject(document, "path", path);
-        list = cJSON_AddArrayToObject(document, "words");
-    } else if (ok) {
-        printf("%s: %s\n", path, e->count == 1 ? "a learned word" : "learned words");
-    }
+    json_t *list = ok && json ? json_array() : NULL;
+    if (ok && !json) printf("%s: %s\n", path, e->count == 1 ? "a learned word" : "learned words");
     for (int64_t i = 0; ok && i < e->count; i++) report_word(&e->words[i], &v, m, list);
-    if (document) {
-        cJSON *vocabulary = m ? cJSON_AddObjectToObject(document, "vocabulary") : NULL;
-        if (m) cJSON_AddNumberToObject(vocabulary, "words", (double)v.count);
-        if (m) cJSON_AddNumberToObject(vocabulary, "median_norm", median(&v));
-        console_json(document);
-    } else if (ok && !m) {
+    if (list)
+        console_json(json_pack(
+            "{s:s, s:s, s:o, s:o*}", "kind", "learned words", "path", path, "words", list, "vocabulary",
+            m ? json_pack("{s:I, s:o}", "words", v.count, "median_norm", json_double(median(&v))) : NULL));
+    else if (ok && !m)
         printf("\n--model FOLDER shows the vocabulary's norms and nearest words beside them.\n");
-    }
     free(v.norms);
     free(v.row);
     return ok;

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "text/nearest.h"
-#include "text/unicode.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/utf8.h"
+#include "text/nearest.h"
 
 /* The place of an option's value in the command's struct. */
 static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
@@ -119,17 +119,6 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
     }
 }
 
-/* What is no UTF-8 does not come back the same. */
-bool options_utf8(const char *text) {
-    size_t size;
-    CodePoints points = unicode_decode(text, strlen(text));
-    char *again = unicode_encode(points.at, points.count, &size);
-    bool ok = size == strlen(text) && memcmp(text, again, size) == 0;
-    free(points.at);
-    free(again);
-    return ok;
-}
-
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), k = strlen(end);
     return n >= k && strcmp(text + n - k, end) == 0;
@@ -151,7 +140,7 @@ static bool check_name(const Option *o, const char *from, const char *text, Mess
 /* from: the file that the text comes from, NULL: the command line. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
-    if (!options_utf8(text)) return fault(errors, from, o, text, "is not UTF-8 text");
+    if (!utf8_valid(text, strlen(text))) return fault(errors, from, o, text, "is not UTF-8 text");
     switch (o->type) {
     case OPTION_FLAG:
         *(bool *)value = true;
@@ -375,41 +364,23 @@ void options_help(const Command *c, FILE *out) {
 
 /* JSON */
 
-/* The shortest text that is exactly this number: cJSON's own has 15 digits, where that is near enough for it. */
-static cJSON *number_to_json(double x) {
-    char text[40];
-    int digits = 15;
-    do snprintf(text, sizeof text, "%.*g", digits, x);
-    while (strtod(text, NULL) != x && digits++ < 17);
-    return cJSON_CreateRaw(text);
-}
-
-/* now: of value_to_json. cJSON_Compare, too, takes neighbouring numbers for the same. */
-static bool same_value(const cJSON *now, const cJSON *item) {
-    if (!cJSON_IsRaw(now)) return cJSON_Compare(now, item, true);
-    return cJSON_IsNumber(item) && item->valuedouble == strtod(now->valuestring, NULL);
-}
-
-static cJSON *value_to_json(const Option *o, const void *values) {
+static json_t *value_to_json(const Option *o, const void *values) {
     const void *value = place_of(o, values);
     switch (o->type) {
     case OPTION_FLAG:
-        return cJSON_CreateBool(*(const bool *)value);
+        return json_boolean(*(const bool *)value);
     case OPTION_INT:
-        return number_to_json((double)*(const int64_t *)value);
+        return json_real((double)*(const int64_t *)value);
     case OPTION_REAL:
-        return number_to_json(*(const double *)value);
+        return json_real(*(const double *)value);
     case OPTION_CHOICE:
-        return cJSON_CreateString(o->choices[*(const int *)value]);
-    case OPTION_STRING: {
-        const char *text = *(char *const *)value;
-        return text ? cJSON_CreateString(text) : cJSON_CreateNull();
-    }
+        return json_string(o->choices[*(const int *)value]);
+    case OPTION_STRING:
+        return json_pack("s?", *(char *const *)value);
     case OPTION_LIST: {
         const StringList *list = value;
-        cJSON *array = cJSON_CreateArray();
-        for (int64_t i = 0; i < list->count; i++)
-            cJSON_AddItemToArray(array, cJSON_CreateString(list->items[i]));
+        json_t *array = json_array();
+        for (int64_t i = 0; i < list->count; i++) json_array_append_new(array, json_string(list->items[i]));
         return array;
     }
     }
@@ -417,88 +388,78 @@ static cJSON *value_to_json(const Option *o, const void *values) {
 }
 
 char *options_to_json(const Command *c, const void *values) {
-    cJSON *document = cJSON_CreateObject(), *options = cJSON_CreateObject();
-    cJSON_AddItemToObject(document, c->name, options);
+    json_t *options = json_object(), *document = json_pack("{s:o}", c->name, options);
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         bool none = o->type == OPTION_INT && !o->standard && !(*given(c, o, values) & GIVEN_BY_USER) &&
                     *(const int64_t *)place_of(o, values) == 0;
-        cJSON_AddItemToObject(options, o->name, none ? cJSON_CreateNull() : value_to_json(o, values));
+        json_object_set_new(options, o->name, none ? json_null() : value_to_json(o, values));
     }
-    char *text = cJSON_Print(document);
-    CHECK(text);
-    char *own = mem_format("%s\n", text);
-    cJSON_free(text);
-    cJSON_Delete(document);
-    return own;
+    Text text = { 0 };
+    json_write(&text, document, JSON_LINES | JSON_EXACT);
+    text_add(&text, "\n");
+    json_decref(document);
+    return text.at;
 }
 
-/* A value as one would type it; NULL for what no option can be. */
-static char *json_text(const cJSON *item) {
-    if (cJSON_IsString(item)) return mem_string(item->valuestring);
-    if (cJSON_IsNumber(item)) return mem_format("%.17g", item->valuedouble);
-    return NULL;
+static bool read_list(const Option *o, const char *path, const json_t *item, void *values, Messages *errors) {
+    if (!json_is_array(item)) return messages_add(errors, "%s: \"%s\" is not a list", path, o->name);
+    list_clear(place(o, values));
+    for (size_t i = 0; i < json_array_size(item); i++) {
+        const char *text = json_string_value(json_array_get(item, i));
+        if (!text || !*text) return messages_add(errors, "%s: \"%s\" is not a list of texts", path, o->name);
+        list_push(place(o, values), text, strlen(text));
+    }
+    return true;
 }
 
-static bool read_item(const Option *o, const char *path, const cJSON *item, void *values, Messages *errors) {
-    bool ok = true;
+static bool read_item(const Option *o, const char *path, const json_t *item, void *values, Messages *errors) {
+    bool number = o->type == OPTION_INT || o->type == OPTION_REAL;
+    if (o->type == OPTION_LIST) return read_list(o, path, item, values, errors);
     if (o->type == OPTION_FLAG) {
-        if (!cJSON_IsBool(item))
+        if (!json_is_boolean(item))
             return messages_add(errors, "%s: \"%s\" is neither true nor false", path, o->name);
-        *(bool *)place(o, values) = cJSON_IsTrue(item);
-    } else if (o->type == OPTION_LIST) {
-        if (!cJSON_IsArray(item)) return messages_add(errors, "%s: \"%s\" is not a list", path, o->name);
-        list_clear(place(o, values));
-        const cJSON *element;
-        cJSON_ArrayForEach(element, item) {
-            if (!cJSON_IsString(element) || !element->valuestring[0])
-                return messages_add(errors, "%s: \"%s\" is not a list of texts", path, o->name);
-            list_push(place(o, values), element->valuestring, strlen(element->valuestring));
-        }
-    } else {
-        bool number = o->type == OPTION_INT || o->type == OPTION_REAL;
-        if (number != (bool)cJSON_IsNumber(item) || (!number && !cJSON_IsString(item)))
-            return messages_add(errors, "%s: \"%s\" is not a %s", path, o->name, number ? "number" : "text");
-        char *text = json_text(item);
-        ok = set_value(o, path, text, values, errors);
-        free(text);
+        *(bool *)place(o, values) = json_is_true(item);
+        return true;
     }
-    return ok;
+    if (!(number ? json_is_number(item) : json_is_string(item)))
+        return messages_add(errors, "%s: \"%s\" is not a %s", path, o->name, number ? "number" : "text");
+    if (!number) return set_value(o, path, json_string_value(item), values, errors);
+    char text[40]; /* as one would type it */
+    snprintf(text, sizeof text, "%.17g", json_number_value(item));
+    return set_value(o, path, text, values, errors);
 }
 
 /* The object of this command's options in a document; *document is the caller's to delete. */
-static const cJSON *read_document(const Command *c, const char *path, const void *text, size_t size,
-                                  cJSON **document, Messages *errors) {
+static json_t *read_document(const Command *c, const char *path, const void *text, size_t size,
+                             json_t **document, Messages *errors) {
     *document = json_parse(path, text, size, false, errors);
     if (!*document) return NULL;
-    if (!cJSON_IsObject(*document)) {
+    json_t *options = json_object_get(*document, c->name);
+    if (!json_is_object(*document))
         messages_add(errors, "%s: is not an object of commands and their options", path);
-        return NULL;
-    }
-    const cJSON *options = cJSON_GetObjectItemCaseSensitive(*document, c->name);
-    if (options && !cJSON_IsObject(options)) {
+    else if (options && !json_is_object(options))
         messages_add(errors, "%s: \"%s\" is not an object of options", path, c->name);
-        return NULL;
-    }
-    return options;
+    return json_is_object(options) ? options : NULL;
 }
 
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors) {
     int before = errors->count;
-    cJSON *document;
-    const cJSON *options = read_document(c, path, text, size, &document, errors), *item;
-    cJSON_ArrayForEach(item, options) {
-        const Option *o = find(c, item->string, strlen(item->string));
+    json_t *document;
+    json_t *options = read_document(c, path, text, size, &document, errors), *item;
+    const char *name;
+    json_object_foreach (options, name, item) {
+        const Option *o = find(c, name, strlen(name));
         if (!o || !o->model) {
-            messages_add(errors, "%s: \"%s\" is not an option of ti %s that a model may set", path,
-                         item->string, c->name);
+            messages_add(errors, "%s: \"%s\" is not an option of ti %s that a model may set", path, name,
+                         c->name);
             continue;
         }
         if (*given(c, o, values) & GIVEN_BY_USER) continue;
         if (read_item(o, path, item, values, errors)) *given(c, o, values) |= GIVEN_BY_MODEL;
     }
-    cJSON_Delete(document);
+    json_decref(document);
     return errors->count == before;
 }
 
@@ -541,38 +502,35 @@ int64_t options_model_default(const Command *c, const char *folder, const char *
 }
 
 /* Error if the user's value is another than the run's. */
-static void compare_item(const Option *o, const char *path, const cJSON *item, const void *values,
+static void compare_item(const Option *o, const char *path, const json_t *item, const void *values,
                          Messages *errors) {
-    cJSON *now = value_to_json(o, values);
-    if (!same_value(now, item)) {
-        char *mine = cJSON_PrintUnformatted(now), *run = cJSON_PrintUnformatted(item);
+    json_t *now = value_to_json(o, values);
+    if (!json_equal(now, item)) {
+        char *mine = json_text(now, JSON_EXACT), *run = json_text(item, 0);
         messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to go on with that run", o->name,
-                     mine ? mine : "?",
-                     cJSON_IsNull(item) ? "not set"
-                     : run              ? run
-                                        : "?",
-                     path);
-        cJSON_free(mine);
-        cJSON_free(run);
+                     mine, json_is_null(item) ? "not set" : run, path);
+        free(mine);
+        free(run);
     }
-    cJSON_Delete(now);
+    json_decref(now);
 }
 
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors) {
     int before = errors->count;
-    cJSON *document;
-    const cJSON *options = read_document(c, path, text, size, &document, errors), *item;
+    json_t *document;
+    json_t *options = read_document(c, path, text, size, &document, errors), *item;
+    const char *name;
     if (!options && errors->count == before)
         messages_add(errors, "%s: has no options of ti %s", path, c->name);
-    cJSON_ArrayForEach(item, options) {
-        const Option *o = find(c, item->string, strlen(item->string));
+    json_object_foreach (options, name, item) {
+        const Option *o = find(c, name, strlen(name));
         bool user = o && (*given(c, o, values) & GIVEN_BY_USER);
         if (!o)
-            messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, item->string, c->name);
+            messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, name, c->name);
         else if (user && !o->may_differ)
             compare_item(o, path, item, values, errors);
-        else if (user || (cJSON_IsNull(item) && !o->standard))
+        else if (user || (json_is_null(item) && !o->standard))
             continue; /* null: it had none */
         else if (read_item(o, path, item, values, errors))
             *given(c, o, values) |= GIVEN_BY_USER;
@@ -580,6 +538,6 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
     for (int i = 0; i < c->count && errors->count == before; i++)
         if (c->options[i].required && !(*given(c, &c->options[i], values) & GIVEN_BY_USER))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);
-    cJSON_Delete(document);
+    json_decref(document);
     return errors->count == before;
 }

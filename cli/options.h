@@ -99,7 +99,4 @@ char *options_to_json(const Command *c, const void *values);
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 
-/* Whether a text is UTF-8, as every value is. */
-bool options_utf8(const char *text);
-
 #endif

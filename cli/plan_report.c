@@ -112,68 +112,47 @@ static void print_report(const Report *r, const PlanRequest *o, int threads) {
 
 /* JSON */
 
-static cJSON *nodes_json(const Planned *p) {
-    cJSON *list = cJSON_CreateArray();
+static json_t *nodes_json(const Planned *p) {
+    json_t *list = json_array();
     NodeSummary *lines = graph_summary(p->graph);
     for (int i = 0; i < graph_nodes(p->graph); i++) {
         const NodeSummary *l = &lines[i];
         if (!l->node) continue;
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, item);
-        cJSON_AddNumberToObject(item, "node", i);
-        cJSON_AddStringToObject(item, "name", l->node->name);
-        cJSON_AddStringToObject(item, "op", l->node->op->name);
-        cJSON_AddItemToObject(item, "shape", json_shape(l->node->out->shape));
-        cJSON_AddNumberToObject(item, "bytes", (double)shape_count(l->node->out->shape) * 4);
-        cJSON_AddNumberToObject(item, "weights", (double)l->weights);
-        cJSON_AddNumberToObject(item, "gflop", l->gflop[0]);
-        cJSON_AddNumberToObject(item, "alive", (double)l->alive[0]);
-        if (!l->backward) continue;
-        cJSON_AddNumberToObject(item, "backward_gflop", l->gflop[1]);
-        cJSON_AddNumberToObject(item, "backward_alive", (double)l->alive[1]);
+        json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:o, s:I, s:I, s:f, s:I, s:o*, s:o*}", "node",
+                                              i, "name", l->node->name, "op", l->node->op->name, "shape",
+                                              json_shape(l->node->out->shape), "bytes",
+                                              shape_count(l->node->out->shape) * 4, "weights", l->weights,
+                                              "gflop", l->gflop[0], "alive", l->alive[0], "backward_gflop",
+                                              l->backward ? json_real(l->gflop[1]) : NULL, "backward_alive",
+                                              l->backward ? json_integer(l->alive[1]) : NULL));
     }
     free(lines);
     return list;
 }
 
-static cJSON *graph_json(const Planned *p, bool nodes) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddStringToObject(item, "graph", p->name);
-    cJSON_AddNumberToObject(item, "buffers", (double)p->plan.buffers);
-    cJSON_AddNumberToObject(item, "unshared", (double)p->plan.kept);
-    cJSON_AddNumberToObject(item, "workspace", (double)p->plan.workspace);
-    cJSON_AddNumberToObject(item, "weights", (double)p->plan.weights);
-    cJSON_AddNumberToObject(item, "gflop", p->plan.forward_flops * 1e-9);
-    cJSON_AddNumberToObject(item, "backward_gflop", p->plan.backward_flops * 1e-9);
-    cJSON *peak = cJSON_AddObjectToObject(item, "peak");
-    cJSON_AddNumberToObject(peak, "alive", (double)p->peak.alive);
-    cJSON_AddStringToObject(peak, "name", p->peak.node->name);
-    cJSON_AddNumberToObject(peak, "node", p->peak.index);
-    cJSON_AddStringToObject(peak, "pass", pass_name(p->peak.pass));
-    if (nodes) cJSON_AddItemToObject(item, "nodes", nodes_json(p));
-    return item;
+static json_t *graph_json(const Planned *p, bool nodes) {
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:{s:I, s:s, s:i, s:s}, s:o*}", "graph", p->name,
+                     "buffers", p->plan.buffers, "unshared", p->plan.kept, "workspace", p->plan.workspace,
+                     "weights", p->plan.weights, "gflop", p->plan.forward_flops * 1e-9, "backward_gflop",
+                     p->plan.backward_flops * 1e-9, "peak", "alive", p->peak.alive, "name",
+                     p->peak.node->name, "node", p->peak.index, "pass", pass_name(p->peak.pass), "nodes",
+                     nodes ? nodes_json(p) : NULL);
 }
 
-static cJSON *report_json(const Report *r, const PlanRequest *o, int threads) {
-    cJSON *document = cJSON_CreateObject();
-    cJSON_AddNumberToObject(document, "resolution", (double)o->resolution);
-    cJSON_AddNumberToObject(document, "batch", (double)o->batch);
-    cJSON_AddNumberToObject(document, "vectors", (double)o->vectors);
-    cJSON_AddNumberToObject(document, "threads", threads);
-    cJSON_AddNumberToObject(document, "train_bytes", (double)r->train_bytes);
-    cJSON_AddNumberToObject(document, "generate_bytes", (double)r->draw_bytes);
-    cJSON *graphs = cJSON_AddArrayToObject(document, "graphs");
-    for (int i = 0; i < GRAPHS; i++) cJSON_AddItemToArray(graphs, graph_json(&r->graphs[i], o->nodes));
-    cJSON *trades = cJSON_AddArrayToObject(document, "recomputation");
+/* time may be NULL; else it is the document's. */
+static json_t *report_json(const Report *r, const PlanRequest *o, int threads, json_t *time) {
+    json_t *graphs = json_array(), *trades = json_array();
+    for (int i = 0; i < GRAPHS; i++) json_array_append_new(graphs, graph_json(&r->graphs[i], o->nodes));
     for (int i = 0; i < TRADES; i++) {
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(trades, item);
-        cJSON_AddNumberToObject(item, "blocks", r->trades[i].recomputed);
-        cJSON_AddNumberToObject(item, "buffers", (double)r->trades[i].buffers);
-        cJSON_AddNumberToObject(item, "gflop", r->trades[i].forward_flops * 1e-9);
-        cJSON_AddNumberToObject(item, "backward_gflop", r->trades[i].backward_flops * 1e-9);
+        const Plan *t = &r->trades[i];
+        json_array_append_new(trades, json_pack("{s:i, s:I, s:f, s:f}", "blocks", t->recomputed, "buffers",
+                                                t->buffers, "gflop", t->forward_flops * 1e-9,
+                                                "backward_gflop", t->backward_flops * 1e-9));
     }
-    return document;
+    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o, s:o, s:o*}", "resolution", o->resolution, "batch",
+                     o->batch, "vectors", o->vectors, "threads", threads, "train_bytes", r->train_bytes,
+                     "generate_bytes", r->draw_bytes, "graphs", graphs, "recomputation", trades, "time",
+                     time);
 }
 
 /* Planning */
@@ -198,7 +177,7 @@ static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *
     }
 }
 
-bool plan_report(const Model *m, const PlanRequest *o, int threads, cJSON *time, Messages *errors) {
+bool plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time, Messages *errors) {
     if (!check_steps(m, "--steps", 1, errors)) return false;
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *rows = mem_alloc(floats), *grad = mem_alloc(floats);
@@ -222,13 +201,10 @@ bool plan_report(const Model *m, const PlanRequest *o, int threads, cJSON *time,
     MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
     r.draw_bytes = memory_total(&drawn_need);
     plan_trades(&r, m, o, rows, grad);
-    if (o->json) {
-        cJSON *document = report_json(&r, o, threads);
-        if (time) cJSON_AddItemToObject(document, "time", time);
-        console_json(document);
-    } else {
+    if (o->json)
+        console_json(report_json(&r, o, threads, time));
+    else
         print_report(&r, o, threads);
-    }
     encoder_free(&encoder);
     training_step_free(&step);
     drawing_free(drawing);

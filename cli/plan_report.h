@@ -3,8 +3,7 @@
 #define TI_PLAN_REPORT_H
 
 #include "diffusion/model.h"
-
-#include <cjson/cJSON.h>
+#include "io/json.h"
 
 typedef struct {
     int64_t resolution, batch, vectors;
@@ -13,6 +12,6 @@ typedef struct {
 
 /* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL: nothing is;
    else it is the document's then). False and a line where the model cannot draw pictures of that size. */
-bool plan_report(const Model *m, const PlanRequest *request, int threads, cJSON *time, Messages *errors);
+bool plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time, Messages *errors);
 
 #endif

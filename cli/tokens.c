@@ -79,26 +79,21 @@ static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt
     for (int64_t i = k->kept; i < k->count; i++) print_token(t, i + 1, k->all[i]);
 }
 
-static cJSON *token_json(const Tokenizer *t, int32_t id) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddNumberToObject(item, "id", id);
-    cJSON_AddStringToObject(item, "token", tokenizer_token(t, id));
-    return item;
+/* k->all[from..to) */
+static json_t *list_json(const Tokenizer *t, const Tokens *k, int64_t from, int64_t to) {
+    json_t *list = json_array();
+    for (int64_t i = from; i < to; i++)
+        json_array_append_new(
+            list, json_pack("{s:i, s:s}", "id", k->all[i], "token", tokenizer_token(t, k->all[i])));
+    return list;
 }
 
-static cJSON *tokens_json(const Tokenizer *t, const Tokens *k, const char *prompt) {
-    cJSON *document = cJSON_CreateObject();
-    cJSON_AddStringToObject(document, "prompt", prompt);
-    cJSON_AddStringToObject(document, "expanded", k->expanded);
-    cJSON_AddNumberToObject(document, "window", (double)k->length);
-    cJSON_AddNumberToObject(document, "count", (double)k->count);
-    cJSON *ids = cJSON_AddArrayToObject(document, "ids");
-    for (int64_t i = 0; i < k->length; i++) cJSON_AddItemToArray(ids, cJSON_CreateNumber(k->window[i]));
-    cJSON *tokens = cJSON_AddArrayToObject(document, "tokens");
-    for (int64_t i = 0; i < k->kept; i++) cJSON_AddItemToArray(tokens, token_json(t, k->all[i]));
-    cJSON *lost = cJSON_AddArrayToObject(document, "fallen_off");
-    for (int64_t i = k->kept; i < k->count; i++) cJSON_AddItemToArray(lost, token_json(t, k->all[i]));
-    return document;
+static json_t *tokens_json(const Tokenizer *t, const Tokens *k, const char *prompt) {
+    json_t *ids = json_array();
+    for (int64_t i = 0; i < k->length; i++) json_array_append_new(ids, json_integer(k->window[i]));
+    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "prompt", prompt, "expanded", k->expanded,
+                     "window", k->length, "count", k->count, "ids", ids, "tokens",
+                     list_json(t, k, 0, k->kept), "fallen_off", list_json(t, k, k->kept, k->count));
 }
 
 static int tokens(void *options, Messages *errors, Messages *warnings) {

@@ -8,8 +8,9 @@
 #include "text/unicode.h"
 #include "io/file.h"
 #include "io/hash.h"
+#include "io/json.h"
+#include "io/utf8.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -251,24 +252,23 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    knows. It is of the options that the file has: a newer ti, with more of them, goes on with an older one's run. */
 static uint64_t identity_of(const char *text, size_t size) {
     static const char *const others[] = { "steps", "images", "templates", "model", NULL };
-    cJSON *document = cJSON_ParseWithLength(text, size);
+    json_t *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(document);
-    cJSON *options = cJSON_GetObjectItemCaseSensitive(document, TRAIN_COMMAND.name);
+    json_t *options = json_object_get(document, TRAIN_COMMAND.name);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
-        if (OPTIONS[i].may_differ) cJSON_DeleteItemFromObjectCaseSensitive(options, OPTIONS[i].name);
-    for (int i = 0; others[i]; i++) cJSON_DeleteItemFromObjectCaseSensitive(options, others[i]);
-    char *rest = cJSON_PrintUnformatted(options);
-    CHECK(rest);
+        if (OPTIONS[i].may_differ) json_object_del(options, OPTIONS[i].name);
+    for (int i = 0; others[i]; i++) json_object_del(options, others[i]);
+    char *rest = json_text(options, 0);
     uint64_t hash = hash_bytes(HASH_START, rest, strlen(rest));
-    cJSON_free(rest);
-    cJSON_Delete(document);
+    free(rest);
+    json_decref(document);
     return hash;
 }
 
 /* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not found. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
-    if (real && options_utf8(real)) return real;
+    if (real && utf8_valid(real, strlen(real))) return real;
     free(real);
     return path ? mem_string(path) : NULL;
 }

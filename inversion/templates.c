@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/unicode.h"
 #include "io/file.h"
+#include "io/utf8.h"
 
 enum { LINE_MAX_BYTES = 1000, LINES_MAX = 1000000, FAULTS_TOLD = 20 };
 
@@ -60,13 +60,7 @@ static const char *line_fault(const char *line, size_t size) {
     for (size_t i = 0; i + 1 < size; i++) holes += line[i] == '{' && line[i + 1] == '}';
     if (holes != 1) return holes ? "has {} more than once" : "has no {} for the word to go";
     if (memchr(line, 0, size)) return "has a zero byte";
-    CodePoints points = unicode_decode(line, size);
-    size_t again_size;
-    char *again = unicode_encode(points.at, points.count, &again_size);
-    bool utf8 = again_size == size && memcmp(again, line, size) == 0;
-    free(points.at);
-    free(again);
-    return utf8 ? NULL : "is not UTF-8 text";
+    return utf8_valid(line, size) ? NULL : "is not UTF-8 text";
 }
 
 bool templates_parse(Templates *t, const char *path, const char *text, size_t size, Messages *errors) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/utf8.h"
+
 _Noreturn void check_failed(const char *file, int line, const char *condition) {
     fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
     abort();
@@ -59,33 +61,19 @@ char *mem_format(const char *format, ...) {
 
 char *mem_string(const char *s) { return mem_format("%s", s); }
 
-/* The bytes of the character of UTF-8 at s; 0 where there is none, or a control character (U+0000..1F, 7F..9F). */
-static int printable_length(const unsigned char *s) {
-    unsigned c = s[0];
-    if (c < 0x80) return c >= ' ' && c != 0x7f;
-    int n = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    unsigned low = c == 0xc2   ? 0xa0
-                   : c == 0xe0 ? 0xa0
-                   : c == 0xf0 ? 0x90
-                               : 0x80;                          /* no longer form than needed */
-    unsigned high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf; /* no surrogate; U+10FFFF ends it */
-    if (c < 0xc2 || c > 0xf4 || s[1] < low || s[1] > high) return 0;
-    for (int i = 2; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return n;
-}
-
 void text_plain(char *text) {
     char *out = text;
-    for (const char *c = text; *c;) {
-        int n = printable_length((const unsigned char *)c);
-        bool c1 = (unsigned char)c[0] == 0xc2 && 0x80 <= (unsigned char)c[1] && (unsigned char)c[1] <= 0x9f;
-        if (n > 0)
-            memmove(out, c, (size_t)n);
+    int32_t c;
+    for (size_t left = strlen(text); left > 0;) {
+        int n = utf8_next(text, left, &c), taken = n ? n : 1;
+        bool shown = n && c >= ' ' && (c < 0x7f || c > 0x9f);
+        if (shown)
+            memmove(out, text, (size_t)n);
         else
             *out = '?';
-        out += n > 0 ? n : 1;
-        c += n > 0 ? n : c1 ? 2 : 1;
+        out += shown ? n : 1;
+        text += taken;
+        left -= (size_t)taken;
     }
     *out = 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "io/file.h"
+#include "io/json.h"
 #include "tests/test.h"
 
 /* The whole text of a file of the repository */
@@ -22,6 +23,22 @@ static inline char *read_text(const char *path, size_t *size) {
     if (size) *size = file.size;
     file_unmap(&file);
     return text;
+}
+
+/* A JSON object with one member set to the JSON text value, which may be none, or taken out (NULL). free() it. */
+static inline char *edited_object(const char *base, const char *key, const char *value) {
+    json_t *root = json_loads(base, JSON_DECODE_INT_AS_REAL, NULL), *member;
+    Text text = { 0 };
+    const char *other;
+    json_object_del(root, key);
+    json_object_foreach (root, other, member) {
+        text_format(&text, "%s\"%s\": ", text.at ? ",\n" : "{\n", other);
+        json_write(&text, member, 0);
+    }
+    if (value) text_format(&text, "%s\"%s\": %s", text.at ? ",\n" : "{\n", key, value);
+    text_add(&text, text.at ? "\n}\n" : "{}");
+    json_decref(root);
+    return text.at;
 }
 
 /* The messages in one line, or what there is to say without any */

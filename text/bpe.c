@@ -23,7 +23,7 @@ typedef struct {
 struct Bpe {
     int64_t size;        /* V */
     const char **tokens; /* [V], of the document or of names */
-    cJSON *document;     /* NULL where the vocabulary follows from the merges */
+    json_t *document;    /* NULL where the vocabulary follows from the merges */
     char *names;
     int32_t *by_name; /* hash table of ids by token, -1: empty */
     size_t name_mask;
@@ -94,25 +94,26 @@ static bool faults_none(const Faults *f) {
 static bool read_vocab(Bpe *b, const char *path, const void *text, size_t size, Messages *errors) {
     b->document = json_parse(path, text, size, true, errors);
     if (!b->document) return false;
-    if (!cJSON_IsObject(b->document))
+    if (!json_is_object(b->document))
         return messages_add(errors, "%s: is not an object of tokens and ids", path);
-    const cJSON *member;
-    cJSON_ArrayForEach(member, b->document) b->size++;
+    b->size = (int64_t)json_object_size(b->document);
     if (!b->size || b->size > INT32_MAX / 2)
         return messages_add(errors, "%s: has no tokens, or too many", path);
 
     Faults faults = { path, errors, 0 };
     b->tokens = mem_alloc((size_t)b->size * sizeof *b->tokens);
-    cJSON_ArrayForEach(member, b->document) {
-        int64_t id = json_whole(member);
+    const char *token;
+    json_t *number;
+    json_object_foreach (b->document, token, number) {
+        int64_t id = json_whole(number);
         if ((id < 0 || id >= b->size) && fault_told(&faults))
-            messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, member->string,
+            messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, token,
                          (long long)b->size - 1);
         if (id < 0 || id >= b->size) continue;
         if (b->tokens[id] && fault_told(&faults))
-            messages_add(errors, "%s: \"%s\" and \"%s\" both have the id %lld", path, b->tokens[id],
-                         member->string, (long long)id);
-        b->tokens[id] = member->string;
+            messages_add(errors, "%s: \"%s\" and \"%s\" both have the id %lld", path, b->tokens[id], token,
+                         (long long)id);
+        b->tokens[id] = token;
     }
     return faults_none(&faults); /* V ids, all different, of 0 .. V-1: none is missing */
 }
@@ -269,7 +270,7 @@ Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, con
 
 void bpe_free(Bpe *b) {
     if (!b) return;
-    cJSON_Delete(b->document);
+    json_decref(b->document);
     free(b->names);
     free(b->tokens);
     free(b->by_name);

@@ -6,6 +6,7 @@
 #include "text/bpe.h"
 #include "text/unicode.h"
 #include "io/file.h"
+#include "io/text.h"
 
 static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>";
 
@@ -273,22 +274,6 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
     return first;
 }
 
-/* Text that grows. */
-typedef struct {
-    char *at;
-    size_t length, capacity;
-} Text;
-
-static void text_add(Text *text, const char *s, size_t size) {
-    if (text->length + size >= text->capacity) {
-        text->capacity = 2 * (text->length + size) + 1;
-        text->at = mem_grow(text->at, text->capacity);
-    }
-    if (size) memcpy(text->at + text->length, s, size);
-    text->length += size;
-    text->at[text->length] = 0;
-}
-
 /* A token's text in a normalised prompt, which is also how the reference gives it back for an id. */
 static char *normal_name(const char *name) {
     CodePoints normal = normal_form(name);
@@ -302,8 +287,8 @@ char *tokenizer_placeholder(const Tokenizer *t, const char *word) {
     for (int64_t i = 0;; i++) {
         char *name = vector_name(word, i), *normal = normal_name(name);
         bool there = find_added(t, name);
-        if (there && i) text_add(&all, " ", 1);
-        if (there) text_add(&all, normal, strlen(normal));
+        if (there && i) text_add(&all, " ");
+        if (there) text_add(&all, normal);
         free(name);
         free(normal);
         if (!there) return all.at ? all.at : mem_string(word);
@@ -315,10 +300,10 @@ static char *replace_all(char *text, const char *old, const char *new) {
     Text out = { 0 };
     const char *from = text;
     for (const char *hit; (hit = strstr(from, old)); from = hit + strlen(old)) {
-        text_add(&out, from, (size_t)(hit - from));
-        text_add(&out, new, strlen(new));
+        text_add_part(&out, from, (size_t)(hit - from));
+        text_add(&out, new);
     }
-    text_add(&out, from, strlen(from));
+    text_add(&out, from);
     free(text);
     return out.at;
 }
@@ -355,9 +340,7 @@ int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors)
         Text list = { 0 };
         for (int64_t i = 0; i < count && i < 8; i++) {
             char *text = tokenizer_token_text(t, ids[i]);
-            text_add(&list, i ? ", '" : "'", i ? 3 : 1);
-            text_add(&list, text, strlen(text));
-            text_add(&list, "'", 1);
+            text_format(&list, "%s'%s'", i ? ", " : "", text);
             free(text);
         }
         messages_add(errors, "'%s' is %lld tokens in this model's vocabulary (%s%s): take a word that is one",

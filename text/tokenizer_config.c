@@ -1,7 +1,7 @@
 /* tokenizer/tokenizer_config.json and special_tokens_map.json: CLIPTokenizer. */
 #include "text/tokenizer.h"
 
-#include "io/json.h"
+#include "io/object.h"
 
 #include <stdlib.h>
 
@@ -32,16 +32,16 @@ static const char *const IGNORED[] = { "add_prefix_space",
                                        NULL };
 
 /* A token is a string or an object with it as content; NULL if it is neither. */
-static const char *token_text(const cJSON *m) {
-    if (cJSON_IsObject(m)) m = cJSON_GetObjectItemCaseSensitive(m, "content");
-    return cJSON_IsString(m) ? m->valuestring : NULL;
+static const char *token_text(const json_t *m) {
+    if (json_is_object(m)) m = json_object_get(m, "content");
+    return json_is_string(m) ? json_string_value(m) : NULL;
 }
 
 static void read_pad_token(JsonObject *o, TokenizerConfig *c) {
-    if (json_null(o, "pad_token")) return;
-    const char *token = token_text(json_member(o, "pad_token"));
+    if (object_null(o, "pad_token")) return;
+    const char *token = token_text(object_member(o, "pad_token"));
     if (!token || !*token)
-        json_fault(o, "pad_token", "a token, or an object with it as content, should stand here");
+        object_fault(o, "pad_token", "a token, or an object with it as content, should stand here");
     else
         c->pad_token = mem_string(token);
 }
@@ -51,25 +51,25 @@ bool tokenizer_config_parse(const char *path, const void *text, size_t size, con
     int before = errors->count;
     JsonObject o, m;
     *c = (TokenizerConfig) { 0 };
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
     /* The reference's default is 10^30: no limit, and so the text encoder's. */
-    const cJSON *length = json_member(&o, "model_max_length");
-    bool unlimited = !length || (cJSON_IsNumber(length) && length->valuedouble >= 1e18);
-    c->model_max_length = unlimited ? positions : json_int(&o, "model_max_length", positions, 3, positions);
+    const json_t *length = object_member(&o, "model_max_length");
+    bool unlimited = !length || (json_is_number(length) && json_number_value(length) >= 1e18);
+    c->model_max_length = unlimited ? positions : object_int(&o, "model_max_length", positions, 3, positions);
     /* The map wins over the config (SD 2.x: "!" in the one, the end token in the other), but newer files, which
        have added_tokens_decoder, are read without it. */
-    bool newer = json_member(&o, "added_tokens_decoder") != NULL;
-    if (map && !newer && json_object_parse(&m, "special_tokens_map.json", map, map_size, errors, warnings)) {
+    bool newer = object_member(&o, "added_tokens_decoder") != NULL;
+    if (map && !newer && object_parse(&m, "special_tokens_map.json", map, map_size, errors, warnings)) {
         read_pad_token(&m, c);
-        json_object_close(&m);
+        object_close(&m);
     }
     if (c->pad_token)
-        json_member(&o, "pad_token");
+        object_member(&o, "pad_token");
     else
         read_pad_token(&o, c);
-    json_ignore(&o, IGNORED);
-    json_finish(&o);
-    json_object_close(&o);
+    object_ignore(&o, IGNORED);
+    object_finish(&o);
+    object_close(&o);
     bool ok = errors->count == before;
     if (!ok) {
         free(c->pad_token);

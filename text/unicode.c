@@ -4,33 +4,34 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "io/utf8.h"
+
 enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* code points that a canonical decomposition can have */ };
 
-/* The character at text[0..size), size > 0, and in *used the bytes it took. A second byte is held to the
-   range that leaves out overlong forms, surrogates and what lies beyond U+10FFFF: then no such value can come
-   out. */
-static int32_t decode_one(const unsigned char *text, size_t size, size_t *used) {
-    unsigned lead = text[0];
-    *used = 1;
-    if (lead < 0x80) return (int32_t)lead;
-    if (lead < 0xC2 || lead > 0xF4) return REPLACEMENT;
-    size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-    unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-    uint32_t c = lead & (0x7Fu >> length);
-    for (; *used < length; ++*used) {
-        if (*used == size || text[*used] < low || text[*used] > high) return REPLACEMENT;
-        c = c << 6 | (text[*used] & 0x3Fu);
-        low = 0x80;
-        high = 0xBF;
+/* Could these 1 to 3 bytes begin a character? The range of a second byte ends at 0x80 or at 0xBF, whatever the first. */
+static bool begins(const char *text, size_t size) {
+    int32_t c;
+    for (int fill = 0x80; fill <= 0xBF; fill += 0xBF - 0x80) {
+        char whole[4];
+        memset(whole, fill, sizeof whole);
+        memcpy(whole, text, size);
+        if (utf8_next(whole, sizeof whole, &c) > (int)size) return true;
     }
-    return (int32_t)c;
+    return false;
+}
+
+/* The character at text[0..size), size > 0, and in *used the bytes it took. */
+static int32_t decode_one(const char *text, size_t size, size_t *used) {
+    int32_t c;
+    *used = (size_t)utf8_next(text, size, &c);
+    if (*used) return c;
+    for (*used = 1; *used < 3 && *used < size && begins(text, *used + 1);) ++*used;
+    return REPLACEMENT;
 }
 
 CodePoints unicode_decode(const char *text, size_t size) {
     CodePoints out = { .at = mem_alloc(size * sizeof(int32_t)) };
-    for (size_t i = 0, used; i < size; i += used)
-        out.at[out.count++] = decode_one((const unsigned char *)text + i, size - i, &used);
+    for (size_t i = 0, used; i < size; i += used) out.at[out.count++] = decode_one(text + i, size - i, &used);
     return out;
 }
 

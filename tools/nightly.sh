@@ -60,15 +60,15 @@ part_avx2() {
 part_arm64() {
     root=$work/arm64 build=$PWD/build-arm64
     lib=$root/usr/lib/aarch64-linux-gnu
-    if [ ! -e "$lib/libcjson.so" ]; then
+    if [ ! -e "$lib/libjansson.so" ]; then
         rm -rf "$root"
         mmdebstrap --variant=extract --architectures=arm64 \
-            --include=libopenblas-dev,libcjson-dev,libutf8proc-dev,libstb-dev,libc6-dev,libgomp1 \
+            --include=libopenblas-dev,libjansson-dev,libutf8proc-dev,libstb-dev,libc6-dev,libgomp1 \
             "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" || return 1
     fi
     C_INCLUDE_PATH=$root/usr/include/aarch64-linux-gnu/openblas-pthread:$root/usr/include:$root/usr/include/aarch64-linux-gnu \
         make -j "$jobs" CC=aarch64-linux-gnu-gcc MARCH= BUILD="$build" \
-        LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libcjson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
+        LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libjansson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
         "$build/ti" tests || return 1
     printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
     chmod +x "$build/run-ti"

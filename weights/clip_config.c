@@ -1,6 +1,6 @@
 /* text_encoder/config.json: CLIPTextModel. */
 #include "weights/config.h"
-#include "io/json.h"
+#include "io/object.h"
 
 static const JsonFixed FIXED[] = {
     { "model_type", "\"clip_text_model\"", NULL },
@@ -35,21 +35,21 @@ bool clip_config_parse(const char *path, const void *text, size_t size, ClipConf
     int before = errors->count;
     JsonObject o;
     *c = (ClipConfig) { 0 };
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
-    c->vocab_size = json_int(&o, "vocab_size", 49408, 2, 10000000);
-    c->hidden_size = json_int(&o, "hidden_size", 512, 1, 65536);
-    c->intermediate_size = json_int(&o, "intermediate_size", 2048, 1, 262144);
-    c->positions = json_int(&o, "max_position_embeddings", 77, 3, 4096);
-    c->layers = (int)json_int(&o, "num_hidden_layers", 12, 1, 128);
-    c->heads = (int)json_int(&o, "num_attention_heads", 8, 1, 1024);
-    c->layer_norm_eps = (float)json_number(&o, "layer_norm_eps", 1e-5, 1e-12, 1);
-    c->activation = (Activation)json_choice(&o, "hidden_act", ACT_QUICK_GELU, activations);
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
+    c->vocab_size = object_int(&o, "vocab_size", 49408, 2, 10000000);
+    c->hidden_size = object_int(&o, "hidden_size", 512, 1, 65536);
+    c->intermediate_size = object_int(&o, "intermediate_size", 2048, 1, 262144);
+    c->positions = object_int(&o, "max_position_embeddings", 77, 3, 4096);
+    c->layers = (int)object_int(&o, "num_hidden_layers", 12, 1, 128);
+    c->heads = (int)object_int(&o, "num_attention_heads", 8, 1, 1024);
+    c->layer_norm_eps = (float)object_number(&o, "layer_norm_eps", 1e-5, 1e-12, 1);
+    c->activation = (Activation)object_choice(&o, "hidden_act", ACT_QUICK_GELU, activations);
     if (c->hidden_size % c->heads != 0)
-        json_fault(&o, "num_attention_heads", "it does not divide hidden_size %lld",
-                   (long long)c->hidden_size);
-    json_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
-    json_ignore(&o, IGNORED);
-    json_finish(&o);
-    json_object_close(&o);
+        object_fault(&o, "num_attention_heads", "it does not divide hidden_size %lld",
+                     (long long)c->hidden_size);
+    object_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
+    object_ignore(&o, IGNORED);
+    object_finish(&o);
+    object_close(&o);
     return errors->count == before;
 }

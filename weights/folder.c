@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
-#include "io/json.h"
+#include "io/object.h"
 
 static bool exists(const char *path) {
     struct stat status;
@@ -23,10 +23,9 @@ static bool exists_in(const char *folder, const char *name) {
 /* model_index.json */
 
 static void check_part(JsonObject *o, const char *key, const char *class, const char *other) {
-    const cJSON *m = json_member(o, key), *name = cJSON_GetArrayItem(m, 1);
-    bool ok = cJSON_IsArray(m) && cJSON_IsString(name) &&
-              (strcmp(name->valuestring, class) == 0 || (other && strcmp(name->valuestring, other) == 0));
-    if (!ok) json_fault(o, key, "only %s is supported", class);
+    const char *name = json_string_value(json_array_get(object_member(o, key), 1));
+    bool ok = name && (strcmp(name, class) == 0 || (other && strcmp(name, other) == 0));
+    if (!ok) object_fault(o, key, "only %s is supported", class);
 }
 
 bool model_index_parse(const char *path, const void *text, size_t size, Messages *errors,
@@ -35,20 +34,21 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
                                            "image_encoder", "requires_safety_checker", NULL };
     int before = errors->count;
     JsonObject o;
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
-    const cJSON *class = json_member(&o, "_class_name");
-    if (!cJSON_IsString(class) || strcmp(class->valuestring, "StableDiffusionPipeline") != 0) {
-        json_fault(&o, "_class_name",
-                   "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
+    const char *class = json_string_value(object_member(&o, "_class_name"));
+    if (!class || strcmp(class, "StableDiffusionPipeline") != 0) {
+        object_fault(
+            &o, "_class_name",
+            "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
     } else {
         check_part(&o, "text_encoder", "CLIPTextModel", NULL);
         check_part(&o, "tokenizer", "CLIPTokenizer", "CLIPTokenizerFast");
         check_part(&o, "unet", "UNet2DConditionModel", NULL);
         check_part(&o, "vae", "AutoencoderKL", NULL);
-        json_ignore(&o, ignored);
-        json_finish(&o);
+        object_ignore(&o, ignored);
+        object_finish(&o);
     }
-    json_object_close(&o);
+    object_close(&o);
     return errors->count == before;
 }
 
@@ -68,19 +68,19 @@ static int by_text(const void *a, const void *b) {
 int64_t shard_index_parse(const char *path, const void *text, size_t size, char ***names, Messages *errors) {
     JsonObject o;
     *names = NULL;
-    if (!json_object_parse(&o, path, text, size, errors, errors)) return 0;
-    const cJSON *map = json_member(&o, "weight_map");
-    bool ok = cJSON_IsObject(map) && map->child;
-    for (const cJSON *m = ok ? map->child : NULL; m && ok; m = m->next)
-        ok = cJSON_IsString(m) && plain_name(m->valuestring);
+    if (!object_parse(&o, path, text, size, errors, errors)) return 0;
+    json_t *map = object_member(&o, "weight_map"), *m;
+    const char *key;
+    bool ok = json_object_size(map) > 0; /* of what is no object: 0 */
+    json_object_foreach (map, key, m) { ok = ok && json_is_string(m) && plain_name(json_string_value(m)); }
     if (!ok) {
-        json_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
-        json_object_close(&o);
+        object_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
+        object_close(&o);
         return 0;
     }
     size_t n = 0, different = 0;
-    const char **all = mem_alloc((size_t)cJSON_GetArraySize(map) * sizeof *all);
-    for (const cJSON *m = map->child; m; m = m->next) all[n++] = m->valuestring;
+    const char **all = mem_alloc(json_object_size(map) * sizeof *all);
+    json_object_foreach (map, key, m) { all[n++] = json_string_value(m); }
     qsort(all, n, sizeof *all, by_text);
     for (size_t i = 0; i < n; i++)
         if (i == 0 || strcmp(all[i], all[i - 1]) != 0) all[different++] = all[i];
@@ -88,11 +88,11 @@ int64_t shard_index_parse(const char *path, const void *text, size_t size, char 
         *names = mem_alloc(different * sizeof **names);
         for (size_t i = 0; i < different; i++) (*names)[i] = mem_string(all[i]);
     } else {
-        json_fault(&o, "weight_map", "at most %d files are supported", SHARDS_MAX);
+        object_fault(&o, "weight_map", "at most %d files are supported", SHARDS_MAX);
         different = 0;
     }
     free(all);
-    json_object_close(&o);
+    object_close(&o);
     return (int64_t)different;
 }
 
@@ -161,14 +161,14 @@ static void close_weights(WeightFiles *w) {
 typedef struct {
     char *path;
     File file;
-} Text;
+} ConfigFile;
 
-static bool open_text(const ModelFolder *m, const char *name, Text *t, Messages *errors) {
-    *t = (Text) { .path = mem_format("%s/%s", m->path, name) };
+static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
+    *t = (ConfigFile) { .path = mem_format("%s/%s", m->path, name) };
     return file_map(t->path, &t->file, errors);
 }
 
-static void close_text(Text *t) {
+static void close_config(ConfigFile *t) {
     free(t->path);
     file_unmap(&t->file);
 }
@@ -176,23 +176,23 @@ static void close_text(Text *t) {
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
     if (!exists_in(m->path, "model_index.json"))
         return messages_add(errors, "%s: is no model folder (it has no model_index.json)", m->path);
-    Text t;
-    bool ok = open_text(m, "model_index.json", &t, errors) &&
+    ConfigFile t;
+    bool ok = open_config(m, "model_index.json", &t, errors) &&
               model_index_parse(t.path, t.file.data, t.file.size, errors, warnings);
-    close_text(&t);
+    close_config(&t);
     return ok;
 }
 
 static void read_tokenizer(ModelFolder *m, int64_t positions, Messages *errors, Messages *warnings) {
-    Text config, map = { 0 };
+    ConfigFile config, map = { 0 };
     bool has_map = exists_in(m->path, "tokenizer/special_tokens_map.json");
-    if (has_map) has_map = open_text(m, "tokenizer/special_tokens_map.json", &map, errors);
-    if (open_text(m, "tokenizer/tokenizer_config.json", &config, errors))
+    if (has_map) has_map = open_config(m, "tokenizer/special_tokens_map.json", &map, errors);
+    if (open_config(m, "tokenizer/tokenizer_config.json", &config, errors))
         tokenizer_config_parse(config.path, config.file.data, config.file.size,
                                has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
                                errors, warnings);
-    close_text(&config);
-    close_text(&map);
+    close_config(&config);
+    close_config(&map);
     m->vocab_path = mem_format("%s/tokenizer/vocab.json", m->path);
     m->merges_path = mem_format("%s/tokenizer/merges.txt", m->path);
     bool vocab = exists(m->vocab_path), merges = exists(m->merges_path);
@@ -229,19 +229,19 @@ void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_v
 }
 
 static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
-    Text t;
-    bool clip = open_text(m, "text_encoder/config.json", &t, errors) &&
+    ConfigFile t;
+    bool clip = open_config(m, "text_encoder/config.json", &t, errors) &&
                 clip_config_parse(t.path, t.file.data, t.file.size, &m->clip, errors, warnings);
-    close_text(&t);
-    bool unet = open_text(m, "unet/config.json", &t, errors) &&
+    close_config(&t);
+    bool unet = open_config(m, "unet/config.json", &t, errors) &&
                 unet_config_parse(t.path, t.file.data, t.file.size, &m->unet_config, errors, warnings);
-    close_text(&t);
-    bool vae = open_text(m, "vae/config.json", &t, errors) &&
+    close_config(&t);
+    bool vae = open_config(m, "vae/config.json", &t, errors) &&
                vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
-    close_text(&t);
-    if (open_text(m, "scheduler/scheduler_config.json", &t, errors))
+    close_config(&t);
+    if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
-    close_text(&t);
+    close_config(&t);
     read_tokenizer(m, clip ? m->clip.positions : 4096, errors, warnings);
     folder_check(m, clip, unet, vae, errors);
 }

@@ -37,31 +37,27 @@ static int64_t byte_count(Shape shape, unsigned bits) {
 }
 
 /* A header entry without regard to the others; s->path and data_size are of the file. */
-static bool parse_tensor(const Safetensors *s, const cJSON *entry, const unsigned char *data,
-                         uint64_t data_size, SafeTensor *t, Messages *errors) {
-    const char *name = entry->string;
+static bool parse_tensor(const Safetensors *s, const char *name, const json_t *entry,
+                         const unsigned char *data, uint64_t data_size, SafeTensor *t, Messages *errors) {
     *t = (SafeTensor) { .weight.name = name };
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
-    if (!cJSON_IsObject(entry) || !cJSON_IsString(dtype) || !cJSON_IsArray(shape) ||
-        !cJSON_IsArray(offsets) || !offsets->child || !offsets->child->next || offsets->child->next->next)
+    const json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
+    t->dtype = json_string_value(json_object_get(entry, "dtype"));
+    if (!t->dtype || !json_is_array(shape) || json_array_size(offsets) != 2)
         return messages_add(errors, "%s: tensor \"%s\": its entry is no {dtype, shape, data_offsets}",
                             s->path, name);
-    unsigned bits = type_bits(dtype->valuestring);
-    if (!bits)
-        return messages_add(errors, "%s: tensor \"%s\": unknown type \"%s\"", s->path, name,
-                            dtype->valuestring);
-    for (const cJSON *d = shape->child; d; d = d->next) {
+    unsigned bits = type_bits(t->dtype);
+    if (!bits) return messages_add(errors, "%s: tensor \"%s\": unknown type \"%s\"", s->path, name, t->dtype);
+    for (size_t i = 0; i < json_array_size(shape); i++) {
+        int64_t d = json_whole(json_array_get(shape, i));
         if (t->weight.shape.rank == SHAPE_MAX)
             return messages_add(errors, "%s: tensor \"%s\" has more than %d dimensions", s->path, name,
                                 SHAPE_MAX);
-        if (json_whole(d) < 0)
+        if (d < 0)
             return messages_add(errors, "%s: tensor \"%s\": its shape is not of whole numbers", s->path,
                                 name);
-        t->weight.shape.dim[t->weight.shape.rank++] = json_whole(d);
+        t->weight.shape.dim[t->weight.shape.rank++] = d;
     }
-    int64_t begin = json_whole(offsets->child), end = json_whole(offsets->child->next);
+    int64_t begin = json_whole(json_array_get(offsets, 0)), end = json_whole(json_array_get(offsets, 1));
     if (begin < 0 || end < begin || (uint64_t)end > data_size)
         return messages_add(errors,
                             "%s: tensor \"%s\": its data_offsets lie outside the file (is it truncated?)",
@@ -69,8 +65,7 @@ static bool parse_tensor(const Safetensors *s, const cJSON *entry, const unsigne
     char text[SHAPE_TEXT];
     if (byte_count(t->weight.shape, bits) != end - begin)
         return messages_add(errors, "%s: tensor \"%s\": %lld bytes are not what %s %s takes", s->path, name,
-                            (long long)(end - begin), dtype->valuestring, shape_text(t->weight.shape, text));
-    t->dtype = dtype->valuestring;
+                            (long long)(end - begin), t->dtype, shape_text(t->weight.shape, text));
     static const DType FLOATS[] = { F32, F16, BF16 };
     for (int i = 0; i < 3; i++)
         if (strcmp(t->dtype, dtype_name(FLOATS[i])) == 0) {
@@ -111,16 +106,20 @@ static bool check_places(Safetensors *s, const unsigned char *data, uint64_t dat
 }
 
 static bool parse_header(Safetensors *s, const unsigned char *data, uint64_t data_size, Messages *errors) {
-    const cJSON *header = s->header, *metadata = cJSON_GetObjectItemCaseSensitive(header, "__metadata__");
-    if (metadata && !cJSON_IsNull(metadata) && !cJSON_IsObject(metadata))
+    const char *name;
+    json_t *metadata = json_object_get(s->header, "__metadata__"), *m;
+    if (metadata && !json_is_null(metadata) && !json_is_object(metadata))
         return messages_add(errors, "%s: \"__metadata__\" is no object", s->path);
-    for (const cJSON *m = metadata ? metadata->child : NULL; m; m = m->next)
-        if (!cJSON_IsString(m))
-            return messages_add(errors, "%s: metadata \"%s\" is no string", s->path, m->string);
-    s->tensors = mem_alloc((size_t)cJSON_GetArraySize(header) * sizeof *s->tensors);
-    for (const cJSON *m = header->child; m; m = m->next)
-        if (m != metadata && !parse_tensor(s, m, data, data_size, &s->tensors[s->count++], errors))
+    json_object_foreach (metadata, name, m) {
+        if (!json_is_string(m))
+            return messages_add(errors, "%s: metadata \"%s\" is no string", s->path, name);
+    }
+    s->tensors = mem_alloc(json_object_size(s->header) * sizeof *s->tensors);
+    json_object_foreach (s->header, name, m) {
+        if (strcmp(name, "__metadata__") != 0 &&
+            !parse_tensor(s, name, m, data, data_size, &s->tensors[s->count++], errors))
             return false;
+    }
     return check_places(s, data, data_size, errors);
 }
 
@@ -164,7 +163,7 @@ bool safetensors_open(const char *path, Safetensors *s, Messages *errors) {
 void safetensors_close(Safetensors *s) {
     free(s->path);
     free(s->tensors);
-    cJSON_Delete(s->header);
+    json_decref(s->header);
     file_unmap(&s->file);
     *s = (Safetensors) { 0 };
 }
@@ -175,41 +174,7 @@ const SafeTensor *safetensors_find(const Safetensors *s, const char *name) {
 }
 
 const char *safetensors_metadata(const Safetensors *s, const char *key) {
-    const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(s->header, "__metadata__");
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, key));
-}
-
-/* The header as it grows */
-typedef struct {
-    char *text;
-    size_t length;
-} Text;
-
-static void text_add(Text *t, const char *s) {
-    size_t n = strlen(s);
-    t->text = mem_grow(t->text, t->length + n + 1);
-    memcpy(t->text + t->length, s, n + 1);
-    t->length += n;
-}
-
-/* A string as serde_json writes it: UTF-8 as it is; quotes, backslashes and control characters escaped. */
-static void text_quote(Text *t, const char *s) {
-    static const char SHORT[] = "b\b"
-                                "t\t"
-                                "n\n"
-                                "f\f"
-                                "r\r"
-                                "\"\""
-                                "\\\\";
-    text_add(t, "\"");
-    for (; *s; s++) {
-        char out[8] = { *s };
-        for (const char *e = SHORT; *e; e += 2)
-            if (e[1] == *s) snprintf(out, sizeof out, "\\%c", e[0]);
-        if ((unsigned char)*s < ' ' && out[0] != '\\') snprintf(out, sizeof out, "\\u%04x", (unsigned)*s);
-        text_add(t, out);
-    }
-    text_add(t, "\"");
+    return json_string_value(json_object_get(json_object_get(s->header, "__metadata__"), key));
 }
 
 static int by_tensor_name(const void *a, const void *b) {
@@ -223,25 +188,20 @@ static Text make_header(const NamedTensor *tensors, int64_t count, const char *c
     if (pairs) text_add(&t, "\"__metadata__\":{");
     for (int64_t i = 0; i < pairs; i++) {
         if (i) text_add(&t, ",");
-        text_quote(&t, metadata[i][0]);
+        json_quote(&t, metadata[i][0]);
         text_add(&t, ":");
-        text_quote(&t, metadata[i][1]);
+        json_quote(&t, metadata[i][1]);
     }
     if (pairs) text_add(&t, count ? "}," : "}");
     int64_t offset = 0;
     for (int64_t i = 0; i < count; i++) {
         Shape shape = tensors[i].shape;
-        char number[64];
         if (i) text_add(&t, ",");
-        text_quote(&t, tensors[i].name);
+        json_quote(&t, tensors[i].name);
         text_add(&t, ":{\"dtype\":\"F32\",\"shape\":[");
-        for (int d = 0; d < shape.rank; d++) {
-            snprintf(number, sizeof number, d ? ",%lld" : "%lld", (long long)shape.dim[d]);
-            text_add(&t, number);
-        }
+        for (int d = 0; d < shape.rank; d++) text_format(&t, d ? ",%lld" : "%lld", (long long)shape.dim[d]);
         int64_t end = offset + shape_count(shape) * 4;
-        snprintf(number, sizeof number, "],\"data_offsets\":[%lld,%lld]}", (long long)offset, (long long)end);
-        text_add(&t, number);
+        text_format(&t, "],\"data_offsets\":[%lld,%lld]}", (long long)offset, (long long)end);
         offset = end;
     }
     text_add(&t, "}");
@@ -256,8 +216,8 @@ void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.length >> (8 * i));
     output_open(out, path);
     output_write(out, length, sizeof length);
-    output_write(out, header.text, header.length);
-    free(header.text);
+    output_write(out, header.at, header.length);
+    free(header.at);
 }
 
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,

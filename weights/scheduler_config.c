@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "weights/config.h"
-#include "io/json.h"
+#include "io/object.h"
 
 static const char *const CLASSES[] = { "DDIMScheduler",
                                        "PNDMScheduler",
@@ -61,19 +61,19 @@ static const char *const IGNORED[] = { "skip_prk_steps",
                                        NULL };
 
 static void read_trained_betas(JsonObject *o, SchedulerConfig *c) {
-    if (json_null(o, "trained_betas")) return;
-    const cJSON *m = json_member(o, "trained_betas");
-    bool ok = cJSON_IsArray(m) && cJSON_GetArraySize(m) == c->train_timesteps;
-    c->trained_betas = mem_alloc((size_t)c->train_timesteps * sizeof *c->trained_betas);
-    const cJSON *item = ok ? m->child : NULL;
-    for (int64_t i = 0; item && ok; i++, item = item->next) {
-        ok = cJSON_IsNumber(item) && item->valuedouble > 0 && item->valuedouble < 1;
-        c->trained_betas[i] = item->valuedouble;
+    if (object_null(o, "trained_betas")) return;
+    const json_t *m = object_member(o, "trained_betas");
+    size_t n = (size_t)c->train_timesteps;
+    bool ok = json_array_size(m) == n;
+    c->trained_betas = mem_alloc(n * sizeof *c->trained_betas);
+    for (size_t i = 0; i < n && ok; i++) {
+        c->trained_betas[i] = json_number_value(json_array_get(m, i)); /* 0 of what is no number */
+        ok = c->trained_betas[i] > 0 && c->trained_betas[i] < 1;
     }
     if (ok) return;
-    json_fault(o, "trained_betas",
-               "null, or %lld numbers (num_train_timesteps) between 0 and 1, are supported",
-               (long long)c->train_timesteps);
+    object_fault(o, "trained_betas",
+                 "null, or %lld numbers (num_train_timesteps) between 0 and 1, are supported",
+                 (long long)c->train_timesteps);
     free(c->trained_betas);
     c->trained_betas = NULL;
 }
@@ -89,24 +89,24 @@ bool scheduler_config_parse(const char *path, const void *text, size_t size, Sch
     int before = errors->count;
     JsonObject o;
     *c = (SchedulerConfig) { 0 };
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
-    json_choice(&o, "_class_name", 0, CLASSES);
-    c->train_timesteps = json_int(&o, "num_train_timesteps", 1000, 1, 100000);
-    c->beta_start = json_number(&o, "beta_start", 0.0001, 0, 0.999);
-    c->beta_end = json_number(&o, "beta_end", 0.02, 0, 0.999);
-    c->beta_schedule = (BetaSchedule)json_choice(&o, "beta_schedule", BETAS_LINEAR, schedules);
-    c->prediction = (Prediction)json_choice(&o, "prediction_type", PREDICT_EPSILON, predictions);
-    json_int(&o, "steps_offset", 0, 0, 1000); /* checked, not used */
-    c->steps_offset = json_member(&o, "steps_offset") ? 1 : 0;
-    json_bool(&o, "clip_sample", true);
-    c->clip_sample = !json_member(&o, "clip_sample");
-    c->set_alpha_to_one = json_bool(&o, "set_alpha_to_one", true);
-    c->clip_sample_range = json_number(&o, "clip_sample_range", 1, 1e-6, 1e6);
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
+    object_choice(&o, "_class_name", 0, CLASSES);
+    c->train_timesteps = object_int(&o, "num_train_timesteps", 1000, 1, 100000);
+    c->beta_start = object_number(&o, "beta_start", 0.0001, 0, 0.999);
+    c->beta_end = object_number(&o, "beta_end", 0.02, 0, 0.999);
+    c->beta_schedule = (BetaSchedule)object_choice(&o, "beta_schedule", BETAS_LINEAR, schedules);
+    c->prediction = (Prediction)object_choice(&o, "prediction_type", PREDICT_EPSILON, predictions);
+    object_int(&o, "steps_offset", 0, 0, 1000); /* checked, not used */
+    c->steps_offset = object_member(&o, "steps_offset") ? 1 : 0;
+    object_bool(&o, "clip_sample", true);
+    c->clip_sample = !object_member(&o, "clip_sample");
+    c->set_alpha_to_one = object_bool(&o, "set_alpha_to_one", true);
+    c->clip_sample_range = object_number(&o, "clip_sample_range", 1, 1e-6, 1e6);
     read_trained_betas(&o, c);
-    json_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
-    json_ignore(&o, IGNORED);
-    json_finish(&o);
-    json_object_close(&o);
+    object_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
+    object_ignore(&o, IGNORED);
+    object_finish(&o);
+    object_close(&o);
     bool ok = errors->count == before;
     if (!ok) {
         free(c->trained_betas);

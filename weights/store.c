@@ -1,6 +1,7 @@
 #include "weights/store.h"
 
 #include "io/hash.h"
+#include "io/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,20 +157,15 @@ void unused_add(Unused *u, const char *part, const SafeTensor *t) {
 
 char *unused_text(const Unused *u) {
     enum { SHOWN = 6 };
-    char *text = mem_format("%lld tensor%s (%.1f MB):", (long long)u->count, u->count == 1 ? "" : "s",
-                            (double)u->bytes / 1e6);
+    Text text = { 0 };
+    text_format(&text, "%lld tensor%s (%.1f MB):", (long long)u->count, u->count == 1 ? "" : "s",
+                (double)u->bytes / 1e6);
     for (int64_t i = 0; i < u->group_count && i < SHOWN; i++) {
-        const UnusedGroup *g = &u->groups[i];
-        char *longer =
-            g->count > 1 ? mem_format("%s%s %.60s (%lld)", text, i ? "," : "", g->prefix, (long long)g->count)
-                         : mem_format("%s%s %.60s", text, i ? "," : "", g->prefix);
-        free(text);
-        text = longer;
+        text_format(&text, "%s %.60s", i ? "," : "", u->groups[i].prefix);
+        if (u->groups[i].count > 1) text_format(&text, " (%lld)", (long long)u->groups[i].count);
     }
-    if (u->group_count <= SHOWN) return text;
-    char *longer = mem_format("%s, ...", text);
-    free(text);
-    return longer;
+    if (u->group_count > SHOWN) text_add(&text, ", ...");
+    return text.at;
 }
 
 void unused_free(Unused *u) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "weights/config.h"
-#include "io/json.h"
+#include "io/object.h"
 
 static const JsonFixed FIXED[] = {
     { "center_input_sample", "false", NULL },
@@ -50,74 +50,74 @@ static const char *const IGNORED[] = { "upcast_attention",
 /* A list of block types, as long as there are levels: which of them attend. */
 static void read_blocks(JsonObject *o, const char *key, const char *attending, const char *plain, int levels,
                         bool *attends) {
-    const cJSON *m = json_member(o, key);
+    const json_t *m = object_member(o, key);
     if (!m) {
-        json_fault(o, key, "a list of \"%s\" and \"%s\" is needed", attending, plain);
+        object_fault(o, key, "a list of \"%s\" and \"%s\" is needed", attending, plain);
         return;
     }
-    bool ok = cJSON_IsArray(m) && cJSON_GetArraySize(m) == levels;
-    const cJSON *item = m->child;
-    for (int i = 0; i < levels && ok; i++, item = item->next) {
-        attends[i] = cJSON_IsString(item) && strcmp(item->valuestring, attending) == 0;
-        ok = attends[i] || (cJSON_IsString(item) && strcmp(item->valuestring, plain) == 0);
+    bool ok = json_is_array(m) && json_array_size(m) == (size_t)levels;
+    for (int i = 0; i < levels && ok; i++) {
+        const char *type = json_string_value(json_array_get(m, (size_t)i));
+        attends[i] = type && strcmp(type, attending) == 0;
+        ok = attends[i] || (type && strcmp(type, plain) == 0);
     }
     if (!ok)
-        json_fault(o, key, "a list of %d (as block_out_channels), each \"%s\" or \"%s\", is supported",
-                   levels, attending, plain);
+        object_fault(o, key, "a list of %d (as block_out_channels), each \"%s\" or \"%s\", is supported",
+                     levels, attending, plain);
 }
 
 /* A number, or height and width, which have to be the same. */
 static int64_t read_sample_size(JsonObject *o) {
-    const cJSON *m = json_member(o, "sample_size");
+    const json_t *m = object_member(o, "sample_size");
     int64_t sides[2] = { 0 };
-    if (json_null(o, "sample_size")) {
-        json_fault(o, "sample_size", "the latents' side is needed (64 in Stable Diffusion 1.x)");
+    if (object_null(o, "sample_size")) {
+        object_fault(o, "sample_size", "the latents' side is needed (64 in Stable Diffusion 1.x)");
         return 0;
     }
-    json_ints(o, "sample_size", 0, 1, 8192, cJSON_IsArray(m) ? 2 : 1, sides);
-    if (cJSON_IsArray(m) && sides[0] != sides[1]) json_fault(o, "sample_size", "it has to be a square");
+    object_ints(o, "sample_size", 0, 1, 8192, json_is_array(m) ? 2 : 1, sides);
+    if (json_is_array(m) && sides[0] != sides[1]) object_fault(o, "sample_size", "it has to be a square");
     /* Files from before diffusers 0.9.0 had the default of another pipeline here; the reference corrects it
        too. */
-    const cJSON *version = json_member(o, "_diffusers_version");
+    const json_t *version = object_member(o, "_diffusers_version");
     int major = 0, minor = 0;
-    bool old = cJSON_IsString(version) && sscanf(version->valuestring, "%3d.%3d", &major, &minor) == 2 &&
-               major == 0 && minor < 9;
-    return old && !cJSON_IsArray(m) ? max_i64(sides[0], 64) : sides[0];
+    bool old = json_is_string(version) &&
+               sscanf(json_string_value(version), "%3d.%3d", &major, &minor) == 2 && major == 0 && minor < 9;
+    return old && !json_is_array(m) ? max_i64(sides[0], 64) : sides[0];
 }
 
 static void read_levels(JsonObject *o, UnetConfig *c) {
     int64_t numbers[LEVELS_MAX];
-    int n = c->levels = json_length(o, "block_out_channels", LEVELS_MAX);
+    int n = c->levels = object_length(o, "block_out_channels", LEVELS_MAX);
     if (n == 0) { /* nothing to hold the others against: only note them */
         static const char *const dependent[] = { "down_block_types",   "up_block_types",
                                                  "layers_per_block",   "transformer_layers_per_block",
                                                  "attention_head_dim", NULL };
-        json_ignore(o, dependent);
+        object_ignore(o, dependent);
         return;
     }
     int before = o->errors->count;
-    json_ints(o, "block_out_channels", 1, 1, 65536, n, c->channels);
+    object_ints(o, "block_out_channels", 1, 1, 65536, n, c->channels);
     read_blocks(o, "down_block_types", "CrossAttnDownBlock2D", "DownBlock2D", n, c->down_attends);
     read_blocks(o, "up_block_types", "CrossAttnUpBlock2D", "UpBlock2D", n, c->up_attends);
-    json_ints(o, "layers_per_block", 2, 1, 16, n, numbers);
+    object_ints(o, "layers_per_block", 2, 1, 16, n, numbers);
     for (int i = 0; i < n; i++) c->layers_per_block[i] = (int)numbers[i];
-    json_ints(o, "transformer_layers_per_block", 1, 1, 64, n, numbers);
+    object_ints(o, "transformer_layers_per_block", 1, 1, 64, n, numbers);
     for (int i = 0; i < n; i++) c->transformer_layers[i] = (int)numbers[i];
-    json_ints(o, "attention_head_dim", 8, 1, 1024, n, numbers);
+    object_ints(o, "attention_head_dim", 8, 1, 1024, n, numbers);
     for (int i = 0; i < n; i++) c->heads[i] = (int)numbers[i];
     if (o->errors->count > before) return; /* what follows would only repeat it */
     for (int i = 0; i < n; i++) {
         bool attends = c->down_attends[i] || c->up_attends[n - 1 - i] || (c->mid_attends && i == n - 1);
         if (c->channels[i] % c->groups != 0)
-            json_fault(o, "block_out_channels", "norm_num_groups %d does not divide %lld", c->groups,
-                       (long long)c->channels[i]);
+            object_fault(o, "block_out_channels", "norm_num_groups %d does not divide %lld", c->groups,
+                         (long long)c->channels[i]);
         if (attends && c->channels[i] % c->heads[i] != 0)
-            json_fault(o, "attention_head_dim", "%d heads do not divide %lld channels", c->heads[i],
-                       (long long)c->channels[i]);
+            object_fault(o, "attention_head_dim", "%d heads do not divide %lld channels", c->heads[i],
+                         (long long)c->channels[i]);
     }
     if (c->channels[0] % 2 != 0)
-        json_fault(o, "block_out_channels",
-                   "the first must be even (the time embedding is sines and cosines)");
+        object_fault(o, "block_out_channels",
+                     "the first must be even (the time embedding is sines and cosines)");
 }
 
 bool unet_config_parse(const char *path, const void *text, size_t size, UnetConfig *c, Messages *errors,
@@ -125,18 +125,18 @@ bool unet_config_parse(const char *path, const void *text, size_t size, UnetConf
     int before = errors->count;
     JsonObject o;
     *c = (UnetConfig) { .mid_attends = true };
-    if (!json_object_parse(&o, path, text, size, errors, warnings)) return false;
-    c->in_channels = json_int(&o, "in_channels", 4, 1, 1024);
-    c->out_channels = json_int(&o, "out_channels", 4, 1, 1024);
+    if (!object_parse(&o, path, text, size, errors, warnings)) return false;
+    c->in_channels = object_int(&o, "in_channels", 4, 1, 1024);
+    c->out_channels = object_int(&o, "out_channels", 4, 1, 1024);
     c->sample_size = read_sample_size(&o);
-    c->cross_attention_dim = json_int(&o, "cross_attention_dim", 1280, 1, 65536);
-    c->groups = (int)json_int(&o, "norm_num_groups", 32, 1, 65536);
-    c->norm_eps = (float)json_number(&o, "norm_eps", 1e-5, 1e-12, 1);
-    c->linear_projection = json_bool(&o, "use_linear_projection", false);
+    c->cross_attention_dim = object_int(&o, "cross_attention_dim", 1280, 1, 65536);
+    c->groups = (int)object_int(&o, "norm_num_groups", 32, 1, 65536);
+    c->norm_eps = (float)object_number(&o, "norm_eps", 1e-5, 1e-12, 1);
+    c->linear_projection = object_bool(&o, "use_linear_projection", false);
     read_levels(&o, c);
-    json_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
-    json_ignore(&o, IGNORED);
-    json_finish(&o);
-    json_object_close(&o);
+    object_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
+    object_ignore(&o, IGNORED);
+    object_finish(&o);
+    object_close(&o);
     return errors->count == before;
 }

@@ -499,7 +499,7 @@ const BadInput BAD_MODELS[] = {
       .make = "echo steps=3 >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "model/defaults.json: line 1: not a JSON value" },
+      .says = "model/defaults.json: line 1: invalid token near 'steps'" },
     { .input = "a list",
       .make = "echo '[]' >model/defaults.json",
       .command = "generate --model model --prompt x",

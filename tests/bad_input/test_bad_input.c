@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/text.h"
 #include "tests/bad_input/bad_input.h"
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -228,41 +229,30 @@ enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 /* The document */
 
-typedef struct {
-    char *text;
-    size_t length;
-} Text;
-
-static void add(Text *t, const char *s) {
-    size_t n = strlen(s);
-    t->text = mem_grow(t->text, t->length + n + 1);
-    memcpy(t->text + t->length, s, n + 1);
-    t->length += n;
-}
-
 /* Code within a cell of a table: no bar ends the cell, and a line end is a break. */
 static void add_code(Text *t, const char *s) {
     char piece[2] = { 0 };
-    add(t, "<code>");
+    text_add(t, "<code>");
     for (; *s; s++) {
         piece[0] = *s;
-        add(t, *s == '|'                  ? "&#124;"
-               : *s == '<'                ? "&lt;"
-               : *s == '>'                ? "&gt;"
-               : *s == '&'                ? "&amp;"
-               : *s == '\n'               ? "</code><br><code>"
-               : *s == '*'                ? "…"
-               : *s == '_' && s[1] == '_' ? "&#95;"
-               : *s == '`'                ? "&#96;"
-               : *s == '\\'               ? "&#92;"
-                                          : piece);
+        text_add(t, *s == '|'                  ? "&#124;"
+                    : *s == '<'                ? "&lt;"
+                    : *s == '>'                ? "&gt;"
+                    : *s == '&'                ? "&amp;"
+                    : *s == '\n'               ? "</code><br><code>"
+                    : *s == '*'                ? "…"
+                    : *s == '_' && s[1] == '_' ? "&#95;"
+                    : *s == '`'                ? "&#96;"
+                    : *s == '\\'               ? "&#92;"
+                                               : piece);
     }
-    add(t, "</code>");
+    text_add(t, "</code>");
 }
 
 static char *document(void) {
     Text t = { 0 };
-    add(&t, "# Bad input: what `ti` says\n\n"
+    text_add(
+        &t, "# Bad input: what `ti` says\n\n"
             "Written by `make docs` from the cases that `tests/bad_input/test_bad_input.c` tries on every "
             "`make test`, "
             "under the "
@@ -275,26 +265,20 @@ static char *document(void) {
     for (int i = 0; i < TABLE_COUNT; i++)
         for (const BadInput *c = TABLES[i]; c->input; c++) {
             if (!c->command) {
-                char *heading = mem_format(
-                    "\n## %s\n\n| Input | Command | What it says | Exit |\n|---|---|---|---|\n", c->input);
-                add(&t, heading);
-                free(heading);
+                text_format(&t, "\n## %s\n\n| Input | Command | What it says | Exit |\n|---|---|---|---|\n",
+                            c->input);
                 continue;
             }
-            add(&t, "| ");
-            add(&t, c->input);
-            add(&t, " | ");
+            text_format(&t, "| %s | ", c->input);
             add_code(&t, c->command);
-            add(&t, " | ");
+            text_add(&t, " | ");
             if (*c->says)
                 add_code(&t, c->says);
             else
-                add(&t, "(works)");
-            char status[16];
-            snprintf(status, sizeof status, " | %d |\n", c->status);
-            add(&t, status);
+                text_add(&t, "(works)");
+            text_format(&t, " | %d |\n", c->status);
         }
-    return t.text;
+    return t.at;
 }
 
 static void check_document(void) {

@@ -1,6 +1,6 @@
 /* Linked into build/ti_failing alone: the calls that a machine may refuse stand here under the names that `ld --wrap`
    gives them, and the N-th of one kind fails, once. Counted are the program's own calls, not those within libraries
-   (cJSON's allocations are the program's: ti.c sets its hooks).
+   (Jansson's allocations are the program's: ti.c gives it ours).
 
        TI_FAIL=write:3            the third write fails
        TI_FAILED=FILE             made when that has happened

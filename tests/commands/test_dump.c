@@ -122,32 +122,37 @@ static void compare_inputs(const Golden *loop, const char *name) {
     golden_free(got);
 }
 
+static const char *string(const json_t *object, const char *name) {
+    return json_string_value(json_object_get(object, name));
+}
+
 /* Each node is there once, in its file, behind all that it reads. */
 static void check_graph(void) {
     char *path = in_folder("dump/graph.json");
     size_t size;
     char *text = read_text(path, &size);
     Messages errors = { 0 };
-    cJSON *json = json_parse(path, text, size, false, &errors);
+    json_t *json = json_parse(path, text, size, false, &errors);
     CHECK(json);
     Golden *forward = open_file("dump/forward.safetensors");
-    const cJSON *nodes = cJSON_GetObjectItem(json, "nodes"), *node, *read, *before;
-    int count = 0, bad = 0;
-    cJSON_ArrayForEach(node, nodes) {
-        count++;
-        bad += !golden_has(forward, "%s", cJSON_GetObjectItem(node, "name")->valuestring);
-        cJSON_ArrayForEach(read, cJSON_GetObjectItem(node, "reads")) {
+    json_t *nodes = json_object_get(json, "nodes"), *node, *read;
+    size_t count, r;
+    int bad = 0;
+    json_array_foreach (nodes, count, node) {
+        bad += !golden_has(forward, "%s", string(node, "name"));
+        json_array_foreach (json_object_get(node, "reads"), r, read) {
             static const char *const leaves[] = { "noisy", "target", "timesteps", "rows" };
+            const char *name = json_string_value(read);
             bool known = false;
-            for (int i = 0; i < 4; i++) known = known || strcmp(read->valuestring, leaves[i]) == 0;
-            for (before = nodes->child; before != node && !known; before = before->next)
-                known = strcmp(cJSON_GetObjectItem(before, "name")->valuestring, read->valuestring) == 0;
+            for (int i = 0; i < 4; i++) known = known || strcmp(name, leaves[i]) == 0;
+            for (size_t i = 0; i < count && !known; i++)
+                known = strcmp(string(json_array_get(nodes, i), "name"), name) == 0;
             bad += !known;
         }
     }
-    test_true("graph.json", count > 300 && bad == 0, "%d nodes, %d bad", count, bad);
+    test_true("graph.json", count > 300 && bad == 0, "%zu nodes, %d bad", count, bad);
     golden_free(forward);
-    cJSON_Delete(json);
+    json_decref(json);
     free(text);
     free(path);
 }
@@ -219,9 +224,9 @@ static void check_not_finite(void) {
     free(path);
 }
 
-static double number(const cJSON *json, const char *name) {
-    const cJSON *item = cJSON_GetObjectItem(json, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+static double number(const json_t *json, const char *name) {
+    const json_t *item = json_object_get(json, name);
+    return json_is_number(item) ? json_number_value(item) : (double)NAN;
 }
 
 /* The plan is ti plan's, every node of it is accounted for in time, and nothing is written. */
@@ -239,11 +244,12 @@ static void check_dry_run(void) {
     size_t size, plan_size;
     char *text = read_text(path, &size), *plan_text = read_text(plan_path, &plan_size);
     Messages errors = { 0 };
-    cJSON *json = json_parse(path, text, size, false, &errors);
-    cJSON *plan = json_parse(plan_path, plan_text, plan_size, false, &errors);
+    json_t *json = json_parse(path, text, size, false, &errors);
+    json_t *plan = json_parse(plan_path, plan_text, plan_size, false, &errors);
     CHECK(json && plan);
-    cJSON *time = cJSON_DetachItemFromObject(json, "time");
-    test_true("--dry-run --json", cJSON_Compare(json, plan, true), "is the plan of ti plan");
+    json_t *time = json_incref(json_object_get(json, "time"));
+    json_object_del(json, "time");
+    test_true("--dry-run --json", json_equal(json, plan), "is the plan of ti plan");
     double step = number(time, "batch_forward") + number(time, "batch_backward");
     double parts = number(time, "steps") + number(time, "encoding") + number(time, "grid_loss") +
                    number(time, "pictures");
@@ -262,9 +268,9 @@ static void check_dry_run(void) {
     test_true("--json", train("", "--images x --token y --init z --json") == 2, "alone is wrong usage");
     test_true("--dump", train("", "--images x --token y --init z --dry-run --dump @/no") == 2,
               "with --dry-run is wrong usage");
-    cJSON_Delete(time);
-    cJSON_Delete(json);
-    cJSON_Delete(plan);
+    json_decref(time);
+    json_decref(json);
+    json_decref(plan);
     char *all[] = { json_command, text_command, path, plan_path, text, plan_text };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }

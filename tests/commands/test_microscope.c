@@ -95,10 +95,10 @@ static void refuses(const char *arguments, int status, int lines, const char *sa
 }
 
 /* The document that it prints; NULL where that fails. status: the one it must exit with. */
-static cJSON *document(const char *arguments, int status) {
+static json_t *document(const char *arguments, int status) {
     Ran r = run(arguments);
     Messages errors = { 0 };
-    cJSON *json = json_parse("stdout", r.out, strlen(r.out), false, &errors);
+    json_t *json = json_parse("stdout", r.out, strlen(r.out), false, &errors);
     test_true(arguments, json && r.status == status, "JSON, status %d %s%s", r.status,
               errors.text ? errors.text : "", r.status == status ? "" : r.err);
     messages_free(&errors);
@@ -107,26 +107,26 @@ static cJSON *document(const char *arguments, int status) {
 }
 
 /* Members by a path: "graphs.0.peak.alive" */
-static const cJSON *at(const cJSON *json, const char *path) {
+static json_t *at(json_t *json, const char *path) {
     char *copy = mem_string(path);
     for (char *name = copy, *dot; name && json; name = dot ? dot + 1 : NULL) {
         dot = strchr(name, '.');
         if (dot) *dot = 0;
-        json = cJSON_IsArray(json) ? cJSON_GetArrayItem(json, atoi(name))
-                                   : cJSON_GetObjectItemCaseSensitive(json, name);
+        json =
+            json_is_array(json) ? json_array_get(json, strtoul(name, NULL, 10)) : json_object_get(json, name);
     }
     free(copy);
     return json;
 }
-static double number(const cJSON *json, const char *path) {
-    const cJSON *item = at(json, path);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+static double number(json_t *json, const char *path) {
+    const json_t *item = at(json, path);
+    return json_is_number(item) ? json_number_value(item) : (double)NAN;
 }
-static const char *string(const cJSON *json, const char *path) {
-    const cJSON *item = at(json, path);
-    return cJSON_IsString(item) ? item->valuestring : "(none)";
+static const char *string(json_t *json, const char *path) {
+    const char *text = json_string_value(at(json, path));
+    return text ? text : "(none)";
 }
-static int length(const cJSON *json, const char *path) { return cJSON_GetArraySize(at(json, path)); }
+static int length(json_t *json, const char *path) { return (int)json_array_size(at(json, path)); }
 
 static void write_text(const char *name, const void *data, size_t size) {
     Messages errors = { 0 };
@@ -168,14 +168,14 @@ static void test_tokens(void) {
                              NULL });
     shows("tokens ''", (const char *[]) { "0 tokens", NULL });
     shows("tokens --model golden/models/narrow a", (const char *[]) { "window of 12 holds 10", NULL });
-    cJSON *json = document("tokens --json 'a \"photo\" \\ critter'", 0);
+    json_t *json = document("tokens --json 'a \"photo\" \\ critter'", 0);
     test_true("prompt", strcmp(string(json, "prompt"), "a \"photo\" \\ critter") == 0, "%s",
               string(json, "prompt"));
     test_true("ids", length(json, "ids") == 32 && number(json, "ids.0") == 2174,
               "32 from the start token on");
     test_true("tokens", length(json, "tokens") == number(json, "count") && length(json, "fallen_off") == 0,
               "all");
-    cJSON_Delete(json);
+    json_decref(json);
     char many[300] = "tokens --json '";
     for (int i = 0; i < 33; i++) strcat(many, "a ");
     json = document(strcat(many, "critter'"), 0);
@@ -183,13 +183,13 @@ static void test_tokens(void) {
     test_true("the last", strcmp(string(json, "fallen_off.3.token"), "critter</w>") == 0, "%s",
               string(json, "fallen_off.3.token"));
     test_true("the end", number(json, "ids.31") == 2175, "closes the window");
-    cJSON_Delete(json);
+    json_decref(json);
     json = document("tokens --embedding @/word.safetensors 'a <two>' --json", 0);
     test_true("expanded", strcmp(string(json, "expanded"), "a <two> <two>_1") == 0, "%s",
               string(json, "expanded"));
     test_true("added ids", number(json, "tokens.1.id") == 2176 && number(json, "tokens.2.id") == 2177,
               "2176, 2177");
-    cJSON_Delete(json);
+    json_decref(json);
     refuses("tokens", 2, 1, "PROMPT is missing");
     refuses("tokens a photo", 2, 1, "'photo': tokens takes no such argument");
     refuses("tokens --modle x a", 2, 1, "did you mean --model?");
@@ -202,14 +202,14 @@ static void test_tokens(void) {
 /* A file of these tensors is said to be this. */
 static void family(const char *says, const NamedTensor *tensors, int64_t count) {
     write_tensors("family.safetensors", tensors, count);
-    cJSON *json = document("inspect --json @/family.safetensors", 0);
+    json_t *json = document("inspect --json @/family.safetensors", 0);
     test_true("family", strstr(string(json, "family"), says), "%s", string(json, "family"));
-    cJSON_Delete(json);
+    json_decref(json);
 }
 
 static void test_files(void) {
     static const float zeros[4096];
-    cJSON *json = document("inspect --json " CRITTERS "/vae/diffusion_pytorch_model.safetensors", 0);
+    json_t *json = document("inspect --json " CRITTERS "/vae/diffusion_pytorch_model.safetensors", 0);
     test_true("tensors", length(json, "tensors") == 156 && number(json, "numbers") == 2702087, "156 tensors");
     test_true("first",
               strcmp(string(json, "tensors.0.name"), "decoder.conv_in.bias") == 0 &&
@@ -217,7 +217,7 @@ static void test_files(void) {
               "decoder.conv_in.bias [128], 256 bytes");
     test_true("metadata", strcmp(string(json, "metadata.format"), "pt") == 0, "format pt");
     test_true("vae", strstr(string(json, "family"), "an autoencoder (VAE)"), "%s", string(json, "family"));
-    cJSON_Delete(json);
+    json_decref(json);
     shows("inspect " CRITTERS "/unet/diffusion_pytorch_model.safetensors",
           (const char *[]) { "a UNet alone, in diffusers' layout", "326 tensors, 12,740,740 numbers, 25.5 MB",
                              NULL });
@@ -261,7 +261,7 @@ static void test_words(void) {
           (const char *[]) { "\"<two>\": 2 vectors of 192 numbers", "5.0000", NULL });
     shows("inspect @/word.safetensors --model " CRITTERS,
           (const char *[]) { "the vocabulary's 2176 words: norms", "critter</w> 1.000, ", NULL });
-    cJSON *json = document("inspect @/word.safetensors --json --nearest 3 --model " CRITTERS, 0);
+    json_t *json = document("inspect @/word.safetensors --json --nearest 3 --model " CRITTERS, 0);
     test_true("nearest",
               strcmp(string(json, "words.0.rows.0.nearest.0.token"), "critter</w>") == 0 &&
                   fabs(number(json, "words.0.rows.0.nearest.0.cosine") - 1) < 1e-6,
@@ -276,13 +276,13 @@ static void test_words(void) {
     double median = number(json, "vocabulary.median_norm"),
            longer = number(json, "words.0.rows.0.longer_than");
     test_true("median", median > 0 && longer > 0.5, "median %g, longer than %g", median, longer);
-    cJSON_Delete(json);
+    json_decref(json);
     json = document("inspect golden/embedding.safetensors --json", 0);
     test_true("learned words", strcmp(string(json, "kind"), "learned words") == 0, "%s",
               string(json, "kind"));
     test_true("token", strcmp(string(json, "words.0.token"), "<grum>") == 0, "%s",
               string(json, "words.0.token"));
-    cJSON_Delete(json);
+    json_decref(json);
     refuses("inspect golden/embedding.safetensors --model " CRITTERS, 1, 1, "the model's have 192");
     refuses("inspect @/word.safetensors --model @", 1, 1, "is no model folder");
     refuses("inspect @/word.safetensors --nearest 101", 2, 1, "--nearest 101: must be 0 to 100");
@@ -295,21 +295,21 @@ static void test_folders(void) {
     shows("inspect golden/models/wide", (const char *[]) { "BF16", "(3 files)", NULL });
     shows("inspect --tensors golden/models/linear",
           (const char *[]) { "predicts v", "decoder.conv_in.bias", NULL });
-    cJSON *json = document("inspect --json --tensors " CRITTERS, 0);
+    json_t *json = document("inspect --json --tensors " CRITTERS, 0);
     test_true("faults", length(json, "faults") == 0 && length(json, "parts") == 3, "none");
     double sum = 0;
-    const cJSON *tensor;
-    cJSON_ArrayForEach(tensor, at(json, "parts.1.files.0.tensors")) {
+    json_t *tensor, *d;
+    size_t i, k;
+    json_array_foreach (at(json, "parts.1.files.0.tensors"), i, tensor) {
         double n = 1;
-        const cJSON *d;
-        cJSON_ArrayForEach(d, at(tensor, "shape")) n *= d->valuedouble;
+        json_array_foreach (at(tensor, "shape"), k, d) { n *= json_number_value(d); }
         sum += n;
     }
     test_true("parameters", sum > 0 && sum == number(json, "parts.1.parameters"), "%.0f", sum);
     test_true("side", number(json, "side") == 64 && number(json, "architecture.tokenizer.window") == 32,
               "64");
     test_true("defaults", number(json, "defaults.train.steps") == 600, "600 steps");
-    cJSON_Delete(json);
+    json_decref(json);
     shell("for to in broken odd; do cp -R golden/models/narrow @/$to && chmod -R u+w @/$to; done");
     shell("sed -i 's/\"act_fn\": \"silu\"/\"act_fn\": \"relu\"/' @/broken/unet/config.json; rm "
           "@/broken/vae/config.json");
@@ -318,11 +318,11 @@ static void test_folders(void) {
     refuses("inspect @/broken", 1, 2, "act_fn");
     json = document("inspect --json @/broken", 1);
     test_true("faults", length(json, "faults") == 2, "2");
-    cJSON_Delete(json);
+    json_decref(json);
     json = document("inspect --json @/odd", 1);
     test_true("faults", length(json, "faults") == 7 && at(json, "architecture"),
               "%d: shapes of 2 layers, defaults", length(json, "faults"));
-    cJSON_Delete(json);
+    json_decref(json);
     refuses("inspect @", 1, 1, "is no model folder");
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
 }
@@ -339,7 +339,7 @@ static void test_single_file(void) {
               "single.safetensors: a small model in the layout of Stable Diffusion, a model file",
               "text_encoder  F16 ", "unet          F32 ", "ignored, as no part of the model: 9 tensors",
               "model_ema. (3)", "of 512 pixels predicts the noise", NULL });
-    cJSON *json = document("inspect --hash --json --tensors @/single.safetensors", 0);
+    json_t *json = document("inspect --hash --json --tensors @/single.safetensors", 0);
     test_true("file", strcmp(string(json, "kind"), "model file") == 0 && length(json, "faults") == 0,
               "a model file");
     test_true("ignored",
@@ -353,7 +353,7 @@ static void test_single_file(void) {
     char *command = mem_format("echo '%s  %s' | sha256sum -c --quiet", string(json, "sha256"), path);
     test_true("hash", system(command) == 0, "as sha256sum's");
     free(command);
-    cJSON_Delete(json);
+    json_decref(json);
     refuses("inspect @/single.safetensors --model " CRITTERS, 1, 1, "is no learned word");
     entries_write(path, &(Entries) { e.at, 40 }, false);
     shows("inspect @/single.safetensors",
@@ -378,13 +378,14 @@ static void test_plan(void) {
           (const char *[]) { "pictures of 64 x 64, batches of 4", "training step", "peak of", NULL });
     shows("plan --model golden/models/narrow",
           (const char *[]) { "batches of 1", "mse_loss", "conv2d", NULL });
-    cJSON *json = document("plan --json --batch 2", 0);
+    json_t *json = document("plan --json --batch 2", 0);
     static const char *const graphs[] = { "training step", "picture encoder", "prompt encoder",
                                           "denoising step", "picture decoder" };
     for (int i = 0; i < 5; i++) {
-        const cJSON *graph = cJSON_GetArrayItem(at(json, "graphs"), i), *node;
+        json_t *graph = json_array_get(at(json, "graphs"), (size_t)i), *node;
+        size_t k;
         double gflop = 0, backward = 0, most = 0;
-        cJSON_ArrayForEach(node, at(graph, "nodes")) {
+        json_array_foreach (at(graph, "nodes"), k, node) {
             gflop += number(node, "gflop");
             most = fmax(most, number(node, "alive"));
             if (!at(node, "backward_gflop")) continue;
@@ -399,13 +400,13 @@ static void test_plan(void) {
                     number(graph, "buffers") < number(graph, "unshared");
         test_true("peak", peak, "%.0f alive of %.0f", most, number(graph, "buffers"));
     }
-    const cJSON *last = at(json, "recomputation.3"), *first = at(json, "recomputation.0");
+    json_t *last = at(json, "recomputation.3"), *first = at(json, "recomputation.0");
     test_true("recomputation",
               number(last, "buffers") < number(first, "buffers") &&
                   number(last, "gflop") > number(first, "gflop") && number(first, "blocks") == 0 &&
                   number(first, "buffers") == number(json, "graphs.0.buffers"),
               "%.0f -> %.0f bytes", number(first, "buffers"), number(last, "buffers"));
-    cJSON_Delete(json);
+    json_decref(json);
     refuses("plan --batch 0", 2, 1, "--batch 0: must be 1 to 1024");
     refuses("plan --resolution 100", 1, 1, "--resolution 100: must be a multiple of 8");
     refuses("plan --resolution 8", 1, 1, "64 at least");

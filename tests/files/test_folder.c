@@ -55,11 +55,7 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
 /* The embedded model's config with one member set to the JSON text value, or taken out (NULL) */
 static char *edited(Part part, const char *key, const char *value) {
     char *base = PATHS[part] ? read_text(PATHS[part], NULL) : mem_string("{}");
-    cJSON *root = cJSON_Parse(base);
-    cJSON_DeleteItemFromObjectCaseSensitive(root, key);
-    if (value) cJSON_AddItemToObject(root, key, cJSON_CreateRaw(value));
-    char *text = cJSON_Print(root);
-    cJSON_Delete(root);
+    char *text = edited_object(base, key, value);
     free(base);
     return text;
 }
@@ -86,7 +82,12 @@ static const Edit EDITS[] = {
     { CLIP, "hiden_size", "3", "!not known here, and ignored: \"hiden_size\"" },
     { CLIP, "_private", "3", NULL },
     { CLIP, "hidden_size", "192, \"hidden_size\": 192", "the key \"hidden_size\" stands twice" },
-    { CLIP, "x", "NaN", "not a JSON value" },
+    { CLIP, "x", "1, \"q\\\"\\\\\": 1, \"\\u0071\\\"\\\\\": 2", "the key \"q\"\\\" stands twice" },
+    { CLIP, "x", "1, \"a key of more than twenty bytes\": 1, \"a key of more than twenty bytes\" : 1",
+      "the key \"a key of more than twenty bytes\" stands twice" },
+    { CLIP, "x", "[NaN, Infinity, -Infinity, \"NaN\"]", "!not known here, and ignored: \"x\"" },
+    { CLIP, "hidden_size", "NaN", "\"hidden_size\" is null" },
+    { CLIP, "x", "-NaN", "invalid token" },
     { UNET, "attention_head_dim", "[2, 4, 8]", NULL },
     { UNET, "attention_head_dim", "[2, 4]", "or a list of 3" },
     { UNET, "attention_head_dim", "3", "3 heads do not divide 64" },
@@ -173,14 +174,10 @@ static void test_attending_levels(void) {
     static const char *const ups[] = { "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"UpBlock2D\"]",
                                        "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\"]" };
     for (int attends = 0; attends < 2; attends++) {
-        char *base = read_text(PATHS[UNET], NULL);
-        cJSON *root = cJSON_Parse(base);
-        cJSON_ReplaceItemInObject(root, "up_block_types", cJSON_CreateRaw(ups[attends]));
-        cJSON_ReplaceItemInObject(root, "attention_head_dim", cJSON_CreateRaw("[3, 2, 2]"));
-        cJSON_ReplaceItemInObject(
-            root, "down_block_types",
-            cJSON_CreateRaw("[\"DownBlock2D\", \"CrossAttnDownBlock2D\", \"DownBlock2D\"]"));
-        char *text = cJSON_Print(root);
+        char *base = edited(UNET, "up_block_types", ups[attends]),
+             *heads = edited_object(base, "attention_head_dim", "[3, 2, 2]"),
+             *text = edited_object(heads, "down_block_types",
+                                   "[\"DownBlock2D\", \"CrossAttnDownBlock2D\", \"DownBlock2D\"]");
         Messages errors = { 0 }, warnings = { 0 };
         bool ok = parse(UNET, text, &errors, &warnings);
         if (attends)
@@ -189,8 +186,8 @@ static void test_attending_levels(void) {
             test_true("unet.heads of no attention", ok, "%s", text_of(&errors, "accepted"));
         messages_free(&errors);
         messages_free(&warnings);
-        cJSON_Delete(root);
         free(text);
+        free(heads);
         free(base);
     }
 }

@@ -54,12 +54,7 @@ static const char *const LEAST[] = {
 
 /* It with one member set to the JSON text value; NULL: as it is, without the member. */
 static char *with_member(Part part, const char *key, const char *value) {
-    cJSON *root = cJSON_Parse(LEAST[part]);
-    cJSON_DeleteItemFromObjectCaseSensitive(root, key);
-    if (value) cJSON_AddItemToObject(root, key, cJSON_CreateRaw(value));
-    char *text = cJSON_PrintUnformatted(root);
-    cJSON_Delete(root);
-    return text;
+    return edited_object(LEAST[part], key, value);
 }
 
 typedef enum { I64, INT, F32_NUMBER, F64_NUMBER } Kind;
@@ -138,7 +133,7 @@ static bool takes(const Field *f, double value) {
     messages_free(&warnings);
     free(fault);
     free(number);
-    cJSON_free(text);
+    free(text);
     return taken;
 }
 
@@ -163,7 +158,7 @@ static void test_fields(void) {
         config_free(f->part, &c);
         messages_free(&errors);
         messages_free(&warnings);
-        cJSON_free(text);
+        free(text);
     }
 }
 
@@ -200,7 +195,7 @@ static void test_values(void) {
         config_free(values[i].part, &c);
         messages_free(&errors);
         messages_free(&warnings);
-        cJSON_free(text);
+        free(text);
     }
 }
 
@@ -257,9 +252,9 @@ static bool takes_string(const void *bytes, size_t size) {
     memcpy(text + 1, bytes, size);
     text[1 + size] = '"';
     Messages errors = { 0 };
-    cJSON *json = json_parse("a", text, size + 2, false, &errors);
+    json_t *json = json_parse("a", text, size + 2, false, &errors);
     bool ok = json != NULL;
-    cJSON_Delete(json);
+    json_decref(json);
     messages_free(&errors);
     return ok;
 }
@@ -319,7 +314,7 @@ static void test_messages(void) {
     test_true("a long value", !ok && strstr(errors.text, strcat(want, "...: supported")), "%s",
               text_of(&errors, ""));
     messages_free(&errors);
-    cJSON_free(text);
+    free(text);
     for (int keys = 20; keys <= 23; keys += 3) {
         char many[600] = "{";
         for (int i = 0; i < keys; i++)

@@ -188,12 +188,12 @@ static void write_tokenizer(const char *folder, bool second) {
     TokenizerConfig config = { 77, NULL };
     Messages errors = { 0 };
     Tokenizer *t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
-    cJSON *vocab = cJSON_CreateObject();
-    for (int32_t i = 0; i < 49408; i++) cJSON_AddNumberToObject(vocab, tokenizer_token(t, i), i);
-    char *text = cJSON_PrintUnformatted(vocab);
+    json_t *vocab = json_object();
+    for (int32_t i = 0; i < 49408; i++) json_object_set_new(vocab, tokenizer_token(t, i), json_integer(i));
+    char *text = json_text(vocab, 0);
     write_text(folder, "tokenizer/vocab.json", text);
     free(text);
-    cJSON_Delete(vocab);
+    json_decref(vocab);
     tokenizer_free(t);
     write_text(folder, "tokenizer/tokenizer_config.json",
                second ? "{\"model_max_length\": 77, \"pad_token\": \"!\"}"

@@ -69,9 +69,9 @@ static void test_header_faults(void) {
         { "rest", "{\"a\":" TENSOR "}", "1 bytes at the end belong to no tensor", 5 },
         { "overlap", "{\"a\":" TENSOR ",\"b\":" TENSOR "}", "overlap", 4 },
         { "gap", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "gap", 8 },
-        { "no JSON", "{\"a\":\n\n nul}", "line 3: not a JSON value", 0 },
+        { "no JSON", "{\"a\":\n\n nul}", "line 3: invalid token near 'nul'", 0 },
         { "UTF-8", "{\"\xc0\xaf\":" TENSOR "}", "invalid UTF-8", 4 },
-        { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "half a surrogate pair", 4 },
+        { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "line 1: invalid Unicode", 4 },
         { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is no string", 0 },
         { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}", "no whole number",
           4 },
@@ -116,11 +116,42 @@ static void test_whole(void) {
                   { 9007199254740992, -1 } };
     bool ok = json_whole(NULL) == -1;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        cJSON *item = cJSON_CreateNumber(cases[i].value);
+        json_t *item = json_real(cases[i].value);
         ok = ok && json_whole(item) == cases[i].want;
-        cJSON_Delete(item);
+        json_decref(item);
     }
     test_true("json.whole", ok, "numbers");
+}
+
+/* As cJSON, which earlier versions stood on, wrote them: options.json and --json are to stay what they were. */
+static void test_json_text(void) {
+    static const char text[] =
+        "{\"a\":{},\"b\":[],\"c\":[{\"x\":[1,-2.50,{\"y\":\"\\u007f\\u0001\\/\\n\\\"\\\\\"}]},{}],"
+        "\"d\":[null,true,false,0.30000000000000004,1e15,9007199254740991,-0,1e-7,0.1234567890123456]}";
+    static const struct {
+        unsigned form;
+        const char *want;
+    } cases[] = {
+        { 0, "{\"a\":{},\"b\":[],\"c\":[{\"x\":[1,-2.5,{\"y\":\"\x7f\\u0001/\\n\\\"\\\\\"}]},{}],"
+             "\"d\":[null,true,false,0.3,1e+15,9.00719925474099e+15,-0,1e-07,0.12345678901234559]}" },
+        { JSON_EXACT,
+          "{\"a\":{},\"b\":[],\"c\":[{\"x\":[1,-2.5,{\"y\":\"\x7f\\u0001/\\n\\\"\\\\\"}]},{}],"
+          "\"d\":[null,true,false,0.30000000000000004,1e+15,9007199254740991,-0,1e-07,0.1234567890123456]}" },
+        { JSON_LINES,
+          "{\n\t\"a\":\t{\n\t},\n\t\"b\":\t[],\n\t\"c\":\t[{\n\t\t\t\"x\":\t[1, -2.5, {\n\t\t\t\t\t\"y\":"
+          "\t\"\x7f\\u0001/\\n\\\"\\\\\"\n\t\t\t\t}]\n\t\t}, {\n\t\t}],\n\t\"d\":\t[null, true, false, 0.3, "
+          "1e+15, 9.00719925474099e+15, -0, 1e-07, 0.12345678901234559]\n}" },
+    };
+    Messages errors = { 0 };
+    json_t *tree = json_parse("x", text, strlen(text), false, &errors);
+    CHECK(tree);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *got = json_text(tree, cases[i].form);
+        bool same = strcmp(got, cases[i].want) == 0;
+        test_true("json.text", same, "%s", same ? "as before" : got);
+        free(got);
+    }
+    json_decref(tree);
 }
 
 static void test_reading(void) {
@@ -364,6 +395,7 @@ int main(void) {
     test_headers(lines, count);
     test_header_faults();
     test_whole();
+    test_json_text();
     test_reading();
     test_alignment();
     test_writing();

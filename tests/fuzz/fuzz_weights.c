@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "exchange/word_file.h"
-#include "io/json.h"
+#include "io/object.h"
 #include "weights/store.h"
 
 void repair_header(Input *in, Random *r) {
@@ -237,45 +237,46 @@ static void use_getters(const unsigned char *bytes, size_t size) {
     static const JsonFixed fixed[] = { { "a", "1", "null" }, { "b", "{}", NULL } };
     JsonObject o;
     Messages errors = { 0 }, warnings = { 0 };
-    bool ok = json_object_parse(&o, "x", bytes, size, &errors, &warnings);
+    bool ok = object_parse(&o, "x", bytes, size, &errors, &warnings);
     CHECK(ok || errors.count > 0);
     if (ok) {
-        json_fixed(&o, fixed, 2);
-        json_finish(&o);
-        json_finish_strictly(&o);
-        for (const cJSON *m = o.object->child; m; m = m->next) {
+        object_fixed(&o, fixed, 2);
+        object_finish(&o);
+        object_finish_strictly(&o);
+        const char *key;
+        json_t *m;
+        json_object_foreach (o.object, key, m) {
             int64_t numbers[3];
-            int64_t whole = json_int(&o, m->string, 5, -3, 1000);
+            int64_t whole = object_int(&o, key, 5, -3, 1000);
             CHECK(-3 <= whole && whole <= 1000);
-            CHECK(fabs(json_number(&o, m->string, 0, -1e3, 1e3)) <= 1e3);
-            json_bool(&o, m->string, true);
-            CHECK(json_string(&o, m->string, "absent"));
-            json_choice(&o, m->string, 0, names);
-            json_ints(&o, m->string, 2, 0, 9, 3, numbers);
-            CHECK(json_length(&o, m->string, 8) <= 8);
-            json_null(&o, m->string);
+            CHECK(fabs(object_number(&o, key, 0, -1e3, 1e3)) <= 1e3);
+            object_bool(&o, key, true);
+            CHECK(object_string(&o, key, "absent"));
+            object_choice(&o, key, 0, names);
+            object_ints(&o, key, 2, 0, 9, 3, numbers);
+            CHECK(object_length(&o, key, 8) <= 8);
+            object_null(&o, key);
         }
-        json_object_close(&o);
+        object_close(&o);
     }
     verdict(errors.count == 0, &errors, &warnings);
 }
 
 static bool try_json(const unsigned char *bytes, size_t size) {
     Messages errors = { 0 };
-    cJSON *whole = json_parse("x", bytes, size, true, &errors);
+    json_t *whole = json_parse("x", bytes, size, true, &errors);
     verdict(whole != NULL, &errors, NULL);
     use_getters(bytes, size);
-    cJSON *tree = json_parse("x", bytes, size, false, &errors);
+    json_t *tree = json_parse("x", bytes, size, false, &errors);
     CHECK(tree || !whole); /* whole numbers alone is the stricter one */
-    cJSON_Delete(whole);
+    json_decref(whole);
     if (!verdict(tree != NULL, &errors, NULL)) return false;
-    char *text = cJSON_PrintUnformatted(tree);
-    CHECK(text);
-    cJSON *again = json_parse("x", text, strlen(text), false, &errors);
-    CHECK(again && cJSON_Compare(tree, again, true));
-    cJSON_free(text);
-    cJSON_Delete(again);
-    cJSON_Delete(tree);
+    char *text = json_text(tree, JSON_EXACT);
+    json_t *again = json_parse("x", text, strlen(text), false, &errors);
+    CHECK(again && json_equal(tree, again));
+    free(text);
+    json_decref(again);
+    json_decref(tree);
     return true;
 }
 

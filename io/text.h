@@ -1,0 +1,17 @@
+/* Text that grows. */
+#ifndef TI_TEXT_H
+#define TI_TEXT_H
+
+#include "io/base.h"
+
+/* Start from {0}; free(at). */
+typedef struct {
+    char *at; /* closed by a 0; NULL as long as nothing was added */
+    size_t length, capacity;
+} Text;
+
+void text_add(Text *t, const char *s);
+void text_add_part(Text *t, const char *s, size_t size);
+void text_format(Text *t, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif
