@@ -1,0 +1,77 @@
+#include "weights/neighbours.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Vocabulary vocabulary_new(const Weight *table, int64_t count, int64_t nearest) {
+    Vocabulary v = { .table = table, .count = count, .width = table->shape.dim[1], .nearest = nearest };
+    v.norms = mem_alloc((size_t)count * sizeof *v.norms);
+    return v;
+}
+
+void vocabulary_free(Vocabulary *v) {
+    free(v->norms);
+    *v = (Vocabulary) { 0 };
+}
+
+double vocabulary_median(const Vocabulary *v) {
+    return (v->norms[(v->count - 1) / 2] + v->norms[v->count / 2]) / 2;
+}
+
+static double dot(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Puts a word in its place among the nearest. */
+static void consider(Neighbours *r, int64_t nearest, Near word) {
+    int64_t i = r->found;
+    while (i > 0 && r->near[i - 1].cosine < word.cosine) i--;
+    if (i >= nearest) return;
+    if (r->found < nearest) r->found++;
+    memmove(&r->near[i + 1], &r->near[i], (size_t)(r->found - 1 - i) * sizeof *r->near);
+    r->near[i] = word;
+}
+
+static void compare(Vocabulary *v, const float *rows, int64_t n, Neighbours *reports) {
+    float *workspace = mem_alloc((size_t)v->width * sizeof *workspace);
+    for (int64_t id = 0; id < v->count; id++) {
+        const float *known = weight_panel(v->table, id, 1, 0, v->width, workspace).data;
+        v->norms[id] = sqrt(dot(known, known, v->width));
+        for (int64_t k = 0; k < n && v->nearest > 0; k++) {
+            double lengths = v->norms[id] * reports[k].norm;
+            if (lengths > 0)
+                consider(&reports[k], v->nearest,
+                         (Near) { (int32_t)id, dot(known, rows + k * v->width, v->width) / lengths });
+        }
+    }
+    free(workspace);
+    qsort(v->norms, (size_t)v->count, sizeof *v->norms, by_value);
+    for (int64_t k = 0; k < n; k++) {
+        int64_t below = 0;
+        while (below < v->count && v->norms[below] < reports[k].norm) below++;
+        reports[k].shorter = (double)below / (double)v->count;
+    }
+}
+
+Neighbours *neighbours_of(Vocabulary *v, const float *rows, int64_t n, int64_t width) {
+    Neighbours *reports = mem_alloc((size_t)n * sizeof *reports);
+    for (int64_t k = 0; k < n; k++) {
+        reports[k].norm = sqrt(dot(rows + k * width, rows + k * width, width));
+        reports[k].near = mem_alloc((size_t)(v->nearest + 1) * sizeof(Near));
+    }
+    if (v->table) compare(v, rows, n, reports);
+    return reports;
+}
+
+void neighbours_free(Neighbours *neighbours, int64_t n) {
+    for (int64_t k = 0; k < n; k++) free(neighbours[k].near);
+    free(neighbours);
+}
