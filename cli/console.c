@@ -70,22 +70,7 @@ const char *duration_text(double seconds, char text[DURATION_TEXT]) {
     return text;
 }
 
-json_t *json_integers(const int64_t *at, int count) {
-    json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(at[i]));
-    return list;
-}
-
 json_t *json_shape(Shape shape) { return json_integers(shape.dim, shape.rank); }
-
-json_t *json_messages(const Messages *messages) {
-    json_t *list = json_array();
-    for (const char *line = messages->text, *end; line && *line; line = end + 1) {
-        end = strchr(line, '\n');
-        json_array_append_new(list, json_stringn(line, (size_t)(end - line)));
-    }
-    return list;
-}
 
 void profile_print(const Profile *profile, int64_t passes) {
     Profile sorted = profile_sorted(profile);

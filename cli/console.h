@@ -33,10 +33,7 @@ const char *count_text(int64_t count, char text[COUNT_TEXT]);
 enum { DURATION_TEXT = 32 };
 const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
-json_t *json_integers(const int64_t *at, int count);
 json_t *json_shape(Shape shape);
-/* A list of the lines. */
-json_t *json_messages(const Messages *messages);
 
 /* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). What each op reaches is
    also a share of threads_peak_flops; a convolution's operations are those of the direct algorithm, so that Winograd's

@@ -99,6 +99,21 @@ int64_t json_whole(const json_t *item) {
 
 json_t *json_double(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+json_t *json_integers(const int64_t *at, int count) {
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(at[i]));
+    return list;
+}
+
+json_t *json_messages(const Messages *messages) {
+    json_t *list = json_array();
+    for (const char *line = messages->text, *end; line && *line; line = end + 1) {
+        end = strchr(line, '\n');
+        json_array_append_new(list, json_stringn(line, (size_t)(end - line)));
+    }
+    return list;
+}
+
 /* As many digits as the number needs to come back exactly, or as near as DBL_EPSILON. */
 static void add_number(Text *t, double x, bool exact) {
     char text[40];

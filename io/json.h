@@ -18,6 +18,9 @@ int64_t json_whole(const json_t *item);
 
 /* A number; null if it is none that JSON can write. */
 json_t *json_double(double x);
+/* Lists: of whole numbers, of the lines. */
+json_t *json_integers(const int64_t *at, int count);
+json_t *json_messages(const Messages *messages);
 
 /* The document on lines of their own, with tabs, or compact. Numbers have 15 digits where that is near enough, and 17
    elsewhere; if exact, the fewest that read back as the same number. */

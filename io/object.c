@@ -195,7 +195,7 @@ static void name_unknown(JsonObject *o, Messages *sink, const char *what) {
     int found = 0;
     const char *key;
     json_t *member;
-    json_object_foreach(o->object, key, member) {
+    json_object_foreach (o->object, key, member) {
         if (json_object_get(o->known, key) || key[0] == '_') continue;
         if (++found <= NAMED_MAX) text_format(&names, "%s \"%.60s\"", found > 1 ? "," : "", key);
     }
