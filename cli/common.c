@@ -74,11 +74,12 @@ static char *find_model(const char *path, Messages *errors) {
     return embedded;
 }
 
-bool open_model(const char *path, int prediction, Model *m, Messages *errors, Messages *warnings) {
+bool open_model(const char *path, const char *vae, int prediction, Model *m, Messages *errors,
+                Messages *warnings) {
     char *found = find_model(path, errors);
     ModelFolder folder;
     *m = (Model) { 0 };
-    bool ok = found && exchange_open_model(found, &folder, errors, warnings) &&
+    bool ok = found && exchange_open_model(found, vae, &folder, errors, warnings) &&
               model_open(folder, m, errors, warnings);
     if (ok && prediction > 0)
         model_set_prediction(m, (Prediction)(prediction - 1));

@@ -26,6 +26,13 @@ void report_warnings(Messages *warnings);
             .help =                                                                                          \
                 "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file"   \
     }
+#define VAE_OPTION(at)                                                                                       \
+    {                                                                                                        \
+        "vae", OPTION_STRING, at, "PATH",                                                                    \
+            .shown = "the model's own",                                                                      \
+            .help =                                                                                          \
+                "takes the VAE from elsewhere: a folder or a .safetensors file of a VAE or of a whole model" \
+    }
 #define PREDICTION_OPTION(at)                                                                                \
     {                                                                                                        \
         "prediction", OPTION_CHOICE, at, "NAME",                                                             \
@@ -53,9 +60,10 @@ extern const char *const PREDICTIONS[];
 enum { PREDICTION_UNUSED = -1 }; /* of commands that do not use what the UNet predicts */
 
 /* The model at path, or the embedded one's (NULL: beside the program, or in the shared folder where `make install` put it);
-   says which on stderr. prediction: what the UNet predicts, an index in PREDICTIONS; a warning where neither that nor the
+   says which on stderr. vae: as in exchange_open_model. prediction: what the UNet predicts, an index in PREDICTIONS; a warning where neither that nor the
    model says it. False and a line for each fault; then there is nothing to close. */
-bool open_model(const char *path, int prediction, Model *m, Messages *errors, Messages *warnings);
+bool open_model(const char *path, const char *vae, int prediction, Model *m, Messages *errors,
+                Messages *warnings);
 
 /* Adds all the words of a learned-embedding file to w and to the tokenizer; names them on stderr. */
 bool words_load(Words *w, Tokenizer *t, const char *path, Messages *errors);

@@ -11,7 +11,7 @@
 
 typedef struct {
     Given given;
-    char *images, *embedding, *init, *model;
+    char *images, *embedding, *init, *model, *vae;
     int kind, prediction;
     int64_t resolution, batch, threads;
     bool center_crop;
@@ -27,6 +27,7 @@ static const Option OPTIONS[] = {
       .reason = "a style has to be asked for",
       .help = "the prompt: 'a photo of a WORD', or 'a painting in the style of WORD'" },
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
     RESOLUTION_OPTION(AT(resolution), "side of the square that pictures are resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut pictures to their middle square first" },
@@ -102,7 +103,7 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     EvaluateOptions *o = options;
     int threads = threads_start(o->threads);
     Model m;
-    if (!open_model(o->model, o->prediction, &m, errors, warnings)) return 1;
+    if (!open_model(o->model, o->vae, o->prediction, &m, errors, warnings)) return 1;
     check_resolution(&m, &o->resolution, errors, warnings);
     Words words = { .width = m.clip.config.hidden_size };
     Pictures pictures = { 0 };

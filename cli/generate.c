@@ -28,6 +28,7 @@ static const Option OPTIONS[] = {
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "StableDiffusionPipeline's", .help = "what the picture should be unlike" },
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
       .help = "pictures, drawn together from one generator" },
@@ -191,7 +192,8 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
 
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     GenerateOptions *o = g->o;
-    if (!check_outputs(o, errors) || !open_model(o->model, o->prediction, &g->model, errors, warnings) ||
+    if (!check_outputs(o, errors) ||
+        !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors))
         return false;
     g->words.width = g->model.clip.config.hidden_size;

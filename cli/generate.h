@@ -10,6 +10,7 @@ typedef struct {
     char *prompt, *negative; /* negative: NULL: "" */
     StringList embeddings;   /* files */
     char *model;             /* NULL: the embedded one */
+    char *vae;               /* NULL: the model's own */
     int prediction;          /* PREDICTIONS */
     int64_t count;
     int64_t width, height; /* 0: the model's own side */

@@ -14,7 +14,7 @@
 
 typedef struct {
     Given given;
-    char *path, *model;
+    char *path, *model, *vae;
     int64_t nearest;
     bool tensors, hash, json;
 } InspectOptions;
@@ -26,6 +26,7 @@ static const Option OPTIONS[] = {
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
       .reason = "which model a word was learned on, its file does not say",
       .help = "for a learned word: the model whose vocabulary it is compared with" },
+    VAE_OPTION(AT(vae)),
     { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
       .help = "with --model: how many of the vocabulary's words to name, nearest by cosine" },
     { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model: list every tensor" },
@@ -44,7 +45,7 @@ static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *e
     if (!o->model) return inspect_words(o->path, e, NULL, 0, o->json, errors);
     ModelFolder folder;
     Model m;
-    if (!exchange_open_model(o->model, &folder, errors, warnings) ||
+    if (!exchange_open_model(o->model, o->vae, &folder, errors, warnings) ||
         !model_open(folder, &m, errors, warnings))
         return false;
     bool ok = inspect_words(o->path, e, &m, o->nearest, o->json, errors);
@@ -64,7 +65,7 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     else if (o->model && !words)
         ok = messages_add(errors, "%s: is no learned word, which --model is for", o->path);
     else if (weights_family(s).checkpoint)
-        ok = inspect_model(o->path, o->tensors, o->hash, o->json, errors, warnings);
+        ok = inspect_model(o->path, o->vae, o->tensors, o->hash, o->json, errors, warnings);
     else if (o->tensors)
         ok = messages_add(errors, "%s: is no model, which --tensors is for", o->path);
     else
@@ -109,7 +110,7 @@ static int inspect(void *options, Messages *errors, Messages *warnings) {
         messages_add(errors, "%s: is a folder, and %s", o->path,
                      o->model ? "--model is for a learned word" : "--hash is for a file");
     else
-        inspect_model(o->path, o->tensors, false, o->json, errors, warnings);
+        inspect_model(o->path, o->vae, o->tensors, false, o->json, errors, warnings);
     return 0;
 }
 

@@ -269,16 +269,18 @@ static void load_parts(Report *r, Messages *errors) {
     r->parts[0] = part_of("text_encoder", &f->text_encoder_files, f->text_encoder);
     r->parts[1] = part_of("unet", &f->unet_files, f->unet);
     r->parts[2] = part_of("vae", &f->vae_files, f->vae);
-    for (int i = 0; f->single && i < 3; i++) r->parts[i].single = f->path;
+    for (int i = 0; f->single && i < 3; i++)
+        if (i < 2 || f->single->sources[PART_VAE]) r->parts[i].single = f->path;
+    if (f->vae_single) r->parts[2].single = f->vae_single->file.path;
     folder_unused(f, &r->unused);
 }
 
-bool inspect_model(const char *path, bool tensors, bool hash, bool json, Messages *errors,
+bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, bool json, Messages *errors,
                    Messages *warnings) {
     int before = errors->count;
     Model m = { 0 };
     Report r = { .path = path, .tensors = tensors, .hash = hash };
-    if (!exchange_open_model(path, &m.folder, errors, warnings)) {
+    if (!exchange_open_model(path, vae, &m.folder, errors, warnings)) {
         if (json) console_json(model_json(&r, errors));
         return false;
     }

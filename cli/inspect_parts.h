@@ -26,8 +26,8 @@ void add_identity(json_t *document, const FileIdentity *id);
 void inspect_tensors(const Safetensors *s, bool hash, bool json);
 
 /* A model: its parts, architecture, types and defaults, as far as they can be read; of a single file what it is, too
-   (hash: identify). tensors: list them. What is wrong goes to errors (and into the JSON); then false. */
-bool inspect_model(const char *path, bool tensors, bool hash, bool json, Messages *errors,
+   (hash: identify). vae: as in exchange_open_model. tensors: list them. What is wrong goes to errors (and into the JSON); then false. */
+bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, bool json, Messages *errors,
                    Messages *warnings);
 
 /* The words of a learned embedding; m: the model whose vocabulary stands beside them (NULL: none); nearest:

@@ -6,7 +6,7 @@
 
 typedef struct {
     Given given;
-    char *model;
+    char *model, *vae;
     int64_t resolution, batch, vectors, threads;
     bool summary, json;
 } PlanValues;
@@ -14,6 +14,7 @@ typedef struct {
 #define AT(field) offsetof(PlanValues, field)
 static const Option OPTIONS[] = {
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     RESOLUTION_OPTION(AT(resolution), "side of the pictures"),
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "what ti train takes",
       .reason = "so that it is planned as it is run", .help = "pictures in a training step" },
@@ -29,7 +30,7 @@ static int plan(void *values, Messages *errors, Messages *warnings) {
     PlanValues *o = values;
     int threads = threads_start(o->threads);
     Model m;
-    if (!open_model(o->model, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
+    if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     if (!options_given(&PLAN_COMMAND, o, "batch"))
         o->batch = options_model_default(&TRAIN_COMMAND, m.folder.path, "batch", errors);
     report_warnings(warnings);

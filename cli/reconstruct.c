@@ -14,7 +14,7 @@
 
 typedef struct {
     Given given;
-    char *in, *out, *model;
+    char *in, *out, *model, *vae;
     int64_t resolution, threads;
     bool center_crop, force;
 } ReconstructOptions;
@@ -25,6 +25,7 @@ static const Option OPTIONS[] = {
     { "out", OPTION_STRING, AT(out), "OUT.png", .required = true, .positional = true,
       .help = "the PNG to write" },
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     RESOLUTION_OPTION(AT(resolution), "side of the square that the picture is resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut the picture to its middle square first" },
     { "force", OPTION_FLAG, AT(force), .help = "write over a file that exists" },
@@ -92,7 +93,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     if (!may_write(o->out, o->force, errors)) return 1;
     int threads = threads_start(o->threads);
     Model m;
-    if (!open_model(o->model, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
+    if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     Image in = { 0 }, out = { 0 };
     bool ok = check_resolution(&m, &o->resolution, errors, NULL) &&
               load_picture(o->in, o->resolution, o->center_crop, &in, errors, warnings) &&

@@ -9,7 +9,7 @@
 
 typedef struct {
     Given given;
-    char *prompt, *model;
+    char *prompt, *model, *vae;
     StringList embeddings;
     bool json;
 } TokensOptions;
@@ -19,6 +19,7 @@ static const Option OPTIONS[] = {
     { "prompt", OPTION_STRING, AT(prompt), "PROMPT", .required = true, .positional = true,
       .help = "the text, in quotes" },
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
       .help = "a learned word; once for each that the prompt uses" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
@@ -99,7 +100,7 @@ static json_t *tokens_json(const Tokenizer *t, const Tokens *k, const char *prom
 static int tokens(void *options, Messages *errors, Messages *warnings) {
     const TokensOptions *o = options;
     Model m;
-    if (!open_model(o->model, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
+    if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     Words words = { .width = m.clip.config.hidden_size };
     for (int64_t i = 0; i < o->embeddings.count; i++)
         words_load(&words, m.tokenizer, o->embeddings.items[i], errors);

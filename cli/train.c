@@ -496,7 +496,7 @@ static void run_free(Run *r) {
 }
 
 static bool prepare(Run *r, Messages *errors, Messages *warnings) {
-    if (!open_model(r->o->model, r->o->prediction, &r->model, errors, warnings) ||
+    if (!open_model(r->o->model, r->o->vae, r->o->prediction, &r->model, errors, warnings) ||
         !train_options_complete(r->o, r->model.folder.path, errors))
         return false;
     check_resolution(&r->model, &r->o->resolution, errors, warnings);

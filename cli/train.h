@@ -15,6 +15,7 @@ typedef struct {
     Kind kind;
     char *templates; /* NULL: the kind's own */
     char *model;     /* NULL: the embedded one */
+    char *vae;       /* NULL: the model's own */
     int prediction;  /* PREDICTIONS */
     /* how */
     int64_t steps;

@@ -42,6 +42,7 @@ static const Option OPTIONS[] = {
     { "templates", OPTION_STRING, AT(templates), "FILE", .shown = "those of --kind",
       .help = "templates of your own, one a line, each with {} where the word goes" },
     MODEL_OPTION(AT(model)),
+    VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
 
     { "steps", OPTION_INT, AT(steps), "N", 1, MILLION, .standard = "3000", .model = true,
@@ -251,7 +252,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
 /* A hash of an options.json, without what may differ when the run goes on: the steps, and the paths, whose contents the state
    knows. It is of the options that the file has: a newer ti, with more of them, goes on with an older one's run. */
 static uint64_t identity_of(const char *text, size_t size) {
-    static const char *const others[] = { "steps", "images", "templates", "model", NULL };
+    static const char *const others[] = { "steps", "images", "templates", "model", "vae", NULL };
     json_t *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(document);
     json_t *options = json_object_get(document, TRAIN_COMMAND.name);
@@ -279,12 +280,14 @@ bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     record.images = absolute(o->images);
     record.templates = absolute(o->templates);
     record.model = absolute(o->model);
+    record.vae = absolute(o->vae);
     char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = options_to_json(&TRAIN_COMMAND, &record);
     o->identity = identity_of(text, strlen(text));
     bool ok = file_write(path, text, strlen(text), errors);
     free(record.images);
     free(record.templates);
     free(record.model);
+    free(record.vae);
     free(text);
     free(path);
     return ok;
@@ -320,6 +323,7 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, boo
     make_absolute(&o->images);
     make_absolute(&o->templates);
     make_absolute(&o->model);
+    make_absolute(&o->vae);
     char *out = mem_string(o->out); /* where it is now, not where it was */
     bool ok = options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors);
     free(o->out);

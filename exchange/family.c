@@ -1,6 +1,7 @@
 #include "exchange/family.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool has(const Safetensors *s, const char *name) { return safetensors_find(s, name) != NULL; }
@@ -70,13 +71,14 @@ static Family original_family(const Safetensors *s, const SafeTensor *unet) {
     int64_t width = last_dimension(find_like(s, "model.diffusion_model.", ".attn2.to_k.weight"));
     bool vae = find_like(s, "first_stage_model.", ""), text = find_like(s, "cond_stage_model.", "");
     const char *of = by_width(width, "a model built as Stable Diffusion is");
-    f.checkpoint = unet && vae && text && !other && width != 2048 && width != 1280;
+    f.checkpoint = unet && text && !other && width != 2048 && width != 1280;
+    f.vae = vae;
     if (unet && other)
         snprintf(f.text, sizeof f.text, "%s in one file (original layout)", other);
     else if (!unet)
         snprintf(f.text, sizeof f.text, "%s%s%s alone, in the original layout",
                  vae ? "an autoencoder (VAE)" : "", vae && text ? " and " : "", text ? "a text encoder" : "");
-    else if (f.checkpoint)
+    else if (f.checkpoint && vae)
         snprintf(f.text, sizeof f.text, "a checkpoint of %s in one file (original layout)", of);
     else
         snprintf(f.text, sizeof f.text, "part of a checkpoint of %s in one file (original layout)%s%s", of,
@@ -91,7 +93,7 @@ static Family alone(const char *what) {
     return f;
 }
 
-Family weights_family(const Safetensors *s) {
+static Family family_of(const Safetensors *s) {
     static const char *const embeddings[] = { "embeddings.token_embedding.weight",
                                               "text_model.embeddings.token_embedding.weight" };
     Family f = { 0 };
@@ -125,6 +127,37 @@ Family weights_family(const Safetensors *s) {
     }
     if (looks_like_words(s)) return alone("a learned word");
     return alone("a file of no model that is known here");
+}
+
+/* A name without its wrappers' parts, wherever they stand in it; NULL: it has none. */
+static char *unwrapped(const char *name) {
+    static const char *const wrappers[] = { "_orig_mod.", "module." };
+    char *plain = mem_alloc(strlen(name) + 1), *to = plain;
+    bool found = false;
+    for (const char *part = name; *part;) {
+        size_t length = strcspn(part, "."), whole = length + (part[length] == '.');
+        bool wrapper = false;
+        for (int i = 0; i < 2; i++) wrapper = wrapper || strncmp(part, wrappers[i], strlen(wrappers[i])) == 0;
+        if (!wrapper) {
+            memcpy(to, part, whole);
+            to += whole;
+        }
+        found = found || wrapper;
+        part += whole;
+    }
+    if (found) return plain;
+    free(plain);
+    return NULL;
+}
+
+void weights_unwrap(Safetensors *s) { safetensors_rename(s, unwrapped); }
+
+Family weights_family(const Safetensors *s) {
+    Safetensors view = safetensors_view(s);
+    weights_unwrap(&view);
+    Family f = family_of(&view);
+    safetensors_close(&view);
+    return f;
 }
 
 bool looks_like_words(const Safetensors *s) {

@@ -6,10 +6,14 @@
 
 typedef struct {
     char text[200];  /* "a Stable Diffusion 1.x checkpoint in one file (original layout)" */
-    bool checkpoint; /* of Stable Diffusion 1.x or 2.x, in the original layout, with all three parts */
+    bool checkpoint; /* of Stable Diffusion 1.x or 2.x, in the original layout, with UNet and text encoder */
+    bool vae;        /* and with a VAE */
 } Family;
 
 Family weights_family(const Safetensors *s);
+
+/* Takes "_orig_mod." and "module." out of the tensors' names, which torch.compile and DataParallel put in. */
+void weights_unwrap(Safetensors *s);
 
 /* Are these tensors learned words rather than weights? */
 bool looks_like_words(const Safetensors *s);

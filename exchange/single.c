@@ -177,7 +177,7 @@ static SchedulerConfig scheduler(bool second) {
 /* 2.x is known by its text encoder's names, or where those were converted by its linear projections. No shape tells
    its models of 512 pixels, which predict the noise, from those of 768, which predict v: the latter are meant here,
    as in diffusers. */
-static bool read_shapes(const OriginalFile *o, ModelFolder *m, Messages *errors) {
+static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     int before = errors->count;
     Shapes s[PART_COUNT];
     for (int p = 0; p < PART_COUNT; p++) s[p] = (Shapes) { &o->parts[p], errors };
@@ -186,21 +186,28 @@ static bool read_shapes(const OriginalFile *o, ModelFolder *m, Messages *errors)
     bool second = o->openclip || (projection && projection->weight.shape.rank == 2);
     read_clip(&s[PART_TEXT_ENCODER], second, &m->clip);
     read_unet(&s[PART_UNET], second, &m->unet_config);
-    read_vae(&s[PART_VAE], &m->vae_config);
+    if (own_vae) read_vae(&s[PART_VAE], &m->vae_config);
     m->scheduler = scheduler(second);
     m->prediction_guessed = second;
     m->unet_config.sample_size = second ? LATENTS_768 : LATENTS_512;
-    m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
+    if (own_vae)
+        m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
     m->tokenizer.model_max_length = m->clip.positions;
     if (second) m->tokenizer.pad_token = mem_string("!");
     return errors->count == before;
 }
 
 /* The views become the files of a folder's parts. */
-static void take_parts(OriginalFile *o, ModelFolder *m, Messages *errors) {
+static void take_parts(OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     WeightFiles *files[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
     Store **stores[PART_COUNT] = { &m->text_encoder, &m->unet, &m->vae };
     for (int p = 0; p < PART_COUNT; p++) {
+        if (p == PART_VAE && !own_vae) {
+            safetensors_close(&o->parts[p]);
+            free(o->single.sources[p]);
+            o->single.sources[p] = NULL;
+            continue;
+        }
         *files[p] = (WeightFiles) { mem_alloc(sizeof(Safetensors)), 1 };
         files[p]->files[0] = o->parts[p];
         *stores[p] = store_new(files[p]->files, 1, "", p == PART_TEXT_ENCODER ? "text_model." : NULL, errors);
@@ -209,37 +216,105 @@ static void take_parts(OriginalFile *o, ModelFolder *m, Messages *errors) {
     *m->single = o->single;
 }
 
-bool single_open(const char *path, ModelFolder *m, Messages *errors) {
+bool single_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors) {
     int before = errors->count;
     *m = (ModelFolder) { 0 };
     Safetensors s;
     if (!weights_open(path, &s, errors)) return false;
     Family family = weights_family(&s);
-    if (!family.checkpoint) {
-        messages_add(errors,
-                     "%s: is %s; a whole checkpoint of Stable Diffusion 1.x or 2.x, text to image, is needed",
-                     path, family.text);
+    bool known = family.checkpoint && (family.vae || !own_vae);
+    if (!known)
+        messages_add(
+            errors,
+            "%s: is %s; a whole checkpoint of Stable Diffusion 1.x or 2.x, text to image, is needed%s", path,
+            family.text, family.checkpoint ? " (its VAE can be taken from another file or folder)" : "");
+    if (!known || !safetensors_readable(&s, errors)) {
         safetensors_close(&s);
         return false;
     }
     m->path = mem_string(path);
+    weights_unwrap(&s);
     OriginalFile o;
     original_open(s, &o);
-    bool ok = read_shapes(&o, m, errors);
+    bool ok = read_shapes(&o, own_vae, m, errors);
     m->merges_path = file_of_program("clip/merges.txt");
     if (!m->merges_path)
         ok = messages_add(
             errors, "CLIP's vocabulary, clip/merges.txt, is neither in weights beside the program nor in "
                     "../share/ti (make install puts it there)");
-    take_parts(&o, m, errors);
-    if (ok) folder_check(m, true, true, true, errors);
+    take_parts(&o, own_vae, m, errors);
+    if (ok) folder_check(m, true, true, own_vae, errors);
     if (errors->count == before) return true;
     folder_close(m);
     return false;
 }
 
-bool exchange_open_model(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
+/* A VAE alone */
+
+/* A VAE's file of its own lacks what stands before its names in a checkpoint. */
+static char *name_in_checkpoint(const char *name) { return mem_format("first_stage_model.%s", name); }
+
+/* The VAE of a file in the original layout, a checkpoint or a file of its own. */
+static void open_original_vae(Safetensors s, bool alone, ModelFolder *m, Messages *errors) {
+    if (alone) safetensors_rename(&s, name_in_checkpoint);
+    OriginalFile o;
+    original_open(s, &o);
+    read_vae(&(Shapes) { &o.parts[PART_VAE], errors }, &m->vae_config);
+    m->vae_single = mem_alloc(sizeof *m->vae_single);
+    *m->vae_single = o.single;
+    folder_set_vae(m, o.parts[PART_VAE], errors);
+    safetensors_close(&o.parts[PART_TEXT_ENCODER]);
+    safetensors_close(&o.parts[PART_UNET]);
+}
+
+static void open_vae_file(const char *path, ModelFolder *m, Messages *errors) {
+    Safetensors s;
+    if (!weights_open(path, &s, errors)) return;
+    Family family = weights_family(&s);
+    if (!safetensors_readable(&s, errors)) {
+        safetensors_close(&s);
+        return;
+    }
+    weights_unwrap(&s);
+    bool alone = safetensors_find(&s, "encoder.conv_in.weight") != NULL;
+    bool original = safetensors_find(&s, "first_stage_model.encoder.conv_in.weight") ||
+                    safetensors_find(&s, "encoder.down.0.block.0.conv1.weight");
+    if (original) {
+        open_original_vae(s, alone, m, errors);
+    } else if (alone) {
+        read_vae(&(Shapes) { &s, errors }, &m->vae_config);
+        folder_set_vae(m, s, errors);
+    } else {
+        messages_add(errors, "%s: is %s, and has no VAE", path, family.text);
+        safetensors_close(&s);
+    }
+}
+
+static bool is_file(const char *path) {
     struct stat status;
-    bool file = stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
-    return file ? single_open(path, m, errors) : folder_open(path, m, errors, warnings);
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
+/* A folder of the VAE's own, or a model's, whose VAE is in vae/. */
+static void open_vae(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
+    char *config = mem_format("%s/config.json", path), *inner = mem_format("%s/vae", path);
+    if (is_file(path))
+        open_vae_file(path, m, errors);
+    else
+        folder_open_vae(is_file(config) ? path : inner, m, errors, warnings);
+    free(config);
+    free(inner);
+}
+
+bool exchange_open_model(const char *path, const char *vae, ModelFolder *m, Messages *errors,
+                         Messages *warnings) {
+    int before = errors->count;
+    bool opened =
+        is_file(path) ? single_open(path, !vae, m, errors) : folder_open(path, !vae, m, errors, warnings);
+    if (!opened || !vae) return opened;
+    open_vae(vae, m, errors, warnings);
+    if (errors->count == before) folder_check(m, false, true, true, errors);
+    if (errors->count == before) return true;
+    folder_close(m);
+    return false;
 }

@@ -10,7 +10,7 @@ Model network_open(const char *path, Messages *errors) {
     Messages warnings = { 0 };
     Model m;
     ModelFolder folder;
-    if (!exchange_open_model(path, &folder, errors, &warnings) ||
+    if (!exchange_open_model(path, NULL, &folder, errors, &warnings) ||
         !model_open(folder, &m, errors, &warnings)) {
         fprintf(stderr, "%s", errors->text);
         exit(1);

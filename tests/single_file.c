@@ -47,6 +47,7 @@ Entry *entries_put(Entries *e, const char *name, const char *dtype, Shape shape)
 }
 
 size_t entry_size(const char *dtype) {
+    if (strncmp(dtype, "F8", 2) == 0) return 1;
     return strcmp(dtype, "I64") == 0 ? 8 : strcmp(dtype, "F32") == 0 || strcmp(dtype, "I32") == 0 ? 4 : 2;
 }
 

@@ -100,7 +100,7 @@ static bool open_one(WeightFiles *w, const char *folder, const char *name, Messa
     char *path = mem_format("%s/%s", folder, name);
     w->files = mem_grow(w->files, (size_t)(w->count + 1) * sizeof *w->files);
     bool ok = safetensors_open(path, &w->files[w->count], errors);
-    if (ok) w->count++;
+    if (ok) ok = safetensors_readable(&w->files[w->count++], errors);
     free(path);
     return ok;
 }
@@ -163,9 +163,13 @@ typedef struct {
     File file;
 } ConfigFile;
 
-static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
-    *t = (ConfigFile) { .path = mem_format("%s/%s", m->path, name) };
+static bool open_in(const char *folder, const char *name, ConfigFile *t, Messages *errors) {
+    *t = (ConfigFile) { .path = mem_format("%s/%s", folder, name) };
     return file_map(t->path, &t->file, errors);
+}
+
+static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
+    return open_in(m->path, name, t, errors);
 }
 
 static void close_config(ConfigFile *t) {
@@ -228,7 +232,15 @@ void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_v
                      m->path, (long long)u->in_channels, (long long)m->vae_config.latent_channels);
 }
 
-static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
+static bool read_vae_config(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings) {
+    ConfigFile t;
+    bool ok = open_in(folder, "config.json", &t, errors) &&
+              vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
+    close_config(&t);
+    return ok;
+}
+
+static void read_configs(ModelFolder *m, bool own_vae, Messages *errors, Messages *warnings) {
     ConfigFile t;
     bool clip = open_config(m, "text_encoder/config.json", &t, errors) &&
                 clip_config_parse(t.path, t.file.data, t.file.size, &m->clip, errors, warnings);
@@ -236,9 +248,9 @@ static void read_configs(ModelFolder *m, Messages *errors, Messages *warnings) {
     bool unet = open_config(m, "unet/config.json", &t, errors) &&
                 unet_config_parse(t.path, t.file.data, t.file.size, &m->unet_config, errors, warnings);
     close_config(&t);
-    bool vae = open_config(m, "vae/config.json", &t, errors) &&
-               vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
-    close_config(&t);
+    char *vae_folder = mem_format("%s/vae", m->path);
+    bool vae = own_vae && read_vae_config(vae_folder, m, errors, warnings);
+    free(vae_folder);
     if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
     close_config(&t);
@@ -254,22 +266,36 @@ static void open_part(const ModelFolder *m, const char *part, const char *stem, 
     free(folder);
 }
 
-bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
+bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors, Messages *warnings) {
     int before = errors->count;
     *m = (ModelFolder) { .path = mem_string(path) };
     if (!exists(path)) {
         messages_add(errors, "%s: there is no such folder or file", path);
     } else if (read_index(m, errors,
                           warnings)) { /* else it is no such folder: the rest would only be noise */
-        read_configs(m, errors, warnings);
+        read_configs(m, own_vae, errors, warnings);
         open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
                   errors);
         open_part(m, "unet", "diffusion_pytorch_model", NULL, &m->unet_files, &m->unet, errors);
-        open_part(m, "vae", "diffusion_pytorch_model", NULL, &m->vae_files, &m->vae, errors);
+        if (own_vae) open_part(m, "vae", "diffusion_pytorch_model", NULL, &m->vae_files, &m->vae, errors);
     }
     if (errors->count == before) return true;
     folder_close(m);
     return false;
+}
+
+bool folder_open_vae(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings) {
+    int before = errors->count;
+    read_vae_config(folder, m, errors, warnings);
+    if (open_weights(&m->vae_files, folder, "diffusion_pytorch_model", errors))
+        m->vae = store_new(m->vae_files.files, m->vae_files.count, "", NULL, errors);
+    return errors->count == before;
+}
+
+void folder_set_vae(ModelFolder *m, Safetensors file, Messages *errors) {
+    m->vae_files = (WeightFiles) { mem_alloc(sizeof file), 1 };
+    m->vae_files.files[0] = file;
+    m->vae = store_new(m->vae_files.files, 1, "", NULL, errors);
 }
 
 void single_file_close(SingleFile *s) {
@@ -286,7 +312,9 @@ void folder_close(ModelFolder *m) {
     close_weights(&m->unet_files);
     close_weights(&m->vae_files);
     if (m->single) single_file_close(m->single);
+    if (m->vae_single) single_file_close(m->vae_single);
     free(m->single);
+    free(m->vae_single);
     free(m->scheduler.trained_betas);
     free(m->tokenizer.pad_token);
     free(m->vocab_path);
@@ -300,13 +328,11 @@ static void forget_weights(const WeightFiles *w) {
 }
 
 void folder_forget(const ModelFolder *m) {
-    if (m->single) {
-        file_forget(&m->single->file.file);
-    } else {
-        forget_weights(&m->text_encoder_files);
-        forget_weights(&m->unet_files);
-        forget_weights(&m->vae_files);
-    }
+    if (m->single) file_forget(&m->single->file.file);
+    if (m->vae_single) file_forget(&m->vae_single->file.file);
+    forget_weights(&m->text_encoder_files); /* views of a single file have no bytes of their own */
+    forget_weights(&m->unet_files);
+    forget_weights(&m->vae_files);
 }
 
 /* A tensor of the file is in use if a view of it is. */
@@ -316,7 +342,7 @@ static void single_unused(const ModelFolder *m, Unused *u) {
     const SingleFile *s = m->single;
     bool *used = mem_alloc((size_t)s->file.count * sizeof *used);
     for (int p = 0; p < PART_COUNT; p++)
-        for (int64_t i = 0; i < parts[p]->files[0].count; i++)
+        for (int64_t i = 0; s->sources[p] && i < parts[p]->files[0].count; i++)
             if (store_was_read(stores[p], 0, i)) used[s->sources[p][i]] = true;
     for (int64_t i = 0; i < s->file.count; i++)
         if (!used[i]) unused_add(u, "", &s->file.tensors[i]);
@@ -330,5 +356,5 @@ void folder_unused(const ModelFolder *m, Unused *u) {
     }
     store_unused(m->text_encoder, "text_encoder/", u);
     store_unused(m->unet, "unet/", u);
-    store_unused(m->vae, "vae/", u);
+    if (!m->vae_single) store_unused(m->vae, "vae/", u);
 }

@@ -34,12 +34,18 @@ typedef struct {
     Store *text_encoder, *unet, *vae; /* text_encoder: with or without "text_model." before its names */
     WeightFiles text_encoder_files, unet_files, vae_files;
     SingleFile *single;      /* NULL: a folder */
+    SingleFile *vae_single;  /* the file that the VAE is from, where it is not of the model; NULL: none */
     bool prediction_guessed; /* nothing in the file says what its UNet predicts */
 } ModelFolder;
 
-/* A line in errors for everything that is wrong with the folder's index, configs and files, then
+/* own_vae: with the folder's VAE, else without one. A line in errors for everything that is wrong with the folder's index, configs and files, then
    false and nothing to close. The stores report to errors too, which has to outlive them. */
-bool folder_open(const char *path, ModelFolder *m, Messages *errors, Messages *warnings);
+bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors, Messages *warnings);
+/* Gives a model without a VAE the one in a folder that has the VAE's own files (config.json and weights); false and a line for
+   each fault, and the model stays to be closed. */
+bool folder_open_vae(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings);
+/* The same of a file with diffusers' names, which is taken over; its config is m's already. */
+void folder_set_vae(ModelFolder *m, Safetensors file, Messages *errors);
 void folder_close(ModelFolder *m);
 
 /* Mapped weights leave the process's memory, until they are read again: between two parts of a run that read others. */

@@ -164,8 +164,39 @@ void safetensors_close(Safetensors *s) {
     free(s->path);
     free(s->tensors);
     json_decref(s->header);
+    for (int64_t i = 0; i < s->renamed_count; i++) free(s->renamed[i]);
+    free(s->renamed);
     file_unmap(&s->file);
     *s = (Safetensors) { 0 };
+}
+
+Safetensors safetensors_view(const Safetensors *s) {
+    Safetensors view = { .path = mem_string(s->path), .count = s->count };
+    view.tensors = mem_alloc((size_t)s->count * sizeof *view.tensors);
+    if (s->count) memcpy(view.tensors, s->tensors, (size_t)s->count * sizeof *view.tensors);
+    return view;
+}
+
+void safetensors_rename(Safetensors *s, char *(*rename)(const char *name)) {
+    s->renamed = mem_grow(s->renamed, (size_t)(s->renamed_count + s->count) * sizeof *s->renamed);
+    for (int64_t i = 0; i < s->count; i++) {
+        char *name = rename(s->tensors[i].weight.name);
+        if (name) s->tensors[i].weight.name = s->renamed[s->renamed_count++] = name;
+    }
+    if (s->count) qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_name);
+}
+
+bool safetensors_readable(const Safetensors *s, Messages *errors) {
+    for (int64_t i = 0; i < s->count; i++) {
+        const char *type = s->tensors[i].dtype;
+        if (strncmp(type, "F8_", 3) == 0 || strncmp(type, "F6_", 3) == 0 || strcmp(type, "F4") == 0)
+            return messages_add(
+                errors,
+                "%s: has its weights as %s, and F32, F16 and BF16 are read here: save it as F16 "
+                "with the program that made it",
+                s->path, type);
+    }
+    return true;
 }
 
 const SafeTensor *safetensors_find(const Safetensors *s, const char *name) {

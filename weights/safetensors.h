@@ -19,11 +19,13 @@ typedef struct {
     File file;           /* size 0 where the bytes are the caller's */
     SafeTensor *tensors; /* [count], by name */
     int64_t count;
-    void *header; /* the parsed header, which the names and metadata are part of */
+    void *header;   /* the parsed header, which the names and metadata are part of */
+    char **renamed; /* [renamed_count]: names that are not the header's */
+    int64_t renamed_count;
 } Safetensors;
 
 /* Maps and checks the file as safetensors' own implementation does: header within 100 MB and within the
-   file, strict JSON (weights/json.h) that begins with '{', known types, each tensor's bytes = product of
+   file, strict JSON (io/json.h) that begins with '{', known types, each tensor's bytes = product of
    its shape times its type's size without overflow, the tensors' bytes one after the other without hole or
    overlap up to the file's end, metadata of strings. Stricter than that: no name stands twice, at most 8
    dimensions, no number from 2^53 on. One line and false where that does not hold. */
@@ -31,6 +33,14 @@ bool safetensors_open(const char *path, Safetensors *s, Messages *errors);
 /* The same on bytes in memory, which must outlive s. path only names them. */
 bool safetensors_parse(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors);
 void safetensors_close(Safetensors *s);
+
+/* The same tensors as a list of its own, which is closed by itself; s must outlive it. */
+Safetensors safetensors_view(const Safetensors *s);
+/* Gives tensors other names: rename returns a new one, which is freed with s, or NULL where the name stays. */
+void safetensors_rename(Safetensors *s, char *(*rename)(const char *name));
+
+/* False, with one line, if tensors are of a float type that is not read, as those of F8 checkpoints. */
+bool safetensors_readable(const Safetensors *s, Messages *errors);
 
 /* NULL if there is none of that name. */
 const SafeTensor *safetensors_find(const Safetensors *s, const char *name);

@@ -197,7 +197,7 @@ static void run(const BenchOptions *o, Messages *errors) {
     Model m;
     Bench b = { o, &m, threads_start(o->threads), 0 };
     ModelFolder folder;
-    if (!exchange_open_model(o->model, &folder, errors, &warnings) ||
+    if (!exchange_open_model(o->model, NULL, &folder, errors, &warnings) ||
         !model_open(folder, &m, errors, &warnings))
         return;
     int64_t factor = vae_factor(&m.vae.config);

@@ -189,7 +189,7 @@ static void bench_open(Bench *b, int threads) {
     Messages errors = { 0 }, warnings = { 0 };
     *b = (Bench) { 0 };
     ModelFolder parts;
-    CHECK(folder_open("golden/models/narrow", &parts, &errors, &warnings) &&
+    CHECK(folder_open("golden/models/narrow", true, &parts, &errors, &warnings) &&
           model_open(parts, &b->model, &errors, &warnings));
     messages_free(&warnings);
     b->encoder = encoder_new(&b->model.vae, SIDE);

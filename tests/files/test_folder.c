@@ -261,7 +261,7 @@ static void shell(const char *folder, const char *command) {
 static void test_folder(void) {
     Messages errors = { 0 }, warnings = { 0 };
     ModelFolder m;
-    bool ok = folder_open("weights/critters", &m, &errors, &warnings);
+    bool ok = folder_open("weights/critters", true, &m, &errors, &warnings);
     test_true("folder", ok && !warnings.count, "%s", text_of(&errors, "opened"));
     if (ok) {
         static const int64_t channels[] = { 64, 128, 256 };
@@ -281,10 +281,11 @@ static void test_folder(void) {
                   "have their tensors");
         folder_close(&m);
     }
-    expect_refused("folder.none", folder_open("/nowhere", &m, &errors, &warnings), &errors,
+    expect_refused("folder.none", folder_open("/nowhere", true, &m, &errors, &warnings), &errors,
                    "no such folder or file");
-    expect_refused("folder.file", folder_open("README.md", &m, &errors, &warnings), &errors, "README.md");
-    expect_refused("folder.other", folder_open("weights", &m, &errors, &warnings), &errors,
+    expect_refused("folder.file", folder_open("README.md", true, &m, &errors, &warnings), &errors,
+                   "README.md");
+    expect_refused("folder.other", folder_open("weights", true, &m, &errors, &warnings), &errors,
                    "no model_index.json");
     messages_free(&warnings);
 }
@@ -335,7 +336,7 @@ static void test_broken_folders(void) {
         shell(path, cases[i].command);
         Messages errors = { 0 }, warnings = { 0 };
         ModelFolder m;
-        bool ok = folder_open(path, &m, &errors, &warnings),
+        bool ok = folder_open(path, true, &m, &errors, &warnings),
              said = errors.text && strstr(errors.text, cases[i].what);
         test_true(name, ok == !cases[i].lines && errors.count == cases[i].lines && (ok || said), "%s",
                   text_of(&errors, "opened"));

@@ -98,7 +98,8 @@ static double seconds(void) {
 
 static bool open_file(const char *path, Model *m, Messages *errors, Messages *warnings) {
     ModelFolder folder;
-    return exchange_open_model(path, &folder, errors, warnings) && model_open(folder, m, errors, warnings);
+    return exchange_open_model(path, NULL, &folder, errors, warnings) &&
+           model_open(folder, m, errors, warnings);
 }
 
 /* Names whose tensors are not found, or somewhere else than written. */
@@ -421,6 +422,18 @@ static void vae_alone(Entries *e) {
     only(e, "encoder.conv_in.weight", shape4(1, 1, 1, 1));
     entries_put(e, "decoder.conv_in.weight", "F32", shape4(1, 1, 1, 1));
 }
+static void f8(Entries *e) {
+    for (int64_t i = 0; i < e->count; i++) e->at[i].dtype = "F8_E4M3";
+}
+static void compiled(Entries *e) { rename_all(e, UNET_NAME, UNET_NAME "_orig_mod."); }
+static void parallel(Entries *e) { /* before all names, and again within */
+    compiled(e);
+    for (int64_t i = 0; i < e->count; i++) {
+        char *name = mem_format("module.%s", e->at[i].name);
+        snprintf(e->at[i].name, sizeof e->at[i].name, "%s", name);
+        free(name);
+    }
+}
 static void unet_alone(Entries *e) {
     only(e, "conv_in.weight", shape1(1));
     entries_put(e, "time_embedding.linear_1.weight", "F32", shape1(1));
@@ -438,7 +451,11 @@ static const Case CASES[] = {
     { "extra keys", false, extra, "!2 tensors (0.0 MB): embedding_manager., model.", 1 },
     { "no conv_in", false, no_conv_in, "no tensor \"conv_in.weight\"", 1 },
     { "a layer missing", false, no_resnet, "no tensor \"up_blocks.0.resnets.1.conv1.weight\"", 2 },
+    { "torch.compile's names", false, compiled, NULL, 0 },
+    { "DataParallel's names", true, parallel, NULL, 0 },
+    { "F8", false, f8, "has its weights as F8_E4M3", 1 },
     { "no VAE", false, no_vae, "without a VAE (first_stage_model)", 1 },
+    { "no VAE", true, no_vae, "(its VAE can be taken from another file or folder)", 1 },
     { "no text encoder", true, no_text, "without a text encoder (cond_stage_model)", 1 },
     { "no encoder", false, no_encoder, "encoder.down_blocks.0.resnets.0.conv1.weight", 1 },
     { "no input blocks", false, no_input_blocks, "no tensor \"down_blocks.0.resnets.0.conv1.weight\"", 1 },
@@ -492,6 +509,60 @@ static void test_cases(void) {
     for (int i = 0; i < 2; i++) names_free(&names[i]);
 }
 
+/* A checkpoint without its VAE, which comes from elsewhere in each form that VAEs have, decodes to the same bits. */
+static void test_vae_from_elsewhere(void) {
+    Names names = names_read("small1");
+    char *folder = write_folder("small1", &names, false), *bare = in_temporary("bare.safetensors"),
+         *file = in_temporary("vae.safetensors"), *whole = in_temporary("whole.safetensors");
+    Entries all = entries_of_names(&names, "F32", "F32"), rest = entries_of_names(&names, "F32", "F32"),
+            vae = entries_of_names(&names, "F32", "F32");
+    entries_write(whole, &all, true);
+    remove_all(&rest, VAE_NAME);
+    entries_write(bare, &rest, true);
+    remove_all(&vae, UNET_NAME);
+    remove_all(&vae, CLIP_NAME);
+    rename_all(&vae, VAE_NAME, "");
+    entries_write(file, &vae, true);
+    char *own = mem_format("%s/vae", folder),
+         *weights = mem_format("%s/diffusion_pytorch_model.safetensors", own);
+    const char *const froms[] = { whole, file, own, folder, weights };
+    Messages errors = { 0 }, warnings = { 0 };
+    Model m;
+    float *want[2], *got[2];
+    open_or_exit(whole, &m, &errors, &warnings);
+    compute(&m, "its own VAE", want);
+    model_close(&m);
+    for (int i = 0; i < 10; i++) {
+        ModelFolder opened;
+        const char *base = i < 5 ? bare : folder, *from = froms[i % 5];
+        bool ok = exchange_open_model(base, from, &opened, &errors, &warnings) &&
+                  model_open(opened, &m, &errors, &warnings);
+        test_true("a VAE from elsewhere", ok, "%s", text_of(&errors, from));
+        if (!ok) continue;
+        compute(&m, "a VAE from elsewhere", got);
+        test_same("its pictures", got[1], want[1], 3 * 18 * 16 * sizeof(float));
+        free(got[0]);
+        free(got[1]);
+        model_close(&m);
+    }
+    ModelFolder opened;
+    expect_refused("no VAE there", exchange_open_model(whole, bare, &opened, &errors, &warnings), &errors,
+                   "and has no VAE");
+    messages_free(&warnings);
+    free(want[0]);
+    free(want[1]);
+    free(weights);
+    free(own);
+    free(folder);
+    free(bare);
+    free(file);
+    free(whole);
+    free(all.at);
+    free(rest.at);
+    free(vae.at);
+    names_free(&names);
+}
+
 static void test_other_files(void) {
     static const struct {
         const char *name, *bytes;
@@ -521,6 +592,7 @@ int main(void) {
     test_both_layouts("small1");
     test_both_layouts("small2");
     test_cases();
+    test_vae_from_elsewhere();
     test_other_files();
     shell("rm -rf %s", temporary);
     return test_finish();

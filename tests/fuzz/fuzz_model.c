@@ -189,7 +189,7 @@ static bool try_model(const unsigned char *bytes, size_t size) {
     }
     messages_free(&errors);
     ModelFolder f;
-    bool ok = verdict(exchange_open_model(scratch_path(), &f, &errors, &warnings), &errors, &warnings);
+    bool ok = verdict(exchange_open_model(scratch_path(), NULL, &f, &errors, &warnings), &errors, &warnings);
     if (!ok) return false;
     load_parts(&f); /* its stores tell it to errors */
     folder_close(&f);
