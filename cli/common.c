@@ -93,18 +93,45 @@ bool open_model(const char *path, const char *vae, int prediction, Model *m, Mes
     return ok;
 }
 
-bool words_load(Words *w, Tokenizer *t, const char *path, Messages *errors) {
-    Embeddings file;
-    if (!word_file_read(path, &file, errors)) return false;
-    bool ok = true;
-    for (int64_t i = 0; i < file.count && ok; i++) {
-        const Embedding *e = &file.words[i];
-        ok = words_add(w, t, e->token, e->rows, e->vectors, e->width, path, errors);
-        char *token = console_text(e->token);
-        if (ok) fprintf(stderr, "ti: word \"%s\" from %s\n", token, path);
-        free(token);
+static bool any_uses(const Tokenizer *t, const char *const prompts[], const char *token) {
+    for (int i = 0; prompts[i]; i++)
+        if (prompt_uses(t, prompts[i], token)) return true;
+    return false;
+}
+
+static void warn_of_unused(const Embedding *e, const char *const prompts[], Messages *warnings) {
+    char *near = prompt_nearest(prompts, e->token);
+    messages_add(warnings, "%s: no prompt uses the word \"%s\"%s%s%s", e->path, e->token,
+                 near ? "; the nearest there is \"" : "", near ? near : "", near ? "\"" : "");
+    free(near);
+}
+
+static bool load_word(Words *w, Tokenizer *t, const Embedding *e, Messages *errors) {
+    char *rename = mem_format("--embedding NAME=%s gives it another name for this run", e->path);
+    bool ok = words_add(w, t, e->token, e->rows, e->vectors, e->width, e->path, rename, errors);
+    char *token = console_text(e->token), *called = console_text(e->called ? e->called : "");
+    if (ok)
+        fprintf(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s\n", token, (long long)e->vectors,
+                e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is \"" : "", called,
+                e->called ? "\"" : "");
+    free(rename);
+    free(token);
+    free(called);
+    return ok;
+}
+
+bool words_load(Words *w, Tokenizer *t, const char *source, const char *const prompts[], Messages *errors,
+                Messages *warnings) {
+    Embeddings words;
+    bool ok = words_read(source, &words, errors, warnings);
+    for (int64_t i = 0; i < words.count && ok; i++) {
+        const Embedding *e = &words.words[i];
+        bool used = !prompts || any_uses(t, prompts, e->token);
+        if (e->optional && !used) continue;
+        ok = load_word(w, t, e, errors);
+        if (ok && !used) warn_of_unused(e, prompts, warnings);
     }
-    embeddings_free(&file);
+    embeddings_free(&words);
     return ok;
 }
 

@@ -65,8 +65,10 @@ enum { PREDICTION_UNUSED = -1 }; /* of commands that do not use what the UNet pr
 bool open_model(const char *path, const char *vae, int prediction, Model *m, Messages *errors,
                 Messages *warnings);
 
-/* Adds all the words of a learned-embedding file to w and to the tokenizer; names them on stderr. */
-bool words_load(Words *w, Tokenizer *t, const char *path, Messages *errors);
+/* Adds the words of a source (words_read) to w and to the tokenizer, and names them on stderr as a prompt must spell them.
+   prompts, closed by NULL: of optional words those that they use; a warning for another that none of them uses. NULL: all. */
+bool words_load(Words *w, Tokenizer *t, const char *source, const char *const prompts[], Messages *errors,
+                Messages *warnings);
 
 /* pictures_load, with warnings of pictures that are squashed or enlarged. pictures_free in every case. */
 bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,

@@ -41,7 +41,7 @@ static const Option OPTIONS[] = {
 static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Messages *errors,
                             Messages *warnings) {
     char *word = NULL;
-    if (o->embedding && words_load(words, m->tokenizer, o->embedding, errors)) {
+    if (o->embedding && words_load(words, m->tokenizer, o->embedding, NULL, errors, warnings)) {
         word = mem_string(tokenizer_token(m->tokenizer, (int32_t)tokenizer_vocab_size(m->tokenizer)));
     } else if (o->init && tokenizer_single(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);

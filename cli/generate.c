@@ -22,9 +22,10 @@ static const char *const SAMPLERS[] = { "ddim", NULL };
 static const Option OPTIONS[] = {
     { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .heading = "what is drawn",
       .help = "what to draw; a learned word stands for all its vectors" },
-    { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
-      .help = "a learned word, as ti train, diffusers or A1111 write it; once for each word that the prompt "
-              "uses" },
+    { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
+      .help =
+          "a learned word, as ti train, diffusers or A1111 write it, once for each word; NAME=FILE gives it "
+          "another name for this run; of a FOLDER those are loaded that the prompts use" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "StableDiffusionPipeline's", .help = "what the picture should be unlike" },
     MODEL_OPTION(AT(model)),
@@ -197,8 +198,9 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors))
         return false;
     g->words.width = g->model.clip.config.hidden_size;
+    const char *const prompts[] = { o->prompt, o->negative, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
-        words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], errors);
+        words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);

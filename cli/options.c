@@ -119,18 +119,13 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
     }
 }
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), k = strlen(end);
-    return n >= k && strcmp(text + n - k, end) == 0;
-}
-
 /* Whether it can be the name of what the option's argument says: a FILE, a FOLDER. */
 static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
-    bool folder = ends_with(o->argument, "FOLDER");
-    bool file =
-        ends_with(o->argument, "FILE") || ends_with(o->argument, ".png") || strcmp(o->argument, "IN") == 0;
+    bool folder = text_ends_with(o->argument, "FOLDER");
+    bool file = text_ends_with(o->argument, "FILE") || text_ends_with(o->argument, ".png") ||
+                strcmp(o->argument, "IN") == 0;
     bool either = strcmp(o->argument, "PATH") == 0;
-    if (file && (!*text || ends_with(text, "/")))
+    if (file && (!*text || text_ends_with(text, "/")))
         return fault(errors, from, o, text, "the name of a file is meant");
     if (folder && !*text) return fault(errors, from, o, text, "the name of a folder is meant");
     if (either && !*text) return fault(errors, from, o, text, "the name of a file or folder is meant");

@@ -20,8 +20,8 @@ static const Option OPTIONS[] = {
       .help = "the text, in quotes" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
-    { "embedding", OPTION_LIST, AT(embeddings), "FILE", .shown = "none",
-      .help = "a learned word; once for each that the prompt uses" },
+    { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
+      .help = "a learned word, under another NAME if that is given, or a FOLDER of words" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
@@ -102,8 +102,9 @@ static int tokens(void *options, Messages *errors, Messages *warnings) {
     Model m;
     if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     Words words = { .width = m.clip.config.hidden_size };
+    const char *const prompts[] = { o->prompt, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
-        words_load(&words, m.tokenizer, o->embeddings.items[i], errors);
+        words_load(&words, m.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
     if (errors->count == 0) {
         Tokens k = tokens_of(m.tokenizer, o->prompt);
         if (o->json)

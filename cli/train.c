@@ -11,6 +11,7 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
+#include "exchange/word_file.h"
 #include "inversion/grid_loss.h"
 #include "inversion/templates.h"
 #include "inversion/validation.h"
@@ -78,17 +79,47 @@ typedef struct {
 
 /* Words and prompts */
 
-/* The rows start as the embeddings of the initialiser words: one for all vectors, or one a vector. */
+/* Where the rows start: at the embeddings of the initialiser words, one for all vectors or one a vector. */
+static float *known_rows(Run *r, Messages *errors) {
+    const TrainOptions *o = r->o;
+    float *rows = mem_alloc((size_t)(o->vectors * r->words.width) * sizeof(float));
+    for (int64_t i = 0; i < o->vectors; i++) {
+        const char *word = o->init.items[o->init.count == 1 ? 0 : i];
+        int32_t id = tokenizer_single(r->model.tokenizer, word, errors);
+        if (id >= 0) weight_read_row(r->model.clip.token_embedding, id, rows + i * r->words.width);
+    }
+    return rows;
+}
+
+/* Or at those of a word that was learned before, as many as it has. NULL and a line if it does not fit. */
+static float *learned_rows(Run *r, Messages *errors) {
+    TrainOptions *o = r->o;
+    const char *path = o->init.items[0];
+    Embeddings file;
+    if (!word_file_read(path, &file, errors)) return NULL;
+    Embedding *e = &file.words[0];
+    float *rows = NULL;
+    if (file.count > 1)
+        messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
+                     (long long)file.count);
+    else if (e->width != r->words.width)
+        messages_add(errors,
+                     "--init %s: has vectors of %lld numbers, this model's have %lld (another model family?)",
+                     path, (long long)e->width, (long long)r->words.width);
+    else if (train_options_set_vectors(o, e->vectors, errors)) {
+        rows = e->rows;
+        e->rows = NULL; /* taken over */
+    }
+    embeddings_free(&file);
+    return rows;
+}
+
 static bool initial_rows(Run *r, Messages *errors) {
     const TrainOptions *o = r->o;
-    int64_t width = r->words.width = r->model.clip.config.hidden_size;
-    float *rows = mem_alloc((size_t)(o->vectors * width) * sizeof(float));
-    for (int64_t i = 0; i < o->vectors; i++) {
-        int32_t id = tokenizer_single(r->model.tokenizer, o->init.items[o->init.count == 1 ? 0 : i], errors);
-        if (id >= 0) weight_read_row(r->model.clip.token_embedding, id, rows + i * width);
-    }
-    bool ok = errors->count == 0 &&
-              words_add(&r->words, r->model.tokenizer, o->token, rows, o->vectors, width, "--token", errors);
+    r->words.width = r->model.clip.config.hidden_size;
+    float *rows = o->init_is_file ? learned_rows(r, errors) : known_rows(r, errors);
+    bool ok = errors->count == 0 && words_add(&r->words, r->model.tokenizer, o->token, rows, o->vectors,
+                                              r->words.width, "--token", NULL, errors);
     free(rows);
     return ok;
 }

@@ -11,6 +11,7 @@ typedef struct {
     /* what is learned */
     char *images, *token;
     StringList init;
+    bool init_is_file; /* init's only item is the path of a learned word */
     int64_t vectors;
     Kind kind;
     char *templates; /* NULL: the kind's own */
@@ -51,6 +52,10 @@ int train_run(void *options, Messages *errors, Messages *warnings);
 
 /* Once the model is known: its folder's defaults.json, and the checks that depend on it. */
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
+
+/* A learned word in --init has so many vectors. False, with a line, if --vectors says another number or --token cannot have so
+   many. */
+bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
 /* FOLDER/options.json, its paths absolute; sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);

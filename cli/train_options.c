@@ -27,10 +27,13 @@ static const Option OPTIONS[] = {
       .help = "the folder of the pictures, 3 to 5 of one thing or style; used in the order of their names" },
     { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
       .help = "the new word, one that the model doesn't know, such as '<grum>' (quoted, for the shell)" },
-    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]", .required = true, .unless = "resume", .commas = true,
+    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
+      .commas = true,
       .help = "the known word, a single token, where the new one starts: a coarse name of the thing, such as "
-              "toy; with "
-              "several vectors one word for all, or one a vector" },
+              "toy; "
+              "with several vectors one word for all, or one a vector. Or the file of a learned word, whose "
+              "vectors "
+              "it starts from" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1",
       .reason =
           "the paper's; more fit the pictures closer and obey the prompt less. With several words in --init "
@@ -185,9 +188,44 @@ static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->token) check_token(o, errors);
 }
 
+/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it was cut. */
+static void find_init_file(TrainOptions *o) {
+    static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
+    char *whole = mem_string(o->init.count ? o->init.items[0] : "");
+    for (int64_t i = 1; i < o->init.count; i++) {
+        char *longer = mem_format("%s,%s", whole, o->init.items[i]);
+        free(whole);
+        whole = longer;
+    }
+    o->init_is_file = strchr(whole, '/') != NULL;
+    for (int i = 0; i < 3; i++) o->init_is_file = o->init_is_file || text_ends_with(whole, endings[i]);
+    if (o->init_is_file) {
+        for (int64_t i = 1; i < o->init.count; i++) free(o->init.items[i]);
+        o->init.count = 1;
+        free(o->init.items[0]);
+        o->init.items[0] = whole;
+    } else {
+        free(whole);
+    }
+}
+
+bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors) {
+    int before = errors->count;
+    if (given(o, "vectors") && o->vectors != vectors)
+        messages_add(errors, "--vectors %lld: the word in --init has %lld", (long long)o->vectors,
+                     (long long)vectors);
+    if (vectors > 64)
+        messages_add(errors, "--init: the word has %lld vectors, a word can have 64 here",
+                     (long long)vectors);
+    o->vectors = vectors;
+    check_token(o, errors);
+    return errors->count == before;
+}
+
 static void check(void *options, Messages *errors) {
     TrainOptions *o = options;
     o->grid_loss_given = given(o, "grid-loss");
+    find_init_file(o);
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
@@ -281,6 +319,8 @@ bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     record.templates = absolute(o->templates);
     record.model = absolute(o->model);
     record.vae = absolute(o->vae);
+    char *init = o->init_is_file ? absolute(o->init.items[0]) : NULL;
+    if (init) record.init = (StringList) { &init, 1 };
     char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = options_to_json(&TRAIN_COMMAND, &record);
     o->identity = identity_of(text, strlen(text));
     bool ok = file_write(path, text, strlen(text), errors);
@@ -288,6 +328,7 @@ bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     free(record.templates);
     free(record.model);
     free(record.vae);
+    free(init);
     free(text);
     free(path);
     return ok;
@@ -324,12 +365,14 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, boo
     make_absolute(&o->templates);
     make_absolute(&o->model);
     make_absolute(&o->vae);
+    if (o->init_is_file) make_absolute(&o->init.items[0]);
     char *out = mem_string(o->out); /* where it is now, not where it was */
     bool ok = options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors);
     free(o->out);
     o->out = out;
     if (!ok) return false;
     o->grid_loss_given = given(o, "grid-loss");
+    find_init_file(o);
     int64_t steps = o->steps;
     if (wanted) o->steps = wanted;
     *more = o->steps > steps;

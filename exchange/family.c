@@ -7,15 +7,11 @@
 static bool has(const Safetensors *s, const char *name) { return safetensors_find(s, name) != NULL; }
 
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
-static bool ends(const char *text, const char *with) {
-    size_t n = strlen(text), k = strlen(with);
-    return n >= k && strcmp(text + n - k, with) == 0;
-}
 
 /* The first tensor whose name begins and ends so. */
 static const SafeTensor *find_like(const Safetensors *s, const char *prefix, const char *suffix) {
     for (int64_t i = 0; i < s->count; i++)
-        if (begins(s->tensors[i].weight.name, prefix) && ends(s->tensors[i].weight.name, suffix))
+        if (begins(s->tensors[i].weight.name, prefix) && text_ends_with(s->tensors[i].weight.name, suffix))
             return &s->tensors[i];
     return NULL;
 }
@@ -163,7 +159,7 @@ Family weights_family(const Safetensors *s) {
 bool looks_like_words(const Safetensors *s) {
     for (int64_t i = 0; i < s->count; i++) {
         const Weight *w = &s->tensors[i].weight;
-        bool layer = ends(w->name, ".weight") || ends(w->name, ".bias");
+        bool layer = text_ends_with(w->name, ".weight") || text_ends_with(w->name, ".bias");
         if (layer || last_dimension(&s->tensors[i]) != last_dimension(&s->tensors[0])) return false;
     }
     return s->count > 0;

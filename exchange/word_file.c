@@ -1,7 +1,16 @@
+#define _GNU_SOURCE /* scandir, alphasort, strcasecmp */
 #include "exchange/word_file.h"
 
 #include "exchange/family.h"
 #include "io/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 bool word_file_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
     *e = (Embeddings) { 0 };
@@ -21,5 +30,67 @@ bool word_file_read(const char *path, Embeddings *e, Messages *errors) {
     if (!file_map(path, &file, errors)) return false;
     bool ok = word_file_parse(path, file.data, file.size, e, errors);
     file_unmap(&file);
+    for (int64_t i = 0; i < e->count; i++) e->words[i].path = mem_string(path);
+    return ok;
+}
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool read_renamed(const char *name, const char *path, Embeddings *e, Messages *errors) {
+    if (!word_file_read(path, e, errors)) return false;
+    if (e->count > 1) {
+        embeddings_free(e);
+        return messages_add(errors, "%s: holds several words, and \"%s\" would be the name of one", path,
+                            name);
+    }
+    e->words[0].called = e->words[0].token;
+    e->words[0].token = mem_string(name);
+    return true;
+}
+
+/* The words of a file of the folder, if it holds any, behind those that there are. */
+static void add_file(const char *path, Embeddings *e, Messages *warnings) {
+    Embeddings file;
+    Messages faults = { 0 };
+    if (word_file_read(path, &file, &faults)) {
+        e->words = mem_grow(e->words, (size_t)(e->count + file.count) * sizeof *e->words);
+        for (int64_t i = 0; i < file.count; i++) {
+            e->words[e->count] = file.words[i];
+            e->words[e->count++].optional = true;
+        }
+        free(file.words); /* its words are e's now */
+    } else {
+        messages_add(warnings, "passed over: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
+    }
+    messages_free(&faults);
+}
+
+static bool read_folder(const char *path, Embeddings *e, Messages *errors, Messages *warnings) {
+    struct dirent **entries;
+    int count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0) return messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name, *dot = strrchr(name, '.');
+        char *file = mem_format("%s/%s", path, name);
+        if (dot && strcasecmp(dot, ".safetensors") == 0) add_file(file, e, warnings);
+        free(file);
+        free(entries[i]);
+    }
+    free(entries);
+    return e->count > 0 || messages_add(errors, "%s: holds no learned word (a .safetensors file)", path);
+}
+
+bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *warnings) {
+    *e = (Embeddings) { 0 };
+    const char *equals = strchr(source, '=');
+    if (is_folder(source)) return read_folder(source, e, errors, warnings);
+    if (!equals || access(source, F_OK) == 0) return word_file_read(source, e, errors);
+    char *name = mem_format("%.*s", (int)(equals - source), source);
+    bool ok = *name ? read_renamed(name, equals + 1, e, errors)
+                    : messages_add(errors, "%s: has no name before its =", source);
+    free(name);
     return ok;
 }

@@ -78,6 +78,11 @@ void text_plain(char *text) {
     *out = 0;
 }
 
+bool text_ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
 bool messages_add(Messages *m, const char *format, ...) {
     va_list args;
     va_start(args, format);

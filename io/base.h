@@ -43,6 +43,9 @@ void *mem_grow(void *old, size_t bytes);                     /* as realloc; the 
 char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2); /* a new string, free() it */
 char *mem_string(const char *s);                             /* a copy */
 
+/* Whether a text ends so. */
+bool text_ends_with(const char *text, const char *end);
+
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 /* a / b rounded up, a >= 0, b > 0 */

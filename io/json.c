@@ -17,6 +17,7 @@ static const char *limit_fault(const char *text, size_t size, bool whole_numbers
     int64_t values = 1;
     int depth = 0;
     bool string = false;
+    char before = 0; /* the last character that was no space */
     *line = 1;
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
@@ -25,13 +26,15 @@ static const char *limit_fault(const char *text, size_t size, bool whole_numbers
             i++;
         else if (c == '"')
             string = !string;
-        if (string) continue;
-        bool opens = c == '{' || c == '[', digit_before = i && '0' <= text[i - 1] && text[i - 1] <= '9';
-        depth += opens - (c == '}' || c == ']');
-        values += opens || c == ',';
+        if ((string && c != '"') || c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+        bool opened = before == '{' || before == '[', closes = c == '}' || c == ']';
+        bool exponent = (c == 'e' || c == 'E') && '0' <= before && before <= '9';
+        before = c;
+        depth += (c == '{' || c == '[') - closes;
+        values += c == ',' || (opened && !closes);
         if (depth > DEPTH_MAX) return "nested deeper than 64";
         if (values > VALUES_MAX) return "more than 4 million values";
-        if (whole_numbers && (c == '-' || c == '.' || ((c == 'e' || c == 'E') && digit_before)))
+        if (whole_numbers && (c == '-' || c == '.' || exponent))
             return "a number that is no whole number >= 0";
     }
     return NULL;

@@ -12,13 +12,20 @@ typedef struct {
 } Words;
 
 /* Adds a word of n vectors [n, width] under its token, which the tokenizer knows from then on; from: where it comes from, for
-   messages. Errors: a token that exists, another width than w's. */
+   messages; rename: what to do if the token cannot be added, NULL: from and that are left out. Errors: a token that exists,
+   another width than w's. */
 bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
-               const char *from, Messages *errors);
+               const char *from, const char *rename, Messages *errors);
 void words_free(Words *w);
 
 /* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
+
+/* Whether a prompt uses a token, in any case of its letters; the tokenizer need not know it yet. */
+bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token);
+
+/* The word of the prompts (closed by NULL) that is spelt most like a token; NULL if none is near, else free() it. */
+char *prompt_nearest(const char *const prompts[], const char *token);
 
 /* A token as the name of a file or folder, without brackets and with nothing that such a name must not have: "<my cat>" is
    "my-cat"; free() it. */

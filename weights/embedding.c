@@ -10,8 +10,9 @@ enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
 
 /* Names of tensors that are no word. Any other name is one: diffusers takes whatever stands there. */
 static bool names_a_word(const char *name) {
-    static const char *const others[] = { "emb_params", "*",       "weight", "embedding",
-                                          "embeddings", "vectors", "tensor", "string_to_param.*" };
+    static const char *const others[] = { "emb_params", "emp_params", "*",
+                                          "weight",     "embedding",  "embeddings",
+                                          "vectors",    "tensor",     "string_to_param.*" };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(name, others[i]) == 0) return false;
     return true;
@@ -25,13 +26,31 @@ static char *word_of_path(const char *path) {
     return mem_format("%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
 }
 
+/* Doubles, which need not be aligned, to floats; what is larger than those becomes infinite. */
+static void narrow(const void *doubles, int64_t count, float *out) {
+    for (int64_t i = 0; i < count; i++) {
+        double x;
+        memcpy(&x, (const char *)doubles + (size_t)i * sizeof x, sizeof x);
+        out[i] = (float)x;
+    }
+}
+
+/* A word of another kind (Voynov et al. 2023): a vector for each of the UNet's 16 cross-attention layers. */
+static bool is_per_layer(const Safetensors *s) {
+    static const char *const layers[] = { "IN01", "MID", "OUT11" };
+    for (int i = 0; i < 3; i++)
+        if (!safetensors_find(s, layers[i])) return false;
+    return true;
+}
+
 static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messages *errors) {
     const char *name = t->weight.name;
     Shape shape = t->weight.shape;
     char text[SHAPE_TEXT];
-    if (!t->is_float)
-        return messages_add(errors, "%s: \"%s\" is of type %s (F32, F16 and BF16 are supported)", path, name,
-                            t->dtype);
+    bool is_double = strcmp(t->dtype, "F64") == 0;
+    if (!t->is_float && !is_double)
+        return messages_add(errors, "%s: \"%s\" is of type %s (F64, F32, F16 and BF16 are supported)", path,
+                            name, t->dtype);
     e->vectors = shape.rank == 2 ? shape.dim[0] : 1;
     e->width = shape.rank ? shape.dim[shape.rank - 1] : 0;
     if (shape.rank < 1 || shape.rank > 2 || e->vectors < 1 || e->vectors > VECTORS_MAX || e->width < 1 ||
@@ -43,7 +62,10 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
     e->token = e->token_from_path ? word_of_path(path) : mem_string(name);
     if (!*e->token) return messages_add(errors, "%s: the word has an empty name", path);
     e->rows = mem_alloc((size_t)(e->vectors * e->width) * sizeof(float));
-    weight_read(&t->weight, e->rows);
+    if (is_double)
+        narrow(t->weight.data, e->vectors * e->width, e->rows);
+    else
+        weight_read(&t->weight, e->rows);
     for (int64_t i = 0; i < e->vectors * e->width; i++)
         if (!isfinite(e->rows[i]))
             return messages_add(errors, "%s: \"%s\" holds a value that is not finite", path, name);
@@ -59,6 +81,12 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
         messages_add(errors, "%s: holds no tensor", path);
     else if (safetensors_find(&s, "clip_l") || safetensors_find(&s, "clip_g"))
         ok = messages_add(errors, "%s: is an embedding for Stable Diffusion XL or 3 (clip_l, clip_g)", path);
+    else if (is_per_layer(&s))
+        ok = messages_add(
+            errors,
+            "%s: is a per-layer word (IN01 ... OUT11), with a vector for each cross-attention layer of "
+            "the UNet, and not one for the prompt",
+            path);
     e->words = mem_alloc((size_t)s.count * sizeof *e->words);
     for (int64_t i = 0; i < s.count && ok; i++)
         ok = read_word(path, &s.tensors[i], &e->words[e->count++], errors);
@@ -74,6 +102,8 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
 void embeddings_free(Embeddings *e) {
     for (int64_t i = 0; i < e->count; i++) {
         free(e->words[i].token);
+        free(e->words[i].path);
+        free(e->words[i].called);
         free(e->words[i].rows);
     }
     free(e->words);

@@ -36,8 +36,11 @@ const BadInput BAD_COMMANDS[] = {
           "order of their names\n"
           "--token WORD is missing: the new word, one that the model doesn't know, such as '<grum>' (quoted, "
           "for the shell)\n"
-          "--init WORD[,WORD...] is missing: the known word, a single token, where the new one starts: a "
-          "coarse name of the thing, such as toy; with several vectors one word for all, or one a vector" },
+          "--init WORD[,WORD...]|FILE is missing: the known word, a single token, where the new one starts: "
+          "a "
+          "coarse name of the thing, such as toy; with several vectors one word for all, or one a vector. Or "
+          "the file "
+          "of a learned word, whose vectors it starts from" },
     { .input = "one that is missing",
       .command = "generate",
       .status = 2,
@@ -198,7 +201,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "an empty word",
       .command = TRAIN "--token '<x>' --init a,,an",
       .status = 2,
-      .says = "--init a,,an: has an empty WORD[,WORD...]" },
+      .says = "--init a,,an: has an empty WORD[,WORD...]|FILE" },
     { .input = "templates and a kind",
       .command = TRAIN WORD "--templates t.txt --kind style",
       .status = 2,

@@ -322,7 +322,7 @@ const BadInput BAD_FILES[] = {
       .make = WORD("[1,24]", "96") "; swap x.safetensors F32 I32",
       .command = DRAW,
       .status = 1,
-      .says = "x.safetensors: \"<x>\" is of type I32 (F32, F16 and BF16 are supported)" },
+      .says = "x.safetensors: \"<x>\" is of type I32 (F64, F32, F16 and BF16 are supported)" },
     { .input = "NaN among the numbers",
       .make = WORD("[1,24]", "96") "; printf '\\377\\377\\377\\377' | dd of=x.safetensors bs=1 "
                                    "seek=$(($(wc -c <x.safetensors) - 4)) conv=notrunc 2>/dev/null",
@@ -345,13 +345,49 @@ const BadInput BAD_FILES[] = {
           "st x.safetensors '{\"toy</w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
       .command = DRAW,
       .status = 1,
-      .says = "the token 'toy</w>' is in the model's vocabulary already: take a word that it doesn't know, "
-              "such as one in <>" },
+      .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: take a word that it "
+              "doesn't "
+              "know, such as one in <>; --embedding NAME=x.safetensors gives it another name for this run" },
     { .input = "the same word twice",
       .command =
           "generate --model model --prompt x --embedding word.safetensors --embedding word.safetensors",
       .status = 1,
-      .says = "the token '<w>' is a placeholder token already (upper and lower case are one)" },
+      .says =
+          "word.safetensors: the token '<w>' is a placeholder token already (upper and lower case are one); "
+          "--embedding NAME=word.safetensors gives it another name for this run" },
+    { .input = "a per-layer word",
+      .make = "st x.safetensors "
+              "'{\"IN01\":{\"dtype\":\"F32\",\"shape\":[24],\"data_offsets\":[0,96]},\"MID\":{\"dtype\":"
+              "\"F32\",\"shape\":[24],\"data_offsets\":[96,192]},\"OUT11\":{\"dtype\":\"F32\",\"shape\":[24],"
+              "\"data_offsets\":[192,288]}}' 288",
+      .command = "generate --model model --prompt x --embedding x.safetensors",
+      .status = 1,
+      .says = "x.safetensors: is a per-layer word (IN01 ... OUT11), with a vector for each cross-attention "
+              "layer of the "
+              "UNet, and not one for the prompt" },
+    { .input = "a name for a file of several words",
+      .make = "st x.safetensors "
+              "'{\"<a>\":{\"dtype\":\"F32\",\"shape\":[24],\"data_offsets\":[0,96]},\"<b>\":{\"dtype\":"
+              "\"F32\",\"shape\":[24],\"data_offsets\":[96,192]}}' 192",
+      .command = "generate --model model --prompt x --embedding '<c>=x.safetensors'",
+      .status = 1,
+      .says = "x.safetensors: holds several words, and \"<c>\" would be the name of one" },
+    { .input = "no name before the =",
+      .command = "generate --model model --prompt x --embedding =word.safetensors",
+      .status = 1,
+      .says = "=word.safetensors: has no name before its =" },
+    { .input = "a folder without words",
+      .command = "generate --model model --prompt x --embedding pictures",
+      .status = 1,
+      .says = "pictures: holds no learned word (a .safetensors file)" },
+    { .input = "a start from a file that is no word",
+      .command = "train --model model --images pictures --token '<x>' --init ./pictures",
+      .status = 1,
+      .says = "./pictures: is a folder, not a file" },
+    { .input = "a start from a word with another number of vectors",
+      .command = "train --model model --images pictures --token '<x>' --init word.safetensors --vectors 2",
+      .status = 1,
+      .says = "--vectors 2: the word in --init has 1" },
     { .input = "one for Stable Diffusion XL",
       .make =
           "st x.safetensors '{\"clip_l\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",

@@ -75,7 +75,7 @@ static void test_refused(void) {
     refused(NEEDED "more", 1, "'more': train takes no such argument");
     refused(NEEDED "-- --steps", 1, "'--steps': train takes no such argument");
     refused("", 3, "--images FOLDER is missing");
-    refused("--images a --token <x>", 1, "--init WORD[,WORD...] is missing");
+    refused("--images a --token <x>", 1, "--init WORD[,WORD...]|FILE is missing");
     refused("--images a --init toy --token", 1, "--token: needs a value: --token WORD");
     refused(NEEDED "--steps 0 --lr x --kind y --foo", 4, "--steps 0");
     refused(NEEDED "--init a,,b", 1, "has an empty WORD");

@@ -157,7 +157,7 @@ static void choose_rows(Model *m, Words *words, Generator *generator) {
         int64_t id = generator_randint(generator, 0, m->clip.config.vocab_size);
         weight_read_row(m->clip.token_embedding, id, rows + i * width);
     }
-    CHECK(words_add(words, m->tokenizer, "<gradcheck>", rows, VECTORS, width, "test", &errors));
+    CHECK(words_add(words, m->tokenizer, "<gradcheck>", rows, VECTORS, width, "test", NULL, &errors));
     free(rows);
 }
 

@@ -1,0 +1,199 @@
+/* Learned words as people bring them: under any spelling, under other names, in folders, as the start of a new word. What the
+   program says and what it draws; the same bits where two commands mean the same. */
+#define _POSIX_C_SOURCE 200809L
+#include "tests/command.h"
+#include "tests/refusal.h"
+#include "tensor/rng.h"
+#include "weights/embedding.h"
+#include "weights/safetensors.h"
+
+#include <math.h>
+
+static char *folder;
+
+enum { WIDTH = 24 }; /* of golden/models/narrow */
+#define MODEL "--model golden/models/narrow --threads 2 "
+
+/* Runs `ti ARGUMENTS` with @ for the folder; stderr is in @/err. Its exit status. */
+static int run(const char *arguments) {
+    char *line = mem_format("\"$TI\" %s >@/out 2>@/err", arguments), *with = mem_string("");
+    for (const char *c = line; *c; c++) {
+        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
+        free(with);
+        with = longer;
+    }
+    int status = system(with);
+    free(line);
+    free(with);
+    return status == 0 ? 0 : 1;
+}
+
+static bool said(const char *what) {
+    char *path = mem_format("%s/err", folder), *text = read_text(path, NULL);
+    bool found = strstr(text, what) != NULL;
+    if (!found) printf("%s", text);
+    free(path);
+    free(text);
+    return found;
+}
+
+static char *in_folder(const char *name) { return mem_format("%s/%s", folder, name); }
+
+static bool same_files(const char *a, const char *b) {
+    char *command = mem_format("cmp -s %s/%s %s/%s", folder, a, folder, b);
+    bool same = system(command) == 0;
+    free(command);
+    return same;
+}
+
+static void write_word(const char *file, const char *token, int64_t vectors, uint64_t seed) {
+    float rows[8 * WIDTH];
+    Generator generator;
+    Messages errors = { 0 };
+    generator_seed(&generator, seed);
+    generator_randn(&generator, rows, vectors * WIDTH);
+    char *path = in_folder(file);
+    CHECK(embedding_write(path, token, rows, vectors, WIDTH, &errors));
+    free(path);
+}
+
+/* The same numbers in double. */
+static void write_double(const char *from, const char *to) {
+    Messages errors = { 0 };
+    Safetensors s;
+    char *path = in_folder(from), *out = in_folder(to);
+    CHECK(safetensors_open(path, &s, &errors));
+    const Weight *w = &s.tensors[0].weight;
+    int64_t count = shape_count(w->shape);
+    char *header = mem_format("{\"%s\":{\"dtype\":\"F64\",\"shape\":[%lld,%d],\"data_offsets\":[0,%lld]}}",
+                              w->name, (long long)w->shape.dim[0], WIDTH, (long long)count * 8);
+    FILE *file = fopen(out, "wb");
+    uint64_t length = strlen(header);
+    CHECK(file && fwrite(&length, 8, 1, file) == 1 && fwrite(header, length, 1, file) == 1);
+    for (int64_t i = 0; i < count; i++) {
+        float x;
+        memcpy(&x, (const char *)w->data + i * 4, 4);
+        double y = (double)x;
+        CHECK(fwrite(&y, 8, 1, file) == 1);
+    }
+    CHECK(fclose(file) == 0);
+    safetensors_close(&s);
+    free(header);
+    free(path);
+    free(out);
+}
+
+#define DRAW "generate " MODEL "--steps 2 --seed 1 --force "
+
+static void test_files(void) {
+    write_word("two.safetensors", "<two>", 2, 1);
+    write_word("EasyNeg.safetensors", "emb_params", 2, 1);
+    write_word("one-trainer.safetensors", "emp_params", 2, 1);
+    write_double("two.safetensors", "double.safetensors");
+    bool ok = run(DRAW "--embedding @/two.safetensors --prompt 'a <two>' --out @/want.png") == 0;
+    test_true("two vectors", ok && said("word \"<two>\" (2 vectors) from "), "are told");
+    test_true("in capitals",
+              run(DRAW "--embedding @/two.safetensors --prompt 'a <TWO>' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png"),
+              "draw the same picture");
+    test_true("by the file's name",
+              run(DRAW "--embedding @/EasyNeg.safetensors --prompt 'a EasyNeg' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png") && said("word \"EasyNeg\" (2 vectors) from "),
+              "all vectors are used");
+    test_true("in small letters",
+              run(DRAW "--embedding @/EasyNeg.safetensors --prompt 'a easyneg' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png"),
+              "as well");
+    test_true("OneTrainer's key",
+              run(DRAW "--embedding @/one-trainer.safetensors --prompt 'a one-trainer' --out @/got.png") ==
+                      0 &&
+                  same_files("got.png", "want.png"),
+              "is the file's name");
+    test_true("doubles",
+              run(DRAW "--embedding @/double.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png"),
+              "are read");
+    ok = run(DRAW "--embedding @/two.safetensors --prompt cat --negative 'a <TWO>' --out @/got.png") == 0 &&
+         run(DRAW "--embedding @/two.safetensors --prompt cat --negative 'a <two>' --out @/other.png") == 0;
+    test_true("in the negative prompt", ok && same_files("got.png", "other.png"), "all vectors too");
+}
+
+static void test_names(void) {
+    test_true("another name",
+              run(DRAW "--embedding '<other>=@/two.safetensors' --prompt 'a <other>' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png") && said("word \"<other>\" (2 vectors) from ") &&
+                  said(", where it is \"<two>\""),
+              "for this run");
+    CHECK(run("help") == 0); /* so that @ is there */
+    char *copy = mem_format("cp %s/two.safetensors '%s/a=b.safetensors'", folder, folder);
+    CHECK(system(copy) == 0);
+    free(copy);
+    test_true("a file with = in its name",
+              run(DRAW "--embedding @/a=b.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png"),
+              "is a file");
+    write_word("cat.safetensors", "emb_params", 1, 3);
+    test_true("a word of the vocabulary",
+              run(DRAW "--embedding @/cat.safetensors --prompt 'a cat' --out @/got.png") != 0 &&
+                  said("cat.safetensors: the token 'cat' is in the model's vocabulary already") &&
+                  said("--embedding NAME="),
+              "is refused, and what to do is said");
+    test_true("a word of the vocabulary",
+              run(DRAW "--embedding '<cat>=@/cat.safetensors' --prompt 'a <cat>' --out @/got.png") == 0,
+              "under another name");
+    test_true("a word that no prompt uses",
+              run(DRAW "--embedding @/two.safetensors --prompt 'a <tow>' --out @/got.png") == 0 &&
+                  said("no prompt uses the word \"<two>\"; the nearest there is \"<tow>\""),
+              "is a warning");
+}
+
+static void test_folder(void) {
+    char *make = mem_format(
+        "mkdir %s/words && cp %s/two.safetensors %s/EasyNeg.safetensors %s/cat.safetensors %s/words && "
+        "echo no >%s/words/broken.safetensors && echo >%s/words/notes.txt",
+        folder, folder, folder, folder, folder, folder, folder);
+    CHECK(system(make) == 0);
+    free(make);
+    test_true("a folder of words",
+              run(DRAW "--embedding @/words --prompt 'a EASYNEG' --out @/got.png") == 0 &&
+                  same_files("got.png", "want.png") && said("word \"EasyNeg\"") && !said("word \"<two>\"") &&
+                  said("passed over: ") && said("broken.safetensors"),
+              "those that are used are loaded");
+}
+
+static void test_start(void) {
+    int status =
+        run("train " MODEL "--images golden/loop_pictures --token '<new>' --init @/two.safetensors --steps 1 "
+            "--lr 1e-10 --weight-decay 0 --grid-loss 0 --resolution 64 --out @/run");
+    Messages errors = { 0 };
+    Safetensors start, end;
+    char *from = in_folder("two.safetensors"), *to = in_folder("run/learned_embeds.safetensors");
+    bool ok = status == 0 && safetensors_open(from, &start, &errors) && safetensors_open(to, &end, &errors);
+    test_true("--init FILE", ok, "trains%s", text_of(&errors, ""));
+    if (!ok) return;
+    const SafeTensor *a = &start.tensors[0], *b = safetensors_find(&end, "<new>");
+    double worst = b && b->size == a->size ? 0 : INFINITY;
+    for (size_t i = 0; b && i < a->size / 4; i++) {
+        float x, y;
+        memcpy(&x, (const char *)a->weight.data + 4 * i, 4);
+        memcpy(&y, (const char *)b->weight.data + 4 * i, 4);
+        worst = test_worse(worst, fabs((double)x - (double)y));
+    }
+    test_below("from the word, with as many vectors as it has", worst, 1e-6);
+    safetensors_close(&start);
+    safetensors_close(&end);
+    free(from);
+    free(to);
+    test_true("--resume", run("train --resume --out @/run --steps 2") == 0, "goes on with such a run");
+}
+
+int main(void) {
+    folder = folder_new();
+    test_files();
+    test_names();
+    test_folder();
+    test_start();
+    folder_remove(folder);
+    free(folder);
+    return test_finish();
+}
