@@ -104,6 +104,80 @@ def jpegs(out, write):
     write("grey.jpg", data, Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def tiff(tag_type, values, order="<", extra=b""):
+    """EXIF of one tag, the orientation, with values of that type (4: LONG); extra: entries before it."""
+    letter = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[tag_type]
+    value = struct.pack(f"{order}{len(values)}{letter}", *values)
+    entries = 1 + len(extra) // 12
+    if len(value) > 4:
+        value, behind = struct.pack(f"{order}I", 8 + 2 + 12 * entries + 4), value
+    else:
+        value, behind = value.ljust(4, b"\0"), b""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, entries)
+    entry = struct.pack(f"{order}HHI", 0x112, tag_type, len(values)) + value
+    return head + extra + entry + struct.pack(f"{order}I", 0) + behind
+
+
+def text_chunk(key, text, kind=b"zTXt"):
+    body = {b"tEXt": text, b"zTXt": b"\0" + zlib.compress(text), b"iTXt": b"\0\0\0\0" + text}[kind]
+    return png_chunk(kind, key + b"\0" + body)
+
+
+def profile(data, name="exif"):
+    """As ImageMagick writes it."""
+    digits = data.hex()
+    lines = "\n".join(digits[i:i + 72] for i in range(0, len(digits), 72))
+    return f"\n{name}\n{len(data):8}\n{lines}\n".encode()
+
+
+def xmp(value, element=False):
+    field = f"><tiff:Orientation>{value}</tiff:Orientation></x>" if element else f' tiff:Orientation="{value}"/>'
+    return f"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/'{field}".encode()
+
+
+def orientations(write):
+    """Everywhere a file may say which way is up, as Pillow understands it."""
+    name = b"Exif\0\0"
+    short, long, big = tiff(3, [6]), tiff(4, [6]), tiff(4, [6], ">")
+    other = struct.pack("<HHII", 0x10f, 2, 3, 0x4141)  # a maker before it
+    picture = smooth(16, 24)
+    plain = saved(Image.fromarray(picture), "JPEG", quality=95, subsampling=0)
+
+    def segment(data):
+        return b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+
+    ns = b"http://ns.adobe.com/xap/1.0/\0"
+    jpegs_of = {
+        "long": [name + long], "long_big": [name + big], "slong": [name + tiff(9, [8])], "second": [name + tiff(3, [5], extra=other)],
+        "several": [name + tiff(4, [3, 1, 1])], "zero": [name + tiff(3, [0])], "nine": [name + tiff(4, [9])], "huge": [name + tiff(4, [65542])],
+        "named_twice": [name + name + short], "xmp": [ns + xmp(6)], "exif_and_xmp": [name + tiff(3, [1]), ns + xmp(6)],
+        "two": [name + tiff(3, [8]), name + short],
+    }
+    for key, segments in jpegs_of.items():
+        data = plain[:2] + b"".join(segment(s) for s in segments) + plain[2:]
+        write(f"turned_{key}.jpg", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    small = picture[:5, :7]
+    rows = [row.tobytes() for row in small]
+    raw, app1 = b"Raw profile type exif", b"Raw profile type APP1"
+    adobe = b"XML:com.adobe.xmp"
+    pngs_of = {
+        "long": png_chunk(b"eXIf", long), "big": png_chunk(b"eXIf", big), "named": png_chunk(b"eXIf", name + long),
+        "raw": text_chunk(raw, profile(name + short)), "raw_plain": text_chunk(raw, profile(big), b"tEXt"),
+        "raw_long": text_chunk(raw, profile(name + tiff(4, [3], extra=20 * other))),
+        "raw_and_exif": text_chunk(raw, profile(name + short)) + png_chunk(b"eXIf", tiff(3, [8])),
+        "raw_and_upright": text_chunk(raw, profile(name + short)) + png_chunk(b"eXIf", tiff(3, [1])),
+        "raw_nine": text_chunk(raw, profile(name + tiff(3, [9]))), "xmp": text_chunk(adobe, xmp(6), b"iTXt"),
+        "xmp_element": text_chunk(adobe, xmp(7, element=True), b"iTXt"),
+        "raw_and_xmp": text_chunk(adobe, xmp(3), b"iTXt") + text_chunk(raw, profile(name + short)),
+    }
+    for key, chunks in pngs_of.items():
+        data = png(7, 5, 8, 2, rows, extra=chunks)
+        write(f"turned_{key}.png", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    for key, text in (("", name + short), ("_xmp", ns + xmp(6))):  # Pillow does not look there: what ImageMagick means
+        data = png(7, 5, 8, 2, rows, extra=text_chunk(app1, profile(text, "APP1")))
+        write(f"turned_app1{key}.png", data, np.rot90(small, -1))
+
+
 def interlaced_png(depth, color, bits):
     """9 x 7 pixels of so many bits in Adam7's seven passes, each with its own rows."""
     rows = []
@@ -154,6 +228,7 @@ def main():
 
     exact_kinds(out, write)
     jpegs(out, write)
+    orientations(write)
     out.meta("pictures", " ".join(names))
     rows = [bytes(4)] * 4
     for name, width, height in (("claims_60000", 60000, 60000), ("claims_long", 200000, 1), ("claims_more", 100, 100)):

@@ -5,7 +5,8 @@
    uncompressed); the content counts, not the file's name. Three things differ on purpose from PIL's
    convert("RGB"), which the reference script uses: transparent pictures are laid on white (PIL drops the
    alpha, and shows what lies under it), 16-bit greys count by their high byte (PIL clips them at 255), and
-   the EXIF orientation is honoured (PIL leaves phone photographs lying on their side). */
+   the orientation in EXIF, profiles and XMP is honoured (PIL leaves phone photographs lying on their side; its
+   exif_transpose is followed, io/exif.h). */
 #ifndef TI_IMAGE_H
 #define TI_IMAGE_H
 
@@ -32,7 +33,7 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
 bool image_is_named(const char *path);
 
 /* What a picture file says of itself, read without decoding it: PNG, JPEG and BMP, each bounds-checked to its
-   last byte. orientation is EXIF's, 1..8 (1 where there is none). False with a line where the file is none of
+   last byte. orientation: 1..8 as EXIF numbers it (1 where nothing says it). False with a line where the file is none of
    the three, is cut off, claims a picture that is too large, or a PNG checksum is wrong. */
 typedef struct {
     const char *format; /* "PNG" */

@@ -1,6 +1,7 @@
 /* PNG, JPEG and BMP files as far as the decoder leaves it open: is the file whole, and which way is up.
    (stb_image decodes a JPEG that was cut off in the middle to a picture with a grey lower half, checks no
    checksums and ignores EXIF.) */
+#include "io/exif.h"
 #include "io/image.h"
 
 #include <string.h>
@@ -21,29 +22,6 @@ static bool size_is(ImageHeader *out, uint64_t width, uint64_t height, const cha
     out->width = (int)width;
     out->height = (int)height;
     return true;
-}
-
-/* ---- EXIF ---- */
-
-/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of the
-   directory; there: number of entries, and for each tag, type, count, value in 12 bytes. Whatever is odd
-   counts as upright. */
-static int exif_orientation(const unsigned char *tiff, size_t size) {
-    enum { ORIENTATION = 0x112, SHORT = 3 };
-    if (size < 8) return 1;
-    bool little = memcmp(tiff, "II*\0", 4) == 0;
-    if (!little && memcmp(tiff, "MM\0*", 4) != 0) return 1;
-    uint32_t (*get16)(const unsigned char *) = little ? little16 : big16;
-    size_t at = little ? little32(tiff + 4) : big32(tiff + 4);
-    if (at > size - 2) return 1;
-    uint32_t entries = get16(tiff + at);
-    at += 2;
-    for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
-        if (get16(tiff + at) != ORIENTATION || get16(tiff + at + 2) != SHORT) continue;
-        uint32_t value = get16(tiff + at + 8);
-        return 1 <= value && value <= 8 ? (int)value : 1;
-    }
-    return 1;
 }
 
 /* ---- JPEG ---- */
@@ -88,7 +66,7 @@ static bool huffman_tables_fit(const unsigned char *p, size_t size) {
 }
 
 static bool jpeg_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                        Messages *errors) {
+                        Turns *turns, Messages *errors) {
     out->format = "JPEG";
     size_t at = 2;
     for (int marker, scans = 0; (marker = jpeg_marker(data, size, &at)) >= 0;) {
@@ -102,8 +80,7 @@ static bool jpeg_header(const unsigned char *data, size_t size, const char *name
             return messages_add(errors, "%s: the JPEG data is damaged at byte %zu", name, at);
         if (marker == JPEG_SCAN && ++scans > JPEG_MAX_SCANS) /* each one runs over the whole picture */
             return messages_add(errors, "%s: a JPEG of more than %d scans is not read", name, JPEG_MAX_SCANS);
-        if (marker == JPEG_APP1 && length >= 8 && memcmp(data + at + 2, "Exif\0\0", 6) == 0)
-            out->orientation = exif_orientation(data + at + 8, length - 8);
+        if (marker == JPEG_APP1 && scans == 0) turns_of_app1(turns, data + at + 2, length - 2);
         if (is_frame(marker) && length >= 7 && out->width == 0 && /* precision, height, width */
             !size_is(out, big16(data + at + 5), big16(data + at + 3), name, errors))
             return false;
@@ -137,7 +114,7 @@ static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t si
 /* Chunks: length, type, data, checksum of type and data. Checked where the type begins with a capital: the
    picture depends on those. */
 static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                       Messages *errors) {
+                       Turns *turns, Messages *errors) {
     out->format = "PNG";
     CrcTable table = crc_table();
     if (size >= 24 && !size_is(out, big32(data + 16), big32(data + 20), name, errors))
@@ -152,7 +129,7 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
                                 name, (const char *)type, at);
         if (memcmp(type, "IEND", 4) == 0)
             return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
-        if (memcmp(type, "eXIf", 4) == 0) out->orientation = exif_orientation(type + 4, length);
+        turns_of_chunk(turns, type, type + 4, length);
         at += length + 12;
     }
     return messages_add(errors, "%s: the PNG file is cut off (its end is missing)", name);
@@ -191,15 +168,24 @@ static const char *foreign_format(const unsigned char *data, size_t size) {
     return NULL;
 }
 
-bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                  Messages *errors) {
-    *out = (ImageHeader) { .orientation = 1 };
+static bool read_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                        Turns *turns, Messages *errors) {
     if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
     if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return png_header(data, size, name, out, errors);
-    if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0) return jpeg_header(data, size, name, out, errors);
+        return png_header(data, size, name, out, turns, errors);
+    if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0)
+        return jpeg_header(data, size, name, out, turns, errors);
     if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);
     const char *foreign = foreign_format(data, size);
     if (foreign) return messages_add(errors, "%s: is %s file; save it as PNG or JPEG", name, foreign);
     return messages_add(errors, "%s: is not a picture (PNG, JPEG and BMP are read)", name);
+}
+
+bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                  Messages *errors) {
+    *out = (ImageHeader) { 0 };
+    Turns turns = turns_new();
+    bool ok = read_header(data, size, name, out, &turns, errors);
+    out->orientation = turns_orientation(&turns);
+    return ok;
 }

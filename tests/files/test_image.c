@@ -277,8 +277,10 @@ int main(void) {
     test_write();
     test_refused();
     test_checked_before();
-    const char *const damaged[] = { "palette_alpha.png", "rgb16.png",      "turned.png", "turned6.jpg",
-                                    "progressive.jpg",   "subsampled.jpg", "rgb.bmp" };
+    const char *const damaged[] = { "palette_alpha.png", "rgb16.png",         "turned.png",
+                                    "turned6.jpg",       "progressive.jpg",   "subsampled.jpg",
+                                    "rgb.bmp",           "turned_raw.png",    "turned_app1.png",
+                                    "turned_xmp.png",    "turned_several.jpg" };
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         char path[100];
         snprintf(path, sizeof path, "golden/pictures/%s", damaged[i]);
