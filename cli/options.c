@@ -139,7 +139,7 @@ static bool ends_with(const char *text, const char *end) {
 static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
     bool folder = ends_with(o->argument, "FOLDER");
     bool file =
-        ends_with(o->argument, "FILE") || ends_with(o->argument, ".png") || strcmp(o->argument, "IN") == 0;
+        ends_with(o->argument, "FILE") || strcmp(o->argument, "IN") == 0 || strcmp(o->argument, "OUT") == 0;
     bool either = strcmp(o->argument, "PATH") == 0;
     if (file && (!*text || ends_with(text, "/")))
         return fault(errors, from, o, text, "the name of a file is meant");

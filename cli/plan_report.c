@@ -162,6 +162,7 @@ static cJSON *report_json(const Report *r, const PlanRequest *o, int threads) {
     cJSON_AddNumberToObject(document, "threads", threads);
     cJSON_AddNumberToObject(document, "train_bytes", (double)r->train_bytes);
     cJSON_AddNumberToObject(document, "generate_bytes", (double)r->draw_bytes);
+    if (o->reading) cJSON_AddNumberToObject(document, "reading_bytes", (double)o->reading);
     cJSON *graphs = cJSON_AddArrayToObject(document, "graphs");
     for (int i = 0; i < GRAPHS; i++) cJSON_AddItemToArray(graphs, graph_json(&r->graphs[i], o->nodes));
     cJSON *trades = cJSON_AddArrayToObject(document, "recomputation");
@@ -219,6 +220,7 @@ bool plan_report(const Model *m, const PlanRequest *o, int threads, cJSON *time,
     }
     r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
                     max_i64(step.plan.weights, encoder.plan.weights);
+    r.train_bytes = max_i64(r.train_bytes, o->reading);
     MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
     r.draw_bytes = memory_total(&drawn_need);
     plan_trades(&r, m, o, rows, grad);

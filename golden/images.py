@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from common import Golden
 
 SEED = 20220812
+LARGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "large")
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
 
 # (height, width) -> (height, width). The input is torch.randint(0, 256, [height, width, 3]), seeded with the case's
@@ -178,10 +179,14 @@ def orientations(write):
         write(f"turned_app1{key}.png", data, np.rot90(small, -1))
 
 
+# Of each pass: the first column and row, and from one to the next.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
 def interlaced_png(depth, color, bits):
     """9 x 7 pixels of so many bits in Adam7's seven passes, each with its own rows."""
     rows = []
-    for x0, y0, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+    for x0, y0, dx, dy in ADAM7:
         w, h = len(range(x0, 9, dx)), len(range(y0, 7, dy))
         rows += [bytes((37 * y + 5 * i) % 256 for i in range((w * bits + 7) // 8)) for y in range(h)] if w else []
     return png(9, 7, depth, color, rows, interlaced=1)
@@ -207,6 +212,38 @@ def seeds():
     for name, data in files.items():
         with open(os.path.join(FOLDER, f"seed_{name}"), "wb") as f:
             f.write(data)
+
+
+def large():
+    """Small files of large pictures: what decoding each kind takes."""
+    os.makedirs(LARGE, exist_ok=True)
+    w, h = 2500, 2000
+    picture = Image.new("RGB", (w, h), (200, 100, 50))
+    exif = Image.Exif()
+    exif[0x112] = 6
+
+    def rows(bits):
+        return [bytes((w * bits + 7) // 8)] * h
+
+    def passes(bits):
+        return [bytes((len(range(x, w, dx)) * bits + 7) // 8) for x, y, dx, dy in ADAM7 for _ in range(y, h, dy)]
+
+    palette = png_chunk(b"PLTE", bytes((9, 8, 7))) + png_chunk(b"tRNS", b"\x80")
+    files = {
+        "baseline.jpg": saved(picture, "JPEG", subsampling=0, optimize=True), "subsampled.jpg": saved(picture, "JPEG", subsampling=2, optimize=True),
+        "progressive.jpg": saved(picture, "JPEG", subsampling=0, progressive=True),
+        "halved_progressive.jpg": saved(picture, "JPEG", subsampling=1, progressive=True),
+        "grey.jpg": saved(picture.convert("L"), "JPEG", optimize=True), "cmyk.jpg": saved(picture.convert("CMYK"), "JPEG", optimize=True),
+        "turned.jpg": saved(picture, "JPEG", subsampling=2, exif=exif, optimize=True), "rgb.png": png(w, h, 8, 2, rows(24)),
+        "rgba.png": png(w, h, 8, 6, rows(32)), "rgb16.png": png(w, h, 16, 2, rows(48)), "rgba16.png": png(w, h, 16, 6, rows(64)),
+        "grey_bit.png": png(w, h, 1, 0, rows(1)), "palette.png": png(w, h, 8, 3, rows(8), extra=palette),
+        "interlaced.png": png(w, h, 8, 2, passes(24), interlaced=1), "interlaced16.png": png(w, h, 16, 6, passes(64), interlaced=1),
+        "keyed.png": png(w, h, 8, 2, rows(24), extra=png_chunk(b"tRNS", bytes(6))),
+    }
+    for name, data in files.items():
+        with open(os.path.join(LARGE, name), "wb") as f:
+            f.write(data)
+    return " ".join(files)
 
 
 def main():
@@ -235,6 +272,14 @@ def main():
         with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # small files that say they are large
             f.write(png(width, height, 8, 0, rows))
     seeds()
+    out.meta("large", large())
+
+    # What a JPEG of quality 95 costs: Pillow's error, which ours is measured by.
+    drawn = np.kron(np.random.default_rng(SEED).integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((9, 9, 1), np.uint8))
+    drawn = (0.5 * drawn + 0.5 * smooth(54, 72)).astype(np.uint8)
+    again = np.array(Image.open(io.BytesIO(saved(Image.fromarray(drawn), "JPEG", quality=95, subsampling=0))))
+    out.put("jpeg95.in", eight_bit(drawn))
+    out.put("jpeg95", eight_bit(again))
 
     halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # rounded half to even, where the product is exact
     x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)

@@ -233,7 +233,8 @@ static void check_dry_run(void) {
          *text_command = mem_format(command, "", "text");
     test_true("--dry-run", shell(json_command) && shell(text_command), "runs");
     test_true("--dry-run",
-              shell("grep -q '  in all$' @/text && \"$TI\" plan --json --summary >@/plan 2>@/stderr"),
+              shell("grep -q '  in all$' @/text && grep -q '^reading the pictures, one at a time, takes .* "
+                    "MB at most: .*png' @/text && \"$TI\" plan --json --summary >@/plan 2>@/stderr"),
               "as text");
     char *path = in_folder("json"), *plan_path = in_folder("plan");
     size_t size, plan_size;
@@ -243,6 +244,9 @@ static void check_dry_run(void) {
     cJSON *plan = json_parse(plan_path, plan_text, plan_size, false, &errors);
     CHECK(json && plan);
     cJSON *time = cJSON_DetachItemFromObject(json, "time");
+    test_true("memory to read pictures", number(json, "reading_bytes") > 64 * 64 * 3, "%.0f",
+              number(json, "reading_bytes"));
+    cJSON_DeleteItemFromObject(json, "reading_bytes");
     test_true("--dry-run --json", cJSON_Compare(json, plan, true), "is the plan of ti plan");
     double step = number(time, "batch_forward") + number(time, "batch_backward");
     double parts = number(time, "steps") + number(time, "encoding") + number(time, "grid_loss") +

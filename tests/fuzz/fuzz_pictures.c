@@ -1,11 +1,14 @@
 /* Targets: PNG, JPEG and BMP files; their headers alone, with what EXIF, profiles and XMP say. */
+#define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/file.h"
 #include "io/image.h"
+#include "io/image_write.h"
 
 /* A picture is decoded up to so many pixels: beyond, an input takes a hundred times as long. */
 enum { DECODED_MAX = 1 << 16 };
@@ -62,6 +65,12 @@ static void write_and_read(const Image *image) {
     CHECK(again.width == image->width && again.height == image->height);
     CHECK(memcmp(again.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) == 0);
     image_free(&again);
+    char *jpeg = mem_format("%s.jpg", scratch_path());
+    CHECK(image_write(jpeg, image, &errors) && image_load(jpeg, &again, &errors));
+    CHECK(again.width == image->width && again.height == image->height);
+    image_free(&again);
+    unlink(jpeg);
+    free(jpeg);
 }
 
 static bool try_picture(const unsigned char *bytes, size_t size) {
