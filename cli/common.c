@@ -6,6 +6,7 @@
 #include "exchange/single.h"
 #include "exchange/word_file.h"
 #include "io/file.h"
+#include "io/image_write.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -137,29 +138,68 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
 
 /* Pictures */
 
-static void warn_of_size(const char *path, PictureSize size, int64_t resolution, bool center_crop,
-                         bool enlarged, Messages *warnings) {
-    if (size.width != size.height && !center_crop)
-        messages_add(warnings, "%s: %d x %d is squashed to a square (--center-crop takes its middle instead)",
-                     path, size.width, size.height);
-    if (enlarged && size.width && (size.width < resolution || size.height < resolution))
-        messages_add(warnings, "%s: %d x %d is smaller than the resolution and is enlarged to %lld x %lld",
-                     path, size.width, size.height, (long long)resolution, (long long)resolution);
+/* By more than a tenth of the longer side. */
+static bool is_squashed(PictureSize s, int64_t side) {
+    (void)side;
+    int64_t longer = max_i64(s.width, s.height), shorter = min_i64(s.width, s.height);
+    return 10 * shorter < 9 * longer;
+}
+
+static bool is_enlarged(PictureSize s, int64_t side) {
+    return s.width > 0 && (s.width < side || s.height < side);
+}
+
+/* "PATH: W x H is" for the one picture of which that holds, "N pictures, the first of them PATH (W x H), are" for
+   several, NULL for none. free() it. */
+static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_t), int64_t side) {
+    int64_t count = 0, first = 0;
+    for (int64_t i = 0; p->sizes && i < p->count; i++) {
+        if (!holds(p->sizes[i], side)) continue;
+        if (count++ == 0) first = i;
+    }
+    if (count == 0) return NULL;
+    PictureSize s = p->sizes[first];
+    if (count == 1) return mem_format("%s: %d x %d is", p->paths[first], s.width, s.height);
+    return mem_format("%lld pictures, the first of them %s (%d x %d), are", (long long)count, p->paths[first],
+                      s.width, s.height);
+}
+
+static void warn_of_squashed(const Pictures *p, Messages *warnings) {
+    char *which = which_pictures(p, is_squashed, 0);
+    if (which)
+        messages_add(warnings, "%s squashed to a square (--center-crop takes the middle instead)", which);
+    free(which);
+}
+
+static void warn_of_enlarged(const Pictures *p, int64_t side, Messages *warnings) {
+    char *which = which_pictures(p, is_enlarged, side);
+    if (which)
+        messages_add(warnings, "%s smaller than the resolution and enlarged to %lld x %lld", which,
+                     (long long)side, (long long)side);
+    free(which);
+}
+
+bool list_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
+                   Messages *warnings) {
+    bool ok = pictures_list(folder, (int)resolution, center_crop, out, errors, warnings);
+    if (!center_crop) warn_of_squashed(out, warnings);
+    warn_of_enlarged(out, resolution, warnings);
+    return ok;
 }
 
 bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings) {
-    bool ok = pictures_load(folder, (int)resolution, center_crop, out, errors, warnings);
-    for (int64_t i = 0; i < out->count; i++)
-        if (out->sizes) warn_of_size(out->paths[i], out->sizes[i], resolution, center_crop, true, warnings);
-    return ok;
+    return list_pictures(folder, resolution, center_crop, out, errors, warnings) &&
+           pictures_read(out, (int)resolution, center_crop, errors);
 }
 
 bool load_picture(const char *path, int64_t resolution, bool center_crop, Image *out, Messages *errors,
                   Messages *warnings) {
+    char *name = mem_string(path);
     PictureSize size = { 0 };
     bool ok = picture_load(path, (int)resolution, center_crop, out, &size, errors);
-    warn_of_size(path, size, resolution, center_crop, false, warnings);
+    if (!center_crop) warn_of_squashed(&(Pictures) { 1, &name, &size, NULL }, warnings);
+    free(name);
     return ok;
 }
 
@@ -206,6 +246,15 @@ bool get_arena(Arena *arena, int64_t bytes, Messages *errors) {
            messages_add(errors,
                         "out of memory: the plan needs %.0f MB (try a smaller --resolution or --batch)",
                         (double)bytes / 1e6);
+}
+
+bool check_picture_name(const char *option, const char *path, Messages *errors) {
+    if (image_format(path) != WRITE_NONE) return true;
+    return messages_add(
+        errors,
+        "%s %s: '%s' is no ending of a picture that is written: .png, .jpg or .jpeg, or none, "
+        "which is .png",
+        option, path, strrchr(path, '.'));
 }
 
 bool may_make(const char *path, bool force, Messages *errors) {

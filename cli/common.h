@@ -70,7 +70,11 @@ bool open_model(const char *path, const char *vae, int prediction, Model *m, Mes
 bool words_load(Words *w, Tokenizer *t, const char *source, const char *const prompts[], Messages *errors,
                 Messages *warnings);
 
-/* pictures_load, with warnings of pictures that are squashed or enlarged. pictures_free in every case. */
+/* pictures_list, with a warning each for all pictures that are squashed by more than a tenth and for all that are enlarged.
+   pictures_free in every case. */
+bool list_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
+                   Messages *warnings);
+/* And reads them. */
 bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
 /* picture_load in the same way. */
@@ -95,6 +99,9 @@ bool check_loss(double loss, TrainingStep *ran, const char *before, const char *
 
 /* arena_allocate, with a line where there is no memory. */
 bool get_arena(Arena *arena, int64_t bytes, Messages *errors);
+
+/* False, with a line, if that name, given by that option, ends in what no picture is written as. */
+bool check_picture_name(const char *option, const char *path, Messages *errors);
 
 /* False, with a line, if path exists and force is not given, or cannot be written anyway. Asked before the work. */
 bool may_write(const char *path, bool force, Messages *errors);

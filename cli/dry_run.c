@@ -3,6 +3,9 @@
 #include "cli/console.h"
 #include "cli/plan_report.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan *plan) {
     double batch = e->batch.forward + e->batch.backward, flops = plan->forward_flops + plan->backward_flops;
     char text[DURATION_TEXT];
@@ -28,16 +31,26 @@ static json_t *estimate_json(const Estimate *e) {
                      e->pictures, "all", estimate_all(e));
 }
 
-bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step, int threads,
-             Messages *errors) {
-    PlanRequest plan = {
-        .resolution = o->resolution, .batch = o->batch, .vectors = o->vectors, .json = o->json
-    };
+static void print_reading(const MemoryNeed *reading) {
+    char text[BYTES_TEXT], *picture = console_text(reading->picture);
+    printf("\nreading the pictures, one at a time, takes %s at most: %s (%d x %d)\n",
+           bytes_text(memory_total(reading), text), picture, reading->width, reading->height);
+    free(picture);
+}
+
+bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step,
+             const MemoryNeed *reading, int threads, Messages *errors) {
+    PlanRequest plan = { .resolution = o->resolution,
+                         .batch = o->batch,
+                         .vectors = o->vectors,
+                         .reading = memory_total(reading),
+                         .json = o->json };
     json_t *time = o->json ? estimate_json(e) : NULL;
     if (!plan_report(m, &plan, threads, time, errors)) {
         json_decref(time);
         return false;
     }
+    if (!o->json) print_reading(reading);
     if (!o->json) print_estimate(e, o, step);
     return true;
 }

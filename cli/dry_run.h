@@ -3,11 +3,13 @@
 #define TI_DRY_RUN_H
 
 #include "cli/estimate.h"
+#include "cli/memory.h"
 #include "cli/train.h"
 #include "diffusion/model.h"
 
-/* Prints both (with options->json as a document). step: the plan of a batch. */
+/* Prints both (with options->json as a document). step: the plan of a batch. reading: the picture that takes the most
+   memory to read. */
 bool dry_run(const Model *m, const TrainOptions *options, const Estimate *estimate, const Plan *step,
-             int threads, Messages *errors);
+             const MemoryNeed *reading, int threads, Messages *errors);
 
 #endif

@@ -20,7 +20,8 @@ typedef struct {
 #define AT(field) offsetof(EvaluateOptions, field)
 static const char *const KINDS[] = { "object", "style", NULL };
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .help = "the pictures" },
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true,
+      .help = "the pictures: PNG, JPEG and BMP files" },
     { "embedding", OPTION_STRING, AT(embedding), "FILE", .help = "a learned word" },
     { "init", OPTION_STRING, AT(init), "WORD", .help = "or a word that the model knows" },
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",

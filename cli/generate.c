@@ -6,6 +6,7 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "diffusion/drawing.h"
+#include "io/image_write.h"
 #include "io/sheet.h"
 #include "io/system.h"
 #include "tensor/threads.h"
@@ -57,8 +58,10 @@ static const Option OPTIONS[] = {
 
     { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png",
       .reason = "in the folder where you are", .heading = "what is written",
-      .help = "a PNG; several pictures go to NAME-1.png, NAME-2.png, ..." },
-    { "grid", OPTION_FLAG, AT(grid), .help = "write a contact sheet of all of them too, NAME-grid.png" },
+      .help = "a PNG or, where it ends in .jpg or .jpeg, a JPEG of quality 95; several pictures go to "
+              "NAME-1.png, NAME-2.png, ..." },
+    { "grid", OPTION_FLAG, AT(grid),
+      .help = "write a contact sheet of all of them too, NAME-grid.png (or .jpg)" },
     { "force", OPTION_FLAG, AT(force), .help = "write over files that exist" },
 
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
@@ -87,13 +90,12 @@ typedef struct {
     Profile profile;
 } Generation;
 
-/* out.png -> out.png for one picture, out-1.png ... for several */
+/* out.png -> out.png for one picture, out-1.png ... for several; what: "grid" */
 static char *picture_path(const GenerateOptions *o, int64_t i, const char *what) {
-    size_t stem = strlen(o->out);
-    if (stem > 4 && strcmp(o->out + stem - 4, ".png") == 0) stem -= 4;
-    if (what) return mem_format("%.*s-%s.png", (int)stem, o->out, what);
-    if (o->count == 1) return mem_format("%.*s.png", (int)stem, o->out);
-    return mem_format("%.*s-%lld.png", (int)stem, o->out, (long long)i + 1);
+    if (what || o->count == 1) return image_path(o->out, what);
+    char *number = mem_format("%lld", (long long)i + 1), *path = image_path(o->out, number);
+    free(number);
+    return path;
 }
 
 static bool check_outputs(const GenerateOptions *o, Messages *errors) {
@@ -144,7 +146,7 @@ static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
 static bool write_pictures(const Generation *g, Messages *errors) {
     for (int64_t i = 0; i < g->o->count; i++) {
         char *path = picture_path(g->o, i, NULL);
-        bool ok = image_write_png(path, &g->images[i], errors);
+        bool ok = image_write(path, &g->images[i], errors);
         if (ok) printf("%s\n", path);
         free(path);
         if (!ok) return false;
@@ -227,8 +229,8 @@ static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
-        messages_add(errors, "--out '%s': the name of a PNG file is meant", o->out);
-    else
+        messages_add(errors, "--out '%s': the name of a PNG or JPEG file is meant", o->out);
+    else if (check_picture_name("--out", o->out, errors))
         memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
 }
 

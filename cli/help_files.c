@@ -90,7 +90,7 @@ static Values values_of(const Option *o) {
     if (o->type == OPTION_FLAG) return NOTHING;
     if (o->type == OPTION_CHOICE) return A_CHOICE;
     if (o->type == OPTION_INT || o->type == OPTION_REAL) return ANYTHING;
-    static const char *const files[] = { "FILE", "FILE|FOLDER", "PATH", "PICTURE", ".png", "IN" };
+    static const char *const files[] = { "FILE", "FILE|FOLDER", "PATH", "PICTURE", "IN", "OUT" };
     if (strcmp(o->argument, "FOLDER") == 0) return A_FOLDER;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (text_ends_with(o->argument, files[i])) return A_FILE;

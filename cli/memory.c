@@ -50,34 +50,58 @@ MemoryNeed memory_of_drawing(const Drawing *d, int threads) {
 
 static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
     char text[4][BYTES_TEXT];
-    fprintf(stderr, "ti: memory %s: %s of buffers and workspace, %s of mapped weights; %d threads; ",
-            bytes_text(memory_total(need), text[0]), bytes_text(need->buffers, text[1]),
-            bytes_text(need->weights, text[2]), threads);
+    fprintf(stderr, "ti: memory %s: %s of ", bytes_text(memory_total(need), text[0]),
+            bytes_text(need->buffers, text[1]));
+    if (need->picture) {
+        char *picture = console_text(need->picture);
+        fprintf(stderr, "pixels to read %s (%d x %d); %d threads; ", picture, need->width, need->height,
+                threads);
+        free(picture);
+    } else {
+        fprintf(stderr, "buffers and workspace, %s of mapped weights; %d threads; ",
+                bytes_text(need->weights, text[2]), threads);
+    }
     if (need->recomputed)
         fprintf(stderr, "%d of %d blocks are computed twice; ", need->recomputed, need->blocks);
     fprintf(stderr, "%s %s\n", bytes_text(limit->bytes, text[3]), limit->automatic ? "are free" : "allowed");
 }
 
+/* "the run takes 3 GB at least", and what would take less. */
+typedef struct {
+    char *takes, *smaller;
+} Advice;
+
+static Advice advice(const MemoryNeed *need, const char *smaller) {
+    char text[3][BYTES_TEXT];
+    bytes_text(memory_total(need), text[0]);
+    if (need->picture)
+        return (Advice) { mem_format("reading %s (%d x %d) takes %s", need->picture, need->width,
+                                     need->height, text[0]),
+                          mem_string("a smaller copy of the picture") };
+    return (Advice) { mem_format("the run takes %s at least", text[0]), mem_string(smaller) };
+}
+
 static bool check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
                   Messages *warnings) {
-    char text[4][BYTES_TEXT];
-    bytes_text(limit->bytes, text[0]);
-    bytes_text(memory_total(need), text[1]);
     if (memory_total(need) <= limit->bytes) return true;
-    if (limit->automatic) {
-        messages_add(
-            warnings,
-            "the run takes %s at least, and %s are free: it may be slow, or be ended by the system (%s would "
-            "take less)",
-            text[1], text[0], smaller);
-        return true;
-    }
-    return messages_add(
-        errors,
-        "--memory: %s are too little; the run takes %s at least (%s of buffers and workspace, %s of "
-        "mapped weights): give --memory %lldMB, or %s",
-        text[0], text[1], bytes_text(need->buffers, text[2]), bytes_text(need->weights, text[3]),
-        (long long)ceil_div(memory_total(need), 1000000), smaller);
+    char limited[BYTES_TEXT], text[2][BYTES_TEXT];
+    bytes_text(limit->bytes, limited);
+    Advice a = advice(need, smaller);
+    char *parts = need->picture
+                      ? mem_string("")
+                      : mem_format(" (%s of buffers and workspace, %s of mapped weights)",
+                                   bytes_text(need->buffers, text[0]), bytes_text(need->weights, text[1]));
+    if (limit->automatic)
+        messages_add(warnings,
+                     "%s, and %s are free: it may be slow, or be ended by the system (%s would take less)",
+                     a.takes, limited, a.smaller);
+    else
+        messages_add(errors, "--memory: %s are too little; %s%s: give --memory %lldMB, or %s", limited,
+                     a.takes, parts, (long long)ceil_div(memory_total(need), 1000000), a.smaller);
+    free(parts);
+    free(a.takes);
+    free(a.smaller);
+    return limit->automatic;
 }
 
 bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,

@@ -16,6 +16,8 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
 typedef struct {
     int64_t weights, buffers; /* buffers: with the workspaces of all threads */
     int recomputed, blocks;   /* of the training step */
+    const char *picture;      /* the part is reading this picture, of that size; else NULL */
+    int width, height;
 } MemoryNeed;
 
 /* The part that takes more. */
@@ -27,7 +29,8 @@ MemoryNeed memory_of_drawing(const Drawing *d, int threads);
 int64_t memory_total(const MemoryNeed *need);
 
 /* Tells on stderr what the run takes, after the warnings. False, with a line that says what would do, if that is over the
-   limit; where the limit is automatic only a warning, since mapped weights can be read anew from the disk. smaller: what would
+   limit; where the limit is automatic only a warning, since mapped weights can be read anew from the disk. The line names the picture
+   where that is what takes the most. smaller: what would
    take less, "a smaller --batch". */
 bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,
                      Messages *errors, Messages *warnings);

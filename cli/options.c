@@ -122,8 +122,8 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
 /* Whether it can be the name of what the option's argument says: a FILE, a FOLDER. */
 static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
     bool folder = text_ends_with(o->argument, "FOLDER");
-    bool file = text_ends_with(o->argument, "FILE") || text_ends_with(o->argument, ".png") ||
-                strcmp(o->argument, "IN") == 0;
+    bool file = text_ends_with(o->argument, "FILE") || strcmp(o->argument, "IN") == 0 ||
+                strcmp(o->argument, "OUT") == 0;
     bool either = strcmp(o->argument, "PATH") == 0;
     if (file && (!*text || text_ends_with(text, "/")))
         return fault(errors, from, o, text, "the name of a file is meant");

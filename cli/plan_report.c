@@ -149,10 +149,11 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
                                                 t->buffers, "gflop", t->forward_flops * 1e-9,
                                                 "backward_gflop", t->backward_flops * 1e-9));
     }
-    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o, s:o, s:o*}", "resolution", o->resolution, "batch",
+    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "resolution", o->resolution, "batch",
                      o->batch, "vectors", o->vectors, "threads", threads, "train_bytes", r->train_bytes,
-                     "generate_bytes", r->draw_bytes, "graphs", graphs, "recomputation", trades, "time",
-                     time);
+                     "generate_bytes", r->draw_bytes, "reading_bytes",
+                     o->reading ? json_integer(o->reading) : NULL, "graphs", graphs, "recomputation", trades,
+                     "time", time);
 }
 
 /* Planning */
@@ -198,6 +199,7 @@ bool plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     }
     r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
                     max_i64(step.plan.weights, encoder.plan.weights);
+    r.train_bytes = max_i64(r.train_bytes, o->reading);
     MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
     r.draw_bytes = memory_total(&drawn_need);
     plan_trades(&r, m, o, rows, grad);

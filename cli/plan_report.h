@@ -7,6 +7,7 @@
 
 typedef struct {
     int64_t resolution, batch, vectors;
+    int64_t reading;  /* the bytes that reading the training pictures takes, 0: not known */
     bool nodes, json; /* nodes: list them; json: as a document */
 } PlanRequest;
 

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
+#include "io/image_write.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
 
@@ -21,9 +22,10 @@ typedef struct {
 
 #define AT(field) offsetof(ReconstructOptions, field)
 static const Option OPTIONS[] = {
-    { "in", OPTION_STRING, AT(in), "IN", .required = true, .positional = true, .help = "a picture" },
-    { "out", OPTION_STRING, AT(out), "OUT.png", .required = true, .positional = true,
-      .help = "the PNG to write" },
+    { "in", OPTION_STRING, AT(in), "IN", .required = true, .positional = true,
+      .help = "a picture (PNG, JPEG or BMP)" },
+    { "out", OPTION_STRING, AT(out), "OUT", .required = true, .positional = true,
+      .help = "the PNG to write or, where it ends in .jpg or .jpeg, the JPEG" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     RESOLUTION_OPTION(AT(resolution), "side of the square that the picture is resized to"),
@@ -90,6 +92,9 @@ static void print_error(const Image *a, const Image *b) {
 
 static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     ReconstructOptions *o = options;
+    char *path = image_path(o->out, NULL); /* with an ending */
+    free(o->out);
+    o->out = path;
     if (!may_write(o->out, o->force, errors)) return 1;
     int threads = threads_start(o->threads);
     Model m;
@@ -103,7 +108,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     Shape latents;
     double rms;
     if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
-        image_write_png(o->out, &out, errors)) {
+        image_write(o->out, &out, errors)) {
         printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f when scaled (the UNet "
                "expects 1)\n",
                (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,
@@ -117,6 +122,11 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     return 0;
 }
 
+static void check(void *options, Messages *errors) {
+    const ReconstructOptions *o = options;
+    if (errors->count == 0) check_picture_name("OUT", o->out, errors);
+}
+
 const Command RECONSTRUCT_COMMAND = {
     .name = "reconstruct",
     .brief = "a picture through the VAE and back",
@@ -126,5 +136,6 @@ const Command RECONSTRUCT_COMMAND = {
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(ReconstructOptions),
     .examples = "  ti reconstruct weights/critters/concepts/grum/1.png back.png\n",
+    .check = check,
     .run = reconstruct,
 };

@@ -128,15 +128,7 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
 }
 
 char *resume_command(const char *folder) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:@%/";
-    if (*folder && strspn(folder, plain) == strlen(folder))
-        return mem_format("ti train --resume --out %s", folder);
-    char *quoted = mem_alloc(4 * strlen(folder) + 1), *to = quoted;
-    for (const char *c = folder; *c; c++) { /* a quote ends the quotes, stands alone, and opens them again */
-        if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
-        *to++ = *c;
-    }
-    char *command = mem_format("ti train --resume --out '%s'", quoted);
+    char *quoted = text_for_shell(folder), *command = mem_format("ti train --resume --out %s", quoted);
     free(quoted);
     return command;
 }

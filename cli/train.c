@@ -197,13 +197,30 @@ static int64_t arena_bytes(const Run *r) {
                          : bytes;
 }
 
+/* The pictures as they are learned from, which stay. */
+static int64_t picture_bytes(const Run *r) {
+    return 3 * r->pictures.count * r->o->resolution * r->o->resolution;
+}
+
+/* They are read one at a time, before anything else; the largest file takes the most. */
+static MemoryNeed reading_need(const Run *r) {
+    int64_t largest = pictures_largest(&r->pictures);
+    const PictureSize *size = &r->pictures.sizes[largest];
+    return (MemoryNeed) { .buffers = picture_bytes(r) + size->bytes,
+                          .picture = r->pictures.paths[largest],
+                          .width = size->width,
+                          .height = size->height };
+}
+
 /* The pictures are encoded first; what that touches of the buffers stays. Validation draws with the weights of a step, and
    then with the decoder's alone. */
 static MemoryNeed memory_need(const Run *r) {
     const Plan *step = &r->loop.full.plan, *encoder = &r->encoder.plan;
-    MemoryNeed encoding = { .weights = encoder->weights, .buffers = plan_bytes(encoder, r->threads) };
+    int64_t pictures = picture_bytes(r);
+    MemoryNeed encoding = { .weights = encoder->weights,
+                            .buffers = pictures + plan_bytes(encoder, r->threads) };
     MemoryNeed training = { .weights = step->weights,
-                            .buffers = arena_bytes(r),
+                            .buffers = pictures + arena_bytes(r),
                             .recomputed = step->recomputed,
                             .blocks = step->blocks };
     return memory_worse(training, encoding);
@@ -213,9 +230,11 @@ static MemoryNeed memory_need(const Run *r) {
 static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
     MemoryNeed need = memory_need(r);
     if (memory_total(&need) > r->memory.bytes) {
-        loop_plan_within(&r->loop, r->memory.bytes - r->loop.full.plan.weights, r->threads);
+        loop_plan_within(&r->loop, r->memory.bytes - r->loop.full.plan.weights - picture_bytes(r),
+                         r->threads);
         need = memory_need(r);
     }
+    need = memory_worse(need, reading_need(r));
     return memory_announce(&need, &r->memory, "a smaller --batch or --resolution", r->threads, errors,
                            warnings);
 }
@@ -479,7 +498,8 @@ static bool show_plan(Run *r, Messages *errors) {
     watch_go_on(&watch, 0, 1);
     Estimate e = estimate(r, work, SECONDS, ROUNDS);
     watch_go_on(&watch, 1, 1);
-    return dry_run(&r->model, r->o, &e, &r->loop.full.plan, r->threads, errors);
+    MemoryNeed reading = reading_need(r);
+    return dry_run(&r->model, r->o, &e, &r->loop.full.plan, &reading, r->threads, errors);
 }
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
@@ -490,7 +510,9 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings)) return false;
+    if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||
+        !pictures_read(&r->pictures, (int)r->o->resolution, r->o->center_crop, errors))
+        return false;
     if (r->o->dry_run) return show_plan(r, errors);
     if (r->o->dump) return dump(r, errors, warnings);
     if (!allocate(r, errors) || !(r->o->resume ? take_up_run : begin_run)(r, errors)) return false;
@@ -533,7 +555,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     check_resolution(&r->model, &r->o->resolution, errors, warnings);
     initial_rows(r, errors);
     if (errors->count == 0)
-        load_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);
+        list_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);
     if (r->pictures.count * r->o->repeats >= RANDPERM_MAX)
         messages_add(errors,
                      "--repeats %lld: with %lld pictures that is more to an epoch than can be shuffled (%d)",

@@ -24,7 +24,8 @@ enum { MILLION = 1000000 };
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume",
       .heading = "what is learned",
-      .help = "the folder of the pictures, 3 to 5 of one thing or style; used in the order of their names" },
+      .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files whatever "
+              "their names, used in the order of these" },
     { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
       .help = "the new word, one that the model doesn't know, such as '<grum>' (quoted, for the shell)" },
     { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
@@ -126,8 +127,9 @@ static const Option OPTIONS[] = {
       .help = "threads to compute with" },
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .may_differ = true,
       .reason = "what the machine, or the container, has free",
-      .help = "the most that the run may take, such as 3GB; where it is less than the run likes, parts of a "
-              "step are computed twice, to the same numbers" },
+      .help =
+          "the most that the run may take, such as 3GB, reading the pictures included; where it is less than "
+          "the run likes, parts of a step are computed twice, to the same numbers" },
     { "profile", OPTION_FLAG, AT(profile), .may_differ = true,
       .help = "print at the end which operations took the time" },
 

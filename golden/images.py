@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from common import Golden
 
 SEED = 20220812
+LARGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "large")
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
 
 # (height, width) -> (height, width). The input is torch.randint(0, 256, [height, width, 3]), seeded with the case's
@@ -104,10 +105,88 @@ def jpegs(out, write):
     write("grey.jpg", data, Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def tiff(tag_type, values, order="<", extra=b""):
+    """EXIF of one tag, the orientation, with values of that type (4: LONG); extra: entries before it."""
+    letter = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[tag_type]
+    value = struct.pack(f"{order}{len(values)}{letter}", *values)
+    entries = 1 + len(extra) // 12
+    if len(value) > 4:
+        value, behind = struct.pack(f"{order}I", 8 + 2 + 12 * entries + 4), value
+    else:
+        value, behind = value.ljust(4, b"\0"), b""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, entries)
+    entry = struct.pack(f"{order}HHI", 0x112, tag_type, len(values)) + value
+    return head + extra + entry + struct.pack(f"{order}I", 0) + behind
+
+
+def text_chunk(key, text, kind=b"zTXt"):
+    body = {b"tEXt": text, b"zTXt": b"\0" + zlib.compress(text), b"iTXt": b"\0\0\0\0" + text}[kind]
+    return png_chunk(kind, key + b"\0" + body)
+
+
+def profile(data, name="exif"):
+    """As ImageMagick writes it."""
+    digits = data.hex()
+    lines = "\n".join(digits[i:i + 72] for i in range(0, len(digits), 72))
+    return f"\n{name}\n{len(data):8}\n{lines}\n".encode()
+
+
+def xmp(value, element=False):
+    field = f"><tiff:Orientation>{value}</tiff:Orientation></x>" if element else f' tiff:Orientation="{value}"/>'
+    return f"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/'{field}".encode()
+
+
+def orientations(write):
+    """Everywhere a file may say which way is up, as Pillow understands it."""
+    name = b"Exif\0\0"
+    short, long, big = tiff(3, [6]), tiff(4, [6]), tiff(4, [6], ">")
+    other = struct.pack("<HHII", 0x10f, 2, 3, 0x4141)  # a maker before it
+    picture = smooth(16, 24)
+    plain = saved(Image.fromarray(picture), "JPEG", quality=95, subsampling=0)
+
+    def segment(data):
+        return b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+
+    ns = b"http://ns.adobe.com/xap/1.0/\0"
+    jpegs_of = {
+        "long": [name + long], "long_big": [name + big], "slong": [name + tiff(9, [8])], "second": [name + tiff(3, [5], extra=other)],
+        "several": [name + tiff(4, [3, 1, 1])], "zero": [name + tiff(3, [0])], "nine": [name + tiff(4, [9])], "huge": [name + tiff(4, [65542])],
+        "named_twice": [name + name + short], "xmp": [ns + xmp(6)], "exif_and_xmp": [name + tiff(3, [1]), ns + xmp(6)],
+        "two": [name + tiff(3, [8]), name + short],
+    }
+    for key, segments in jpegs_of.items():
+        data = plain[:2] + b"".join(segment(s) for s in segments) + plain[2:]
+        write(f"turned_{key}.jpg", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    small = picture[:5, :7]
+    rows = [row.tobytes() for row in small]
+    raw, app1 = b"Raw profile type exif", b"Raw profile type APP1"
+    adobe = b"XML:com.adobe.xmp"
+    pngs_of = {
+        "long": png_chunk(b"eXIf", long), "big": png_chunk(b"eXIf", big), "named": png_chunk(b"eXIf", name + long),
+        "raw": text_chunk(raw, profile(name + short)), "raw_plain": text_chunk(raw, profile(big), b"tEXt"),
+        "raw_long": text_chunk(raw, profile(name + tiff(4, [3], extra=20 * other))),
+        "raw_and_exif": text_chunk(raw, profile(name + short)) + png_chunk(b"eXIf", tiff(3, [8])),
+        "raw_and_upright": text_chunk(raw, profile(name + short)) + png_chunk(b"eXIf", tiff(3, [1])),
+        "raw_nine": text_chunk(raw, profile(name + tiff(3, [9]))), "xmp": text_chunk(adobe, xmp(6), b"iTXt"),
+        "xmp_element": text_chunk(adobe, xmp(7, element=True), b"iTXt"),
+        "raw_and_xmp": text_chunk(adobe, xmp(3), b"iTXt") + text_chunk(raw, profile(name + short)),
+    }
+    for key, chunks in pngs_of.items():
+        data = png(7, 5, 8, 2, rows, extra=chunks)
+        write(f"turned_{key}.png", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    for key, text in (("", name + short), ("_xmp", ns + xmp(6))):  # Pillow does not look there: what ImageMagick means
+        data = png(7, 5, 8, 2, rows, extra=text_chunk(app1, profile(text, "APP1")))
+        write(f"turned_app1{key}.png", data, np.rot90(small, -1))
+
+
+# Of each pass: the first column and row, and from one to the next.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
 def interlaced_png(depth, color, bits):
     """9 x 7 pixels of so many bits in Adam7's seven passes, each with its own rows."""
     rows = []
-    for x0, y0, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)):
+    for x0, y0, dx, dy in ADAM7:
         w, h = len(range(x0, 9, dx)), len(range(y0, 7, dy))
         rows += [bytes((37 * y + 5 * i) % 256 for i in range((w * bits + 7) // 8)) for y in range(h)] if w else []
     return png(9, 7, depth, color, rows, interlaced=1)
@@ -135,6 +214,38 @@ def seeds():
             f.write(data)
 
 
+def large():
+    """Small files of large pictures: what decoding each kind takes."""
+    os.makedirs(LARGE, exist_ok=True)
+    w, h = 2500, 2000
+    picture = Image.new("RGB", (w, h), (200, 100, 50))
+    exif = Image.Exif()
+    exif[0x112] = 6
+
+    def rows(bits):
+        return [bytes((w * bits + 7) // 8)] * h
+
+    def passes(bits):
+        return [bytes((len(range(x, w, dx)) * bits + 7) // 8) for x, y, dx, dy in ADAM7 for _ in range(y, h, dy)]
+
+    palette = png_chunk(b"PLTE", bytes((9, 8, 7))) + png_chunk(b"tRNS", b"\x80")
+    files = {
+        "baseline.jpg": saved(picture, "JPEG", subsampling=0, optimize=True), "subsampled.jpg": saved(picture, "JPEG", subsampling=2, optimize=True),
+        "progressive.jpg": saved(picture, "JPEG", subsampling=0, progressive=True),
+        "halved_progressive.jpg": saved(picture, "JPEG", subsampling=1, progressive=True),
+        "grey.jpg": saved(picture.convert("L"), "JPEG", optimize=True), "cmyk.jpg": saved(picture.convert("CMYK"), "JPEG", optimize=True),
+        "turned.jpg": saved(picture, "JPEG", subsampling=2, exif=exif, optimize=True), "rgb.png": png(w, h, 8, 2, rows(24)),
+        "rgba.png": png(w, h, 8, 6, rows(32)), "rgb16.png": png(w, h, 16, 2, rows(48)), "rgba16.png": png(w, h, 16, 6, rows(64)),
+        "grey_bit.png": png(w, h, 1, 0, rows(1)), "palette.png": png(w, h, 8, 3, rows(8), extra=palette),
+        "interlaced.png": png(w, h, 8, 2, passes(24), interlaced=1), "interlaced16.png": png(w, h, 16, 6, passes(64), interlaced=1),
+        "keyed.png": png(w, h, 8, 2, rows(24), extra=png_chunk(b"tRNS", bytes(6))),
+    }
+    for name, data in files.items():
+        with open(os.path.join(LARGE, name), "wb") as f:
+            f.write(data)
+    return " ".join(files)
+
+
 def main():
     os.makedirs(FOLDER, exist_ok=True)
     out = Golden("images.py", SEED)
@@ -154,12 +265,21 @@ def main():
 
     exact_kinds(out, write)
     jpegs(out, write)
+    orientations(write)
     out.meta("pictures", " ".join(names))
     rows = [bytes(4)] * 4
     for name, width, height in (("claims_60000", 60000, 60000), ("claims_long", 200000, 1), ("claims_more", 100, 100)):
         with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # small files that say they are large
             f.write(png(width, height, 8, 0, rows))
     seeds()
+    out.meta("large", large())
+
+    # What a JPEG of quality 95 costs: Pillow's error, which ours is measured by.
+    drawn = np.kron(np.random.default_rng(SEED).integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((9, 9, 1), np.uint8))
+    drawn = (0.5 * drawn + 0.5 * smooth(54, 72)).astype(np.uint8)
+    again = np.array(Image.open(io.BytesIO(saved(Image.fromarray(drawn), "JPEG", quality=95, subsampling=0))))
+    out.put("jpeg95.in", eight_bit(drawn))
+    out.put("jpeg95", eight_bit(again))
 
     halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # rounded half to even, where the product is exact
     x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)

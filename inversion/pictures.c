@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/pictures.h"
 
+#include "io/image_kind.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -21,10 +23,14 @@ static bool list_pictures(const char *folder, Pictures *out, Messages *errors, M
     struct dirent *entry;
     while (errno = 0, (entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] == '.') continue;
-        if (image_is_named(entry->d_name)) {
+        char *path = mem_format("%s/%s", folder, entry->d_name);
+        if (image_is_named(path) || image_kind_of_file(path) != IMAGE_NONE) {
             out->paths = mem_grow(out->paths, (size_t)(out->count + 1) * sizeof *out->paths);
-            out->paths[out->count++] = mem_format("%s/%s", folder, entry->d_name);
-        } else if (others++ == 0 || strcmp(entry->d_name, other) < 0) {
+            out->paths[out->count++] = path;
+            continue;
+        }
+        free(path);
+        if (others++ == 0 || strcmp(entry->d_name, other) < 0) {
             free(other);
             other = mem_string(entry->d_name);
         }
@@ -33,37 +39,80 @@ static bool list_pictures(const char *folder, Pictures *out, Messages *errors, M
     closedir(directory);
     if (others > 0)
         messages_add(warnings,
-                     "%s: %d other entries are not used (%s%s): pictures are .png, .jpg, .jpeg, .bmp", folder,
+                     "%s: %d other entries are not used (%s%s): pictures are PNG, JPEG and BMP files", folder,
                      others, other, others > 1 ? ", ..." : "");
     free(other);
     if (error) return messages_add(errors, "%s: cannot be read: %s", folder, strerror(error));
     if (out->count == 0)
-        return messages_add(errors, "%s: holds no pictures (.png, .jpg, .jpeg, .bmp)", folder);
+        return messages_add(errors, "%s: holds no pictures (PNG, JPEG or BMP files)", folder);
     qsort(out->paths, (size_t)out->count, sizeof *out->paths, by_path);
     return true;
 }
 
-bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
-                  Messages *errors) {
+/* The most that is held at once: by the decoder, by cropping, or by resizing with the picture between its two axes and
+   the filter's weights. */
+static PictureSize size_of(const ImageHeader *h, int64_t file, int64_t resolution, bool center_crop) {
+    bool turned = h->orientation >= 5;
+    int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height, rgb = 3 * w * height;
+    int64_t longer = max_i64(w, height), side = min_i64(w, height), bytes = image_decoding_bytes(h);
+    if (center_crop && w != height) {
+        bytes = max_i64(bytes, rgb + 3 * side * side);
+        rgb = 3 * side * side;
+        longer = side;
+    }
+    int64_t filters = 2 * 32 * max_i64(longer, resolution);
+    bytes = max_i64(bytes, rgb + 3 * resolution * (longer + resolution) + filters);
+    return (PictureSize) { (int)w, (int)height, bytes + file };
+}
+
+static bool read_size(const char *path, int resolution, bool center_crop, PictureSize *out,
+                      Messages *errors) {
+    ImageHeader header;
+    int64_t file;
+    if (!image_load_header(path, &header, &file, errors)) return false;
+    *out = size_of(&header, file, resolution, center_crop);
+    return true;
+}
+
+static bool read_picture(const char *path, int resolution, bool center_crop, Image *out, Messages *errors) {
     Image full;
     if (!image_load(path, &full, errors)) return false;
-    *size = (PictureSize) { full.width, full.height };
     bool ok = (!center_crop || image_crop_square(&full, errors)) &&
               image_resize(&full, resolution, resolution, out, errors);
     image_free(&full);
     return ok;
 }
 
-bool pictures_load(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
+bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
+                  Messages *errors) {
+    return read_size(path, resolution, center_crop, size, errors) &&
+           read_picture(path, resolution, center_crop, out, errors);
+}
+
+bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings) {
     *out = (Pictures) { 0 };
     bool ok = list_pictures(folder, out, errors, warnings);
     out->images = mem_alloc((size_t)out->count * sizeof *out->images);
     out->sizes = mem_alloc((size_t)out->count * sizeof *out->sizes);
     for (int64_t i = 0; ok && i < out->count; i++)
-        picture_load(out->paths[i], resolution, center_crop, &out->images[i], &out->sizes[i], errors);
-    for (int64_t i = 0; i < out->count; i++) ok = ok && out->images[i].rgb;
+        read_size(out->paths[i], resolution, center_crop, &out->sizes[i], errors);
+    for (int64_t i = 0; i < out->count; i++) ok = ok && out->sizes[i].width;
     return ok;
+}
+
+bool pictures_read(Pictures *p, int resolution, bool center_crop, Messages *errors) {
+    bool ok = true;
+    for (int64_t i = 0; i < p->count; i++)
+        ok = read_picture(p->paths[i], resolution, center_crop, &p->images[i], errors) && ok;
+    return ok;
+}
+
+int64_t pictures_largest(const Pictures *p) {
+    int64_t largest = 0;
+    for (int64_t i = 1; i < p->count; i++)
+        if (p->sizes[i].bytes > p->sizes[largest].bytes) largest = i;
+    return largest;
 }
 
 void pictures_free(Pictures *pictures) {

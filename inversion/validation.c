@@ -1,5 +1,7 @@
 #include "inversion/validation.h"
 
+#include "io/image_write.h"
+
 #include <stdlib.h>
 
 struct Validation {

@@ -83,6 +83,19 @@ bool text_ends_with(const char *text, const char *end) {
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
+char *text_for_shell(const char *text) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:@%/";
+    if (*text && strspn(text, plain) == strlen(text)) return mem_string(text);
+    char *quoted = mem_alloc(4 * strlen(text) + 3), *to = quoted;
+    *to++ = '\'';
+    for (const char *c = text; *c; c++) { /* a quote ends the quotes, stands alone, and opens them again */
+        if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
+        *to++ = *c;
+    }
+    *to = '\'';
+    return quoted;
+}
+
 bool messages_add(Messages *m, const char *format, ...) {
     va_list args;
     va_start(args, format);

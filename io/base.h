@@ -32,6 +32,9 @@ typedef struct {
    U+009F), or bytes that are no UTF-8: each such character or byte becomes '?', in place. */
 void text_plain(char *text);
 
+/* The text as a word of a shell's command line: in quotes where it needs them. free() it. */
+char *text_for_shell(const char *text);
+
 /* Always returns false, so that a parser can end with `return messages_add(errors, ...)`. */
 bool messages_add(Messages *m, const char *format, ...) PRINTF_LIKE(2, 3);
 void messages_free(Messages *m);

@@ -47,6 +47,16 @@ void file_unmap(File *file) {
     *file = (File) { 0 };
 }
 
+size_t file_begin(const char *path, void *bytes, size_t size) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) return 0;
+    struct stat status;
+    ssize_t got = 0;
+    if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) got = read(descriptor, bytes, size);
+    close(descriptor);
+    return got > 0 ? (size_t)got : 0;
+}
+
 static char *folder_of(const char *path) {
     char *copy = mem_string(path), *folder = mem_string(dirname(copy));
     free(copy);

@@ -15,6 +15,8 @@ bool file_map(const char *path, File *file, Messages *errors);
 void file_unmap(File *file);
 /* The pages of a mapped file that are in this process's memory leave it; those that are touched again come back. */
 void file_forget(const File *file);
+/* Up to so many of a regular file's first bytes; how many, 0 where it cannot be read. */
+size_t file_begin(const char *path, void *bytes, size_t size);
 
 /* Whether a file can be written at path, asked before the work: its folder is there and may be written, and path is no
    folder or device. False: one line. */

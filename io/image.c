@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L
 #include "io/image.h"
 
 #include "io/file.h"
@@ -7,14 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <stb/stb_image.h>
-#include <stb/stb_image_write.h>
-
-/* Public in stb_image_write.h, but declared only beside its definition. */
-unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride_bytes, int x, int y, int n,
-                                     int *out_len);
 
 static int64_t pixels_of(const Image *image) { return (int64_t)image->width * image->height; }
 
@@ -77,20 +70,23 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
     return false;
 }
 
-bool image_is_named(const char *path) {
-    static const char *const endings[] = { ".png", ".jpg", ".jpeg", ".bmp" };
-    const char *dot = strrchr(path, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (strcasecmp(dot, endings[i]) == 0) return true;
-    return false;
-}
-
 bool image_load(const char *path, Image *out, Messages *errors) {
     *out = (Image) { 0 };
     File file;
     if (!file_map(path, &file, errors)) return false;
     bool ok = image_decode(file.data, file.size, path, out, errors);
     file_unmap(&file);
+    return ok;
+}
+
+bool image_load_header(const char *path, ImageHeader *out, int64_t *file, Messages *errors) {
+    *out = (ImageHeader) { 0 };
+    *file = 0;
+    File mapped;
+    if (!file_map(path, &mapped, errors)) return false;
+    *file = (int64_t)mapped.size;
+    bool ok = image_header(mapped.data, mapped.size, path, out, errors);
+    file_unmap(&mapped);
     return ok;
 }
 
@@ -162,16 +158,4 @@ void image_from_floats(const float *chw, Image *image) {
             x = x > 0 ? x < 1 ? x : 1 : 0; /* NaN fails the first comparison */
             image->rgb[3 * i + c] = (unsigned char)rintf(x * 255);
         }
-}
-
-/* ---- writing ---- */
-
-bool image_write_png(const char *path, const Image *image, Messages *errors) {
-    int length;
-    unsigned char *png =
-        stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
-    CHECK(png != NULL);
-    bool ok = file_write(path, png, (size_t)length, errors);
-    free(png);
-    return ok;
 }

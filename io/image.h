@@ -1,11 +1,12 @@
 /* 8-bit RGB pictures: read, turned upright, cropped, resized with Pillow's bytes, mirrored, made into the
-   models' floats and back, written as PNG.
+   models' floats and back, written as PNG or JPEG (io/image_write.h).
 
    Read are PNG (every kind), JPEG (baseline and progressive, 8 bits) and BMP (24 and 32 bits a pixel,
    uncompressed); the content counts, not the file's name. Three things differ on purpose from PIL's
    convert("RGB"), which the reference script uses: transparent pictures are laid on white (PIL drops the
    alpha, and shows what lies under it), 16-bit greys count by their high byte (PIL clips them at 255), and
-   the EXIF orientation is honoured (PIL leaves phone photographs lying on their side). */
+   the orientation in EXIF, profiles and XMP is honoured (PIL leaves phone photographs lying on their side; its
+   exif_transpose is followed, io/exif.h). */
 #ifndef TI_IMAGE_H
 #define TI_IMAGE_H
 
@@ -28,18 +29,23 @@ void image_free(Image *image);
 bool image_load(const char *path, Image *out, Messages *errors);
 bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors);
 
-/* Whether a file is named as a picture that is read: .png, .jpg, .jpeg or .bmp in any case. */
-bool image_is_named(const char *path);
-
 /* What a picture file says of itself, read without decoding it: PNG, JPEG and BMP, each bounds-checked to its
-   last byte. orientation is EXIF's, 1..8 (1 where there is none). False with a line where the file is none of
+   last byte. orientation: 1..8 as EXIF numbers it (1 where nothing says it). False with a line where the file is none of
    the three, is cut off, claims a picture that is too large, or a PNG checksum is wrong. */
 typedef struct {
     const char *format; /* "PNG" */
     int width, height, orientation;
+    int channels;     /* that the decoder makes */
+    int64_t decoding; /* the most bytes that it holds at once */
 } ImageHeader;
 bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                   Messages *errors);
+
+/* The most memory that image_decode holds at once for such a file, beside the file itself. */
+int64_t image_decoding_bytes(const ImageHeader *header);
+
+/* The same header of the file at path, *file: its bytes, which are mapped while it is decoded. */
+bool image_load_header(const char *path, ImageHeader *out, int64_t *file, Messages *errors);
 
 /* Turns the picture upright: orientation 1..8 as EXIF numbers them. */
 bool image_orient(Image *image, int orientation, Messages *errors);
@@ -59,8 +65,5 @@ void image_to_floats(const Image *image, float *chw);
 /* The way back of diffusers' VaeImageProcessor: clamp(x / 2 + 0.5, 0, 1) * 255 rounded half to even; NaN
    gives 0. The image has its size and memory already. */
 void image_from_floats(const float *chw, Image *image);
-
-/* Written aside and renamed: path is replaced as a whole or not at all. */
-bool image_write_png(const char *path, const Image *image, Messages *errors);
 
 #endif

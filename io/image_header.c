@@ -1,7 +1,9 @@
 /* PNG, JPEG and BMP files as far as the decoder leaves it open: is the file whole, and which way is up.
    (stb_image decodes a JPEG that was cut off in the middle to a picture with a grey lower half, checks no
    checksums and ignores EXIF.) */
+#include "io/exif.h"
 #include "io/image.h"
+#include "io/image_kind.h"
 
 #include <string.h>
 
@@ -23,33 +25,76 @@ static bool size_is(ImageHeader *out, uint64_t width, uint64_t height, const cha
     return true;
 }
 
-/* ---- EXIF ---- */
+/* ---- what the decoder takes ---- */
 
-/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of the
-   directory; there: number of entries, and for each tag, type, count, value in 12 bytes. Whatever is odd
-   counts as upright. */
-static int exif_orientation(const unsigned char *tiff, size_t size) {
-    enum { ORIENTATION = 0x112, SHORT = 3 };
-    if (size < 8) return 1;
-    bool little = memcmp(tiff, "II*\0", 4) == 0;
-    if (!little && memcmp(tiff, "MM\0*", 4) != 0) return 1;
-    uint32_t (*get16)(const unsigned char *) = little ? little16 : big16;
-    size_t at = little ? little32(tiff + 4) : big32(tiff + 4);
-    if (at > size - 2) return 1;
-    uint32_t entries = get16(tiff + at);
-    at += 2;
-    for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
-        if (get16(tiff + at) != ORIENTATION || get16(tiff + at + 2) != SHORT) continue;
-        uint32_t value = get16(tiff + at + 8);
-        return 1 <= value && value <= 8 ? (int)value : 1;
+/* How many rows or columns of so many one of Adam7's passes has. */
+static int64_t of_pass(int64_t size, int first, int step) {
+    return size > first ? (size - first + step - 1) / step : 0;
+}
+
+/* The bytes that an interlaced PNG's rows have before they are compressed, each with the byte of its filter. */
+static int64_t interlaced_bytes(int64_t width, int64_t height, int64_t bits) {
+    static const int passes[7][4] = { { 0, 0, 8, 8 }, { 4, 0, 8, 8 }, { 0, 4, 4, 8 }, { 2, 0, 4, 4 },
+                                      { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 } };
+    int64_t bytes = 0;
+    for (int i = 0; i < 7; i++) {
+        const int *p = passes[i];
+        bytes += of_pass(height, p[1], p[3]) * ((of_pass(width, p[0], p[2]) * bits + 7) / 8 + 1);
     }
-    return 1;
+    return bytes;
+}
+
+/* stb_image holds the file's compressed bytes and the rows they become, then the rows and the pixels made of them, of an
+   interlaced file also those of a pass (half of them at most), of a palette both its indices and colours. compressed: of
+   all IDAT chunks. */
+static void png_needs(ImageHeader *out, const unsigned char *ihdr, bool transparent, int64_t compressed) {
+    static const unsigned char channels[] = { [0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4 };
+    int64_t pixels = (int64_t)out->width * out->height, depth = ihdr[8], color = ihdr[9];
+    bool palette = color == 3, interlaced = ihdr[12] != 0;
+    int64_t n = color < (int64_t)sizeof channels ? channels[color] : 4, bits = n * depth;
+    int64_t rows = interlaced ? interlaced_bytes(out->width, out->height, bits)
+                              : (int64_t)out->height * ((out->width * bits + 7) / 8 + 1);
+    if (transparent && !palette) n++;
+    int64_t decoded = pixels * n * (depth == 16 ? 2 : 1), more = interlaced ? decoded / 2 : 0;
+    out->channels = palette ? 3 + transparent : (int)n;
+    if (palette) more = max_i64(more, pixels * out->channels);
+    if (depth == 16) more = max_i64(more, pixels * n - rows);
+    out->decoding = rows + max_i64(compressed, decoded + more);
+}
+
+/* All components' samples, in whole blocks, with two bytes of coefficients each where the file is progressive; and then
+   the picture. frame: the segment's precision, height, width, components, and for each number, sampling, table. */
+static void jpeg_needs(ImageHeader *out, const unsigned char *frame, size_t size, bool progressive) {
+    int count = size > 5 ? frame[5] : 0, across = 1, down = 1;
+    if (size < 6 + 3 * (size_t)count) count = 0;
+    for (int i = 0; i < count; i++) {
+        int sampling = frame[6 + 3 * i + 1];
+        across = sampling >> 4 > across ? sampling >> 4 : across;
+        down = (sampling & 15) > down ? sampling & 15 : down;
+    }
+    int64_t blocks = ceil_div(out->width, 8 * across) * ceil_div(out->height, 8 * down), samples = 0;
+    for (int i = 0; i < count; i++) {
+        int sampling = frame[6 + 3 * i + 1];
+        samples += blocks * 64 * (sampling >> 4) * (sampling & 15);
+    }
+    out->channels = count >= 3 ? 3 : 1;
+    out->decoding = samples * (progressive ? 3 : 1) + (int64_t)out->width * out->height * out->channels +
+                    (int64_t)count * out->width;
+}
+
+int64_t image_decoding_bytes(const ImageHeader *header) {
+    int64_t pixels = (int64_t)header->width * header->height, rgb = 3 * pixels;
+    int64_t bytes = header->decoding;
+    if (header->channels != 3) bytes = max_i64(bytes, rgb + pixels * header->channels);
+    if (header->orientation != 1) bytes = max_i64(bytes, 2 * rgb);
+    return bytes;
 }
 
 /* ---- JPEG ---- */
 
 enum {
     JPEG_FRAME = 0xc0,
+    JPEG_PROGRESSIVE = 0xc2,
     JPEG_HUFFMAN = 0xc4,
     JPEG_RESTART = 0xd0,
     JPEG_END = 0xd9,
@@ -88,7 +133,7 @@ static bool huffman_tables_fit(const unsigned char *p, size_t size) {
 }
 
 static bool jpeg_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                        Messages *errors) {
+                        Turns *turns, Messages *errors) {
     out->format = "JPEG";
     size_t at = 2;
     for (int marker, scans = 0; (marker = jpeg_marker(data, size, &at)) >= 0;) {
@@ -102,11 +147,12 @@ static bool jpeg_header(const unsigned char *data, size_t size, const char *name
             return messages_add(errors, "%s: the JPEG data is damaged at byte %zu", name, at);
         if (marker == JPEG_SCAN && ++scans > JPEG_MAX_SCANS) /* each one runs over the whole picture */
             return messages_add(errors, "%s: a JPEG of more than %d scans is not read", name, JPEG_MAX_SCANS);
-        if (marker == JPEG_APP1 && length >= 8 && memcmp(data + at + 2, "Exif\0\0", 6) == 0)
-            out->orientation = exif_orientation(data + at + 8, length - 8);
-        if (is_frame(marker) && length >= 7 && out->width == 0 && /* precision, height, width */
-            !size_is(out, big16(data + at + 5), big16(data + at + 3), name, errors))
-            return false;
+        if (marker == JPEG_APP1 && scans == 0) turns_of_app1(turns, data + at + 2, length - 2);
+        if (is_frame(marker) && length >= 7 && out->width == 0) {
+            const unsigned char *frame = data + at + 2; /* precision, height, width */
+            if (!size_is(out, big16(frame + 3), big16(frame + 1), name, errors)) return false;
+            jpeg_needs(out, frame, length - 2, marker == JPEG_PROGRESSIVE);
+        }
         at += length;
     }
     return messages_add(errors, "%s: the JPEG file is cut off (its end is missing)", name);
@@ -137,9 +183,11 @@ static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t si
 /* Chunks: length, type, data, checksum of type and data. Checked where the type begins with a capital: the
    picture depends on those. */
 static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                       Messages *errors) {
+                       Turns *turns, Messages *errors) {
     out->format = "PNG";
     CrcTable table = crc_table();
+    int64_t compressed = 0;
+    bool transparent = false;
     if (size >= 24 && !size_is(out, big32(data + 16), big32(data + 20), name, errors))
         return false; /* IHDR */
     for (size_t at = 8; size - at >= 12;) {
@@ -150,9 +198,13 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
         if (critical && crc32_of(&table, type, length + 4) != big32(type + 4 + length))
             return messages_add(errors, "%s: the PNG data is damaged (checksum of \"%.4s\" at byte %zu)",
                                 name, (const char *)type, at);
+        if (memcmp(type, "IDAT", 4) == 0) compressed += (int64_t)length;
+        transparent = transparent || memcmp(type, "tRNS", 4) == 0;
+        if (memcmp(type, "IEND", 4) == 0 && out->width > 0 && size >= 29)
+            png_needs(out, data + 16, transparent, compressed);
         if (memcmp(type, "IEND", 4) == 0)
             return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
-        if (memcmp(type, "eXIf", 4) == 0) out->orientation = exif_orientation(type + 4, length);
+        turns_of_chunk(turns, type, type + 4, length);
         at += length + 12;
     }
     return messages_add(errors, "%s: the PNG file is cut off (its end is missing)", name);
@@ -170,36 +222,36 @@ static bool bmp_header(const unsigned char *data, size_t size, const char *name,
     uint64_t offset = little32(data + 10), header = little32(data + 14), width = little32(data + 18);
     uint32_t height = little32(data + 22), bits = little16(data + 28), compression = little32(data + 30);
     if (header < 40 || (bits != 24 && bits != 32) || (compression != 0 && compression != 3))
-        return messages_add(errors,
-                            "%s: this kind of BMP is not read (24 or 32 bits a pixel, uncompressed, are): "
-                            "save it as PNG",
-                            name);
+        return image_convert_it(
+            name, "is a BMP of a kind that is not read (24 or 32 bits a pixel, uncompressed, are)", errors);
     uint64_t rows = height >> 31 ? 0u - height : height, row = (width * bits + 31) / 32 * 4;
     if (!size_is(out, width, rows, name, errors)) return false;
     if (offset < 14 + header || offset + rows * row > size)
         return messages_add(errors, "%s: the BMP file is cut off", name);
+    out->channels = bits == 24 ? 3 : 4;
+    out->decoding = (int64_t)(width * rows) * out->channels;
     return true;
 }
 
 /* ---- which of them ---- */
 
-static const char *foreign_format(const unsigned char *data, size_t size) {
-    if (size >= 4 && memcmp(data, "GIF8", 4) == 0) return "a GIF";
-    if (size >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) return "a WebP";
-    if (size >= 12 && memcmp(data + 4, "ftyp", 4) == 0) return "a HEIC or AVIF (or a film)";
-    if (size >= 4 && (memcmp(data, "II*\0", 4) == 0 || memcmp(data, "MM\0*", 4) == 0)) return "a TIFF";
-    return NULL;
+static bool read_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
+                        Turns *turns, Messages *errors) {
+    if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
+    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return png_header(data, size, name, out, turns, errors);
+    if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0)
+        return jpeg_header(data, size, name, out, turns, errors);
+    if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);
+    if (image_is_foreign(data, size, name, errors)) return false;
+    return messages_add(errors, "%s: is not a picture (PNG, JPEG and BMP are read)", name);
 }
 
 bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                   Messages *errors) {
-    *out = (ImageHeader) { .orientation = 1 };
-    if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
-    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return png_header(data, size, name, out, errors);
-    if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0) return jpeg_header(data, size, name, out, errors);
-    if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);
-    const char *foreign = foreign_format(data, size);
-    if (foreign) return messages_add(errors, "%s: is %s file; save it as PNG or JPEG", name, foreign);
-    return messages_add(errors, "%s: is not a picture (PNG, JPEG and BMP are read)", name);
+    *out = (ImageHeader) { 0 };
+    Turns turns = turns_new();
+    bool ok = read_header(data, size, name, out, &turns, errors);
+    out->orientation = turns_orientation(&turns);
+    return ok;
 }

@@ -1,3 +1,4 @@
+#include "io/image_write.h"
 #include "io/plot.h"
 
 #include "io/canvas.h"

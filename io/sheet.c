@@ -1,6 +1,7 @@
 #include "io/sheet.h"
 
 #include "io/canvas.h"
+#include "io/image_write.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -111,7 +112,7 @@ bool sheet_draw(const char *title, const SheetRow *rows, int64_t count, Image *o
 }
 
 static bool write_and_free(const char *path, Image *sheet, Messages *errors) {
-    bool ok = image_write_png(path, sheet, errors);
+    bool ok = image_write(path, sheet, errors);
     image_free(sheet);
     return ok;
 }

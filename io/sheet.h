@@ -1,4 +1,4 @@
-/* Contact sheets: rows of pictures with captions, on white, as one PNG. */
+/* Contact sheets: rows of pictures with captions, on white, as one PNG or JPEG (image_write). */
 #ifndef TI_SHEET_H
 #define TI_SHEET_H
 

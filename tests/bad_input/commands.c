@@ -32,8 +32,9 @@ const BadInput BAD_COMMANDS[] = {
       .command = "train",
       .status = 2,
       .says =
-          "--images FOLDER is missing: the folder of the pictures, 3 to 5 of one thing or style; used in the "
-          "order of their names\n"
+          "--images FOLDER is missing: the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG "
+          "and BMP "
+          "files whatever their names, used in the order of these\n"
           "--token WORD is missing: the new word, one that the model doesn't know, such as '<grum>' (quoted, "
           "for the shell)\n"
           "--init WORD[,WORD...]|FILE is missing: the known word, a single token, where the new one starts: "
@@ -48,7 +49,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "one that is missing",
       .command = "evaluate --init a",
       .status = 2,
-      .says = "--images FOLDER is missing: the pictures" },
+      .says = "--images FOLDER is missing: the pictures: PNG, JPEG and BMP files" },
     { .input = "one that is missing",
       .command = "evaluate --images pictures",
       .status = 2,
@@ -56,11 +57,11 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "one that is missing",
       .command = "sheet samples/rgb.png",
       .status = 2,
-      .says = "--out FILE.png is missing: the sheet" },
+      .says = "--out FILE is missing: the sheet, a PNG or, where it ends in .jpg or .jpeg, a JPEG" },
     { .input = "pictures that are missing",
       .command = "sheet --out x.png",
       .status = 2,
-      .says = "CAPTION|PICTURE is missing: pictures (.png, .jpg, .jpeg, .bmp), and before them the caption "
+      .says = "CAPTION|PICTURE is missing: pictures (PNG, JPEG or BMP files), and before them the caption "
               "of their row: whatever is not the name of a picture" },
     { .input = "what to look at is missing",
       .command = "inspect",
@@ -74,8 +75,8 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "both pictures are missing",
       .command = "reconstruct",
       .status = 2,
-      .says = "IN is missing: a picture\n"
-              "OUT.png is missing: the PNG to write" },
+      .says = "IN is missing: a picture (PNG, JPEG or BMP)\n"
+              "OUT is missing: the PNG to write or, where it ends in .jpg or .jpeg, the JPEG" },
     { .input = "a misspelt one",
       .command = TRAIN WORD "--stpes 5",
       .status = 2,

@@ -19,17 +19,17 @@ const BadInput BAD_PICTURES[] = {
       .make = "mkdir in",
       .command = TRAIN "in",
       .status = 1,
-      .says = "in: holds no pictures (.png, .jpg, .jpeg, .bmp)" },
+      .says = "in: holds no pictures (PNG, JPEG or BMP files)" },
     { .input = "a folder without pictures",
       .make = "mkdir in; echo hello >in/readme.txt",
       .command = TRAIN "in",
       .status = 1,
-      .says = "in: holds no pictures (.png, .jpg, .jpeg, .bmp)" },
+      .says = "in: holds no pictures (PNG, JPEG or BMP files)" },
     { .input = "only hidden pictures",
       .make = "mkdir in; cp samples/rgb.png in/.rgb.png",
       .command = TRAIN "in",
       .status = 1,
-      .says = "in: holds no pictures (.png, .jpg, .jpeg, .bmp)" },
+      .says = "in: holds no pictures (PNG, JPEG or BMP files)" },
     { .input = "a picture in its place",
       .command = TRAIN "pictures/1.png",
       .status = 1,
@@ -40,6 +40,27 @@ const BadInput BAD_PICTURES[] = {
       .status = 1,
       .says = "in/a.png: is not a picture (PNG, JPEG and BMP are read)\n"
               "in/b.jpg: is empty, not a picture" },
+    { .input = "pictures of kinds that are not read, whatever their names",
+      .make = "mkdir in; cp samples/rgb.png in/1.png; printf 'RIFF....WEBPVP8 ' >in/2.webp; "
+              "printf '....ftypheic....' >in/IMG_3.HEIC; printf 'GIF89a....' >in/4",
+      .command = TRAIN "in",
+      .status = 1,
+      .says =
+          "in/2.webp: is a WebP, which is not read; put a PNG in its place (with Debian's package "
+          "imagemagick): convert 'in/2.webp[0]' -auto-orient in/2.webp.png\n"
+          "in/4: is a GIF, which is not read; put a PNG in its place (with Debian's package imagemagick): "
+          "convert 'in/4[0]' -auto-orient in/4.png\n"
+          "in/IMG_3.HEIC: is a HEIC, which is not read; put a PNG in its place (with Debian's package "
+          "libheif-examples): heif-convert in/IMG_3.HEIC in/IMG_3.HEIC.png" },
+    { .input = "a picture that takes more memory to read than is allowed",
+      .make = "mkdir in; cp samples/rgb.png in/1.png; { printf "
+              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
+              "'\\210\\023\\000\\000\\210\\023\\000\\000\\001\\000\\030\\000'; head -c 75000024 /dev/zero; } "
+              ">in/2.bmp",
+      .command = TRAIN "in --memory 100MB",
+      .status = 1,
+      .says = "--memory: 100 MB are too little; reading in/2.bmp (5000 x 5000) takes 151 MB: give --memory "
+              "151MB, or a smaller copy of the picture" },
     { .input = "a folder that is called as a picture is",
       .make = "mkdir -p in/a.png",
       .command = TRAIN "in",
@@ -77,17 +98,39 @@ const BadInput BAD_PICTURES[] = {
       .make = "printf 'GIF89a..........' >a.png",
       .command = BACK "a.png x.png",
       .status = 1,
-      .says = "a.png: is a GIF file; save it as PNG or JPEG" },
+      .says = "a.png: is a GIF, which is not read; put a PNG in its place (with Debian's package "
+              "imagemagick): convert 'a.png[0]' -auto-orient a.png.png" },
     { .input = "a WebP",
       .make = "printf 'RIFF....WEBPVP8 ' >a.png",
       .command = BACK "a.png x.png",
       .status = 1,
-      .says = "a.png: is a WebP file; save it as PNG or JPEG" },
+      .says = "a.png: is a WebP, which is not read; put a PNG in its place (with Debian's package "
+              "imagemagick): convert 'a.png[0]' -auto-orient a.png.png" },
     { .input = "a HEIC of a telephone",
       .make = "printf '....ftypheic....' >a.jpg",
       .command = BACK "a.jpg x.png",
       .status = 1,
-      .says = "a.jpg: is a HEIC or AVIF (or a film) file; save it as PNG or JPEG" },
+      .says = "a.jpg: is a HEIC, which is not read; put a PNG in its place (with Debian's package "
+              "libheif-examples): heif-convert a.jpg a.jpg.png" },
+    { .input = "an AVIF, under a name with a space",
+      .make = "printf '....ftypavif....' >'a b.avif'",
+      .command = BACK "'a b.avif' x.png",
+      .status = 1,
+      .says = "a b.avif: is an AVIF, which is not read; put a PNG in its place (with Debian's package "
+              "libheif-examples): heif-convert 'a b.avif' 'a b.avif.png'" },
+    { .input = "a TIFF on a sheet",
+      .make = "printf 'II*\\000............' >a.tif",
+      .command = "sheet --out x.png a caption a.tif",
+      .status = 1,
+      .says = "a.tif: is a TIFF, which is not read; put a PNG in its place (with Debian's package "
+              "imagemagick): convert 'a.tif[0]' -auto-orient a.tif.png" },
+    { .input = "a BMP with a palette",
+      .make = "{ head -c 28 samples/rgb.bmp; printf '\\010'; tail -c +30 samples/rgb.bmp; } >a.bmp",
+      .command = BACK "a.bmp x.png",
+      .status = 1,
+      .says =
+          "a.bmp: is a BMP of a kind that is not read (24 or 32 bits a pixel, uncompressed, are); put a PNG "
+          "in its place (with Debian's package imagemagick): convert 'a.bmp[0]' -auto-orient a.bmp.png" },
     { .input = "a PNG that is cut off",
       .make = "head -c 300 samples/rgb.png >a.png",
       .command = BACK "a.png x.png",
@@ -149,7 +192,7 @@ const BadInput BAD_PICTURES[] = {
       .make = ONLY("one.png"),
       .command = TRAIN "in --out run",
       .status = 0,
-      .says = "warning: in/one.png: 1 x 1 is smaller than the resolution and is enlarged to 16 x 16",
+      .says = "warning: in/one.png: 1 x 1 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "20000 x 10 pixels",
       .make = "mkdir in; { head -c 20000; } </dev/zero >strip; printf 'BM' >in/a.bmp; "
@@ -163,39 +206,39 @@ const BadInput BAD_PICTURES[] = {
       .command = TRAIN "in --out run",
       .status = 0,
       .says =
-          "warning: in/a.bmp: 20000 x 10 is squashed to a square (--center-crop takes its middle instead)\n"
-          "warning: in/a.bmp: 20000 x 10 is smaller than the resolution and is enlarged to 16 x 16",
+          "warning: in/a.bmp: 20000 x 10 is squashed to a square (--center-crop takes the middle instead)\n"
+          "warning: in/a.bmp: 20000 x 10 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "a grey PNG",
       .make = ONLY("grey.png"),
       .command = TRAIN "in --out run",
       .status = 0,
       .says =
-          "warning: in/grey.png: 13 x 9 is squashed to a square (--center-crop takes its middle instead)\n"
-          "warning: in/grey.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16",
+          "warning: in/grey.png: 13 x 9 is squashed to a square (--center-crop takes the middle instead)\n"
+          "warning: in/grey.png: 13 x 9 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "a PNG with transparency",
       .make = ONLY("rgba.png"),
       .command = TRAIN "in --out run",
       .status = 0,
       .says =
-          "warning: in/rgba.png: 13 x 9 is squashed to a square (--center-crop takes its middle instead)\n"
-          "warning: in/rgba.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16",
+          "warning: in/rgba.png: 13 x 9 is squashed to a square (--center-crop takes the middle instead)\n"
+          "warning: in/rgba.png: 13 x 9 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "a PNG of 16 bits",
       .make = ONLY("rgb16.png"),
       .command = TRAIN "in --out run",
       .status = 0,
       .says =
-          "warning: in/rgb16.png: 13 x 9 is squashed to a square (--center-crop takes its middle instead)\n"
-          "warning: in/rgb16.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16",
+          "warning: in/rgb16.png: 13 x 9 is squashed to a square (--center-crop takes the middle instead)\n"
+          "warning: in/rgb16.png: 13 x 9 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "a JPEG that EXIF turns",
       .make = ONLY("turned6.jpg"),
       .command = TRAIN "in --out run",
       .status = 0,
       .says =
-          "warning: in/turned6.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle instead)",
+          "warning: in/turned6.jpg: 16 x 24 is squashed to a square (--center-crop takes the middle instead)",
       .makes = "run/x.safetensors" },
     { .input = "1 x 1 pixels",
       .command = BACK "samples/one.png x.png",
@@ -205,19 +248,19 @@ const BadInput BAD_PICTURES[] = {
     { .input = "a grey PNG",
       .command = BACK "samples/grey16.png x.png",
       .status = 0,
-      .says = "warning: samples/grey16.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
+      .says = "warning: samples/grey16.png: 13 x 9 is squashed to a square (--center-crop takes the middle "
               "instead)",
       .makes = "x.png" },
     { .input = "a PNG with transparency",
       .command = BACK "samples/rgba16.png x.png",
       .status = 0,
-      .says = "warning: samples/rgba16.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
+      .says = "warning: samples/rgba16.png: 13 x 9 is squashed to a square (--center-crop takes the middle "
               "instead)",
       .makes = "x.png" },
     { .input = "a JPEG that EXIF turns",
       .command = BACK "samples/turned8.jpg x.png",
       .status = 0,
-      .says = "warning: samples/turned8.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle "
+      .says = "warning: samples/turned8.jpg: 16 x 24 is squashed to a square (--center-crop takes the middle "
               "instead)",
       .makes = "x.png" },
     { .input = "all of them",
@@ -230,67 +273,62 @@ const BadInput BAD_PICTURES[] = {
       .make = "rm samples/claims*",
       .command = "evaluate --model model --init a --images samples",
       .status = 0,
-      .says =
-          "warning: samples/grey.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/grey.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/grey.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/grey16.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/grey16.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/grey_alpha.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/grey_alpha.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x "
-          "16\n"
-          "warning: samples/one.png: 1 x 1 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/one_bit.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/one_bit.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/palette.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/palette.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/palette_alpha.png: 13 x 9 is squashed to a square (--center-crop takes its "
-          "middle instead)\n"
-          "warning: samples/palette_alpha.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x "
-          "16\n"
-          "warning: samples/progressive.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgb.bmp: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgb.bmp: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/rgb.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgb.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/rgb16.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgb16.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/rgba.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgba.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/rgba16.png: 13 x 9 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/rgba16.png: 13 x 9 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/subsampled.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned.png: 9 x 13 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned.png: 9 x 13 is smaller than the resolution and is enlarged to 16 x 16\n"
-          "warning: samples/turned1.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned2.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned3.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned4.jpg: 24 x 16 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned5.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned6.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned7.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle "
-          "instead)\n"
-          "warning: samples/turned8.jpg: 16 x 24 is squashed to a square (--center-crop takes its middle "
-          "instead)" },
+      .says = "warning: * pictures, the first of them samples/grey.jpg (24 x 16), are squashed to a square "
+              "(--center-crop takes the middle instead)\n"
+              "warning: * pictures, the first of them samples/grey.png (13 x 9), are smaller than the "
+              "resolution and enlarged to 16 x 16" },
+    { .input = "a picture squashed by a tenth of its side",
+      .make = "mkdir in; cp samples/rgb.bmp strip.bmp; { printf "
+              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
+              "'\\024\\000\\000\\000\\022\\000\\000\\000\\001\\000\\030\\000'; head -c 1104 /dev/zero; } "
+              ">in/a.bmp",
+      .command = TRAIN "in --out run",
+      .status = 0,
+      .says = "",
+      .makes = "run/x.safetensors" },
+    { .input = "pictures under other names than theirs",
+      .make = "mkdir in; cp samples/turned1.jpg in/a.jfif; cp samples/turned1.jpg in/b.JPE; "
+              "cp samples/turned1.jpg in/c.png; cp samples/turned1.jpg in/d; cp samples/rgb.bmp in/e.txt",
+      .command = TRAIN "in --out run",
+      .status = 0,
+      .says = "warning: 5 pictures, the first of them in/a.jfif (24 x 16), are squashed to a square "
+              "(--center-crop takes the middle instead)\n"
+              "warning: in/e.txt: 13 x 9 is smaller than the resolution and enlarged to 16 x 16",
+      .makes = "run/x.safetensors" },
+    { .input = "a picture and files that are none, one of them called BM",
+      .make =
+          "mkdir in in/folder; cp samples/turned1.jpg in/a.jpg; echo 'BMW, a list of them all' >in/b.txt; "
+          ": >in/c; printf 'II*\\000............' >in/d.NEF",
+      .command = TRAIN "in --center-crop --out run",
+      .status = 0,
+      .says = "warning: in: 4 other entries are not used (b.txt, ...): pictures are PNG, JPEG and BMP files",
+      .makes = "run/x.safetensors" },
+    { .input = "pictures without a picture's name, on a sheet",
+      .make = "cp samples/rgb.png a; cp samples/rgb.bmp b.dat",
+      .command = "sheet --out x.png a b.dat",
+      .status = 0,
+      .says = "",
+      .makes = "x.png" },
+    { .input = "a JPEG, by its name",
+      .command = "sheet --out x.JPG samples/rgb.png",
+      .status = 0,
+      .says = "",
+      .makes = "x.JPG" },
+    { .input = "a JPEG, by its name",
+      .command = BACK "samples/one.png x.jpeg",
+      .status = 0,
+      .says = "",
+      .makes = "x.jpeg" },
+    { .input = "a name without an ending",
+      .make = "mkdir a.b",
+      .command = BACK "samples/one.png a.b/x",
+      .status = 0,
+      .says = "",
+      .makes = "a.b/x.png" },
+    { .input = "several JPEGs and their sheet",
+      .command = "generate --model model --prompt x --steps 1 --count 2 --grid --out x.jpg",
+      .status = 0,
+      .says = "",
+      .makes = "x-2.jpg" },
     { 0 },
 };

@@ -238,7 +238,8 @@ static void check_dry_run(void) {
          *text_command = mem_format(command, "", "text");
     test_true("--dry-run", shell(json_command) && shell(text_command), "runs");
     test_true("--dry-run",
-              shell("grep -q '  in all$' @/text && \"$TI\" plan --json --summary >@/plan 2>@/stderr"),
+              shell("grep -q '  in all$' @/text && grep -q '^reading the pictures, one at a time, takes .* "
+                    "MB at most: .*png' @/text && \"$TI\" plan --json --summary >@/plan 2>@/stderr"),
               "as text");
     char *path = in_folder("json"), *plan_path = in_folder("plan");
     size_t size, plan_size;
@@ -249,6 +250,9 @@ static void check_dry_run(void) {
     CHECK(json && plan);
     json_t *time = json_incref(json_object_get(json, "time"));
     json_object_del(json, "time");
+    test_true("memory to read pictures", number(json, "reading_bytes") > 64 * 64 * 3, "%.0f",
+              number(json, "reading_bytes"));
+    json_object_del(json, "reading_bytes");
     test_true("--dry-run --json", json_equal(json, plan), "is the plan of ti plan");
     double step = number(time, "batch_forward") + number(time, "batch_backward");
     double parts = number(time, "steps") + number(time, "encoding") + number(time, "grid_loss") +

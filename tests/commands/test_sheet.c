@@ -3,6 +3,7 @@
 #include "io/canvas.h"
 #include "cli/common.h"
 #include "io/plot.h"
+#include "io/image_write.h"
 #include "io/sheet.h"
 #include "io/file.h"
 #include "tests/test.h"

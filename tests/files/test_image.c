@@ -1,14 +1,17 @@
 /* Pictures: Pillow's bytes when resizing, every kind of file against what it must decode to, and files that
    are broken. The goldens and golden/pictures/ are made by golden/images.py. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/image.h"
+#include "io/image_kind.h"
+#include "io/image_write.h"
 #include "tensor/rng.h"
 #include "tests/golden.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A golden of 8-bit values (kept as fp16) as bytes. */
@@ -144,24 +147,137 @@ static void test_geometry(void) {
     no_messages(&errors);
 }
 
-static void test_write(void) {
+/* The mean of the errors' squares. */
+static double squared_error(const unsigned char *a, const unsigned char *b, int64_t count) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) sum += (double)((a[i] - b[i]) * (a[i] - b[i]));
+    return sum / (double)count;
+}
+
+/* Read again, a JPEG of ours is as close to the picture as Pillow's of the same quality (a hundredth more is allowed:
+   both use the standard's tables, and round in other places). */
+static void test_jpeg(const Golden *golden, const char *path) {
+    Messages errors = { 0 };
+    Shape shape;
+    unsigned char *in = golden_bytes(golden, "jpeg95.in", &shape),
+                  *pillow = golden_bytes(golden, "jpeg95", &shape);
+    int64_t count = shape_count(shape);
+    Image image = { (int)shape.dim[1], (int)shape.dim[0], in }, again;
+    bool ok = image_write(path, &image, &errors) && image_load(path, &again, &errors);
+    no_messages(&errors);
+    CHECK(ok && again.width == image.width && again.height == image.height);
+    test_true("a JPEG", image_kind_of_file(path) == IMAGE_READ, "%s", path);
+    test_below("a JPEG's error, of Pillow's",
+               squared_error(in, again.rgb, count) / squared_error(in, pillow, count), 1.01);
+    image_free(&again);
+    free(in);
+    free(pillow);
+    CHECK(image_new(65536, 1, &image, &errors));
+    test_true("a JPEG that is too wide", !image_write(path, &image, &errors) && errors.count == 1, "%s",
+              first_line(&errors));
+    image_free(&image);
+    messages_free(&errors);
+}
+
+static void test_write(const Golden *golden) {
     Messages errors = { 0 };
     Image image, again;
     CHECK(image_load("golden/pictures/rgb.png", &image, &errors));
-    char path[] = "/tmp/test_image_XXXXXX";
-    int descriptor = mkstemp(path);
-    CHECK(descriptor >= 0);
-    close(descriptor);
-    bool ok = image_write_png(path, &image, &errors) && image_load(path, &again, &errors);
+    char folder[] = "/tmp/test_image_XXXXXX";
+    CHECK(mkdtemp(folder));
+    char *path = mem_format("%s/a.PNG", folder), *jpeg = mem_format("%s/a.JPG", folder);
+    bool ok = image_write(path, &image, &errors) && image_load(path, &again, &errors);
     no_messages(&errors);
     CHECK(ok);
     test_same("written and read again", again.rgb, image.rgb, (size_t)(image.width * image.height * 3));
     image_free(&again);
+    test_jpeg(golden, jpeg);
     unlink(path);
-    ok = image_write_png("/tmp/no/such/folder.png", &image, &errors);
+    unlink(jpeg);
+    rmdir(folder);
+    free(path);
+    free(jpeg);
+    ok = image_write("/tmp/no/such/folder.jpg", &image, &errors);
     test_true("no such folder", !ok && errors.count == 1, "%s", first_line(&errors));
     messages_free(&errors);
     image_free(&image);
+}
+
+static void test_names(void) {
+    static const struct {
+        const char *path;
+        ImageFormat format;
+        const char *one, *second;
+    } CASES[] = {
+        { "a.png", WRITE_PNG, "a.png", "a-2.png" },
+        { "a.PNG", WRITE_PNG, "a.PNG", "a-2.PNG" },
+        { "a.jpg", WRITE_JPEG, "a.jpg", "a-2.jpg" },
+        { "a.JPEG", WRITE_JPEG, "a.JPEG", "a-2.JPEG" },
+        { "a", WRITE_PNG, "a.png", "a-2.png" },
+        { "a.b/c", WRITE_PNG, "a.b/c.png", "a.b/c-2.png" },
+        { "a.b.jpg", WRITE_JPEG, "a.b.jpg", "a.b-2.jpg" },
+        { ".a", WRITE_PNG, ".a.png", ".a-2.png" },
+        { "a.webp", WRITE_NONE, NULL, NULL },
+        { "a.v2", WRITE_NONE, NULL, NULL },
+        { "a.", WRITE_NONE, NULL, NULL },
+        { "a.bmp", WRITE_NONE, NULL, NULL },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char *one = image_path(CASES[i].path, NULL), *second = image_path(CASES[i].path, "2");
+        bool same = !CASES[i].one || (strcmp(one, CASES[i].one) == 0 && strcmp(second, CASES[i].second) == 0);
+        test_true(CASES[i].path, same && image_format(CASES[i].path) == CASES[i].format, "%s %s", one,
+                  second);
+        free(one);
+        free(second);
+    }
+}
+
+/* ---- memory ---- */
+
+/* How far this process's memory rises while it reads the file: printed, for measured_bytes. */
+static int print_bytes(const char *path) {
+    struct rusage before, after;
+    Messages errors = { 0 };
+    Image image;
+    getrusage(RUSAGE_SELF, &before);
+    bool ok = image_load(path, &image, &errors);
+    getrusage(RUSAGE_SELF, &after);
+    printf("%ld\n", ok ? 1024 * (after.ru_maxrss - before.ru_maxrss) : -1);
+    return 0;
+}
+
+/* The same in a process of its own; program: this one. */
+static double measured_bytes(const char *program, const char *path) {
+    char *command = mem_format("%s --bytes %s", program, path);
+    FILE *from = popen(command, "r");
+    double bytes = -1;
+    CHECK(from && fscanf(from, "%lf", &bytes) == 1);
+    pclose(from);
+    free(command);
+    return bytes;
+}
+
+/* What the header says is not less than what is taken (but for code that is touched for the first time, and tables), and
+   not much more. */
+static void test_memory(const Golden *golden, const char *program) {
+#ifdef __SANITIZE_ADDRESS__
+    const double beside = 1e9, more = 1e9; /* the sanitizer's own memory */
+#else
+    const double beside = 2.5e6, more = 4e6;
+#endif
+    char *names = mem_string(golden_meta(golden, "large"));
+    for (char *rest, *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        char *path = mem_format("golden/large/%s", name);
+        ImageHeader header;
+        Messages errors = { 0 };
+        int64_t file;
+        CHECK(image_load_header(path, &header, &file, &errors));
+        double said = (double)(image_decoding_bytes(&header) + file), taken = measured_bytes(program, path);
+        test_true(path, taken > 0 && taken <= said + beside && said <= taken + more,
+                  "%.1f MB are said, %.1f taken", said / 1e6, taken / 1e6);
+        free(path);
+    }
+    free(names);
 }
 
 /* Decodes; the picture is thrown away. True where it worked; a failure must say one line, success none. */
@@ -251,8 +367,24 @@ static void test_refused(void) {
     refused_file("golden/pictures/none.png", "cannot be opened");
     refused("empty", "", 0, "empty");
     refused("text", "hello", 5, "not a picture");
-    refused("GIF", "GIF89a............", 18, "GIF");
-    refused("WebP", "RIFF....WEBPVP8 ", 16, "WebP");
+    refused("GIF", "GIF89a............", 18, "is a GIF, which is not read; put a PNG in its place");
+    refused("WebP", "RIFF....WEBPVP8 ", 16,
+            "is a WebP, which is not read; put a PNG in its place (with Debian's package imagemagick): "
+            "convert 'picture[0]' -auto-orient picture.png");
+    refused("RIFF of another kind", "RIFF....WAVEfmt ", 16, "not a picture");
+    refused("TIFF", "II*\0............", 16, "is a TIFF");
+    refused("TIFF, the other way round", "MM\0*............", 16, "is a TIFF");
+    refused("JPEG XL", "\xff\x0a............", 14, "djxl picture picture.png");
+    refused("JPEG XL in a box", "\0\0\0\x0cJXL \x0d\x0a\x87\x0a", 12, "djxl picture picture.png");
+    refused("JPEG 2000", "\0\0\0\x0cjP  \x0d\x0a\x87\x0a", 12, "is a JPEG 2000");
+    refused("AVIF",
+            "\0\0\0\x18"
+            "ftypavif....",
+            16, "package libheif-examples): heif-convert picture picture.png");
+    refused("a film",
+            "\0\0\0\x18"
+            "ftypisom....",
+            16, "not a picture");
     refused("HEIC",
             "\0\0\0\x18"
             "ftypheic....",
@@ -265,20 +397,25 @@ static void test_refused(void) {
     bmp[18] = 1, bmp[25] = 0x80; /* height -2^31 */
     refused("BMP of -2^31 rows", bmp, sizeof bmp, "too large");
     bmp[25] = 0, bmp[22] = 1, bmp[28] = 8;
-    refused("BMP with a palette", bmp, sizeof bmp, "save it as PNG");
+    refused("BMP with a palette", bmp, sizeof bmp, "convert 'picture[0]' -auto-orient picture.png");
 }
 
-int main(void) {
+int main(int argc, char *argv[]) {
+    if (argc == 3 && strcmp(argv[1], "--bytes") == 0) return print_bytes(argv[2]);
     Golden *golden = golden_open("golden/images.safetensors");
     test_resize(golden);
     test_kinds(golden);
     test_floats(golden);
     test_geometry();
-    test_write();
+    test_write(golden);
+    test_names();
+    test_memory(golden, argv[0]);
     test_refused();
     test_checked_before();
-    const char *const damaged[] = { "palette_alpha.png", "rgb16.png",      "turned.png", "turned6.jpg",
-                                    "progressive.jpg",   "subsampled.jpg", "rgb.bmp" };
+    const char *const damaged[] = { "palette_alpha.png", "rgb16.png",         "turned.png",
+                                    "turned6.jpg",       "progressive.jpg",   "subsampled.jpg",
+                                    "rgb.bmp",           "turned_raw.png",    "turned_app1.png",
+                                    "turned_xmp.png",    "turned_several.jpg" };
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
         char path[100];
         snprintf(path, sizeof path, "golden/pictures/%s", damaged[i]);

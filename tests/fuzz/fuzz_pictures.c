@@ -1,11 +1,14 @@
-/* Targets: PNG, JPEG and BMP files; their headers alone, with what EXIF says. */
+/* Targets: PNG, JPEG and BMP files; their headers alone, with what EXIF, profiles and XMP say. */
+#define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/file.h"
 #include "io/image.h"
+#include "io/image_write.h"
 
 /* A picture is decoded up to so many pixels: beyond, an input takes a hundred times as long. */
 enum { DECODED_MAX = 1 << 16 };
@@ -62,6 +65,12 @@ static void write_and_read(const Image *image) {
     CHECK(again.width == image->width && again.height == image->height);
     CHECK(memcmp(again.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) == 0);
     image_free(&again);
+    char *jpeg = mem_format("%s.jpg", scratch_path());
+    CHECK(image_write(jpeg, image, &errors) && image_load(jpeg, &again, &errors));
+    CHECK(again.width == image->width && again.height == image->height);
+    image_free(&again);
+    unlink(jpeg);
+    free(jpeg);
 }
 
 static bool try_picture(const unsigned char *bytes, size_t size) {
@@ -100,11 +109,22 @@ static const char *const PNG_WORDS[] = { "IHDR",
                                          "PLTE",
                                          "tRNS",
                                          "eXIf",
+                                         "zTXt",
+                                         "tEXt",
+                                         "iTXt",
+                                         "Raw profile type exif",
+                                         "Raw profile type APP1",
+                                         "XML:com.adobe.xmp",
+                                         "tiff:Orientation=\"6",
+                                         "Exif",
+                                         "12010400",
+                                         "\n",
                                          "CgBI",
                                          "gAMA",
                                          "II*",
                                          "MM",
                                          "\x12\x01\x03",
+                                         "\x12\x01\x04",
                                          "\x01\x12",
                                          "\x89PNG\r\n\x1a\n",
                                          "\x78\x9c",
@@ -128,6 +148,11 @@ static void png_seeds(Seeds *s) {
                                          "rgba.png",
                                          "rgba16.png",
                                          "turned.png",
+                                         "turned_long.png",
+                                         "turned_raw.png",
+                                         "turned_raw_plain.png",
+                                         "turned_app1.png",
+                                         "turned_xmp.png",
                                          "claims_more.png",
                                          "claims_60000.png",
                                          "seed_interlaced.png",
@@ -141,18 +166,46 @@ static void png_seeds(Seeds *s) {
     seeds_file(s, "golden/loop_pictures/3.png"); /* large enough for codes of its own */
 }
 
-static const char *const JPEG_WORDS[] = {
-    "\xff\xd8", "\xff\xd9", "\xff\xda", "\xff\xc0",     "\xff\xc2", "\xff\xc4", "\xff\xdb", "\xff\xdd",
-    "\xff\xe1", "\xff\xee", "\xff\xd0", "\xff\xfe",     "\xff\xc8", "\xff\x01", "Exif",     "Adobe",
-    "JFIF",     "II*",      "MM",       "\x12\x01\x03", "\x01\x12", "\x08",     "\x11",     "\x12",
-    "\x13",     "\x31",     "\x41",     "\x22",         "\xff\xff", "\xff",     NULL
-};
+static const char *const JPEG_WORDS[] = { "\xff\xd8",
+                                          "\xff\xd9",
+                                          "\xff\xda",
+                                          "\xff\xc0",
+                                          "\xff\xc2",
+                                          "\xff\xc4",
+                                          "\xff\xdb",
+                                          "\xff\xdd",
+                                          "\xff\xe1",
+                                          "\xff\xee",
+                                          "\xff\xd0",
+                                          "\xff\xfe",
+                                          "\xff\xc8",
+                                          "\xff\x01",
+                                          "Exif",
+                                          "Adobe",
+                                          "JFIF",
+                                          "II*",
+                                          "MM",
+                                          "\x12\x01\x03",
+                                          "\x12\x01\x04",
+                                          "http://ns.adobe.com/xap/1.0/",
+                                          "tiff:Orientation=\"6",
+                                          "\x01\x12",
+                                          "\x08",
+                                          "\x11",
+                                          "\x12",
+                                          "\x13",
+                                          "\x31",
+                                          "\x41",
+                                          "\x22",
+                                          "\xff\xff",
+                                          "\xff",
+                                          NULL };
 
 static void jpeg_seeds(Seeds *s) {
-    static const char *const names[] = {
-        "grey.jpg",      "progressive.jpg", "subsampled.jpg",    "turned6.jpg",     "turned3.jpg",
-        "seed_cmyk.jpg", "seed_rgb.jpg",    "seed_restarts.jpg", "seed_halved.jpg", NULL
-    };
+    static const char *const names[] = { "grey.jpg",        "progressive.jpg",    "subsampled.jpg",
+                                         "turned6.jpg",     "turned3.jpg",        "seed_cmyk.jpg",
+                                         "seed_rgb.jpg",    "seed_restarts.jpg",  "seed_halved.jpg",
+                                         "turned_long.jpg", "turned_several.jpg", NULL };
     seeds_pictures(s, names);
 }
 
@@ -184,8 +237,21 @@ static void bmp_seeds(Seeds *s) {
 }
 
 static void header_seeds(Seeds *s) {
-    static const char *const names[] = { "turned.png", "turned5.jpg",     "turned8.jpg", "progressive.jpg",
-                                         "rgb.bmp",    "claims_long.png", NULL };
+    static const char *const names[] = { "turned_raw.png",
+                                         "turned_raw_plain.png",
+                                         "turned_app1_xmp.png",
+                                         "turned_xmp.png",
+                                         "turned_xmp_element.png",
+                                         "turned_long_big.jpg",
+                                         "turned_several.jpg",
+                                         "turned_exif_and_xmp.jpg",
+                                         "turned.png",
+                                         "turned5.jpg",
+                                         "turned8.jpg",
+                                         "progressive.jpg",
+                                         "rgb.bmp",
+                                         "claims_long.png",
+                                         NULL };
     seeds_pictures(s, names);
     seeds_add(s, "RIFF\0\0\0\0WEBPVP8 ", 16);
     seeds_text(s, "GIF89a");

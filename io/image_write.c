@@ -1,0 +1,75 @@
+#define _POSIX_C_SOURCE 200809L
+#include "io/image_write.h"
+
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <stb/stb_image_write.h>
+
+enum { JPEG_QUALITY = 95, JPEG_MAX_SIDE = 65535 };
+
+/* Public in stb_image_write.h, but declared only beside its definition. */
+unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride_bytes, int x, int y, int n,
+                                     int *out_len);
+
+/* From its dot on; the end of the path where there is none. */
+static const char *ending(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    return dot && dot > name ? dot : path + strlen(path);
+}
+
+ImageFormat image_format(const char *path) {
+    const char *end = ending(path);
+    if (!*end || strcasecmp(end, ".png") == 0) return WRITE_PNG;
+    return strcasecmp(end, ".jpg") == 0 || strcasecmp(end, ".jpeg") == 0 ? WRITE_JPEG : WRITE_NONE;
+}
+
+char *image_path(const char *path, const char *name) {
+    const char *end = ending(path);
+    return mem_format("%.*s%s%s%s", (int)(end - path), path, name ? "-" : "", name ? name : "",
+                      *end ? end : ".png");
+}
+
+bool image_write_png(const char *path, const Image *image, Messages *errors) {
+    int length;
+    unsigned char *png =
+        stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
+    CHECK(png != NULL);
+    bool ok = file_write(path, png, (size_t)length, errors);
+    free(png);
+    return ok;
+}
+
+typedef struct {
+    unsigned char *bytes;
+    size_t size, room;
+} Buffer;
+
+static void append(void *context, void *data, int size) {
+    Buffer *b = context;
+    if (b->size + (size_t)size > b->room) {
+        b->room = 2 * b->room + (size_t)size + 4096;
+        b->bytes = mem_grow(b->bytes, b->room);
+    }
+    memcpy(b->bytes + b->size, data, (size_t)size);
+    b->size += (size_t)size;
+}
+
+static bool write_jpeg(const char *path, const Image *image, Messages *errors) {
+    if (image->width > JPEG_MAX_SIDE || image->height > JPEG_MAX_SIDE)
+        return messages_add(errors, "%s: %d x %d is more than a JPEG can have (%d a side): write a PNG", path,
+                            image->width, image->height, JPEG_MAX_SIDE);
+    Buffer b = { 0 };
+    CHECK(stbi_write_jpg_to_func(append, &b, image->width, image->height, 3, image->rgb, JPEG_QUALITY));
+    bool ok = file_write(path, b.bytes, b.size, errors);
+    free(b.bytes);
+    return ok;
+}
+
+bool image_write(const char *path, const Image *image, Messages *errors) {
+    CHECK(image_format(path) != WRITE_NONE);
+    return (image_format(path) == WRITE_JPEG ? write_jpeg : image_write_png)(path, image, errors);
+}
