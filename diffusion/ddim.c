@@ -19,7 +19,7 @@ static float alpha_at(const NoiseSchedule *d, int64_t t) {
        linspace   round((N - 1 - i) (T - 1) / (N - 1))
        trailing   round(T - i T / N) - 1
 
-   numpy rounds halves to even. Its arange steps by the difference of its first two members, which are rounded. */
+   numpy rounds halves to even. Its arange steps by the difference of its first two members, as rounded. */
 static int64_t timestep_at(const SchedulerConfig *c, int64_t steps, int64_t i) {
     int64_t all = c->train_timesteps, up = steps - 1 - i;
     if (c->spacing == SPACING_LEADING) return up * (all / steps) + c->steps_offset;
@@ -66,8 +66,7 @@ void ddim_timesteps(const NoiseSchedule *d, int64_t steps, int64_t *timesteps) {
     CHECK(timesteps[0] < d->config.train_timesteps);
 }
 
-/* What a step multiplies with: sqrt(a) and sqrt(1 - a) at t, sqrt(b) and sqrt(1 - b - sigma^2) at the timestep
-   before. */
+/* Of a step: sqrt(a) and sqrt(1 - a) at t, sqrt(b) and sqrt(1 - b - sigma^2) at the timestep before. */
 typedef struct {
     Prediction prediction;
     float signal, spread, to_signal, direction, sigma;
@@ -99,8 +98,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Dynamic thresholding (Saharia et al. 2022): x0 is clamped to the quantile of |x0| at the ratio, which is kept
-   between 1 and the maximum, and divided by it. torch.quantile has the rank in fp32 and is linear between ranks. */
+/* Dynamic thresholding (Saharia et al. 2022): x0 is clamped to a quantile of |x0|, kept between 1 and the maximum,
+   and divided by it. torch.quantile has the rank in fp32 and is linear between ranks. */
 static float threshold(const SchedulerConfig *c, const Factors *f, const float *x, const float *output,
                        int64_t count) {
     float *sizes = mem_alloc((size_t)count * sizeof *sizes);

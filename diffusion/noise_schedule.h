@@ -14,7 +14,7 @@ typedef struct {
 
 NoiseSchedule noise_schedule_new(const SchedulerConfig *config);
 void noise_schedule_free(NoiseSchedule *d);
-/* False where rescaling divided by zero: one timestep alone, betas that are all 0, an abar that is 0 too early. */
+/* False where rescaling divided by zero: one timestep, betas that are all 0, an abar that is 0 too early. */
 bool noise_schedule_finite(const NoiseSchedule *d);
 
 /* z_t of one picture (DDPMScheduler.add_noise). */

@@ -121,15 +121,15 @@ def scheduler_class(name):
 
 
 def reading(scheduler, pipe):
-    """What DDIMScheduler takes over from a pipeline with this scheduler. DDPMScheduler, of the training script, has the
-    same noise schedule."""
+    """The DDIMScheduler that a pipeline with this scheduler makes. DDPMScheduler, of the training script, has the same noise
+    schedule."""
     whole = diffusers.StableDiffusionPipeline(
         vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
     ddim = diffusers.DDIMScheduler.from_config(whole.scheduler.config)
     ddpm = diffusers.DDPMScheduler.from_config(scheduler.config)
     assert torch.equal(ddim.alphas_cumprod, ddpm.alphas_cumprod)
-    return ddim.config
+    return ddim
 
 
 def saved(scheduler):
@@ -159,7 +159,7 @@ def scheduler_cases(pipe):
             config = {"_class_name": name, **{k: v for k, v in fields.items() if not k.startswith("_")}}
             with tempfile.TemporaryDirectory() as d:
                 Path(d, "scheduler_config.json").write_text(json.dumps(config))
-                c = reading(theirs.from_pretrained(d), pipe)
+                c = reading(theirs.from_pretrained(d), pipe).config
             yield json.dumps(config), " ".join(str(v) for v in (
                 c.num_train_timesteps, c.beta_start, c.beta_end, c.beta_schedule, c.prediction_type, c.steps_offset,
                 int(c.set_alpha_to_one), int(c.clip_sample), c.clip_sample_range, c.timestep_spacing,

@@ -10,8 +10,8 @@
 #include "weights/config.h"
 #include "io/object.h"
 
-/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and the others that share its
-   noise schedule. Flow matching, discrete tokens, sound and video have schedules of their own. */
+/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and others that a pipeline of
+   Stable Diffusion can be saved with. Flow matching, tokens and video have noise schedules of their own. */
 static const char *const CLASSES[] = { "DDIMScheduler",
                                        "DDIMInverseScheduler",
                                        "DDIMParallelScheduler",
