@@ -225,6 +225,15 @@ bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Mes
     return check_side(m, "--resolution", 64, resolution, errors, warnings);
 }
 
+bool check_trainable(const Model *m, Messages *errors) {
+    return m->noise_schedule.config.prediction != PREDICT_SAMPLE ||
+           messages_add(
+               errors,
+               "%s: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
+               "draws, and a word can be learned with epsilon and v_prediction alone",
+               m->folder.path);
+}
+
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
     char *fault = ddim_fault(&m->noise_schedule, steps);
     bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);

@@ -90,6 +90,8 @@ bool check_side(const Model *m, const char *option, int64_t least, int64_t *side
                 Messages *warnings);
 /* The same for --resolution, 64 at least. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
+/* False, with a line, if there is no loss for what its UNet predicts. */
+bool check_trainable(const Model *m, Messages *errors);
 /* False, with a line, if the model cannot draw in so many steps, given by that option. */
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
 

@@ -105,6 +105,7 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     int threads = threads_start(o->threads);
     Model m;
     if (!open_model(o->model, o->vae, o->prediction, &m, errors, warnings)) return 1;
+    check_trainable(&m, errors);
     check_resolution(&m, &o->resolution, errors, warnings);
     Words words = { .width = m.clip.config.hidden_size };
     Pictures pictures = { 0 };

@@ -114,12 +114,30 @@ static void print_levels(const char *what, int levels, const int64_t *channels, 
     printf("\n");
 }
 
+static void print_scheduler(const SchedulerConfig *s, bool guessed) {
+    static const char *const predicted[] = {
+        [PREDICT_EPSILON] = "the noise", [PREDICT_V] = "v", [PREDICT_SAMPLE] = "the picture"
+    };
+    printf("scheduler     %lld timesteps, ", (long long)s->train_timesteps);
+    if (s->spacing != SPACING_LEADING) printf("spacing %s, ", SPACING_NAMES[s->spacing]);
+    if (s->trained_betas)
+        printf("betas of its own");
+    else if (s->beta_schedule == BETAS_COSINE)
+        printf("%s betas", BETA_SCHEDULE_NAMES[s->beta_schedule]);
+    else
+        printf("%s betas %g to %g", BETA_SCHEDULE_NAMES[s->beta_schedule], s->beta_start, s->beta_end);
+    printf("%s, the UNet predicts %s%s\n", s->zero_snr ? " rescaled to end in pure noise" : "",
+           predicted[s->prediction],
+           guessed
+               ? " (the file does not say: a model of 512 pixels predicts the noise, --prediction epsilon)"
+               : "");
+}
+
 static void print_configs(const Model *m, int64_t words) {
     const ModelFolder *f = &m->folder;
     const ClipConfig *c = &f->clip;
     const UnetConfig *u = &f->unet_config;
     const VaeConfig *v = &f->vae_config;
-    const SchedulerConfig *s = &f->scheduler;
     int64_t factor = vae_factor(v), side = u->sample_size * factor;
     printf("picture       %lld x %lld, as latents %lld x %lld x %lld\n", (long long)side, (long long)side,
            (long long)u->in_channels, (long long)u->sample_size, (long long)u->sample_size);
@@ -138,16 +156,7 @@ static void print_configs(const Model *m, int64_t words) {
     printf("vae           %lld latent channels, factor %lld, scaling factor %g, middle %s attention\n",
            (long long)v->latent_channels, (long long)factor, (double)v->scaling_factor,
            v->mid_attention ? "with" : "without");
-    printf("scheduler     %lld timesteps, ", (long long)s->train_timesteps);
-    if (s->trained_betas)
-        printf("betas of its own");
-    else
-        printf("%s betas %g to %g", s->beta_schedule == BETAS_LINEAR ? "linear" : "scaled_linear",
-               s->beta_start, s->beta_end);
-    printf(", the UNet predicts %s%s\n", s->prediction == PREDICT_V ? "v" : "the noise",
-           f->prediction_guessed
-               ? " (the file does not say: a model of 512 pixels predicts the noise, --prediction epsilon)"
-               : "");
+    print_scheduler(&f->scheduler, f->prediction_guessed);
 }
 
 static void print_defaults(json_t *defaults) {
@@ -190,7 +199,7 @@ static json_t *configs_json(const Model *m, int64_t words) {
     const VaeConfig *v = &m->folder.vae_config;
     const SchedulerConfig *s = &m->folder.scheduler;
     return json_pack("{s:{s:i, s:I, s:i, s:I}, s:{s:I, s:I}, s:{s:I, s:I, s:o}, s:{s:I, s:I, s:f, s:o}, "
-                     "s:{s:I, s:s}}",
+                     "s:{s:I, s:s, s:s, s:b}}",
                      "text_encoder", "layers", c->layers, "width", c->hidden_size, "heads", c->heads,
                      "mlp_width", c->intermediate_size, "tokenizer", "tokens", words, "window",
                      m->folder.tokenizer.model_max_length, "unet", "sample_size", u->sample_size,
@@ -198,7 +207,8 @@ static json_t *configs_json(const Model *m, int64_t words) {
                      "vae", "latent_channels", v->latent_channels, "factor", (int64_t)vae_factor(v),
                      "scaling_factor", (double)v->scaling_factor, "channels",
                      json_integers(v->channels, v->levels), "scheduler", "timesteps", s->train_timesteps,
-                     "prediction", s->prediction == PREDICT_V ? "v" : "epsilon");
+                     "prediction", s->prediction == PREDICT_V ? "v" : PREDICTION_NAMES[s->prediction],
+                     "spacing", SPACING_NAMES[s->spacing], "zero_snr", s->zero_snr);
 }
 
 static json_t *unused_json(const Unused *u) {

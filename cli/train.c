@@ -552,6 +552,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     if (!open_model(r->o->model, r->o->vae, r->o->prediction, &r->model, errors, warnings) ||
         !train_options_complete(r->o, r->model.folder.path, errors))
         return false;
+    check_trainable(&r->model, errors);
     check_resolution(&r->model, &r->o->resolution, errors, warnings);
     initial_rows(r, errors);
     if (errors->count == 0)

@@ -10,6 +10,12 @@ bool model_load(Model *m, Messages *errors) {
     m->unet = unet_load(&f->unet_config, f->unet);
     m->vae = vae_load(&f->vae_config, f->vae);
     m->noise_schedule = noise_schedule_new(&f->scheduler);
+    if (!noise_schedule_finite(&m->noise_schedule))
+        messages_add(
+            errors,
+            "%s/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot "
+            "be rescaled, it divides by zero",
+            f->path);
     if (m->tokenizer && tokenizer_vocab_size(m->tokenizer) > f->clip.vocab_size)
         messages_add(errors, "%s: the tokenizer has %lld tokens, the text encoder %lld", f->path,
                      (long long)tokenizer_vocab_size(m->tokenizer), (long long)f->clip.vocab_size);

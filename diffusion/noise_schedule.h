@@ -14,12 +14,15 @@ typedef struct {
 
 NoiseSchedule noise_schedule_new(const SchedulerConfig *config);
 void noise_schedule_free(NoiseSchedule *d);
+/* False where rescaling divided by zero: one timestep, betas that are all 0, an abar that is 0 too early. */
+bool noise_schedule_finite(const NoiseSchedule *d);
 
 /* z_t of one picture (DDPMScheduler.add_noise). */
 void noise_schedule_add_noise(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
                               int64_t count, float *out);
 
-/* What the UNet has to predict: noise, or v = sqrt(abar) noise - sqrt(1 - abar) z (DDPMScheduler.get_velocity). */
+/* What the UNet has to predict: noise, or v = sqrt(abar) noise - sqrt(1 - abar) z (DDPMScheduler.get_velocity).
+   CHECK: it does not predict the picture, for which the reference's script has no target. */
 void noise_schedule_target(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
                            int64_t count, float *out);
 

@@ -9,12 +9,15 @@ import os
 import random
 import shutil
 import struct
+import sys
 import tempfile
+import types
 import warnings
 from pathlib import Path
 
 import diffusers
 import torch
+from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from safetensors import deserialize
 from safetensors.torch import load, save_file
 from transformers import CLIPTokenizer
@@ -96,29 +99,71 @@ def headers():
         yield "".join(h), 8
 
 
-SCHEDULERS = "DDIMScheduler PNDMScheduler DDPMScheduler EulerDiscreteScheduler EulerAncestralDiscreteScheduler".split()
+# Those that can be saved with a Stable Diffusion pipeline: all of KarrasDiffusionSchedulers and the others whose model is a DDPM.
+SCHEDULERS = (
+    "DDIM DDIMInverse DDIMParallel DDPM DDPMParallel PNDM EulerDiscrete EulerAncestralDiscrete LMSDiscrete HeunDiscrete "
+    "KDPM2Discrete KDPM2AncestralDiscrete DPMSolverMultistep DPMSolverMultistepInverse DPMSolverSinglestep DPMSolverSDE "
+    "DEISMultistep UniPCMultistep SASolver IPNDM LCM TCD RePaint EDMEuler EDMDPMSolverMultistep CosineDPMSolverMultistep"
+).split()
+assert {c.name for c in KarrasDiffusionSchedulers} <= {f"{s}Scheduler" for s in SCHEDULERS}
+
+
+def scheduler_class(name):
+    """Also where a package that its sampling needs is missing: neither configs nor schedules need one."""
+    for package in ("scipy", "scipy.stats", "scipy.integrate", "torchsde"):
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            sys.modules[package] = types.SimpleNamespace(stats=None, integrate=None, BrownianTree=None)
+    for module in Path(diffusers.__file__).parent.glob("schedulers/scheduling_*.py"):
+        if f"class {name}(" in module.read_text():
+            return getattr(importlib.import_module(f"diffusers.schedulers.{module.stem}"), name)
+
+
+def reading(scheduler, pipe):
+    """The DDIMScheduler that a pipeline with this scheduler makes. DDPMScheduler, of the training script, has the same noise
+    schedule."""
+    whole = diffusers.StableDiffusionPipeline(
+        vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    ddim = diffusers.DDIMScheduler.from_config(whole.scheduler.config)
+    ddpm = diffusers.DDPMScheduler.from_config(scheduler.config)
+    assert torch.equal(ddim.alphas_cumprod, ddpm.alphas_cumprod)
+    return ddim
+
+
+def saved(scheduler):
+    with tempfile.TemporaryDirectory() as d:
+        scheduler.save_pretrained(d)
+        return json.loads(Path(d, "scheduler_config.json").read_text())
 
 
 def scheduler_cases(pipe):
-    for name in SCHEDULERS:
+    pndm = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1,
+                set_alpha_to_one=False, clip_sample=False, trained_betas=None, num_train_timesteps=1000)
+    for name in (f"{s}Scheduler" for s in SCHEDULERS):
+        theirs = scheduler_class(name)
+        config = saved(theirs.from_config(diffusers.PNDMScheduler.from_config(pndm).config))
+        whole = {k: v for k, v in config.items() if not k.startswith("_")}
         for fields in (
+            whole, {**whole, "timestep_spacing": "trailing", "rescale_betas_zero_snr": True, "prediction_type": "sample",
+                    "beta_schedule": "linear"},
+            saved(theirs()),
             {},
             {"clip_sample": True, "set_alpha_to_one": False, "steps_offset": 0, "clip_sample_range": 2.0},
             {"clip_sample": False, "set_alpha_to_one": True, "steps_offset": 5},
             {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "skip_prk_steps": True,
              "num_train_timesteps": 500, "prediction_type": "v_prediction", "timestep_spacing": "leading"},
+            {"thresholding": True, "sample_max_value": 1.5, "dynamic_thresholding_ratio": 0.9, "timestep_spacing": "linspace"},
         ):
-            config = {"_class_name": name, **fields}
+            config = {"_class_name": name, **{k: v for k, v in fields.items() if not k.startswith("_")}}
             with tempfile.TemporaryDirectory() as d:
                 Path(d, "scheduler_config.json").write_text(json.dumps(config))
-                theirs = getattr(diffusers, name).from_pretrained(d)
-            whole = diffusers.StableDiffusionPipeline(
-                vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, scheduler=theirs,
-                safety_checker=None, feature_extractor=None, requires_safety_checker=False)
-            c = diffusers.DDIMScheduler.from_config(whole.scheduler.config).config
+                c = reading(theirs.from_pretrained(d), pipe).config
             yield json.dumps(config), " ".join(str(v) for v in (
                 c.num_train_timesteps, c.beta_start, c.beta_end, c.beta_schedule, c.prediction_type, c.steps_offset,
-                int(c.set_alpha_to_one), int(c.clip_sample), c.clip_sample_range))
+                int(c.set_alpha_to_one), int(c.clip_sample), c.clip_sample_range, c.timestep_spacing,
+                int(c.rescale_betas_zero_snr), int(c.thresholding), c.dynamic_thresholding_ratio, c.sample_max_value))
 
 
 def tokenizer_cases():

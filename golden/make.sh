@@ -10,7 +10,7 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 export HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
 # loop before picture: a picture is drawn with a word that a loop learned; models before those that load folders as they do
-for script in ops optim draws images tokenizer files modules models single critters loop dump grid picture; do
+for script in ops optim draws images tokenizer files modules models single critters loop dump grid picture ddim; do
     echo "golden/$script.py"
     "$venv/bin/python" "golden/$script.py"
 done

@@ -41,8 +41,12 @@ typedef struct {
     float scaling_factor;
 } VaeConfig;
 
-typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR } BetaSchedule;
-typedef enum { PREDICT_EPSILON, PREDICT_V } Prediction;
+typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE } BetaSchedule;
+/* The noise, v, or the picture itself, which a model can draw with and not be trained with. */
+typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_SAMPLE } Prediction;
+typedef enum { SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } Spacing;
+/* Their names in a config, which NULL closes. */
+extern const char *const BETA_SCHEDULE_NAMES[], *const PREDICTION_NAMES[], *const SPACING_NAMES[];
 
 /* The scheduler's noise schedule, and what DDIMScheduler.from_config makes of the rest. Doubles: Python's
    floats. */
@@ -51,10 +55,14 @@ typedef struct {
     double beta_start, beta_end;
     BetaSchedule beta_schedule;
     double *trained_betas; /* [train_timesteps] or NULL */
+    bool zero_snr;         /* rescale_betas_zero_snr: the last timestep is pure noise */
     Prediction prediction;
+    Spacing spacing;
     int64_t steps_offset; /* 1 where the file has the key, whatever it says, else 0: see scheduler_config.c */
     bool set_alpha_to_one, clip_sample;
     double clip_sample_range;
+    bool thresholding; /* instead of clipping: see ddim.c */
+    double threshold_ratio, threshold_max;
 } SchedulerConfig;
 
 /* Each reads the text of one config.json; path names it in messages. A line in errors for each field whose

@@ -10,34 +10,44 @@
 #include "weights/config.h"
 #include "io/object.h"
 
+/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and others that a pipeline of
+   Stable Diffusion can be saved with. Flow matching, tokens and video have noise schedules of their own. */
 static const char *const CLASSES[] = { "DDIMScheduler",
-                                       "PNDMScheduler",
+                                       "DDIMInverseScheduler",
+                                       "DDIMParallelScheduler",
                                        "DDPMScheduler",
+                                       "DDPMParallelScheduler",
+                                       "PNDMScheduler",
                                        "EulerDiscreteScheduler",
                                        "EulerAncestralDiscreteScheduler",
                                        "LMSDiscreteScheduler",
                                        "HeunDiscreteScheduler",
-                                       "DPMSolverMultistepScheduler",
-                                       "DPMSolverSinglestepScheduler",
-                                       "DEISMultistepScheduler",
-                                       "UniPCMultistepScheduler",
                                        "KDPM2DiscreteScheduler",
                                        "KDPM2AncestralDiscreteScheduler",
+                                       "DPMSolverMultistepScheduler",
+                                       "DPMSolverMultistepInverseScheduler",
+                                       "DPMSolverSinglestepScheduler",
+                                       "DPMSolverSDEScheduler",
+                                       "DEISMultistepScheduler",
+                                       "UniPCMultistepScheduler",
+                                       "SASolverScheduler",
+                                       "IPNDMScheduler",
+                                       "LCMScheduler",
+                                       "TCDScheduler",
+                                       "RePaintScheduler",
+                                       "EDMEulerScheduler",
+                                       "EDMDPMSolverMultistepScheduler",
+                                       "CosineDPMSolverMultistepScheduler",
                                        NULL };
 
-static const JsonFixed FIXED[] = {
-    { "timestep_spacing", "\"leading\"", NULL },
-    { "rescale_betas_zero_snr", "false", NULL },
-    { "thresholding", "false", NULL },
-    { "use_flow_sigmas", "false", NULL },
-};
-
-/* They steer other samplers, or parts that FIXED rules out. */
+/* They steer other samplers. */
 static const char *const IGNORED[] = { "skip_prk_steps",
                                        "variance_type",
-                                       "dynamic_thresholding_ratio",
-                                       "sample_max_value",
+                                       "set_alpha_to_zero",
                                        "solver_order",
+                                       "predictor_order",
+                                       "corrector_order",
+                                       "tau_func",
                                        "algorithm_type",
                                        "solver_type",
                                        "solver_p",
@@ -49,16 +59,50 @@ static const char *const IGNORED[] = { "skip_prk_steps",
                                        "use_exponential_sigmas",
                                        "use_beta_sigmas",
                                        "use_lu_lambdas",
+                                       "use_flow_sigmas",
                                        "use_dynamic_shifting",
                                        "time_shift_type",
                                        "flow_shift",
+                                       "shift_terminal",
                                        "final_sigmas_type",
                                        "lambda_min_clipped",
                                        "interpolation_type",
                                        "timestep_type",
                                        "sigma_min",
                                        "sigma_max",
+                                       "sigma_data",
+                                       "sigma_schedule",
+                                       "rho",
+                                       "eta",
+                                       "noise_sampler_seed",
+                                       "original_inference_steps",
+                                       "timestep_scaling",
                                        NULL };
+
+/* Only where it is on do its two numbers count. */
+static const char *const THRESHOLDS[] = { "dynamic_thresholding_ratio", "sample_max_value", NULL };
+
+const char *const BETA_SCHEDULE_NAMES[] = { [BETAS_LINEAR] = "linear",
+                                            [BETAS_SCALED_LINEAR] = "scaled_linear",
+                                            [BETAS_COSINE] = "squaredcos_cap_v2",
+                                            NULL };
+const char *const PREDICTION_NAMES[] = {
+    [PREDICT_EPSILON] = "epsilon", [PREDICT_V] = "v_prediction", [PREDICT_SAMPLE] = "sample", NULL
+};
+const char *const SPACING_NAMES[] = {
+    [SPACING_LEADING] = "leading", [SPACING_LINSPACE] = "linspace", [SPACING_TRAILING] = "trailing", NULL
+};
+
+static void check_class(JsonObject *o) {
+    const json_t *m = object_member(o, "_class_name");
+    if (!m) return;
+    for (int i = 0; CLASSES[i]; i++)
+        if (json_is_string(m) && strcmp(json_string_value(m), CLASSES[i]) == 0) return;
+    object_fault(
+        o, "_class_name",
+        "supported: \"DDIMScheduler\", \"PNDMScheduler\" and what else diffusers has for Stable Diffusion "
+        "1.x and 2.x");
+}
 
 static void read_trained_betas(JsonObject *o, SchedulerConfig *c) {
     if (object_null(o, "trained_betas")) return;
@@ -80,22 +124,18 @@ static void read_trained_betas(JsonObject *o, SchedulerConfig *c) {
 
 bool scheduler_config_parse(const char *path, const void *text, size_t size, SchedulerConfig *c,
                             Messages *errors, Messages *warnings) {
-    static const char *const schedules[] = {
-        [BETAS_LINEAR] = "linear", [BETAS_SCALED_LINEAR] = "scaled_linear", NULL
-    };
-    static const char *const predictions[] = {
-        [PREDICT_EPSILON] = "epsilon", [PREDICT_V] = "v_prediction", NULL
-    };
     int before = errors->count;
     JsonObject o;
     *c = (SchedulerConfig) { 0 };
     if (!object_parse(&o, path, text, size, errors, warnings)) return false;
-    object_choice(&o, "_class_name", 0, CLASSES);
+    check_class(&o);
     c->train_timesteps = object_int(&o, "num_train_timesteps", 1000, 1, 100000);
     c->beta_start = object_number(&o, "beta_start", 0.0001, 0, 0.999);
     c->beta_end = object_number(&o, "beta_end", 0.02, 0, 0.999);
-    c->beta_schedule = (BetaSchedule)object_choice(&o, "beta_schedule", BETAS_LINEAR, schedules);
-    c->prediction = (Prediction)object_choice(&o, "prediction_type", PREDICT_EPSILON, predictions);
+    c->beta_schedule = (BetaSchedule)object_choice(&o, "beta_schedule", BETAS_LINEAR, BETA_SCHEDULE_NAMES);
+    c->prediction = (Prediction)object_choice(&o, "prediction_type", PREDICT_EPSILON, PREDICTION_NAMES);
+    c->spacing = (Spacing)object_choice(&o, "timestep_spacing", SPACING_LEADING, SPACING_NAMES);
+    c->zero_snr = object_bool(&o, "rescale_betas_zero_snr", false);
     object_int(&o, "steps_offset", 0, 0, 1000); /* checked, not used */
     c->steps_offset = object_member(&o, "steps_offset") ? 1 : 0;
     object_bool(&o, "clip_sample", true);
@@ -103,7 +143,10 @@ bool scheduler_config_parse(const char *path, const void *text, size_t size, Sch
     c->set_alpha_to_one = object_bool(&o, "set_alpha_to_one", true);
     c->clip_sample_range = object_number(&o, "clip_sample_range", 1, 1e-6, 1e6);
     read_trained_betas(&o, c);
-    object_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
+    c->thresholding = object_bool(&o, "thresholding", false);
+    c->threshold_ratio = c->thresholding ? object_number(&o, THRESHOLDS[0], 0.995, 0, 1) : 0.995;
+    c->threshold_max = c->thresholding ? object_number(&o, THRESHOLDS[1], 1, 1e-6, 1e6) : 1;
+    object_ignore(&o, THRESHOLDS);
     object_ignore(&o, IGNORED);
     object_finish(&o);
     object_close(&o);

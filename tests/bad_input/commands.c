@@ -248,6 +248,18 @@ const BadInput BAD_COMMANDS[] = {
       .command = DRAW "--prompt x --steps 600",
       .status = 1,
       .says = "--steps 600: must be 1 to 500, the model's own number of timesteps" },
+    { .input = "steps beyond the last timestep",
+      .command = DRAW "--prompt x --steps 1000",
+      .status = 1,
+      .says = "--steps 1000: too many for this model's steps_offset 1 (use 500)" },
+    { .input = "noise predicted in pure noise",
+      .make =
+          "json model/scheduler/scheduler_config.json 's/0.00085/0.00085, \"rescale_betas_zero_snr\": true, "
+          "\"timestep_spacing\": \"trailing\"/'",
+      .command = DRAW "--prompt x --steps 7",
+      .status = 1,
+      .says = "--steps 7: timestep 999 of this model's noise schedule is pure noise, in which a UNet that "
+              "predicts the noise (epsilon, not v_prediction) sees no picture" },
     { .input = "tensors of a word",
       .command = "inspect word.safetensors --tensors",
       .status = 1,

@@ -399,7 +399,49 @@ const BadInput BAD_MODELS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/scheduler/scheduler_config.json: \"beta_schedule\" is \"sigmoid\": supported: "
-              "\"linear\", \"scaled_linear\"" },
+              "\"linear\", \"scaled_linear\", \"squaredcos_cap_v2\"" },
+    { .input = "a scheduler of flow matching",
+      .make = NOISE_SAYS("_class_name", "\"FlowMatchEulerDiscreteScheduler\""),
+      .command = LOOK,
+      .status = 1,
+      .says =
+          "model/scheduler/scheduler_config.json: \"_class_name\" is \"FlowMatchEulerDiscreteScheduler\": "
+          "supported: \"DDIMScheduler\", \"PNDMScheduler\" and what else diffusers has for Stable Diffusion "
+          "1.x and 2.x" },
+    { .input = "what the UNet predicts",
+      .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"flow_prediction\""),
+      .command = LOOK,
+      .status = 1,
+      .says = "model/scheduler/scheduler_config.json: \"prediction_type\" is \"flow_prediction\": supported: "
+              "\"epsilon\", \"v_prediction\", \"sample\"" },
+    { .input = "the spacing of timesteps",
+      .make = NOISE_SAYS("beta_start", "0.00085, \"timestep_spacing\": \"karras\""),
+      .command = LOOK,
+      .status = 1,
+      .says = "model/scheduler/scheduler_config.json: \"timestep_spacing\" is \"karras\": supported: "
+              "\"leading\", \"linspace\", \"trailing\"" },
+    { .input = "one timestep, rescaled to zero SNR",
+      .make = NOISE_SAYS("num_train_timesteps", "1, \"rescale_betas_zero_snr\": true"),
+      .command = LOOK,
+      .status = 1,
+      .prints = true,
+      .says =
+          "model/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot be "
+          "rescaled, it divides by zero" },
+    { .input = "no loss for a UNet that predicts the picture",
+      .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
+      .command = "train --model model --images pictures --token '<x>' --init a",
+      .status = 1,
+      .says =
+          "model: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
+          "draws, and a word can be learned with epsilon and v_prediction alone" },
+    { .input = "no loss for a UNet that predicts the picture",
+      .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
+      .command = "evaluate --model model --images pictures --init a",
+      .status = 1,
+      .says =
+          "model: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
+          "draws, and a word can be learned with epsilon and v_prediction alone" },
     { .input = "betas above 1",
       .make = NOISE_SAYS("beta_end", "2"),
       .command = LOOK,

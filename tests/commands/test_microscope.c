@@ -323,6 +323,21 @@ static void test_folders(void) {
     test_true("faults", length(json, "faults") == 7 && at(json, "architecture"),
               "%d: shapes of 2 layers, defaults", length(json, "faults"));
     json_decref(json);
+    shell("cp -R golden/models/narrow @/other && chmod -R u+w @/other && sed -i 's/0.00085/0.00085, "
+          "\"timestep_spacing\": \"trailing\", \"rescale_betas_zero_snr\": true, \"prediction_type\": "
+          "\"sample\"/' "
+          "@/other/scheduler/scheduler_config.json");
+    shows("inspect @/other",
+          (const char *[]) { "1000 timesteps, spacing trailing, scaled_linear betas 0.00085 to 0.012 "
+                             "rescaled to end in pure noise, the UNet predicts the picture",
+                             NULL });
+    json = document("inspect --json @/other", 0);
+    test_true("scheduler",
+              strcmp(string(json, "architecture.scheduler.spacing"), "trailing") == 0 &&
+                  json_is_true(at(json, "architecture.scheduler.zero_snr")) &&
+                  strcmp(string(json, "architecture.scheduler.prediction"), "sample") == 0,
+              "as its config says");
+    json_decref(json);
     refuses("inspect @", 1, 1, "is no model folder");
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
 }

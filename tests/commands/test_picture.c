@@ -25,11 +25,25 @@ static void compare(const char *label, const Image *image, const float *want, Sh
               image->height, worst, (long long)differ, (long long)count, torch);
 }
 
+/* The option of a copy of the case's model, in the folder, with another scheduler's config. */
+static char *other_scheduler(const Golden *g, const char *name, const char *folder) {
+    char *copy = mem_format("cp -r %s %s/model", golden_meta(g, "%s/model", name), folder);
+    char *path = mem_format("%s/model/scheduler/scheduler_config.json", folder);
+    CHECK(system(copy) == 0);
+    FILE *f = fopen(path, "w");
+    CHECK(f && fputs(golden_meta(g, "%s/scheduler", name), f) >= 0 && fclose(f) == 0);
+    free(path);
+    free(copy);
+    return mem_format("--model %s/model", folder);
+}
+
 static void test_case(const Golden *g, const char *name) {
     char *folder = folder_new();
     const char *options = golden_meta(g, "%s/options", name);
-    char *more =
-        mem_format("%s --out %s/p.png", strstr(options, "--model") ? "" : "--model weights/critters", folder);
+    char *model = golden_meta(g, "%s/scheduler", name) ? other_scheduler(g, name, folder)
+                  : strstr(options, "--model")         ? mem_string("")
+                                                       : mem_string("--model weights/critters");
+    char *more = mem_format("%s --out %s/p.png", model, folder);
     int status = run_ti("generate", options, more, folder);
     test_true(name, status == 0, "exit status %d", status);
     Shape shape = golden_shape(g, "%s/pictures", name);
@@ -49,6 +63,7 @@ static void test_case(const Golden *g, const char *name) {
     }
     free(want);
     free(more);
+    free(model);
     folder_remove(folder);
     free(folder);
 }
@@ -58,6 +73,10 @@ int main(void) {
     static const char *const cases[] = { "plain", "eta",  "negative",     "count",      "unguided",
                                          "wide",  "word", "v_prediction", "beta_linear" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_case(g, cases[i]);
+    golden_free(g);
+    g = golden_open("golden/ddim.safetensors");
+    static const char *const schedulers[] = { "linspace", "trailing", "sample", "threshold" };
+    for (size_t i = 0; i < sizeof schedulers / sizeof schedulers[0]; i++) test_case(g, schedulers[i]);
     golden_free(g);
     return test_finish();
 }

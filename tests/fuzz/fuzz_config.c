@@ -79,6 +79,28 @@ static void scheduler_seeds(Seeds *s) {
         s, "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"num_train_timesteps\":4,"
            "\"trained_betas\":[0.1,0.2,0.3,0.4],\"beta_schedule\":\"linear\",\"prediction_type\":\"epsilon\","
            "\"lambda_min_clipped\":-Infinity,\"clip_sample_range\":2.0}");
+    seeds_text(s,
+               "{\"_class_name\":\"TCDScheduler\",\"num_train_timesteps\":40,\"beta_schedule\":"
+               "\"squaredcos_cap_v2\",\"prediction_type\":\"v_prediction\",\"timestep_spacing\":\"trailing\","
+               "\"rescale_betas_zero_snr\":true,\"original_inference_steps\":50}");
+    seeds_text(
+        s, "{\"_class_name\":\"UniPCMultistepScheduler\",\"num_train_timesteps\":61,\"thresholding\":true,"
+           "\"dynamic_thresholding_ratio\":0.9,\"sample_max_value\":1.5,\"prediction_type\":\"sample\","
+           "\"timestep_spacing\":\"linspace\",\"disable_corrector\":[],\"set_alpha_to_one\":false}");
+}
+
+static void try_drawing(const NoiseSchedule *d) {
+    enum { STEPS = 30, COUNT = 5 };
+    int64_t timesteps[STEPS];
+    char *fault = ddim_fault(d, STEPS);
+    if (!fault) ddim_timesteps(d, STEPS, timesteps);
+    for (int i = 0; !fault && i < STEPS; i++) {
+        float x[COUNT] = { 1, 2, 3, -4, 0 }, output[COUNT] = { 0.5f, 1, -1, 2, 0 };
+        CHECK(0 <= timesteps[i] && timesteps[i] < (i ? timesteps[i - 1] : d->config.train_timesteps));
+        ddim_step(d, STEPS, timesteps[i], output, 0.5f, output, COUNT, x);
+        for (int k = 0; k < COUNT; k++) CHECK(!isnan(x[k]));
+    }
+    free(fault);
 }
 
 static bool try_scheduler(const unsigned char *bytes, size_t size) {
@@ -87,13 +109,11 @@ static bool try_scheduler(const unsigned char *bytes, size_t size) {
     if (!verdict(scheduler_config_parse("x", bytes, size, &c, &errors, &warnings), &errors, &warnings))
         return false;
     NoiseSchedule d = noise_schedule_new(&c);
-    for (int64_t i = 0; i < c.train_timesteps; i++)
+    bool finite = noise_schedule_finite(&d);
+    CHECK(finite || c.zero_snr);
+    for (int64_t i = 0; finite && i < c.train_timesteps; i++)
         CHECK(d.alphas_cumprod[i] >= 0 && d.alphas_cumprod[i] <= (i ? d.alphas_cumprod[i - 1] : 1));
-    int64_t timesteps[30];
-    char *fault = ddim_fault(&d, 30);
-    if (!fault) ddim_timesteps(&d, 30, timesteps);
-    for (int i = 0; !fault && i < 30; i++) CHECK(0 <= timesteps[i] && timesteps[i] < c.train_timesteps);
-    free(fault);
+    if (finite) try_drawing(&d);
     noise_schedule_free(&d);
     free(c.trained_betas);
     return true;

@@ -1,0 +1,178 @@
+/* Scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the bit, timesteps for many
+   step counts, whole chains of DDIM steps, and what training makes of the same files. */
+#include "diffusion/ddim.h"
+#include "tests/golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rescaling takes roots, which torch leaves to MKL, whose last bit is not always right, and subtracts the smallest. */
+static const double ROOTS = 5e-6;
+
+static const char *const CONFIGS[] = {
+    "euler", "ancestral",   "dpm",      "unipc", "deis",    "lcm",
+    "tcd",   "cosine_zero", "own_zero", "short", "clipped", "clipped_zero"
+};
+
+static NoiseSchedule open_schedule(const Golden *g, const char *name) {
+    const char *text = golden_meta(g, "%s/config", name);
+    Messages errors = { 0 }, warnings = { 0 };
+    SchedulerConfig c;
+    bool ok = scheduler_config_parse(name, text, strlen(text), &c, &errors, &warnings);
+    test_true(name, ok && !warnings.count, "%s%s", errors.text ? errors.text : "accepted",
+              warnings.text ? warnings.text : "");
+    CHECK(ok);
+    return noise_schedule_new(&c);
+}
+
+static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *d) {
+    char *label = mem_format("%s/alphas_cumprod", name);
+    int64_t n = d->config.train_timesteps;
+    float *want = golden_floats(g, "%s", label);
+    CHECK_EQ(shape_count(golden_shape(g, "%s", label)), n);
+    if (!d->config.zero_snr) test_same(label, d->alphas_cumprod, want, (size_t)n * sizeof *want);
+    double worst = 0;
+    for (int64_t i = 0; i < n - 1; i++)
+        worst = test_worse(worst, fabs((double)d->alphas_cumprod[i] / (double)want[i] - 1));
+    if (d->config.zero_snr) test_below(label, worst, ROOTS);
+    test_true(label, (d->alphas_cumprod[n - 1] == 0) == d->config.zero_snr && noise_schedule_finite(d),
+              "ends in %g", (double)d->alphas_cumprod[n - 1]);
+    free(want);
+    free(label);
+}
+
+/* What ddim_fault has to say of these timesteps; NULL: nothing. */
+static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
+    const SchedulerConfig *c = &d->config;
+    if (!timesteps) return "too many for this model's steps_offset 1";
+    bool bounded = c->clip_sample || c->thresholding, noise = d->alphas_cumprod[timesteps[0]] == 0;
+    return noise && !bounded && c->prediction == PREDICT_EPSILON ? "is pure noise" : NULL;
+}
+
+static void test_timesteps(const Golden *g, const char *name, const NoiseSchedule *d) {
+    static const int64_t counts[] = { 1, 2, 3, 7, 30, 50, 61, 499, 999, 1000 };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        int64_t n = counts[i], found = 0;
+        char *label = mem_format("%s/timesteps/%lld", name, (long long)n), *fault = ddim_fault(d, n);
+        int32_t *want = golden_has(g, "%s", label) ? golden_ints(g, &found, "%s", label) : NULL;
+        const char *expected =
+            n > d->config.train_timesteps ? "the model's own number of timesteps" : expected_fault(d, want);
+        test_true(label, expected ? fault && strstr(fault, expected) : !fault, "%s",
+                  fault ? fault : "possible");
+        if (!fault && want) {
+            int64_t *got = mem_alloc((size_t)n * sizeof *got);
+            ddim_timesteps(d, n, got);
+            int64_t differ = found != n;
+            for (int64_t k = 0; k < n && found == n; k++) differ += got[k] != want[k];
+            test_true(label, differ == 0, "%lld to %lld, %lld differ", (long long)got[0],
+                      (long long)got[n - 1], (long long)differ);
+            free(got);
+        }
+        free(want);
+        free(fault);
+        free(label);
+    }
+}
+
+static void test_chain(const Golden *g, const char *name, const NoiseSchedule *d, const char *eta) {
+    Shape shape = golden_shape(g, "%s/chain/%s", name, eta);
+    int64_t steps = shape.dim[0], count = shape.dim[1], timesteps[16];
+    CHECK(steps <= 16);
+    float *x = golden_floats(g, "x"), *outputs = golden_floats(g, "outputs"),
+          *noise = golden_floats(g, "noise");
+    float *after = mem_alloc((size_t)(steps * count) * sizeof *after);
+    ddim_timesteps(d, steps, timesteps);
+    for (int64_t i = 0; i < steps; i++) {
+        ddim_step(d, steps, timesteps[i], outputs + i * count, strtof(eta, NULL), noise + i * count, count,
+                  x);
+        memcpy(after + i * count, x, (size_t)count * sizeof *x);
+    }
+    char *label = mem_format("%s/chain/%s", name, eta);
+    golden_close(g, label, after, shape, 2e-6);
+    free(label);
+    free(after);
+    free(noise);
+    free(outputs);
+    free(x);
+}
+
+/* v is what DDPMScheduler makes of these betas, whatever the config says is predicted. */
+static void test_training(const Golden *g, const char *name, NoiseSchedule d) {
+    Shape shape = golden_shape(g, "%s/noised", name);
+    int64_t count = shape.dim[1], last = d.config.train_timesteps - 1;
+    float *x = golden_floats(g, "x"), *noise = golden_floats(g, "noise");
+    float *noised = mem_alloc((size_t)(3 * count) * sizeof *noised),
+          *velocity = mem_alloc((size_t)(3 * count) * sizeof *velocity);
+    d.config.prediction = PREDICT_V;
+    for (int64_t i = 0; i < 3; i++) {
+        noise_schedule_add_noise(&d, x, noise, i * last / 2, count, noised + i * count);
+        noise_schedule_target(&d, x, noise, i * last / 2, count, velocity + i * count);
+    }
+    char *labels[] = { mem_format("%s/noised", name), mem_format("%s/velocity", name) };
+    golden_close(g, labels[0], noised, shape, 1e-6);
+    golden_close(g, labels[1], velocity, shape, 1e-6);
+    free(labels[0]);
+    free(labels[1]);
+    free(velocity);
+    free(noised);
+    free(noise);
+    free(x);
+}
+
+/* Schedules with which the reference divides by zero. */
+static void test_zeros(void) {
+    static const struct {
+        SchedulerConfig c;
+        int64_t steps;
+        const char *fault; /* NULL: none; "": the schedule itself has no numbers */
+    } cases[] = {
+        { { .train_timesteps = 1, .beta_start = 0.1, .zero_snr = true }, 1, "" },
+        { { .train_timesteps = 9, .zero_snr = true }, 1, "" },
+        { { .train_timesteps = 999, .beta_start = 0.9, .beta_end = 0.9, .zero_snr = true }, 1, "" },
+        { { .train_timesteps = 9, .beta_end = 0.1, .spacing = SPACING_LINSPACE }, 3, NULL },
+        { { .train_timesteps = 9, .beta_end = 0.1, .prediction = PREDICT_SAMPLE },
+          3,
+          "timestep 0 of this model's" },
+        { { .train_timesteps = 9, .beta_end = 0.1, .prediction = PREDICT_SAMPLE, .steps_offset = 1 },
+          3,
+          NULL },
+        { { .train_timesteps = 999, .beta_start = 0.9, .beta_end = 0.9 },
+          3,
+          "timestep 666 of this model's noise schedule is" },
+        { { .train_timesteps = 999, .beta_start = 0.9, .beta_end = 0.9, .prediction = PREDICT_V },
+          3,
+          "divides by zero" },
+        { { .train_timesteps = 999, .beta_start = 0.9, .beta_end = 0.9, .prediction = PREDICT_V }, 1, NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        NoiseSchedule d = noise_schedule_new(&cases[i].c);
+        const char *want = cases[i].fault;
+        bool finite = noise_schedule_finite(&d), none = want && !*want;
+        char *fault = finite ? ddim_fault(&d, cases[i].steps) : NULL;
+        test_true("zeros", finite == !none && (none || (want ? fault && strstr(fault, want) : !fault)), "%s",
+                  fault    ? fault
+                  : finite ? "possible"
+                           : "not finite");
+        free(fault);
+        noise_schedule_free(&d);
+    }
+}
+
+int main(void) {
+    Golden *g = golden_open("golden/ddim.safetensors");
+    for (size_t i = 0; i < sizeof CONFIGS / sizeof *CONFIGS; i++) {
+        NoiseSchedule d = open_schedule(g, CONFIGS[i]);
+        test_alphas(g, CONFIGS[i], &d);
+        test_timesteps(g, CONFIGS[i], &d);
+        test_chain(g, CONFIGS[i], &d, "0");
+        test_chain(g, CONFIGS[i], &d, "0.7");
+        test_training(g, CONFIGS[i], d);
+        free(d.config.trained_betas);
+        noise_schedule_free(&d);
+    }
+    golden_free(g);
+    test_zeros();
+    return test_finish();
+}
