@@ -242,6 +242,7 @@ static int print_bytes(const char *path) {
     getrusage(RUSAGE_SELF, &before);
     bool ok = image_load(path, &image, &errors);
     getrusage(RUSAGE_SELF, &after);
+    image_free(&image);
     printf("%ld\n", ok ? 1024 * (after.ru_maxrss - before.ru_maxrss) : -1);
     return 0;
 }
