@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Programs of Debian's packages that make a PNG of another kind of picture. ImageMagick takes the first of several
-   pictures in a file, and turns it upright. */
+/* Programs of Debian's packages that make a PNG of another kind of picture. ImageMagick takes the first of
+   several pictures in a file, and turns it upright. */
 typedef struct {
     const char *package, *command, *which, *options;
 } Converter;
@@ -62,7 +62,8 @@ static const Foreign *foreign(const unsigned char *data, size_t size) {
     return NULL;
 }
 
-/* Any text may begin with BM: the four bytes that are 0 in every BMP, and the length of its second header, tell. */
+/* Any text may begin with BM: the four bytes that are 0 in every BMP, and the length of its second header,
+   tell. */
 static bool is_bmp(const unsigned char *data, size_t size) {
     return has(data, size, 0, "BM", 2) && has(data, size, 6, "\0\0\0\0", 4) && size >= 18 && 12 <= data[14] &&
            data[14] <= 124 && has(data, size, 15, "\0\0\0", 3);
