@@ -83,6 +83,10 @@ $(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(cal
 $(BUILD)/%.o: %.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
+# stb_image_write shifts bits out of a signed int, which -fwrapv defines; gcc's sanitizer has to be told.
+$(BUILD)/io/stb.o: CFLAGS += -fwrapv
+$(BUILD)/io/stb.o: SAN += $(if $(SANITIZE),-fno-sanitize=shift)
+
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 deps:

@@ -49,8 +49,8 @@ static bool list_pictures(const char *folder, Pictures *out, Messages *errors, M
     return true;
 }
 
-/* The most that is held at once: by the decoder, by cropping, or by resizing with the picture between its two axes and
-   the filter's weights. */
+/* The most that is held at once: by the decoder, by cropping, or by resizing with the picture between its
+   two axes and the filter's weights. */
 static PictureSize size_of(const ImageHeader *h, int64_t file, int64_t resolution, bool center_crop) {
     bool turned = h->orientation >= 5;
     int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height, rgb = 3 * w * height;

@@ -21,10 +21,10 @@ static size_t whole_number_size(uint32_t type) {
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of the
-   directory; there: number of entries, and for each tag, type, count, value in 12 bytes, or the value's offset where it
-   is longer than 4. SHORT is the type that the standard has; other writers use LONG. The first that can be read
-   counts. */
+/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of
+   the directory; there: number of entries, and for each tag, type, count, value in 12 bytes, or the
+   value's offset where it is longer than 4. SHORT is the type that the standard has; other writers use
+   LONG. The first that can be read counts. */
 static int tiff_orientation(const unsigned char *tiff, size_t size) {
     enum { ORIENTATION = 0x112 };
     if (size < 8) return EXIF_SILENT;
@@ -96,8 +96,8 @@ void turns_of_app1(Turns *t, const unsigned char *data, size_t size) {
 
 /* ---- PNG ---- */
 
-/* A text longer than this is no profile with an orientation: what a small file can make of itself by decompression
-   ends here. */
+/* A text longer than this is no profile with an orientation: what a small file can make of itself by
+   decompression ends here. */
 enum { TEXT_MAX = 1 << 20 };
 
 static int hex_digit(unsigned char c) {
@@ -106,8 +106,8 @@ static int hex_digit(unsigned char c) {
     return 'a' <= c && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* ImageMagick's profiles as text: an empty line, the profile's name, its length, then hexadecimal digits with line ends
-   between them. The bytes, in the text's own place; 0 where it is no such text. */
+/* ImageMagick's profiles as text: an empty line, the profile's name, its length, then hexadecimal digits
+   with line ends between them. The bytes, in the text's own place; 0 where it is no such text. */
 static size_t profile_bytes(unsigned char *text, size_t size) {
     size_t at = 0, count = 0;
     for (int lines = 0; lines < 3 && at < size; at++) lines += text[at] == '\n';
@@ -142,8 +142,8 @@ static bool is_wanted(const char *key) {
     return false;
 }
 
-/* iTXt has between the key and the text: whether it is compressed, the method, a language, a translated key. Whether
-   all that is there; *text is moved behind it. */
+/* iTXt has between the key and the text: whether it is compressed, the method, a language, a translated
+   key. Whether all that is there; *text is moved behind it. */
 static bool skip_international(const unsigned char **text, size_t *size, bool *compressed) {
     if (*size < 2 || (*text)[0] > 1 || (*text)[1] != 0) return false;
     *compressed = (*text)[0] == 1;

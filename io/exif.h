@@ -1,12 +1,12 @@
-/* Which way is up: what EXIF and XMP say of a picture, wherever a file keeps them. Pillow's exif_transpose is followed;
-   beyond it, the profile that older ImageMagick calls APP1 counts. */
+/* Which way is up: what EXIF and XMP say of a picture, wherever a file keeps them. Pillow's exif_transpose
+   is followed; beyond it, the profile that older ImageMagick calls APP1 counts. */
 #ifndef TI_EXIF_H
 #define TI_EXIF_H
 
 #include "io/base.h"
 
-/* What each place says: 1 to 8 as EXIF numbers it (odd values are upright, 1), EXIF_SILENT where the place has no such
-   field, EXIF_ABSENT where the file has no such place. */
+/* What each place says: 1 to 8 as EXIF numbers it (odd values are upright, 1), EXIF_SILENT where the place
+   has no such field, EXIF_ABSENT where the file has no such place. */
 enum { EXIF_ABSENT = -1, EXIF_SILENT = 0 };
 typedef struct {
     int exif;    /* a JPEG's segment, a PNG's eXIf chunk */

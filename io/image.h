@@ -1,12 +1,11 @@
 /* 8-bit RGB pictures: read, turned upright, cropped, resized with Pillow's bytes, mirrored, made into the
-   models' floats and back, written as PNG or JPEG (io/image_write.h).
-
-   Read are PNG (every kind), JPEG (baseline and progressive, 8 bits) and BMP (24 and 32 bits a pixel,
-   uncompressed); the content counts, not the file's name. Three things differ on purpose from PIL's
-   convert("RGB"), which the reference script uses: transparent pictures are laid on white (PIL drops the
-   alpha, and shows what lies under it), 16-bit greys count by their high byte (PIL clips them at 255), and
-   the orientation in EXIF, profiles and XMP is honoured (PIL leaves phone photographs lying on their side; its
-   exif_transpose is followed, io/exif.h). */
+   models' floats and back, written as PNG or JPEG (io/image_write.h). Read are PNG (every kind), JPEG
+   (baseline and progressive, 8 bits) and BMP (24 and 32 bits a pixel, uncompressed); the content counts,
+   not the file's name. Three things differ on purpose from PIL's convert("RGB"), which the reference
+   script uses: transparent pictures are laid on white (PIL drops the alpha, and shows what lies under it),
+   16-bit greys count by their high byte (PIL clips them at 255), and the orientation in EXIF, profiles and
+   XMP is honoured (PIL leaves phone photographs lying on their side; its exif_transpose is followed,
+   io/exif.h). */
 #ifndef TI_IMAGE_H
 #define TI_IMAGE_H
 
@@ -29,9 +28,10 @@ void image_free(Image *image);
 bool image_load(const char *path, Image *out, Messages *errors);
 bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors);
 
-/* What a picture file says of itself, read without decoding it: PNG, JPEG and BMP, each bounds-checked to its
-   last byte. orientation: 1..8 as EXIF numbers it (1 where nothing says it). False with a line where the file is none of
-   the three, is cut off, claims a picture that is too large, or a PNG checksum is wrong. */
+/* What a picture file says of itself, read without decoding it: PNG, JPEG and BMP, each bounds-checked to
+   its last byte. orientation: 1..8 as EXIF numbers it (1 where nothing says it). False with a line where
+   the file is none of the three, is cut off, claims a picture that is too large, or a PNG checksum is
+   wrong. */
 typedef struct {
     const char *format; /* "PNG" */
     int width, height, orientation;

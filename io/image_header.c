@@ -32,7 +32,8 @@ static int64_t of_pass(int64_t size, int first, int step) {
     return size > first ? (size - first + step - 1) / step : 0;
 }
 
-/* The bytes that an interlaced PNG's rows have before they are compressed, each with the byte of its filter. */
+/* The bytes that an interlaced PNG's rows have before they are compressed, each with the byte of its
+   filter. */
 static int64_t interlaced_bytes(int64_t width, int64_t height, int64_t bits) {
     static const int passes[7][4] = { { 0, 0, 8, 8 }, { 4, 0, 8, 8 }, { 0, 4, 4, 8 }, { 2, 0, 4, 4 },
                                       { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 } };
@@ -44,9 +45,9 @@ static int64_t interlaced_bytes(int64_t width, int64_t height, int64_t bits) {
     return bytes;
 }
 
-/* stb_image holds the file's compressed bytes and the rows they become, then the rows and the pixels made of them, of an
-   interlaced file also those of a pass (half of them at most), of a palette both its indices and colours. compressed: of
-   all IDAT chunks. */
+/* stb_image holds the file's compressed bytes and the rows they become, then the rows and the pixels made
+   of them, of an interlaced file also those of a pass (half of them at most), of a palette both its
+   indices and colours. compressed: of all IDAT chunks. */
 static void png_needs(ImageHeader *out, const unsigned char *ihdr, bool transparent, int64_t compressed) {
     static const unsigned char channels[] = { [0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4 };
     int64_t pixels = (int64_t)out->width * out->height, depth = ihdr[8], color = ihdr[9];
@@ -62,8 +63,9 @@ static void png_needs(ImageHeader *out, const unsigned char *ihdr, bool transpar
     out->decoding = rows + max_i64(compressed, decoded + more);
 }
 
-/* All components' samples, in whole blocks, with two bytes of coefficients each where the file is progressive; and then
-   the picture. frame: the segment's precision, height, width, components, and for each number, sampling, table. */
+/* All components' samples, in whole blocks, with two bytes of coefficients each where the file is
+   progressive; and then the picture. frame: the segment's precision, height, width, components, and for
+   each number, sampling, table. */
 static void jpeg_needs(ImageHeader *out, const unsigned char *frame, size_t size, bool progressive) {
     int count = size > 5 ? frame[5] : 0, across = 1, down = 1;
     if (size < 6 + 3 * (size_t)count) count = 0;

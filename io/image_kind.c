@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Programs of Debian's packages that make a PNG of another kind of picture. ImageMagick takes the first of several
-   pictures in a file, and turns it upright. */
+/* Programs of Debian's packages that make a PNG of another kind of picture. ImageMagick takes the first of
+   several pictures in a file, and turns it upright. */
 typedef struct {
     const char *package, *command, *which, *options;
 } Converter;
@@ -26,13 +26,27 @@ typedef struct {
 } Foreign;
 
 static const Foreign FOREIGN[] = {
-    { "a GIF", &MAGICK, 0, "GIF8", 4 },           { "a WebP", &MAGICK, 8, "WEBP", 4 },
-    { "a TIFF", &MAGICK, 0, "II*\0", 4 },         { "a TIFF", &MAGICK, 0, "MM\0*", 4 },
-    { "a TIFF", &MAGICK, 0, "II+\0", 4 },         { "a TIFF", &MAGICK, 0, "MM\0+", 4 },
-    { "a HEIC", &HEIF, 4, "ftyphei", 7 },         { "a HEIC", &HEIF, 4, "ftyphev", 7 },
-    { "a HEIC", &HEIF, 4, "ftypmif1", 8 },        { "a HEIC", &HEIF, 4, "ftypmsf1", 8 },
-    { "an AVIF", &HEIF, 4, "ftypavi", 7 },        { "a JPEG XL", &JXL, 0, "\xff\x0a", 2 },
-    { "a JPEG XL", &JXL, 0, "\0\0\0\x0cJXL", 7 }, { "a JPEG 2000", &MAGICK, 0, "\0\0\0\x0cjP ", 7 },
+    { "a GIF", &MAGICK, 0, "GIF8", 4 },
+    { "a WebP", &MAGICK, 8, "WEBP", 4 },
+    { "a TIFF", &MAGICK, 0, "II*\0", 4 },
+    { "a TIFF", &MAGICK, 0, "MM\0*", 4 },
+    { "a TIFF", &MAGICK, 0, "II+\0", 4 },
+    { "a TIFF", &MAGICK, 0, "MM\0+", 4 },
+    { "a HEIC", &HEIF, 4, "ftypheic", 8 },
+    { "a HEIC", &HEIF, 4, "ftypheix", 8 },
+    { "a HEIC", &HEIF, 4, "ftypheim", 8 },
+    { "a HEIC", &HEIF, 4, "ftypheis", 8 },
+    { "a HEIC", &HEIF, 4, "ftyphevc", 8 },
+    { "a HEIC", &HEIF, 4, "ftyphevx", 8 },
+    { "a HEIC", &HEIF, 4, "ftyphevm", 8 },
+    { "a HEIC", &HEIF, 4, "ftyphevs", 8 },
+    { "a HEIC", &HEIF, 4, "ftypmif1", 8 },
+    { "a HEIC", &HEIF, 4, "ftypmsf1", 8 },
+    { "an AVIF", &HEIF, 4, "ftypavif", 8 },
+    { "an AVIF", &HEIF, 4, "ftypavis", 8 },
+    { "a JPEG XL", &JXL, 0, "\xff\x0a", 2 },
+    { "a JPEG XL", &JXL, 0, "\0\0\0\x0cJXL", 7 },
+    { "a JPEG 2000", &MAGICK, 0, "\0\0\0\x0cjP ", 7 },
 };
 
 static bool has(const unsigned char *data, size_t size, size_t at, const char *bytes, size_t length) {
@@ -48,7 +62,8 @@ static const Foreign *foreign(const unsigned char *data, size_t size) {
     return NULL;
 }
 
-/* Any text may begin with BM: the four bytes that are 0 in every BMP, and the length of its second header, tell. */
+/* Any text may begin with BM: the four bytes that are 0 in every BMP, and the length of its second header,
+   tell. */
 static bool is_bmp(const unsigned char *data, size_t size) {
     return has(data, size, 0, "BM", 2) && has(data, size, 6, "\0\0\0\0", 4) && size >= 18 && 12 <= data[14] &&
            data[14] <= 124 && has(data, size, 15, "\0\0\0", 3);

@@ -1,4 +1,5 @@
-/* What a file is, by its first bytes, whatever its name; and for the kinds that are not read, how to make a PNG of it. */
+/* What a file is, by its first bytes, whatever its name; and for the kinds that are not read, how to make
+   a PNG of it. */
 #ifndef TI_IMAGE_KIND_H
 #define TI_IMAGE_KIND_H
 
@@ -8,8 +9,8 @@
 typedef enum { IMAGE_NONE, IMAGE_READ, IMAGE_FOREIGN } ImageKind;
 ImageKind image_kind(const unsigned char *data, size_t size);
 
-/* The same of a file; IMAGE_NONE where there is none that can be read, and for a camera's raw files: they begin as TIFF
-   files do, and lie beside the JPEG of the same picture. */
+/* The same of a file; IMAGE_NONE where there is none that can be read, and for a camera's raw files: they
+   begin as TIFF files do, and lie beside the JPEG of the same picture. */
 ImageKind image_kind_of_file(const char *path);
 
 /* Whether a file is named as a picture that is read: .png, .jpg, .jpeg, .jpe, .jfif or .bmp in any case. */

@@ -4,8 +4,9 @@
 
 #include "io/image.h"
 
-/* What a picture of that name would be: .png, or none, is PNG, .jpg and .jpeg are JPEG, in any case. Any other ending,
-   which is what follows the last dot of the name (but the dot of a hidden file), is none that is written. */
+/* What a picture of that name would be: .png, or none, is PNG, .jpg and .jpeg are JPEG, in any case. Any
+   other ending, which is what follows the last dot of the name (but the dot of a hidden file), is none
+   that is written. */
 typedef enum { WRITE_NONE, WRITE_PNG, WRITE_JPEG } ImageFormat;
 ImageFormat image_format(const char *path);
 
@@ -13,9 +14,9 @@ ImageFormat image_format(const char *path);
    name NULL: the path itself, with an ending. free() it. */
 char *image_path(const char *path, const char *name);
 
-/* In the format of its name, which is not WRITE_NONE; a JPEG in quality 95, without subsampling. Written aside and
-   renamed: path is replaced as a whole or not at all. False with a line where it cannot be written, or has a side that a
-   JPEG cannot have. */
+/* In the format of its name, which is not WRITE_NONE; a JPEG in quality 95, without subsampling. Written
+   aside and renamed: path is replaced as a whole or not at all. False with a line where it cannot be
+   written, or has a side that a JPEG cannot have. */
 bool image_write(const char *path, const Image *image, Messages *errors);
 
 /* As PNG, whatever the name; else as image_write does. */

@@ -154,8 +154,8 @@ static double squared_error(const unsigned char *a, const unsigned char *b, int6
     return sum / (double)count;
 }
 
-/* Read again, a JPEG of ours is as close to the picture as Pillow's of the same quality (a hundredth more is allowed:
-   both use the standard's tables, and round in other places). */
+/* Read again, a JPEG of ours is as close to the picture as Pillow's of the same quality (a hundredth more
+   is allowed: both use the standard's tables, and round in other places). */
 static void test_jpeg(const Golden *golden, const char *path) {
     Messages errors = { 0 };
     Shape shape;
@@ -242,6 +242,7 @@ static int print_bytes(const char *path) {
     getrusage(RUSAGE_SELF, &before);
     bool ok = image_load(path, &image, &errors);
     getrusage(RUSAGE_SELF, &after);
+    image_free(&image);
     printf("%ld\n", ok ? 1024 * (after.ru_maxrss - before.ru_maxrss) : -1);
     return 0;
 }
@@ -257,8 +258,8 @@ static double measured_bytes(const char *program, const char *path) {
     return bytes;
 }
 
-/* What the header says is not less than what is taken (but for code that is touched for the first time, and tables), and
-   not much more. */
+/* What the header says is not less than what is taken (but for code that is touched for the first time,
+   and tables), and not much more. */
 static void test_memory(const Golden *golden, const char *program) {
 #ifdef __SANITIZE_ADDRESS__
     const double beside = 1e9, more = 1e9; /* the sanitizer's own memory */
