@@ -149,9 +149,9 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
                                                 t->buffers, "gflop", t->forward_flops * 1e-9,
                                                 "backward_gflop", t->backward_flops * 1e-9));
     }
-    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "resolution", o->resolution, "batch",
-                     o->batch, "vectors", o->vectors, "threads", threads, "train_bytes", r->train_bytes,
-                     "generate_bytes", r->draw_bytes, "reading_bytes",
+    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "resolution", o->resolution,
+                     "batch", o->batch, "vectors", o->vectors, "threads", threads, "train_bytes",
+                     r->train_bytes, "generate_bytes", r->draw_bytes, "reading_bytes",
                      o->reading ? json_integer(o->reading) : NULL, "graphs", graphs, "recomputation", trades,
                      "time", time);
 }

@@ -15,7 +15,7 @@ typedef struct {
     char *file_name; /* the token as a file's name, "grum": A1111 and ComfyUI take the word from it */
     int folder;      /* open and locked while open is true: two runs in one folder would spoil each other */
     bool open;
-    Losses losses;   /* losses.csv */
+    Losses losses; /* losses.csv */
     int64_t points;
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;

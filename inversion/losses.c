@@ -79,8 +79,7 @@ void losses_close(Losses *l) {
 
 bool losses_add(Losses *l, LoopRecord record, Messages *errors) {
     keep(l, record.step, (double)record.loss);
-    int bytes =
-        fprintf(l->file, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr);
+    int bytes = fprintf(l->file, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr);
     if (bytes > 0) l->bytes += bytes;
     errno = 0;
     if (fflush(l->file) == 0 && !ferror(l->file)) return true;
