@@ -105,7 +105,8 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
     if (!image_new(image->width, image->height, &own, errors)) return false;
     memcpy(own.rgb, image->rgb, (size_t)(3 * e->resolution * e->resolution));
     bool ok = true;
-    for (int flipped = 0; ok && flipped <= flips; flipped++) {
+    int last = flips ? 1 : 0;
+    for (int flipped = 0; ok && flipped <= last; flipped++) {
         if (flipped) image_flip(&own);
         image_to_floats(&own, e->picture);
         float *moments = moments_at(p, 2 * i + flipped);
