@@ -32,11 +32,18 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
                        Messages *warnings) {
     static const char *const ignored[] = { "scheduler",     "safety_checker",          "feature_extractor",
                                            "image_encoder", "requires_safety_checker", NULL };
+    /* All over the same parts: whoever saved the model from another pipeline has it none the less. Where
+       inpainting has a UNet of its own, its channels tell (folder_check). */
+    static const char *const pipelines[] = { "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+                                             "StableDiffusionInpaintPipeline",
+                                             "StableDiffusionInpaintPipelineLegacy", NULL };
     int before = errors->count;
     JsonObject o;
     if (!object_parse(&o, path, text, size, errors, warnings)) return false;
     const char *class = json_string_value(object_member(&o, "_class_name"));
-    if (!class || strcmp(class, "StableDiffusionPipeline") != 0) {
+    bool known = false;
+    for (int i = 0; pipelines[i]; i++) known = known || (class && strcmp(class, pipelines[i]) == 0);
+    if (!known) {
         object_fault(
             &o, "_class_name",
             "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
