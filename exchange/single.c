@@ -192,6 +192,7 @@ static bool read_shapes(const OriginalFile *o, ModelFolder *m, Messages *errors)
     m->unet_config.sample_size = second ? LATENTS_768 : LATENTS_512;
     m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
     m->tokenizer.model_max_length = m->clip.positions;
+    m->tokenizer.rows = m->clip.vocab_size;
     if (second) m->tokenizer.pad_token = mem_string("!");
     return errors->count == before;
 }

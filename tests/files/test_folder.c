@@ -45,7 +45,7 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
         return ok;
     case TOKENIZER:
         ok = tokenizer_config_parse("config", text, n, NULL, 0, 77, &c.tokenizer, errors, warnings);
-        free(c.tokenizer.pad_token);
+        tokenizer_config_free(&c.tokenizer);
         return ok;
     default:
         return model_index_parse("config", text, n, errors, warnings);
@@ -145,6 +145,20 @@ static const Edit EDITS[] = {
     { TOKENIZER, "model_max_length", "78", "from 3 to 77" },
     { TOKENIZER, "model_max_length", "1000000000000000019884624838656", NULL },
     { TOKENIZER, "pad_token", "3", "\"pad_token\" is 3" },
+    { TOKENIZER, "bos_token", "\"<|startoftext|>\"", NULL },
+    { TOKENIZER, "bos_token", "\"<s>\"", "\"bos_token\" is \"<s>\": only \"<|startoftext|>\" is supported" },
+    { TOKENIZER, "eos_token", "{\"content\": \"</s>\"}", "only \"<|endoftext|>\" is supported" },
+    { TOKENIZER, "eos_token", "[]", "\"eos_token\" is []: a token" },
+    { TOKENIZER, "padding_side", "\"left\"", "\"padding_side\" is \"left\": only \"right\"" },
+    { TOKENIZER, "truncation_side", "\"left\"", "only \"right\"" },
+    { TOKENIZER, "image_token", "\"<image>\"", NULL },
+    { TOKENIZER, "extra_special_tokens", "[\"<a>\", {\"content\": \"<b>\"}]", NULL },
+    { TOKENIZER, "extra_special_tokens", "{\"a\": \"<a>\"}", NULL },
+    { TOKENIZER, "additional_special_tokens", "[1]", "a list of tokens" },
+    { TOKENIZER, "additional_special_tokens", "null", NULL },
+    { TOKENIZER, "added_tokens_decoder", "{\"5\": {\"content\": \"<a>\", \"special\": false}}", NULL },
+    { TOKENIZER, "added_tokens_decoder", "{\"5\": \"<a>\"}", "tokens are needed" },
+    { TOKENIZER, "added_tokens_decoder", "{\"a\": {\"content\": \"<a>\"}}", "tokens are needed" },
     { INDEX, "_class_name", "\"StableDiffusionXLPipeline\"", "only StableDiffusionPipeline is supported" },
     { INDEX, "_class_name", "\"StableDiffusionImg2ImgPipeline\"", NULL },
     { INDEX, "_class_name", "\"StableDiffusionInpaintPipeline\"", NULL },
@@ -243,7 +257,7 @@ static void test_readings(char *lines[], int count) {
                                    (long long)c.model_max_length);
             test_true("tokenizer", ok && strcmp(got, want + 1) == 0, "%s -> %s", lines[i] + 10, got);
             free(got);
-            free(c.pad_token);
+            tokenizer_config_free(&c);
             tried++;
         }
         messages_free(&errors);
@@ -283,7 +297,8 @@ static void test_folder(void) {
                   "as its config says");
         test_true("folder.others",
                   m.clip.positions == 32 && m.vae_config.groups == 16 && !m.scheduler.clip_sample &&
-                      m.tokenizer.model_max_length == 32 && m.scheduler.steps_offset == 1,
+                      m.tokenizer.model_max_length == 32 && m.tokenizer.rows == 2176 &&
+                      m.scheduler.steps_offset == 1,
                   "as their configs say");
         test_true("folder.stores",
                   store_has(m.text_encoder, "final_layer_norm.bias") && store_has(m.unet, "conv_in.bias") &&
@@ -317,8 +332,14 @@ static void test_broken_folders(void) {
         { "no weights", "rm vae/*.safetensors", "no diffusion_pytorch_model.safetensors", 1 },
         { "fp16", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.fp16.safetensors",
           "", 0 },
-        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json",
-          "has only tokenizer.json", 1 },
+        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json", "",
+          0 }, /* read with the model */
+        { "no vocabulary", "rm tokenizer/vocab.json tokenizer/merges.txt", "vocab.json: is missing", 2 },
+        { "added_tokens.json", "echo '{\"<x>\": 2176}' > tokenizer/added_tokens.json", "", 0 },
+        { "added_tokens.json of no ids", "echo '{\"<x>\": -1}' > tokenizer/added_tokens.json",
+          "added_tokens.json: \"<x>\" is -1", 1 },
+        { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is no JSON object",
+          1 },
         { "shards",
           "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
           "'{\"metadata\":{},\"weight_map\":"

@@ -106,6 +106,10 @@ static bool try_scheduler(const unsigned char *bytes, size_t size) {
 
 static void tokenizer_seeds(Seeds *s) {
     static const char *const parts[][2] = {
+        { "{\"padding_side\":\"right\",\"image_token\":\"<i>\",\"extra_special_tokens\":[\"<a>\"]}",
+          "{\"additional_special_tokens\":{\"b\":\"<b>\"},\"eos_token\":\"<|endoftext|>\"}" },
+        { "{\"added_tokens_decoder\":{\"5\":{\"content\":\"a\",\"special\":true,\"normalized\":false}}}",
+          "" },
         { "{\"model_max_length\":77,\"pad_token\":\"<|endoftext|>\"}", "{\"pad_token\":\"!\"}" },
         { "{\"model_max_length\":1000000000000000019884624838656,\"added_tokens_decoder\":{}}", "{}" },
         { "{\"pad_token\":{\"content\":\"a\"},\"x\":1}",
@@ -123,7 +127,7 @@ static bool try_tokenizer(const unsigned char *bytes, size_t size) {
     bool ok = tokenizer_config_parse("x", config.at, config.size, map.size ? map.at : NULL, map.size, 77, &c,
                                      &errors, &warnings);
     if (ok) CHECK(3 <= c.model_max_length && c.model_max_length <= 77 && (!c.pad_token || c.pad_token[0]));
-    if (ok) free(c.pad_token);
+    if (ok) tokenizer_config_free(&c);
     free(config.at);
     free(map.at);
     return verdict(ok, &errors, &warnings);
