@@ -94,14 +94,19 @@ bool open_model(const char *path, const char *vae, int prediction, Model *m, Mes
     return ok;
 }
 
-static bool any_uses(const Tokenizer *t, const char *const prompts[], const char *token) {
+static bool any_has_text(const char *const prompts[], const char *token) {
     for (int i = 0; prompts[i]; i++)
-        if (prompt_uses(t, prompts[i], token)) return true;
+        if (prompt_has_text(prompts[i], token)) return true;
     return false;
 }
 
-static void warn_of_unused(const Embedding *e, const char *const prompts[], Messages *warnings) {
-    char *near = prompt_nearest(prompts, e->token);
+/* A warning if no prompt uses a loaded word, with what the first of them has that is spelt most like it. */
+static void check_used(const Tokenizer *t, const Embedding *e, const char *const prompts[],
+                       Messages *warnings) {
+    for (int i = 0; prompts[i]; i++)
+        if (prompt_uses(t, prompts[i], e->token)) return;
+    char *near = NULL;
+    for (int i = 0; prompts[i] && !near; i++) near = prompt_nearest(t, prompts[i], e->token);
     messages_add(warnings, "%s: no prompt uses the word \"%s\"%s%s%s", e->path, e->token,
                  near ? "; the nearest there is \"" : "", near ? near : "", near ? "\"" : "");
     free(near);
@@ -127,10 +132,9 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
     bool ok = words_read(source, &words, errors, warnings);
     for (int64_t i = 0; i < words.count && ok; i++) {
         const Embedding *e = &words.words[i];
-        bool used = !prompts || any_uses(t, prompts, e->token);
-        if (e->optional && !used) continue;
+        if (e->optional && prompts && !any_has_text(prompts, e->token)) continue;
         ok = load_word(w, t, e, errors);
-        if (ok && !used) warn_of_unused(e, prompts, warnings);
+        if (ok && !e->optional && prompts) check_used(t, e, prompts, warnings);
     }
     embeddings_free(&words);
     return ok;

@@ -193,6 +193,7 @@ static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Mes
     if (own_vae)
         m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
     m->tokenizer.model_max_length = m->clip.positions;
+    m->tokenizer.rows = m->clip.vocab_size;
     if (second) m->tokenizer.pad_token = mem_string("!");
     return errors->count == before;
 }

@@ -7,14 +7,19 @@ Run from the repository root. tests/files/test_tokenizer.c reads the lines, whos
     add N ID WORD    a placeholder token of N vectors is added, the first gets this id
     text IDS|TEXT    all tokens of the text
     window IDS|TEXT  the same padded and truncated
-    expand OUT|IN    maybe_convert_prompt
+    expand OUT|IN    maybe_convert_prompt, where it makes of a word all its vectors and of nothing else anything
+    prompt IDS|TEXT  all tokens of the text, those of a word of several vectors each followed by its others
     join OUT|WORD    how the training script names all vectors of a word
     noise COUNT HASH SEED LENGTH|ALPHABET   a text of LENGTH code points drawn from ALPHABET (see noise), its tokens
     block COUNT HASH LOW HIGH               a text with every code point of LOW..HIGH (see block), its tokens
+    folder NAME      from here on a tokenizer of the files that follow
+    file NAME|TEXT   one of them
+    open ROWS        ... which are all; the text encoder has so many rows
 
 Bytes outside printable ASCII and valid UTF-8, backslash and "|" are \\xHH. HASH is FNV-1a over the ids as 32-bit words,
 low byte first. No code point is newer than Unicode 14, which Python 3.11 knows: utf8proc and the tokenizers package know
-different versions of Unicode, and a character is what it is only to the one that has it. The package's NFC is older
+different versions of Unicode, and a character is what it is only to the one that has it. A word with a space is
+added with the flag single_word, which diffusers does not set (text/tokenizer.h says why). The package's NFC is older
 still (Unicode 9): combining marks and compositions that came since are left out of the texts too.
 """
 
@@ -29,7 +34,7 @@ import unicodedata
 import tokenizers
 import transformers
 from diffusers.loaders import TextualInversionLoaderMixin
-from transformers import CLIPTokenizer
+from transformers import AddedToken, CLIPTokenizer
 
 SEED = 20220803
 CRITTERS = "weights/critters/tokenizer"
@@ -189,6 +194,7 @@ class Reference:
                 with open(f"{folder}/{file}", "w") as f:
                     json.dump(config, f)
             self.tokenizer = CLIPTokenizer.from_pretrained(folder)
+        self.vectors = {}
         out.append(f"vocab {name}")
         out.append(f"pad {self.tokenizer.pad_token}")
 
@@ -207,9 +213,10 @@ class Reference:
 
     def add(self, word, vectors):
         names = [word] + [f"{word}_{i}" for i in range(1, vectors)]
-        assert self.tokenizer.add_tokens(names) == vectors
+        assert self.tokenizer.add_tokens([AddedToken(n, single_word=" " in n) for n in names]) == vectors
         ids = self.tokenizer.convert_tokens_to_ids(names)
         assert ids == list(range(ids[0], ids[0] + vectors))
+        self.vectors[ids[0]] = ids
         self.out.append(f"add {vectors} {ids[0]} {escape(word)}")
         self.out.append(f"join {escape(' '.join(self.tokenizer.convert_ids_to_tokens(ids)))}|{escape(word)}")
 
@@ -227,8 +234,12 @@ class Reference:
             self.out.append(f"window {' '.join(map(str, ids))}|{escape(text)}")
 
     def expand(self, prompt):
-        if "\0" not in prompt:
-            converted = TextualInversionLoaderMixin().maybe_convert_prompt(prompt, self.tokenizer)
+        if "\0" in prompt or not assigned(prompt):
+            return
+        ids = [v for i in self.ids(prompt) for v in self.vectors.get(i, [i])]
+        self.out.append(f"prompt {' '.join(map(str, ids))}|{escape(prompt)}")
+        converted = TextualInversionLoaderMixin().maybe_convert_prompt(prompt, self.tokenizer)
+        if self.ids(converted) == ids:
             self.out.append(f"expand {escape(converted)}|{escape(prompt)}")
 
     def noise(self, length, alphabet):
@@ -245,6 +256,110 @@ class Reference:
             ids = self.ids(block(known[start], known[end]))
             self.out.append(f"block {len(ids)} {fnv(ids):016x} {known[start]} {known[end]}")
             start = end + 1
+
+
+class Folder(Reference):
+    """A tokenizer of files that are given as texts or as what their JSON holds."""
+
+    def __init__(self, out, name, files):
+        self.out = out
+        self.vectors = {}
+        out.append(f"folder {name}")
+        with tempfile.TemporaryDirectory() as folder:
+            for file, content in files.items():
+                text = content if isinstance(content, str) else json.dumps(content)
+                out.append(f"file {file}|{escape(text)}")
+                with open(f"{folder}/{file}", "w", encoding="utf-8") as f:
+                    f.write(text)
+            self.tokenizer = CLIPTokenizer.from_pretrained(folder)
+        out.append(f"open {len(self.tokenizer)}")
+        known = self.tokenizer.get_added_vocab()
+        for word, i in known.items():
+            if word + "_1" in known:
+                self.vectors[i] = [i] + [known[f"{word}_{n}"] for n in range(1, 9) if f"{word}_{n}" in known]
+
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+SMALL = {t: i for i, t in enumerate([START, END, "a", "b", "c", "a</w>", "b</w>", "c</w>", "ab</w>", "<", ">", "<</w>", "></w>", "!",
+                                     "!</w>", "_</w>", "bc</w>", "ab", "abc</w>"])}
+SMALL_MERGES = [["a", "b</w>"], ["b", "c</w>"], ["a", "b"], ["ab", "c</w>"]]
+SMALL_TEXT = ["ab", "AB", "abc", "bc", "BC", "<ab>", "<AB>", "<ab>_1", "<Ab>_2", "zork", "Zork", "my cat", "My Cat", "my  cat", "my cat_1",
+              START, START.upper(), END, END.upper(), "[PAD]", "[pad]", "foo", "bar", "!", "_", "1", "\u00e9", "e\u0301", "\u0301", "-", "'s",
+              "\u24d0", "\u4e00", "\u200d"]
+
+
+def added(index, content, normalized=True, special=False, **flags):
+    return {"id": index, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": normalized,
+            "special": special, **flags}
+
+
+def without_id(token):
+    return {k: v for k, v in token.items() if k != "id"}
+
+
+def tokenizer_json(words=(), vocab=SMALL, merges=SMALL_MERGES):
+    """As save_pretrained writes it."""
+    saved = CLIPTokenizer(vocab=vocab, merges=[tuple(m.split(" ") if isinstance(m, str) else m) for m in merges])
+    document = json.loads(saved.backend_tokenizer.to_str())
+    document["added_tokens"] = [added(0, START, True, True), added(1, END, False, True), *words]
+    document["model"]["merges"] = merges
+    return document
+
+
+def folders(out):
+    config = {"model_max_length": 12, "bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END,
+              "tokenizer_class": "CLIPTokenizer"}
+    mapped = {"bos_token": added(0, START, True), "eos_token": added(1, END, True), "unk_token": added(1, END, True), "pad_token": END}
+    mapped = {k: v if isinstance(v, str) else {n: f for n, f in without_id(v).items() if n != "special"} for k, v in mapped.items()}
+    n = len(SMALL)
+    old = {"vocab.json": SMALL, "merges.txt": "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in SMALL_MERGES)}
+    # The words in another order than that of their ids, and with other flags each.
+    words = [added(n + 3, "<ab>"), added(n, "zork", False), added(n + 1, "my cat", True, False, single_word=True),
+             added(n + 2, "foo", True, True, lstrip=True, rstrip=True), added(n + 4, "<ab>_1"), added(n + 5, "<ab>_2"),
+             added(n + 6, "Bar", False, False, single_word=True)]
+    gaps = [added(n + 30, "<ab>"), added(n + 14, "zork", False)]
+    few = ["a b", "b c</w>"]
+    plain = {"tokenizer_config.json": config}
+    decoder = {"tokenizer_config.json": {**config, "added_tokens_decoder": {
+        "0": without_id(added(0, START, True, True)), "1": without_id(added(1, END, True, True)), str(n): without_id(added(n, "bar")),
+        str(n + 1): without_id(added(n + 1, "<AB>", False))}}}
+    cases = {
+        "tokenizer.json": {**plain, "tokenizer.json": tokenizer_json()},
+        "merges as lines": {**plain, "tokenizer.json": tokenizer_json(merges=few)},
+        "both, other merges": {**plain, **old, "tokenizer.json": tokenizer_json(merges=[])},
+        "both, other vocabulary": {**plain, **old, "vocab.json": {**SMALL, "a": 3, "b": 2},
+                                   "tokenizer.json": tokenizer_json(words[:1])},
+        "words": {**plain, "tokenizer.json": tokenizer_json(words)},
+        "words, mapped": {**plain, "special_tokens_map.json": mapped, "tokenizer.json": tokenizer_json(words[:5])},
+        "words, ids with gaps": {**plain, "tokenizer.json": tokenizer_json(gaps)},
+        "words of two files": {**plain, "tokenizer.json": tokenizer_json(gaps), "added_tokens.json": {"foo": n, "bar": n + 14, "[PAD]": n + 15}},
+        "words of the vocabulary": {**plain, "tokenizer.json": tokenizer_json([added(2, "a"), added(8, "ab</w>"), added(18, "abc</w>", False)])},
+        "flags left out": {**plain, "tokenizer.json": tokenizer_json([{"id": n, "content": "foo"}, {"id": n + 1, "content": "bar", "special": True}])},
+        "plain strings": {**plain, **old},
+        "mapped": {**plain, **old, "special_tokens_map.json": mapped},
+        "added_tokens.json": {**plain, **old, "special_tokens_map.json": mapped, "added_tokens.json": {"<ab>": n + 1, "zork": n, END: 1}},
+        "decoder": {**decoder, **old, "special_tokens_map.json": mapped, "added_tokens.json": {"foo": n}},
+        "decoder and tokenizer.json": {**decoder, "tokenizer.json": tokenizer_json(words)},
+        "padding of its own": {**old, "tokenizer_config.json": {**config, "pad_token": "[PAD]"}},
+        "more special tokens": {**old, "tokenizer_config.json": {**config, "additional_special_tokens": ["<ab>"], "foo_token": "bar"}},
+        "extra special tokens": {"tokenizer_config.json": {**config, "extra_special_tokens": ["<ab>"]}, "tokenizer.json": tokenizer_json()},
+        "mapped special tokens": {**plain, "special_tokens_map.json": {"additional_special_tokens": ["<ab>"]}, "tokenizer.json": tokenizer_json()},
+    }
+    for name, files in cases.items():
+        r = Folder(out, name, files)
+        for piece in SMALL_TEXT:
+            r.text(piece)
+            r.expand(f"a {piece} b")
+        for _ in range(25):
+            text = "".join(rng.choice(SMALL_TEXT + [" "] * 12) for _ in range(rng.randrange(2, 9)))
+            r.text(text)
+            r.window(text)
+            r.expand(text)
+        r.add("<new>", 3)
+        r.add("two words", 2)
+        for text in ("<NEW> <new>_1 a", "two words two wordsa atwo words", "a two words_1b <new>_12"):
+            r.text(text)
+            r.expand(text)
 
 
 def broken():
@@ -306,6 +421,13 @@ def main():
     texts(r, 300)
     r.add("<grum>", 2)
     texts(r, 100, placeholders)
+    r = Reference(out, "critters")
+    r.add("two words", 2)
+    for c in rng.sample(known, 500) + [0x24B6, 0x24E9, 0x24EA, 0x1F130, 0x1F149, 0x1F14A, 0x1F150, 0x1F169, 0x1F16A, 0x1F170, 0x1F189,
+                                        0x1F18A, 0x200B, 0x200C, 0x200D, 0x200E, 0x203F, 0x2160, 0xB2, 0x5F, 0x2D, 0x20DD]:
+        r.text(f"{chr(c)}two words b")
+        r.text(f"b two words{chr(c)}")
+    folders(out)
     with open("golden/tokenizer.txt", "w", encoding="utf-8", newline="\n") as f:
         f.write("\n".join(out) + "\n")
     print(f"golden/tokenizer.txt: {len(out)} lines, {os.path.getsize('golden/tokenizer.txt')} bytes")

@@ -99,6 +99,17 @@ bool object_fault(JsonObject *o, const char *key, const char *format, ...) {
     return false;
 }
 
+bool object_enter(JsonObject *inner, JsonObject *o, const char *key) {
+    json_t *m = object_member(o, key);
+    if (!json_is_object(m)) {
+        *inner = (JsonObject) { 0 };
+        return object_fault(o, key, "an object is needed");
+    }
+    *inner = (JsonObject) { mem_format("%s, \"%s\"", o->path, key), json_incref(m), json_object(), o->errors,
+                            o->warnings };
+    return true;
+}
+
 /* Is m a whole number in the range? */
 static bool int_in(const json_t *m, int64_t low, int64_t high, int64_t *out) {
     double v = json_is_number(m) ? json_number_value(m) : 0.5;

@@ -15,6 +15,8 @@ typedef struct {
    as null. */
 bool object_parse(JsonObject *o, const char *path, const void *text, size_t size, Messages *errors,
                   Messages *warnings);
+/* The same of a member that is an object: its messages name both. False, with a line, if the member is none. */
+bool object_enter(JsonObject *inner, JsonObject *o, const char *key);
 void object_close(JsonObject *o);
 
 /* The member, which is known from now on; NULL if it is absent. */

@@ -91,9 +91,9 @@ static bool faults_none(const Faults *f) {
     return f->count == 0;
 }
 
-static bool read_vocab(Bpe *b, const char *path, const void *text, size_t size, Messages *errors) {
-    b->document = json_parse(path, text, size, true, errors);
-    if (!b->document) return false;
+/* Takes the document over: its tokens are those of the vocabulary. */
+static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors) {
+    b->document = vocab;
     if (!json_is_object(b->document))
         return messages_add(errors, "%s: is not an object of tokens and ids", path);
     b->size = (int64_t)json_object_size(b->document);
@@ -189,20 +189,49 @@ static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
     return true;
 }
 
-/* One line, "left right"; what is wrong with it, or NULL. joined: room for both. */
-static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t rank, char *joined) {
-    const char *space = memchr(line, ' ', size);
-    size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
-    if (!left || !right || memchr(space + 1, ' ', right)) return "is not two tokens with one space between";
-    memcpy(joined, line, left);
-    memcpy(joined + left, space + 1, right);
-    Merge m = { find(b, line, left), find(b, space + 1, right), rank, find(b, joined, left + right) };
+/* The next merge; what is wrong with it, or NULL. joined: room for both. */
+static const char *add_merge(Bpe *b, const char *left, size_t left_size, const char *right, size_t right_size,
+                             int32_t rank, char *joined) {
+    memcpy(joined, left, left_size);
+    memcpy(joined + left_size, right, right_size);
+    Merge m = { find(b, left, left_size), find(b, right, right_size), rank,
+                find(b, joined, left_size + right_size) };
     if (m.left < 0 || m.right < 0) return "has a token that the vocabulary lacks";
     if (m.merged < 0) return "makes a token that the vocabulary lacks";
     Merge *slot = merge_slot(b, m.left, m.right);
     if (slot->left >= 0) return "stands there twice";
     *slot = m;
     return NULL;
+}
+
+/* The same of one line, "left right". */
+static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t rank, char *joined) {
+    const char *space = memchr(line, ' ', size);
+    size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
+    if (!left || !right || memchr(space + 1, ' ', right)) return "is not two tokens with one space between";
+    return add_merge(b, line, left, space + 1, right, rank, joined);
+}
+
+/* The same of a member of a list in JSON: a line as above, or a pair of tokens. */
+static const char *read_merge_json(Bpe *b, const json_t *merge, int32_t rank) {
+    const json_t *sides[2] = { json_array_get(merge, 0), json_array_get(merge, 1) };
+    const char *line = json_string_value(merge);
+    bool pair = json_array_size(merge) == 2 && json_string_length(sides[0]) && json_string_length(sides[1]);
+    if (!line && !pair) return "is neither two tokens with one space between nor a pair of tokens";
+    size_t left = json_string_length(sides[0]), right = json_string_length(sides[1]);
+    char *joined = mem_alloc(line ? json_string_length(merge) : left + right);
+    const char *wrong = line ? read_merge(b, line, json_string_length(merge), rank, joined)
+                             : add_merge(b, json_string_value(sides[0]), left, json_string_value(sides[1]),
+                                         right, rank, joined);
+    free(joined);
+    return wrong;
+}
+
+static void make_merges(Bpe *b, int64_t count) {
+    size_t slots = table_slots(count);
+    b->merge_mask = slots - 1;
+    b->merges = mem_alloc(slots * sizeof *b->merges);
+    for (size_t i = 0; i < slots; i++) b->merges[i].left = -1;
 }
 
 static int64_t count_lines(const char *text, size_t size) {
@@ -213,11 +242,7 @@ static int64_t count_lines(const char *text, size_t size) {
 
 static bool read_merges(Bpe *b, const char *path, const char *text, size_t size, int64_t lines,
                         Messages *errors) {
-    size_t slots = table_slots(lines);
-    b->merge_mask = slots - 1;
-    b->merges = mem_alloc(slots * sizeof *b->merges);
-    for (size_t i = 0; i < slots; i++) b->merges[i].left = -1;
-
+    make_merges(b, lines);
     Faults faults = { path, errors, 0 };
     char *joined = mem_alloc(size);
     int64_t number = 0;
@@ -230,6 +255,22 @@ static bool read_merges(Bpe *b, const char *path, const char *text, size_t size,
         }
     }
     free(joined);
+    return faults_none(&faults);
+}
+
+static bool read_merges_json(Bpe *b, const char *path, const json_t *merges, Messages *errors) {
+    if (!json_is_array(merges)) return messages_add(errors, "%s: has no list \"merges\"", path);
+    make_merges(b, (int64_t)json_array_size(merges));
+    Faults faults = { path, errors, 0 };
+    for (size_t i = 0; i < json_array_size(merges); i++) {
+        const json_t *merge = json_array_get(merges, i);
+        const char *wrong = read_merge_json(b, merge, (int32_t)i);
+        if (wrong && fault_told(&faults)) {
+            char *text = json_text(merge, 0);
+            messages_add(errors, "%s: merge %lld, %.60s: %s", path, (long long)i + 1, text, wrong);
+            free(text);
+        }
+    }
     return faults_none(&faults);
 }
 
@@ -246,26 +287,41 @@ static void make_alphabet(Bpe *b, int32_t unknown) {
     }
 }
 
-Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
-               const void *merges, size_t merges_size, const char *unknown, Messages *errors) {
-    Bpe *b = mem_alloc(sizeof *b);
-    int64_t lines = count_lines(merges, merges_size);
-    bool ok = lines <= INT32_MAX / 4 || messages_add(errors, "%s: has too many lines", merges_path);
-    if (ok && vocab)
-        ok = read_vocab(b, vocab_path, vocab, vocab_size, errors);
-    else if (ok)
-        derive_vocab(b, merges, merges_size, lines);
-    ok = ok && index_tokens(b, vocab ? vocab_path : merges_path, errors) &&
-         read_merges(b, merges_path, merges, merges_size, lines, errors);
-    int32_t unknown_id = ok ? bpe_find(b, unknown) : -1;
-    if (ok && unknown_id < 0)
-        ok = messages_add(errors, "%s: has no token \"%s\"", vocab ? vocab_path : merges_path, unknown);
+/* The last step of both ways to a Bpe; frees it if this or an earlier one failed. */
+static Bpe *finish(Bpe *b, bool ok, const char *path, const char *unknown, Messages *errors) {
+    int32_t id = ok ? bpe_find(b, unknown) : -1;
+    if (ok && id < 0) ok = messages_add(errors, "%s: has no token \"%s\"", path, unknown);
     if (ok) {
-        make_alphabet(b, unknown_id);
+        make_alphabet(b, id);
         return b;
     }
     bpe_free(b);
     return NULL;
+}
+
+Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
+               const void *merges, size_t merges_size, const char *unknown, Messages *errors) {
+    Bpe *b = mem_alloc(sizeof *b);
+    const char *path = vocab ? vocab_path : merges_path;
+    int64_t lines = count_lines(merges, merges_size);
+    bool ok = lines <= INT32_MAX / 4 || messages_add(errors, "%s: has too many lines", merges_path);
+    if (ok && vocab) {
+        json_t *document = json_parse(vocab_path, vocab, vocab_size, true, errors);
+        ok = document && read_vocab(b, vocab_path, document, errors);
+    } else if (ok) {
+        derive_vocab(b, merges, merges_size, lines);
+    }
+    ok = ok && index_tokens(b, path, errors) &&
+         read_merges(b, merges_path, merges, merges_size, lines, errors);
+    return finish(b, ok, path, unknown, errors);
+}
+
+Bpe *bpe_from_json(const char *path, json_t *vocab, const json_t *merges, const char *unknown,
+                   Messages *errors) {
+    Bpe *b = mem_alloc(sizeof *b);
+    bool ok = read_vocab(b, path, json_incref(vocab), errors) && index_tokens(b, path, errors) &&
+              read_merges_json(b, path, merges, errors);
+    return finish(b, ok, path, unknown, errors);
 }
 
 void bpe_free(Bpe *b) {

@@ -2,7 +2,7 @@
 #ifndef TI_BPE_H
 #define TI_BPE_H
 
-#include "io/base.h"
+#include "io/json.h"
 
 typedef struct Bpe Bpe;
 
@@ -15,12 +15,17 @@ typedef struct {
 void ids_push(Ids *ids, int32_t id);
 
 /* vocab: a JSON object that gives each token its id, the ids being 0 .. V-1, each once; NULL: it follows from
-   the merges as in CLIP, the bytes' characters in their order, the same with "</w>", a token a merge, the start
-   and the end token. merges: a pair of tokens a line, the best first, lines that begin with #version aside. NULL
-   and lines that name the paths, if these are not that. unknown: the token for bytes that the vocabulary
-   lacks. */
+   the merges as in CLIP, the bytes' characters in their order, the same with "</w>", a token a merge, the
+   start and the end token. merges: a pair of tokens a line, the best first, lines that begin with #version
+   aside. NULL and lines that name the paths, if these are not that. unknown: the token for bytes that the
+   vocabulary lacks. */
 Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
                const void *merges, size_t merges_size, const char *unknown, Messages *errors);
+
+/* The same of a vocabulary and merges that stand in one document, as in tokenizer.json: a merge is a line as
+   above or a list of its two tokens. */
+Bpe *bpe_from_json(const char *path, json_t *vocab, const json_t *merges, const char *unknown,
+                   Messages *errors);
 void bpe_free(Bpe *b);
 
 int64_t bpe_size(const Bpe *b); /* V */

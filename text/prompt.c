@@ -1,11 +1,11 @@
 #include "text/prompt.h"
 
-#include "text/nearest.h"
-#include "text/unicode.h"
-
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "text/nearest.h"
+#include "text/unicode.h"
 
 bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
                const char *from, const char *rename, Messages *errors) {
@@ -39,14 +39,117 @@ void words_free(Words *w) {
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) {
     int64_t length = tokenizer_max_length(t);
     int32_t *ids = mem_alloc((size_t)length * sizeof *ids);
-    char *expanded = tokenizer_expand_placeholders(t, prompt);
-    int64_t tokens = tokenizer_encode(t, expanded, ids);
+    int64_t tokens;
+    int32_t *all = tokenizer_prompt(t, prompt, &tokens);
+    tokenizer_window(t, all, tokens, ids);
+    free(all);
     if (tokens > length - 2)
         messages_add(warnings,
                      "the prompt \"%s\" has %lld tokens; the last %lld fall off the end of the window",
                      prompt, (long long)tokens, (long long)(tokens - (length - 2)));
-    free(expanded);
     return ids;
+}
+
+/* Is the id one of the word's vectors? */
+static bool is_vector(const Tokenizer *t, const char *token, int32_t id) {
+    int32_t vector = tokenizer_find(t, token);
+    for (int64_t i = 1; vector >= 0 && vector != id; i++) {
+        char *name = mem_format("%s_%lld", token, (long long)i);
+        vector = tokenizer_find(t, name);
+        free(name);
+    }
+    return vector >= 0;
+}
+
+bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token) {
+    int64_t count;
+    int32_t *ids = tokenizer_encode_raw(t, prompt, strlen(prompt), &count);
+    bool used = false;
+    for (int64_t i = 0; i < count && !used; i++) used = is_vector(t, token, ids[i]);
+    free(ids);
+    return used;
+}
+
+static char *normal_text(const char *text) {
+    CodePoints raw = unicode_decode(text, strlen(text)), normal = unicode_normalize(raw.at, raw.count);
+    char *out = unicode_encode(normal.at, normal.count, NULL);
+    free(raw.at);
+    free(normal.at);
+    return out;
+}
+
+bool prompt_has_text(const char *prompt, const char *token) {
+    char *text = normal_text(prompt), *word = normal_text(token);
+    bool has = strstr(text, word) != NULL;
+    free(text);
+    free(word);
+    return has;
+}
+
+/* As the tokenizer compares words, without the signs around them, unless there is nothing else; free() it. */
+static char *bare_word(const char *text, size_t size) {
+    CodePoints raw = unicode_decode(text, size), normal = unicode_normalize(raw.at, raw.count);
+    int64_t from = 0, to = normal.count;
+    while (from < to && !unicode_in_word(normal.at[from])) from++;
+    while (to > from && !unicode_in_word(normal.at[to - 1])) to--;
+    char *bare = from < to ? unicode_encode(normal.at + from, to - from, NULL)
+                           : unicode_encode(normal.at, normal.count, NULL);
+    free(normal.at);
+    free(raw.at);
+    return bare;
+}
+
+static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* The place behind so many words of a text; NULL if it has fewer. */
+static const char *words_end(const char *text, int words) {
+    while (words-- > 0) {
+        while (is_blank(*text)) text++;
+        if (!*text) return NULL;
+        while (*text && !is_blank(*text)) text++;
+    }
+    return text;
+}
+
+/* Another learned word's tokens are meant as such. */
+static bool has_learned(const Tokenizer *t, const char *text, size_t size) {
+    int64_t count;
+    int32_t *ids = tokenizer_encode_raw(t, text, size, &count);
+    bool learned = false;
+    for (int64_t i = 0; i < count; i++) learned = learned || ids[i] >= tokenizer_first_word(t);
+    free(ids);
+    return learned;
+}
+
+char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) {
+    int words = 1, count = 0, capacity = 0; /* as many of the prompt's words together as the name has */
+    while (words_end(token, words + 1)) words++;
+    const char **bare = NULL, **at = NULL;
+    size_t *sizes = NULL;
+    for (const char *from = prompt, *end; (end = words_end(from, words)); from = words_end(from, 1)) {
+        while (is_blank(*from)) from++;
+        if (has_learned(t, from, (size_t)(end - from))) continue;
+        if (count == capacity) {
+            capacity = capacity ? 2 * capacity : 16;
+            bare = mem_grow(bare, (size_t)capacity * sizeof *bare);
+            at = mem_grow(at, (size_t)capacity * sizeof *at);
+            sizes = mem_grow(sizes, (size_t)capacity * sizeof *sizes);
+        }
+        bare[count] = bare_word(from, (size_t)(end - from));
+        at[count] = from;
+        sizes[count++] = (size_t)(end - from);
+    }
+    char *wanted = bare_word(token, strlen(token)), *found = NULL;
+    const char *nearest = nearest_name(wanted, bare, count);
+    for (int i = 0; i < count; i++) {
+        if (bare[i] == nearest) found = mem_format("%.*s", (int)sizes[i], at[i]);
+        free((char *)(uintptr_t)bare[i]);
+    }
+    free(bare);
+    free(at);
+    free(sizes);
+    free(wanted);
+    return found;
 }
 
 char *token_file_name(const char *word) {
@@ -62,35 +165,4 @@ char *token_file_name(const char *word) {
     if (*name) return name;
     free(name);
     return mem_string("word");
-}
-
-static char *normal_text(const char *text) {
-    CodePoints raw = unicode_decode(text, strlen(text)), normal = unicode_normalize(raw.at, raw.count);
-    char *out = unicode_encode(normal.at, normal.count, NULL);
-    free(raw.at);
-    free(normal.at);
-    return out;
-}
-
-bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token) {
-    (void)t;
-    char *text = normal_text(prompt), *word = normal_text(token);
-    bool uses = strstr(text, word) != NULL;
-    free(text);
-    free(word);
-    return uses;
-}
-
-char *prompt_nearest(const char *const prompts[], const char *token) {
-    char *near = NULL, *plain = token_file_name(token);
-    for (int i = 0; prompts[i] && !near; i++) {
-        char *text = normal_text(prompts[i]);
-        for (char *word = strtok(text, " ,.;:!?()"); word && !near; word = strtok(NULL, " ,.;:!?()")) {
-            const char *name = word;
-            if (nearest_name(token, &name, 1) || nearest_name(plain, &name, 1)) near = mem_string(word);
-        }
-        free(text);
-    }
-    free(plain);
-    return near;
 }

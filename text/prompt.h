@@ -4,8 +4,8 @@
 
 #include "text/tokenizer.h"
 
-/* The learned vectors that prompts may use: rows [vectors, width], the tokenizer's added tokens in their order. Starts from
-   { .width = the text encoder's }. */
+/* The learned vectors that prompts may use: rows [vectors, width], the tokenizer's added tokens in their
+   order. Starts from { .width = the text encoder's }. */
 typedef struct {
     float *rows;
     int64_t vectors, width;
@@ -21,14 +21,18 @@ void words_free(Words *w);
 /* The ids [max_length] of a prompt, its placeholders expanded; a warning if it is too long. free() them. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
 
-/* Whether a prompt uses a token, in any case of its letters; the tokenizer need not know it yet. */
+/* Does the prompt have the learned word, or one of its vectors by its own name? */
 bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token);
 
-/* The word of the prompts (closed by NULL) that is spelt most like a token; NULL if none is near, else free() it. */
-char *prompt_nearest(const char *const prompts[], const char *token);
+/* Could it have the word, which the tokenizer need not know yet: is its name in the text, in any case of the letters? */
+bool prompt_has_text(const char *prompt, const char *token);
 
-/* A token as the name of a file or folder, without brackets and with nothing that such a name must not have: "<my cat>" is
-   "my-cat"; free() it. */
+/* For a word that the prompt does not have: what stands there that is likely to be meant by it, as it is
+   written, such as "grum" or "<gurm>" for <grum>; NULL if nothing is near. free() it. */
+char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token);
+
+/* A token as the name of a file or folder, without brackets and with nothing that such a name must not have:
+   "<my cat>" is "my-cat"; free() it. */
 char *token_file_name(const char *token);
 
 #endif

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text/bpe.h"
+#include "text/tokenizer_json.h"
 #include "text/unicode.h"
 #include "io/file.h"
-#include "io/text.h"
 
 static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>";
 
@@ -15,6 +14,7 @@ typedef struct {
     char *name;         /* as it was added */
     CodePoints pattern; /* what is looked for: the name, or its normal form */
     int32_t id;
+    bool before, after; /* is no such token where a character of a word stands before it, after it? */
 } Added;
 
 /* Tokens to look for, the longest pattern first. */
@@ -24,23 +24,31 @@ typedef struct {
     bool begins[256]; /* by the low byte of the first code point: is there a pattern that begins so? */
 } AddedList;
 
+/* Names by id from some id on; their strings are the lists'. */
+typedef struct {
+    const char **at;
+    int count;
+} Names;
+
 struct Tokenizer {
     Bpe *bpe;
     AddedList exact;      /* looked for in the text as it is */
     AddedList normalized; /* looked for in what lies between, normalised */
-    char **names;         /* [added], the placeholder tokens by id - V; their strings are the lists' */
-    int added;
+    Names own;            /* tokens that the model came with, by id - V */
+    Names learned;        /* by id - first_word */
+    int32_t first_word;
     int32_t start, end, pad;
     int64_t max_length;
 };
 
 /* Takes the pattern over. */
-static void list_add(AddedList *list, const char *name, CodePoints pattern, int32_t id) {
+static Added *list_add(AddedList *list, const char *name, CodePoints pattern, int32_t id) {
     list->at = mem_grow(list->at, (size_t)(list->count + 1) * sizeof *list->at);
     int i = list->count++;
     for (; i > 0 && list->at[i - 1].pattern.count < pattern.count; i--) list->at[i] = list->at[i - 1];
-    list->at[i] = (Added) { mem_string(name), pattern, id };
+    list->at[i] = (Added) { .name = mem_string(name), .pattern = pattern, .id = id };
     list->begins[pattern.at[0] & 0xFF] = true;
+    return &list->at[i];
 }
 
 static void list_free(AddedList *list) {
@@ -55,16 +63,28 @@ static bool same(const int32_t *a, const int32_t *b, int64_t count) {
     return memcmp(a, b, (size_t)count * sizeof *a) == 0;
 }
 
+/* The token at a place, the longest; NULL if there is none. */
+static const Added *list_at(const AddedList *list, const int32_t *s, int64_t place, int64_t count) {
+    if (!list->begins[s[place] & 0xFF]) return NULL;
+    for (int i = 0; i < list->count; i++) {
+        const CodePoints *p = &list->at[i].pattern;
+        if (p->count <= count - place && same(p->at, s + place, p->count)) return &list->at[i];
+    }
+    return NULL;
+}
+
 /* The first token of the list in s[from..count): the leftmost, of these the longest. Its place goes to
-   *place; NULL and count if there is none. */
+   *place; NULL and count if there is none. One that must be whole words and is not is passed over with all
+   its characters, as in the reference. */
 static const Added *list_find(const AddedList *list, const int32_t *s, int64_t from, int64_t count,
                               int64_t *place) {
-    for (*place = from; *place < count; ++*place) {
-        if (!list->begins[s[*place] & 0xFF]) continue;
-        for (int i = 0; i < list->count; i++) {
-            const CodePoints *p = &list->at[i].pattern;
-            if (p->count <= count - *place && same(p->at, s + *place, p->count)) return &list->at[i];
-        }
+    for (*place = from; *place < count;) {
+        const Added *token = list_at(list, s, *place, count);
+        int64_t end = *place + (token ? token->pattern.count : 1);
+        bool part = token && ((token->before && *place > 0 && unicode_in_word(s[*place - 1])) ||
+                              (token->after && end < count && unicode_in_word(s[end])));
+        if (token && !part) return token;
+        *place = end;
     }
     return NULL;
 }
@@ -86,28 +106,85 @@ static CodePoints normal_form(const char *text) {
     return normal;
 }
 
-/* Which special tokens are looked for before the text is normalised: those that special_tokens_map.json gives
-   as plain strings, as SD's files do for pad_token alone. So <|endoftext|>, being that, counts in exact case,
-   but <|startoftext|> in any; and where the padding is "!" (SD 2.x) each "!" of a text is that token, and
-   <|endoftext|> counts in any. */
-static bool add_special(Tokenizer *t, const char *path, const TokenizerConfig *config, Messages *errors) {
+/* The special tokens of Stable Diffusion 1.x's files: those which special_tokens_map.json gives as plain
+   strings count as they are written, and that is pad_token alone. So <|endoftext|>, being that, counts in
+   exact case, but <|startoftext|> in any; and where the padding is "!" (SD 2.x) each "!" of a text is that
+   token, and <|endoftext|> counts in any. */
+static void usual_special(AddedTokens *list, const char *pad) {
+    const char *const names[] = { START, END, pad };
+    for (int i = 0; i < 3; i++)
+        if (!added_find(list, names[i]))
+            added_put(list,
+                      (AddedToken) { (char *)(uintptr_t)names[i], -1, strcmp(names[i], pad) != 0, false });
+}
+
+/* The tokens to add, in their order: what the files say of added ones, then special ones that are not among
+   these. */
+static AddedTokens tokens_to_add(const TokenizerConfig *c, const AddedTokens *of_file, const char *pad) {
+    AddedTokens all = { 0 }, special = { 0 };
+    for (int i = 0; i < c->added.count; i++) added_put(&all, c->added.at[i]);
+    for (int i = 0; i < of_file->count && !c->decoder; i++) added_put(&all, of_file->at[i]);
+    for (int i = 0; i < c->special.count; i++) added_put(&special, c->special.at[i]);
+    if (!special.count) usual_special(&special, pad);
+    added_sort(&special);
+    added_sort(&all);
+    for (int i = 0, known = all.count; i < special.count; i++) {
+        bool there = false;
+        for (int k = 0; k < known && !there; k++) there = strcmp(all.at[k].text, special.at[i].text) == 0;
+        if (!there) added_put(&all, special.at[i]);
+    }
+    added_free(&special);
+    return all;
+}
+
+static void add_own(Tokenizer *t, const AddedToken *token) {
+    if (!*token->text) return;
+    int32_t id = bpe_find(t->bpe, token->text);
+    bool new = id < 0;
+    if (new) id = (int32_t)(bpe_size(t->bpe) + t->own.count);
+    CodePoints pattern =
+        token->normalized ? normal_form(token->text) : unicode_decode(token->text, strlen(token->text));
+    Added *added = list_add(token->normalized ? &t->normalized : &t->exact, token->text, pattern, id);
+    added->before = added->after = token->single_word;
+    if (!new) return;
+    t->own.at = mem_grow(t->own.at, (size_t)(t->own.count + 1) * sizeof *t->own.at);
+    t->own.at[t->own.count++] = added->name;
+}
+
+/* A token without a row could be trained by nobody, so that it is told, not left out. */
+static bool check_rows(const Tokenizer *t, const char *path, int64_t rows, Messages *errors) {
+    int64_t size = bpe_size(t->bpe), beyond = size + t->own.count - rows;
+    if (!rows || size > rows || beyond <= 0) return true; /* size > rows: model_load says so */
+    return messages_add(
+        errors, "%s: the added token \"%s\"%s would have the id %lld, and the text encoder has %lld rows",
+        path, t->own.at[rows - size], beyond > 1 ? " (not it alone)" : "", (long long)rows, (long long)rows);
+}
+
+static bool add_special(Tokenizer *t, const char *path, const TokenizerConfig *config,
+                        const AddedTokens *of_file, Messages *errors) {
     const char *pad = config->pad_token ? config->pad_token : END;
+    int before = errors->count;
     t->start = bpe_find(t->bpe, START);
     t->end = bpe_find(t->bpe, END);
-    t->pad = bpe_find(t->bpe, pad);
-    if (t->start < 0) messages_add(errors, "%s: has no token \"%s\"", path, START);
-    if (t->pad < 0 || !pad[0])
-        messages_add(errors, "%s: has no token \"%s\", which pads by tokenizer_config.json", path, pad);
-    if (config->model_max_length < 2 || config->model_max_length > INT32_MAX)
-        messages_add(errors, "%s: a tokenizer's model_max_length is 2 or more, here %lld", path,
-                     (long long)config->model_max_length);
-    if (t->start < 0 || t->pad < 0 || !pad[0] || config->model_max_length < 2 ||
-        config->model_max_length > INT32_MAX)
-        return false;
     t->max_length = config->model_max_length;
-    list_add(&t->exact, pad, unicode_decode(pad, strlen(pad)), t->pad);
-    if (t->pad != t->start) list_add(&t->normalized, START, normal_form(START), t->start);
-    if (t->pad != t->end) list_add(&t->normalized, END, normal_form(END), t->end);
+    if (t->start < 0) messages_add(errors, "%s: has no token \"%s\"", path, START);
+    if (t->max_length < 2 || t->max_length > INT32_MAX)
+        messages_add(errors, "%s: a tokenizer's model_max_length is 2 or more, here %lld", path,
+                     (long long)t->max_length);
+    AddedTokens all = tokens_to_add(config, of_file, pad);
+    int64_t room = config->rows - bpe_size(t->bpe);
+    for (int i = 0; i < all.count; i++) {
+        const char *text = all.at[i].text;
+        bool lacks = strcmp(text, pad) == 0 && bpe_find(t->bpe, pad) < 0 && t->own.count >= room;
+        if (lacks || (strcmp(text, pad) == 0 && !*pad))
+            messages_add(errors, "%s: has no token \"%s\", which pads by tokenizer_config.json", path, pad);
+        else
+            add_own(t, &all.at[i]);
+    }
+    added_free(&all);
+    if (errors->count > before || !check_rows(t, path, config->rows, errors)) return false;
+    t->pad = tokenizer_find(t, pad);
+    t->first_word = (int32_t)max_i64(config->rows, tokenizer_vocab_size(t));
     return true;
 }
 
@@ -115,17 +192,23 @@ Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t voc
                            const char *merges_path, const void *merges, size_t merges_size,
                            const TokenizerConfig *config, Messages *errors) {
     Tokenizer *t = mem_alloc(sizeof *t);
-    t->bpe = bpe_parse(vocab_path, vocab, vocab_size, merges_path, merges, merges_size, END, errors);
-    if (t->bpe && add_special(t, vocab_path, config, errors)) return t;
+    AddedTokens added = { 0 };
+    t->bpe = merges_path
+                 ? bpe_parse(vocab_path, vocab, vocab_size, merges_path, merges, merges_size, END, errors)
+                 : tokenizer_json_parse(vocab_path, vocab, vocab_size, END, config->decoder ? NULL : &added,
+                                        errors);
+    bool ok = t->bpe && add_special(t, vocab_path, config, &added, errors);
+    added_free(&added);
+    if (ok) return t;
     tokenizer_free(t);
     return NULL;
 }
 
 Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const TokenizerConfig *config,
                           Messages *errors) {
-    File vocab = { 0 }, merges;
+    File vocab = { 0 }, merges = { 0 };
     bool have_vocab = !vocab_path || file_map(vocab_path, &vocab, errors),
-         have_merges = file_map(merges_path, &merges, errors);
+         have_merges = !merges_path || file_map(merges_path, &merges, errors);
     Tokenizer *t = NULL;
     if (have_vocab && have_merges)
         t = tokenizer_parse(vocab_path ? vocab_path : merges_path, vocab.data, vocab.size, merges_path,
@@ -140,12 +223,14 @@ void tokenizer_free(Tokenizer *t) {
     bpe_free(t->bpe);
     list_free(&t->exact);
     list_free(&t->normalized);
-    free(t->names);
+    free(t->own.at);
+    free(t->learned.at);
     free(t);
 }
 
 int64_t tokenizer_max_length(const Tokenizer *t) { return t->max_length; }
-int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe); }
+int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe) + t->own.count; }
+int32_t tokenizer_first_word(const Tokenizer *t) { return t->first_word; }
 
 static bool starts_with(const int32_t *s, int64_t count, const char *ascii) {
     for (int64_t i = 0; ascii[i]; i++)
@@ -172,8 +257,8 @@ static void encode_piece(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     free(text);
 }
 
-/* Text between added tokens. The reference cuts out the names of the special tokens as pieces, where they were
-   not taken as tokens, and cuts these once more, as if they stood alone: "<|", "endoftext", "|>". */
+/* Text between added tokens. The reference cuts out the names of the special tokens as pieces, where they
+   were not taken as tokens, and cuts these once more, as if they stood alone: "<|", "endoftext", "|>". */
 static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *ids) {
     int64_t name_end = 0;
     for (int64_t i = 0, n; i < count; i += n) {
@@ -186,40 +271,166 @@ static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     }
 }
 
-static void encode_normalized(const Tokenizer *t, const int32_t *s, int64_t count, Ids *ids) {
-    CodePoints text = unicode_normalize(s, count);
-    for (int64_t from = 0, place; from < text.count;) {
-        const Added *token = list_find(&t->normalized, text.at, from, text.count, &place);
-        encode_words(t->bpe, text.at + from, place - from, ids);
-        if (token) ids_push(ids, token->id);
-        from = place + (token ? token->pattern.count : 0);
+static char *vector_name(const char *word, int64_t i) {
+    return i == 0 ? mem_string(word) : mem_format("%s_%lld", word, (long long)i);
+}
+
+/* A text on its way to tokens. */
+typedef struct {
+    const Tokenizer *t;
+    bool expand;    /* a word becomes all its vectors' tokens */
+    Ids ids;        /* what came out so far */
+    Text *expanded; /* the text that says so; NULL: nobody wants it */
+} Encoding;
+
+/* Was it a word of several vectors, and all of them came? */
+static bool encode_added(Encoding *e, const Added *token) {
+    ids_push(&e->ids, token->id);
+    for (int64_t i = 1; e->expand; i++) {
+        char *name = vector_name(token->name, i);
+        const Added *more = find_added(e->t, name);
+        free(name);
+        if (!more) return i > 1;
+        ids_push(&e->ids, more->id);
     }
+    return false;
+}
+
+/* How many characters of a text make the first `place` of its normalised form; 0 where that would take long
+   to find. */
+static int64_t written_place(const int32_t *s, int64_t count, int64_t place) {
+    enum { LONGEST = 1000 };
+    int64_t low = 0, high = count <= LONGEST ? count : 0;
+    while (low < high) {
+        int64_t middle = (low + high + 1) / 2;
+        CodePoints normal = unicode_normalize(s, middle);
+        if (normal.count <= place)
+            low = middle;
+        else
+            high = middle - 1;
+        free(normal.at);
+    }
+    return low;
+}
+
+/* A part of a text as it was written, if it is the part of the normalised text, else that. */
+static void expand_part(const Encoding *e, CodePoints written, CodePoints part) {
+    CodePoints normal = unicode_normalize(written.at, written.count);
+    bool is_part = normal.count == part.count && same(normal.at, part.at, part.count);
+    CodePoints *shown = is_part ? &written : &part;
+    size_t size;
+    char *text = unicode_encode(shown->at, shown->count, &size);
+    text_add_part(e->expanded, text, size);
+    free(text);
+    free(normal.at);
+}
+
+/* The expanded text up to a place, which begins at places in the text as it was written and normalised. */
+typedef struct {
+    int64_t written, normal;
+} Expanded;
+
+static void expand_to(const Encoding *e, Expanded *done, CodePoints written, CodePoints normal,
+                      int64_t place) {
+    int64_t end = place < normal.count ? written_place(written.at, written.count, place) : written.count;
+    end = max_i64(end, done->written);
+    expand_part(e, (CodePoints) { written.at + done->written, end - done->written },
+                (CodePoints) { normal.at + done->normal, place - done->normal });
+    *done = (Expanded) { end, place };
+}
+
+static void expand_word(const Encoding *e, const Added *token) {
+    char *all = tokenizer_placeholder(e->t, token->name);
+    text_add(e->expanded, all);
+    free(all);
+}
+
+static void encode_normalized(Encoding *e, const int32_t *s, int64_t count) {
+    CodePoints text = unicode_normalize(s, count), written = { (int32_t *)(uintptr_t)s, count };
+    Expanded done = { 0 };
+    for (int64_t from = 0, place; from < text.count;) {
+        const Added *token = list_find(&e->t->normalized, text.at, from, text.count, &place);
+        int64_t end = place + (token ? token->pattern.count : 0);
+        encode_words(e->t->bpe, text.at + from, place - from, &e->ids);
+        if (token && encode_added(e, token) && e->expanded) {
+            expand_to(e, &done, written, text, place);
+            expand_word(e, token);
+            done = (Expanded) { max_i64(done.written, written_place(s, count, end)), end };
+        }
+        from = end;
+    }
+    if (e->expanded) expand_to(e, &done, written, text, text.count);
     free(text.at);
 }
 
-int32_t *tokenizer_encode_raw(const Tokenizer *t, const char *text, size_t size, int64_t *count) {
+static void encode(Encoding *e, const char *text, size_t size) {
     CodePoints raw = unicode_decode(text, size);
-    Ids ids = { .at = mem_alloc(sizeof(int32_t)), .capacity = 1 };
     for (int64_t from = 0, place; from < raw.count;) {
-        const Added *token = list_find(&t->exact, raw.at, from, raw.count, &place);
-        encode_normalized(t, raw.at + from, place - from, &ids);
-        if (token) ids_push(&ids, token->id);
+        const Added *token = list_find(&e->t->exact, raw.at, from, raw.count, &place);
+        encode_normalized(e, raw.at + from, place - from);
+        bool several = token && encode_added(e, token);
+        if (several && e->expanded) expand_word(e, token);
+        if (token && !several && e->expanded) text_add(e->expanded, token->name);
         from = place + (token ? token->pattern.count : 0);
     }
     free(raw.at);
-    *count = ids.count;
-    return ids.at;
+}
+
+int32_t *tokenizer_encode_raw(const Tokenizer *t, const char *text, size_t size, int64_t *count) {
+    Encoding e = { .t = t, .ids = { .at = mem_alloc(sizeof(int32_t)), .capacity = 1 } };
+    encode(&e, text, size);
+    *count = e.ids.count;
+    return e.ids.at;
+}
+
+int32_t *tokenizer_prompt(const Tokenizer *t, const char *prompt, int64_t *count) {
+    Encoding e = { .t = t, .expand = true, .ids = { .at = mem_alloc(sizeof(int32_t)), .capacity = 1 } };
+    encode(&e, prompt, strlen(prompt));
+    *count = e.ids.count;
+    return e.ids.at;
+}
+
+char *tokenizer_expand_placeholders(const Tokenizer *t, const char *prompt) {
+    Text expanded = { 0 };
+    int64_t count, all;
+    int32_t *ids = tokenizer_encode_raw(t, prompt, strlen(prompt), &count);
+    Encoding e = { .t = t, .expand = true, .expanded = &expanded };
+    encode(&e, prompt, strlen(prompt));
+    all = e.ids.count;
+    free(e.ids.at);
+    free(ids);
+    if (all > count) return expanded.at;
+    free(expanded.at);
+    return mem_string(prompt);
+}
+
+void tokenizer_window(const Tokenizer *t, const int32_t *tokens, int64_t count, int32_t *ids) {
+    int64_t length = 0;
+    ids[length++] = t->start;
+    for (int64_t i = 0; i < count && i < t->max_length - 2; i++) ids[length++] = tokens[i];
+    ids[length++] = t->end;
+    while (length < t->max_length) ids[length++] = t->pad;
 }
 
 int64_t tokenizer_encode(const Tokenizer *t, const char *text, int32_t *ids) {
-    int64_t count, length = 0;
+    int64_t count;
     int32_t *all = tokenizer_encode_raw(t, text, strlen(text), &count);
-    ids[length++] = t->start;
-    for (int64_t i = 0; i < count && i < t->max_length - 2; i++) ids[length++] = all[i];
-    ids[length++] = t->end;
-    while (length < t->max_length) ids[length++] = t->pad;
+    tokenizer_window(t, all, count, ids);
     free(all);
     return count;
+}
+
+/* Is it an added token of the model's, in whatever case? */
+static bool own_token(const Tokenizer *t, const CodePoints *pattern) {
+    bool found = false;
+    for (int i = 0; i < t->exact.count + t->normalized.count && !found; i++) {
+        const Added *token = i < t->exact.count ? &t->exact.at[i] : &t->normalized.at[i - t->exact.count];
+        if (token->id >= t->first_word) continue;
+        CodePoints normal = normal_form(token->name);
+        found = normal.count == pattern->count && same(normal.at, pattern->at, normal.count);
+        free(normal.at);
+    }
+    return found;
 }
 
 /* Why the tokenizer can't take this token on; NULL if it can. */
@@ -230,7 +441,8 @@ static const char *refusal(const Tokenizer *t, const char *name, const CodePoint
     CodePoints raw = unicode_decode(name, strlen(name));
     if (pattern->count == 0 || strcmp(normal, " ") == 0)
         why = "has no characters";
-    else if (bpe_find(t->bpe, name) >= 0 || bpe_find(t->bpe, normal) >= 0 || bpe_find(t->bpe, word) >= 0)
+    else if (bpe_find(t->bpe, name) >= 0 || bpe_find(t->bpe, normal) >= 0 || bpe_find(t->bpe, word) >= 0 ||
+             own_token(t, pattern))
         why = "is in the model's vocabulary already: take a word that it doesn't know, such as one in <>";
     else if (list_find(&t->exact, raw.at, 0, raw.count, &place))
         why = "holds a special token, so it would never be found in a text";
@@ -245,8 +457,14 @@ static const char *refusal(const Tokenizer *t, const char *name, const CodePoint
     return why;
 }
 
-static char *vector_name(const char *word, int64_t i) {
-    return i == 0 ? mem_string(word) : mem_format("%s_%lld", word, (long long)i);
+/* A name with a space stands for whole words: at each end no character of a word may go on, where the name
+   has one itself. */
+static void keep_whole(Added *word) {
+    const CodePoints *p = &word->pattern;
+    bool space = false;
+    for (int64_t i = 0; i < p->count; i++) space = space || p->at[i] == ' ';
+    word->before = space && unicode_in_word(p->at[0]);
+    word->after = space && unicode_in_word(p->at[p->count - 1]);
 }
 
 int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *errors) {
@@ -261,14 +479,13 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
         free(name);
     }
     if (errors->count > faults) return -1;
-    int32_t first = (int32_t)(bpe_size(t->bpe) + t->added);
-    t->names = mem_grow(t->names, (size_t)(t->added + vectors) * sizeof *t->names);
+    int32_t first = t->first_word + t->learned.count;
+    t->learned.at = mem_grow(t->learned.at, (size_t)(t->learned.count + vectors) * sizeof *t->learned.at);
     for (int i = 0; i < vectors; i++) {
         char *name = vector_name(word, i);
-        list_add(&t->normalized, name, normal_form(name), first + i);
-        const Added *added = find_added(t, name);
-        CHECK(added);
-        t->names[t->added++] = added->name;
+        Added *added = list_add(&t->normalized, name, normal_form(name), first + i);
+        keep_whole(added);
+        t->learned.at[t->learned.count++] = added->name;
         free(name);
     }
     return first;
@@ -295,42 +512,6 @@ char *tokenizer_placeholder(const Tokenizer *t, const char *word) {
     }
 }
 
-/* Frees text. */
-static char *replace_all(char *text, const char *old, const char *new) {
-    Text out = { 0 };
-    const char *from = text;
-    for (const char *hit; (hit = strstr(from, old)); from = hit + strlen(old)) {
-        text_add_part(&out, from, (size_t)(hit - from));
-        text_add(&out, new);
-    }
-    text_add(&out, from);
-    free(text);
-    return out.at;
-}
-
-char *tokenizer_expand_placeholders(const Tokenizer *t, const char *prompt) {
-    char *out = mem_string(prompt);
-    int64_t count;
-    int32_t *ids = tokenizer_encode_raw(t, prompt, strlen(prompt), &count);
-    bool *done = mem_alloc((size_t)t->added);
-    for (int64_t i = 0; i < count; i++) {
-        int64_t which = ids[i] - bpe_size(t->bpe);
-        if (which < 0 || done[which]) continue;
-        done[which] = true;
-        const char *word = t->names[which];
-        char *found = normal_name(word);
-        if (strcmp(found, word) == 0) {
-            char *all = tokenizer_placeholder(t, word);
-            out = replace_all(out, word, all);
-            free(all);
-        }
-        free(found);
-    }
-    free(done);
-    free(ids);
-    return out;
-}
-
 int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors) {
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, word, strlen(word), &count);
@@ -352,9 +533,11 @@ int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors)
 }
 
 const char *tokenizer_token(const Tokenizer *t, int32_t id) {
-    int64_t added = id - bpe_size(t->bpe);
-    CHECK(added < t->added);
-    return added >= 0 ? t->names[added] : bpe_token(t->bpe, id);
+    int64_t own = id - bpe_size(t->bpe), learned = id - t->first_word;
+    if (own < 0) return bpe_token(t->bpe, id);
+    if (own < t->own.count) return t->own.at[own];
+    CHECK(learned >= 0 && learned < t->learned.count);
+    return t->learned.at[learned];
 }
 
 char *tokenizer_token_text(const Tokenizer *t, int32_t id) {

@@ -8,7 +8,8 @@
 
 enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* code points that a canonical decomposition can have */ };
 
-/* Could these 1 to 3 bytes begin a character? The range of a second byte ends at 0x80 or at 0xBF, whatever the first. */
+/* Could these 1 to 3 bytes begin a character? The range of a second byte ends at 0x80 or at 0xBF, whatever
+   the first. */
 static bool begins(const char *text, size_t size) {
     int32_t c;
     for (int fill = 0x80; fill <= 0xBF; fill += 0xBF - 0x80) {
@@ -121,4 +122,14 @@ CharClass unicode_class(int32_t c) {
     if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO) return CLASS_LETTER;
     if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO) return CLASS_NUMBER;
     return CLASS_OTHER;
+}
+
+/* utf8proc has no table of Alphabetic either: beside letters, marks and letter numbers it has the circled and
+   squared Latin letters. */
+bool unicode_in_word(int32_t c) {
+    utf8proc_category_t category = utf8proc_category(c);
+    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL)
+        return true; /* letters, marks, numbers */
+    return category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
+           (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }

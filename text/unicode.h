@@ -25,4 +25,7 @@ typedef enum { CLASS_SPACE, CLASS_LETTER, CLASS_NUMBER, CLASS_OTHER } CharClass;
 /* White_Space, general category L*, general category N*, anything else. */
 CharClass unicode_class(int32_t c);
 
+/* A character of a word, \w as UTS 18 has it: letters, marks, digits, joining punctuation (_) and joiners. */
+bool unicode_in_word(int32_t c);
+
 #endif

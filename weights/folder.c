@@ -32,11 +32,18 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
                        Messages *warnings) {
     static const char *const ignored[] = { "scheduler",     "safety_checker",          "feature_extractor",
                                            "image_encoder", "requires_safety_checker", NULL };
+    /* All over the same parts: whoever saved the model from another pipeline has it none the less. Where
+       inpainting has a UNet of its own, its channels tell (folder_check). */
+    static const char *const pipelines[] = { "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+                                             "StableDiffusionInpaintPipeline",
+                                             "StableDiffusionInpaintPipelineLegacy", NULL };
     int before = errors->count;
     JsonObject o;
     if (!object_parse(&o, path, text, size, errors, warnings)) return false;
     const char *class = json_string_value(object_member(&o, "_class_name"));
-    if (!class || strcmp(class, "StableDiffusionPipeline") != 0) {
+    bool known = false;
+    for (int i = 0; pipelines[i]; i++) known = known || (class && strcmp(class, pipelines[i]) == 0);
+    if (!known) {
         object_fault(
             &o, "_class_name",
             "only StableDiffusionPipeline is supported: Stable Diffusion 1.x and 2.x, text to image");
@@ -187,32 +194,36 @@ static bool read_index(const ModelFolder *m, Messages *errors, Messages *warning
     return ok;
 }
 
-static void read_tokenizer(ModelFolder *m, int64_t positions, Messages *errors, Messages *warnings) {
-    ConfigFile config, map = { 0 };
+/* The folder's configs of its tokenizer. rows: the text encoder's. */
+static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t rows, Messages *errors,
+                                  Messages *warnings) {
+    ConfigFile config, map = { 0 }, added;
     bool has_map = exists_in(m->path, "tokenizer/special_tokens_map.json");
     if (has_map) has_map = open_config(m, "tokenizer/special_tokens_map.json", &map, errors);
-    if (open_config(m, "tokenizer/tokenizer_config.json", &config, errors))
-        tokenizer_config_parse(config.path, config.file.data, config.file.size,
-                               has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
-                               errors, warnings);
+    bool ok = open_config(m, "tokenizer/tokenizer_config.json", &config, errors) &&
+              tokenizer_config_parse(config.path, config.file.data, config.file.size,
+                                     has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
+                                     errors, warnings);
     close_config(&config);
     close_config(&map);
+    if (ok && exists_in(m->path, "tokenizer/added_tokens.json")) {
+        if (open_config(m, "tokenizer/added_tokens.json", &added, errors))
+            tokenizer_config_added(&m->tokenizer, added.path, added.file.data, added.file.size, errors);
+        close_config(&added);
+    }
+    m->tokenizer.rows = rows;
+}
+
+/* Where tokenizer.json is there, transformers reads it and leaves vocab.json and merges.txt, whatever they
+   say. */
+static void find_vocabulary(ModelFolder *m, Messages *errors) {
+    m->vocab_path = mem_format("%s/tokenizer/tokenizer.json", m->path);
+    if (exists(m->vocab_path)) return;
+    free(m->vocab_path);
     m->vocab_path = mem_format("%s/tokenizer/vocab.json", m->path);
     m->merges_path = mem_format("%s/tokenizer/merges.txt", m->path);
-    bool vocab = exists(m->vocab_path), merges = exists(m->merges_path);
-    if ((!vocab || !merges) && exists_in(m->path, "tokenizer/tokenizer.json")) {
-        messages_add(errors,
-                     "%s/tokenizer: has only tokenizer.json, and vocab.json and merges.txt are needed; "
-                     "Stable Diffusion "
-                     "1.x's and 2.x's are those of openai/clip-vit-large-patch14",
-                     m->path);
-    } else {
-        if (!vocab) messages_add(errors, "%s: is missing", m->vocab_path);
-        if (!merges) messages_add(errors, "%s: is missing", m->merges_path);
-    }
-    if (exists_in(m->path, "tokenizer/added_tokens.json"))
-        messages_add(warnings, "%s/tokenizer/added_tokens.json: words added to the vocabulary are not read",
-                     m->path);
+    if (!exists(m->vocab_path)) messages_add(errors, "%s: is missing", m->vocab_path);
+    if (!exists(m->merges_path)) messages_add(errors, "%s: is missing", m->merges_path);
 }
 
 void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae, Messages *errors) {
@@ -254,7 +265,9 @@ static void read_configs(ModelFolder *m, bool own_vae, Messages *errors, Message
     if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
     close_config(&t);
-    read_tokenizer(m, clip ? m->clip.positions : 4096, errors, warnings);
+    read_tokenizer_config(m, clip ? m->clip.positions : 4096, clip ? m->clip.vocab_size : 0, errors,
+                          warnings);
+    find_vocabulary(m, errors);
     folder_check(m, clip, unet, vae, errors);
 }
 
@@ -316,7 +329,7 @@ void folder_close(ModelFolder *m) {
     free(m->single);
     free(m->vae_single);
     free(m->scheduler.trained_betas);
-    free(m->tokenizer.pad_token);
+    tokenizer_config_free(&m->tokenizer);
     free(m->vocab_path);
     free(m->merges_path);
     free(m->path);

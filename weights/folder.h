@@ -30,7 +30,7 @@ typedef struct {
     VaeConfig vae_config;
     SchedulerConfig scheduler;
     TokenizerConfig tokenizer;
-    char *vocab_path, *merges_path;   /* vocab_path NULL: the vocabulary follows from the merges */
+    char *vocab_path, *merges_path;   /* one of them NULL: tokenizer_load */
     Store *text_encoder, *unet, *vae; /* text_encoder: with or without "text_model." before its names */
     WeightFiles text_encoder_files, unet_files, vae_files;
     SingleFile *single;      /* NULL: a folder */

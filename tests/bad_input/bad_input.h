@@ -12,8 +12,9 @@ typedef struct {
     const char *make;    /* POSIX shell that makes it (see HELPERS in the test); NULL: nothing to make */
     const char *command; /* the words after `ti`, as a shell takes them */
     int status;          /* 0: it must work */
-    const char *
-        says; /* the lines on stderr without "ti: ", notes on what goes on and (unless it works) warnings; * is any text of a line */
+    /* The lines on stderr without "ti: ", notes on what goes on and (unless it works) warnings; * is any text
+       of a line. */
+    const char *says;
     const char *limit;  /* shell before the command, such as a ulimit */
     const char *makes;  /* the file that must be there afterwards, though it fails */
     bool prints;        /* it writes to stdout, though it fails: what could be read */
@@ -22,6 +23,6 @@ typedef struct {
 } BadInput;
 
 /* Closed by a row without input. */
-extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[];
+extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_CONFIGS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[];
 
 #endif

@@ -45,7 +45,7 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
         return ok;
     case TOKENIZER:
         ok = tokenizer_config_parse("config", text, n, NULL, 0, 77, &c.tokenizer, errors, warnings);
-        free(c.tokenizer.pad_token);
+        tokenizer_config_free(&c.tokenizer);
         return ok;
     default:
         return model_index_parse("config", text, n, errors, warnings);
@@ -77,7 +77,15 @@ static const Edit EDITS[] = {
     { CLIP, "layer_norm_eps", "null", "\"layer_norm_eps\" is null: a number" },
     { CLIP, "layer_norm_eps", "1e999", "larger than a double" },
     { CLIP, "attention_dropout", "0.1", "\"attention_dropout\" is 0.1: only 0 is supported" },
-    { CLIP, "model_type", "\"clip\"", "only \"clip_text_model\"" },
+    { CLIP, "model_type", "\"clip\"", NULL },
+    { CLIP, "model_type", "\"clip_vision_model\"", "only \"clip_text_model\"" },
+    { CLIP, "text_config", "{\"hidden_size\": 192, \"num_attention_heads\": 4}", NULL },
+    { CLIP, "text_config", "{\"num_attention_heads\": 5}",
+      "config, \"text_config\": \"num_attention_heads\" is 5: it does not divide hidden_size 512" },
+    { CLIP, "text_config", "{\"temperature\": 1, \"id2label\": {}, \"hiden_size\": 2}",
+      "!config, \"text_config\": not known here, and ignored: \"hiden_size\"" },
+    { CLIP, "text_config", "3", "\"text_config\" is 3: an object is needed" },
+    { CLIP, "text_config", "null", "an object is needed" },
     { CLIP, "torch_dtype", "\"float16\"", NULL },
     { CLIP, "hiden_size", "3", "!not known here, and ignored: \"hiden_size\"" },
     { CLIP, "_private", "3", NULL },
@@ -152,8 +160,24 @@ static const Edit EDITS[] = {
     { TOKENIZER, "model_max_length", "78", "from 3 to 77" },
     { TOKENIZER, "model_max_length", "1000000000000000019884624838656", NULL },
     { TOKENIZER, "pad_token", "3", "\"pad_token\" is 3" },
+    { TOKENIZER, "bos_token", "\"<|startoftext|>\"", NULL },
+    { TOKENIZER, "bos_token", "\"<s>\"", "\"bos_token\" is \"<s>\": only \"<|startoftext|>\" is supported" },
+    { TOKENIZER, "eos_token", "{\"content\": \"</s>\"}", "only \"<|endoftext|>\" is supported" },
+    { TOKENIZER, "eos_token", "[]", "\"eos_token\" is []: a token" },
+    { TOKENIZER, "padding_side", "\"left\"", "\"padding_side\" is \"left\": only \"right\"" },
+    { TOKENIZER, "truncation_side", "\"left\"", "only \"right\"" },
+    { TOKENIZER, "image_token", "\"<image>\"", NULL },
+    { TOKENIZER, "extra_special_tokens", "[\"<a>\", {\"content\": \"<b>\"}]", NULL },
+    { TOKENIZER, "extra_special_tokens", "{\"a\": \"<a>\"}", NULL },
+    { TOKENIZER, "additional_special_tokens", "[1]", "a list of tokens" },
+    { TOKENIZER, "additional_special_tokens", "null", NULL },
+    { TOKENIZER, "added_tokens_decoder", "{\"5\": {\"content\": \"<a>\", \"special\": false}}", NULL },
+    { TOKENIZER, "added_tokens_decoder", "{\"5\": \"<a>\"}", "tokens are needed" },
+    { TOKENIZER, "added_tokens_decoder", "{\"a\": {\"content\": \"<a>\"}}", "tokens are needed" },
     { INDEX, "_class_name", "\"StableDiffusionXLPipeline\"", "only StableDiffusionPipeline is supported" },
-    { INDEX, "_class_name", "\"StableDiffusionInpaintPipeline\"", "\"StableDiffusionInpaintPipeline\"" },
+    { INDEX, "_class_name", "\"StableDiffusionImg2ImgPipeline\"", NULL },
+    { INDEX, "_class_name", "\"StableDiffusionInpaintPipeline\"", NULL },
+    { INDEX, "_class_name", "\"StableDiffusionControlNetPipeline\"", "only StableDiffusionPipeline" },
     { INDEX, "_class_name", NULL, "\"_class_name\" is missing" },
     { INDEX, "text_encoder", "[\"transformers\", \"T5EncoderModel\"]", "only CLIPTextModel" },
     { INDEX, "unet", "[null, null]", "\"unet\" is [null,null]" },
@@ -251,7 +275,7 @@ static void test_readings(char *lines[], int count) {
                                    (long long)c.model_max_length);
             test_true("tokenizer", ok && strcmp(got, want + 1) == 0, "%s -> %s", lines[i] + 10, got);
             free(got);
-            free(c.pad_token);
+            tokenizer_config_free(&c);
             tried++;
         }
         messages_free(&errors);
@@ -291,7 +315,8 @@ static void test_folder(void) {
                   "as its config says");
         test_true("folder.others",
                   m.clip.positions == 32 && m.vae_config.groups == 16 && !m.scheduler.clip_sample &&
-                      m.tokenizer.model_max_length == 32 && m.scheduler.steps_offset == 1,
+                      m.tokenizer.model_max_length == 32 && m.tokenizer.rows == 2176 &&
+                      m.scheduler.steps_offset == 1,
                   "as their configs say");
         test_true("folder.stores",
                   store_has(m.text_encoder, "final_layer_norm.bias") && store_has(m.unet, "conv_in.bias") &&
@@ -326,8 +351,14 @@ static void test_broken_folders(void) {
         { "no weights", "rm vae/*.safetensors", "no diffusion_pytorch_model.safetensors", 1 },
         { "fp16", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.fp16.safetensors",
           "", 0 },
-        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json",
-          "has only tokenizer.json", 1 },
+        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json", "",
+          0 }, /* read with the model */
+        { "no vocabulary", "rm tokenizer/vocab.json tokenizer/merges.txt", "vocab.json: is missing", 2 },
+        { "added_tokens.json", "echo '{\"<x>\": 2176}' > tokenizer/added_tokens.json", "", 0 },
+        { "added_tokens.json of no ids", "echo '{\"<x>\": -1}' > tokenizer/added_tokens.json",
+          "added_tokens.json: \"<x>\" is -1", 1 },
+        { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is no JSON object",
+          1 },
         { "shards",
           "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
           "'{\"metadata\":{},\"weight_map\":"

@@ -39,7 +39,7 @@ static bool parse(Part part, const char *text, Config *c, Messages *errors, Mess
 
 static void config_free(Part part, Config *c) {
     if (part == SCHEDULER) free(c->scheduler.trained_betas);
-    if (part == TOKENIZER) free(c->tokenizer.pad_token);
+    if (part == TOKENIZER) tokenizer_config_free(&c->tokenizer);
 }
 
 /* The least that a config has to say. */

@@ -84,6 +84,7 @@ static void same_schedules(const char *name, const ModelFolder *a, const ModelFo
               "scheduler");
     test_true(name,
               a->tokenizer.model_max_length == b->tokenizer.model_max_length &&
+                  a->tokenizer.rows == b->tokenizer.rows &&
                   strcmp(pad ? pad : "<|endoftext|>", other ? other : "<|endoftext|>") == 0,
               "padding %s", pad ? pad : "with the end token");
 }
@@ -186,7 +187,7 @@ static void write_text(const char *folder, const char *name, const char *text) {
 }
 
 static void write_tokenizer(const char *folder, bool second) {
-    TokenizerConfig config = { 77, NULL };
+    TokenizerConfig config = { .model_max_length = 77 };
     Messages errors = { 0 };
     Tokenizer *t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
     json_t *vocab = json_object();

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "text/bpe.h"
-#include "text/tokenizer.h"
+#include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
 #include "tests/test.h"
@@ -45,11 +45,11 @@ static Tokenizer *make_tokenizer(const char *name, char *pad) {
     Messages errors = { 0 };
     Tokenizer *t = NULL;
     if (strcmp(name, "critters") == 0) {
-        TokenizerConfig config = { MAX_LENGTH_CRITTERS, pad };
+        TokenizerConfig config = { .model_max_length = MAX_LENGTH_CRITTERS, .pad_token = pad };
         t = tokenizer_load("weights/critters/tokenizer/vocab.json", "weights/critters/tokenizer/merges.txt",
                            &config, &errors);
     } else {
-        TokenizerConfig config = { MAX_LENGTH_CLIP, pad };
+        TokenizerConfig config = { .model_max_length = MAX_LENGTH_CLIP, .pad_token = pad };
         t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
     }
     if (!t) {
@@ -68,11 +68,22 @@ static uint64_t hash_ids(const int32_t *ids, int64_t count) {
 }
 
 /* The kinds of line, each counted apart. */
-enum { TEXT, WINDOW, EXPAND, JOIN, NOISE, BLOCK, ADD, KINDS };
-static const char *const kind_names[KINDS] = { "text", "window", "expand", "join", "noise", "block", "add" };
+enum { TEXT, WINDOW, EXPAND, PROMPT, JOIN, NOISE, BLOCK, ADD, KINDS };
+static const char *const kind_names[KINDS] = { "text", "window", "expand", "prompt",
+                                               "join", "noise",  "block",  "add" };
+
+/* A tokenizer's files, which may be absent. */
+enum { CONFIG, MAP, WORDS, JSON, VOCAB, MERGES, FILES };
+static const char *const file_names[FILES] = { "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "tokenizer.json",
+                                               "vocab.json",
+                                               "merges.txt" };
 
 typedef struct {
     Tokenizer *t;
+    Bytes files[FILES];
     int right[KINDS], wrong[KINDS];
     double slowest; /* seconds for a noise text */
 } Run;
@@ -96,9 +107,10 @@ static bool check_text(const Run *r, int kind, const char *line, size_t size) {
     const char *bar = strchr(line, '|');
     Bytes text = unescape(bar + 1, size - (size_t)(bar + 1 - line));
     bool ok;
-    if (kind == TEXT) {
+    if (kind == TEXT || kind == PROMPT) {
         int64_t count;
-        int32_t *ids = tokenizer_encode_raw(r->t, text.at, text.size, &count);
+        int32_t *ids = kind == PROMPT ? tokenizer_prompt(r->t, text.at, &count)
+                                      : tokenizer_encode_raw(r->t, text.at, text.size, &count);
         ok = same_ids(ids, count, line);
         free(ids);
     } else {
@@ -199,6 +211,43 @@ static bool check_add(const Run *r, const char *line, size_t size) {
     return ok;
 }
 
+/* As folder_open and model_load do it: tokenizer.json before the other two. */
+static Tokenizer *tokenizer_of_files(const Bytes *f, int64_t rows) {
+    Messages errors = { 0 }, warnings = { 0 };
+    TokenizerConfig c;
+    bool ok = tokenizer_config_parse("c", f[CONFIG].at, f[CONFIG].size, f[MAP].at, f[MAP].size, 77, &c,
+                                     &errors, &warnings);
+    if (ok && f[WORDS].at) ok = tokenizer_config_added(&c, "w", f[WORDS].at, f[WORDS].size, &errors);
+    c.rows = rows;
+    Tokenizer *t = NULL;
+    if (ok && f[JSON].at)
+        t = tokenizer_parse("j", f[JSON].at, f[JSON].size, NULL, NULL, 0, &c, &errors);
+    else if (ok)
+        t = tokenizer_parse("v", f[VOCAB].at, f[VOCAB].size, "m", f[MERGES].at, f[MERGES].size, &c, &errors);
+    if (!t || errors.count || warnings.count)
+        printf("%s%s", errors.count ? errors.text : "", warnings.count ? warnings.text : "");
+    if (!t) exit(1);
+    tokenizer_config_free(&c);
+    messages_free(&warnings);
+    return t;
+}
+
+/* A line that says which tokenizer is meant from here on. */
+static void take_file(Run *r, const char *line, size_t size) {
+    bool open = strncmp(line, "open ", 5) == 0;
+    if (open || strncmp(line, "folder ", 7) == 0) {
+        tokenizer_free(r->t);
+        r->t = open ? tokenizer_of_files(r->files, strtol(line + 5, NULL, 10)) : NULL;
+        for (int i = 0; i < FILES; i++) free(r->files[i].at);
+        memset(r->files, 0, sizeof r->files);
+    }
+    for (int i = 0; i < FILES && strncmp(line, "file ", 5) == 0; i++) {
+        size_t n = strlen(file_names[i]) + 6;
+        if (strncmp(line + 5, file_names[i], n - 6) != 0 || line[n - 1] != '|') continue;
+        r->files[i] = unescape(line + n, size - n);
+    }
+}
+
 static void check_line(Run *r, const char *line, size_t size, int number, char vocab[16]) {
     if (strncmp(line, "vocab ", 6) == 0) {
         snprintf(vocab, 16, "%s", line + 6);
@@ -208,15 +257,16 @@ static void check_line(Run *r, const char *line, size_t size, int number, char v
         r->t = make_tokenizer(vocab, pad);
         free(pad);
     }
+    take_file(r, line, size);
     for (int kind = 0; kind < KINDS; kind++) {
         size_t n = strlen(kind_names[kind]);
         if (strncmp(line, kind_names[kind], n) != 0 || line[n] != ' ') continue;
         const char *rest = line + n + 1;
         size_t left = size - n - 1;
-        bool ok = kind == TEXT || kind == WINDOW   ? check_text(r, kind, rest, left)
-                  : kind == EXPAND || kind == JOIN ? check_string(r, kind, rest, left)
-                  : kind == ADD                    ? check_add(r, rest, left)
-                                                   : check_hash(r, kind, rest, left);
+        bool ok = kind == TEXT || kind == WINDOW || kind == PROMPT ? check_text(r, kind, rest, left)
+                  : kind == EXPAND || kind == JOIN                 ? check_string(r, kind, rest, left)
+                  : kind == ADD                                    ? check_add(r, rest, left)
+                                                                   : check_hash(r, kind, rest, left);
         count_line(r, kind, ok, number);
     }
 }
@@ -254,7 +304,7 @@ static void refused(const char *name, const char *vocab, const char *merges, con
                     const char *says) {
     Messages errors = { 0 };
     char *own = pad ? mem_string(pad) : NULL;
-    TokenizerConfig config = { length, own };
+    TokenizerConfig config = { .model_max_length = length, .pad_token = own };
     Tokenizer *t = tokenizer_parse("v.json", vocab, vocab ? strlen(vocab) : 0, "m.txt", merges,
                                    strlen(merges), &config, &errors);
     const char *text = errors.count ? errors.text : "accepted\n";
@@ -298,10 +348,124 @@ static void test_bad_files(void) {
     refused("many faults", fine, "c\nc\nc\nc\nc\nc\nc\nc\n", NULL, 77, "m.txt: 3 more faults");
 }
 
+/* A tokenizer.json of that model and those added tokens, with the rest as CLIP's has it but for one member.
+   */
+static char *json_text_of(const char *model, const char *added, const char *key, const char *value) {
+    static const char *const rest[][2] = {
+        { "normalizer",
+          "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}, {\"type\": \"Replace\", "
+          "\"pattern\": {\"Regex\": \"\\\\s+\"}, \"content\": \" \"}, {\"type\": \"Lowercase\"}]}" },
+        { "pre_tokenizer",
+          "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "
+          "\"'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|[\\\\p{N}]|[^\\\\s\\\\p{L}\\\\p{N}]+\"}, \"behavior\": "
+          "\"Removed\", "
+          "\"invert\": true}, {\"type\": \"ByteLevel\"}]}" },
+    };
+    Text t = { 0 };
+    text_format(&t, "{\"version\": \"1.0\", \"truncation\": null, \"added_tokens\": %s", added);
+    for (int i = 0; i < 2; i++)
+        if (!key || strcmp(key, rest[i][0]) != 0) text_format(&t, ", \"%s\": %s", rest[i][0], rest[i][1]);
+    if (key && value) text_format(&t, ", \"%s\": %s", key, value);
+    if (model) text_format(&t, ", \"model\": %s", model);
+    text_add(&t, "}");
+    return t.at;
+}
+
+/* NULL: it must be taken, with this many tokens. */
+static void json_case(const char *name, const char *text, const char *says, int64_t tokens) {
+    Messages errors = { 0 };
+    TokenizerConfig config = { .model_max_length = 77, .rows = 9 };
+    Tokenizer *t = tokenizer_parse("t.json", text, strlen(text), NULL, NULL, 0, &config, &errors);
+    const char *said = errors.count ? errors.text : "accepted\n";
+    bool ok = says ? !t && strstr(said, says) && strncmp(said, "t.json", 6) == 0
+                   : t && tokenizer_vocab_size(t) == tokens;
+    test_true(name, ok && (t || errors.count >= 1), "%.*s", (int)strcspn(said, "\n"), said);
+    tokenizer_free(t);
+    messages_free(&errors);
+}
+
+#define MODEL(vocab, merges)                                                                                 \
+    "{\"type\": \"BPE\", \"end_of_word_suffix\": \"</w>\", \"vocab\": " vocab ", \"merges\": " merges "}"
+#define ABC                   "{" SPECIALS ", \"a\": 2, \"b</w>\": 3, \"ab</w>\": 4}"
+#define TOKEN(id, text, more) "{\"id\": " #id ", \"content\": \"" text "\"" more "}"
+
+static void test_bad_json(void) {
+    static const struct {
+        const char *model, *added, *says;
+        int64_t tokens;
+    } cases[] = {
+        { MODEL(ABC, "[\"a b</w>\"]"), "[]", NULL, 5 },
+        { MODEL(ABC, "[[\"a\", \"b</w>\"]]"), "[" TOKEN(0, "<|startoftext|>", "") "]", NULL, 5 },
+        { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", "") ", " TOKEN(6, "", "") "]", NULL, 6 },
+        { MODEL(ABC, "[]"), "{\"5\": {\"content\": \"<x>\", \"single_word\": true}}", NULL, 6 },
+        { "{\"end_of_word_suffix\": \"</w>\", \"vocab\": " ABC ", \"merges\": []}", "[]", NULL, 5 },
+        { NULL, "[]", "t.json: \"model\" is missing: an object is needed", 0 },
+        { "7", "[]", "\"model\" is 7: an object is needed", 0 },
+        { "{}", "[]", "t.json, \"model\": \"end_of_word_suffix\" is missing: only \"</w>\"", 0 },
+        { "{\"type\": \"WordPiece\"}", "[]", "\"type\" is \"WordPiece\": only \"BPE\" is supported", 0 },
+        { "{\"type\": \"BPE\", \"end_of_word_suffix\": \"\"}", "[]", "\"end_of_word_suffix\" is \"\"", 0 },
+        { "{\"type\": \"BPE\", \"byte_fallback\": true}", "[]", "\"byte_fallback\" is true: only false", 0 },
+        { "{\"end_of_word_suffix\": \"</w>\", \"merges\": []}", "[]", "\"vocab\" is missing", 0 },
+        { MODEL("[\"a\"]", "[]"), "[]", "is not an object of tokens", 0 },
+        { MODEL("{}", "[]"), "[]", "has no tokens, or too many", 0 },
+        { MODEL("{" SPECIALS ", \"a\": 7}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+        { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+        { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+        { MODEL("{" SPECIALS ", \"a\": 1}", "[]"), "[]", "both have the id 1", 0 },
+        { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "stands twice", 0 },
+        { MODEL("{\"<|startoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|endoftext|>\"", 0 },
+        { MODEL("{\"<|endoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|startoftext|>\"", 0 },
+        { MODEL(ABC, "7"), "[]", "has no list \"merges\"", 0 },
+        { MODEL(ABC, "[7]"), "[]", "merge 1, 7: is neither", 0 },
+        { MODEL(ABC, "[\"a b</w>\", \"a\"]"), "[]", "merge 2, \"a\": is not two tokens", 0 },
+        { MODEL(ABC, "[[\"a\"]]"), "[]", "merge 1, [\"a\"]: is neither", 0 },
+        { MODEL(ABC, "[[\"a\", \"\"]]"), "[]", "is neither", 0 },
+        { MODEL(ABC, "[[\"a\", \"c\"]]"), "[]", "has a token that the vocabulary lacks", 0 },
+        { MODEL(ABC, "[\"a a\"]"), "[]", "makes a token that the vocabulary lacks", 0 },
+        { MODEL(ABC, "[\"a b</w>\", [\"a\", \"b</w>\"]]"), "[]", "stands there twice", 0 },
+        { MODEL(ABC, "[1, 1, 1, 1, 1, 1, 1, 1]"), "[]", "3 more faults of this kind", 0 },
+        { MODEL(ABC, "[]"), "7", "\"added_tokens\" is 7: tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "[\"<x>\"]", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "[{\"content\": \"<x>\"}]", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "[{\"id\": 5}]", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "[" TOKEN(-1, "<x>", "") "]", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", ", \"normalized\": 1") "]", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"), "{\"x\": {\"content\": \"<x>\"}}", "tokens are needed", 0 },
+        { MODEL(ABC, "[]"),
+          "[" TOKEN(5, "<x>", "") "," TOKEN(6, "<y>", "") "," TOKEN(7, "<z>", "") "," TOKEN(
+              8, "<w>", "") "," TOKEN(20, "<v>", "") "]",
+          "the added token \"<v>\" would have the id 9, and the text encoder has 9 rows", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = json_text_of(cases[i].model, cases[i].added, NULL, NULL);
+        json_case("tokenizer.json", text, cases[i].says, cases[i].tokens);
+        free(text);
+    }
+    static const char *const others[][2] = {
+        { "normalizer", NULL },
+        { "normalizer", "null" },
+        { "normalizer", "{\"type\": \"NFKC\"}" },
+        { "normalizer", "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"NFC\"}]}" },
+        { "pre_tokenizer", NULL },
+        { "pre_tokenizer", "{\"type\": \"ByteLevel\"}" },
+        { "pre_tokenizer",
+          "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "
+          "\" \"}}, {\"type\": \"ByteLevel\"}]}" },
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char *text = json_text_of(MODEL(ABC, "[]"), "[]", others[i][0], others[i][1]);
+        json_case(others[i][0], text, "only a tokenizer of CLIP is supported", 0);
+        free(text);
+    }
+    json_case("no JSON", "{", "t.json", 0);
+    json_case("empty", "", "t.json", 0);
+    json_case("no object", "[]", "is no JSON object", 0);
+}
+
 static void test_small(void) {
     const char *vocab = "{" SPECIALS ", \"a\": 2, \"b</w>\": 3, \"ab</w>\": 4}", *merges = "a b</w>\r\n";
     Messages errors = { 0 };
-    TokenizerConfig config = { 4, NULL };
+    TokenizerConfig config = { .model_max_length = 4 };
     Tokenizer *t =
         tokenizer_parse("v.json", vocab, strlen(vocab), "m.txt", merges, strlen(merges), &config, &errors);
     CHECK(t);
@@ -382,11 +546,153 @@ static void test_cut_names(void) {
     }
 }
 
+/* A word of several vectors is all of them, in any case of the letters, and a name with a space is whole
+   words. */
+static void test_expanding(void) {
+    Tokenizer *t = make_tokenizer("critters", NULL);
+    Messages errors = { 0 };
+    Words words = { .width = 1 };
+    const float rows[4] = { 0 };
+    bool added = words_add(&words, t, "EasyNeg", rows, 4, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "<two>", rows, 2, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "my Cat", rows, 2, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "<one>", rows, 1, 1, "a file", NULL, &errors);
+    CHECK(added);
+    static const struct {
+        const char *prompt, *expanded;
+    } cases[] = {
+        { "EasyNeg", "easyneg easyneg_1 easyneg_2 easyneg_3" },
+        { "EASYNEG, easyneg",
+          "easyneg easyneg_1 easyneg_2 easyneg_3, easyneg easyneg_1 easyneg_2 easyneg_3" },
+        { "EasyNegative", "easyneg easyneg_1 easyneg_2 easyneg_3ative" },
+        { "A Photo of  <TWO>  at Night", "A Photo of  <two> <two>_1  at Night" },
+        { "<two>_1", "<two>_1" },
+        { "<two> and <two>_1", "<two> <two>_1 and <two>_1" },
+        { "<One> and <ONE>_1", "<One> and <ONE>_1" },
+        { "MY CAT", "my cat my cat_1" },
+        { "the economy category", "the economy category" },
+        { "my category, economy cat", "my category, economy cat" },
+        { "(my  cat)'s", "(my cat my cat_1)'s" },
+        { "economy cat and my cat", "economy cat and my cat my cat_1" },
+        { "my cat_1 1my cat", "my cat_1 1my cat" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *expanded = tokenizer_expand_placeholders(t, cases[i].prompt);
+        test_true("a prompt expanded", strcmp(expanded, cases[i].expanded) == 0, "%s", expanded);
+        int64_t n, m, length = tokenizer_max_length(t);
+        int32_t *ids = tokenizer_prompt(t, cases[i].prompt, &n),
+                *window = prompt_ids(t, cases[i].prompt, &errors),
+                *again = tokenizer_encode_raw(t, cases[i].expanded, strlen(cases[i].expanded), &m);
+        bool ok = n == m && memcmp(ids, again, (size_t)n * sizeof *ids) == 0 && n <= length - 2 &&
+                  memcmp(ids, window + 1, (size_t)n * sizeof *ids) == 0;
+        test_true("its tokens", ok && !errors.count, "%lld", (long long)n);
+        free(expanded);
+        free(ids);
+        free(window);
+        free(again);
+    }
+    words_free(&words);
+    tokenizer_free(t);
+}
+
+static void test_uses(void) {
+    Tokenizer *t = make_tokenizer("critters", NULL);
+    Messages errors = { 0 };
+    bool added = tokenizer_add(t, "<grum>", 3, &errors) >= 0 && tokenizer_add(t, "<mimi>", 1, &errors) >= 0 &&
+                 tokenizer_add(t, "my cat", 1, &errors) >= 0 && tokenizer_add(t, "EasyNeg", 2, &errors) >= 0;
+    CHECK(added);
+    static const struct {
+        const char *prompt, *token;
+        bool uses;
+        const char *nearest;
+    } cases[] = {
+        { "a photo of a <grum>", "<grum>", true, NULL },
+        { "a <GRUM>'s hat", "<grum>", true, NULL },
+        { "a <grum>_2", "<grum>", true, NULL },
+        { "a photo of a grum, blue", "<grum>", false, "grum," },
+        { "A Photo of a <Gurm>", "<grum>", false, "<Gurm>" },
+        { "a [grum] at night", "<grum>", false, "[grum]" },
+        { "a photo of a critter", "<grum>", false, NULL },
+        { "a <mimi>", "<grum>", false, NULL },
+        { "a photo of my  cat", "my cat", true, NULL },
+        { "economy category", "my cat", false, NULL },
+        { "a photo of my cats", "my cat", false, "my cats" },
+        { "easy neg, easynegs", "EasyNeg", true, NULL },
+        { "easyneq", "EasyNeg", false, "easyneq" },
+        { "  ", "<grum>", false, NULL },
+        { "", "<grum>", false, NULL },
+        { "<grum>", "<other>", false, NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool uses = prompt_uses(t, cases[i].prompt, cases[i].token);
+        char *nearest = uses ? NULL : prompt_nearest(t, cases[i].prompt, cases[i].token);
+        const char *want = cases[i].nearest;
+        bool ok = want ? nearest && strcmp(nearest, want) == 0 : !nearest;
+        test_true("a word in a prompt", uses == cases[i].uses && ok, "%s in \"%s\": %s%s", cases[i].token,
+                  cases[i].prompt, uses ? "used" : "not used, near ",
+                  uses      ? ""
+                  : nearest ? nearest
+                            : "nothing");
+        free(nearest);
+    }
+    tokenizer_free(t);
+}
+
+/* A word that the model came with is one of its vocabulary. */
+static void test_own_words(void) {
+    Messages errors = { 0 };
+    const char *vocab = "{" SPECIALS ", \"a\": 2, \"b</w>\": 3, \"ab</w>\": 4}", *merges = "a b</w>\n";
+    const char *added = "{\"<x>\": 5, \"Zork\": 6, \"<x>_1\": 7}";
+    for (int64_t rows = 4; rows <= 10; rows++) {
+        TokenizerConfig config = { .model_max_length = 8, .rows = rows };
+        CHECK(tokenizer_config_added(&config, "added", added, strlen(added), &errors));
+        Tokenizer *t = tokenizer_parse("v.json", vocab, strlen(vocab), "m.txt", merges, strlen(merges),
+                                       &config, &errors);
+        tokenizer_config_free(&config);
+        if (rows >= 5 && rows < 8) { /* fewer than the vocabulary has: model_load tells */
+            test_refusal("a word without a row", t ? 0 : -1, &errors,
+                         rows == 7 ? "the added token \"<x>_1\" would have the id 7" : "(not it alone)");
+            continue;
+        }
+        CHECK(t);
+        test_true("words of the model",
+                  tokenizer_vocab_size(t) == 8 && tokenizer_find(t, "Zork") == 6 &&
+                      tokenizer_first_word(t) == max_i64(rows, 8),
+                  "%lld", (long long)tokenizer_vocab_size(t));
+        static const char *const taken[] = { "<x>", "<X>", "zork", "<x>_1" };
+        for (int i = 0; i < 4; i++) {
+            int32_t id = tokenizer_add(t, taken[i], 1, &errors);
+            test_refusal("a word of the model", id, &errors, "in the model's vocabulary already");
+        }
+        int32_t first = tokenizer_add(t, "<y>", 2, &errors), second = tokenizer_add(t, "<z>", 1, &errors);
+        test_true("rows behind the table's", first == max_i64(rows, 8) && second == first + 2, "%d, %d",
+                  first, second);
+        test_true("by their ids",
+                  strcmp(tokenizer_token(t, 7), "<x>_1") == 0 &&
+                      strcmp(tokenizer_token(t, second), "<z>") == 0,
+                  "named");
+        int64_t count;
+        int32_t *ids = tokenizer_prompt(t, "<X> ab", &count);
+        test_true("a word of the model, expanded", count == 3 && ids[0] == 5 && ids[1] == 7 && ids[2] == 4,
+                  "%lld", (long long)count);
+        free(ids);
+        int32_t single = tokenizer_single(t, "ZORK", &errors);
+        test_true("a word of the model as one token", single == 6, "%d", single);
+        tokenizer_free(t);
+    }
+    messages_free(&errors);
+}
+
 int main(void) {
     test_recorded();
     test_bad_files();
+    test_bad_json();
     test_small();
     test_words();
     test_cut_names();
+    test_expanding();
+    test_uses();
+    test_own_words();
     return test_finish();
 }

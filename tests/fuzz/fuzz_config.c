@@ -20,6 +20,9 @@ static void clip_seeds(Seeds *s) {
     seeds_text(s, "{\"hidden_size\":768,\"num_attention_heads\":12,\"hidden_act\":\"gelu\","
                   "\"layer_norm_eps\":1e-6,\"vocab_size\":49408,\"max_position_embeddings\":77,"
                   "\"model_type\":\"clip_text_model\",\"attention_dropout\":0.0}");
+    seeds_text(s, "{\"model_type\":\"clip\",\"text_config\":{\"hidden_size\":768,\"num_attention_heads\":12,"
+                  "\"top_k\":50},"
+                  "\"vision_config\":{}}");
 }
 
 static bool try_clip(const unsigned char *bytes, size_t size) {
@@ -123,6 +126,10 @@ static bool try_scheduler(const unsigned char *bytes, size_t size) {
 
 static void tokenizer_seeds(Seeds *s) {
     static const char *const parts[][2] = {
+        { "{\"padding_side\":\"right\",\"image_token\":\"<i>\",\"extra_special_tokens\":[\"<a>\"]}",
+          "{\"additional_special_tokens\":{\"b\":\"<b>\"},\"eos_token\":\"<|endoftext|>\"}" },
+        { "{\"added_tokens_decoder\":{\"5\":{\"content\":\"a\",\"special\":true,\"normalized\":false}}}",
+          "" },
         { "{\"model_max_length\":77,\"pad_token\":\"<|endoftext|>\"}", "{\"pad_token\":\"!\"}" },
         { "{\"model_max_length\":1000000000000000019884624838656,\"added_tokens_decoder\":{}}", "{}" },
         { "{\"pad_token\":{\"content\":\"a\"},\"x\":1}",
@@ -140,7 +147,7 @@ static bool try_tokenizer(const unsigned char *bytes, size_t size) {
     bool ok = tokenizer_config_parse("x", config.at, config.size, map.size ? map.at : NULL, map.size, 77, &c,
                                      &errors, &warnings);
     if (ok) CHECK(3 <= c.model_max_length && c.model_max_length <= 77 && (!c.pad_token || c.pad_token[0]));
-    if (ok) free(c.pad_token);
+    if (ok) tokenizer_config_free(&c);
     free(config.at);
     free(map.at);
     return verdict(ok, &errors, &warnings);

@@ -1,11 +1,12 @@
-/* Targets: vocabularies and merges, text through the tokenizer, template files. */
+/* Targets: vocabularies and merges, the files of a folder's tokenizer, text through the tokenizer, template
+   files. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "inversion/templates.h"
-#include "text/tokenizer.h"
+#include "text/prompt.h"
 
 /* ---- vocabulary and merges, in parts: vocab.json, merges.txt, the padding, a new word, a text ---- */
 
@@ -59,6 +60,27 @@ static char *string_of(Bytes b) {
     return s;
 }
 
+/* A prompt is its text's tokens, those of learned words with others behind them; what is said of its words
+   holds. */
+static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
+    int64_t count, all, used = 0;
+    int32_t *raw = tokenizer_encode_raw(t, prompt, strlen(prompt), &count),
+            *ids = tokenizer_prompt(t, prompt, &all);
+    for (int64_t i = 0; i < all && used < count; i++) used += ids[i] == raw[used];
+    CHECK_EQ(used, count);
+    for (int64_t i = 0; i < all; i++) CHECK(ids[i] >= 0 && ids[i] < known);
+    free(tokenizer_expand_placeholders(t, prompt));
+    bool x = prompt_uses(t, prompt, "<x>");
+    char *near = prompt_nearest(t, prompt, "<x>"), *longer = prompt_nearest(t, prompt, "a long name");
+    CHECK(!x || tokenizer_find(t, "<x>") >= 0);
+    CHECK(!near || strstr(prompt, near));
+    CHECK(!longer || strstr(prompt, longer));
+    free(near);
+    free(longer);
+    free(raw);
+    free(ids);
+}
+
 /* What holds for every text: ids in range; the window is the raw ids, cut and padded. */
 static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes text) {
     int64_t count;
@@ -76,7 +98,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
     CHECK_EQ(tokenizer_encode(t, string, ids), count);
     for (int64_t i = 0; i < count && i < length - 2; i++) CHECK_EQ(ids[i + 1], raw[i]);
     for (int64_t i = 0; i < length; i++) CHECK(ids[i] >= 0 && ids[i] < known);
-    free(tokenizer_expand_placeholders(t, string));
+    use_prompt(t, string, known);
     Messages errors = { 0 };
     int32_t single = tokenizer_single(t, string, &errors);
     CHECK(single < 0 || (count == 1 && raw[0] == single));
@@ -88,7 +110,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
 
 /* Adds the word and one that is likely to be new; returns how many tokens there are then. */
 static int64_t add_words(Tokenizer *t, const char *word) {
-    int64_t known = tokenizer_vocab_size(t);
+    int64_t known = tokenizer_first_word(t);
     const char *const words[] = { word, "<x>" };
     for (int i = 0; i < 2; i++) {
         int vectors = 1 + (int)(strlen(words[i]) + (size_t)i) % 3;
@@ -109,7 +131,8 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
     Bytes rest = { (unsigned char *)(uintptr_t)bytes, size }, parts[5];
     for (int i = 0; i < 5; i++) parts[i] = next_part(&rest, i == 4);
     char *pad = string_of(parts[2]), *word = string_of(parts[3]);
-    TokenizerConfig config = { 1 + (int64_t)parts[4].size % 40, *pad ? pad : NULL };
+    TokenizerConfig config = { .model_max_length = 1 + (int64_t)parts[4].size % 40,
+                               .pad_token = *pad ? pad : NULL };
     Messages errors = { 0 };
     const void *vocab = parts[0].size ? parts[0].at : NULL; /* without one it follows from the merges */
     Tokenizer *t =
@@ -120,6 +143,97 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
     free(pad);
     free(word);
     for (int i = 0; i < 5; i++) free(parts[i].at);
+    return ok;
+}
+
+/* ---- a folder's tokenizer, in parts: tokenizer_config.json, special_tokens_map.json, added_tokens.json,
+   tokenizer.json, a new word, a text; the length of the config is the number of rows ---- */
+
+static const char *const ADDED_WORDS[] = { "\"added_tokens\"",
+                                           "\"added_tokens_decoder\"",
+                                           "\"content\":\"<x>\",",
+                                           "\"content\":\"my cat\",",
+                                           "\"content\":\"\",",
+                                           "\"id\":12,",
+                                           "\"id\":-1,",
+                                           "\"id\":1e9,",
+                                           "\"normalized\":true,",
+                                           "\"normalized\":false,",
+                                           "\"special\":true,",
+                                           "\"single_word\":true,",
+                                           "\"single_word\":1,",
+                                           "\"pad_token\":\"<x>\",",
+                                           "\"x_token\":\"y\",",
+                                           "\"extra_special_tokens\":[\"<y>\"],",
+                                           "\"merges\":[],",
+                                           "\"vocab\":{},",
+                                           "[\"a\",\"b\"],",
+                                           "\"a b\",",
+                                           "\"a\":2,",
+                                           "<|endoftext|>",
+                                           "<X>",
+                                           "my cat",
+                                           "null",
+                                           "{}",
+                                           "[]",
+                                           " ",
+                                           "\xff",
+                                           NULL };
+
+#define FOLDER_CONFIG "{\"model_max_length\":12,\"pad_token\":\"<|endoftext|>\"}"
+#define FOLDER_JSON(added, merges)                                                                           \
+    "{\"added_tokens\":[" added                                                                              \
+    "],\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},"                           \
+    "{\"type\":\"Replace\"},{\"type\":\"Lowercase\"}]},\"pre_tokenizer\":{\"type\":\"Sequence\","            \
+    "\"pretokenizers\":["                                                                                    \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|[\\\\p{N}]|[^"         \
+    "\\\\s\\\\p{L}\\\\p{N}]+\"}},"                                                                           \
+    "{\"type\":\"ByteLevel\"}]},\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"vocab\":"      \
+    "{\"<|startoftext|>\":0,\"<|endoftext|>\":1,\"a\":2,\"b\":3,\"a</w>\":4,\"b</w>\":5,\"ab\":6,\"ab</"     \
+    "w>\":7},"                                                                                               \
+    "\"merges\":[" merges "]}}"
+
+static void folder_seeds(Seeds *s) {
+    static const char *const parts[][6] = {
+        { FOLDER_CONFIG, "", "", FOLDER_JSON("", "[\"a\",\"b</w>\"],[\"a\",\"b\"]"), "<x>",
+          "ab <x> a <X>_1" },
+        { FOLDER_CONFIG, "{\"eos_token\":{\"content\":\"<|endoftext|>\",\"normalized\":true}}",
+          "{\"<x>\":9,\"<x>_1\":11}",
+          FOLDER_JSON("{\"id\":8,\"content\":\"my "
+                      "cat\",\"single_word\":true},{\"id\":12,\"content\":\"Z\",\"normalized\":false}",
+                      "\"a b</w>\",\"a b\""),
+          "my zog", "my cat <X> economy cat Z z my  zog" },
+        { "{\"added_tokens_decoder\":{\"8\":{\"content\":\"<x>\"},\"9\":{\"content\":\"<x>_1\",\"special\":"
+          "true}},"
+          "\"image_token\":\"<i>\"}",
+          "", "", FOLDER_JSON("{\"id\":8,\"content\":\"y\"}", ""), "y", "<x> y <i>" },
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 6, parts[i]);
+}
+
+static bool try_folder(const unsigned char *bytes, size_t size) {
+    enum { CONFIG, MAP, ADDED, JSON, WORD, WORDS_TEXT, PARTS };
+    Bytes rest = { (unsigned char *)(uintptr_t)bytes, size }, p[PARTS];
+    for (int i = 0; i < PARTS; i++) p[i] = next_part(&rest, i == PARTS - 1);
+    TokenizerConfig config;
+    Messages errors = { 0 }, warnings = { 0 };
+    bool ok = tokenizer_config_parse("c", p[CONFIG].at, p[CONFIG].size, p[MAP].size ? p[MAP].at : NULL,
+                                     p[MAP].size, 40, &config, &errors, &warnings);
+    bool open = ok;
+    if (open && p[ADDED].size) ok = tokenizer_config_added(&config, "a", p[ADDED].at, p[ADDED].size, &errors);
+    if (open) config.rows = (int64_t)size % 3 ? (int64_t)p[CONFIG].size : 0;
+    Tokenizer *t =
+        ok ? tokenizer_parse("j", p[JSON].at, p[JSON].size, NULL, NULL, 0, &config, &errors) : NULL;
+    ok = verdict(t != NULL, &errors, &warnings);
+    if (ok) {
+        CHECK(tokenizer_first_word(t) >= tokenizer_vocab_size(t) && tokenizer_first_word(t) >= config.rows);
+        char *word = string_of(p[WORD]);
+        use_text(t, config.model_max_length, add_words(t, word), p[WORDS_TEXT]);
+        free(word);
+    }
+    tokenizer_free(t);
+    if (open) tokenizer_config_free(&config);
+    for (int i = 0; i < PARTS; i++) free(p[i].at);
     return ok;
 }
 
@@ -223,6 +337,7 @@ static bool try_templates(const unsigned char *bytes, size_t size) {
 
 const Target TEXT_TARGETS[] = {
     { "vocabulary", 10, VOCAB_WORDS, vocabulary_seeds, NULL, try_vocabulary },
+    { "tokenizer_folder", 8, ADDED_WORDS, folder_seeds, NULL, try_folder },
     { "text", 4, TEXT_WORDS, text_seeds, NULL, try_text },
     { "templates", 10, TEMPLATE_WORDS, templates_seeds, NULL, try_templates },
     { .name = NULL },
