@@ -1,6 +1,6 @@
-/* Nodes of one op with the same shapes do the same work, so one of them is run, by itself and with its real weights, and
-   stands for all: a large network has many nodes of few kinds. Where there is no time to run each kind, those that are
-   left are taken to be as fast as the others of their op. */
+/* Nodes of one op with the same shapes do the same work, so one of them is run, by itself and with its real
+   weights, and stands for all: a large network has many nodes of few kinds. Where there is no time to run
+   each kind, those that are left are taken to be as fast as the others of their op. */
 #include "autograd/estimate.h"
 
 #include "io/system.h"
@@ -63,9 +63,10 @@ static Group *find_groups(const Graph *g, int *count) {
     return groups;
 }
 
-/* Running one moment. Its inputs are filled with ordinary numbers, since denormal ones, which memory may happen to hold,
-   take longer. The weights and the memory of the output are touched, since the disk and the system's first pages would be timed
-   too. And a node finds its inputs in the cache where the one before has just written them. */
+/* Running one moment. Its inputs are filled with ordinary numbers, since denormal ones, which memory may
+   happen to hold, take longer. The weights and the memory of the output are touched, since the disk and the
+   system's first pages would be timed too. And a node finds its inputs in the cache where the one before has
+   just written them. */
 typedef struct {
     double started, seconds;
 } Clock;
@@ -112,8 +113,9 @@ static bool first_of_its_op(const Group *groups, int k) {
     return true;
 }
 
-/* The kinds are run one after the other, so that each finds the caches as full of others' weights as in a real run; small
-   networks, whose times are short and scatter, get several rounds. The first kind of each op is run in any case. */
+/* The kinds are run one after the other, so that each finds the caches as full of others' weights as in a
+   real run; small networks, whose times are short and scatter, get several rounds. The first kind of each op
+   is run in any case. */
 static void time_groups(Graph *g, Group *groups, int count, double seconds, int rounds) {
     Clock clock;
     Trace trace = { before, after, &clock };

@@ -9,8 +9,8 @@ typedef struct {
     int timed, all;           /* of its operations */
 } GraphTime;
 
-/* Each kind of operation is timed at most `rounds` times, for about `seconds`. The graph is bound; what lies in the arena and
-   in the leaves is lost. */
+/* Each kind of operation is timed at most `rounds` times, for about `seconds`. The graph is bound; what lies
+   in the arena and in the leaves is lost. */
 GraphTime graph_time(Graph *g, double seconds, int rounds);
 
 #endif

@@ -1,4 +1,5 @@
-/* Running a planned graph: one loop over the schedule that hands every op its memory. Nothing is allocated here. */
+/* Running a planned graph: one loop over the schedule that hands every op its memory. Nothing is allocated
+   here. */
 #define _GNU_SOURCE /* madvise */
 #include "autograd/internal.h"
 
@@ -82,7 +83,8 @@ static int occurrences(const Node *n, const Tensor *t) {
     return count;
 }
 
-/* The first moment that adds to a gradient sets it instead, if the op can and no other input is the same tensor. */
+/* The first moment that adds to a gradient sets it instead, if the op can and no other input is the same
+   tensor. */
 static void open_gradients(Graph *g, Node *n, int moment) {
     n->fresh = 0;
     for (int k = 0; k < NODE_INPUTS; k++) {

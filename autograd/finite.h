@@ -8,10 +8,10 @@
 bool all_finite(const float *x, int64_t count);
 
 typedef struct {
-    const Node *node; /* the first one whose output is not finite; NULL: all are */
-    int index;        /* its place in the graph */
-    const Weight *
-        weight; /* of its weights the first one that is not finite; NULL: all are, so that the numbers grew too large */
+    const Node *node;     /* the first one whose output is not finite; NULL: all are */
+    int index;            /* its place in the graph */
+    const Weight *weight; /* of its weights the first one that is not finite; NULL: all are, so that the
+                             numbers grew too large */
 } NotFinite;
 
 /* Runs a bound graph forward once more, on the leaves as they are, and looks at each node's output. */

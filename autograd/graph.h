@@ -1,4 +1,5 @@
-/* The graph: a step is recorded once as a list of nodes without data, planned, and executed as often as wanted.
+/* The graph: a step is recorded once as a list of nodes without data, planned, and executed as often as
+   wanted.
 
        Graph *g     = graph_new();
        Tensor *x    = graph_leaf(g, "x", shape2(4, 8), data, grad);
@@ -30,7 +31,8 @@ enum { IN0 = 1, IN1 = 2, IN2 = 4, OUT = 8 };
 typedef struct {
     const char *name;              /* "conv2d": for messages, traces and timing */
     void (*forward)(const Node *); /* fills out->data, whose content before is undefined */
-    /* in[i]->grad += ..., or = ... where gradient_is_fresh(n, i), for each i with in[i]->needs_grad; NULL: has no gradient */
+    /* in[i]->grad += ..., or = ... where gradient_is_fresh(n, i), for each i with in[i]->needs_grad; NULL:
+       has no gradient */
     void (*backward)(const Node *);
     unsigned sets;  /* whose gradients backward sets if they are fresh; the others are zeros then */
     unsigned reads; /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
@@ -75,14 +77,16 @@ float *node_workspace(const Node *n);
 Graph *graph_new(void);
 void graph_free(Graph *g);
 
-/* A tensor whose data the caller owns and fills before a run. With grad (same shape, the caller's too) it is learned:
-   backward sets grad to the gradient of the run. */
+/* A tensor whose data the caller owns and fills before a run. With grad (same shape, the caller's too) it is
+   learned: backward sets grad to the gradient of the run. */
 Tensor *graph_leaf(Graph *g, const char *name, Shape shape, float *data, float *grad);
 
-/* Appends a node and returns its output. It needs a gradient if an input of it does and the op has a backward. */
+/* Appends a node and returns its output. It needs a gradient if an input of it does and the op has a
+   backward. */
 Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out);
 
-/* From here on nodes belong to this named block: the unit of recomputation, and the first half of a node's name. */
+/* From here on nodes belong to this named block: the unit of recomputation, and the first half of a node's
+   name. */
 void graph_block(Graph *g, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Its data stays readable after a run (the plan's result always does). */
@@ -141,9 +145,11 @@ void arena_free(Arena *arena);
 /* Gives the graph its memory; threads as in plan_bytes: no more may run it (a CHECK). */
 void graph_bind(Graph *g, Arena *arena, int threads);
 
-/* Runs the nodes. After forward, result->data is valid (and what graph_keep named) until the next run in the arena. */
+/* Runs the nodes. After forward, result->data is valid (and what graph_keep named) until the next run in the
+   arena. */
 void graph_forward(Graph *g);
-/* d result / d leaf into each learned leaf's grad. seed has the result's shape: d loss / d result (NULL: ones). */
+/* d result / d leaf into each learned leaf's grad. seed has the result's shape: d loss / d result (NULL:
+   ones). */
 void graph_backward(Graph *g, const float *seed);
 
 /* A look at every node right after it ran: profiles, dumps, searches for NaN. NULL: none. */
@@ -154,8 +160,8 @@ typedef struct {
 } Trace;
 void graph_trace(Graph *g, const Trace *trace);
 
-/* Runs one moment of the plan by itself, on whatever lies where its inputs will be (trace->before may fill them): to time
-   it. The graph is bound. */
+/* Runs one moment of the plan by itself, on whatever lies where its inputs will be (trace->before may fill
+   them): to time it. The graph is bound. */
 void graph_run_moment(Graph *g, int moment);
 
 #endif

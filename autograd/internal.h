@@ -7,7 +7,8 @@
 /* A time on the plan's schedule at which nothing happens. */
 enum { NEVER = -1 };
 
-/* A stretch of the schedule [first, last], both included, during which bytes at offset belong to one buffer. */
+/* A stretch of the schedule [first, last], both included, during which bytes at offset belong to one
+   buffer. */
 typedef struct {
     int first, last; /* first == NEVER: not needed */
     int64_t floats, offset;
@@ -20,7 +21,8 @@ typedef struct {
     Pass pass;
 } Moment;
 
-/* The buffers of one tensor: its data in the forward pass, again where its block is recomputed, its gradient. */
+/* The buffers of one tensor: its data in the forward pass, again where its block is recomputed, its
+   gradient. */
 typedef struct {
     Tensor *tensor;
     int producer; /* the node, -1 for a leaf */

@@ -44,7 +44,7 @@ static const Op SILU = {
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
 
-/* y = x Phi(x)              dx += dy (Phi(x) + x phi(x))              Phi: the normal distribution, phi = Phi' */
+/* y = x Phi(x)         dx += dy (Phi(x) + x phi(x))         Phi: the normal distribution, phi = Phi' */
 static void gelu_forward(const Node *n) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;

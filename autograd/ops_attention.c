@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-/* A block's probabilities fill about this many floats. Wide blocks are worth more than to stay in a core's own cache. */
+/* A block's probabilities fill about this many floats. Wide blocks are worth more than to stay in a core's
+   own cache. */
 enum { BLOCK_FLOATS = 512 * 1024, BLOCK_ROWS_MIN = 16, BLOCK_ROWS_MAX = 128 };
 
 /* Backward adds up dk and dv over query rows, so their blocks are dealt to at most this many groups with
@@ -56,9 +57,9 @@ static Block block_of(const Node *n, const Attention *a, int64_t image, int64_t 
     return b;
 }
 
-/* softmax over the keys of e [keys, rows], but for its last division: e becomes exp(e - the row's largest), and inverse
-   [rows] 1 / its sum. For backward, with d [keys, rows] the gradient of P: mean[r] = sum_j P_rj d_rj. Sums run over
-   SUM_BLOCK keys at a time, so that they stay exact however many there are. */
+/* softmax over the keys of e [keys, rows], but for its last division: e becomes exp(e - the row's largest),
+   and inverse [rows] 1 / its sum. For backward, with d [keys, rows] the gradient of P: mean[r] = sum_j P_rj
+   d_rj. Sums run over SUM_BLOCK keys at a time, so that they stay exact however many there are. */
 enum { SUM_BLOCK = 64 };
 
 static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float *inverse, float *mean) {
@@ -87,8 +88,9 @@ static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float 
     for (int64_t r = 0; d && r < rows; r++) mean[r] = sum_d[r] * inverse[r];
 }
 
-/* What a thread works with. Everything of size [keys, rows] stands transposed: its rows are vectors, whatever the
-   number of keys, and of all factors only the small one, a block of q or dout, has to be turned for the products. */
+/* What a thread works with. Everything of size [keys, rows] stands transposed: its rows are vectors, whatever
+   the number of keys, and of all factors only the small one, a block of q or dout, has to be turned for the
+   products. */
 typedef struct {
     float *e, *ds;         /* [keys, rows]: P = E diag(inverse); dS */
     float *turned;         /* [D, rows]: Q^T, then dO^T */

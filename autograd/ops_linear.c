@@ -24,8 +24,8 @@ static Linear linear_of(const Node *n) {
     return (Linear) { shape_count(x) / in, in, y.dim[y.rank - 1] };
 }
 
-/* The weights that a thread has widened last. Neighbouring tiles have the same columns: they are good for more than one,
-   where the inner length is that of one panel. */
+/* The weights that a thread has widened last. Neighbouring tiles have the same columns: they are good for
+   more than one, where the inner length is that of one panel. */
 typedef struct {
     int64_t column; /* -1: none yet */
     Panel weights;

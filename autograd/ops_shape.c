@@ -268,8 +268,7 @@ Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width) {
     return graph_node(g, &UPSAMPLE, (Node) { .in = { x } }, shape4(in.dim[0], in.dim[1], height, width));
 }
 
-/* ---- to_tokens, to_image: the transposition [B, C, N] <-> [B, N, C]        backward is the other one ----
-   */
+/* ---- to_tokens, to_image: the transposition [B, C, N] <-> [B, N, C]    backward is the other one ---- */
 
 /* to [columns, rows] = (or +=) from [rows, columns] transposed, batch times; a square at a time, so that both
    sides use whole cache lines. */

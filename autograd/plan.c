@@ -1,11 +1,12 @@
 /* Planning: when each buffer is first written and last read, and so where it can lie.
 
-   A run is a schedule of moments: every live node forward, then, when training, every node with a gradient backward in
-   reverse order; before the backward passes of a recomputed block come its forward passes again. A buffer lives from
-   the moment that writes it to the last that reads it; two buffers may share memory if their lives don't overlap.
+   A run is a schedule of moments: every live node forward, then, when training, every node with a gradient
+   backward in reverse order; before the backward passes of a recomputed block come its forward passes again.
+   A buffer lives from the moment that writes it to the last that reads it; two buffers may share memory if
+   their lives don't overlap.
 
-   A tensor is interior if it is made and used within one recomputed block alone: it is dropped in the forward pass and
-   lives a second time, from the recomputation on. Everything else is kept until its last reader. */
+   A tensor is interior if it is made and used within one recomputed block alone: it is dropped in the forward
+   pass and lives a second time, from the recomputation on. Everything else is kept until its last reader. */
 #include "autograd/internal.h"
 
 #include <stdlib.h>
@@ -80,7 +81,8 @@ static void add_moment(Planner *p, int node, Pass pass) {
     g->schedule[g->moments++] = (Moment) { node, pass };
 }
 
-/* The nodes [first, last] of a block again: those whose interior output backward reads, or that lead to one. */
+/* The nodes [first, last] of a block again: those whose interior output backward reads, or that lead to
+   one. */
 static void add_recomputation(Planner *p, int first, int last) {
     const Graph *g = p->g;
     bool *wanted = mem_alloc((size_t)g->tensors);
@@ -190,7 +192,8 @@ static int by_size(const void *a, const void *b) {
     return (x->last > y->last) - (x->last < y->last);
 }
 
-/* Puts b at the lowest offset free of the placed buffers that live at the same time; these are in order of offset. */
+/* Puts b at the lowest offset free of the placed buffers that live at the same time; these are in order of
+   offset. */
 static void place(Buffer *b, Buffer **placed, int *count, bool reuse) {
     int64_t offset = 0;
     int position = *count;
@@ -240,7 +243,8 @@ static void plan_once(Planner *p) {
     p->g->floats = place_all(p->g, !p->g->options.keep_all);
 }
 
-/* Blocks by the floats of their data that backward reads in the plan without recomputation, the largest first. */
+/* Blocks by the floats of their data that backward reads in the plan without recomputation, the largest
+   first. */
 static int *blocks_by_gain(const Planner *p, int *count) {
     const Graph *g = p->g;
     int64_t *gain = mem_alloc((size_t)g->block_count * sizeof *gain);

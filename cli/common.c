@@ -153,8 +153,8 @@ static bool is_enlarged(PictureSize s, int64_t side) {
     return s.width > 0 && (s.width < side || s.height < side);
 }
 
-/* "PATH: W x H is" for the one picture of which that holds, "N pictures, the first of them PATH (W x H), are" for
-   several, NULL for none. free() it. */
+/* "PATH: W x H is" for the one picture of which that holds, "N pictures, the first of them PATH (W x H), are"
+   for several, NULL for none. free() it. */
 static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_t), int64_t side) {
     int64_t count = 0, first = 0;
     for (int64_t i = 0; p->sizes && i < p->count; i++) {

@@ -8,8 +8,8 @@
 #include "io/json.h"
 #include "tensor/tensor.h"
 
-/* Prints the document and a newline, and deletes it. (Documents come from json_pack, whose I takes an int64_t and f a double
-   that is finite; what a number out of a file makes of others goes through json_double.) */
+/* Prints the document and a newline, and deletes it. (Documents come from json_pack, whose I takes an int64_t
+   and f a double that is finite; what a number out of a file makes of others goes through json_double.) */
 void console_json(json_t *document);
 /* Flushes standard output. False, with a line, if any of it could not be written (a full disk). */
 bool console_finish(Messages *errors);
@@ -35,9 +35,9 @@ const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
 json_t *json_shape(Shape shape);
 
-/* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step"). What each op reaches is
-   also a share of threads_peak_flops; a convolution's operations are those of the direct algorithm, so that Winograd's
-   can be above 100 %. */
+/* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step").
+   What each op reaches is also a share of threads_peak_flops; a convolution's operations are those of the
+   direct algorithm, so that Winograd's can be above 100 %. */
 void profile_print(const Profile *profile, int64_t passes);
 
 #endif

@@ -31,8 +31,8 @@ typedef struct {
 
 /* Names */
 
-/* What a node's weights are called without the last part; NULL: it has none of its own. (Positions are added to what comes
-   in: that node is no module.) */
+/* What a node's weights are called without the last part; NULL: it has none of its own. (Positions are added
+   to what comes in: that node is no module.) */
 static char *module_name(const Node *n) {
     const Weight *w = n->layer.weight;
     if (!w && n->ids) w = n->table;
@@ -127,13 +127,15 @@ static void stream_add(Stream *s, const Node *n, const float *data) {
     output_write(&s->out, data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }
 
-/* Written right behind its node, before another buffer takes the memory. A recomputed one was written before. */
+/* Written right behind its node, before another buffer takes the memory. A recomputed one was written
+   before. */
 static void after(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (!backward && d->forward.next < d->forward.count) stream_add(&d->forward, n, n->out->data);
 }
 
-/* All that reads an output comes behind it, so its gradient is complete when its own node's backward pass begins. */
+/* All that reads an output comes behind it, so its gradient is complete when its own node's backward pass
+   begins. */
 static void before(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (backward) stream_add(&d->backward, n, n->out->grad);

@@ -17,9 +17,9 @@ typedef struct {
     double steps, encoding, grids, pictures; /* seconds of the work */
 } Estimate;
 
-/* Times operations of a batch, and of the encoder where there is something to encode: each kind at most `rounds` times, for
-   about `seconds`. loop, encoder and drawing (NULL: none is drawn) are bound; the loop stays as it is, what lies in the
-   arena is lost. */
+/* Times operations of a batch, and of the encoder where there is something to encode: each kind at most
+   `rounds` times, for about `seconds`. loop, encoder and drawing (NULL: none is drawn) are bound; the loop
+   stays as it is, what lies in the arena is lost. */
 Estimate estimate_new(const Loop *loop, const Encoder *encoder, const Drawing *drawing, Work work,
                       double seconds, int rounds);
 

@@ -1,5 +1,5 @@
-/* `ti help`: the list of commands, and what is made of their option tables: --help, a man page, completion for
-   shells. */
+/* `ti help`: the list of commands, and what is made of their option tables: --help, a man page, completion
+   for shells. */
 #ifndef TI_HELP_H
 #define TI_HELP_H
 

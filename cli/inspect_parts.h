@@ -17,16 +17,17 @@ typedef struct {
     bool same;                /* the known file's hash */
 } FileIdentity;
 
-/* Of the file with these bytes. Its hash is computed, some 0.3 GB a second, if it has a known file's size or hash is
-   set; a word on stderr says so. */
+/* Of the file with these bytes. Its hash is computed, some 0.3 GB a second, if it has a known file's size or
+   hash is set; a word on stderr says so. */
 FileIdentity identify(const File *file, bool hash);
 void print_identity(const FileIdentity *id);
 void add_identity(json_t *document, const FileIdentity *id);
 
 void inspect_tensors(const Safetensors *s, bool hash, bool json);
 
-/* A model: its parts, architecture, types and defaults, as far as they can be read; of a single file what it is, too
-   (hash: identify). vae: as in exchange_open_model. tensors: list them. What is wrong goes to errors (and into the JSON); then false. */
+/* A model: its parts, architecture, types and defaults, as far as they can be read; of a single file what it
+   is, too (hash: identify). vae: as in exchange_open_model. tensors: list them. What is wrong goes to errors
+   (and into the JSON); then false. */
 bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, bool json, Messages *errors,
                    Messages *warnings);
 

@@ -23,15 +23,16 @@ typedef struct {
 /* The part that takes more. */
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
 
-/* A drawing's: prompts and denoising, or decoding, whose weights come when those of the others are forgotten. */
+/* A drawing's: prompts and denoising, or decoding, whose weights come when those of the others are
+   forgotten. */
 MemoryNeed memory_of_drawing(const Drawing *d, int threads);
 
 int64_t memory_total(const MemoryNeed *need);
 
-/* Tells on stderr what the run takes, after the warnings. False, with a line that says what would do, if that is over the
-   limit; where the limit is automatic only a warning, since mapped weights can be read anew from the disk. The line names the picture
-   where that is what takes the most. smaller: what would
-   take less, "a smaller --batch". */
+/* Tells on stderr what the run takes, after the warnings. False, with a line that says what would do, if that
+   is over the limit; where the limit is automatic only a warning, since mapped weights can be read anew from
+   the disk. The line names the picture where that is what takes the most. smaller: what would take less, "a
+   smaller --batch". */
 bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,
                      Messages *errors, Messages *warnings);
 

@@ -63,9 +63,9 @@ typedef struct {
 
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
 
-/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name), and checks them. `--name value`
-   or `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among them. WRONG: a
-   line for each fault. values is zeroed first; options_free it in every case. */
+/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name), and checks them.
+   `--name value` or `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among
+   them. WRONG: a line for each fault. values is zeroed first; options_free it in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
 
@@ -90,8 +90,8 @@ int64_t options_model_default(const Command *c, const char *folder, const char *
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* All options as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no default and was
-   not given). free() it. */
+/* All options as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no
+   default and was not given). free() it. */
 char *options_to_json(const Command *c, const void *values);
 
 /* Takes a run's options back from such a text (path is for messages): all that the user has not given now.

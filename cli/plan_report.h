@@ -11,8 +11,9 @@ typedef struct {
     bool nodes, json; /* nodes: list them; json: as a document */
 } PlanRequest;
 
-/* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL: nothing is;
-   else it is the document's then). False and a line where the model cannot draw pictures of that size. */
+/* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL:
+   nothing is; else it is the document's then). False and a line where the model cannot draw pictures of that
+   size. */
 bool plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time, Messages *errors);
 
 #endif

@@ -36,7 +36,8 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
-/* One run at a time: the lock goes with the process, however that ends. A file system that has no locks is used without. */
+/* One run at a time: the lock goes with the process, however that ends. A file system that has no locks is
+   used without. */
 static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));

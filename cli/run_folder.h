@@ -1,5 +1,5 @@
-/* The folder that a training run writes: the learned word at the end and at checkpoints, the losses as numbers and as a
-   picture. */
+/* The folder that a training run writes: the learned word at the end and at checkpoints, the losses as
+   numbers and as a picture. */
 #ifndef TI_RUN_FOLDER_H
 #define TI_RUN_FOLDER_H
 
@@ -20,14 +20,14 @@ typedef struct {
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
 
-/* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows, once the
-   options are written. */
+/* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows,
+   once the options are written. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors);
 
 /* Opens the folder of a run that was stopped, and removes what it was writing then. */
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
-/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. Without records it begins, and a
-   state that is there goes. Errors: losses.csv is not as it was; then nothing is changed. */
+/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. Without records it
+   begins, and a state that is there goes. Errors: losses.csv is not as it was; then nothing is changed. */
 bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors);
 
 void run_folder_close(RunFolder *r);
@@ -38,8 +38,8 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) PRINTF_LIKE(2
 /* A point of the fixed-grid loss for loss.png. */
 void run_folder_grid(RunFolder *r, int64_t step, double loss);
 
-/* The learned vectors [vectors, width]: learned_embeds-steps-N.safetensors and loss.png; at the end (step < 0)
-   learned_embeds.safetensors, and the same under the word's own name. */
+/* The learned vectors [vectors, width]: learned_embeds-steps-N.safetensors and loss.png; at the end (step <
+   0) learned_embeds.safetensors, and the same under the word's own name. */
 bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vectors, int64_t width,
                      Messages *errors);
 

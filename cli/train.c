@@ -23,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The signal that asks the run to stop, read between two micro-batches: with BLAS's threads the only state outside main's
-   options. */
+/* The signal that asks the run to stop, read between two micro-batches: with BLAS's threads the only state
+   outside main's options. */
 static volatile sig_atomic_t interrupted;
 static bool not_interrupted(void) { return !interrupted; }
 
@@ -212,8 +212,8 @@ static MemoryNeed reading_need(const Run *r) {
                           .height = size->height };
 }
 
-/* The pictures are encoded first; what that touches of the buffers stays. Validation draws with the weights of a step, and
-   then with the decoder's alone. */
+/* The pictures are encoded first; what that touches of the buffers stays. Validation draws with the weights
+   of a step, and then with the decoder's alone. */
 static MemoryNeed memory_need(const Run *r) {
     const Plan *step = &r->loop.full.plan, *encoder = &r->encoder.plan;
     int64_t pictures = picture_bytes(r);
@@ -226,7 +226,8 @@ static MemoryNeed memory_need(const Run *r) {
     return memory_worse(training, encoding);
 }
 
-/* Plans again with blocks recomputed if the limit is below what the run likes; tells what it will take, before any work. */
+/* Plans again with blocks recomputed if the limit is below what the run likes; tells what it will take,
+   before any work. */
 static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
     MemoryNeed need = memory_need(r);
     if (memory_total(&need) > r->memory.bytes) {
@@ -305,7 +306,8 @@ static bool encode_pictures(Run *r, Messages *errors) {
     return ok;
 }
 
-/* By default where both runs of it together take less than a twentieth of the training. Forward is about half a step. */
+/* By default where both runs of it together take less than a twentieth of the training. Forward is about half
+   a step. */
 static bool grid_wanted(const Run *r) {
     if (r->o->grid_loss > 0) return true;
     if (r->o->grid_loss == 0 && r->o->grid_loss_given) return false;
@@ -466,7 +468,8 @@ static void print_stopped(const Run *r) {
     free(command);
 }
 
-/* What ended, ended well, or was stopped: the word as it is, and the state last, so that it never says more than there is. */
+/* What ended, ended well, or was stopped: the word as it is, and the state last, so that it never says more
+   than there is. */
 static bool finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
     bool complete = ok && r->loop.step == r->o->steps;
@@ -566,7 +569,8 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     return errors->count == 0;
 }
 
-/* The exit status of a run that ended without an error: 128 and the signal, as a shell says it, where one stopped it. */
+/* The exit status of a run that ended without an error: 128 and the signal, as a shell says it, where one
+   stopped it. */
 static int ending(const Run *r) {
     if (r->complete || !interrupted) return 0;
     print_stopped(r);

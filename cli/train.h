@@ -53,15 +53,16 @@ int train_run(void *options, Messages *errors, Messages *warnings);
 /* Once the model is known: its folder's defaults.json, and the checks that depend on it. */
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
 
-/* A learned word in --init has so many vectors. False, with a line, if --vectors says another number or --token cannot have so
-   many. */
+/* A learned word in --init has so many vectors. False, with a line, if --vectors says another number or
+   --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
 /* FOLDER/options.json, its paths absolute; sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
-/* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a line each: there is
-   no such run, an option that differs, --steps that the run cannot have. *more: steps were added. */
+/* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a
+   line each: there is no such run, an option that differs, --steps that the run cannot have. *more: steps
+   were added. */
 bool train_options_resume(TrainOptions *o, bool *more, Messages *errors);
 
 /* Whether a run can have more steps afterwards: where the learning rate does not depend on their number. */

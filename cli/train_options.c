@@ -190,7 +190,8 @@ static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->token) check_token(o, errors);
 }
 
-/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it was cut. */
+/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it was
+   cut. */
 static void find_init_file(TrainOptions *o) {
     static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
     char *whole = mem_string(o->init.count ? o->init.items[0] : "");
@@ -289,8 +290,9 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
 
 /* The run's record */
 
-/* A hash of an options.json, without what may differ when the run goes on: the steps, and the paths, whose contents the state
-   knows. It is of the options that the file has: a newer ti, with more of them, goes on with an older one's run. */
+/* A hash of an options.json, without what may differ when the run goes on: the steps, and the paths, whose
+   contents the state knows. It is of the options that the file has: a newer ti, with more of them, goes on
+   with an older one's run. */
 static uint64_t identity_of(const char *text, size_t size) {
     static const char *const others[] = { "steps", "images", "templates", "model", "vae", NULL };
     json_t *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
@@ -306,7 +308,8 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not found. */
+/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not
+   found. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
     if (real && utf8_valid(real, strlen(real))) return real;

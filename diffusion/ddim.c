@@ -98,8 +98,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Dynamic thresholding (Saharia et al. 2022): x0 is clamped to a quantile of |x0|, kept between 1 and the maximum,
-   and divided by it. torch.quantile has the rank in fp32 and is linear between ranks. */
+/* Dynamic thresholding (Saharia et al. 2022): x0 is clamped to a quantile of |x0|, kept between 1 and the
+   maximum, and divided by it. torch.quantile has the rank in fp32 and is linear between ranks. */
 static float threshold(const SchedulerConfig *c, const Factors *f, const float *x, const float *output,
                        int64_t count) {
     float *sizes = mem_alloc((size_t)count * sizeof *sizes);

@@ -35,8 +35,8 @@ struct Drawing {
     float *latents, *noise, *guided_output; /* [count, L, h, w] twice, [L, h, w] */
 };
 
-/* Pictures run through the UNet together: as many as fill it, by their size alone, so that the bits depend on neither
-   the memory nor the machine. At 64x64 latents one picture (two with its unconditional twin) does. */
+/* Pictures run through the UNet together: as many as fill it, by their size alone, so that the bits depend on
+   neither the memory nor the machine. At 64x64 latents one picture (two with its unconditional twin) does. */
 static int64_t micro_batch(int64_t count, int64_t latent_pixels) {
     return min_i64(count, max_i64(1, 2048 / latent_pixels));
 }
@@ -162,7 +162,8 @@ static void encode_prompts(Drawing *d, const int32_t *ids, const int32_t *negati
                (size_t)d->context_count * sizeof(float));
 }
 
-/* One denoising step of pictures first..first + micro - 1, of which those from fresh on have not been done yet. */
+/* One denoising step of pictures first..first + micro - 1, of which those from fresh on have not been done
+   yet. */
 static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
     int64_t n = d->latent_count;
     memcpy(d->input, d->latents + first * n, (size_t)(d->micro * n) * sizeof(float));
@@ -191,7 +192,8 @@ bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const 
         return false;
     for (int64_t s = 0; s < o->steps; s++) {
         if (o->eta > 0) generator_randn(&generator, d->noise, all);
-        /* The last pass may be short of pictures: it takes some along that are done already, and leaves them alone. */
+        /* The last pass may be short of pictures: it takes some along that are done already, and leaves them
+           alone. */
         for (int64_t done = 0; done < o->count; done += d->micro) {
             denoise(d, min_i64(done, o->count - d->micro), done, d->timesteps[s]);
             char what[80];

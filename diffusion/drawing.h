@@ -1,5 +1,5 @@
-/* Drawing: from a prompt and a seed to pictures (diffusers' StableDiffusionPipeline with DDIM): start noise, a denoising
-   step for each timestep with classifier-free guidance, the VAE's decoder at the end. */
+/* Drawing: from a prompt and a seed to pictures (diffusers' StableDiffusionPipeline with DDIM): start noise,
+   a denoising step for each timestep with classifier-free guidance, the VAE's decoder at the end. */
 #ifndef TI_DRAWING_H
 #define TI_DRAWING_H
 
@@ -17,8 +17,9 @@ typedef struct {
 
 typedef struct Drawing Drawing;
 
-/* Records and plans all graphs. rows [vectors, D]: the learned vectors that ids >= vocab_size mean, read at every run; NULL:
-   none. tokens: the length of a prompt. CHECK: the schedule allows so many steps (ddim_fault). */
+/* Records and plans all graphs. rows [vectors, D]: the learned vectors that ids >= vocab_size mean, read at
+   every run; NULL: none. tokens: the length of a prompt. CHECK: the schedule allows so many steps
+   (ddim_fault). */
 Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *d, float *rows,
                      int64_t vectors, int64_t tokens, DrawingOptions options, PlanOptions plan);
 void drawing_free(Drawing *d);
@@ -43,8 +44,8 @@ typedef struct {
     void *user;
 } DrawingEvents;
 
-/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was stopped, or, with a
-   line, if numbers come out that are not finite. */
+/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was
+   stopped, or, with a line, if numbers come out that are not finite. */
 bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
                  Messages *errors);
 

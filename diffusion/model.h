@@ -18,9 +18,9 @@ typedef struct {
     NoiseSchedule noise_schedule;
 } Model;
 
-/* Takes an open folder over (folder_open, or exchange_open_model for files of other programs) and loads its parts.
-   Everything that is wrong becomes a line in errors; then false, and there is nothing to close. What the files hold beyond
-   the model is one line in warnings. */
+/* Takes an open folder over (folder_open, or exchange_open_model for files of other programs) and loads its
+   parts. Everything that is wrong becomes a line in errors; then false, and there is nothing to close. What
+   the files hold beyond the model is one line in warnings. */
 bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnings);
 
 /* The parts of an open folder, as model_open loads them, and what is wrong with them. */

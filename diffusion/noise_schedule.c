@@ -41,8 +41,8 @@ static void cumulate(float *betas, int64_t n) {
 
 /* s'_t = (s_t - s_T) s_0 / (s_0 - s_T) with s = sqrt(abar),   beta'_t = 1 - abar'_t / abar'_(t-1)
 
-   begins as before and ends in 0 (Lin et al. 2023, algorithm 1). abar -> betas', in their place, each operation
-   rounded to fp32 as there (but torch's roots are MKL's, and not always the nearest). */
+   begins as before and ends in 0 (Lin et al. 2023, algorithm 1). abar -> betas', in their place, each
+   operation rounded to fp32 as there (but torch's roots are MKL's, and not always the nearest). */
 static void rescale_to_zero_snr(float *abar, int64_t n) {
     float first = sqrtf(abar[0]), last = sqrtf(abar[n - 1]), scale = first / (first - last);
     for (int64_t i = 0; i < n; i++) {

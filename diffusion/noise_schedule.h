@@ -21,8 +21,9 @@ bool noise_schedule_finite(const NoiseSchedule *d);
 void noise_schedule_add_noise(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
                               int64_t count, float *out);
 
-/* What the UNet has to predict: noise, or v = sqrt(abar) noise - sqrt(1 - abar) z (DDPMScheduler.get_velocity).
-   CHECK: it does not predict the picture, for which the reference's script has no target. */
+/* What the UNet has to predict: noise, or v = sqrt(abar) noise - sqrt(1 - abar) z
+   (DDPMScheduler.get_velocity). CHECK: it does not predict the picture, for which the reference's script has
+   no target. */
 void noise_schedule_target(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
                            int64_t count, float *out);
 

@@ -18,8 +18,8 @@ void weights_unwrap(Safetensors *s);
 /* Are these tensors learned words rather than weights? */
 bool looks_like_words(const Safetensors *s);
 
-/* safetensors_open for files of any origin: of a pickle or a GGUF file the line says what it is, and of a pickle how it
-   is converted. */
+/* safetensors_open for files of any origin: of a pickle or a GGUF file the line says what it is, and of a
+   pickle how it is converted. */
 bool weights_open(const char *path, Safetensors *s, Messages *errors);
 
 /* torch.save's zip, or a bare pickle of protocol 2 and up: .ckpt, .pt, .bin */

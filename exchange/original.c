@@ -4,13 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tables. A row takes a name that begins as `original`, where # is a number, up to a dot or the name's end. What is
-   left is renamed by `rest`, or stays as it is if that is NULL. The first row that fits counts. In `ours` stand
+/* The tables. A row takes a name that begins as `original`, where # is a number, up to a dot or the name's
+   end. What is left is renamed by `rest`, or stays as it is if that is NULL. The first row that fits counts.
+   In `ours` stand
 
        A B   the first and the second number
        R     levels - 1 - A: the decoder counts its resolutions from the coarsest here, from the finest there
-       I J   the level and the layer of a UNet's block, which is numbered through there: A - first = I (layers + 1) + J,
-             the last of a level's layers + 1 blocks being what changes the resolution, or the one layer more going up
+       I J   the level and the layer of a UNet's block, which is numbered through there: A - first =
+             I (layers + 1) + J, the last of a level's layers + 1 blocks being what changes the resolution, or
+             the one layer more going up
        Q     q, k and v: the tensor is cut into these thirds */
 typedef struct Rename Rename;
 struct Rename {
@@ -57,7 +59,8 @@ static const Rename VAE_RESNET[] = {
     { 0 },
 };
 
-/* 1x1 convolutions there. Files that went through diffusers and back carry its names, older or newer, instead. */
+/* 1x1 convolutions there. Files that went through diffusers and back carry its names, older or newer,
+   instead. */
 static const Rename VAE_ATTENTION[] = {
     { "norm", "group_norm", NULL, 0 },
     { "q", "to_q", NULL, 0 },
@@ -187,7 +190,8 @@ static bool append(char out[ORIGINAL_NAME], const char *ours, const int numbers[
     return true;
 }
 
-/* The name's rows in this table and those that it leads to; false if there is none. thirds: set where it is three. */
+/* The name's rows in this table and those that it leads to; false if there is none. thirds: set where it is
+   three. */
 static bool rename_by(const Rename *table, const char *name, Sizes sizes, char out[ORIGINAL_NAME],
                       bool *thirds) {
     for (const Rename *row = table; row->original; row++) {
@@ -235,7 +239,8 @@ static bool has(const Safetensors *s, const char *format, int number) {
 
 enum { BLOCKS_MAX = 1000 };
 
-/* The first block that halves the resolution ends the first level; without one all blocks are a level's layers. */
+/* The first block that halves the resolution ends the first level; without one all blocks are a level's
+   layers. */
 static int count_unet_layers(const Safetensors *s) {
     int n = 1;
     while (n < BLOCKS_MAX && has(s, "model.diffusion_model.input_blocks.%d.0.in_layers.0.weight", n)) n++;
@@ -293,8 +298,8 @@ static void make_part(OriginalFile *o, ModelPart part, View *views, int64_t coun
     }
 }
 
-/* One pass over the file's tensors: counts the views and the bytes of their names, or, where there is room for
-   them, makes them. */
+/* One pass over the file's tensors: counts the views and the bytes of their names, or, where there is room
+   for them, makes them. */
 static void make_views(OriginalFile *o, View *views[PART_COUNT], int64_t counts[PART_COUNT], size_t *bytes) {
     int layers = count_unet_layers(&o->single.file), levels = count_vae_levels(&o->single.file);
     memset(counts, 0, PART_COUNT * sizeof *counts);

@@ -174,9 +174,9 @@ static SchedulerConfig scheduler(bool second) {
     };
 }
 
-/* 2.x is known by its text encoder's names, or where those were converted by its linear projections. No shape tells
-   its models of 512 pixels, which predict the noise, from those of 768, which predict v: the latter are meant here,
-   as in diffusers. */
+/* 2.x is known by its text encoder's names, or where those were converted by its linear projections. No shape
+   tells its models of 512 pixels, which predict the noise, from those of 768, which predict v: the latter are
+   meant here, as in diffusers. */
 static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     int before = errors->count;
     Shapes s[PART_COUNT];

@@ -31,8 +31,8 @@ int64_t dataset_last_batch(const Dataset *d) {
     return d->pictures * d->repeats - (dataset_batches(d) - 1) * d->batch;
 }
 
-/* DataLoader.__iter__ draws a base seed for workers that there are none of, then RandomSampler a seed for a generator
-   of its own, which makes the permutation. */
+/* DataLoader.__iter__ draws a base seed for workers that there are none of, then RandomSampler a seed for a
+   generator of its own, which makes the permutation. */
 static void start_epoch(Dataset *d) {
     d->epoch_torch = *d->torch;
     d->epoch_python = *d->python;
@@ -45,7 +45,8 @@ static void start_epoch(Dataset *d) {
     d->fetched = 0;
 }
 
-/* The dataset's __getitem__, example by example: the template from Python's generator, the flip from torch's. */
+/* The dataset's __getitem__, example by example: the template from Python's generator, the flip from
+   torch's. */
 static void fetch(Dataset *d, Batch *b) {
     int64_t all = d->pictures * d->repeats;
     b->count = min_i64(d->batch, all - d->fetched);

@@ -1,5 +1,6 @@
-/* The order in which the reference script meets its pictures, and the random draws that this takes: its DataLoader
-   over a dataset of pictures x repeats, shuffled anew every epoch, with accelerate's look-ahead of one batch. */
+/* The order in which the reference script meets its pictures, and the random draws that this takes: its
+   DataLoader over a dataset of pictures x repeats, shuffled anew every epoch, with accelerate's look-ahead of
+   one batch. */
 #ifndef TI_DATASET_H
 #define TI_DATASET_H
 
@@ -39,7 +40,8 @@ void dataset_free(Dataset *d);
 int64_t dataset_batches(const Dataset *d);    /* an epoch */
 int64_t dataset_last_batch(const Dataset *d); /* examples in an epoch's last batch */
 
-/* The next batch, with the draws that happen before its training step: of a new epoch if the last one is over. */
+/* The next batch, with the draws that happen before its training step: of a new epoch if the last one is
+   over. */
 Batch dataset_next(Dataset *d);
 
 #endif

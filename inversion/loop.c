@@ -77,9 +77,9 @@ int64_t loop_micro_batches(const Loop *l) {
     return l->options.steps / updates * epoch + rest * l->options.accumulate;
 }
 
-/* z ~ E(x), eps ~ N(0, 1) and t, in the script's order of draws: the posterior's noise for the whole batch, the training
-   noise, the timesteps. With two or more pictures the VAE's attention leaves the reference's latents channels-last, and
-   randn_like draws in that order. */
+/* z ~ E(x), eps ~ N(0, 1) and t, in the script's order of draws: the posterior's noise for the whole batch,
+   the training noise, the timesteps. With two or more pictures the VAE's attention leaves the reference's
+   latents channels-last, and randn_like draws in that order. */
 static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
     const LoopData *d = &l->data;
     int64_t n = s->latent_count, channels = d->unet->config.in_channels;

@@ -1,5 +1,5 @@
-/* The training loop, draw for draw the reference script's (diffusers' textual_inversion.py): which example comes when,
-   what noise it gets, when the rows are updated. */
+/* The training loop, draw for draw the reference script's (diffusers' textual_inversion.py): which example
+   comes when, what noise it gets, when the rows are updated. */
 #ifndef TI_LOOP_H
 #define TI_LOOP_H
 
@@ -60,22 +60,24 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan);
 void loop_free(Loop *l);
 
 int64_t loop_bytes(const Loop *l, int threads);
-/* Plans anew so that loop_bytes is at most this, if recomputing blocks can reach it, else with all of them recomputed. */
+/* Plans anew so that loop_bytes is at most this, if recomputing blocks can reach it, else with all of them
+   recomputed. */
 void loop_plan_within(Loop *l, int64_t bytes, int threads);
 void loop_bind(Loop *l, Arena *arena, int threads);
 
 /* Micro-batches in all, and updates an epoch. */
 int64_t loop_micro_batches(const Loop *l);
 
-/* One micro-batch; do not call once step == options.steps. A loss that is not finite changes nothing: updated is false. */
+/* One micro-batch; do not call once step == options.steps. A loss that is not finite changes nothing: updated
+   is false. */
 LoopRecord loop_next(Loop *l);
 
 /* The loss of a run's first micro-batch, on the rows as they are. The loop has not run yet, and stays so. */
 float loop_first_loss(Loop *l);
 
-/* Goes on where a run of the same options and data was after `taken` micro-batches of an epoch that began with the
-   generators in this state and `step` updates done: the draws are made again, the network does not run. The caller puts
-   rows and the moments of adamw back. */
+/* Goes on where a run of the same options and data was after `taken` micro-batches of an epoch that began
+   with the generators in this state and `step` updates done: the draws are made again, the network does not
+   run. The caller puts rows and the moments of adamw back. */
 void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step);
 
 #endif

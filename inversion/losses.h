@@ -1,4 +1,5 @@
-/* The losses of a run as the reference script logs them: losses.csv, "step,loss,lr" with a line a micro-batch. */
+/* The losses of a run as the reference script logs them: losses.csv, "step,loss,lr" with a line a
+   micro-batch. */
 #ifndef TI_LOSSES_H
 #define TI_LOSSES_H
 
@@ -19,8 +20,8 @@ typedef struct {
 
 /* An empty file at path; one that is there is replaced. */
 bool losses_begin(Losses *l, const char *path, Messages *errors);
-/* Reads the first records, which take so many bytes, back and cuts off what follows. Errors: the file is not as it was; then
-   nothing is changed. */
+/* Reads the first records, which take so many bytes, back and cuts off what follows. Errors: the file is not
+   as it was; then nothing is changed. */
 bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, Messages *errors);
 void losses_close(Losses *l);
 

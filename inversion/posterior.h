@@ -1,5 +1,5 @@
-/* The VAE's posterior of every training picture, mirrored and not: computed once, before the first step, and kept in a
-   file, since a step needs only a sample of it: z = mean + exp(logvar / 2) n. */
+/* The VAE's posterior of every training picture, mirrored and not: computed once, before the first step, and
+   kept in a file, since a step needs only a sample of it: z = mean + exp(logvar / 2) n. */
 #ifndef TI_POSTERIOR_H
 #define TI_POSTERIOR_H
 
@@ -24,11 +24,11 @@ typedef struct {
     float *moments;          /* [pictures, 2, 2 count]: unflipped, flipped; mean, logvar */
 } Posteriors;
 
-/* images [count], of the encoder's resolution. cache: a safetensors file that is read, where its entries' keys (pixels
-   and vae_key) fit, and written again with all of these; a cache that is unreadable is made anew; NULL: none. The encoder is bound
-   to its arena already. watch (may be NULL) is asked before each picture: if it says no, what is done by then is in the
-   cache, and false without a line comes back.
-   False and a line where the cache cannot be written, or numbers come out that are not finite. */
+/* images [count], of the encoder's resolution. cache: a safetensors file that is read, where its entries'
+   keys (pixels and vae_key) fit, and written again with all of these; a cache that is unreadable is made
+   anew; NULL: none. The encoder is bound to its arena already. watch (may be NULL) is asked before each
+   picture: if it says no, what is done by then is in the cache, and false without a line comes back. False
+   and a line where the cache cannot be written, or numbers come out that are not finite. */
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
                         uint64_t vae_key, const char *cache, const Watch *watch, Messages *errors);
 void posteriors_free(Posteriors *p);
@@ -36,8 +36,8 @@ void posteriors_free(Posteriors *p);
 /* Mean and logvar [2 count] of a picture. */
 const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped);
 
-/* Posterior of the VAE: moments [2 count], mean then logvar (clamped to [-30, 20] here), and n [count] ~ N(0, 1):
-   out = (mean + exp(logvar / 2) n) scaling_factor. One picture. */
+/* Posterior of the VAE: moments [2 count], mean then logvar (clamped to [-30, 20] here), and n [count] ~ N(0,
+   1): out = (mean + exp(logvar / 2) n) scaling_factor. One picture. */
 void posterior_sample(const float *moments, const float *n, int64_t count, float scaling_factor, float *out);
 
 #endif

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file is MAGIC, the fields below one after the other as they lie in memory (little-endian machines only), then the
-   hash of all that. The version counts the formats. */
+/* A file is MAGIC, the fields below one after the other as they lie in memory (little-endian machines only),
+   then the hash of all that. The version counts the formats. */
 static const char MAGIC[16] = "ti run state 2\n";
 enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions begin with */
 

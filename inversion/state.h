@@ -1,4 +1,5 @@
-/* The state of a run, small enough to be written after every step: what is needed to go on to the same bits. */
+/* The state of a run, small enough to be written after every step: what is needed to go on to the same
+   bits. */
 #ifndef TI_STATE_H
 #define TI_STATE_H
 

@@ -23,8 +23,8 @@ void templates_free(Templates *t);
 /* A template with the word in it; free() it. */
 char *template_fill(const char *line, const char *word);
 
-/* Each template with all vectors of an added word in it, as ids [count, max_length], to be freed; longest: the tokens of the
-   longest, of which the window holds max_length - 2. */
+/* Each template with all vectors of an added word in it, as ids [count, max_length], to be freed; longest:
+   the tokens of the longest, of which the window holds max_length - 2. */
 int32_t *templates_encode(const Templates *t, const Tokenizer *tokenizer, const char *word, int64_t *longest);
 
 #endif

@@ -1,6 +1,7 @@
-/* Textual inversion itself: the loss of the paper's equation 2 as a graph, of which only the learned rows move.
+/* Textual inversion itself: the loss of the paper's equation 2 as a graph, of which only the learned rows
+   move.
 
-       v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2                  */
+       v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2 */
 #ifndef TI_TRAINING_H
 #define TI_TRAINING_H
 
@@ -21,8 +22,8 @@ typedef struct {
     float *target;                       /* [B, L, h, w]: the noise, or v */
 } TrainingStep;
 
-/* Records and plans. rows [n, D] are the learned vectors and grad their gradient, both the caller's; everything else is
-   a Weight, which has none. With options.train false only the loss can be had. */
+/* Records and plans. rows [n, D] are the learned vectors and grad their gradient, both the caller's;
+   everything else is a Weight, which has none. With options.train false only the loss can be had. */
 TrainingStep training_step_new(const Clip *clip, const Unet *unet, float *rows, float *grad, int64_t vectors,
                                int64_t batch, int64_t tokens, int64_t height, int64_t width,
                                PlanOptions options);
@@ -39,8 +40,8 @@ float training_step_loss(TrainingStep *s);
 /* Then backward: grad = d (loss * weight) / d rows. */
 void training_step_gradient(TrainingStep *s, float weight);
 
-/* After a loss that is not finite: where that begins, "in the UNet, first in ...", for a message; free() it. too_large: no
-   weight is to blame. */
+/* After a loss that is not finite: where that begins, "in the UNet, first in ...", for a message; free() it.
+   too_large: no weight is to blame. */
 char *training_step_not_finite(TrainingStep *s, bool *too_large);
 
 #endif

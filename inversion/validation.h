@@ -1,5 +1,5 @@
-/* A picture of the word as it learns: the same prompt and seed every time. Its generator is its own: no random draw of the
-   run is touched. */
+/* A picture of the word as it learns: the same prompt and seed every time. Its generator is its own: no
+   random draw of the run is touched. */
 #ifndef TI_VALIDATION_H
 #define TI_VALIDATION_H
 
@@ -11,8 +11,8 @@
 
 typedef struct Validation Validation;
 
-/* options.count is 1; its prompt may use the words. NULL and a line where there is no memory; a warning where the prompt is too
-   long. The model and the words must outlive it. */
+/* options.count is 1; its prompt may use the words. NULL and a line where there is no memory; a warning where
+   the prompt is too long. The model and the words must outlive it. */
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, DrawingOptions options,
                            Messages *errors, Messages *warnings);
 void validation_free(Validation *v);

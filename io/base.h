@@ -13,9 +13,9 @@
 _Noreturn void check_failed(const char *file, int line, const char *condition);
 void check_equal(const char *file, int line, const char *condition, int64_t a, int64_t b);
 
-/* User errors and warnings: lines that say what, where and what to do. A function that can meet bad input takes
-   one of these, adds a line for each fault and returns false (or NULL); only cli/ prints them and exits.
-   Start from {0}; a message is a whole line without its newline. */
+/* User errors and warnings: lines that say what, where and what to do. A function that can meet bad input
+   takes one of these, adds a line for each fault and returns false (or NULL); only cli/ prints them and
+   exits. Start from {0}; a message is a whole line without its newline. */
 typedef struct {
     char *text; /* the lines, each closed by '\n'; NULL when there is none */
     size_t length;
@@ -28,8 +28,8 @@ typedef struct {
 #    define PRINTF_LIKE(f, a)
 #endif
 
-/* What came out of a file or a command line may hold line ends and commands for the terminal (also as U+0080 to
-   U+009F), or bytes that are no UTF-8: each such character or byte becomes '?', in place. */
+/* What came out of a file or a command line may hold line ends and commands for the terminal (also as U+0080
+   to U+009F), or bytes that are no UTF-8: each such character or byte becomes '?', in place. */
 void text_plain(char *text);
 
 /* The text as a word of a shell's command line: in quotes where it needs them. free() it. */
@@ -39,8 +39,8 @@ char *text_for_shell(const char *text);
 bool messages_add(Messages *m, const char *format, ...) PRINTF_LIKE(2, 3);
 void messages_free(Messages *m);
 
-/* Small allocations (names, lists, graphs). They do not return when there is no memory: one line on stderr, exit 1.
-   What can be large (pictures, the plan's arena) asks malloc itself and reports through Messages. */
+/* Small allocations (names, lists, graphs). They do not return when there is no memory: one line on stderr,
+   exit 1. What can be large (pictures, the plan's arena) asks malloc itself and reports through Messages. */
 void *mem_alloc(size_t bytes);                               /* zeroed */
 void *mem_grow(void *old, size_t bytes);                     /* as realloc; the new part is not zeroed */
 char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2); /* a new string, free() it */

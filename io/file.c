@@ -81,8 +81,8 @@ bool output_possible(const char *path, Messages *errors) {
     return ok;
 }
 
-/* A file without a name, so that nothing is left of it whatever ends the program (Linux); -1 where the file system has
-   no such files. */
+/* A file without a name, so that nothing is left of it whatever ends the program (Linux); -1 where the file
+   system has no such files. */
 static int open_nameless(const char *folder) {
 #ifdef O_TMPFILE
     if (access("/proc/self/fd", X_OK) == 0) return open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
@@ -99,7 +99,8 @@ static bool give_name(int descriptor, const char *name) {
     return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
 }
 
-/* All that is needed until the end is allocated here: where there is no memory for it, no file has been made yet. */
+/* All that is needed until the end is allocated here: where there is no memory for it, no file has been made
+   yet. */
 void output_open(Output *out, const char *path) {
     *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
     out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());

@@ -13,18 +13,20 @@ typedef struct {
 /* Opens and maps a regular file. Errors: missing, not readable, a folder or device: one line, false. */
 bool file_map(const char *path, File *file, Messages *errors);
 void file_unmap(File *file);
-/* The pages of a mapped file that are in this process's memory leave it; those that are touched again come back. */
+/* The pages of a mapped file that are in this process's memory leave it; those that are touched again come
+   back. */
 void file_forget(const File *file);
 /* Up to so many of a regular file's first bytes; how many, 0 where it cannot be read. */
 size_t file_begin(const char *path, void *bytes, size_t size);
 
-/* Whether a file can be written at path, asked before the work: its folder is there and may be written, and path is no
-   folder or device. False: one line. */
+/* Whether a file can be written at path, asked before the work: its folder is there and may be written, and
+   path is no folder or device. False: one line. */
 bool output_possible(const char *path, Messages *errors);
 
-/* A file being written: without a name until output_commit flushes it to the disk (fsync), calls it PATH.tmp-PID and
-   renames that over PATH; where the file system knows no such files, PATH.tmp-PID from the start. After a failed write nothing else happens until commit, which then reports it, removes the
-   temporary file and returns false; what stood at PATH is as it was. Nothing is allocated between open and commit. */
+/* A file being written: without a name until output_commit flushes it to the disk (fsync), calls it
+   PATH.tmp-PID and renames that over PATH; where the file system knows no such files, PATH.tmp-PID from the
+   start. After a failed write nothing else happens until commit, which then reports it, removes the temporary
+   file and returns false; what stood at PATH is as it was. Nothing is allocated between open and commit. */
 typedef struct {
     char *path, *folder, *temporary;
     int descriptor; /* -1: could not be opened */
@@ -40,8 +42,8 @@ void output_discard(Output *out);
 /* All of it in one call. */
 bool file_write(const char *path, const void *data, size_t size, Messages *errors);
 
-/* The path of what came with the program: weights/NAME beside it or a folder up, or NAME in ../share/ti, where
-   `make install` puts it. free() it; NULL if it is at none of these places. */
+/* The path of what came with the program: weights/NAME beside it or a folder up, or NAME in ../share/ti,
+   where `make install` puts it. free() it; NULL if it is at none of these places. */
 char *file_of_program(const char *name);
 
 /* Makes a folder and the ones above it; one that is there is fine. */

@@ -10,9 +10,10 @@ enum { DEPTH_MAX = 64, VALUES_MAX = 4000000 };
 
 /* Reading */
 
-/* What Jansson has no limit for: depth, which our recursions go down, and values, each of which takes it up to 100 times
-   the memory of its text; and numbers that are not whole. Brackets, commas and numbers are what they seem as long as
-   the text is JSON, and where it ceases to be, Jansson ends. The fault, in *line, or NULL. */
+/* What Jansson has no limit for: depth, which our recursions go down, and values, each of which takes it up
+   to 100 times the memory of its text; and numbers that are not whole. Brackets, commas and numbers are what
+   they seem as long as the text is JSON, and where it ceases to be, Jansson ends. The fault, in *line, or
+   NULL. */
 static const char *limit_fault(const char *text, size_t size, bool whole_numbers, long *line) {
     int64_t values = 1;
     int depth = 0;

@@ -12,8 +12,9 @@ static bool stands_at(const char *text, size_t size, const char *word) {
     return size >= n && memcmp(text, word, n) == 0;
 }
 
-/* Python's json module writes numbers that are none as Infinity, -Infinity and NaN, which are no JSON; configs of DPMSolver
-   schedulers have one ("lambda_min_clipped": -Infinity). The text with null in their place; free() it. */
+/* Python's json module writes numbers that are none as Infinity, -Infinity and NaN, which are no JSON;
+   configs of DPMSolver schedulers have one ("lambda_min_clipped": -Infinity). The text with null in their
+   place; free() it. */
 static char *blank_nonfinite(const char *text, size_t size, size_t *length) {
     char *out = mem_alloc(size + size / 3 + 1); /* null is longer than NaN */
     size_t n = 0;

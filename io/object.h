@@ -1,5 +1,6 @@
-/* A JSON object, mostly a config file, whose keys are asked for one by one. A getter takes the value that holds where
-   the key is absent, and returns that too after it has reported a fault. Which keys were asked for is remembered. */
+/* A JSON object, mostly a config file, whose keys are asked for one by one. A getter takes the value that
+   holds where the key is absent, and returns that too after it has reported a fault. Which keys were asked
+   for is remembered. */
 #ifndef TI_OBJECT_H
 #define TI_OBJECT_H
 
@@ -11,11 +12,12 @@ typedef struct {
     Messages *errors, *warnings;
 } JsonObject;
 
-/* Parses at most 64 MB; false, with a line, if that fails or it is no object. Python's Infinity, -Infinity and NaN count
-   as null. */
+/* Parses at most 64 MB; false, with a line, if that fails or it is no object. Python's Infinity, -Infinity
+   and NaN count as null. */
 bool object_parse(JsonObject *o, const char *path, const void *text, size_t size, Messages *errors,
                   Messages *warnings);
-/* The same of a member that is an object: its messages name both. False, with a line, if the member is none. */
+/* The same of a member that is an object: its messages name both. False, with a line, if the member is
+   none. */
 bool object_enter(JsonObject *inner, JsonObject *o, const char *key);
 void object_close(JsonObject *o);
 

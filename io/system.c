@@ -18,7 +18,8 @@ int64_t system_peak_memory(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-/* The number in a file of /proc or /sys: the first one, or the one behind key. -1: there is none ("max" says so too). */
+/* The number in a file of /proc or /sys: the first one, or the one behind key. -1: there is none ("max" says
+   so too). */
 static int64_t number_in(const char *path, const char *key) {
     FILE *file = fopen(path, "r");
     char line[256];
@@ -46,9 +47,9 @@ static int64_t left_in(const char *folder, const char *max, const char *usage, c
     return max_i64(0, limit - max_i64(0, used - max_i64(0, given_back)));
 }
 
-/* The least that this process's cgroup and those above it leave. Version 2's line in /proc/self/cgroup is "0::/path",
-   version 1's "N:memory:/path"; in a container the path may lie outside what is mounted, and then the root's files are
-   the container's. */
+/* The least that this process's cgroup and those above it leave. Version 2's line in /proc/self/cgroup is
+   "0::/path", version 1's "N:memory:/path"; in a container the path may lie outside what is mounted, and then
+   the root's files are the container's. */
 static int64_t left_in_cgroups(void) {
     FILE *file = fopen("/proc/self/cgroup", "r");
     char line[1024];

@@ -4,7 +4,8 @@
 
 #include "io/base.h"
 
-/* go_on is asked before each part of the work, and once after the last one, with how many are done of all; false ends it. */
+/* go_on is asked before each part of the work, and once after the last one, with how many are done of all;
+   false ends it. */
 typedef struct {
     bool (*go_on)(void *user, int64_t done, int64_t all);
     void *user;

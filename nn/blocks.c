@@ -24,7 +24,8 @@ Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t 
 
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb) {
     graph_block(g, "%s", r->name.text);
-    /* First, so that what is narrower waits for the end: a level's last ResNet going up has twice the channels in x. */
+    /* First, so that what is narrower waits for the end: a level's last ResNet going up has twice the
+       channels in x. */
     Tensor *skip = r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x;
     Tensor *h = conv2d(g, silu(g, group_norm(g, x, &r->norm1, r->groups, r->eps)), &r->conv1, 1, PAD1);
     if (temb) h = add_channel(g, h, as_many(g, linear(g, silu(g, temb), &r->time_emb_proj), h));
@@ -95,7 +96,8 @@ static Tensor *transformer_block(Graph *g, const TransformerBlock *b, Tensor *x,
     return add(g, x, linear(g, h, &b->ff_out));
 }
 
-/* proj_in and proj_out are 1x1 convolutions in SD 1.x and linears in SD 2.x: over tokens they are the same thing. */
+/* proj_in and proj_out are 1x1 convolutions in SD 1.x and linears in SD 2.x: over tokens they are the same
+   thing. */
 Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context) {
     graph_block(g, "%s", t->name.text);
     Tensor *h = to_tokens(g, group_norm(g, x, &t->norm, t->groups, 1e-6f)); /* the ResNets' eps is another */

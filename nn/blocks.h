@@ -1,5 +1,5 @@
-/* The blocks that the UNet and the VAE are built of. A struct holds a block's frozen weights under the checkpoint's names,
-   NAME_load finds them, and a function of the block's name records its forward pass.
+/* The blocks that the UNet and the VAE are built of. A struct holds a block's frozen weights under the
+   checkpoint's names, NAME_load finds them, and a function of the block's name records its forward pass.
 
    B batch, C channels, H W image, N = H W tokens, S text tokens, D width of the context. */
 #ifndef TI_BLOCKS_H
@@ -8,8 +8,8 @@
 #include "autograd/ops.h"
 #include "nn/layers.h"
 
-/* A batch of pictures that several contexts look at (classifier-free guidance has two) runs once as long as no context has
-   entered. Repeats x where `other` is that many batches, else it is x itself. */
+/* A batch of pictures that several contexts look at (classifier-free guidance has two) runs once as long as
+   no context has entered. Repeats x where `other` is that many batches, else it is x itself. */
 Tensor *as_many(Graph *g, Tensor *x, const Tensor *other);
 
 /* ResnetBlock2D: two 3x3 convolutions around a skip, the time embedding added between them. */
@@ -32,7 +32,8 @@ typedef struct {
     int heads;
 } Attention;
 
-/* BasicTransformerBlock: self-attention, cross-attention, feed-forward with GEGLU, each behind a LayerNorm and a skip. */
+/* BasicTransformerBlock: self-attention, cross-attention, feed-forward with GEGLU, each behind a LayerNorm
+   and a skip. */
 typedef struct {
     Layer norm1, norm2, norm3, ff_in, ff_out;
     Attention attn1, attn2;

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-/* Going down, every ResNet layer and every downsampling leaves a skip connection; going up takes them back, last first. */
+/* Going down, every ResNet layer and every downsampling leaves a skip connection; going up takes them back,
+   last first. */
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 
 static UnetLevel level_load(Store *s, const char *name, int layers, const int64_t *in, int64_t out,
@@ -27,7 +28,8 @@ static void level_free(UnetLevel *l) {
     free(l->transformers);
 }
 
-/* Loads the way down; skips[] are the channels of the skip connections that it leaves, and their number is returned. */
+/* Loads the way down; skips[] are the channels of the skip connections that it leaves, and their number is
+   returned. */
 static int load_down(Unet *u, Store *s, int64_t time, int64_t skips[SKIPS_MAX]) {
     const UnetConfig *c = &u->config;
     int64_t channels = c->channels[0];

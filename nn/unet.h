@@ -1,11 +1,13 @@
-/* The denoiser eps_theta(z_t, t, c) (diffusers' UNet2DConditionModel): the noise in a latent picture, given the text. */
+/* The denoiser eps_theta(z_t, t, c) (diffusers' UNet2DConditionModel): the noise in a latent picture, given
+   the text. */
 #ifndef TI_UNET_H
 #define TI_UNET_H
 
 #include "nn/blocks.h"
 #include "weights/config.h"
 
-/* One level on the way down or up: layers of ResNet block and (if it attends) transformer, then a change of size. */
+/* One level on the way down or up: layers of ResNet block and (if it attends) transformer, then a change of
+   size. */
 typedef struct {
     int layers;
     bool attends, resamples;
@@ -27,8 +29,9 @@ typedef struct {
 Unet unet_load(const UnetConfig *config, Store *s);
 void unet_free(Unet *u);
 
-/* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w], the whole batch with
-   its first contexts, then with its second. Any h and w: going up takes the size of the skip connection. */
+/* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w], the
+   whole batch with its first contexts, then with its second. Any h and w: going up takes the size of the skip
+   connection. */
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context);
 
 #endif

@@ -5,8 +5,8 @@
 
        Y = A' [ (G g G') * (B' d B) ] A      (* by elements; A, B, G constant)
 
-   36 multiplications instead of 144. The sum over input channels can be taken before A, so each of the 36 points p
-   is a matrix product over all tiles of the batch one after the other:
+   36 multiplications instead of 144. The sum over input channels can be taken before A, so each of the 36
+   points p is a matrix product over all tiles of the batch one after the other:
 
        V[p] [tiles, C] = B' d B    U[p] [C, O] = G g G'    M[p] = V[p] U[p] [tiles, O]    y = A' M A + bias
 
@@ -14,11 +14,12 @@
    with the kernel rotated by half a turn and its two channel axes exchanged; padding p becomes 2 - p.
 
    U would be 4 times as large as the weights, so it is not kept: it is made for a panel of output channels
-   at a time, in the cache of the core that uses it, at the cost of some 100 operations where the product spends
-   72 a tile. Large images are worked through in pieces. The relative error is about 2e-6 (im2col: 3e-7).
+   at a time, in the cache of the core that uses it, at the cost of some 100 operations where the product
+   spends 72 a tile. Large images are worked through in pieces. The relative error is about 2e-6 (im2col:
+   3e-7).
 
-   Transforms work on LANES channels at once, a lane each: element i of a tile stands in one row. So the last axis
-   of all three is one of channels, and a product is efficient however few tiles there are. */
+   Transforms work on LANES channels at once, a lane each: element i of a tile stands in one row. So the last
+   axis of all three is one of channels, and a product is efficient however few tiles there are. */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
 #include "tensor/transpose.h"
@@ -28,11 +29,11 @@
 enum { SIDE = 4, SPAN = SIDE + 2, POINTS = SPAN * SPAN, TAPS = 9, LANES = TRANSPOSE_SIDE };
 typedef float Lanes[LANES];
 
-/* One-dimensional transforms of rows `step` apart to rows `to_step` apart: of the data, 6 values to 6; of the kernel, 3 to
-   6; of the product, 6 to 4. to may be what it is made from.
+/* One-dimensional transforms of rows `step` apart to rows `to_step` apart: of the data, 6 values to 6; of the
+   kernel, 3 to 6; of the product, 6 to 4. to may be what it is made from.
 
-   The points are 0, a, -a, b, -b, infinity. 3/4 and 3/2 instead of the usual 1 and 2 cut the largest error to a
-   quarter, and all of these are exact in fp32 but the two divisors. */
+   The points are 0, a, -a, b, -b, infinity. 3/4 and 3/2 instead of the usual 1 and 2 cut the largest error to
+   a quarter, and all of these are exact in fp32 but the two divisors. */
 static const float a1 = 0.75f, a2 = 0.5625f, a3 = 0.421875f, b1 = 1.5f, b2 = 2.25f, b3 = 3.375f;
 
 /* B': the row of a point p is the product of (x - q) over all others. */
@@ -84,8 +85,8 @@ static inline void product_row(Lanes *m, int64_t step, Lanes *to, int64_t to_ste
     }
 }
 
-/* The same in both dimensions; `step`: from one point to the next. A tile's rows of data are DATA_STEP apart, so that
-   LANES values are two whole ones. */
+/* The same in both dimensions; `step`: from one point to the next. A tile's rows of data are DATA_STEP apart,
+   so that LANES values are two whole ones. */
 enum { DATA_STEP = LANES / 2 };
 
 static inline void transform_data(Lanes *d, Lanes *v, int64_t step) {
@@ -105,9 +106,9 @@ static inline void transform_product(Lanes *m, int64_t step, Lanes *y) {
     for (int p = 0; p < SIDE; p++) product_row(half + p * SPAN, 1, y + p * SIDE, 1);
 }
 
-/* How one convolution is worked through. V is made for a piece of the tiles and shared. The rest of the work is cut into
-   jobs, a panel of output channels for a block of the piece's tiles: each makes the U that it needs for itself, some
-   input channels at a time, so that U stays in the cache of one core. */
+/* How one convolution is worked through. V is made for a piece of the tiles and shared. The rest of the work
+   is cut into jobs, a panel of output channels for a block of the piece's tiles: each makes the U that it
+   needs for itself, some input channels at a time, so that U stays in the cache of one core. */
 typedef struct {
     int64_t down, across, tiles;    /* tiles of an image's height and width, and of the batch */
     int64_t piece;                  /* tiles at a time */
@@ -174,7 +175,8 @@ int64_t conv_winograd_workspace(const Conv *c) {
     return max_i64(workspace_of(c), workspace_of(&back));
 }
 
-/* One convolution as its loops see it. rotate: conv is a turned convolution and weight the one it was turned from. */
+/* One convolution as its loops see it. rotate: conv is a turned convolution and weight the one it was turned
+   from. */
 typedef struct {
     Winograd w;
     const Conv *conv;
@@ -195,8 +197,8 @@ static Place place_of(const Winograd *w, int64_t tile) {
     return (Place) { tile / w->across / w->down, tile / w->across % w->down * SIDE, tile % w->across * SIDE };
 }
 
-/* A tile's inputs of LANES channels, a row of `squares` each; these are still to be transposed. x: the first channel.
-   Lanes too many repeat the last channel. */
+/* A tile's inputs of LANES channels, a row of `squares` each; these are still to be transposed. x: the first
+   channel. Lanes too many repeat the last channel. */
 static inline void read_tile(const Conv *c, Place p, const float *x, int64_t channels, Lanes *squares) {
     int64_t row = p.row - c->top, column = p.column - c->left;
     int first = (int)max_i64(0, -column), end = (int)min_i64(SPAN, c->width - column);
@@ -214,8 +216,8 @@ static inline void read_tile(const Conv *c, Place p, const float *x, int64_t cha
     }
 }
 
-/* Where V of a tile and of channels from this one on begins: a matrix [tiles, depth] for each point, and these again for
-   the next `depth` channels. */
+/* Where V of a tile and of channels from this one on begins: a matrix [tiles, depth] for each point, and
+   these again for the next `depth` channels. */
 static Lanes *v_at(const Work *k, int64_t tile, int64_t channel) {
     return k->v + channel / k->w.depth * POINTS * k->w.v_step + tile * k->w.v_row +
            channel % k->w.depth / LANES;
@@ -255,7 +257,8 @@ static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_
     }
 }
 
-/* from[3 i + q] to to[q][i]: a loop that becomes vector code, which reading one tap of each kernel would not. */
+/* from[3 i + q] to to[q][i]: a loop that becomes vector code, which reading one tap of each kernel would
+   not. */
 static inline void deal(const float *restrict from, int n, float *restrict a, float *restrict b,
                         float *restrict c) {
 #pragma omp simd
@@ -266,7 +269,8 @@ static inline void deal(const float *restrict from, int n, float *restrict a, fl
     }
 }
 
-/* Kernels, one after the other, to a lane each and rotated: first the columns are dealt out, then each column's rows. */
+/* Kernels, one after the other, to a lane each and rotated: first the columns are dealt out, then each
+   column's rows. */
 static inline void read_rotated(const float *kernels, int64_t count, Lanes *g) {
     float last[TAPS * LANES], columns[3][3 * LANES];
     if (count < LANES) {

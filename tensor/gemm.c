@@ -13,10 +13,10 @@ static int blas_int(int64_t n) {
     return (int)n;
 }
 
-/* OpenBLAS copies both factors into an order of its own before it multiplies. Its kernels for AVX-512 have an exception
-   for products of up to 100^3 multiply-adds, whose factors are read where they lie: these run at the processor's peak,
-   where the others lose a tenth. So there all products are made of small ones; but with B transposed the exception is
-   the slower of the two. */
+/* OpenBLAS copies both factors into an order of its own before it multiplies. Its kernels for AVX-512 have an
+   exception for products of up to 100^3 multiply-adds, whose factors are read where they lie: these run at
+   the processor's peak, where the others lose a tenth. So there all products are made of small ones; but with
+   B transposed the exception is the slower of the two. */
 enum { SMALL_PRODUCT = 1000000, BLOCK_ROWS_MIN = 32, BLOCK_COLUMNS = 64, BLOCK_INNER = 480 };
 
 static bool small_products_are_faster(void) {

@@ -16,10 +16,11 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
           int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
 /* How a product [m, n] with inner length k is cut for parallel callers: it follows from the shape alone.
-   Tiles have at most 256 rows and 256 columns and at least 16 of them are made where there is work for it; they are
-   rather tall than wide, since weights, which stand in the columns of most products, are widened for each tile.
-   Tile i is the rows [row, row + rows) and columns [column, column + columns). They are numbered in bands of four rows of
-   tiles, each from its top to its bottom and then on to the right: neighbours have mostly the same columns. */
+   Tiles have at most 256 rows and 256 columns and at least 16 of them are made where there is work for it;
+   they are rather tall than wide, since weights, which stand in the columns of most products, are widened for
+   each tile. Tile i is the rows [row, row + rows) and columns [column, column + columns). They are numbered
+   in bands of four rows of tiles, each from its top to its bottom and then on to the right: neighbours have
+   mostly the same columns. */
 typedef struct {
     int64_t m, n, rows, columns; /* of a full tile; the last ones may be smaller */
     int64_t across, count;       /* tiles in a row of tiles, and in all */

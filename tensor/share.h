@@ -1,5 +1,5 @@
-/* Tiles dealt out to threads: each has a stretch of its own, the same one in op after op, so that it finds in its core's
-   cache what it made there; who has finished helps the others. */
+/* Tiles dealt out to threads: each has a stretch of its own, the same one in op after op, so that it finds in
+   its core's cache what it made there; who has finished helps the others. */
 #ifndef TI_SHARE_H
 #define TI_SHARE_H
 

@@ -35,8 +35,8 @@ size_t dtype_size(DType t) { return t == F32 ? 4 : 2; }
 const char *dtype_name(DType t) { return t == F32 ? "F32" : t == F16 ? "F16" : "BF16"; }
 
 /* IEEE half to single by integer arithmetic alone: shift the exponent and mantissa into place, then let one
-   multiplication by 2^112 rebias the exponent, which is exact and also right for subnormals. Inf and NaN have their
-   exponent filled up. The compiler turns the loop into vector code. */
+   multiplication by 2^112 rebias the exponent, which is exact and also right for subnormals. Inf and NaN have
+   their exponent filled up. The compiler turns the loop into vector code. */
 static inline float half_to_float(uint16_t h) {
     float value = float_from_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
     uint32_t bits = float_bits(value);
@@ -44,7 +44,8 @@ static inline float half_to_float(uint16_t h) {
     return float_from_bits(bits | (uint32_t)(h & 0x8000) << 16);
 }
 
-/* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 % faster. */
+/* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 %
+   faster. */
 static inline void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__

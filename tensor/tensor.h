@@ -1,5 +1,5 @@
-/* Shapes; Weight: what lies in a file, frozen; Tensor: what is computed, fp32. Two types, so that the compiler keeps
-   frozen things frozen. */
+/* Shapes; Weight: what lies in a file, frozen; Tensor: what is computed, fp32. Two types, so that the
+   compiler keeps frozen things frozen. */
 #ifndef TI_TENSOR_H
 #define TI_TENSOR_H
 
@@ -36,7 +36,8 @@ typedef struct {
     const void *data;
 } Weight;
 
-/* fp32, contiguous; the planner gives it its place. grad has the shape of data; it exists where needs_grad. */
+/* fp32, contiguous; the planner gives it its place. grad has the shape of data; it exists where
+   needs_grad. */
 typedef struct {
     Shape shape;
     float *data, *grad;
@@ -50,9 +51,10 @@ typedef struct {
     int64_t stride;
 } Panel;
 
-/* Rows [row, row + rows) and columns [column, column + columns) of the weight seen as a matrix [dim 0, all the rest].
-   A pointer into the file where the data is F32 and aligned (then the stride is the matrix' width), else widened into
-   workspace, which has room for rows * columns floats (then the stride is columns). Exact in every type. */
+/* Rows [row, row + rows) and columns [column, column + columns) of the weight seen as a matrix [dim 0, all
+   the rest]. A pointer into the file where the data is F32 and aligned (then the stride is the matrix'
+   width), else widened into workspace, which has room for rows * columns floats (then the stride is columns).
+   Exact in every type. */
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace);
 
@@ -60,10 +62,12 @@ Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, i
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace);
 
-/* Elements [first, first + count) of a weight, mostly one of one dimension: where they are in the file, or in workspace. */
+/* Elements [first, first + count) of a weight, mostly one of one dimension: where they are in the file, or in
+   workspace. */
 const float *weight_vector(const Weight *w, int64_t first, int64_t count, float *workspace);
 
-/* Asks the processor to fetch a part of a row from memory, for weight_panel soon to come. A row that isn't there: nothing. */
+/* Asks the processor to fetch a part of a row from memory, for weight_panel soon to come. A row that isn't
+   there: nothing. */
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns);
 
 /* One row of a weight seen as a matrix, widened into out. */

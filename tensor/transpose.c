@@ -5,8 +5,8 @@
 
 enum { SIDE = TRANSPOSE_SIDE, HALF = SIDE * SIDE / 2 };
 
-/* Two halves dealt out in turns, as cards are riffled: the number at place HALF h + i goes to 2 i + h. In binary, its
-   place is turned left by one digit. n: of a half. */
+/* Two halves dealt out in turns, as cards are riffled: the number at place HALF h + i goes to 2 i + h. In
+   binary, its place is turned left by one digit. n: of a half. */
 static inline void riffle(const float *restrict from, const float *restrict from_half, int n,
                           float *restrict to) {
 #pragma omp simd
@@ -16,9 +16,9 @@ static inline void riffle(const float *restrict from, const float *restrict from
     }
 }
 
-/* A place has four digits of the row and then four of the column: after four turns they have changed places. The first
-   turn takes two rows at a time from where they lie, the last one makes two where they shall stand. These
-   loops become vector code, which takes half the time of moving number by number. */
+/* A place has four digits of the row and then four of the column: after four turns they have changed places.
+   The first turn takes two rows at a time from where they lie, the last one makes two where they shall stand.
+   These loops become vector code, which takes half the time of moving number by number. */
 static inline void transpose_16(const float *from, int64_t from_stride, float *to, int64_t to_stride) {
     float a[SIDE * SIDE], b[SIDE * SIDE];
     for (int r = 0; r < SIDE / 2; r++)

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns. On the calling thread alone. */
+/* to[c * to_stride + r] = from[r * from_stride + c] for r < rows, c < columns. On the calling thread
+   alone. */
 void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,
                int64_t to_stride);
 

@@ -1,7 +1,7 @@
-/* Vector math: exp, sigmoid and the normal distribution of a float without branches, tables or library calls, so that the
-   compiler turns the loops which call them into vector code; and sums in a fixed order. tests/ops/test_vmath.c
-   compares each with double over the whole range of floats; the errors stated here are what it measures. NaN
-   gives NaN everywhere. */
+/* Vector math: exp, sigmoid and the normal distribution of a float without branches, tables or library calls,
+   so that the compiler turns the loops which call them into vector code; and sums in a fixed order.
+   tests/ops/test_vmath.c compares each with double over the whole range of floats; the errors stated here are
+   what it measures. NaN gives NaN everywhere. */
 #ifndef TI_VMATH_H
 #define TI_VMATH_H
 
@@ -66,8 +66,8 @@ typedef struct {
     float cdf, density;
 } Normal;
 
-/* phi(x) = e^(-x^2 / 2) / sqrt(2 pi), and Phi(-a) = phi(a) M(a) for a >= 0 with Mills' ratio M. A polynomial stands for M,
-   by the minimax fit of phi M on [0, 5]; beyond it M(5) does, where phi is less than 2e-6. */
+/* phi(x) = e^(-x^2 / 2) / sqrt(2 pi), and Phi(-a) = phi(a) M(a) for a >= 0 with Mills' ratio M. A polynomial
+   stands for M, by the minimax fit of phi M on [0, 5]; beyond it M(5) does, where phi is less than 2e-6. */
 static inline Normal vnormal(float x) {
     float density = 0.39894228f * vexp(-0.5f * x * x);
     float a = fabsf(x);

@@ -1,5 +1,5 @@
-/* Golden files: safetensors with what the reference computed, made by golden/. For a result NAME the metadata key
-   "torch:NAME" holds the reference's own fp32 error, max|fp32 - float64| / max|float64|, as text. */
+/* Golden files: safetensors with what the reference computed, made by golden/. For a result NAME the metadata
+   key "torch:NAME" holds the reference's own fp32 error, max|fp32 - float64| / max|float64|, as text. */
 #ifndef TI_GOLDEN_H
 #define TI_GOLDEN_H
 
@@ -23,7 +23,8 @@ double *golden_doubles(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 
 Shape golden_shape(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A metadata value, NULL if there is none. */
 const char *golden_meta(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The tensors whose names begin with prefix, as a store that knows them without it (CHECKs instead of messages). */
+/* The tensors whose names begin with prefix, as a store that knows them without it (CHECKs instead of
+   messages). */
 Store *golden_store(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* test_close against the golden of that name, whose shape is checked too. */

@@ -68,9 +68,10 @@ const Family *family_find(const char *name) {
     return NULL;
 }
 
-/* Gains: the standard deviation of what a layer makes of inputs of deviation 1 (or of what stands before it). Behind an
-   activation about 0.6 is left of that. A residual branch adds half of what it is added to, less in the deep text
-   encoder, so that nothing grows out of hand. Attention averages much away, which its output projection makes good. */
+/* Gains: the standard deviation of what a layer makes of inputs of deviation 1 (or of what stands before it).
+   Behind an activation about 0.6 is left of that. A residual branch adds half of what it is added to, less in
+   the deep text encoder, so that nothing grows out of hand. Attention averages much away, which its output
+   projection makes good. */
 static const double GAIN = 1, AFTER_ACTIVATION = 1.68, BRANCH = 0.84, TEXT_BRANCH = 0.35, ATTENDED = 3,
                     SHORTCUT = 0.7, TABLE = 0.5, BIAS = 0.05;
 
@@ -234,8 +235,8 @@ static void transformer(List *l, const UnetConfig *c, const char *d, const char 
     }
 }
 
-/* UNet. The original counts all steps on the way through: input_blocks.N and output_blocks.N, each a list of ResNet,
-   transformer and resampling as far as it has them. */
+/* UNet. The original counts all steps on the way through: input_blocks.N and output_blocks.N, each a list of
+   ResNet, transformer and resampling as far as it has them. */
 
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 

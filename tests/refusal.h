@@ -25,7 +25,8 @@ static inline char *read_text(const char *path, size_t *size) {
     return text;
 }
 
-/* A JSON object with one member set to the JSON text value, which may be none, or taken out (NULL). free() it. */
+/* A JSON object with one member set to the JSON text value, which may be none, or taken out (NULL). free()
+   it. */
 static inline char *edited_object(const char *base, const char *key, const char *value) {
     json_t *root = json_loads(base, JSON_DECODE_INT_AS_REAL, NULL), *member;
     Text text = { 0 };

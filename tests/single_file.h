@@ -1,5 +1,5 @@
-/* Models in one file of the original layout, for tests: their tensors' names, which golden/single.py checked with diffusers,
-   and files of them with numbers or with a hole in their place. */
+/* Models in one file of the original layout, for tests: their tensors' names, which golden/single.py checked
+   with diffusers, and files of them with numbers or with a hole in their place. */
 #ifndef TI_SINGLE_FILE_H
 #define TI_SINGLE_FILE_H
 

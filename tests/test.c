@@ -18,7 +18,8 @@ static const char *verdict(bool ok) {
     return ok ? "ok   " : "FAIL ";
 }
 
-/* A line is seen at once: a program that crashes, or is stopped at its first failure, has said what passed. */
+/* A line is seen at once: a program that crashes, or is stopped at its first failure, has said what
+   passed. */
 static void end_line(void) {
     printf("\n");
     fflush(stdout);

@@ -1,13 +1,14 @@
 /* What the test programs share: one line a check, a count at the end, exit status 1 if anything failed.
 
-       ok    group_norm.dx    2.1e-06 at [0, 3, 1, 7]    tol 1e-05    torch 1.8e-06                                */
+       ok    group_norm.dx    2.1e-06 at [0, 3, 1, 7]    tol 1e-05    torch 1.8e-06
+*/
 #ifndef TI_TEST_H
 #define TI_TEST_H
 
 #include "tensor/tensor.h"
 
-/* max|got - want| / max|want| <= tolerance, and everything is finite. torch: the reference's own fp32 error, < 0: not
-   known. */
+/* max|got - want| / max|want| <= tolerance, and everything is finite. torch: the reference's own fp32 error,
+   < 0: not known. */
 void test_close(const char *name, const float *got, const float *want, Shape shape, double tolerance,
                 double torch);
 

@@ -118,8 +118,8 @@ static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors
     return faults_none(&faults); /* V ids, all different, of 0 .. V-1: none is missing */
 }
 
-/* The line at *at, size bytes without its end, and *at moved behind it; NULL behind the last. Lines of #version
-   are passed over, number counts them too. */
+/* The line at *at, size bytes without its end, and *at moved behind it; NULL behind the last. Lines of
+   #version are passed over, number counts them too. */
 static const char *next_line(const char **at, const char *end, size_t *size, int64_t *number) {
     while (*at < end) {
         const char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));

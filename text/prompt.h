@@ -11,9 +11,9 @@ typedef struct {
     int64_t vectors, width;
 } Words;
 
-/* Adds a word of n vectors [n, width] under its token, which the tokenizer knows from then on; from: where it comes from, for
-   messages; rename: what to do if the token cannot be added, NULL: from and that are left out. Errors: a token that exists,
-   another width than w's. */
+/* Adds a word of n vectors [n, width] under its token, which the tokenizer knows from then on; from: where it
+   comes from, for messages; rename: what to do if the token cannot be added, NULL: from and that are left
+   out. Errors: a token that exists, another width than w's. */
 bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
                const char *from, const char *rename, Messages *errors);
 void words_free(Words *w);
@@ -24,7 +24,8 @@ int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
 /* Does the prompt have the learned word, or one of its vectors by its own name? */
 bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token);
 
-/* Could it have the word, which the tokenizer need not know yet: is its name in the text, in any case of the letters? */
+/* Could it have the word, which the tokenizer need not know yet: is its name in the text, in any case of the
+   letters? */
 bool prompt_has_text(const char *prompt, const char *token);
 
 /* For a word that the prompt does not have: what stands there that is likely to be meant by it, as it is

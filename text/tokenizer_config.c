@@ -121,8 +121,8 @@ bool tokenizer_config_parse(const char *path, const void *text, size_t size, con
     bool unlimited = !length || (json_is_number(length) && json_number_value(length) >= 1e18);
     c->model_max_length = unlimited ? positions : object_int(&o, "model_max_length", positions, 3, positions);
     /* The map wins over the config (SD 2.x: "!" in the one, the end token in the other), but newer files,
-       which have added_tokens_decoder, are read without it, and without what other files say of added tokens.
-       */
+       which have added_tokens_decoder, are read without it, and without what other files say of added
+         tokens. */
     c->decoder = object_member(&o, "added_tokens_decoder") != NULL;
     added_read(&c->added, &o, "added_tokens_decoder");
     bool mapped =

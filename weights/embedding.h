@@ -19,9 +19,10 @@ typedef struct {
     int64_t count; /* at least 1 */
 } Embeddings;
 
-/* Reads {"<token>": [n, D] or [D], ...} (diffusers), {"emb_params": [n, D]}, or emp_params, and a tensor whose name says
-   nothing ("*", "weight", "embedding", ...), F64, F32, F16 or BF16, from the bytes of a safetensors file; path names it. Errors:
-   Stable Diffusion XL's pairs, per-layer words, other shapes and types, values that are not finite. */
+/* Reads {"<token>": [n, D] or [D], ...} (diffusers), {"emb_params": [n, D]}, or emp_params, and a tensor
+   whose name says nothing ("*", "weight", "embedding", ...), F64, F32, F16 or BF16, from the bytes of a
+   safetensors file; path names it. Errors: Stable Diffusion XL's pairs, per-layer words, other shapes and
+   types, values that are not finite. */
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
 void embeddings_free(Embeddings *e);
 

@@ -1,5 +1,5 @@
-/* A Stable Diffusion model: a folder in the layout of diffusers, its configs, checked, and its weights by name. A model in
-   one file is seen as if it were one (exchange/single.h). */
+/* A Stable Diffusion model: a folder in the layout of diffusers, its configs, checked, and its weights by
+   name. A model in one file is seen as if it were one (exchange/single.h). */
 #ifndef TI_FOLDER_H
 #define TI_FOLDER_H
 
@@ -38,17 +38,19 @@ typedef struct {
     bool prediction_guessed; /* nothing in the file says what its UNet predicts */
 } ModelFolder;
 
-/* own_vae: with the folder's VAE, else without one. A line in errors for everything that is wrong with the folder's index, configs and files, then
-   false and nothing to close. The stores report to errors too, which has to outlive them. */
+/* own_vae: with the folder's VAE, else without one. A line in errors for everything that is wrong with the
+   folder's index, configs and files, then false and nothing to close. The stores report to errors too, which
+   has to outlive them. */
 bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors, Messages *warnings);
-/* Gives a model without a VAE the one in a folder that has the VAE's own files (config.json and weights); false and a line for
-   each fault, and the model stays to be closed. */
+/* Gives a model without a VAE the one in a folder that has the VAE's own files (config.json and weights);
+   false and a line for each fault, and the model stays to be closed. */
 bool folder_open_vae(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings);
 /* The same of a file with diffusers' names, which is taken over; its config is m's already. */
 void folder_set_vae(ModelFolder *m, Safetensors file, Messages *errors);
 void folder_close(ModelFolder *m);
 
-/* Mapped weights leave the process's memory, until they are read again: between two parts of a run that read others. */
+/* Mapped weights leave the process's memory, until they are read again: between two parts of a run that read
+   others. */
 void folder_forget(const ModelFolder *m);
 
 /* After the parts are loaded: the tensors that no part had a use for. */

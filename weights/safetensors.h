@@ -36,7 +36,8 @@ void safetensors_close(Safetensors *s);
 
 /* The same tensors as a list of its own, which is closed by itself; s must outlive it. */
 Safetensors safetensors_view(const Safetensors *s);
-/* Gives tensors other names: rename returns a new one, which is freed with s, or NULL where the name stays. */
+/* Gives tensors other names: rename returns a new one, which is freed with s, or NULL where the name
+   stays. */
 void safetensors_rename(Safetensors *s, char *(*rename)(const char *name));
 
 /* False, with one line, if tensors are of a float type that is not read, as those of F8 checkpoints. */
@@ -61,8 +62,9 @@ typedef struct {
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 
-/* The same for tensors that do not fit into memory together: opens the output and writes the header. The caller then
-   writes each tensor's floats in the given order, and commits. data is not read; no name stands twice. */
+/* The same for tensors that do not fit into memory together: opens the output and writes the header. The
+   caller then writes each tensor's floats in the given order, and commits. data is not read; no name stands
+   twice. */
 void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs);
 

@@ -1,17 +1,19 @@
 /* scheduler/scheduler_config.json, as DDIMScheduler.from_config(pipeline.scheduler.config) takes it over. The
-   schedulers' classes share the fields of the noise schedule, and absent keys take DDIM's defaults, not those of the
-   class in the file.
+   schedulers' classes share the fields of the noise schedule, and absent keys take DDIM's defaults, not those
+   of the class in the file.
 
-   The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config drops what the
-   file did not have. So both hold only where the file has the key; else it is DDIM's 0 and true (measured). */
+   The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config drops
+   what the file did not have. So both hold only where the file has the key; else it is DDIM's 0 and true
+   (measured). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "weights/config.h"
 #include "io/object.h"
 
-/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and others that a pipeline of
-   Stable Diffusion can be saved with. Flow matching, tokens and video have noise schedules of their own. */
+/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and others that a
+   pipeline of Stable Diffusion can be saved with. Flow matching, tokens and video have noise schedules of
+   their own. */
 static const char *const CLASSES[] = { "DDIMScheduler",
                                        "DDIMInverseScheduler",
                                        "DDIMParallelScheduler",

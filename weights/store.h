@@ -40,8 +40,8 @@ typedef struct {
     UnusedGroup *groups; /* [group_count], in the order in which they came */
     int64_t group_count, count, bytes;
 } Unused;
-/* part: stands before the name ("unet/"), or "". position_ids, which old checkpoints carry, is not counted: it
-   is 0, 1, 2, ... */
+/* part: stands before the name ("unet/"), or "". position_ids, which old checkpoints carry, is not counted:
+   it is 0, 1, 2, ... */
 void unused_add(Unused *u, const char *part, const SafeTensor *t);
 /* "7 tensors (3.4 MB): model_ema. (5), betas, ..."; free() it. */
 char *unused_text(const Unused *u);

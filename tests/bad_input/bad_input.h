@@ -1,12 +1,12 @@
-/* Bad input as tables: how it is made, which command gets it, what that must say. tests/bad_input/test_bad_input.c runs them, and
-   writes tests/bad_input/messages.md from them. */
+/* Bad input as tables: how it is made, which command gets it, what that must say.
+   tests/bad_input/test_bad_input.c runs them, and writes tests/bad_input/messages.md from them. */
 #ifndef TI_BAD_INPUT_H
 #define TI_BAD_INPUT_H
 
 #include <stdbool.h>
 
-/* Each case starts in a folder of its own that holds model/ (golden/models/narrow), pictures/ (golden/loop_pictures),
-   samples/ (golden/pictures) and word.safetensors (a word for that model). */
+/* Each case starts in a folder of its own that holds model/ (golden/models/narrow), pictures/
+   (golden/loop_pictures), samples/ (golden/pictures) and word.safetensors (a word for that model). */
 typedef struct {
     const char *input;   /* what is wrong, for readers; a row with nothing else is a heading */
     const char *make;    /* POSIX shell that makes it (see HELPERS in the test); NULL: nothing to make */

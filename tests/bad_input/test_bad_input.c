@@ -1,9 +1,9 @@
-/* Every bad input of this folder, given to the program as a user would: what it says, its exit status, and that nothing
-   is half written or lost. TI names the program; run from the repository's root.
+/* Every bad input of this folder, given to the program as a user would: what it says, its exit status, and
+   that nothing is half written or lost. TI names the program; run from the repository's root.
 
        test_bad_input                 runs them, and compares tests/bad_input/messages.md
        test_bad_input --table         writes tests/bad_input/messages.md's text to stdout
-       test_bad_input --show [TEXT]   what the program says to the cases whose input or command holds TEXT             */
+       test_bad_input --show [TEXT]   what the program says to the cases whose input or command holds TEXT */
 #define _DEFAULT_SOURCE
 #include <grp.h>
 #include <stdio.h>

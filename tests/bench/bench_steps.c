@@ -2,8 +2,8 @@
 
        bench_steps --what train --model FOLDER --resolution 512 --batch 1 --threads 2
 
-   prints how it computes behind a '#', then: name, seconds of one run (after one that is not counted), and in MB what
-   the plan says of memory with the mapped weights, and the peak of the process. */
+   prints how it computes behind a '#', then: name, seconds of one run (after one that is not counted), and in
+   MB what the plan says of memory with the mapped weights, and the peak of the process. */
 #include "inversion/loop.h"
 #include "io/system.h"
 #include "tensor/threads.h"

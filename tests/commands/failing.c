@@ -1,12 +1,12 @@
-/* Linked into build/ti_failing alone: the calls that a machine may refuse stand here under the names that `ld --wrap`
-   gives them, and the N-th of one kind fails, once. Counted are the program's own calls, not those within libraries
-   (Jansson's allocations are the program's: ti.c gives it ours).
+/* Linked into build/ti_failing alone: the calls that a machine may refuse stand here under the names that `ld
+   --wrap` gives them, and the N-th of one kind fails, once. Counted are the program's own calls, not those
+   within libraries (Jansson's allocations are the program's: ti.c gives it ours).
 
        TI_FAIL=write:3            the third write fails
        TI_FAILED=FILE             made when that has happened
        TI_FAIL=short:3            the third write takes only half
        TI_FAIL=interrupted:3      a signal comes before the third write
-       TI_FAIL=kill:3             one that ends the program                                                             */
+       TI_FAIL=kill:3             one that ends the program */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* What the commands write beside their main result, by one and the same number from two sides: the fixed-grid loss against
-   PyTorch's (golden/grid.py) and in `ti train` against `ti evaluate`, a validation picture against `ti generate`, contact
-   sheets, profiles. TI names the program; run from the repository's root. */
+/* What the commands write beside their main result, by one and the same number from two sides: the fixed-grid
+   loss against PyTorch's (golden/grid.py) and in `ti train` against `ti evaluate`, a validation picture
+   against `ti generate`, contact sheets, profiles. TI names the program; run from the repository's root. */
 #include "io/image.h"
 #include "tests/command.h"
 #include "tests/golden.h"
@@ -19,7 +19,8 @@ static double number_after(const char *text, const char *words) {
     return at ? strtod(at + strlen(words), NULL) : (double)NAN;
 }
 
-/* `ti COMMAND ARGUMENTS`, with folder for each "@"; what it prints, NULL and a failed check where it fails. */
+/* `ti COMMAND ARGUMENTS`, with folder for each "@"; what it prints, NULL and a failed check where it
+   fails. */
 static char *run(const char *folder, const char *arguments) {
     char *with = mem_string("");
     for (const char *c = arguments; *c; c++) {

@@ -1,5 +1,6 @@
-/* `ti train --dump`: every tensor and gradient of a run's first batch against the reference's (golden/dump.py), under the names of
-   its modules; the inputs against the reference's draws; and what the command does with its folder. */
+/* `ti train --dump`: every tensor and gradient of a run's first batch against the reference's
+   (golden/dump.py), under the names of its modules; the inputs against the reference's draws; and what the
+   command does with its folder. */
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/adamw.h"
 #include "tests/command.h"
@@ -73,8 +74,9 @@ static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1
     out[SAMPLES] = (float)sqrt(squares / (double)count);
 }
 
-/* All tensors that the golden has of "forward" or "backward". The errors of all before add up to what stands here, so that
-   PyTorch's own fp32 error, ten times of it, is the measure where it is large: one attention has logits of 400. */
+/* All tensors that the golden has of "forward" or "backward". The errors of all before add up to what stands
+   here, so that PyTorch's own fp32 error, ten times of it, is the measure where it is large: one attention
+   has logits of 400. */
 static void compare_tensors(const Safetensors *names, const Golden *want, const char *pass) {
     char *file = mem_format("dump/%s.safetensors", pass);
     Golden *got = open_file(file);
@@ -157,7 +159,8 @@ static void check_graph(void) {
     free(path);
 }
 
-/* The gradient of the rows is what the training step applies: AdamW with it gives the word after one step, to the bit. And with
+/* The gradient of the rows is what the training step applies: AdamW with it gives the word after one step, to
+   the bit. And with
    --accumulate 2 it was half of that. */
 static void check_step(const char *options) {
     CHECK(train(options, "--accumulate 1 --dump @/one") == 0);
@@ -188,7 +191,8 @@ static void check_step(const char *options) {
     free(less);
 }
 
-/* A folder that exists is refused and stays as it is; with --force the four files are replaced and others stay. */
+/* A folder that exists is refused and stays as it is; with --force the four files are replaced and others
+   stay. */
 static void check_folder(const char *options) {
     CHECK(shell("cp -R @/dump @/copy && echo x >@/dump/note && echo x >@/file"));
     test_true("an existing folder", train(options, "--dump @/dump") == 1, "is refused");
@@ -287,8 +291,8 @@ static double number_before(const char *text, const char *what) {
     return strtod(at, NULL);
 }
 
-/* What a run says of its time before it starts is of the size of what it then takes: a factor that no busy machine makes,
-   but a wrong unit does. */
+/* What a run says of its time before it starts is of the size of what it then takes: a factor that no busy
+   machine makes, but a wrong unit does. */
 static void check_told_time(void) {
     int status = train("", "--images weights/critters/concepts/grum --token '<g>' --init critter --steps 10 "
                            "--grid-loss 0 --force");

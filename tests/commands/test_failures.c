@@ -1,11 +1,13 @@
-/* Every call that can fail fails once: allocations, reads and writes, one at a time, in short commands (tests/commands/failing.c).
-   The program must end with status 1 and a line that says so, or do its work as if nothing had been; never by a signal,
-   with nothing half written and every file that existed as it was or as the command makes it.
-   TI_FAILING names that program (else build/ti_failing beside TI); run from the repository's root.
+/* Every call that can fail fails once: allocations, reads and writes, one at a time, in short commands
+   (tests/commands/failing.c). The program must end with status 1 and a line that says so, or do its work as
+   if nothing had been; never by a signal, with nothing half written and every file that existed as it was or
+   as the command makes it. TI_FAILING names that program (else build/ti_failing beside TI); run from the
+   repository's root.
 
        test_failures [NAME]         the first calls of a kind one by one, then fewer and fewer (see next_call)
-       test_failures --all [--from N] [NAME]   every call; NAME: of the commands with that in their name. From the N-th, of kinds
-                                    that are called thousands of times: the first 16,000 load the model, the same in all. */
+       test_failures --all [--from N] [NAME]   every call; NAME: of the commands with that in their name. From
+                                               the N-th, of kinds that are called thousands of times: the
+                                               first 16,000 load the model, the same in all. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +66,8 @@ static const Command COMMANDS[] = {
     { "help", NULL, "help --man", false },
 };
 
-/* rare: all calls are tried; else there are thousands that end in the same few lines (mem_alloc, mem_grow). */
+/* rare: all calls are tried; else there are thousands that end in the same few lines (mem_alloc,
+   mem_grow). */
 static const struct Kind {
     const char *name;
     bool rare, memory;
@@ -198,8 +201,8 @@ static bool same(const char *a, const char *b, const char *name) {
     return ok;
 }
 
-/* A run that failed leaves files that are whole, but of fewer steps: losses.csv with the first lines, their plot, and the
-   state that --resume goes on from. */
+/* A run that failed leaves files that are whole, but of fewer steps: losses.csv with the first lines, their
+   plot, and the state that --resume goes on from. */
 static bool shorter(const char *name) {
     char *x = NULL, *y = NULL;
     size_t n = 0, m = 0;

@@ -1,6 +1,6 @@
-/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned rows at the end. A
-   draw out of order (of pictures, templates, flips, timesteps or noise) would show in the first loss that it touches.
-   The draws of the data's order are compared by themselves as well. */
+/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned rows
+   at the end. A draw out of order (of pictures, templates, flips, timesteps or noise) would show in the first
+   loss that it touches. The draws of the data's order are compared by themselves as well. */
 #include "inversion/dataset.h"
 #include "inversion/grid_loss.h"
 #include "inversion/loop.h"
@@ -90,7 +90,8 @@ static void test_run(const Golden *g, const char *name) {
     free(folder);
 }
 
-/* The order of the data alone, over several epochs: 5 pictures, repeats 5, batch 2, the draws of a step in between. */
+/* The order of the data alone, over several epochs: 5 pictures, repeats 5, batch 2, the draws of a step in
+   between. */
 static void test_order(const Golden *g) {
     const char *name = "accumulate";
     int64_t batches, examples = 0;

@@ -1,5 +1,6 @@
-/* The commands that look into things (ti inspect, plan, tokens, reconstruct, help), run as a user does: what they
-   print, that their JSON is JSON, and what they say of bad input. TI names the program; run from the repository's root. */
+/* The commands that look into things (ti inspect, plan, tokens, reconstruct, help), run as a user does: what
+   they print, that their JSON is JSON, and what they say of bad input. TI names the program; run from the
+   repository's root. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* `ti train --resume`: runs that are killed at random moments, in other ways, with other numbers of threads, end with the bytes of
-   a run that nothing stopped; and what a run must not go on with is refused. */
+/* `ti train --resume`: runs that are killed at random moments, in other ways, with other numbers of threads,
+   end with the bytes of a run that nothing stopped; and what a run must not go on with is refused. */
 #define _DEFAULT_SOURCE /* flock */
 #include "tensor/rng.h"
 #include "tests/command.h"
@@ -82,8 +82,8 @@ static bool same_file(const char *a, const char *b, const char *name) {
     return same;
 }
 
-/* Each file of run a, but the options (the folder's name is among them), is in run b with the same bytes; and b has nothing else but
-   the word at some steps where it was stopped. */
+/* Each file of run a, but the options (the folder's name is among them), is in run b with the same bytes; and
+   b has nothing else but the word at some steps where it was stopped. */
 static void expect_same(const char *label, const char *a, const char *b) {
     int files = 0, differ = 0, others = 0;
     for (int side = 0; side < 2; side++) {
@@ -254,7 +254,8 @@ static void test_finished(void) {
 
 /* Refusals */
 
-/* The run FOLDER/base, of 2 steps, copied, spoilt by a shell command whose $R is the copy, and told to do 2 steps more. */
+/* The run FOLDER/base, of 2 steps, copied, spoilt by a shell command whose $R is the copy, and told to do 2
+   steps more. */
 static void refuse(const char *name, const char *spoil, const char *options, const char *says) {
     shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'; cd '%s'; R=run; %s", folder, folder, folder, folder,
           spoil);
@@ -349,8 +350,8 @@ static void test_locked(void) {
     free(path);
 }
 
-/* It goes on where that is right: from the beginning without a state, with what lies elsewhere by now, and after a process that
-   left a file half written. */
+/* It goes on where that is right: from the beginning without a state, with what lies elsewhere by now, and
+   after a process that left a file half written. */
 static void test_accepted(void) {
     shell("cd '%s'; rm -rf run; cp -r base run; rm run/run.state; echo x >run/run.state.tmp-123; echo x "
           ">run/my.tmp-1",

@@ -1,5 +1,6 @@
-/* What a run keeps in its folder to go on from: its state, byte for byte, when it is due, and which bytes are none; and the
-   cache of its pictures' posteriors, which is used where it fits and made anew where it doesn't. */
+/* What a run keeps in its folder to go on from: its state, byte for byte, when it is due, and which bytes are
+   none; and the cache of its pictures' posteriors, which is used where it fits and made anew where it
+   doesn't. */
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
@@ -79,7 +80,8 @@ static void test_read_back(void) {
     free(path);
 }
 
-/* Bytes with a checksum that fits, cut off everywhere. They are copied, so that the sanitizers see what is read behind them. */
+/* Bytes with a checksum that fits, cut off everywhere. They are copied, so that the sanitizers see what is
+   read behind them. */
 static void test_cut_off(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
@@ -238,7 +240,8 @@ static void test_places(Bench *b, const Posteriors *want) {
     test_true("two pictures, and mirrored", wrong == 0, "%d of 4 wrong", wrong);
 }
 
-/* Writes the cache anew: its entries with a last number of their own, and with a shape, where one is given. */
+/* Writes the cache anew: its entries with a last number of their own, and with a shape, where one is
+   given. */
 static void spoil(const char *path, const Shape *shape, int64_t count) {
     Messages errors = { 0 };
     Safetensors cache;

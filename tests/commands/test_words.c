@@ -1,5 +1,5 @@
-/* Learned words as people bring them: under any spelling, under other names, in folders, as the start of a new word. What the
-   program says and what it draws; the same bits where two commands mean the same. */
+/* Learned words as people bring them: under any spelling, under other names, in folders, as the start of a
+   new word. What the program says and what it draws; the same bits where two commands mean the same. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 #include "tests/refusal.h"

@@ -1,5 +1,5 @@
-/* Edges that the goldens do not reach: which method a convolution may take, more tiles than one block of columns has, white
-   space and marks in every place of Unicode; kinds and sizes of pictures. */
+/* Edges that the goldens do not reach: which method a convolution may take, more tiles than one block of
+   columns has, white space and marks in every place of Unicode; kinds and sizes of pictures. */
 #include "text/unicode.h"
 #include "tensor/conv.h"
 #include "io/image.h"
@@ -98,7 +98,8 @@ static void test_white_space(void) {
     test_true("white space", wrong == 0 && spaces == 25, "%d characters, %d wrong", spaces, wrong);
 }
 
-/* One character that decomposes into four, as many as any does, fills the room it is given; its marks come in any order. */
+/* One character that decomposes into four, as many as any does, fills the room it is given; its marks come in
+   any order. */
 static void test_marks(void) {
     const int32_t letter = 0x1F82, apart[] = { 0x3B1, 0x345, 0x313, 0x300 },
                   swapped[] = { 'q', 0x323, 0x307, 0x323 };
@@ -244,7 +245,8 @@ static void test_joined_tables(void) {
     free(text);
 }
 
-/* An EXIF directory that begins at the last byte of its segment; what follows would be an entry that turns the picture. */
+/* An EXIF directory that begins at the last byte of its segment; what follows would be an entry that turns
+   the picture. */
 static void test_exif_end(void) {
     static const unsigned char head[] = {
         0xff, 0xd8, 0xff, 0xe1, 0, 17, 'E', 'x', 'i', 'f', 0,

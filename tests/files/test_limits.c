@@ -1,5 +1,5 @@
-/* Files of weights and configs at their limits: each number's smallest and largest value and what holds without it, every
-   kind of UTF-8, words and parts of a model by their names. */
+/* Files of weights and configs at their limits: each number's smallest and largest value and what holds
+   without it, every kind of UTF-8, words and parts of a model by their names. */
 #include "tests/refusal.h"
 #include "weights/config.h"
 #include "exchange/word_file.h"
@@ -259,8 +259,8 @@ static bool takes_string(const void *bytes, size_t size) {
     return ok;
 }
 
-/* UTF-8 by its definition: as many bytes as the first one says, no more than the number needs, no surrogate, at most
-   U+10FFFF. */
+/* UTF-8 by its definition: as many bytes as the first one says, no more than the number needs, no surrogate,
+   at most U+10FFFF. */
 static bool is_utf8(const unsigned char *b, int size) {
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     for (int n; size > 0; b += n, size -= n) {

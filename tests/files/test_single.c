@@ -1,6 +1,6 @@
-/* Models in one file of the original layout: the names that golden/single.py checked with diffusers, at full size (files
-   with holes, so nothing is written); the same bits as a folder of diffusers' layout; everything such a file can have or
-   lack; and files that are something else. */
+/* Models in one file of the original layout: the names that golden/single.py checked with diffusers, at full
+   size (files with holes, so nothing is written); the same bits as a folder of diffusers' layout; everything
+   such a file can have or lack; and files that are something else. */
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
 #include <unistd.h>
@@ -510,7 +510,8 @@ static void test_cases(void) {
     for (int i = 0; i < 2; i++) names_free(&names[i]);
 }
 
-/* A checkpoint without its VAE, which comes from elsewhere in each form that VAEs have, decodes to the same bits. */
+/* A checkpoint without its VAE, which comes from elsewhere in each form that VAEs have, decodes to the same
+   bits. */
 static void test_vae_from_elsewhere(void) {
     Names names = names_read("small1");
     char *folder = write_folder("small1", &names, false), *bare = in_temporary("bare.safetensors"),

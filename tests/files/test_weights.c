@@ -123,7 +123,8 @@ static void test_whole(void) {
     test_true("json.whole", ok, "numbers");
 }
 
-/* As cJSON, which earlier versions stood on, wrote them: options.json and --json are to stay what they were. */
+/* As cJSON, which earlier versions stood on, wrote them: options.json and --json are to stay what they
+   were. */
 static void test_json_text(void) {
     static const char text[] =
         "{\"a\":{},\"b\":[],\"c\":[{\"x\":[1,-2.50,{\"y\":\"\\u007f\\u0001\\/\\n\\\"\\\\\"}]},{}],"

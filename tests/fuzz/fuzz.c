@@ -1,13 +1,13 @@
 /* Every parser against damaged, hostile and random input, millions to a process. Meant for the sanitizers.
 
-       fuzz                                          the inputs in tests/fuzz/crashes/ and a few of each target: a test
-       fuzz TARGET|all [--seed S] [--count N]        N inputs (10000) of one target, or of all by their shares
-       fuzz TARGET --seed S --from I --count 1       the input number I again
-       fuzz --file FILE                              one input; its target is the name's beginning: TARGET-WHAT
+       fuzz                                       the inputs in tests/fuzz/crashes/ and a few of each target
+       fuzz TARGET|all [--seed S] [--count N]     N inputs (10000) of one target, or of all by their shares
+       fuzz TARGET --seed S --from I --count 1    the input number I again
+       fuzz --file FILE                           one input; its target is the name's beginning: TARGET-WHAT
 
-   An input follows from the target, S and its number alone. The work is done in child processes that share the input
-   with the parent: one that crashes, hangs or leaks is thereby known, is written to out/, and the next child goes on
-   behind it. */
+   An input follows from the target, S and its number alone. The work is done in child processes that share
+   the input with the parent: one that crashes, hangs or leaks is thereby known, is written to out/, and the
+   next child goes on behind it. */
 #define _DEFAULT_SOURCE
 #include "tests/fuzz/fuzz.h"
 

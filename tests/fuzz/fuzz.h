@@ -1,4 +1,5 @@
-/* The fuzzer's parts: an input, how it is changed, the targets that read it, and what must hold of what they say. */
+/* The fuzzer's parts: an input, how it is changed, the targets that read it, and what must hold of what they
+   say. */
 #ifndef TI_FUZZ_H
 #define TI_FUZZ_H
 
@@ -37,12 +38,13 @@ void seeds_file(Seeds *s, const char *path);
 /* Several texts as one input of so many parts. */
 void seeds_parts(Seeds *s, int count, const char *const *texts);
 
-/* A safetensors file of that header and so many bytes of data; and the repair of its header's length, without which
-   most changes would end there. */
+/* A safetensors file of that header and so many bytes of data; and the repair of its header's length, without
+   which most changes would end there. */
 void seeds_header(Seeds *s, const char *header, size_t data);
 void repair_header(Input *in, Random *r);
 
-/* A parser that reads more than one file gets one input, cut at each PART_END; the last part has all the rest. */
+/* A parser that reads more than one file gets one input, cut at each PART_END; the last part has all the
+   rest. */
 enum { PART_END = 0x1e };
 Bytes next_part(Bytes *rest, bool last); /* a copy of its own, free() at */
 
@@ -63,12 +65,12 @@ extern const Target WEIGHTS_TARGETS[], CONFIG_TARGETS[], TEXT_TARGETS[], PICTURE
 /* Words of JSON that are odd as keys or values; more than one target has use for them. */
 extern const char *const JSON_WORDS[];
 
-/* Changes the input: bits, bytes, parts, whole numbers in it (as bytes or digits), tokens of a text, words of the
-   format, parts of other seeds. */
+/* Changes the input: bits, bytes, parts, whole numbers in it (as bytes or digits), tokens of a text, words of
+   the format, parts of other seeds. */
 void input_mutate(Input *in, const Seeds *seeds, const char *const *words, Random *r);
 
-/* What holds of every parser: a refusal says why, what is accepted has no error, and a message is one line without
-   control characters. warnings: NULL, the parser has none. Frees both, returns ok. */
+/* What holds of every parser: a refusal says why, what is accepted has no error, and a message is one line
+   without control characters. warnings: NULL, the parser has none. Frees both, returns ok. */
 bool verdict(bool ok, Messages *errors, Messages *warnings);
 
 /* One input in n, always the same ones: for checks that take long. */

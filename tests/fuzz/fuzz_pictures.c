@@ -27,7 +27,8 @@ static uint32_t crc32_of(const unsigned char *data, size_t size) {
     return ~c;
 }
 
-/* The chunks' checksums; in half the files, the chunk that a length leads out of the file gets all that is left. */
+/* The chunks' checksums; in half the files, the chunk that a length leads out of the file gets all that is
+   left. */
 static void repair_png(Input *in, Random *r) {
     bool lengths = draw(r, 2);
     for (size_t at = 8; in->size > at && in->size - at >= 12;) {

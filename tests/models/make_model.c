@@ -1,6 +1,6 @@
-/* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT: writes a whole Stable Diffusion model
-   whose weights follow from their names (tests/made_model.h), as a folder of diffusers' layout or as one file of the
-   original one. */
+/* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT: writes a whole Stable
+   Diffusion model whose weights follow from their names (tests/made_model.h), as a folder of diffusers'
+   layout or as one file of the original one. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +79,8 @@ static const char *name_in(const FileContent *f, const MadeTensor *t) {
     return f->part == PARTS ? t->original.text : t->name.text;
 }
 
-/* Tensor i and those behind it that are parts of the same one; returns the first that is not, *shape is of all together. */
+/* Tensor i and those behind it that are parts of the same one; returns the first that is not, *shape is of
+   all together. */
 static int64_t whole_tensor(const FileContent *f, int64_t i, Shape *shape) {
     const MadeTensor *all = f->tensors->at;
     int64_t end = i + 1;
@@ -139,8 +140,8 @@ static void make_value(DType type, int k, int exponent, unsigned char out[4]) {
     if (type == BF16) {
         half = (uint16_t)(bits >> 16);
     } else {
-        /* F16 counts in 2^-24 up to 2^-14 (subnormal, and the first normal ones); from there on it is F32 with another
-           exponent. */
+        /* F16 counts in 2^-24 up to 2^-14 (subnormal, and the first normal ones); from there on it is F32
+           with another exponent. */
         uint32_t sign = bits >> 16 & 0x8000, steps = (uint32_t)ldexpf(fabsf(value), 24);
         half = (uint16_t)(sign | (steps < 1024 ? steps : (bits >> 13 & 0x3ffff) - (112 << 10)));
     }
@@ -300,8 +301,8 @@ static void add_alphabet(FILE *json, const char *suffix, int *id) {
         }
 }
 
-/* vocab.json of CLIP follows from its merges: the byte-level alphabet in the order printable, others; the same with "</w>"; a
-   token a merge; the two special tokens. */
+/* vocab.json of CLIP follows from its merges: the byte-level alphabet in the order printable, others; the
+   same with "</w>"; a token a merge; the two special tokens. */
 static void clip_vocabulary(const File *merges, FILE *json) {
     int id = 0;
     fprintf(json, "{");

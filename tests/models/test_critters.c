@@ -1,5 +1,5 @@
-/* The embedded model: token ids, text states, the VAE both ways, noise predictions, and a training step from the learned rows
-   to the loss and back; the step also in every memory plan. */
+/* The embedded model: token ids, text states, the VAE both ways, noise predictions, and a training step from
+   the learned rows to the loss and back; the step also in every memory plan. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"

@@ -1,5 +1,5 @@
-/* The noise schedule, the training target and the DDIM step against their equations in double (Ho et al. 2020, Salimans and
-   Ho 2022, Song et al. 2021), for each kind of betas, prediction and last alpha. */
+/* The noise schedule, the training target and the DDIM step against their equations in double (Ho et al.
+   2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, prediction and last alpha. */
 #include "diffusion/ddim.h"
 #include "diffusion/guidance.h"
 #include "inversion/posterior.h"

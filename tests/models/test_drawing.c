@@ -1,5 +1,5 @@
-/* Drawing several pictures: how many go through the UNet together, that those drawn together are those drawn apart, the
-   events, and what is refused. (test_picture has the pictures themselves.) */
+/* Drawing several pictures: how many go through the UNet together, that those drawn together are those drawn
+   apart, the events, and what is refused. (test_picture has the pictures themselves.) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +66,8 @@ static Events draw(const Model *m, DrawingOptions o, int64_t stop_at) {
     return e;
 }
 
-/* The pictures that a pass of the UNet takes, with their unconditional twins: as many as have 2048 pixels of latents. */
+/* The pictures that a pass of the UNet takes, with their unconditional twins: as many as have 2048 pixels of
+   latents. */
 static void test_passes(const Model *m) {
     static const struct {
         int64_t count, height, width; /* of the latents */
@@ -93,8 +94,8 @@ static void test_passes(const Model *m) {
     }
 }
 
-/* 32 x 32 latents go through the UNet in twos: of three pictures the last goes with one that is done. The start noise of
-   the first ones is the same, however many there are. */
+/* 32 x 32 latents go through the UNet in twos: of three pictures the last goes with one that is done. The
+   start noise of the first ones is the same, however many there are. */
 static void test_together(const Model *m) {
     int64_t side = 32 * vae_factor(&m->vae.config);
     DrawingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };

@@ -1,11 +1,12 @@
-/* Whole models whose weights are made from their names, at full size, against the reference on the same weights:
+/* Whole models whose weights are made from their names, at full size, against the reference on the same
+   weights:
 
        test_full              the tiny family: what make test runs
        test_full sd15         Stable Diffusion 1.5 in all types and layouts: what make test-full runs
        test_full sd15 quick   one type and layout, nothing larger than 256 px: what .ci/run runs
 
-   The first model is compared with the goldens, all others with the first: the same values give the same bits, however
-   they are stored. So do all plans and all numbers of threads. */
+   The first model is compared with the goldens, all others with the first: the same values give the same
+   bits, however they are stored. So do all plans and all numbers of threads. */
 #define _POSIX_C_SOURCE 200809L
 #include <libgen.h>
 #include <math.h>
@@ -95,7 +96,8 @@ static float *run_once(Graph *g, Tensor *out, PlanOptions options, int threads) 
 
 enum { THREADS = 2 };
 
-/* The sum that golden/full.py has of all weights: each tensor's bits, times 2 index + 1, times the hash of its name. */
+/* The sum that golden/full.py has of all weights: each tensor's bits, times 2 index + 1, times the hash of
+   its name. */
 static void test_weights(const Run *r, const Model *m) {
     static const char *const names[PARTS] = { "text_encoder", "unet", "vae" };
     Store *stores[PARTS] = { m->folder.text_encoder, m->folder.unet, m->folder.vae };
@@ -270,7 +272,8 @@ static void test_encoder(Run *r, const Model *m) {
     free(picture);
 }
 
-/* Every step-th pixel, or the means of blocks of step x step, each way: as much of a picture as the golden keeps. */
+/* Every step-th pixel, or the means of blocks of step x step, each way: as much of a picture as the golden
+   keeps. */
 static void compare_on_grid(Run *r, const char *name, const float *picture, Shape shape, bool means) {
     Shape grid = golden_shape(r->golden, "%s", name);
     int64_t step = shape.dim[3] / grid.dim[3], width = shape.dim[3];
@@ -302,7 +305,8 @@ static void test_decoder(Run *r, const Model *m) {
     graph_free(g);
 }
 
-/* Two examples in one batch, or one after the other with their gradients gathered: the same up to the order of sums. */
+/* Two examples in one batch, or one after the other with their gradients gathered: the same up to the order
+   of sums. */
 static void test_batch(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained one = trained_new(r, m, "steps/0");

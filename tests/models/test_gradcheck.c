@@ -1,5 +1,6 @@
-/* d loss / d rows of a whole training step, through the UNet and the text encoder, against finite differences: along the
-   gradient itself and along random directions, for the embedded model and three others, in the memory plan of `ti train`.
+/* d loss / d rows of a whole training step, through the UNet and the text encoder, against finite
+   differences: along the gradient itself and along random directions, for the embedded model and three
+   others, in the memory plan of `ti train`.
 
    Along a direction d of unit length, with L(s) the loss at rows + s d, the derivative is <gradient, d>, and
 
@@ -25,8 +26,8 @@
 enum { STEPS = 9, SCATTER = 16 };
 static const double LARGEST_STEP = 0.125, SHORT_STRETCH = 1e-3;
 
-/* How far derivative and difference may be apart, as a fraction of the gradient's length: far above fp32's noise, far below
-   what a wrong backward pass causes. */
+/* How far derivative and difference may be apart, as a fraction of the gradient's length: far above fp32's
+   noise, far below what a wrong backward pass causes. */
 static const double TOLERANCE = 1e-3;
 
 enum { BATCH = 2, VECTORS = 2, DIRECTIONS = 4 }; /* directions: the gradient's own and random ones */
@@ -147,8 +148,8 @@ static void fill_step(TrainingStep *s, const Model *m, const int32_t *ids, Gener
     free(z);
 }
 
-/* The rows start as embeddings of words that a draw picks from the vocabulary; two, so that one can be mistaken for the
-   other. */
+/* The rows start as embeddings of words that a draw picks from the vocabulary; two, so that one can be
+   mistaken for the other. */
 static void choose_rows(Model *m, Words *words, Generator *generator) {
     Messages errors = { 0 };
     int64_t width = words->width = m->clip.config.hidden_size;

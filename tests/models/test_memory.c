@@ -1,6 +1,6 @@
-/* --memory: what `ti train` and `ti generate` say that they will take is what they take. At two sizes and three budgets
-   (none, the least that a run can do with, one between) the resident memory at its peak is at most 150 MB above the
-   plan, the plan keeps to the budget, and the learned word is the same to the bit.
+/* --memory: what `ti train` and `ti generate` say that they will take is what they take. At two sizes and
+   three budgets (none, the least that a run can do with, one between) the resident memory at its peak is at
+   most 150 MB above the plan, the plan keeps to the budget, and the learned word is the same to the bit.
 
        test_memory            the tiny model: what make test runs
        test_memory sd15       at full size, also under a real limit: part of make test-full */
@@ -17,7 +17,8 @@
 #include "tests/command.h"
 #include "weights/safetensors.h"
 
-/* Code, BLAS's own buffers, pictures, the graph itself. The sanitizers' shadow memory is not the program's. */
+/* Code, BLAS's own buffers, pictures, the graph itself. The sanitizers' shadow memory is not the
+   program's. */
 #ifdef __SANITIZE_ADDRESS__
 static const double BESIDE_THE_PLAN = 2e9;
 #else

@@ -1,5 +1,6 @@
-/* Four whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how), opened from their
-   folders: text encoder, UNet at odd sizes, VAE and the chain from the learned rows to the loss, forward and backward. */
+/* Four whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how),
+   opened from their folders: text encoder, UNet at odd sizes, VAE and the chain from the learned rows to the
+   loss, forward and backward. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -72,7 +73,8 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     for (int i = 0; i < 3; i++) free(names[i]);
 }
 
-/* One picture under several contexts, whose common part is computed once, or (apart) as many pictures with a context each. */
+/* One picture under several contexts, whose common part is computed once, or (apart) as many pictures with a
+   context each. */
 typedef struct {
     Tensor *latents, *context;
     Shape shape;

@@ -1,5 +1,6 @@
-/* The blocks of the three networks with random weights, forward and backward, against diffusers' and transformers' classes.
-   Sizes that the goldens' shapes do not tell (heads, groups, eps) stand here as in golden/modules.py. */
+/* The blocks of the three networks with random weights, forward and backward, against diffusers' and
+   transformers' classes. Sizes that the goldens' shapes do not tell (heads, groups, eps) stand here as in
+   golden/modules.py. */
 #include "nn/blocks.h"
 #include "nn/clip.h"
 #include "tests/golden.h"

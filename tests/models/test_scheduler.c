@@ -1,5 +1,5 @@
-/* Scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the bit, timesteps for many
-   step counts, whole chains of DDIM steps, and what training makes of the same files. */
+/* Scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the bit,
+   timesteps for many step counts, whole chains of DDIM steps, and what training makes of the same files. */
 #include "diffusion/ddim.h"
 #include "tests/golden.h"
 
@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rescaling takes roots, which torch leaves to MKL, whose last bit is not always right, and subtracts the smallest. */
+/* Rescaling takes roots, which torch leaves to MKL, whose last bit is not always right, and subtracts the
+   smallest. */
 static const double ROOTS = 5e-6;
 
 static const char *const CONFIGS[] = {

@@ -382,8 +382,8 @@ static void try_tiles(void) {
               (long long)layer.count);
 }
 
-/* Every tile goes to one thread, also where there are fewer tiles than threads, more threads than stretches or one thread
-   that is slow; what is left for a thread that is alone, it does alone. */
+/* Every tile goes to one thread, also where there are fewer tiles than threads, more threads than stretches
+   or one thread that is slow; what is left for a thread that is alone, it does alone. */
 static void try_share(void) {
     static const struct {
         int threads;

@@ -1,5 +1,5 @@
-/* What a graph says about itself, against numbers counted by hand: bytes, operations, when which buffer is alive, which
-   blocks are recomputed; and what is kept, traced and bound separately. */
+/* What a graph says about itself, against numbers counted by hand: bytes, operations, when which buffer is
+   alive, which blocks are recomputed; and what is kept, traced and bound separately. */
 #include "autograd/ops.h"
 #include "tests/test.h"
 
@@ -61,8 +61,8 @@ static void twice_free(Twice *t) {
     weight_free(&t->b);
 }
 
-/* Six moments. A tensor [R, D] is n floats; the loss and its gradient take 16 each, as buffers are rounded. Backward of a
-   linear layer reads no data, that of the loss reads its input. */
+/* Six moments. A tensor [R, D] is n floats; the loss and its gradient take 16 each, as buffers are rounded.
+   Backward of a linear layer reads no data, that of the loss reads its input. */
 static void test_numbers(void) {
     Twice t;
     twice_new(&t);
@@ -170,8 +170,8 @@ static const Op MINUS = {
     .name = "minus", .forward = minus_forward, .backward = minus_backward, .sets = IN1
 };
 
-/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a gradient that the
-   op does not set, or that two inputs share, begins with zeros. */
+/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a
+   gradient that the op does not set, or that two inputs share, begins with zeros. */
 static void test_fresh(void) {
     for (int same = 0; same < 2; same++) {
         float x[4] = { -1, 0, 0.5f, 2 }, dx[4];
@@ -257,7 +257,8 @@ static void test_recomputed(void) {
     for (int i = 0; i < 4; i++) weight_free(&w[i]);
 }
 
-/* As many buffers as there can be: a chain in which each moment has scratch memory, and each tensor is made again. */
+/* As many buffers as there can be: a chain in which each moment has scratch memory, and each tensor is made
+   again. */
 static void test_buffers(void) {
     enum { CHAIN = 12 };
     Weight w = weight_new("w", shape4(2, 2, 3, 3));
@@ -285,7 +286,8 @@ static void test_buffers(void) {
     weight_free(&w);
 }
 
-/* The first tensor of a graph is a node's own where there is no leaf: it is bound, released and counted as any other. */
+/* The first tensor of a graph is a node's own where there is no leaf: it is bound, released and counted as
+   any other. */
 static void test_first(void) {
     Weight table = weight_new("table", shape2(V, D));
     int32_t ids[R] = { 3, 1, 4, 1 };

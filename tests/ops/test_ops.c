@@ -253,7 +253,8 @@ typedef struct {
     PlanOptions plan;
 } How;
 
-/* An op's inputs are made by nodes as in a model, so that the planner releases what `reads` does not claim. */
+/* An op's inputs are made by nodes as in a model, so that the planner releases what `reads` does not
+   claim. */
 static void copy_forward(const Node *n) {
     memcpy(n->out->data, n->in[0]->data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }

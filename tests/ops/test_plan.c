@@ -1,6 +1,7 @@
-/* The planner and the executor, on random graphs of small ops: every plan (nothing reused, reused, recomputed by blocks,
-   under a budget, each buffer a malloc of its own, released buffers poisoned) must give the same bits, and the gradient
-   must be that of finite differences. A `reads` flag that is wrong on purpose must be noticed. */
+/* The planner and the executor, on random graphs of small ops: every plan (nothing reused, reused, recomputed
+   by blocks, under a budget, each buffer a malloc of its own, released buffers poisoned) must give the same
+   bits, and the gradient must be that of finite differences. A `reads` flag that is wrong on purpose must be
+   noticed. */
 #include "autograd/graph.h"
 #include "tensor/rng.h"
 #include "tests/test.h"
@@ -193,7 +194,8 @@ static void test_seed(uint64_t seed) {
     test_below(name, numeric / (analytic + 1e-3), 1e-4);
 }
 
-/* A chain in one recomputed block: every tensor has data, the same again and a gradient, every moment scratch. */
+/* A chain in one recomputed block: every tensor has data, the same again and a gradient, every moment
+   scratch. */
 static void test_chain(void) {
     float x[WIDTH] = { 0 }, grad[WIDTH];
     Graph *g = graph_new();

@@ -1,6 +1,6 @@
-/* vexp, vsigmoid, vnormal against double: every STRIDE-th of all floats of both signs (STRIDE is odd, so every
-   exponent and all low bits of the mantissa occur), and every float where the functions change their ways.
-   The bounds are those that tensor/vmath.h states. */
+/* vexp, vsigmoid, vnormal against double: every STRIDE-th of all floats of both signs (STRIDE is odd, so
+   every exponent and all low bits of the mantissa occur), and every float where the functions change their
+   ways. The bounds are those that tensor/vmath.h states. */
 #include "tensor/rng.h"
 #include "tensor/vmath.h"
 #include "tests/test.h"
@@ -10,8 +10,8 @@
 
 enum { STRIDE = 211, BLOCK = 2048 };
 
-/* Worst errors in units of the last place of the true value (of a subnormal: 2^-149); of sigmoid's tail and the normal
-   distribution as such. */
+/* Worst errors in units of the last place of the true value (of a subnormal: 2^-149); of sigmoid's tail and
+   the normal distribution as such. */
 typedef struct {
     double exp, sigmoid, tail, cdf, density;
     int64_t wrong; /* NaN lost, overflow that is not inf, a negative probability */
