@@ -132,9 +132,12 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
     bool ok = words_read(source, &words, errors, warnings);
     for (int64_t i = 0; i < words.count && ok; i++) {
         const Embedding *e = &words.words[i];
-        if (e->optional && prompts && !any_has_text(prompts, e->token)) continue;
+        if (e->optional) { /* one of a folder's, where it is no reason to stop */
+            if (!prompts || any_has_text(prompts, e->token)) load_word(w, t, e, warnings);
+            continue;
+        }
         ok = load_word(w, t, e, errors);
-        if (ok && !e->optional && prompts) check_used(t, e, prompts, warnings);
+        if (ok && prompts) check_used(t, e, prompts, warnings);
     }
     embeddings_free(&words);
     return ok;

@@ -159,6 +159,10 @@ static void test_folder(void) {
                   same_files("got.png", "want.png") && said("word \"EasyNeg\"") && !said("word \"<two>\"") &&
                   said("passed over: ") && said("broken.safetensors"),
               "those that are used are loaded");
+    test_true("a word of the vocabulary in a folder",
+              run(DRAW "--embedding @/words --prompt 'a <two> cat' --out @/got.png") == 0 &&
+                  said("warning: ") && said("cat.safetensors: the token 'cat' is in the model's vocabulary"),
+              "is a warning");
 }
 
 static void test_start(void) {
@@ -185,6 +189,19 @@ static void test_start(void) {
     free(from);
     free(to);
     test_true("--resume", run("train --resume --out @/run --steps 2") == 0, "goes on with such a run");
+    static const char *const prompts[] = { "a <new>", "a <NEW>" };
+    for (int i = 0; i < 2; i++) {
+        char *train = mem_format(
+            "train " MODEL "--images golden/loop_pictures --token '<new>' --init @/two.safetensors "
+            "--steps 1 --grid-loss 0 --resolution 64 --validation-prompt '%s' --validation-every 0 "
+            "--sampling-steps 2 --out @/drawn%d",
+            prompts[i], i);
+        ok = run(train) == 0;
+        free(train);
+        test_true("a validation prompt", ok, "is drawn");
+    }
+    test_true("in the validation prompt", same_files("drawn0/validation-1.png", "drawn1/validation-1.png"),
+              "all vectors in any case");
 }
 
 int main(void) {

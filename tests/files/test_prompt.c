@@ -1,5 +1,5 @@
-/* Learned words, and words that a model came with, in a prompt: which can be added, where they are found, what they
-   stand for, and what is near one that is missing. */
+/* Learned words, and words that a model came with, in a prompt: which can be added, where they are found,
+   what they stand for, and what is near one that is missing. */
 #include "tests/tokenizer.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
