@@ -167,12 +167,15 @@ static const char *const EMBEDDING_WORDS[] = {
     "\"<x>\"",          "\"\"",     "\"F32\"",     "\"F16\"",     "\"BF16\"",
     "\"I64\"",          "[1,4]",    "[4]",         "[]",          "[0,4]",
     "[1,1,4]",          "[4,0]",    "[1001,1]",    "PK\3\4",      "\x80\x02}q",
-    "\xff\xff\xff\x7f", "\xff\x7f", "\"\\u0007\"", "\"\\u009b\"", NULL
+    "\xff\xff\xff\x7f", "\xff\x7f", "\"\\u0007\"", "\"\\u009b\"", "\"emp_params\"",
+    "\"F64\"",          "\"IN01\"", NULL
 };
 
 static void embedding_seeds(Seeds *s) {
     seeds_file(s, "golden/embedding.safetensors");
     seeds_header(s, "{\"emb_params\":{\"dtype\":\"F16\",\"shape\":[2,4],\"data_offsets\":[0,16]}}", 16);
+    seeds_header(s, "{\"emp_params\":{\"dtype\":\"F64\",\"shape\":[1,2],\"data_offsets\":[0,16]}}", 16);
+    seeds_header(s, "{\"IN01\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
     seeds_header(s,
                  "{\"<a>\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]},"
                  "\"*\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[8,16]},"
