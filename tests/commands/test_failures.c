@@ -289,10 +289,10 @@ static char *wrong_run(int status, const char *want, bool killed) {
     return wrong;
 }
 
-/* The call to fail after the n-th: each up to the 16th (rare ones: all), then half as many more each time. */
+/* The call to fail after the n-th: each up to the 16th (rare ones: all), then twice as far each time. */
 static long next_call(long n, bool rare, bool all) {
     long first = getenv("QUICK") ? 4 : 16; /* with sanitizers, see .ci/run */
-    return all || (rare && first == 16) || n < first ? n + 1 : n + n / 2;
+    return all || (rare && first == 16) || n < first ? n + 1 : 2 * n;
 }
 
 /* Where the file system has no files without a name, a killed program leaves one with a name of its own. */

@@ -116,13 +116,13 @@ typedef struct {
 
 static const Case CASES[] = {
     { "plain",
-      "--images weights/critters/concepts/grum --batch 2 --steps 14 --checkpoint-every 1 --grid-loss 0", 18 },
+      "--images weights/critters/concepts/grum --batch 2 --steps 14 --checkpoint-every 1 --grid-loss 0", 12 },
     { "accumulated",
       "--images weights/critters/concepts/grum --batch 3 --repeats 2 --accumulate 3 --steps 8 "
       "--checkpoint-every 3 --vectors 2 --schedule cosine --warmup 2 --grid-loss 0 "
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
-      18 },
-    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 14 },
+      12 },
+    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 9 },
 };
 
 /* FOLDER stands for this program's. */
