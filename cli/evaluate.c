@@ -134,9 +134,9 @@ static void check(void *options, Messages *errors) {
 const Command EVALUATE_COMMAND = {
     .name = "evaluate",
     .brief = "how well a word fits pictures",
-    .summary = "Prints the fixed-grid loss of a word on pictures: the mean over 20 timesteps a picture, with "
-               "fixed noise. "
-               "It falls as the word fits better, and compares words on the same pictures and model.",
+    .summary =
+        "Prints the fixed-grid loss of a word on pictures: the mean over 20 timesteps a picture, with fixed "
+        "noise. It falls as the word fits better, and compares words on the same pictures and model.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(EvaluateOptions),

@@ -48,8 +48,7 @@ static const Option OPTIONS[] = {
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "StableDiffusionPipeline's",
       .help = "classifier-free guidance: how far to go from the negative prompt to the prompt; 1 or less: no "
-              "such pass, "
-              "in half the time" },
+              "such pass, in half the time" },
     { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
       .reason = "the paper's", .help = "how noise becomes a picture: ddim" },
     { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0",

@@ -36,11 +36,6 @@ static const Option OPTIONS[] = {
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
-static bool is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *errors, Messages *warnings) {
     if (!o->model) return inspect_words(o->path, e, NULL, 0, o->json, errors);
     ModelFolder folder;
@@ -104,7 +99,7 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
 
 static int inspect(void *options, Messages *errors, Messages *warnings) {
     const InspectOptions *o = options;
-    if (!is_folder(o->path))
+    if (!path_is_folder(o->path))
         show_file(o, errors, warnings);
     else if (o->model || o->hash)
         messages_add(errors, "%s: is a folder, and %s", o->path,
@@ -118,10 +113,8 @@ const Command INSPECT_COMMAND = {
     .name = "inspect",
     .brief = "what a model folder, a weights file or a learned word holds",
     .summary = "Shows what a file or folder holds: a model's architecture, parts, types, defaults, faults "
-               "and what of it "
-               "is ignored; a file's tensors and metadata; a learned word's vectors, with --model their "
-               "norms beside the "
-               "vocabulary's and their nearest words.",
+               "and what of it is ignored; a file's tensors and metadata; a learned word's vectors, with "
+               "--model their norms beside the vocabulary's and their nearest words.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(InspectOptions),

@@ -31,10 +31,8 @@ static const Option OPTIONS[] = {
     { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
       .commas = true,
       .help = "the known word, a single token, where the new one starts: a coarse name of the thing, such as "
-              "toy; "
-              "with several vectors one word for all, or one a vector. Or the file of a learned word, whose "
-              "vectors "
-              "it starts from" },
+              "toy; with several vectors one word for all, or one a vector. Or the file of a learned word, "
+              "whose vectors it starts from" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1",
       .reason =
           "the paper's; more fit the pictures closer and obey the prompt less. With several words in --init "
@@ -55,8 +53,7 @@ static const Option OPTIONS[] = {
       .help = "updates of the word" },
     { "lr", OPTION_REAL, AT(lr), "X", 1e-10, 100, .standard = "5e-4", .model = true,
       .reason = "diffusers' documentation, for one picture a step; a coordinate of a token is about 0.015, "
-                "so that a "
-                "step moves it by a thirtieth",
+                "so that a step moves it by a thirtieth",
       .help = "learning rate of AdamW" },
     { "scale-lr", OPTION_FLAG, AT(scale_lr), .model = true,
       .help = "multiply --lr by --batch and --accumulate, as the reference script's --scale_lr does" },
@@ -97,9 +94,8 @@ static const Option OPTIONS[] = {
               "loss.png, options.json, checkpoints" },
     { "resume", OPTION_FLAG, AT(resume), .may_differ = true,
       .help = "go on with the run in --out, which was stopped by Ctrl-C or in any other way, to the same "
-              "bits: it needs no "
-              "other option. More --steps than it had go on beyond its end, where --schedule is constant or "
-              "constant_with_warmup" },
+              "bits: it needs no other option. More --steps than it had go on beyond its end, where "
+              "--schedule is constant or constant_with_warmup" },
     { "force", OPTION_FLAG, AT(force), .may_differ = true,
       .help = "write into a folder that holds something already" },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "N", 0, MILLION, .standard = "500",

@@ -182,11 +182,9 @@ bool weights_open(const char *path, Safetensors *s, Messages *errors) {
         return messages_add(
             errors,
             "%s: is a pickle (.ckpt, .pt, .bin), which could run anything and is not read here; convert it "
-            "once, "
-            "if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
+            "once, if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
             "map_location='cpu', weights_only=False); d = d.get('state_dict', d); s.save_file({k: v.clone() "
-            "for k, "
-            "v in d.items() if hasattr(v, 'shape')}, 'NEW.safetensors')\"",
+            "for k, v in d.items() if hasattr(v, 'shape')}, 'NEW.safetensors')\"",
             path);
     return safetensors_open(path, s, errors);
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "exchange/family.h"
 #include "exchange/original.h"
@@ -291,18 +290,13 @@ static void open_vae_file(const char *path, ModelFolder *m, Messages *errors) {
     }
 }
 
-static bool is_file(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
-}
-
 /* A folder of the VAE's own, or a model's, whose VAE is in vae/. */
 static void open_vae(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
     char *config = mem_format("%s/config.json", path), *inner = mem_format("%s/vae", path);
-    if (is_file(path))
+    if (path_is_file(path))
         open_vae_file(path, m, errors);
     else
-        folder_open_vae(is_file(config) ? path : inner, m, errors, warnings);
+        folder_open_vae(path_is_file(config) ? path : inner, m, errors, warnings);
     free(config);
     free(inner);
 }
@@ -310,8 +304,8 @@ static void open_vae(const char *path, ModelFolder *m, Messages *errors, Message
 bool exchange_open_model(const char *path, const char *vae, ModelFolder *m, Messages *errors,
                          Messages *warnings) {
     int before = errors->count;
-    bool opened =
-        is_file(path) ? single_open(path, !vae, m, errors) : folder_open(path, !vae, m, errors, warnings);
+    bool opened = path_is_file(path) ? single_open(path, !vae, m, errors)
+                                     : folder_open(path, !vae, m, errors, warnings);
     if (!opened || !vae) return opened;
     open_vae(vae, m, errors, warnings);
     if (errors->count == before) folder_check(m, false, true, true, errors);

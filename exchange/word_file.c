@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 bool word_file_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
@@ -32,11 +31,6 @@ bool word_file_read(const char *path, Embeddings *e, Messages *errors) {
     file_unmap(&file);
     for (int64_t i = 0; i < e->count; i++) e->words[i].path = mem_string(path);
     return ok;
-}
-
-static bool is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 static bool read_renamed(const char *name, const char *path, Embeddings *e, Messages *errors) {
@@ -86,7 +80,7 @@ static bool read_folder(const char *path, Embeddings *e, Messages *errors, Messa
 bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *warnings) {
     *e = (Embeddings) { 0 };
     const char *equals = strchr(source, '=');
-    if (is_folder(source)) return read_folder(source, e, errors, warnings);
+    if (path_is_folder(source)) return read_folder(source, e, errors, warnings);
     if (!equals || access(source, F_OK) == 0) return word_file_read(source, e, errors);
     char *name = mem_format("%.*s", (int)(equals - source), source);
     bool ok = *name ? read_renamed(name, equals + 1, e, errors)

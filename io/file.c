@@ -14,6 +14,16 @@
 
 enum { TEMPORARY_MAX = 24 }; /* ".tmp-" and a process's number */
 
+bool path_is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool path_is_file(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
+}
+
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
 bool file_map(const char *path, File *file, Messages *errors) {

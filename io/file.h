@@ -10,6 +10,10 @@ typedef struct {
     size_t size;
 } File;
 
+/* What stands at the path, links followed: a folder, or anything else. Both false where there is nothing. */
+bool path_is_folder(const char *path);
+bool path_is_file(const char *path);
+
 /* Opens and maps a regular file. Errors: missing, not readable, a folder or device: one line, false. */
 bool file_map(const char *path, File *file, Messages *errors);
 void file_unmap(File *file);

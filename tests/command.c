@@ -19,6 +19,16 @@ void folder_remove(const char *folder) {
     free(command);
 }
 
+char *with_folder(const char *text, const char *folder) {
+    char *with = mem_string("");
+    for (const char *c = text; *c; c++) {
+        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
+        free(with);
+        with = longer;
+    }
+    return with;
+}
+
 int run_ti(const char *command, const char *options, const char *more, const char *folder) {
     CHECK(getenv("TI"));
     char *escaped = mem_alloc(2 * strlen(options) + 1), *to = escaped;

@@ -8,6 +8,9 @@
 char *folder_new(void);
 void folder_remove(const char *folder);
 
+/* The text with the folder in the place of each @; free() it. */
+char *with_folder(const char *text, const char *folder);
+
 /* `$TI COMMAND OPTIONS MORE`, its output thrown away; options as a POSIX shell splits them, but < and > are
    themselves. The exit status; -1 if it ended otherwise. On failure the end of stderr is shown. */
 int run_ti(const char *command, const char *options, const char *more, const char *folder);

@@ -70,16 +70,8 @@ bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token) {
     return used;
 }
 
-static char *normal_text(const char *text) {
-    CodePoints raw = unicode_decode(text, strlen(text)), normal = unicode_normalize(raw.at, raw.count);
-    char *out = unicode_encode(normal.at, normal.count, NULL);
-    free(raw.at);
-    free(normal.at);
-    return out;
-}
-
 bool prompt_has_text(const char *prompt, const char *token) {
-    char *text = normal_text(prompt), *word = normal_text(token);
+    char *text = unicode_normal_text(prompt), *word = unicode_normal_text(token);
     bool has = strstr(text, word) != NULL;
     free(text);
     free(word);
@@ -88,14 +80,13 @@ bool prompt_has_text(const char *prompt, const char *token) {
 
 /* As the tokenizer compares words, without the signs around them, unless there is nothing else; free() it. */
 static char *bare_word(const char *text, size_t size) {
-    CodePoints raw = unicode_decode(text, size), normal = unicode_normalize(raw.at, raw.count);
+    CodePoints normal = unicode_normal_form(text, size);
     int64_t from = 0, to = normal.count;
     while (from < to && !unicode_in_word(normal.at[from])) from++;
     while (to > from && !unicode_in_word(normal.at[to - 1])) to--;
     char *bare = from < to ? unicode_encode(normal.at + from, to - from, NULL)
                            : unicode_encode(normal.at, normal.count, NULL);
     free(normal.at);
-    free(raw.at);
     return bare;
 }
 

@@ -99,13 +99,6 @@ static const Added *find_added(const Tokenizer *t, const char *name) {
     return NULL;
 }
 
-static CodePoints normal_form(const char *text) {
-    CodePoints raw = unicode_decode(text, strlen(text));
-    CodePoints normal = unicode_normalize(raw.at, raw.count);
-    free(raw.at);
-    return normal;
-}
-
 /* The special tokens of Stable Diffusion 1.x's files: those which special_tokens_map.json gives as plain
    strings count as they are written, and that is pad_token alone. So <|endoftext|>, being that, counts in
    exact case, but <|startoftext|> in any; and where the padding is "!" (SD 2.x) each "!" of a text is that
@@ -142,8 +135,9 @@ static void add_own(Tokenizer *t, const AddedToken *token) {
     int32_t id = bpe_find(t->bpe, token->text);
     bool new = id < 0;
     if (new) id = (int32_t)(bpe_size(t->bpe) + t->own.count);
+    size_t size = strlen(token->text);
     CodePoints pattern =
-        token->normalized ? normal_form(token->text) : unicode_decode(token->text, strlen(token->text));
+        token->normalized ? unicode_normal_form(token->text, size) : unicode_decode(token->text, size);
     Added *added = list_add(token->normalized ? &t->normalized : &t->exact, token->text, pattern, id);
     added->before = added->after = token->single_word;
     if (!new) return;
@@ -426,7 +420,7 @@ static bool own_token(const Tokenizer *t, const CodePoints *pattern) {
     for (int i = 0; i < t->exact.count + t->normalized.count && !found; i++) {
         const Added *token = i < t->exact.count ? &t->exact.at[i] : &t->normalized.at[i - t->exact.count];
         if (token->id >= t->first_word) continue;
-        CodePoints normal = normal_form(token->name);
+        CodePoints normal = unicode_normal_form(token->name, strlen(token->name));
         found = normal.count == pattern->count && same(normal.at, pattern->at, normal.count);
         free(normal.at);
     }
@@ -472,7 +466,7 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
     int faults = errors->count;
     for (int i = 0; i < vectors && errors->count == faults; i++) {
         char *name = vector_name(word, i);
-        CodePoints pattern = normal_form(name);
+        CodePoints pattern = unicode_normal_form(name, strlen(name));
         const char *why = refusal(t, name, &pattern);
         if (why) messages_add(errors, "the token '%s' %s", name, why);
         free(pattern.at);
@@ -483,7 +477,7 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
     t->learned.at = mem_grow(t->learned.at, (size_t)(t->learned.count + vectors) * sizeof *t->learned.at);
     for (int i = 0; i < vectors; i++) {
         char *name = vector_name(word, i);
-        Added *added = list_add(&t->normalized, name, normal_form(name), first + i);
+        Added *added = list_add(&t->normalized, name, unicode_normal_form(name, strlen(name)), first + i);
         keep_whole(added);
         t->learned.at[t->learned.count++] = added->name;
         free(name);
@@ -491,18 +485,10 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
     return first;
 }
 
-/* A token's text in a normalised prompt, which is also how the reference gives it back for an id. */
-static char *normal_name(const char *name) {
-    CodePoints normal = normal_form(name);
-    char *text = unicode_encode(normal.at, normal.count, NULL);
-    free(normal.at);
-    return text;
-}
-
 char *tokenizer_placeholder(const Tokenizer *t, const char *word) {
     Text all = { 0 };
     for (int64_t i = 0;; i++) {
-        char *name = vector_name(word, i), *normal = normal_name(name);
+        char *name = vector_name(word, i), *normal = unicode_normal_text(name);
         bool there = find_added(t, name);
         if (there && i) text_add(&all, " ");
         if (there) text_add(&all, normal);

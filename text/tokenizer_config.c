@@ -73,12 +73,10 @@ static void read_more(JsonObject *o, const char *key, AddedTokens *special) {
 
 /* Special tokens under other names: "image_token". */
 static void read_others(JsonObject *o, AddedTokens *special) {
-    static const char end[] = "_token";
     const char *key;
     json_t *m;
     json_object_foreach (o->object, key, m) {
-        size_t n = strlen(key);
-        bool named = n < sizeof end - 1 || strcmp(key + n - (sizeof end - 1), end) != 0;
+        bool named = !text_ends_with(key, "_token");
         for (int i = 0; i < NAMES && !named; i++) named = strcmp(key, NAMED[i].key) == 0;
         AddedToken token;
         if (named || !json_is_string(m) || !added_special(&token, m)) continue;
@@ -122,7 +120,7 @@ bool tokenizer_config_parse(const char *path, const void *text, size_t size, con
     c->model_max_length = unlimited ? positions : object_int(&o, "model_max_length", positions, 3, positions);
     /* The map wins over the config (SD 2.x: "!" in the one, the end token in the other), but newer files,
        which have added_tokens_decoder, are read without it, and without what other files say of added
-         tokens. */
+       tokens. */
     c->decoder = object_member(&o, "added_tokens_decoder") != NULL;
     added_read(&c->added, &o, "added_tokens_decoder");
     bool mapped =

@@ -116,6 +116,19 @@ CodePoints unicode_normalize(const int32_t *at, int64_t count) {
     return out;
 }
 
+CodePoints unicode_normal_form(const char *text, size_t size) {
+    CodePoints raw = unicode_decode(text, size), normal = unicode_normalize(raw.at, raw.count);
+    free(raw.at);
+    return normal;
+}
+
+char *unicode_normal_text(const char *text) {
+    CodePoints normal = unicode_normal_form(text, strlen(text));
+    char *out = unicode_encode(normal.at, normal.count, NULL);
+    free(normal.at);
+    return out;
+}
+
 CharClass unicode_class(int32_t c) {
     if (is_space(c)) return CLASS_SPACE;
     utf8proc_category_t category = utf8proc_category(c);

@@ -20,6 +20,10 @@ char *unicode_encode(const int32_t *at, int64_t count, size_t *size);
    also at a word's end, and U+0130 becomes two. In time linear in count, whatever the text. */
 CodePoints unicode_normalize(const int32_t *at, int64_t count);
 
+/* The same of UTF-8; and from text to text, free() it. */
+CodePoints unicode_normal_form(const char *text, size_t size);
+char *unicode_normal_text(const char *text);
+
 typedef enum { CLASS_SPACE, CLASS_LETTER, CLASS_NUMBER, CLASS_OTHER } CharClass;
 
 /* White_Space, general category L*, general category N*, anything else. */

@@ -95,7 +95,7 @@ static void read_fields(JsonObject *o, ClipConfig *c) {
 }
 
 /* The config of a whole CLIP has its text encoder's inside. The rest of it is of pictures, and nothing
-     here. */
+   here. */
 bool clip_config_parse(const char *path, const void *text, size_t size, ClipConfig *c, Messages *errors,
                        Messages *warnings) {
     int before = errors->count;

@@ -304,8 +304,7 @@ const BadInput BAD_CONFIGS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/tokenizer/vocab.json: the added token \"<x>\" would have the id 521, and the text "
-              "encoder has 521 "
-              "rows",
+              "encoder has 521 rows",
       .prints = true },
     { .input = "an added word whose id is a text",
       .make = "echo '{\"<x>\": \"521\"}' >model/tokenizer/added_tokens.json",

@@ -346,8 +346,8 @@ const BadInput BAD_FILES[] = {
       .command = DRAW,
       .status = 1,
       .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: take a word that it "
-              "doesn't "
-              "know, such as one in <>; --embedding NAME=x.safetensors gives it another name for this run" },
+              "doesn't know, such as one in <>; --embedding NAME=x.safetensors gives it another name for "
+              "this run" },
     { .input = "the same word twice",
       .command =
           "generate --model model --prompt x --embedding word.safetensors --embedding word.safetensors",
@@ -363,8 +363,7 @@ const BadInput BAD_FILES[] = {
       .command = "generate --model model --prompt x --embedding x.safetensors",
       .status = 1,
       .says = "x.safetensors: is a per-layer word (IN01 ... OUT11), with a vector for each cross-attention "
-              "layer of the "
-              "UNet, and not one for the prompt" },
+              "layer of the UNet, and not one for the prompt" },
     { .input = "a name for a file of several words",
       .make = "st x.safetensors "
               "'{\"<a>\":{\"dtype\":\"F32\",\"shape\":[24],\"data_offsets\":[0,96]},\"<b>\":{\"dtype\":"

@@ -195,14 +195,11 @@ const BadInput BAD_PICTURES[] = {
       .says = "warning: in/one.png: 1 x 1 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
     { .input = "20000 x 10 pixels",
-      .make = "mkdir in; { head -c 20000; } </dev/zero >strip; printf 'BM' >in/a.bmp; "
-              "printf "
+      .make = "mkdir in; { head -c 20000; } </dev/zero >strip; printf 'BM' >in/a.bmp; printf "
               "'\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000\\040\\116\\0"
-              "00\\000\\012"
-              "\\000\\000\\000\\001\\000\\030\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\00"
-              "0\\000\\000\\000\\000"
-              "\\000\\000\\000\\000\\000\\000\\000\\000' >>in/a.bmp; head -c 600000 /dev/zero >>in/a.bmp; rm "
-              "strip",
+              "00\\000\\012\\000\\000\\000\\001\\000\\030\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\"
+              "000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000' >>in/a.bmp; head "
+              "-c 600000 /dev/zero >>in/a.bmp; rm strip",
       .command = TRAIN "in --out run",
       .status = 0,
       .says =

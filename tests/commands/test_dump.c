@@ -28,19 +28,8 @@ static bool exists(const char *name) {
     return found;
 }
 
-/* The text with the folder in the place of each @; free() it. */
-static char *with_folder(const char *text) {
-    char *with = mem_string("");
-    for (const char *c = text; *c; c++) {
-        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
-        free(with);
-        with = longer;
-    }
-    return with;
-}
-
 static bool shell(const char *command) {
-    char *with = with_folder(command);
+    char *with = with_folder(command, folder);
     int status = system(with);
     free(with);
     return status == 0;
@@ -48,7 +37,8 @@ static bool shell(const char *command) {
 
 /* `ti train` with the case's options and these. */
 static int train(const char *options, const char *more) {
-    char *text = mem_format("--model weights/critters --out @/run %s", more), *with = with_folder(text);
+    char *text = mem_format("--model weights/critters --out @/run %s", more),
+         *with = with_folder(text, folder);
     int status = run_ti("train", options, with, folder);
     free(with);
     free(text);

@@ -102,13 +102,11 @@ static void prepare(void) {
     scratch = folder_new();
     char *program = failing ? mem_string(failing) : mem_format("%s_failing", ti);
     CHECK(shell("set -e; cp '%s' '%s/ti'; mkdir '%s/in' '%s/in/pictures'; cp -R golden/models/narrow "
-                "'%s/in/model'; "
-                "cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp golden/pictures/turned6.jpg "
-                "'%s/in/pictures/2.jpg'; cd '%s/in'; "
-                "{ printf '\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
+                "'%s/in/model'; cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp "
+                "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cd '%s/in'; { printf "
+                "'\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
                 "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
-                "/dev/zero; } "
-                ">word.safetensors",
+                "/dev/zero; } >word.safetensors",
                 program, scratch, scratch, scratch, scratch, scratch, scratch, scratch) == 0);
     free(program);
 }

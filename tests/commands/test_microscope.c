@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/command.h"
 #include "tests/refusal.h"
 #include "tests/single_file.h"
 #include "tests/test.h"
@@ -26,20 +27,10 @@ typedef struct {
     char *out, *err;
 } Ran;
 
-/* The text with the folder in the place of each "@"; free() it. */
-static char *with_folder(const char *text) {
-    char *with = mem_string("");
-    for (const char *c = text; *c; c++) {
-        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
-        free(with);
-        with = longer;
-    }
-    return with;
-}
-
 /* `$TI ARGUMENTS` as a shell runs it. */
 static Ran run(const char *arguments) {
-    char *with = with_folder(arguments), *out = with_folder("@/out"), *err = with_folder("@/err");
+    char *with = with_folder(arguments, folder), *out = with_folder("@/out", folder),
+         *err = with_folder("@/err", folder);
     char *command = mem_format(">%s 2>%s '%s' %s", out, err, getenv("TI"), with);
     int status = system(command);
     Ran r = { .status = WIFEXITED(status) ? WEXITSTATUS(status) : -1 };
@@ -53,7 +44,7 @@ static Ran run(const char *arguments) {
 }
 
 static void shell(const char *command) {
-    char *with = with_folder(command);
+    char *with = with_folder(command, folder);
     CHECK(system(with) == 0);
     free(with);
 }
@@ -157,7 +148,7 @@ static void write_word(void) {
     for (int i = 0; i < WIDTH; i++) rows[i] = 2 * p.data[i];
     rows[WIDTH + 3] = 5;
     safetensors_close(&s);
-    char *path = with_folder("@/word.safetensors");
+    char *path = with_folder("@/word.safetensors", folder);
     CHECK(embedding_write(path, "<two>", rows, 2, WIDTH, &errors));
     free(path);
 }
@@ -326,8 +317,7 @@ static void test_folders(void) {
     json_decref(json);
     shell("cp -R golden/models/narrow @/other && chmod -R u+w @/other && sed -i 's/0.00085/0.00085, "
           "\"timestep_spacing\": \"trailing\", \"rescale_betas_zero_snr\": true, \"prediction_type\": "
-          "\"sample\"/' "
-          "@/other/scheduler/scheduler_config.json");
+          "\"sample\"/' @/other/scheduler/scheduler_config.json");
     shows("inspect @/other",
           (const char *[]) { "1000 timesteps, spacing trailing, scaled_linear betas 0.00085 to 0.012 "
                              "rescaled to end in pure noise, the UNet predicts the picture",
@@ -348,7 +338,7 @@ static void test_single_file(void) {
     Names names = names_read("small2");
     Entries e = entries_of_names(&names, "F16", "F32");
     entries_put_leftovers(&e);
-    char *path = with_folder("@/single.safetensors");
+    char *path = with_folder("@/single.safetensors", folder);
     entries_write(path, &e, false);
     shows("inspect @/single.safetensors",
           (const char *[]) {
@@ -445,7 +435,7 @@ static void test_reconstruct(void) {
     refuses("reconstruct " CRITTERS "/concepts/grum/1.png @/no/new.png", 1, 1, "no/new.png");
     refuses("reconstruct " CRITTERS "/concepts/grum/1.png", 2, 1, "OUT is missing");
     refuses("reconstruct x ''", 2, 1, "the name of a file is meant");
-    char *path = with_folder("@/new.png");
+    char *path = with_folder("@/new.png", folder);
     test_true("nothing written", access(path, F_OK) != 0, "after a refusal");
     free(path);
 }
@@ -474,9 +464,8 @@ static void test_help(void) {
     ran_free(&same);
     shell("! command -v bash >/dev/null || \"$TI\" help --completion bash >@/completion");
     shell("! command -v bash >/dev/null || bash -c '. @/completion; COMP_WORDS=(ti train --kind s); "
-          "COMP_CWORD=3; "
-          "_ti && [ \"${COMPREPLY[*]}\" = style ] && COMP_WORDS=(ti reconstruct --cen); COMP_CWORD=2; "
-          "_ti && [ \"${COMPREPLY[*]}\" = --center-crop ]'");
+          "COMP_CWORD=3; _ti && [ \"${COMPREPLY[*]}\" = style ] && COMP_WORDS=(ti reconstruct --cen); "
+          "COMP_CWORD=2; _ti && [ \"${COMPREPLY[*]}\" = --center-crop ]'");
     refuses("help trian", 2, 1, "did you mean train?");
     refuses("reconstuct", 2, 1, "did you mean reconstruct?");
     refuses("help --completion fish", 2, 1, "must be none, bash or zsh");

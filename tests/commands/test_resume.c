@@ -371,9 +371,8 @@ static void test_accepted(void) {
     test_true("pictures that were moved", status == 0 && !has_said("stderr", warning, true), "exit status %d",
               status);
     shell("cd '%s'; rm -rf run; cp -r base run; mv elsewhere pictures; rm model/scheduler; mkdir "
-          "model/scheduler; "
-          "sed 's/\"beta_end\": 0.012/\"beta_end\": 0.0121/' real/scheduler/scheduler_config.json "
-          ">model/scheduler/scheduler_config.json",
+          "model/scheduler; sed 's/\"beta_end\": 0.012/\"beta_end\": 0.0121/' "
+          "real/scheduler/scheduler_config.json >model/scheduler/scheduler_config.json",
           folder);
     status = ti("train --resume --out %s/run --steps 3", folder);
     test_true("another noise schedule", status == 0 && said("stderr", warning), "exit status %d", status);
@@ -408,9 +407,8 @@ static void test_sizes_and_output(void) {
     test_true("no multiple of 8", status == 1 && said("stderr", "--resolution 36: must be a multiple of 8"),
               "exit status %d", status);
     shell("cd '%s'; mkdir small; for i in model/*; do ln -s ../$i small/; done; rm small/unet; mkdir "
-          "small/unet; "
-          "ln -s ../../real/unet/diffusion_pytorch_model.safetensors small/unet/; "
-          "sed 's/\"sample_size\": [0-9]*/\"sample_size\": 8/' real/unet/config.json >small/unet/config.json",
+          "small/unet; ln -s ../../real/unet/diffusion_pytorch_model.safetensors small/unet/; sed "
+          "'s/\"sample_size\": [0-9]*/\"sample_size\": 8/' real/unet/config.json >small/unet/config.json",
           folder);
     status =
         ti("train --token '<grum>' --init critter --images %s/one --steps 1 --model %s/small --out %s/run2",

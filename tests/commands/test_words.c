@@ -16,12 +16,7 @@ enum { WIDTH = 24 }; /* of golden/models/narrow */
 
 /* Runs `ti ARGUMENTS` with @ for the folder; stderr is in @/err. Its exit status. */
 static int run(const char *arguments) {
-    char *line = mem_format("\"$TI\" %s >@/out 2>@/err", arguments), *with = mem_string("");
-    for (const char *c = line; *c; c++) {
-        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
-        free(with);
-        with = longer;
-    }
+    char *line = mem_format("\"$TI\" %s >@/out 2>@/err", arguments), *with = with_folder(line, folder);
     int status = system(with);
     free(line);
     free(with);

@@ -324,7 +324,7 @@ static void test_bad_files(void) {
 }
 
 /* A tokenizer.json of that model and those added tokens, with the rest as CLIP's has it but for one
-     member. */
+   member. */
 static char *json_text_of(const char *model, const char *added, const char *key, const char *value) {
     static const char *const rest[][2] = {
         { "normalizer",
@@ -333,8 +333,7 @@ static char *json_text_of(const char *model, const char *added, const char *key,
         { "pre_tokenizer",
           "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "
           "\"'s|'t|'re|'ve|'m|'ll|'d|[\\\\p{L}]+|[\\\\p{N}]|[^\\\\s\\\\p{L}\\\\p{N}]+\"}, \"behavior\": "
-          "\"Removed\", "
-          "\"invert\": true}, {\"type\": \"ByteLevel\"}]}" },
+          "\"Removed\", \"invert\": true}, {\"type\": \"ByteLevel\"}]}" },
     };
     Text t = { 0 };
     text_format(&t, "{\"version\": \"1.0\", \"truncation\": null, \"added_tokens\": %s", added);

@@ -21,8 +21,7 @@ static void clip_seeds(Seeds *s) {
                   "\"layer_norm_eps\":1e-6,\"vocab_size\":49408,\"max_position_embeddings\":77,"
                   "\"model_type\":\"clip_text_model\",\"attention_dropout\":0.0}");
     seeds_text(s, "{\"model_type\":\"clip\",\"text_config\":{\"hidden_size\":768,\"num_attention_heads\":12,"
-                  "\"top_k\":50},"
-                  "\"vision_config\":{}}");
+                  "\"top_k\":50},\"vision_config\":{}}");
 }
 
 static bool try_clip(const unsigned char *bytes, size_t size) {

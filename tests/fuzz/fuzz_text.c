@@ -204,8 +204,7 @@ static void folder_seeds(Seeds *s) {
                       "\"a b</w>\",\"a b\""),
           "my zog", "my cat <X> economy cat Z z my  zog" },
         { "{\"added_tokens_decoder\":{\"8\":{\"content\":\"<x>\"},\"9\":{\"content\":\"<x>_1\",\"special\":"
-          "true}},"
-          "\"image_token\":\"<i>\"}",
+          "true}},\"image_token\":\"<i>\"}",
           "", "", FOLDER_JSON("{\"id\":8,\"content\":\"y\"}", ""), "y", "<x> y <i>" },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 6, parts[i]);

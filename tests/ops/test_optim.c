@@ -1,5 +1,5 @@
 /* AdamW against torch.optim step by step, and the learning rates of diffusers' schedules
-     (golden/optim.py). */
+   (golden/optim.py). */
 #include "inversion/adamw.h"
 #include "inversion/lr_schedule.h"
 #include "tests/golden.h"
