@@ -23,14 +23,14 @@ void report_warnings(Messages *warnings);
 #define MODEL_OPTION(at)                                                                                     \
     {                                                                                                        \
         "model", OPTION_STRING, at, "PATH",                                                                  \
-            .shown = "the embedded model", .reason = "it needs no download",                                 \
+            .may_differ = true, .shown = "the embedded model", .reason = "it needs no download",             \
             .help =                                                                                          \
                 "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file"   \
     }
 #define VAE_OPTION(at)                                                                                       \
     {                                                                                                        \
         "vae", OPTION_STRING, at, "PATH",                                                                    \
-            .shown = "the model's own",                                                                      \
+            .may_differ = true, .shown = "the model's own",                                                  \
             .help =                                                                                          \
                 "takes the VAE from elsewhere: a folder or a .safetensors file of a VAE or of a whole model" \
     }

@@ -79,7 +79,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
         Watch watch = wait_start(&wait, "encoding pictures",
                                  (double)pictures->count * encoder.plan.forward_flops, NULL);
         ok = posteriors_compute(&posteriors, &encoder, pictures->images, pictures->count, false, 0, NULL,
-                                &watch, errors);
+                                &watch, errors, NULL);
     }
     if (ok) {
         LoopData data = {

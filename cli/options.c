@@ -386,6 +386,7 @@ char *options_to_json(const Command *c, const void *values) {
     json_t *options = json_object(), *document = json_pack("{s:o}", c->name, options);
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
+        if (o->once) continue;
         bool none = o->type == OPTION_INT && !o->standard && !(*given(c, o, values) & GIVEN_BY_USER) &&
                     *(const int64_t *)place_of(o, values) == 0;
         json_object_set_new(options, o->name, none ? json_null() : value_to_json(o, values));
@@ -510,6 +511,12 @@ static void compare_item(const Option *o, const char *path, const json_t *item, 
     json_decref(now);
 }
 
+static bool is_retired(const Command *c, const char *name) {
+    for (const char *const *r = c->retired; r && *r; r++)
+        if (strcmp(*r, name) == 0) return true;
+    return false;
+}
+
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors) {
     int before = errors->count;
@@ -521,6 +528,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
     json_object_foreach (options, name, item) {
         const Option *o = find(c, name, strlen(name));
         bool user = o && (*given(c, o, values) & GIVEN_BY_USER);
+        if (o ? o->once : is_retired(c, name)) continue;
         if (!o)
             messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, name, c->name);
         else if (user && !o->may_differ)

@@ -39,6 +39,7 @@ typedef struct {
     bool positional; /* a value without a name, in the table's order; STRING, or LIST for all the rest */
     bool model;      /* a model folder's defaults.json may set it */
     bool may_differ; /* when a run goes on: it changes nothing in the results */
+    bool once;       /* of this call and not of the run: a run's record neither holds it nor sets it */
 } Option;
 
 /* Which options somebody has set, and who: a byte each, by their place in the table. */
@@ -55,6 +56,8 @@ typedef struct {
     int count;
     size_t size;          /* of the struct of values */
     const char *examples; /* lines for --help; NULL: none */
+    /* Options that went away, closed by NULL: the record of a run that had them is read without; or NULL. */
+    const char *const *retired;
     /* After parsing: what has to fit together, a line for each fault. NULL: nothing. */
     void (*check)(void *values, Messages *errors);
     /* Does it; the exit status where there are no errors. */
@@ -90,12 +93,13 @@ int64_t options_model_default(const Command *c, const char *folder, const char *
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* All options as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no
+/* All options that are not `once` as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no
    default and was not given). free() it. */
 char *options_to_json(const Command *c, const void *values);
 
-/* Takes a run's options back from such a text (path is for messages): all that the user has not given now.
-   One that was given and differs is an error that names both values, unless it may differ. */
+/* Takes a run's options back from such a text (path is for messages): all that the user has not given now,
+   but for those that are `once` or retired. One that was given and differs is an error that names both values,
+   unless it may differ. */
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 

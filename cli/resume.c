@@ -96,8 +96,7 @@ bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages
 bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, int64_t every,
                    Messages *errors) {
     char *path = run_folder_file(folder, RUN_STATE);
-    bool ok = state_fits(state, loop, path, errors) &&
-              run_folder_go_on(folder, state->records, state->losses_bytes, errors);
+    bool ok = state_fits(state, loop, path, errors) && run_folder_go_on(folder, state, errors);
     for (int64_t i = 0; ok && i < state->points; i++) {
         int64_t step = (int64_t)state->grid[2 * i];
         if (step == 0 || (every > 0 && step % every == 0))
@@ -115,7 +114,10 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     state.identity = s->identity;
     state.first_loss = s->first_loss;
     state.finished = finished;
+    state.steps = loop->options.steps;
+    state.initial = (float *)(uintptr_t)s->initial;
     state.records = folder->losses.count;
+    state.losses_hash = folder->losses.hash;
     state.losses_bytes = folder->losses.bytes;
     state.points = folder->points;
     state.grid = folder->grid;

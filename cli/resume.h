@@ -33,8 +33,9 @@ bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, i
    the disk is so slow that it would cost more than a fiftieth of the time. */
 typedef struct {
     RunIdentity identity;
-    double first_loss; /* RunState's */
-    double next;       /* on system_seconds' clock */
+    double first_loss;    /* RunState's */
+    const float *initial; /* RunState's; the caller's */
+    double next;          /* on system_seconds' clock */
 } StateSaver;
 
 bool saver_due(const StateSaver *s);

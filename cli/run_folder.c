@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* flock */
 #include "cli/run_folder.h"
 
+#include "exchange/word_file.h"
 #include "io/plot.h"
 #include "io/file.h"
 #include "text/prompt.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -36,6 +38,19 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
+/* The name of the word's own file, which must not be that of another file of the run. */
+static char *word_file_name(const char *word) {
+    static const char *const taken[] = { "latents", "losses", "loss", "options", "run" };
+    char *name = token_file_name(word);
+    bool clash = strncasecmp(name, "learned_embeds", strlen("learned_embeds")) == 0;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        clash = clash || strcasecmp(name, taken[i]) == 0;
+    if (!clash) return name;
+    char *other = mem_format("%s-word", name);
+    free(name);
+    return other;
+}
+
 /* One run at a time: the lock goes with the process, however that ends. A file system that has no locks is
    used without. */
 static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
@@ -47,7 +62,7 @@ static bool start(RunFolder *r, const char *path, const char *word, Messages *er
     }
     *r = (RunFolder) { .path = mem_string(path),
                        .word = mem_string(word),
-                       .file_name = token_file_name(word),
+                       .file_name = word_file_name(word),
                        .folder = folder,
                        .open = true };
     return true;
@@ -103,10 +118,12 @@ bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Message
     return true;
 }
 
-bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors) {
+bool run_folder_go_on(RunFolder *r, const RunState *state, Messages *errors) {
     char *path = run_folder_file(r, "losses.csv");
-    bool ok = records == 0 ? remove_state(r, errors) && losses_begin(&r->losses, path, errors)
-                           : losses_go_on(&r->losses, path, records, bytes, errors);
+    bool ok = !state || state->records == 0
+                  ? remove_state(r, errors) && losses_begin(&r->losses, path, errors)
+                  : losses_go_on(&r->losses, path, state->records, state->losses_bytes,
+                                 state->newer ? &state->losses_hash : NULL, errors);
     free(path);
     return ok;
 }
@@ -158,4 +175,33 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vect
              save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), rows, vectors, width, errors);
     }
     return ok && (r->losses.count == 0 || draw_losses(r, errors));
+}
+
+/* Whether the file holds this one word and nothing else. */
+static bool holds_word(const RunFolder *r, const char *path, const float *rows, int64_t vectors,
+                       int64_t width) {
+    Messages unreadable = { 0 };
+    Embeddings file = { 0 };
+    bool same = word_file_read(path, &file, &unreadable) && file.count == 1;
+    const Embedding *e = file.words;
+    same = same && !strcmp(e->token, r->word) && e->vectors == vectors && e->width == width &&
+           memcmp(e->rows, rows, (size_t)(vectors * width) * sizeof *rows) == 0;
+    embeddings_free(&file);
+    messages_free(&unreadable);
+    return same;
+}
+
+bool run_folder_restore(const RunFolder *r, const float *rows, int64_t vectors, int64_t width,
+                        Messages *errors) {
+    char *paths[2] = { run_folder_file(r, "learned_embeds.safetensors"),
+                       run_folder_file(r, "%s.safetensors", r->file_name) };
+    bool ok = true;
+    for (int i = 0; i < 2; i++) {
+        if (ok && !holds_word(r, paths[i], rows, vectors, width)) {
+            ok = embedding_write(paths[i], r->word, rows, vectors, width, errors);
+            if (ok) fprintf(stderr, "ti: %s: was damaged or gone, and is written again\n", paths[i]);
+        }
+        free(paths[i]);
+    }
+    return ok;
 }

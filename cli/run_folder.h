@@ -4,6 +4,7 @@
 #define TI_RUN_FOLDER_H
 
 #include "inversion/losses.h"
+#include "inversion/state.h"
 
 /* Names in it: the options used, and the state that --resume goes on from. */
 #define RUN_OPTIONS "options.json"
@@ -26,9 +27,10 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
 
 /* Opens the folder of a run that was stopped, and removes what it was writing then. */
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
-/* Reads losses.csv back, up to the state's records and bytes, and cuts off what follows. Without records it
-   begins, and a state that is there goes. Errors: losses.csv is not as it was; then nothing is changed. */
-bool run_folder_go_on(RunFolder *r, int64_t records, int64_t bytes, Messages *errors);
+/* Reads losses.csv back, as far as the state knows it, and cuts off what follows. Without a state (NULL), or
+   if that has no records, it begins, and a state's file that is there goes. Errors: losses.csv is not as it
+   was; then nothing is changed. */
+bool run_folder_go_on(RunFolder *r, const RunState *state, Messages *errors);
 
 void run_folder_close(RunFolder *r);
 
@@ -42,5 +44,10 @@ void run_folder_grid(RunFolder *r, int64_t step, double loss);
    0) learned_embeds.safetensors, and the same under the word's own name. */
 bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vectors, int64_t width,
                      Messages *errors);
+
+/* At the end of a finished run that is looked at again: writes its word's files, and says so, where they are
+   not these vectors. */
+bool run_folder_restore(const RunFolder *r, const float *rows, int64_t vectors, int64_t width,
+                        Messages *errors);
 
 #endif

@@ -69,10 +69,10 @@ typedef struct {
     Validation *validation; /* NULL: none wanted */
     Arena arena;
     RunFolder folder;
-    bool more_steps; /* than the run had that goes on */
-    bool has_state;  /* it goes on from this one, else from its beginning */
+    bool has_state; /* it goes on from this one, else from its beginning */
     RunState state;
     StateSaver saver;
+    float *initial; /* [vectors, width]: the rows before the first step */
     bool complete;
     Profile profile;
 } Run;
@@ -114,13 +114,27 @@ static float *learned_rows(Run *r, Messages *errors) {
     return rows;
 }
 
+/* Or as the state remembers them, so that a run goes on without the file of --init. */
+static float *remembered_rows(const Run *r, Messages *errors) {
+    int64_t count = r->o->vectors * r->words.width;
+    float *rows = mem_alloc((size_t)count * sizeof *rows);
+    if (r->state.count == count)
+        memcpy(rows, r->state.initial, (size_t)count * sizeof *rows);
+    else
+        messages_add(errors, "%s/%s: is of another model, whose vectors have other numbers", r->folder.path,
+                     RUN_STATE);
+    return rows;
+}
+
 static bool initial_rows(Run *r, Messages *errors) {
     const TrainOptions *o = r->o;
     r->words.width = r->model.clip.config.hidden_size;
-    float *rows = o->init_is_file ? learned_rows(r, errors) : known_rows(r, errors);
+    float *rows = r->state.initial  ? remembered_rows(r, errors)
+                  : o->init_is_file ? learned_rows(r, errors)
+                                    : known_rows(r, errors);
     bool ok = errors->count == 0 && words_add(&r->words, r->model.tokenizer, o->token, rows, o->vectors,
                                               r->words.width, "--token", NULL, errors);
-    free(rows);
+    r->saver.initial = r->initial = rows;
     return ok;
 }
 
@@ -252,30 +266,38 @@ static bool allocate(Run *r, Messages *errors) {
 
 /* --resume: the run in --out, with its options and its state. */
 static bool find_run(Run *r, Messages *errors) {
-    return train_options_resume(r->o, &r->more_steps, errors) &&
-           run_folder_reopen(&r->folder, r->o->out, r->o->token, errors) &&
-           resume_read(&r->folder, &r->state, &r->has_state, errors);
+    int64_t recorded;
+    if (!train_options_resume(r->o, &recorded, errors) ||
+        !run_folder_reopen(&r->folder, r->o->out, r->o->token, errors) ||
+        !resume_read(&r->folder, &r->state, &r->has_state, errors))
+        return false;
+    if (!r->state.newer || r->state.steps == recorded || r->o->steps_given) return true;
+    return messages_add(errors, "%s/%s: has %lld steps, and the run had %lld: say which with --steps",
+                        r->folder.path, RUN_OPTIONS, (long long)recorded, (long long)r->state.steps);
 }
 
 static bool is_finished(const Run *r) { return r->state.finished && r->state.step >= r->o->steps; }
 
+static RunIdentity identity_now(const Run *r) {
+    return identity_new(r->o, &r->model, &r->pictures, r->prompts,
+                        r->templates * tokenizer_max_length(r->model.tokenizer));
+}
+
 static bool begin_run(Run *r, Messages *errors) {
     if (!run_folder_open(&r->folder, r->o->out, r->o->token, r->o->force, errors) ||
-        !train_options_save(r->o, r->folder.path, errors) || !run_folder_go_on(&r->folder, 0, 0, errors))
+        !train_options_save(r->o, r->folder.path, errors) || !run_folder_go_on(&r->folder, NULL, errors))
         return false;
-    r->saver.identity = identity_new(r->o, &r->model, &r->pictures, r->prompts,
-                                     r->templates * tokenizer_max_length(r->model.tokenizer));
+    r->saver.identity = identity_now(r);
     return true;
 }
 
 /* Compares what the run stands on with what it stood on, then takes up its folder. */
 static bool take_up_run(Run *r, Messages *errors) {
     RunIdentity *now = &r->saver.identity;
-    *now = identity_new(r->o, &r->model, &r->pictures, r->prompts,
-                        r->templates * tokenizer_max_length(r->model.tokenizer));
+    *now = identity_now(r);
     if (!r->has_state) {
         fprintf(stderr, "ti: %s has no %s yet: it begins with its first step\n", r->folder.path, RUN_STATE);
-        if (!run_folder_go_on(&r->folder, 0, 0, errors)) return false;
+        if (!run_folder_go_on(&r->folder, NULL, errors)) return false;
     } else {
         if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
             !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
@@ -283,24 +305,23 @@ static bool take_up_run(Run *r, Messages *errors) {
         fprintf(stderr, "ti: %s goes on at step %lld of %lld\n", r->folder.path, (long long)r->state.step,
                 (long long)r->o->steps);
     }
-    if (r->more_steps && !train_options_save(r->o, r->folder.path, errors)) return false;
-    now->options = r->o->identity;
-    return true;
+    return train_options_save(r->o, r->folder.path, errors);
 }
 
 /* key and cache as in posteriors_compute. */
-static bool encode_into(Run *r, uint64_t key, const char *cache, Messages *errors) {
+static bool encode_into(Run *r, uint64_t key, const char *cache, Messages *errors, Messages *warnings) {
     bool flips = !r->o->no_flip;
     Wait wait;
     double flops = (double)(r->pictures.count * (flips ? 2 : 1)) * r->encoder.plan.forward_flops;
     Watch watch = wait_start(&wait, "encoding pictures", flops, not_interrupted);
     return posteriors_compute(&r->posteriors, &r->encoder, r->pictures.images, r->pictures.count, flips, key,
-                              cache, &watch, errors);
+                              cache, &watch, errors, warnings);
 }
 
-static bool encode_pictures(Run *r, Messages *errors) {
+static bool encode_pictures(Run *r, Messages *errors, Messages *warnings) {
     char *cache = run_folder_file(&r->folder, "latents.safetensors");
-    bool ok = encode_into(r, store_fingerprint(r->model.folder.vae), cache, errors);
+    bool ok = encode_into(r, store_fingerprint(r->model.folder.vae), cache, errors, warnings);
+    report_warnings(warnings);
     folder_forget(&r->model.folder); /* the encoder's weights have done their work */
     free(cache);
     return ok;
@@ -436,9 +457,8 @@ static bool run_loop(Run *r, Messages *errors) {
 
 /* The end */
 
-static void print_usage(const Run *r) {
+static void print_usage(const Run *r, int64_t width) {
     const RunFolder *f = &r->folder;
-    int64_t width = r->model.clip.config.hidden_size;
     printf("%s/%s.safetensors\n", f->path, f->file_name);
     fprintf(stderr,
             "ti: draw with it: ti generate --embedding %s/%s.safetensors --prompt 'a photo of a %s' --out "
@@ -484,7 +504,7 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     tell_peak_memory();
     r->complete = complete && saved;
-    if (r->complete) print_usage(r);
+    if (r->complete) print_usage(r, width);
     return ok && saved;
 }
 
@@ -508,7 +528,7 @@ static bool show_plan(Run *r, Messages *errors) {
 /* --dump: the pictures are encoded anew, since the cache is the run's. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
     return may_make(r->o->dump, r->o->force, errors) && allocate(r, errors) &&
-           encode_into(r, 0, NULL, errors) && dump_step(&r->loop, r->o->dump, errors, warnings);
+           encode_into(r, 0, NULL, errors, warnings) && dump_step(&r->loop, r->o->dump, errors, warnings);
 }
 
 static bool train(Run *r, Messages *errors, Messages *warnings) {
@@ -520,7 +540,7 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
     if (r->o->dump) return dump(r, errors, warnings);
     if (!allocate(r, errors) || !(r->o->resume ? take_up_run : begin_run)(r, errors)) return false;
     catch_signals();
-    if (!encode_pictures(r, errors)) return false;
+    if (!encode_pictures(r, errors, warnings)) return false;
     if (r->has_state) check_first_loss(r); /* on the rows that the run began with */
     if (interrupted) return true;          /* what is saved is still all there is */
     tell_time(r);
@@ -548,7 +568,27 @@ static void run_free(Run *r) {
     pictures_free(&r->pictures);
     words_free(&r->words);
     free(r->prompts);
+    free(r->initial);
     model_close(&r->model);
+}
+
+/* The folder that is written must be none of those that are read: not the pictures' own, not in the model's or
+   the VAE's folder, not the one in which a file of weights or the word of --init lies. */
+static void check_places(const Run *r, Messages *errors) {
+    const TrainOptions *o = r->o;
+    const ModelFolder *m = &r->model.folder;
+    const char *option = o->dump ? "--dump" : "--out", *out = o->dump ? o->dump : o->out;
+    const char *files[] = { store_path(m->text_encoder), store_path(m->unet), store_path(m->vae),
+                            o->init_is_file ? o->init.items[0] : "" };
+    const char *folders[] = { m->path, o->vae ? o->vae : "" };
+    const char *clash = path_same(out, o->images) ? o->images : NULL;
+    for (int i = 0; i < 2 && !clash; i++)
+        if (path_is_folder(folders[i]) && path_inside(out, folders[i])) clash = folders[i];
+    for (int i = 0; i < 4 && !clash; i++)
+        if (*files[i] && path_holds(out, files[i])) clash = files[i];
+    if (clash)
+        messages_add(errors, "%s %s: is where %s lies, which the run reads; take a folder of its own", option,
+                     out, clash);
 }
 
 static bool prepare(Run *r, Messages *errors, Messages *warnings) {
@@ -557,6 +597,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
         return false;
     check_trainable(&r->model, errors);
     check_resolution(&r->model, &r->o->resolution, errors, warnings);
+    check_places(r, errors);
     initial_rows(r, errors);
     if (errors->count == 0)
         list_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);
@@ -577,15 +618,23 @@ static int ending(const Run *r) {
     return 128 + interrupted;
 }
 
+/* The word's files, should they be damaged or gone. */
+static bool show_finished(Run *r, Messages *errors) {
+    int64_t vectors = r->o->vectors, width = r->state.count / vectors;
+    if (width * vectors != r->state.count)
+        return messages_add(errors, "%s/%s: has no %lld vectors", r->folder.path, RUN_STATE,
+                            (long long)vectors);
+    fprintf(stderr, "ti: %s is finished: all its %lld steps are done\n", r->folder.path,
+            (long long)r->state.step);
+    if (!run_folder_restore(&r->folder, r->state.rows, vectors, width, errors)) return false;
+    print_usage(r, width);
+    return true;
+}
+
 static bool run(Run *r, Messages *errors, Messages *warnings) {
     if (r->o->resume && !find_run(r, errors)) return false;
     r->complete = is_finished(r);
-    if (r->complete) {
-        fprintf(stderr, "ti: %s is finished: all its %lld steps are done\n", r->folder.path,
-                (long long)r->state.step);
-        print_usage(r);
-        return true;
-    }
+    if (r->complete) return show_finished(r, errors);
     r->threads = threads_start(r->o->threads);
     return memory_limit_parse(r->o->memory, &r->memory, errors) && prepare(r, errors, warnings) &&
            train(r, errors, warnings);

@@ -31,6 +31,7 @@ typedef struct {
     /* what is written */
     char *out; /* never NULL once they are parsed without a fault */
     bool resume, force;
+    bool steps_given; /* with --resume: --steps stands on the command line */
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL: no pictures */
     int64_t validation_every, sampling_steps;
@@ -57,13 +58,14 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* FOLDER/options.json, its paths absolute; sets o->identity. */
+/* FOLDER/options.json, its paths absolute; with --resume the file that is there, with the steps and the places
+   of the inputs as they are now. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
 /* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a
-   line each: there is no such run, an option that differs, --steps that the run cannot have. *more: steps
-   were added. */
-bool train_options_resume(TrainOptions *o, bool *more, Messages *errors);
+   line each: there is no such run, an option that differs, --steps that the run cannot have. *recorded: the
+   steps that the run's options have. */
+bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors);
 
 /* Whether a run can have more steps afterwards: where the learning rate does not depend on their number. */
 bool train_options_extendable(const TrainOptions *o);

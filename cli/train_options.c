@@ -22,7 +22,7 @@ enum { MILLION = 1000000 };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: what JSON holds for certain */
 
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume",
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
       .heading = "what is learned",
       .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files whatever "
               "their names, used in the order of these" },
@@ -41,7 +41,7 @@ static const Option OPTIONS[] = {
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
       .help = "the templates: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style of {}'" },
-    { "templates", OPTION_STRING, AT(templates), "FILE", .shown = "those of --kind",
+    { "templates", OPTION_STRING, AT(templates), "FILE", .may_differ = true, .shown = "those of --kind",
       .help = "templates of your own, one a line, each with {} where the word goes" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
@@ -88,15 +88,15 @@ static const Option OPTIONS[] = {
     { "no-flip", OPTION_FLAG, AT(no_flip),
       .help = "don't mirror pictures at random: for what has a left and a right, such as letters" },
 
-    { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .may_differ = true,
+    { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .once = true,
       .heading = "what is written",
       .help = "the run's folder: learned_embeds.safetensors, the same under the word's name, losses.csv, "
               "loss.png, options.json, checkpoints" },
-    { "resume", OPTION_FLAG, AT(resume), .may_differ = true,
+    { "resume", OPTION_FLAG, AT(resume), .once = true,
       .help = "go on with the run in --out, which was stopped by Ctrl-C or in any other way, to the same "
               "bits: it needs no other option. More --steps than it had go on beyond its end, where "
               "--schedule is constant or constant_with_warmup" },
-    { "force", OPTION_FLAG, AT(force), .may_differ = true,
+    { "force", OPTION_FLAG, AT(force), .once = true,
       .help = "write into a folder that holds something already" },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "N", 0, MILLION, .standard = "500",
       .reason = "the reference script's; 0: none",
@@ -129,11 +129,11 @@ static const Option OPTIONS[] = {
     { "profile", OPTION_FLAG, AT(profile), .may_differ = true,
       .help = "print at the end which operations took the time" },
 
-    { "dry-run", OPTION_FLAG, AT(dry_run), .may_differ = true, .heading = "instead of training",
+    { "dry-run", OPTION_FLAG, AT(dry_run), .once = true, .heading = "instead of training",
       .help = "show what the run would take, in memory, arithmetic and, from a few timed operations, time; "
               "write nothing" },
-    { "json", OPTION_FLAG, AT(json), .may_differ = true, .help = "the same as JSON, for programs" },
-    { "dump", OPTION_STRING, AT(dump), "FOLDER", .may_differ = true, .shown = "none",
+    { "json", OPTION_FLAG, AT(json), .once = true, .help = "the same as JSON, for programs" },
+    { "dump", OPTION_STRING, AT(dump), "FOLDER", .once = true, .shown = "none",
       .help = "run the first batch alone and write every tensor and gradient of it there, for "
               "golden/dump.py to compare with the reference's" },
 };
@@ -286,22 +286,43 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
 
 /* The run's record */
 
-/* A hash of an options.json, without what may differ when the run goes on: the steps, and the paths, whose
-   contents the state knows. It is of the options that the file has: a newer ti, with more of them, goes on
-   with an older one's run. */
+/* Options with which a run may go on: the steps, and where its inputs lie, whose contents the state knows. */
+static const char *const MOVABLE[] = { "steps", "images", "templates", "model", "vae" };
+enum { MOVABLE_COUNT = sizeof MOVABLE / sizeof *MOVABLE };
+
+static json_t *options_of(const char *text, size_t size, json_t **document) {
+    *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
+    CHECK(*document);
+    return json_object_get(*document, TRAIN_COMMAND.name);
+}
+
+/* A hash of an options.json without what may differ when the run goes on. It is of the options that the file
+   has: a newer ti, with more of them, goes on with an older one's run. */
 static uint64_t identity_of(const char *text, size_t size) {
-    static const char *const others[] = { "steps", "images", "templates", "model", "vae", NULL };
-    json_t *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
-    CHECK(document);
-    json_t *options = json_object_get(document, TRAIN_COMMAND.name);
+    json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
-        if (OPTIONS[i].may_differ) json_object_del(options, OPTIONS[i].name);
-    for (int i = 0; others[i]; i++) json_object_del(options, others[i]);
+        if (OPTIONS[i].may_differ || OPTIONS[i].once) json_object_del(options, OPTIONS[i].name);
+    for (int i = 0; i < MOVABLE_COUNT; i++) json_object_del(options, MOVABLE[i]);
     char *rest = json_text(options, 0);
     uint64_t hash = hash_bytes(HASH_START, rest, strlen(rest));
     free(rest);
     json_decref(document);
     return hash;
+}
+
+/* The record of a run that goes on: as it was, whichever version of ti wrote it, but for what is MOVABLE. free()
+   it. */
+static char *moved_record(const File *was, const char *now) {
+    json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
+    const json_t *options = options_of(now, strlen(now), &new);
+    for (int i = 0; i < MOVABLE_COUNT; i++)
+        json_object_set(kept, MOVABLE[i], json_object_get(options, MOVABLE[i]));
+    Text text = { 0 };
+    json_write(&text, old, JSON_LINES | JSON_EXACT);
+    text_add(&text, "\n");
+    json_decref(old);
+    json_decref(new);
+    return text.at;
 }
 
 /* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not
@@ -313,23 +334,37 @@ static char *absolute(const char *path) {
     return path ? mem_string(path) : NULL;
 }
 
-bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
+/* What options.json holds; free() it. */
+static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
-    record.resume = false;
     record.images = absolute(o->images);
     record.templates = absolute(o->templates);
     record.model = absolute(o->model);
     record.vae = absolute(o->vae);
     char *init = o->init_is_file ? absolute(o->init.items[0]) : NULL;
     if (init) record.init = (StringList) { &init, 1 };
-    char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = options_to_json(&TRAIN_COMMAND, &record);
-    o->identity = identity_of(text, strlen(text));
-    bool ok = file_write(path, text, strlen(text), errors);
+    char *text = options_to_json(&TRAIN_COMMAND, &record);
     free(record.images);
     free(record.templates);
     free(record.model);
     free(record.vae);
     free(init);
+    return text;
+}
+
+bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
+    char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = record_of(o);
+    File was = { 0 };
+    bool ok = !o->resume || file_map(path, &was, errors), same = false;
+    if (ok && o->resume) {
+        char *moved = moved_record(&was, text);
+        free(text);
+        text = moved;
+        same = was.size == strlen(text) && memcmp(was.data, text, was.size) == 0;
+    }
+    file_unmap(&was);
+    o->identity = identity_of(text, strlen(text));
+    ok = ok && (same || file_write(path, text, strlen(text), errors));
     free(text);
     free(path);
     return ok;
@@ -352,46 +387,37 @@ static void check_more_steps(const TrainOptions *o, int64_t steps, const char *p
                      (long long)o->steps, (long long)steps, path, SCHEDULE_NAMES[o->schedule]);
 }
 
-static void make_absolute(char **path) {
-    char *real = absolute(*path);
-    free(*path);
-    *path = real;
-}
-
-static bool read_record(TrainOptions *o, const char *path, const File *file, bool *more, Messages *errors) {
+static bool read_record(TrainOptions *o, const char *path, const File *file, int64_t *recorded,
+                        Messages *errors) {
     int before = errors->count;
     int64_t wanted = given(o, "steps") ? o->steps : 0;
     options_forget(&TRAIN_COMMAND, o, "steps");
-    make_absolute(&o->images);
-    make_absolute(&o->templates);
-    make_absolute(&o->model);
-    make_absolute(&o->vae);
-    if (o->init_is_file) make_absolute(&o->init.items[0]);
-    char *out = mem_string(o->out); /* where it is now, not where it was */
-    bool ok = options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors);
-    free(o->out);
-    o->out = out;
-    if (!ok) return false;
+    if (o->init_is_file) { /* to be compared with the record's */
+        char *real = absolute(o->init.items[0]);
+        free(o->init.items[0]);
+        o->init.items[0] = real;
+    }
+    if (!options_from_json(&TRAIN_COMMAND, path, file->data, file->size, o, errors)) return false;
     o->grid_loss_given = given(o, "grid-loss");
     find_init_file(o);
-    int64_t steps = o->steps;
+    *recorded = o->steps;
     if (wanted) o->steps = wanted;
-    *more = o->steps > steps;
+    o->steps_given = wanted > 0;
     check_words(o, errors);
     check_schedule(o, errors);
-    check_more_steps(o, steps, path, errors);
+    check_more_steps(o, *recorded, path, errors);
     o->identity = identity_of((const char *)file->data, file->size);
     return errors->count == before;
 }
 
-bool train_options_resume(TrainOptions *o, bool *more, Messages *errors) {
+bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors) {
     char *path = mem_format("%s/%s", o->out, RUN_OPTIONS);
     File file;
     bool ok;
     if (access(path, F_OK) != 0) {
         ok = messages_add(errors, "%s: holds no run that could go on (it has no %s)", o->out, RUN_OPTIONS);
     } else {
-        ok = file_map(path, &file, errors) && read_record(o, path, &file, more, errors);
+        ok = file_map(path, &file, errors) && read_record(o, path, &file, recorded, errors);
         file_unmap(&file);
     }
     free(path);

@@ -2,8 +2,10 @@
 #include "inversion/losses.h"
 
 #include "io/file.h"
+#include "io/hash.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +17,11 @@ static bool cannot_write(const Losses *l, int error, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", l->path, strerror(error));
 }
 
+/* A link is not followed: the file that is written is the run's own. */
 static bool open_at(Losses *l, const char *path, const char *mode, Messages *errors) {
-    *l = (Losses) { .path = mem_string(path), .file = fopen(path, mode) };
+    int descriptor = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | (*mode == 'a' ? O_APPEND : 0));
+    *l = (Losses) { .path = mem_string(path), .file = descriptor < 0 ? NULL : fdopen(descriptor, mode) };
+    if (!l->file && descriptor >= 0) close(descriptor);
     return l->file || messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
 }
 
@@ -24,6 +29,7 @@ bool losses_begin(Losses *l, const char *path, Messages *errors) {
     /* Written aside: what stood there stays if the disk is full. */
     if (!file_write(path, HEADER, strlen(HEADER), errors) || !open_at(l, path, "a", errors)) return false;
     l->bytes = (int64_t)strlen(HEADER);
+    l->hash = hash_bytes(HASH_START, HEADER, strlen(HEADER));
     return true;
 }
 
@@ -42,9 +48,10 @@ static void keep(Losses *l, int64_t step, double loss) {
 }
 
 /* Nine digits give the same float again. */
-static bool read_back(Losses *l, int64_t records, int64_t bytes) {
+static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t *hash) {
     char line[100];
     if (!fgets(line, sizeof line, l->file) || strcmp(line, HEADER) != 0) return false;
+    l->hash = hash_bytes(HASH_START, HEADER, strlen(HEADER));
     while (l->count < records) {
         long long step;
         float loss;
@@ -52,14 +59,16 @@ static bool read_back(Losses *l, int64_t records, int64_t bytes) {
         if (!fgets(line, sizeof line, l->file) || sscanf(line, "%lld,%f,%lf\n", &step, &loss, &rate) != 3 ||
             !isfinite(loss))
             return false;
+        l->hash = hash_bytes(l->hash, line, strlen(line));
         keep(l, step, (double)loss);
     }
-    return ftell(l->file) == bytes;
+    return ftell(l->file) == bytes && (!hash || l->hash == *hash);
 }
 
-bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, Messages *errors) {
+bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
+                  Messages *errors) {
     if (!open_at(l, path, "r+", errors)) return false;
-    if (!read_back(l, records, bytes))
+    if (!read_back(l, records, bytes, hash))
         return messages_add(
             errors,
             "%s: was changed: it does not begin with the %lld losses that the run had when it stopped", path,
@@ -79,8 +88,12 @@ void losses_close(Losses *l) {
 
 bool losses_add(Losses *l, LoopRecord record, Messages *errors) {
     keep(l, record.step, (double)record.loss);
-    int bytes = fprintf(l->file, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss, record.lr);
-    if (bytes > 0) l->bytes += bytes;
+    char line[100];
+    int size = snprintf(line, sizeof line, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss,
+                        record.lr);
+    fputs(line, l->file);
+    l->bytes += size;
+    l->hash = hash_bytes(l->hash, line, (size_t)size);
     errno = 0;
     if (fflush(l->file) == 0 && !ferror(l->file)) return true;
     return cannot_write(l, errno ? errno : EIO, errors);

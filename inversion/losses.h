@@ -11,6 +11,7 @@ typedef struct {
     char *path;
     FILE *file;
     int64_t bytes; /* written by now */
+    uint64_t hash; /* of them (io/hash.h) */
     double *loss;  /* [count] */
     double *smoothed;
     int64_t count, capacity;
@@ -20,9 +21,10 @@ typedef struct {
 
 /* An empty file at path; one that is there is replaced. */
 bool losses_begin(Losses *l, const char *path, Messages *errors);
-/* Reads the first records, which take so many bytes, back and cuts off what follows. Errors: the file is not
-   as it was; then nothing is changed. */
-bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, Messages *errors);
+/* Reads the first records, which take so many bytes, back and cuts off what follows. hash: of these bytes;
+   NULL: not known. Errors: the file is not as it was; then nothing is changed. */
+bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
+                  Messages *errors);
 void losses_close(Losses *l);
 
 bool losses_add(Losses *l, LoopRecord record, Messages *errors);

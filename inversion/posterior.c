@@ -1,8 +1,11 @@
 #include "inversion/posterior.h"
 
 #include "autograd/finite.h"
+#include "io/file.h"
 #include "io/hash.h"
-#include "weights/safetensors.h"
+#include "io/system.h"
+#include "tensor/gemm.h"
+#include "weights/sealed.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,21 +45,61 @@ static char *cache_key(const Encoder *e, uint64_t vae_key) {
     return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
 }
 
+/* What the posteriors were computed with, as the cache says it, and what it is when that differs. */
+enum { ORIGINS = 3 };
+typedef struct {
+    char *text[ORIGINS][2]; /* key and value of the cache's metadata */
+} Origin;
+
+static Origin origin_new(uint64_t vae_key) {
+    return (Origin) { {
+        { mem_string("vae"), mem_format("%016llx", (unsigned long long)vae_key) },
+        { mem_string("kernels"), mem_string(blas_build()) },
+        { mem_string("build"), mem_format("%016llx", (unsigned long long)system_program_hash()) },
+    } };
+}
+
+static void origin_free(Origin *o) {
+    for (int i = 0; i < ORIGINS; i++)
+        for (int k = 0; k < 2; k++) free(o->text[i][k]);
+}
+
 /* The file that keeps them, and what goes into it when it is written again. */
 typedef struct {
     Safetensors file;
-    bool open;    /* it was there and can be read */
+    bool open;    /* it was there and can be used */
     bool changed; /* it lacks something */
-    NamedTensor *entries;
+    Origin origin;
+    SafeTensor *entries;
     char **keys;
     int64_t used;
 } Cache;
 
-static Cache cache_open(const char *path, int64_t entries) {
+/* Why the open file cannot be used; NULL if it can. */
+static const char *cache_fault(const Cache *c) {
+    static const char *const others[ORIGINS] = { "was computed with another VAE",
+                                                 "was computed with another OpenBLAS or other kernels of it",
+                                                 "was computed by another build of ti" };
+    if (!sealed_intact(c->file.file.data, c->file.file.size))
+        return "is damaged, or of an older version of ti";
+    for (int i = 0; i < ORIGINS; i++) {
+        const char *then = safetensors_metadata(&c->file, c->origin.text[i][0]);
+        if (!then || strcmp(then, c->origin.text[i][1]) != 0) return others[i];
+    }
+    return NULL;
+}
+
+static Cache cache_open(const char *path, int64_t entries, uint64_t vae_key, Messages *warnings) {
     Messages unreadable = { 0 };
     Cache c = { .entries = mem_alloc((size_t)entries * sizeof *c.entries),
-                .keys = mem_alloc((size_t)entries * sizeof *c.keys) };
-    c.open = path && safetensors_open(path, &c.file, &unreadable);
+                .keys = mem_alloc((size_t)entries * sizeof *c.keys),
+                .origin = origin_new(vae_key) };
+    bool there = path && path_is_file(path);
+    c.open = there && safetensors_open(path, &c.file, &unreadable);
+    const char *fault = c.open ? cache_fault(&c) : there ? "is damaged" : NULL;
+    if (fault) messages_add(warnings, "%s: %s, so the pictures are encoded anew", path, fault);
+    if (c.open && fault) safetensors_close(&c.file);
+    c.open = c.open && !fault;
     c.changed = !c.open;
     messages_free(&unreadable);
     return c;
@@ -67,6 +110,7 @@ static void cache_close(Cache *c) {
     for (int64_t i = 0; i < c->used; i++) free(c->keys[i]);
     free(c->keys);
     free(c->entries);
+    origin_free(&c->origin);
 }
 
 static bool cache_read(const Cache *c, const char *key, Shape shape, float *out) {
@@ -79,13 +123,14 @@ static bool cache_read(const Cache *c, const char *key, Shape shape, float *out)
 /* The same picture may be there twice: a name stands in the file once. */
 static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     int64_t different = 0;
-    NamedTensor *entries = c->entries;
+    SafeTensor *entries = c->entries;
     for (int64_t i = 0; i < c->used; i++) {
         bool seen = false;
-        for (int64_t k = 0; k < different && !seen; k++) seen = strcmp(entries[k].name, entries[i].name) == 0;
+        for (int64_t k = 0; k < different && !seen; k++)
+            seen = strcmp(entries[k].weight.name, entries[i].weight.name) == 0;
         if (!seen) entries[different++] = entries[i];
     }
-    return safetensors_write(path, entries, different, NULL, 0, errors);
+    return sealed_write(path, entries, different, (const char *const(*)[2])c->origin.text, ORIGINS, errors);
 }
 
 /* Runs the encoder on its picture. False, with a line, if what it gives is not finite. */
@@ -111,7 +156,9 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
         image_to_floats(&own, e->picture);
         float *moments = moments_at(p, 2 * i + flipped);
         char *key = c->keys[c->used] = cache_key(e, vae_key);
-        c->entries[c->used++] = (NamedTensor) { key, shape, moments };
+        c->entries[c->used++] = (SafeTensor) { .weight = { .name = key, .shape = shape, .data = moments },
+                                               .dtype = "F32",
+                                               .size = (size_t)shape_count(shape) * sizeof(float) };
         if (cache_read(c, key, shape, moments)) continue;
         ok = encode(e, moments, errors);
         c->changed = true;
@@ -121,10 +168,11 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
 }
 
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache_path, const Watch *watch, Messages *errors) {
+                        uint64_t vae_key, const char *cache_path, const Watch *watch, Messages *errors,
+                        Messages *warnings) {
     *p = (Posteriors) { .pictures = count, .count = shape_count(e->moments->shape) / 2 };
     p->moments = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
-    Cache c = cache_open(cache_path, 2 * count);
+    Cache c = cache_open(cache_path, 2 * count, vae_key, warnings);
     int64_t done = 0;
     bool ok = true;
     while (ok && watch_go_on(watch, done, count) && done < count) {

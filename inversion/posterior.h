@@ -24,13 +24,16 @@ typedef struct {
     float *moments;          /* [pictures, 2, 2 count]: unflipped, flipped; mean, logvar */
 } Posteriors;
 
-/* images [count], of the encoder's resolution. cache: a safetensors file that is read, where its entries'
-   keys (pixels and vae_key) fit, and written again with all of these; a cache that is unreadable is made
-   anew; NULL: none. The encoder is bound to its arena already. watch (may be NULL) is asked before each
-   picture: if it says no, what is done by then is in the cache, and false without a line comes back. False
-   and a line where the cache cannot be written, or numbers come out that are not finite. */
+/* images [count], of the encoder's resolution. cache: a file (weights/sealed.h) that is read, where its
+   entries' keys (pixels and vae_key) fit, and written again with all of these; NULL: none. A cache that is
+   damaged, or that was computed with another VAE, other BLAS kernels or another build of this program, whose
+   bits may differ, is computed anew, and a warning says so. The encoder is bound to its arena already. watch
+   (may be NULL) is asked before each picture: if it says no, what is done by then is in the cache, and false
+   without a line comes back. False and a line where the cache cannot be written, or numbers come out that are
+   not finite. */
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
-                        uint64_t vae_key, const char *cache, const Watch *watch, Messages *errors);
+                        uint64_t vae_key, const char *cache, const Watch *watch, Messages *errors,
+                        Messages *warnings);
 void posteriors_free(Posteriors *p);
 
 /* Mean and logvar [2 count] of a picture. */

@@ -1,79 +1,148 @@
 #include "inversion/state.h"
 
 #include "io/file.h"
-#include "io/hash.h"
+#include "weights/sealed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A file is MAGIC, the fields below one after the other as they lie in memory (little-endian machines only),
-   then the hash of all that. The version counts the formats. */
-static const char MAGIC[16] = "ti run state 2\n";
-enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions begin with */
-
-/* Reading and writing go through the same list of fields: a field is copied from memory to bytes, or back. */
+/* Reading and writing go through the same list of fields: a field is put down, or taken back. */
+enum { FIELDS_MAX = 48 };
 typedef struct {
-    unsigned char *bytes;
-    size_t size, at;
-    bool writing;
-    bool wrong; /* short of bytes, or a value that is never written */
-} Cursor;
+    const Safetensors *file;       /* that is read; NULL: one is written */
+    const char *names[FIELDS_MAX]; /* of all fields so far */
+    int64_t count;
+    bool wrong; /* a field is missing, or is what is never written */
+    SafeTensor tensors[FIELDS_MAX];
+    const char *metadata[FIELDS_MAX][2];
+    int64_t tensor_count, pairs;
+} Fields;
 
-static void field(Cursor *c, void *data, size_t size) {
-    if (c->writing) {
-        c->bytes = mem_grow(c->bytes, c->at + size);
-        memcpy(c->bytes + c->at, data, size);
-        c->at += size;
-    } else if (size <= c->size - c->at) {
-        memcpy(data, c->bytes + c->at, size);
-        c->at += size;
-    } else {
-        c->wrong = true;
-        memset(data, 0, size);
+/* A number's text: put down, it stays with the fields; taken back, it is the file's, "" if there is none. */
+static const char *text_field(Fields *f, const char *name, char *text) {
+    CHECK(f->count < FIELDS_MAX);
+    f->names[f->count++] = name;
+    if (!f->file) {
+        f->metadata[f->pairs][0] = name;
+        f->metadata[f->pairs++][1] = text;
+        return text;
     }
+    const char *found = safetensors_metadata(f->file, name);
+    f->wrong = f->wrong || !found;
+    return found ? found : "";
 }
 
-/* count elements; allocated when reading, once it is known that they can be there. */
-static void array(Cursor *c, void *data_pointer, int64_t count, size_t element) {
-    void *data;
-    memcpy(&data, data_pointer, sizeof data);
-    if (!c->writing) {
-        bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
-        c->wrong = c->wrong || !fits;
-        data = fits ? mem_alloc((size_t)count * element) : NULL;
-        memcpy(data_pointer, &data, sizeof data);
-    }
-    if (data) field(c, data, (size_t)count * element);
+static void whole_field(Fields *f, const char *name, int64_t *value) {
+    char *end;
+    const char *text = text_field(f, name, f->file ? NULL : mem_format("%lld", (long long)*value));
+    if (!f->file) return;
+    *value = strtoll(text, &end, 10);
+    f->wrong = f->wrong || end == text || *end;
 }
 
-static void fields(Cursor *c, RunState *s) {
+static void hash_field(Fields *f, const char *name, uint64_t *value) {
+    char *end;
+    const char *text =
+        text_field(f, name, f->file ? NULL : mem_format("%016llx", (unsigned long long)*value));
+    if (!f->file) return;
+    *value = strtoull(text, &end, 16);
+    f->wrong = f->wrong || end == text || *end;
+}
+
+/* 17 digits give the same double again. */
+static void real_field(Fields *f, const char *name, double *value) {
+    char *end;
+    const char *text = text_field(f, name, f->file ? NULL : mem_format("%.17g", *value));
+    if (!f->file) return;
+    *value = strtod(text, &end);
+    f->wrong = f->wrong || end == text || *end;
+}
+
+/* A tensor [count] of numbers of `size` bytes, or [count, 2] if pairs. */
+static const void *tensor_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
+                                size_t size, const void *data) {
+    CHECK(f->count < FIELDS_MAX);
+    f->names[f->count++] = name;
+    if (!f->file) {
+        Shape shape = pairs ? shape2(*count, 2) : shape1(*count);
+        f->tensors[f->tensor_count++] =
+            (SafeTensor) { .weight = { .name = name, .shape = shape, .data = data },
+                           .dtype = dtype,
+                           .size = (size_t)shape_count(shape) * size };
+        return NULL;
+    }
+    const SafeTensor *t = safetensors_find(f->file, name);
+    bool fits = t && strcmp(t->dtype, dtype) == 0 && t->weight.shape.rank == 1 + pairs &&
+                (*count < 0 || t->weight.shape.dim[0] == *count) && (!pairs || t->weight.shape.dim[1] == 2);
+    f->wrong = f->wrong || !fits;
+    if (!fits) return NULL;
+    *count = t->weight.shape.dim[0];
+    return t->weight.data;
+}
+
+/* Such an array, which is allocated when it is read; *count < 0 takes the number that the file has. */
+static void *array_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
+                         size_t size, void *data) {
+    const void *found = tensor_field(f, name, dtype, count, pairs, size, data);
+    if (!f->file) return data;
+    size_t bytes = found ? (size_t)*count * size * (pairs ? 2 : 1) : 0;
+    void *own = mem_alloc(bytes);
+    if (bytes) memcpy(own, found, bytes);
+    return own;
+}
+
+static float *floats_field(Fields *f, const char *name, RunState *s, float *data) {
+    return array_field(f, name, "F32", &s->count, false, sizeof *data, data);
+}
+
+static void twister_fields(Fields *f, const char *word, const char *next, Twister *t) {
+    int64_t count = TWISTER_WORDS, at = t->next;
+    const void *found = tensor_field(f, word, "U32", &count, false, sizeof *t->word, t->word);
+    if (found) memcpy(t->word, found, sizeof t->word);
+    whole_field(f, next, &at);
+    f->wrong = f->wrong || at < 0 || at > TWISTER_WORDS;
+    t->next = (uint32_t)at;
+}
+
+static void bool_field(Fields *f, const char *name, bool *value) {
+    int64_t number = *value;
+    whole_field(f, name, &number);
+    f->wrong = f->wrong || number < 0 || number > 1;
+    *value = number == 1;
+}
+
+static void fields(Fields *f, RunState *s) {
     RunIdentity *i = &s->identity;
-    uint64_t finished = s->finished;
-    field(c, &i->options, sizeof i->options);
-    field(c, &i->prompts, sizeof i->prompts);
-    field(c, &i->text_encoder, sizeof i->text_encoder);
-    field(c, &i->unet, sizeof i->unet);
-    field(c, &i->vae, sizeof i->vae);
-    field(c, &i->picture_count, sizeof i->picture_count);
-    array(c, &i->pictures, i->picture_count, sizeof *i->pictures);
-    field(c, &finished, sizeof finished);
-    s->finished = finished != 0;
-    c->wrong = c->wrong || finished > 1;
-    field(c, &s->step, sizeof s->step);
-    field(c, &s->taken, sizeof s->taken);
-    field(c, &s->torch, sizeof s->torch);
-    field(c, &s->python, sizeof s->python);
-    field(c, &s->gathered, sizeof s->gathered);
-    field(c, &s->count, sizeof s->count);
-    array(c, &s->rows, s->count, sizeof *s->rows);
-    array(c, &s->m, s->count, sizeof *s->m);
-    array(c, &s->v, s->count, sizeof *s->v);
-    array(c, &s->accumulated, s->count, sizeof *s->accumulated);
-    field(c, &s->records, sizeof s->records);
-    field(c, &s->losses_bytes, sizeof s->losses_bytes);
-    field(c, &s->points, sizeof s->points);
-    array(c, &s->grid, s->points, 2 * sizeof *s->grid);
-    field(c, &s->first_loss, sizeof s->first_loss);
+    if (f->file) s->count = s->points = i->picture_count = -1;
+    hash_field(f, "options", &i->options);
+    hash_field(f, "prompts", &i->prompts);
+    hash_field(f, "text_encoder", &i->text_encoder);
+    hash_field(f, "unet", &i->unet);
+    hash_field(f, "vae", &i->vae);
+    i->pictures =
+        array_field(f, "pictures", "U64", &i->picture_count, false, sizeof *i->pictures, i->pictures);
+    bool_field(f, "finished", &s->finished);
+    whole_field(f, "step", &s->step);
+    whole_field(f, "steps", &s->steps);
+    whole_field(f, "taken", &s->taken);
+    bool has_normal = s->torch.has_normal != 0;
+    twister_fields(f, "torch", "torch.next", &s->torch.twister);
+    bool_field(f, "torch.has_normal", &has_normal);
+    s->torch.has_normal = has_normal;
+    real_field(f, "torch.normal", &s->torch.normal);
+    twister_fields(f, "python", "python.next", &s->python);
+    whole_field(f, "gathered", &s->gathered);
+    s->rows = floats_field(f, "rows", s, s->rows);
+    s->initial = floats_field(f, "initial", s, s->initial);
+    s->m = floats_field(f, "adamw.m", s, s->m);
+    s->v = floats_field(f, "adamw.v", s, s->v);
+    s->accumulated = floats_field(f, "accumulated", s, s->accumulated);
+    whole_field(f, "losses", &s->records);
+    whole_field(f, "losses.bytes", &s->losses_bytes);
+    hash_field(f, "losses.hash", &s->losses_hash);
+    s->grid = array_field(f, "grid", "F64", &s->points, true, sizeof *s->grid, s->grid);
+    real_field(f, "first_loss", &s->first_loss);
 }
 
 RunState state_of(const Loop *l) {
@@ -117,40 +186,49 @@ void state_restore(const RunState *s, Loop *l) {
 }
 
 bool state_write(const char *path, const RunState *s, Messages *errors) {
-    Cursor c = { .writing = true };
+    Fields f = { 0 };
     RunState copy = *s;
-    field(&c, (void *)(uintptr_t)MAGIC, sizeof MAGIC);
-    fields(&c, &copy);
-    uint64_t hash = hash_bytes(HASH_START, c.bytes, c.at);
-    field(&c, &hash, sizeof hash);
-    bool ok = file_write(path, c.bytes, c.at, errors);
-    free(c.bytes);
+    fields(&f, &copy);
+    bool ok =
+        sealed_write(path, f.tensors, f.tensor_count, (const char *const(*)[2])f.metadata, f.pairs, errors);
+    for (int64_t i = 0; i < f.pairs; i++) free((char *)(uintptr_t)f.metadata[i][1]);
     return ok;
 }
 
 static bool plausible(const RunState *s) {
     return s->step >= 0 && s->taken >= 0 && s->gathered >= 0 && s->count > 0 && s->records >= 0 &&
-           s->losses_bytes >= 0 && generator_valid(&s->torch) && twister_valid(&s->python);
+           s->losses_bytes >= 0 && (!s->newer || s->steps > 0) && generator_valid(&s->torch) &&
+           twister_valid(&s->python);
+}
+
+static bool read_fields(const char *path, const Safetensors *file, RunState *s, Messages *errors) {
+    Fields f = { .file = file, .names = { "checksum" }, .count = 1 };
+    fields(&f, s);
+    s->newer = true;
+    const char *unknown = safetensors_unknown(file, f.names, f.count);
+    if (unknown)
+        return messages_add(errors,
+                            "%s: holds \"%s\", which a later version of ti wrote: that one can go on from it",
+                            path, unknown);
+    return (!f.wrong && plausible(s)) || damaged(path, errors);
 }
 
 bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunState *s, Messages *errors) {
     *s = (RunState) { 0 };
-    uint64_t hash;
-    if (size < sizeof MAGIC + sizeof hash || memcmp(bytes, MAGIC, NAME_LENGTH) != 0)
-        return damaged(path, errors);
-    if (memcmp(bytes, MAGIC, sizeof MAGIC) != 0)
-        return messages_add(errors, "%s: was written by another version of ti, which alone can go on from it",
-                            path);
-    memcpy(&hash, bytes + size - sizeof hash, sizeof hash);
-    Cursor c = { .bytes = (unsigned char *)(uintptr_t)bytes, .size = size - sizeof hash, .at = sizeof MAGIC };
-    bool ok = hash == hash_bytes(HASH_START, bytes, c.size);
-    if (ok) {
-        fields(&c, s);
-        ok = !c.wrong && c.at == c.size && plausible(s);
+    Safetensors file;
+    Messages why = { 0 };
+    bool ok;
+    if (state_is_2(bytes, size))
+        ok = (state_parse_2(bytes, size, s) && plausible(s)) || damaged(path, errors);
+    else if (!sealed_intact(bytes, size) || !safetensors_parse(path, bytes, size, &file, &why))
+        ok = damaged(path, errors);
+    else {
+        ok = read_fields(path, &file, s, errors);
+        safetensors_close(&file);
     }
-    if (ok) return true;
-    state_free(s);
-    return damaged(path, errors);
+    messages_free(&why);
+    if (!ok) state_free(s);
+    return ok;
 }
 
 bool state_read(const char *path, RunState *s, Messages *errors) {
@@ -168,6 +246,7 @@ void state_free(RunState *s) {
     free(s->m);
     free(s->v);
     free(s->accumulated);
+    free(s->initial);
     free(s->grid);
     *s = (RunState) { 0 };
 }

@@ -25,6 +25,11 @@ typedef struct {
     int64_t count;    /* floats of each of these: */
     float *rows, *m, *v, *accumulated;
     int64_t records, losses_bytes; /* lines, without the first, and bytes of losses.csv by then */
+    /* A file of version 2 has none of the next three. */
+    bool newer;
+    int64_t steps;        /* that the run was to have when this was written */
+    uint64_t losses_hash; /* of losses.csv's bytes by then */
+    float *initial;       /* [count]: the rows that the run began with */
     int64_t points;
     double *grid;      /* [points, 2]: a step and its fixed-grid loss */
     double first_loss; /* of the run; a machine that computes the same numbers finds the same */
@@ -37,11 +42,18 @@ bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *er
 /* Puts a loop that has not run yet where the state was; its pictures are encoded already. */
 void state_restore(const RunState *s, Loop *l);
 
-/* Written aside and renamed, with a checksum. */
+/* Writes a safetensors file with a checksum (weights/sealed.h): the arrays are its tensors, the numbers its
+   metadata, each under its name. What a later version of ti adds gets a name of its own. */
 bool state_write(const char *path, const RunState *s, Messages *errors);
-/* Errors: missing, cut off, damaged, of another version: a line, false. Free with state_free. */
+/* Reads that, or a file of version 2 (state_parse_2). Errors: missing, cut off, damaged, with a name that this
+   version does not know: a line, false. Free with state_free. */
 bool state_read(const char *path, RunState *s, Messages *errors);
 bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunState *s, Messages *errors);
 void state_free(RunState *s);
+
+/* Whether the bytes begin as a file of versions 1 and 2 did, and what is in one of version 2: its fields one
+   after the other. */
+bool state_is_2(const unsigned char *bytes, size_t size);
+bool state_parse_2(const unsigned char *bytes, size_t size, RunState *s);
 
 #endif

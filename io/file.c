@@ -24,6 +24,51 @@ bool path_is_file(const char *path) {
     return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
+/* The path from the root on, links followed as far as it is there, "." and ".." resolved. free() it. */
+static char *path_resolve(const char *path) {
+    char *real = realpath(path, NULL);
+    if (real) return real;
+    char *copy = mem_string(path), *slash = copy + strlen(copy);
+    while (slash > copy + 1 && slash[-1] == '/') *--slash = 0;
+    slash = strrchr(copy, '/');
+    const char *name = slash ? slash + 1 : copy;
+    char *above = slash == copy ? mem_string("/")
+                  : slash       ? mem_format("%.*s", (int)(slash - copy), copy)
+                                : mem_string(".");
+    char *folder = *path && strcmp(above, path) != 0 ? path_resolve(above) : mem_string("/");
+    char *end = strrchr(folder, '/');
+    if (strcmp(name, "..") == 0)
+        end[end == folder] = 0;
+    else if (*name && strcmp(name, ".") != 0)
+        real = mem_format("%s/%s", strcmp(folder, "/") ? folder : "", name);
+    if (!real)
+        real = folder;
+    else
+        free(folder);
+    free(above);
+    free(copy);
+    return real;
+}
+
+bool path_inside(const char *path, const char *folder) {
+    char *a = path_resolve(path), *b = path_resolve(folder);
+    size_t n = strcmp(b, "/") ? strlen(b) : 0;
+    bool inside = strncmp(a, b, n) == 0 && (a[n] == '/' || !a[n]);
+    free(a);
+    free(b);
+    return inside;
+}
+
+bool path_same(const char *a, const char *b) { return path_inside(a, b) && path_inside(b, a); }
+
+bool path_holds(const char *folder, const char *file) {
+    char *real = path_resolve(file), *slash = strrchr(real, '/');
+    slash[slash == real] = 0;
+    bool holds = path_same(folder, real);
+    free(real);
+    return holds;
+}
+
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
 bool file_map(const char *path, File *file, Messages *errors) {

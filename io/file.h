@@ -14,6 +14,12 @@ typedef struct {
 bool path_is_folder(const char *path);
 bool path_is_file(const char *path);
 
+/* Whether two paths lead to the same place, a path to a folder or to something in it, and a folder's path to
+   the folder in which a file lies. Links are followed; what is not there yet is where it would be. */
+bool path_same(const char *a, const char *b);
+bool path_inside(const char *path, const char *folder);
+bool path_holds(const char *folder, const char *file);
+
 /* Opens and maps a regular file. Errors: missing, not readable, a folder or device: one line, false. */
 bool file_map(const char *path, File *file, Messages *errors);
 void file_unmap(File *file);

@@ -1,6 +1,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include "io/system.h"
 
+#include "io/file.h"
+#include "io/hash.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,18 @@ double system_seconds(void) {
 int64_t system_peak_memory(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+uint64_t system_program_hash(void) {
+    Messages unreadable = { 0 };
+    File program;
+    uint64_t hash = 0;
+    if (file_map("/proc/self/exe", &program, &unreadable)) {
+        hash = hash_bytes(HASH_START, program.data, program.size);
+        file_unmap(&program);
+    }
+    messages_free(&unreadable);
+    return hash;
 }
 
 /* The number in a file of /proc or /sys: the first one, or the one behind key. -1: there is none ("max" says

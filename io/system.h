@@ -10,6 +10,9 @@ double system_seconds(void);
 /* Bytes of memory this process has had resident at its peak. */
 int64_t system_peak_memory(void);
 
+/* A hash of the program that runs, 0 where it cannot be read: another build may give other bits. */
+uint64_t system_program_hash(void);
+
 /* What this process could take more: what the machine has free (its page cache is, since mapped weights lie
    there), at most what its cgroup and `ulimit -v` leave it. */
 int64_t system_free_memory(void);

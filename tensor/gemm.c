@@ -7,6 +7,7 @@
 /* OpenBLAS has them in every build, but not every distribution's cblas.h says so. */
 void openblas_set_num_threads(int num_threads);
 char *openblas_get_corename(void);
+char *openblas_get_config(void);
 
 static int blas_int(int64_t n) {
     CHECK(n >= 0 && n <= INT_MAX);
@@ -88,3 +89,5 @@ Tile gemm_tile(const Tiles *t, int64_t i) {
 void blas_start(void) { openblas_set_num_threads(1); }
 
 const char *blas_kernel(void) { return openblas_get_corename(); }
+
+const char *blas_build(void) { return openblas_get_config(); }

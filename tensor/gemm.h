@@ -40,5 +40,7 @@ void blas_start(void);
 
 /* The kernel that OpenBLAS chose for this processor: "Haswell", "Zen", "SkylakeX", ... */
 const char *blas_kernel(void);
+/* OpenBLAS's version, how it was built and its kernel: where that is the same, so are the bits of a product. */
+const char *blas_build(void);
 
 #endif

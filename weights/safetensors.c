@@ -208,12 +208,9 @@ const char *safetensors_metadata(const Safetensors *s, const char *key) {
     return json_string_value(json_object_get(json_object_get(s->header, "__metadata__"), key));
 }
 
-static int by_tensor_name(const void *a, const void *b) {
-    return strcmp(((const NamedTensor *)a)->name, ((const NamedTensor *)b)->name);
-}
-
-static Text make_header(const NamedTensor *tensors, int64_t count, const char *const (*metadata)[2],
-                        int64_t pairs) {
+/* The header of tensors whose bytes follow in this order. */
+static void add_header(Text *out, const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
+                       int64_t pairs) {
     Text t = { 0 };
     text_add(&t, "{");
     if (pairs) text_add(&t, "\"__metadata__\":{");
@@ -224,43 +221,90 @@ static Text make_header(const NamedTensor *tensors, int64_t count, const char *c
         json_quote(&t, metadata[i][1]);
     }
     if (pairs) text_add(&t, count ? "}," : "}");
-    int64_t offset = 0;
+    size_t offset = 0;
     for (int64_t i = 0; i < count; i++) {
-        Shape shape = tensors[i].shape;
+        Shape shape = tensors[i].weight.shape;
         if (i) text_add(&t, ",");
-        json_quote(&t, tensors[i].name);
-        text_add(&t, ":{\"dtype\":\"F32\",\"shape\":[");
+        json_quote(&t, tensors[i].weight.name);
+        text_format(&t, ":{\"dtype\":\"%s\",\"shape\":[", tensors[i].dtype);
         for (int d = 0; d < shape.rank; d++) text_format(&t, d ? ",%lld" : "%lld", (long long)shape.dim[d]);
-        int64_t end = offset + shape_count(shape) * 4;
-        text_format(&t, "],\"data_offsets\":[%lld,%lld]}", (long long)offset, (long long)end);
-        offset = end;
+        text_format(&t, "],\"data_offsets\":[%zu,%zu]}", offset, offset + tensors[i].size);
+        offset += tensors[i].size;
     }
     text_add(&t, "}");
     while (t.length % 8) text_add(&t, " ");
-    return t;
+    unsigned char length[8];
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)t.length >> (8 * i));
+    text_add_part(out, (const char *)length, sizeof length);
+    text_add_part(out, t.at, t.length);
+    free(t.at);
+}
+
+/* In name order. free() the list. */
+static SafeTensor *in_order(const SafeTensor *tensors, int64_t count) {
+    SafeTensor *order = mem_alloc((size_t)count * sizeof *order);
+    if (count) memcpy(order, tensors, (size_t)count * sizeof *order);
+    if (count) qsort(order, (size_t)count, sizeof *order, by_name);
+    for (int64_t i = 1; i < count; i++) CHECK(strcmp(order[i - 1].weight.name, order[i].weight.name) != 0);
+    return order;
+}
+
+Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
+                       int64_t pairs) {
+    SafeTensor *order = in_order(tensors, count);
+    Text bytes = { 0 };
+    add_header(&bytes, order, count, metadata, pairs);
+    for (int64_t i = 0; i < count; i++) text_add_part(&bytes, order[i].weight.data, order[i].size);
+    free(order);
+    return bytes;
+}
+
+/* free() the list. */
+static SafeTensor *as_f32(const NamedTensor *tensors, int64_t count) {
+    SafeTensor *list = mem_alloc((size_t)count * sizeof *list);
+    for (int64_t i = 0; i < count; i++) {
+        const NamedTensor *t = &tensors[i];
+        list[i] = (SafeTensor) { .weight = { .name = t->name, .shape = t->shape, .data = t->data },
+                                 .dtype = "F32",
+                                 .size = (size_t)shape_count(t->shape) * sizeof(float) };
+    }
+    return list;
 }
 
 void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs) {
-    Text header = make_header(tensors, count, metadata, pairs);
-    unsigned char length[8];
-    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.length >> (8 * i));
+    SafeTensor *list = as_f32(tensors, count);
+    Text header = { 0 };
+    add_header(&header, list, count, metadata, pairs);
     output_open(out, path);
-    output_write(out, length, sizeof length);
     output_write(out, header.at, header.length);
     free(header.at);
+    free(list);
 }
 
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
-    NamedTensor *order = mem_alloc((size_t)count * sizeof *order);
-    for (int64_t i = 0; i < count; i++) order[i] = tensors[i];
-    if (count) qsort(order, (size_t)count, sizeof *order, by_tensor_name);
-    for (int64_t i = 1; i < count; i++) CHECK(strcmp(order[i - 1].name, order[i].name) != 0);
+    SafeTensor *list = as_f32(tensors, count), *order = in_order(list, count);
+    Text header = { 0 };
+    add_header(&header, order, count, metadata, pairs);
     Output out;
-    safetensors_begin(&out, path, order, count, metadata, pairs);
-    for (int64_t i = 0; i < count; i++)
-        output_write(&out, order[i].data, (size_t)shape_count(order[i].shape) * sizeof(float));
+    output_open(&out, path);
+    output_write(&out, header.at, header.length);
+    for (int64_t i = 0; i < count; i++) output_write(&out, order[i].weight.data, order[i].size);
+    free(header.at);
     free(order);
+    free(list);
     return output_commit(&out, errors);
+}
+
+const char *safetensors_unknown(const Safetensors *s, const char *const names[], int64_t count) {
+    const char *name;
+    json_t *members[2] = { s->header, json_object_get(s->header, "__metadata__") }, *item;
+    for (int k = 0; k < 2; k++)
+        json_object_foreach (members[k], name, item) {
+            bool known = strcmp(name, "__metadata__") == 0;
+            for (int64_t i = 0; i < count && !known; i++) known = strcmp(name, names[i]) == 0;
+            if (!known) return name;
+        }
+    return NULL;
 }

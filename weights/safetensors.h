@@ -5,6 +5,7 @@
 #define TI_SAFETENSORS_H
 
 #include "io/file.h"
+#include "io/text.h"
 #include "tensor/tensor.h"
 
 typedef struct {
@@ -48,6 +49,9 @@ const SafeTensor *safetensors_find(const Safetensors *s, const char *name);
 /* NULL if there is none. */
 const char *safetensors_metadata(const Safetensors *s, const char *key);
 
+/* The first name, of a tensor or of a metadata's key, that is not among these; NULL if there is none. */
+const char *safetensors_unknown(const Safetensors *s, const char *const names[], int64_t count);
+
 /* One thing to write, in fp32. */
 typedef struct {
     const char *name;
@@ -61,6 +65,11 @@ typedef struct {
    Names and values: UTF-8. */
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors);
+
+/* The bytes of such a file with tensors of any type: each one's weight.name, weight.shape, weight.data, dtype
+   and size count. free(at). */
+Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
+                       int64_t pairs);
 
 /* The same for tensors that do not fit into memory together: opens the output and writes the header. The
    caller then writes each tensor's floats in the given order, and commits. data is not read; no name stands

@@ -8,7 +8,7 @@
 #include "io/hash.h"
 #include "tests/command.h"
 #include "tests/refusal.h"
-#include "weights/safetensors.h"
+#include "weights/sealed.h"
 
 #include <math.h>
 
@@ -25,7 +25,9 @@ static RunState some_state(void) {
     static uint64_t pictures[PICTURES] = { 7, 9, 8 };
     static double grid[2 * POINTS] = { 0, 0.25, 2, 0.125 };
     for (int64_t i = 0; i < 4 * COUNT; i++) arrays[i / COUNT][i % COUNT] = (float)i + 0.5f;
-    RunState s = { .finished = true, .step = 3, .taken = 1, .gathered = 2, .count = COUNT };
+    RunState s = { .finished = true, .step = 3, .steps = 5, .taken = 1, .gathered = 2, .count = COUNT };
+    s.losses_hash = 11;
+    s.initial = arrays[1];
     s.identity = (RunIdentity) { 1, 2, 3, 4, 5, PICTURES, pictures };
     s.rows = arrays[0];
     s.m = arrays[1];
@@ -47,8 +49,8 @@ static bool same_fields(const RunState *a, const RunState *b) {
            i->unet == j->unet && i->vae == j->vae && i->picture_count == j->picture_count &&
            a->finished == b->finished && a->step == b->step && a->taken == b->taken &&
            a->gathered == b->gathered && a->count == b->count && a->records == b->records &&
-           a->losses_bytes == b->losses_bytes && a->points == b->points &&
-           memcmp(&a->first_loss, &b->first_loss, sizeof a->first_loss) == 0;
+           a->losses_bytes == b->losses_bytes && a->losses_hash == b->losses_hash && a->steps == b->steps &&
+           a->points == b->points && memcmp(&a->first_loss, &b->first_loss, sizeof a->first_loss) == 0;
 }
 
 static bool same_arrays(const RunState *a, const RunState *b) {
@@ -56,6 +58,7 @@ static bool same_arrays(const RunState *a, const RunState *b) {
            memcmp(&a->torch, &b->torch, sizeof a->torch) == 0 &&
            memcmp(&a->python, &b->python, sizeof a->python) == 0 &&
            memcmp(a->rows, b->rows, COUNT * sizeof(float)) == 0 &&
+           memcmp(a->initial, b->initial, COUNT * sizeof(float)) == 0 &&
            memcmp(a->m, b->m, COUNT * sizeof(float)) == 0 && memcmp(a->v, b->v, COUNT * sizeof(float)) == 0 &&
            memcmp(a->accumulated, b->accumulated, COUNT * sizeof(float)) == 0 &&
            memcmp(a->grid, b->grid, 2 * POINTS * sizeof(double)) == 0;
@@ -80,16 +83,109 @@ static void test_read_back(void) {
     free(path);
 }
 
-/* Bytes with a checksum that fits, cut off everywhere. They are copied, so that the sanitizers see what is
+/* Any byte changed, and the file cut off anywhere. Cut off bytes are copied, so that the sanitizers see what is
    read behind them. */
-static void test_cut_off(void) {
+static void test_damaged(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
     RunState written = some_state(), read;
     CHECK(state_write(path, &written, &errors));
     size_t size, accepted = 0, silent = 0;
     char *whole = read_text(path, &size);
-    for (size_t n = 0; n + sizeof(uint64_t) < size; n++) {
+    for (size_t n = 0; n < 2 * size; n++) {
+        size_t length = n < size ? n : size;
+        unsigned char *bytes = mem_alloc(length);
+        memcpy(bytes, whole, length);
+        if (n >= size) bytes[n - size] ^= (unsigned char)(1 << n % 8);
+        accepted += state_parse("x", bytes, length, &read, &errors);
+        silent += !errors.text || !strstr(errors.text, "x: is damaged");
+        messages_free(&errors);
+        free(bytes);
+    }
+    test_true("a state that was cut off or changed", accepted == 0 && silent == 0,
+              "of %zu, %zu accepted, %zu silent", 2 * size, accepted, silent);
+    free(whole);
+    free(path);
+}
+
+/* The state as a file with a tensor and a number more, and with one less, or of another type. */
+static void expect_state(const char *name, const SafeTensor *tensors, int64_t count,
+                         const char *const extra[2], const char *says) {
+    Messages errors = { 0 };
+    char *path = in_folder("state"), *other = in_folder("other");
+    RunState written = some_state(), read;
+    Safetensors file;
+    CHECK(state_write(path, &written, &errors) && safetensors_open(path, &file, &errors));
+    const char *metadata[32][2];
+    int64_t pairs = 0;
+    const char *key;
+    json_t *item;
+    json_object_foreach (json_object_get(file.header, "__metadata__"), key, item) {
+        if (!strcmp(key, "checksum") || (extra && !strcmp(key, extra[0]))) continue;
+        metadata[pairs][0] = key;
+        metadata[pairs++][1] = json_string_value(item);
+    }
+    if (extra && extra[1]) memcpy(metadata[pairs++], extra, sizeof *metadata);
+    SafeTensor all[16];
+    int64_t used = 0;
+    for (int64_t i = 0; i < file.count; i++) {
+        bool replaced = false;
+        for (int64_t k = 0; k < count; k++)
+            replaced = replaced || !strcmp(tensors[k].weight.name, file.tensors[i].weight.name);
+        if (!replaced) all[used++] = file.tensors[i];
+    }
+    for (int64_t k = 0; k < count; k++)
+        if (tensors[k].dtype) all[used++] = tensors[k];
+    CHECK(sealed_write(other, all, used, (const char *const(*)[2])metadata, pairs, &errors));
+    safetensors_close(&file);
+    bool ok = state_read(other, &read, &errors);
+    if (says)
+        expect_refused(name, ok, &errors, says);
+    else
+        test_true(name, ok, "%s", text_of(&errors, "is read"));
+    if (ok) state_free(&read);
+    messages_free(&errors);
+    free(path);
+    free(other);
+}
+
+static void test_names(void) {
+    static const float numbers[COUNT] = { 1 };
+    SafeTensor ema = { .weight = { .name = "ema", .shape = shape1(COUNT), .data = numbers },
+                       .dtype = "F32",
+                       .size = sizeof numbers };
+    expect_state("the state's own names", NULL, 0, NULL, NULL);
+    expect_state("a tensor that is not known", &ema, 1, NULL,
+                 "holds \"ema\", which a later version of ti wrote");
+    expect_state("a number that is not known", NULL, 0, (const char *const[2]) { "norm", "1" },
+                 "holds \"norm\", which a later version");
+    expect_state("a number less", NULL, 0, (const char *const[2]) { "step", NULL }, "is damaged");
+    expect_state("a number that is none", NULL, 0, (const char *const[2]) { "step", "3x" }, "is damaged");
+    SafeTensor m = ema;
+    m.weight.name = "adamw.m";
+    expect_state("a tensor in the place of another", &m, 1, NULL, NULL);
+    m.dtype = "I32";
+    expect_state("a tensor of another type", &m, 1, NULL, "is damaged");
+    m.dtype = NULL;
+    expect_state("a tensor less", &m, 1, NULL, "is damaged");
+    m.dtype = "F32";
+    m.weight.shape = shape1(COUNT - 1);
+    m.size -= sizeof(float);
+    expect_state("a tensor of another length", &m, 1, NULL, "is damaged");
+}
+
+/* Version 2, which is read and not written: the one in tests/runs, cut off everywhere with a checksum that
+   fits. */
+static void test_version_2(void) {
+    Messages errors = { 0 };
+    RunState read;
+    size_t size, accepted = 0, silent = 0;
+    char *whole = read_text("tests/runs/version2/run.state", &size);
+    bool ok = state_parse("x", (unsigned char *)whole, size, &read, &errors);
+    test_true("version 2", ok && read.step == 26 && read.gathered == 1 && read.records == 40 && !read.newer,
+              "%s", text_of(&errors, "is read"));
+    if (ok) state_free(&read);
+    for (size_t n = 13; n + sizeof(uint64_t) < size; n++) {
         unsigned char *bytes = mem_alloc(n + sizeof(uint64_t));
         memcpy(bytes, whole, n);
         uint64_t hash = hash_bytes(HASH_START, bytes, n);
@@ -99,38 +195,26 @@ static void test_cut_off(void) {
         messages_free(&errors);
         free(bytes);
     }
-    test_true("a state that was cut off", accepted == 0 && silent == 0, "of %zu, %zu accepted, %zu silent",
-              size, accepted, silent);
+    test_true("version 2, cut off", accepted == 0 && silent == 0, "of %zu, %zu accepted, %zu silent", size,
+              accepted, silent);
     free(whole);
-    free(path);
-}
-
-/* A later format need not be longer than its name and a checksum. */
-static void test_version(void) {
-    unsigned char bytes[24] = "ti run state 9\n";
-    Messages errors = { 0 };
-    RunState read;
-    bool ok = state_parse("x", bytes, sizeof bytes, &read, &errors);
-    expect_refused("a state of another version", ok, &errors, "x: was written by another version of ti");
-    ok = state_parse("x", bytes, sizeof bytes - 1, &read, &errors);
-    expect_refused("no state of any version", ok, &errors, "x: is damaged");
 }
 
 /* Each field that a damaged file could hold with a checksum that fits: no run has such a state. */
 static void test_implausible(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
-    static const char *const names[] = { "step", "taken", "gathered", "records", "losses_bytes", "count" };
+    static const char *const names[] = { "step", "taken", "gathered", "records", "losses_bytes", "steps" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         RunState written = some_state(), read;
         int64_t *const fields[] = { &written.step,    &written.taken,        &written.gathered,
-                                    &written.records, &written.losses_bytes, &written.count };
+                                    &written.records, &written.losses_bytes, &written.steps };
         *fields[i] = 0;
         bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
-        test_true(names[i], ok == (fields[i] != &written.count), "of 0: %s", text_of(&errors, "is read"));
+        test_true(names[i], ok == (fields[i] != &written.steps), "of 0: %s", text_of(&errors, "is read"));
         if (ok) state_free(&read);
         messages_free(&errors);
-        if (fields[i] == &written.count) continue;
+        if (fields[i] == &written.steps) continue;
         *fields[i] = -1;
         ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
         expect_refused(names[i], ok, &errors, "is damaged");
@@ -161,12 +245,12 @@ static void test_due(void) {
     Messages errors = { 0 };
     char *path = in_folder("run");
     RunFolder run;
-    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_go_on(&run, 0, 0, &errors));
+    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_go_on(&run, NULL, &errors));
     StateSaver saver = { 0 };
     bool due = saver_due(&saver);
     test_true("a first state is due", due, "at once");
     double start = system_seconds();
-    Loop loop = { 0 };
+    Loop loop = { .options = { .steps = 1 } };
     bool ok = saver_write(&saver, &loop, &run, false, &errors);
     double took = system_seconds() - start;
     test_true("the next one is not", ok && saver.next >= start + 1 && saver.next <= start + 1 + 51 * took,
@@ -211,11 +295,16 @@ static void bench_free(Bench *b) {
     model_close(&b->model);
 }
 
-static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const char *cache) {
-    Messages errors = { 0 };
+static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const char *cache, const char *says) {
+    Messages errors = { 0 }, warnings = { 0 };
     Posteriors p;
-    bool ok = posteriors_compute(&p, &b->encoder, b->images, count, true, key, cache, NULL, &errors);
+    bool ok =
+        posteriors_compute(&p, &b->encoder, b->images, count, true, key, cache, NULL, &errors, &warnings);
     if (!ok) test_true("posteriors", false, "%s", text_of(&errors, ""));
+    bool said = says ? warnings.text && strstr(warnings.text, says) : !warnings.text;
+    if (!said)
+        test_true("posteriors", false, "%s, and not %s", text_of(&warnings, "nothing"), says ? says : "");
+    messages_free(&warnings);
     return p;
 }
 
@@ -231,7 +320,7 @@ static void test_places(Bench *b, const Posteriors *want) {
         Messages errors = { 0 };
         Image *image = &b->images[i / 2];
         if (i % 2) image_flip(image);
-        CHECK(posteriors_compute(&one, &b->encoder, image, 1, false, 0, NULL, NULL, &errors));
+        CHECK(posteriors_compute(&one, &b->encoder, image, 1, false, 0, NULL, NULL, &errors, NULL));
         if (i % 2) image_flip(image);
         wrong += memcmp(posterior_of(&one, 0, false), posterior_of(want, i / 2, i % 2),
                         (size_t)(2 * one.count) * sizeof(float)) != 0;
@@ -240,61 +329,84 @@ static void test_places(Bench *b, const Posteriors *want) {
     test_true("two pictures, and mirrored", wrong == 0, "%d of 4 wrong", wrong);
 }
 
-/* Writes the cache anew: its entries with a last number of their own, and with a shape, where one is
-   given. */
-static void spoil(const char *path, const Shape *shape, int64_t count) {
+/* Writes the cache anew, the checksum with it: its entries with a last number of their own, and with a shape and
+   a type, where they are given; key's value in the metadata becomes another. */
+static void spoil(const char *path, const Shape *shape, const char *dtype, int64_t count, const char *key) {
     Messages errors = { 0 };
     Safetensors cache;
     CHECK(safetensors_open(path, &cache, &errors) && cache.count == 4);
-    NamedTensor entries[4];
+    SafeTensor entries[4];
     float *sevens = mem_alloc((size_t)count * sizeof *sevens);
     for (int64_t i = 0; i < count; i++) sevens[i] = 7;
     for (int i = 0; i < 4; i++) {
-        const Weight *w = &cache.tensors[i].weight;
-        entries[i] = (NamedTensor) { w->name, shape ? *shape : w->shape, sevens };
+        entries[i] = cache.tensors[i];
+        if (shape) entries[i].weight.shape = *shape;
+        if (dtype) entries[i].dtype = dtype;
+        entries[i].weight.data = sevens;
+        entries[i].size = (size_t)count * sizeof *sevens;
+    }
+    static const char *const keys[3] = { "vae", "kernels", "build" };
+    const char *metadata[3][2];
+    for (int i = 0; i < 3; i++) {
+        metadata[i][0] = keys[i];
+        metadata[i][1] = key && !strcmp(key, keys[i]) ? "x" : safetensors_metadata(&cache, keys[i]);
     }
     char *other = mem_format("%s.new", path);
-    CHECK(safetensors_write(other, entries, 4, NULL, 0, &errors));
+    CHECK(sealed_write(other, entries, 4, (const char *const(*)[2])metadata, 3, &errors));
     safetensors_close(&cache);
     CHECK(rename(other, path) == 0);
     free(other);
     free(sevens);
 }
 
+static void expect_anew(const char *name, const Bench *b, const Posteriors *want, const char *path,
+                        uint64_t key, const char *says) {
+    Posteriors p = compute(b, 2, key, path, says);
+    test_true(name, same_posteriors(&p, want), "is made anew");
+    posteriors_free(&p);
+    p = compute(b, 2, key, path, NULL);
+    test_true(name, same_posteriors(&p, want), "and is used then");
+    posteriors_free(&p);
+}
+
 static void test_spoilt(const Bench *b, const Posteriors *want, const char *path) {
     int64_t count = 2 * want->count;
-    spoil(path, NULL, count);
-    Posteriors p = compute(b, 2, 1, path);
+    spoil(path, NULL, NULL, count, NULL);
+    Posteriors p = compute(b, 2, 1, path, NULL);
     bool sevens = true;
     for (int64_t i = 0; i < want->pictures * 2 * count; i++)
         sevens = sevens && fabsf(p.moments[i] - 7) < 1e-6f;
     test_true("what the cache holds", sevens, "is taken");
     posteriors_free(&p);
 
-    p = compute(b, 2, 2, path);
-    test_true("another encoder's cache", same_posteriors(&p, want), "is made anew");
-    posteriors_free(&p);
+    expect_anew("another encoder's cache", b, want, path, 2, "was computed with another VAE");
+    spoil(path, NULL, NULL, count, "vae");
+    expect_anew("another VAE", b, want, path, 2, "was computed with another VAE");
+    spoil(path, NULL, NULL, count, "kernels");
+    expect_anew("other kernels", b, want, path, 2,
+                "was computed with another OpenBLAS or other kernels of it");
+    spoil(path, NULL, NULL, count, "build");
+    expect_anew("another build", b, want, path, 2, "was computed by another build of ti");
 
     Shape flat = shape1(count), smaller = shape3(1, 1, 1);
     const Shape *shapes[2] = { &flat, &smaller };
     for (int i = 0; i < 2; i++) {
-        spoil(path, shapes[i], shape_count(*shapes[i]));
-        p = compute(b, 2, 2, path);
-        test_true("entries of another shape", same_posteriors(&p, want), "are made anew");
-        posteriors_free(&p);
+        spoil(path, shapes[i], NULL, shape_count(*shapes[i]), NULL);
+        expect_anew("entries of another shape", b, want, path, 2, NULL);
     }
+    spoil(path, NULL, "I32", count, NULL);
+    expect_anew("entries of whole numbers", b, want, path, 2, NULL);
 
-    spoil(path, NULL, count);
     size_t size;
     char *bytes = read_text(path, &size);
-    for (size_t i = 0; i + 5 < size; i++)
-        if (memcmp(bytes + i, "\"F32\"", 5) == 0) memcpy(bytes + i, "\"I32\"", 5);
     Messages errors = { 0 };
-    CHECK(file_write(path, bytes, size, &errors));
+    for (size_t at = 0; at < size; at += size / 16) {
+        bytes[at] ^= 4;
+        CHECK(file_write(path, bytes, size, &errors));
+        bytes[at] ^= 4;
+        expect_anew("a bit", b, want, path, 2, "is damaged");
+    }
     free(bytes);
-    p = compute(b, 2, 2, path);
-    test_true("entries of whole numbers", same_posteriors(&p, want), "are made anew");
-    posteriors_free(&p);
 }
 
 static int pictures_left;
@@ -318,8 +430,8 @@ static void test_cache(void) {
     Bench b;
     bench_open(&b, threads_start(2));
     char *path = in_folder("latents.safetensors"), *part = in_folder("part.safetensors");
-    Posteriors want = compute(&b, 2, 0, NULL), first = compute(&b, 2, 1, path),
-               again = compute(&b, 2, 1, path);
+    Posteriors want = compute(&b, 2, 0, NULL, NULL), first = compute(&b, 2, 1, path, NULL),
+               again = compute(&b, 2, 1, path, NULL);
     test_places(&b, &want);
     test_true("the cache changes nothing",
               same_posteriors(&first, &want) && same_posteriors(&again, &want) && entries_of(path) == 4,
@@ -329,13 +441,13 @@ static void test_cache(void) {
     Posteriors p;
     Messages errors = { 0 };
     pictures_left = 1;
-    bool ok =
-        posteriors_compute(&p, &b.encoder, b.images, 2, true, 1, part, &(Watch) { go_on, NULL }, &errors);
+    bool ok = posteriors_compute(&p, &b.encoder, b.images, 2, true, 1, part, &(Watch) { go_on, NULL },
+                                 &errors, NULL);
     test_true("stopped after a picture", !ok && errors.count == 0 && entries_of(part) == 2, "%s",
               text_of(&errors, "its posteriors are in the cache"));
     posteriors_free(&p);
     memcpy(b.images[1].rgb, b.images[0].rgb, 3 * SIDE * SIDE);
-    p = compute(&b, 2, 1, part);
+    p = compute(&b, 2, 1, part, NULL);
     test_true("a picture twice",
               entries_of(part) == 2 && memcmp(posterior_of(&p, 1, false), posterior_of(&want, 0, false),
                                               (size_t)(4 * p.count) * sizeof(float)) == 0,
@@ -352,8 +464,9 @@ static void test_cache(void) {
 int main(void) {
     folder = folder_new();
     test_read_back();
-    test_cut_off();
-    test_version();
+    test_damaged();
+    test_names();
+    test_version_2();
     test_implausible();
     test_fits();
     test_due();

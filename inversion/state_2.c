@@ -1,0 +1,80 @@
+/* Version 2 of a run's state, which is read and not written any more: MAGIC, the fields below one after the
+   other as they lie in memory, then the hash of all that. */
+#include "inversion/state.h"
+
+#include "io/hash.h"
+
+#include <string.h>
+
+static const char MAGIC[16] = "ti run state 2\n";
+enum { NAME_LENGTH = 13 }; /* of MAGIC, what versions 1 and 2 begin with */
+
+typedef struct {
+    const unsigned char *bytes;
+    size_t size, at;
+    bool wrong; /* short of bytes, or a value that was never written */
+} Cursor;
+
+static void field(Cursor *c, void *data, size_t size) {
+    if (size <= c->size - c->at) {
+        memcpy(data, c->bytes + c->at, size);
+        c->at += size;
+    } else {
+        c->wrong = true;
+        memset(data, 0, size);
+    }
+}
+
+/* count elements, allocated once it is known that they can be there. */
+static void *array(Cursor *c, int64_t count, size_t element) {
+    bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
+    c->wrong = c->wrong || !fits;
+    if (!fits) return NULL;
+    void *data = mem_alloc((size_t)count * element);
+    field(c, data, (size_t)count * element);
+    return data;
+}
+
+static void fields(Cursor *c, RunState *s) {
+    RunIdentity *i = &s->identity;
+    uint64_t finished;
+    field(c, &i->options, sizeof i->options);
+    field(c, &i->prompts, sizeof i->prompts);
+    field(c, &i->text_encoder, sizeof i->text_encoder);
+    field(c, &i->unet, sizeof i->unet);
+    field(c, &i->vae, sizeof i->vae);
+    field(c, &i->picture_count, sizeof i->picture_count);
+    i->pictures = array(c, i->picture_count, sizeof *i->pictures);
+    field(c, &finished, sizeof finished);
+    s->finished = finished != 0;
+    c->wrong = c->wrong || finished > 1;
+    field(c, &s->step, sizeof s->step);
+    field(c, &s->taken, sizeof s->taken);
+    field(c, &s->torch, sizeof s->torch);
+    field(c, &s->python, sizeof s->python);
+    field(c, &s->gathered, sizeof s->gathered);
+    field(c, &s->count, sizeof s->count);
+    s->rows = array(c, s->count, sizeof *s->rows);
+    s->m = array(c, s->count, sizeof *s->m);
+    s->v = array(c, s->count, sizeof *s->v);
+    s->accumulated = array(c, s->count, sizeof *s->accumulated);
+    field(c, &s->records, sizeof s->records);
+    field(c, &s->losses_bytes, sizeof s->losses_bytes);
+    field(c, &s->points, sizeof s->points);
+    s->grid = array(c, s->points, 2 * sizeof *s->grid);
+    field(c, &s->first_loss, sizeof s->first_loss);
+}
+
+bool state_is_2(const unsigned char *bytes, size_t size) {
+    return size >= NAME_LENGTH && memcmp(bytes, MAGIC, NAME_LENGTH) == 0;
+}
+
+bool state_parse_2(const unsigned char *bytes, size_t size, RunState *s) {
+    uint64_t hash;
+    if (size < sizeof MAGIC + sizeof hash || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) return false;
+    memcpy(&hash, bytes + size - sizeof hash, sizeof hash);
+    Cursor c = { .bytes = bytes, .size = size - sizeof hash, .at = sizeof MAGIC };
+    if (hash != hash_bytes(HASH_START, bytes, c.size)) return false;
+    fields(&c, s);
+    return !c.wrong && c.at == c.size;
+}

@@ -1,0 +1,47 @@
+#include "weights/sealed.h"
+
+#include "io/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The checksum is the first thing in the header, so that its place is the same in every file: behind the
+   header's length and these characters. */
+static const char BEFORE[] = "{\"__metadata__\":{\"checksum\":\"";
+static const char ZEROS[] = "0000000000000000";
+enum { PLACE = 8 + sizeof BEFORE - 1, DIGITS = sizeof ZEROS - 1 };
+
+static void digits_of(uint64_t hash, char digits[DIGITS + 1]) {
+    snprintf(digits, DIGITS + 1, "%016llx", (unsigned long long)hash);
+}
+
+static uint64_t checksum(const unsigned char *bytes, size_t size) {
+    uint64_t hash = hash_bytes(HASH_START, bytes, PLACE);
+    hash = hash_bytes(hash, ZEROS, DIGITS);
+    return hash_bytes(hash, bytes + PLACE + DIGITS, size - PLACE - DIGITS);
+}
+
+bool sealed_write(const char *path, const SafeTensor *tensors, int64_t count,
+                  const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
+    const char *(*all)[2] = mem_alloc((size_t)(pairs + 1) * sizeof *all);
+    all[0][0] = "checksum";
+    all[0][1] = ZEROS;
+    for (int64_t i = 0; i < pairs; i++) memcpy(all[i + 1], metadata[i], sizeof *all);
+    Text bytes = safetensors_bytes(tensors, count, (const char *const(*)[2])all, pairs + 1);
+    char digits[DIGITS + 1];
+    digits_of(checksum((unsigned char *)bytes.at, bytes.length), digits);
+    memcpy(bytes.at + PLACE, digits, DIGITS);
+    bool ok = file_write(path, bytes.at, bytes.length, errors);
+    free(bytes.at);
+    free(all);
+    return ok;
+}
+
+bool sealed_intact(const void *bytes, size_t size) {
+    const char *at = bytes;
+    if (size < PLACE + DIGITS || memcmp(at + 8, BEFORE, sizeof BEFORE - 1) != 0) return false;
+    char digits[DIGITS + 1];
+    digits_of(checksum(bytes, size), digits);
+    return memcmp(at + PLACE, digits, DIGITS) == 0;
+}
