@@ -3,22 +3,21 @@
 # make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
 # make bench-full the same at full size (PYTHON=, MODEL=, RUNS=: tools/bench.sh)
 # make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
-# make install    into PREFIX (/usr/local), and uninstall
-# make clean
+# make install    into PREFIX (/usr/local), and uninstall      make clean    takes away what make built in BUILD
 # make docs     the tables that tests write                     make lines      lines of C by room
 #
-# Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects), PYTHON
+# Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects, in whose
+# name make allows no spaces; the other paths may have them), PYTHON. With other flags than the last time all is built anew.
 
 CC      = gcc
 MARCH   = -march=native
-PREFIX  = /usr/local
 BUILD   = build
+export PREFIX = /usr/local
 CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LIBS    = -lopenblas -ljansson -lutf8proc -lm
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
-ALL_C   = ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c)
 
 # Each room is an archive. The linker keeps dependencies one-way: room_NAME is all of a room and of those below it, and links only so.
 archives = $(patsubst %,$(BUILD)/lib%.a,$(1))
@@ -36,10 +35,9 @@ BELOW_cli       = inversion diffusion nn exchange autograd weights text tensor i
 TESTS    = $(patsubst test_%.c,%,$(notdir $(wildcard tests/*/test_*.c)))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
-TO              = $(DESTDIR)$(PREFIX)
-MAN             = $(TO)/share/man/man1/ti.1
-BASH_COMPLETION = $(TO)/share/bash-completion/completions/ti
-ZSH_COMPLETION  = $(TO)/share/zsh/site-functions/_ti
+ifneq ($(words $(BUILD)),1)
+$(error ti: BUILD must be the name of one folder and have no spaces, not "$(BUILD)")
+endif
 
 ti: $(BUILD)/ti
 	@cp -f $< $@
@@ -53,12 +51,12 @@ $(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/commands/failing.o $(call arch
 	$(CC) $(CFLAGS) $(SAN) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
 # What the test programs share.
-$(BUILD)/libtest.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c))
-	@rm -f $@; ar rcs $@ $^
+$(BUILD)/libtest.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c)) $(BUILD)/sources
+	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
 define room_rules
-$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
-	@rm -f $$@; ar rcs $$@ $$^
+$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c)) $(BUILD)/sources
+	@rm -f $$@; ar rcs $$@ $$(filter %.o,$$^)
 $(BUILD)/room_$(1): $(BUILD)/tests/rooms/room.o $(call archives,$(1) $(BELOW_$(1)))
 	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$< -Wl,--whole-archive $(BUILD)/lib$(1).a -Wl,--no-whole-archive $(call archives,$(BELOW_$(1))) $$(LIBS)
 endef
@@ -80,7 +78,21 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
 $(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
-$(BUILD)/%.o: %.c | deps
+# Files that hold the flags and the sources of the last build. They are written only where these are others now, and then they
+# are newer than all objects and archives, which are made anew: also an archive of which a source has gone.
+flags   := $(CC) $(CFLAGS) $(WARN) $(SAN) $(LIBS)
+sources := $(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c))
+define last_rule
+ifneq ($$(file <$(BUILD)/$(1)),$$($(1)))
+$(BUILD)/$(1): force
+endif
+$(BUILD)/$(1): export TEXT := $$($(1))
+$(BUILD)/$(1): | folder
+	@printf '%s\n' "$$$$TEXT" >$$@
+endef
+$(foreach name,flags sources,$(eval $(call last_rule,$(name))))
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | deps
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
 # stb_image_write shifts bits out of a signed int, which -fwrapv defines; gcc's sanitizer has to be told.
@@ -91,6 +103,13 @@ $(BUILD)/io/stb.o: SAN += $(if $(SANITIZE),-fno-sanitize=shift)
 
 deps:
 	@sh tools/deps.sh
+
+# A folder with other things in it is not built in, since make clean would take them away. The links are for the programs, which
+# look for the embedded model in the folder weights beside them.
+folder:
+	@[ -e $(BUILD)/flags ] || [ -e $(BUILD)/ti.o ] || [ -z "$$(ls -A $(BUILD) 2>/dev/null)" ] || \
+	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
+	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
 tests: $(PROGRAMS) $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing
 
@@ -123,25 +142,19 @@ demo: ti
 	@sh tools/demo.sh out/demo
 
 bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
-	@PYTHON='$(PYTHON)' sh tools/bench.sh $(BUILD)
+	@sh tools/bench.sh $(BUILD)
 
 # MODEL: a folder in F32, with MODEL_F16 the same in F16; else both are made (7 GB of disk). RUNS: 3.
 bench-full: ti $(BUILD)/bench_steps $(BUILD)/make_model
-	@PYTHON='$(PYTHON)' MODEL='$(MODEL)' MODEL_F16='$(MODEL_F16)' sh tools/bench.sh $(BUILD) full
+	@sh tools/bench.sh $(BUILD) full
 
 install: ti
-	install -D -m 755 ti $(TO)/bin/ti
-	mkdir -p $(TO)/share/ti && cp -R weights/critters weights/clip $(TO)/share/ti/
-	mkdir -p $(dir $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION))
-	./ti help --man >$(MAN)
-	./ti help --completion bash >$(BASH_COMPLETION)
-	./ti help --completion zsh >$(ZSH_COMPLETION)
-
+	@sh tools/install.sh install
 uninstall:
-	rm -rf $(TO)/bin/ti $(TO)/share/ti $(MAN) $(BASH_COMPLETION) $(ZSH_COMPLETION)
+	@sh tools/install.sh uninstall
 
 clean:
-	rm -rf $(BUILD) ti
+	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti deps tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
+.PHONY: ti deps folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
 .SECONDARY:

@@ -516,8 +516,8 @@ static bool show_plan(Run *r, Messages *errors) {
     enum { SECONDS = 5, ROUNDS = 20 };
     const Plan *step = &r->loop.full.plan;
     Wait wait;
-    Watch watch =
-        wait_start(&wait, "timing operations", ROUNDS * (step->forward_flops + step->backward_flops), NULL);
+    Watch watch = wait_start(&wait, "timing operations",
+                             (double)ROUNDS * (step->forward_flops + step->backward_flops), NULL);
     watch_go_on(&watch, 0, 1);
     Estimate e = estimate(r, work, SECONDS, ROUNDS);
     watch_go_on(&watch, 1, 1);

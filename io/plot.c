@@ -64,10 +64,10 @@ static Range losses_range(const double *loss, const double *smoothed, int64_t co
 
 /* The smallest of 1, 2, 5 x 10^k that cuts the range into at most TICKS parts. */
 static double tick_step(Range r) {
-    double step = pow(10, floor(log10((r.high - r.low) / TICKS)));
+    double step = pow(10, floor(log10((r.high - r.low) / (double)TICKS)));
     const double factors[] = { 1, 2, 5, 10 };
     for (int i = 0; i < 4; i++)
-        if ((r.high - r.low) / (step * factors[i]) <= TICKS) return step * factors[i];
+        if ((r.high - r.low) / (step * factors[i]) <= (double)TICKS) return step * factors[i];
     return step * 10;
 }
 
@@ -79,7 +79,8 @@ typedef struct {
 static Point place(const Plot *p, double x, double y) {
     if (!drawable(x) || !drawable(y)) return (Point) { NAN, NAN };
     double u = (x - p->x.low) / (p->x.high - p->x.low), v = (y - p->y.low) / (p->y.high - p->y.low);
-    return (Point) { LEFT + u * (RIGHT - LEFT), BOTTOM - fmin(fmax(v, 0), 1) * (BOTTOM - TOP) };
+    return (Point) { (double)LEFT + u * (RIGHT - LEFT),
+                     (double)BOTTOM - fmin(fmax(v, 0), 1) * (BOTTOM - TOP) };
 }
 
 /* The label of the k-th tick, with as many decimals as tell it from its neighbours. */

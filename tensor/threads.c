@@ -102,7 +102,7 @@ double threads_peak_flops(void) {
             for (int k = 0; k < PRODUCTS; k++)
                 gemm(AS_IS, AS_IS, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
         }
-        double flops = 2.0 * SIDE * SIDE * SIDE * PRODUCTS * threads / (system_seconds() - started);
+        double flops = 2.0 * (double)(SIDE * SIDE * SIDE * PRODUCTS) * threads / (system_seconds() - started);
         if (flops > best) best = flops;
     }
     free(memory);

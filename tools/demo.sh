@@ -3,23 +3,23 @@
 set -eu
 out=${1:-out/demo}
 pictures=weights/critters/concepts/grum
-rm -rf "$out" # the demo replaces its own
 mkdir -p "$out"
 
-./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum"
+# --force: the demo replaces what an earlier one wrote.
+./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum" --force
 draw() { # NAME PROMPT [OPTIONS]
     name=$1 prompt=$2
     shift 2
-    ./ti generate --prompt "$prompt" --count 5 --seed 1 --out "$out/$name.png" "$@" >/dev/null
+    ./ti generate --prompt "$prompt" --count 5 --seed 1 --out "$out/$name.png" --force "$@" >/dev/null
 }
-learned="--embedding $out/grum/grum.safetensors"
+learned=$out/grum/grum.safetensors
 draw initial 'a photo of a critter'
-draw learned 'a photo of a <grum>' $learned
-draw worn 'a photo of a <grum> wearing a crown' $learned
-draw scene 'a photo of a <grum> on the beach' $learned
-draw style 'pixel art of a <grum>' $learned
+draw learned 'a photo of a <grum>' --embedding "$learned"
+draw worn 'a photo of a <grum> wearing a crown' --embedding "$learned"
+draw scene 'a photo of a <grum> on the beach' --embedding "$learned"
+draw style 'pixel art of a <grum>' --embedding "$learned"
 
-./ti sheet --out "$out/sheet.png" \
+./ti sheet --out "$out/sheet.png" --force \
     'the pictures <grum> is learned from' $pictures/*.png \
     'the initial word: a photo of a critter' "$out"/initial-*.png \
     'the learned word: a photo of a <grum>' "$out"/learned-*.png \
@@ -29,4 +29,4 @@ draw style 'pixel art of a <grum>' $learned
 echo
 echo "The pictures, before and after:  $out/sheet.png"
 echo "The loss as it fell:             $out/grum/loss.png"
-echo "The learned word:                $out/grum/grum.safetensors"
+echo "The learned word:                $learned"

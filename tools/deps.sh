@@ -1,19 +1,27 @@
 #!/bin/sh
-# Installs what building needs, if anything is missing: a C compiler, OpenBLAS, stb, Jansson, utf8proc (see docs/dependencies.md).
+# Installs what building needs, if anything is missing: the compiler CC, OpenBLAS, stb, Jansson, utf8proc (see docs/dependencies.md).
 set -eu
+CC=${CC:-gcc} # several words are possible, such as "ccache gcc"
+compiler=${CC%% *}
+# Debian's packages of compilers have the names of the programs; clang's OpenMP is a package of its own.
+case $compiler in
+clang) openmp=libomp-dev ;;
+clang-*) openmp=libomp-${compiler#clang-}-dev ;;
+*) openmp= ;;
+esac
 missing() {
-    command -v "${CC:-gcc}" >/dev/null 2>&1 || { echo gcc libc6-dev; return; }
-    for pair in cblas.h:libopenblas-dev stb/stb_image.h:libstb-dev jansson.h:libjansson-dev utf8proc.h:libutf8proc-dev; do
-        echo "#include <${pair%%:*}>" | "${CC:-gcc}" -E -x c - >/dev/null 2>&1 || echo "${pair#*:}"
+    command -v "$compiler" >/dev/null 2>&1 || echo "${compiler##*/}"
+    for pair in stdio.h:libc6-dev ${openmp:+omp.h:$openmp} cblas.h:libopenblas-dev stb/stb_image.h:libstb-dev \
+        jansson.h:libjansson-dev utf8proc.h:libutf8proc-dev; do
+        echo "#include <${pair%%:*}>" | $CC -E -x c - >/dev/null 2>&1 || echo "${pair#*:}"
     done
 }
-packages=$(missing)
+packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0
-packages=$(printf '%s\n' gcc libc6-dev libopenblas-dev libstb-dev libjansson-dev libutf8proc-dev | tr '\n' ' ')
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$sudo" ] && ! command -v sudo >/dev/null 2>&1; }; then
-    echo "ti: building needs these packages (Debian's names), and they cannot be installed from here: $packages" >&2
+    echo "ti: building needs packages that are missing, and only root can install them (these are Debian's names): $packages" >&2
     exit 1
 fi
 echo "ti: installing what building needs: $sudo apt-get install -y $packages" >&2

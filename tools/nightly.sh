@@ -11,7 +11,7 @@
 # What it makes lies in build-*/, logs in build-nightly/. Ends with "N passed, N failed"; a part that failed leaves its log there.
 set -u
 cd "$(dirname "$0")/.."
-work=$PWD/build-nightly
+work=build-nightly # like all paths that go to make: below this folder, whose own name may have spaces
 jobs=$(nproc)
 passed=0 failed=0
 mkdir -p "$work"
@@ -58,7 +58,7 @@ part_avx2() {
 
 # The libraries are unpacked into a folder and nothing is installed.
 part_arm64() {
-    root=$work/arm64 build=$PWD/build-arm64
+    root=$work/arm64 build=build-arm64
     lib=$root/usr/lib/aarch64-linux-gnu
     if [ ! -e "$lib/libjansson.so" ]; then
         rm -rf "$root"
@@ -70,7 +70,10 @@ part_arm64() {
         make -j "$jobs" CC=aarch64-linux-gnu-gcc MARCH= BUILD="$build" \
         LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libjansson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
         "$build/ti" tests || return 1
-    printf '#!/bin/sh\nexec qemu-aarch64 -L %s %s/ti "$@"\n' "$root" "$build" >"$build/run-ti"
+    cat >"$build/run-ti" <<'END'
+#!/bin/sh
+exec qemu-aarch64 -L "$(dirname "$0")/../build-nightly/arm64" "$(dirname "$0")/ti" "$@"
+END
     chmod +x "$build/run-ti"
     export TI="$build/run-ti"
     each "$build" 'rng optim limits vmath graph edges diffusion drawing plan modules image weights conv ops tokenizer single folder models options sheet state' \

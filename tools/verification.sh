@@ -112,7 +112,7 @@ cover() {
         case $program in *test_failures | *test_bad_input) continue ;; esac # they would fail gcov's own files
         QUICK=1 TI="$coverage/ti" "$coverage/$(basename "$program")" >/dev/null 2>&1 || { echo "$program fails with gcov" >&2; exit 1; }
     done
-    find "$coverage" -name '*.gcno' ! -path '*/tests/*' | sort | xargs gcov -t 2>/dev/null
+    find "$coverage" -name '*.gcno' ! -path '*/tests/*' -print0 | sort -z | xargs -0 gcov -t 2>/dev/null
 }
 cover "$@" >"$work/gcov"
 

@@ -349,7 +349,8 @@ static void test_single_file(void) {
     test_true("file", strcmp(string(json, "kind"), "model file") == 0 && length(json, "faults") == 0,
               "a model file");
     test_true("ignored",
-              number(json, "ignored.tensors") == LEFTOVERS && number(json, "ignored.names.betas") == 1,
+              number(json, "ignored.tensors") == (double)LEFTOVERS &&
+                  number(json, "ignored.names.betas") == 1,
               "%g tensors", number(json, "ignored.tensors"));
     test_true("path", strcmp(string(json, "parts.1.files.0.path"), path) == 0, "%s",
               string(json, "parts.1.files.0.path"));

@@ -378,12 +378,12 @@ static void test_accepted(void) {
 
 /* A model folder of links, two pictures, templates; and a run of 2 steps with them. */
 static void make_base(void) {
-    shell("cd '%s'; mkdir model pictures one; ln -s '%s/weights/critters' real; "
+    shell("cd '%s'; mkdir model pictures one; ln -s \"$OLDPWD/weights/critters\" real; "
           "for i in real/*; do ln -s ../$i model/; done; cp real/concepts/grum/*-1.png one/ 2>/dev/null || "
           "cp $(ls real/concepts/grum/*.png | head -1) one/; "
           "set -- real/concepts/grum/*.png; cp $1 pictures/a.png; cp $2 pictures/b.png; cp $3 other.png; "
           "echo 'a {}' >templates",
-          folder, getenv("PWD"));
+          folder);
     int status =
         ti(TRAIN "--model %s/model --images %s/pictures --templates %s/templates --steps 2 --batch 1 "
                  "--grid-loss 0 --out %s/base",

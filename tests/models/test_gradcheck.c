@@ -78,13 +78,13 @@ static double measure_noise(Check *c) {
     double y[SCATTER], sum = 0, slope = 0, spread = 0, residue = 0;
     for (int i = 0; i < SCATTER; i++) {
         double x = i - (SCATTER - 1) / 2.0;
-        y[i] = loss_at(c, x / SCATTER * SHORT_STRETCH * c->length);
+        y[i] = loss_at(c, x / (double)SCATTER * SHORT_STRETCH * c->length);
         sum += y[i];
         slope += x * y[i];
         spread += x * x;
     }
     for (int i = 0; i < SCATTER; i++) {
-        double x = i - (SCATTER - 1) / 2.0, off = y[i] - sum / SCATTER - slope / spread * x;
+        double x = i - (SCATTER - 1) / 2.0, off = y[i] - sum / (double)SCATTER - slope / spread * x;
         residue += off * off;
     }
     return sqrt(residue / (SCATTER - 2));

@@ -69,8 +69,8 @@ static void test_numbers(void) {
     const double n = R * D * 4, small = 16 * 4;
     Plan plan = graph_plan(t.g, t.loss, (PlanOptions) { .train = true });
     equal("weights used twice count once", (double)plan.weights, (D * D + D) * 4);
-    equal("forward's operations", plan.forward_flops, 2 * 2.0 * R * D * D);
-    equal("backward's operations", plan.backward_flops, 2 * 2.0 * R * D * D);
+    equal("forward's operations", plan.forward_flops, 2.0 * (2 * R * D * D));
+    equal("backward's operations", plan.backward_flops, 2.0 * (2 * R * D * D));
     equal("bytes without reuse", (double)plan.kept, 4 * n + 2 * small);
     equal("bytes with reuse", (double)plan.buffers, 2 * n + 2 * small);
     equal("nodes", graph_nodes(t.g), 3);
