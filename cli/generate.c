@@ -146,14 +146,14 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     for (int64_t i = 0; i < g->o->count; i++) {
         char *path = picture_path(g->o, i, NULL);
         bool ok = image_write(path, &g->images[i], errors);
-        if (ok) printf("%s\n", path);
+        if (ok) console_path(path);
         free(path);
         if (!ok) return false;
     }
     if (!g->o->grid) return true;
     char *path = picture_path(g->o, 0, "grid");
     bool ok = sheet_write_grid(path, g->o->prompt, g->images, g->o->count, errors);
-    if (ok) printf("%s\n", path);
+    if (ok) console_path(path);
     free(path);
     return ok;
 }

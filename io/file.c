@@ -80,7 +80,7 @@ bool output_possible(const char *path, Messages *errors) {
         return messages_add(errors, "%s: is %s, and a file would take its place", path,
                             file_kind(status.st_mode));
     if (strlen(name) > NAME_MAX - TEMPORARY_MAX)
-        return messages_add(errors, "%.60s...: the file's name is too long", name);
+        return messages_add(errors, "%.*s...: the file's name is too long", text_cut(name, 60), name);
     char *folder = folder_of(path);
     bool ok = access(folder, W_OK | X_OK) == 0;
     if (!ok && errno == ENOENT)
