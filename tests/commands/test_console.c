@@ -1,9 +1,11 @@
 /* What reaches a terminal: no control character of a name, a file or a word, and no more than a line can
-   hold; and that what is printed to be pasted or read by a script means what it says. TI names the
-   program; run from the repository's root. */
+   hold; and that what is printed to be pasted or read by a script means what it says. The neighbours of the
+   files that are being written are here too. TI names the program; run from the repository's root. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
+#include "io/canvas.h"
+#include "io/image_write.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -165,6 +167,11 @@ static void make_inputs(void) {
               "chmod -R u+w @/pictures; cp golden/loop_pictures/1.png @/pictures/" SHELL_HOSTILE ".png\n"
               "chmod -R u+w @/" SHELL_HOSTILE "; printf %s '{\"" JSON_HOSTILE "\": {\"x\": \"" JSON_HOSTILE
               "\"}}' >@/" SHELL_HOSTILE "/defaults.json") == 0);
+    Image one;
+    path = mem_format("%s/t", folder);
+    CHECK(canvas_new(1, 1, &one, &errors) && image_write_png(path, &one, &errors));
+    image_free(&one);
+    free(path);
 }
 
 static void test_commands(void) {
@@ -290,6 +297,49 @@ static void test_long(void) {
     }
 }
 
+/* ---- neighbours ---- */
+
+/* What stands where a file that is being written would get its name: a link to somebody's file, a file, a
+   link to nothing. $$ is the program's own number, which exec keeps. */
+static void test_planted(void) {
+    static const struct {
+        const char *name, *plant;
+    } traps[] = {
+        { "a link", "ln -s victim @/y.png.tmp-$$" },
+        { "a link to nothing", "ln -s nothing @/y.png.tmp-$$" },
+        { "a file", "cp @/victim @/y.png.tmp-$$" },
+        { "a folder", "mkdir @/y.png.tmp-$$" },
+        { "several", "ln -s victim @/y.png.tmp-$$; ln -s victim @/y.png.tmp-$$001; mkdir @/y.png.tmp-$$002" },
+    };
+    for (size_t i = 0; i < sizeof traps / sizeof *traps; i++)
+        for (int k = 0; k < 2; k++) {
+            char *script =
+                mem_format("rm -rf @/y.* @/nothing; echo mine >@/victim; sh -c '%s; ls -l @/y.* >@/before; "
+                           "export TI_FAIL=%s; exec \"%s\" sheet --out @/y.png @/t'",
+                           traps[i].plant, k ? "nameless:1" : "none:1", k ? "${TI%/*}/ti_failing" : "$TI");
+            bool ok = run(script) == 0;
+            free(script);
+            ok = ok && run("test -s @/y.png && test ! -L @/y.png && test ! -e @/nothing && echo mine | cmp - "
+                           "@/victim "
+                           "&& ls -l @/y.png.* | cmp - @/before") == 0;
+            test_true(traps[i].name, ok, k ? "where files have names" : "where they have none");
+        }
+    bool ok = run("mkdir @/theirs; sh -c 'ln -s theirs @/dump.tmp-$$; exec \"$TI\" train " SMALL
+                  "--threads 1 --images golden/loop_pictures --token \"<g>\" --init a --dump @/dump'") == 0;
+    ok = ok && run("test -z \"$(ls @/theirs)\" && test -s @/dump/graph.json && test ! -L @/dump") == 0;
+    test_true("a link in the place of a dump's folder", ok, "is not followed");
+}
+
+/* The sizes are looked at before the pictures are read. */
+static void test_many(void) {
+    bool ok =
+        run("ti=$(realpath \"$TI\"); cd @; exec \"$ti\" sheet --out s.png $(yes 'c t' | head -n 77000)") == 1;
+    test_true("a sheet of 77,000 pictures",
+              ok && holds("err", "ti: s.png: 550 x 4004028 is more than a picture can have"), "is refused");
+    ok = run("test ! -e @/s.png") == 0;
+    test_true("nothing is left of it", ok, "no s.png");
+}
+
 int main(void) {
     CHECK(getenv("TI"));
     folder = folder_new();
@@ -300,6 +350,8 @@ int main(void) {
     test_pasted();
     test_terminal();
     test_long();
+    test_planted();
+    test_many();
     folder_remove(folder);
     free(folder);
     return test_finish();
