@@ -19,7 +19,7 @@
 static void print_lines(const char *before, const Messages *m) {
     for (const char *line = m->text; line && *line;) {
         const char *end = strchr(line, '\n');
-        fprintf(stderr, "ti: %s%.*s\n", before, (int)(end - line), line);
+        console_line(stderr, "ti: %s%.*s", before, (int)(end - line), line);
         line = end + 1;
     }
 }
@@ -63,12 +63,12 @@ const char *const PREDICTIONS[] = { "auto", [1 + PREDICT_EPSILON] = "epsilon",
 /* The path of the model that is meant, free() it; NULL and a line where the embedded one is not found. */
 static char *find_model(const char *path, Messages *errors) {
     if (path) {
-        fprintf(stderr, "ti: model %s\n", path);
+        console_line(stderr, "ti: model %s", path);
         return mem_string(path);
     }
     char *embedded = file_of_program("critters");
     if (embedded)
-        fprintf(stderr, "ti: the embedded model, %s (another: --model PATH)\n", embedded);
+        console_line(stderr, "ti: the embedded model, %s (another: --model PATH)", embedded);
     else
         messages_add(
             errors, "the embedded model is neither beside the program nor in ../share/ti: give --model PATH");
@@ -113,14 +113,16 @@ static void check_used(const Tokenizer *t, const Embedding *e, const char *const
 }
 
 static bool load_word(Words *w, Tokenizer *t, const Embedding *e, Messages *errors) {
-    char *rename = mem_format("--embedding NAME=%s gives it another name for this run", e->path);
+    char *path = text_for_shell(e->path);
+    char *rename = mem_format("--embedding NAME=%s gives it another name for this run", path);
     bool ok = words_add(w, t, e->token, e->rows, e->vectors, e->width, e->path, rename, errors);
     char *token = console_text(e->token), *called = console_text(e->called ? e->called : "");
     if (ok)
-        fprintf(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s\n", token, (long long)e->vectors,
-                e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is \"" : "", called,
-                e->called ? "\"" : "");
+        console_line(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s", token, (long long)e->vectors,
+                     e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is \"" : "", called,
+                     e->called ? "\"" : "");
     free(rename);
+    free(path);
     free(token);
     free(called);
     return ok;

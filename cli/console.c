@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 #include "cli/console.h"
 
 #include "tensor/threads.h"
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void console_json(json_t *document) {
     CHECK(document);
@@ -23,11 +25,24 @@ bool console_finish(Messages *errors) {
                         errno ? strerror(errno) : "");
 }
 
-char *console_text(const char *text) {
-    char *safe = mem_string(text);
-    text_plain(safe);
-    return safe;
+void console_line(FILE *to, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *line = mem_format_list(format, args);
+    va_end(args);
+    text_plain(line);
+    fprintf(to, "%s\n", line);
+    free(line);
 }
+
+void console_path(const char *path) {
+    if (isatty(STDOUT_FILENO))
+        console_line(stdout, "%s", path);
+    else
+        printf("%s\n", path);
+}
+
+char *console_text(const char *text) { return text_shortened(text, 200, 0); }
 
 const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]) {
     if (bytes >= 1000000000)

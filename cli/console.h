@@ -8,14 +8,24 @@
 #include "io/json.h"
 #include "tensor/tensor.h"
 
+#include <stdio.h>
+
 /* Prints the document and a newline, and deletes it. (Documents come from json_pack, whose I takes an int64_t
    and f a double that is finite; what a number out of a file makes of others goes through json_double.) */
 void console_json(json_t *document);
 /* Flushes standard output. False, with a line, if any of it could not be written (a full disk). */
 bool console_finish(Messages *errors);
 
-/* Text out of a file, as a terminal may show it: each control character (U+0001..1F, 7F..9F) is a '?'. free()
-   it. */
+/* Prints a line, on stdout or stderr, as a terminal may show it: it is text_plain. Whatever came from outside
+   (the command line, files, their names) is printed by this function, console_path or report; printf itself
+   prints what is ti's own, numbers and constant texts. */
+void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Prints a path alone on a line of stdout, where a script may read it: as ls does, its very bytes where
+   stdout is no terminal, and as console_line where it is one. */
+void console_path(const char *path);
+
+/* Text out of a file, as far as a line shows it: "..." stands for what is beyond 200 bytes. free() it. */
 char *console_text(const char *text);
 
 /* "412 MB" */

@@ -32,10 +32,10 @@ static json_t *estimate_json(const Estimate *e) {
 }
 
 static void print_reading(const MemoryNeed *reading) {
-    char text[BYTES_TEXT], *picture = console_text(reading->picture);
-    printf("\nreading the pictures, one at a time, takes %s at most: %s (%d x %d)\n",
-           bytes_text(memory_total(reading), text), picture, reading->width, reading->height);
-    free(picture);
+    char text[BYTES_TEXT];
+    printf("\n");
+    console_line(stdout, "reading the pictures, one at a time, takes %s at most: %s (%d x %d)",
+                 bytes_text(memory_total(reading), text), reading->picture, reading->width, reading->height);
 }
 
 bool dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step,

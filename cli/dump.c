@@ -232,17 +232,19 @@ bool dump_step(Loop *l, const char *path, Messages *errors, Messages *warnings) 
     find_orders(&d);
     int length = (int)strlen(path);
     while (length > 1 && path[length - 1] == '/') length--;
-    char *folder = mem_format("%.*s.tmp-%ld", length, path, (long)getpid()), *paths[FILE_COUNT];
-    for (int i = 0; i < FILE_COUNT; i++) paths[i] = mem_format("%s/%s", folder, FILES[i]);
-    bool ok = folder_make(folder, errors);
+    char *place = mem_format("%.*s", length, path), *folder = folder_make_beside(place, errors);
+    bool ok = folder != NULL;
     if (ok) {
+        char *paths[FILE_COUNT];
+        for (int i = 0; i < FILE_COUNT; i++) paths[i] = mem_format("%s/%s", folder, FILES[i]);
         ok = write_files(&d, l, paths, errors, warnings) && move_folder(folder, path, errors);
         if (!ok) {
             remove_files(folder);
             rmdir(folder);
         }
+        for (int i = 0; i < FILE_COUNT; i++) free(paths[i]);
     }
-    for (int i = 0; i < FILE_COUNT; i++) free(paths[i]);
+    free(place);
     free(folder);
     for (int i = 0; i < graph_nodes(d.step->graph); i++) free(d.names[i]);
     free(d.names);

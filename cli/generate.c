@@ -128,13 +128,31 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     watch_go_on(&g->decoding, i + 1, g->o->count);
 }
 
+static SheetRow grid_row(const Generation *g) {
+    return (SheetRow) { .caption = g->o->prompt, .pictures = g->images, .count = g->o->count };
+}
+
+/* The pictures, without pixels yet; false, with a line, where they are too many for one sheet. */
+static bool make_images(Generation *g, Messages *errors) {
+    const GenerateOptions *o = g->o;
+    g->images = mem_alloc((size_t)o->count * sizeof *g->images);
+    for (int64_t i = 0; i < o->count; i++)
+        g->images[i] = (Image) { .width = (int)o->width, .height = (int)o->height };
+    if (!o->grid) return true;
+    SheetRow row = grid_row(g);
+    char *path = picture_path(o, 0, "grid");
+    bool ok = sheet_grid_fits(path, &row, errors);
+    free(path);
+    return ok;
+}
+
 /* Tells what the run will take, before any work, and gets it. */
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
+    if (!make_images(g, errors)) return false;
     MemoryNeed need = memory_of_drawing(g->drawing, g->threads);
     need.buffers += 3 * g->o->count * g->o->width * g->o->height;
     if (!memory_announce(&need, &g->memory, "a smaller --width and --height", g->threads, errors, warnings))
         return false;
-    g->images = mem_alloc((size_t)g->o->count * sizeof *g->images);
     for (int64_t i = 0; i < g->o->count; i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
     if (!get_arena(&g->arena, drawing_bytes(g->drawing, g->threads), errors)) return false;
@@ -146,14 +164,15 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     for (int64_t i = 0; i < g->o->count; i++) {
         char *path = picture_path(g->o, i, NULL);
         bool ok = image_write(path, &g->images[i], errors);
-        if (ok) printf("%s\n", path);
+        if (ok) console_path(path);
         free(path);
         if (!ok) return false;
     }
     if (!g->o->grid) return true;
+    SheetRow row = grid_row(g);
     char *path = picture_path(g->o, 0, "grid");
-    bool ok = sheet_write_grid(path, g->o->prompt, g->images, g->o->count, errors);
-    if (ok) printf("%s\n", path);
+    bool ok = sheet_write_grid(path, &row, errors);
+    if (ok) console_path(path);
     free(path);
     return ok;
 }

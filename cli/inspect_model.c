@@ -85,11 +85,12 @@ static void print_parts(const Part *parts, const Unused *unused) {
     printf("%-13s %-10s %7s %15s %10s  %s\n", "part", "type", "tensors", "parameters", "size", "file");
     for (int i = 0; i < 3; i++) {
         const Part *p = &parts[i];
-        printf("%-13s %-10s %7lld %15s %10s  ", p->name, p->types, (long long)p->tensors,
-               count_text(p->parameters, count), size_text(p->bytes, size));
-        printf("%s", file_name(p->single ? p->single : p->weights->files[0].path));
-        if (p->weights->count > 1) printf(", ... (%lld files)", (long long)p->weights->count);
-        printf("\n");
+        char *more = p->weights->count > 1 ? mem_format(", ... (%lld files)", (long long)p->weights->count)
+                                           : mem_string("");
+        console_line(stdout, "%-13s %-10s %7lld %15s %10s  %s%s", p->name, p->types, (long long)p->tensors,
+                     count_text(p->parameters, count), size_text(p->bytes, size),
+                     file_name(p->single ? p->single : p->weights->files[0].path), more);
+        free(more);
         tensors += p->tensors;
         parameters += p->parameters;
         bytes += p->bytes;
@@ -97,9 +98,9 @@ static void print_parts(const Part *parts, const Unused *unused) {
     printf("%-13s %-10s %7lld %15s %10s\n\n", "all", "", (long long)tensors, count_text(parameters, count),
            size_text(bytes, size));
     if (!unused->count) return;
-    char *text = unused_text(unused), *safe = console_text(text);
-    printf("ignored, as no part of the model: %s\n\n", safe);
-    free(safe);
+    char *text = unused_text(unused);
+    console_line(stdout, "ignored, as no part of the model: %s", text);
+    printf("\n");
     free(text);
 }
 
@@ -145,8 +146,8 @@ static void print_configs(const Model *m, int64_t words) {
            c->layers, c->heads, (long long)c->intermediate_size,
            c->activation == ACT_GELU ? "gelu" : "quick_gelu");
     char *pad = console_text(f->tokenizer.pad_token ? f->tokenizer.pad_token : "the end token");
-    printf("tokenizer     %lld tokens, window %lld, padded with %s\n", (long long)words,
-           (long long)f->tokenizer.model_max_length, pad);
+    console_line(stdout, "tokenizer     %lld tokens, window %lld, padded with %s", (long long)words,
+                 (long long)f->tokenizer.model_max_length, pad);
     free(pad);
     print_levels("unet levels", u->levels, u->channels, u->layers_per_block, u->down_attends, u->heads);
     printf("unet          text width %lld, middle %s attention, %s projections, norms of %d groups\n",
@@ -164,18 +165,20 @@ static void print_defaults(json_t *defaults) {
     json_t *options, *value;
     json_object_foreach (defaults, command, options) {
         if (!json_is_object(options)) continue;
-        char *safe = console_text(command);
-        printf("defaults      ti %s:", safe);
-        free(safe);
+        char *whose = console_text(command);
+        Text line = { 0 };
+        text_format(&line, "defaults      ti %s:", whose);
+        free(whose);
         json_object_foreach (options, name, value) {
-            char *text = json_text(value, 0), *line = mem_format("%s %s", name, text);
-            safe = console_text(line);
-            printf(" --%s", safe);
-            free(safe);
-            free(line);
+            char *text = json_text(value, 0), *option = mem_format("%s %s", name, text);
+            char *shown = console_text(option);
+            text_format(&line, " --%s", shown);
+            free(shown);
+            free(option);
             free(text);
         }
-        printf("\n");
+        console_line(stdout, "%s", line.at);
+        free(line.at);
     }
 }
 
@@ -253,14 +256,16 @@ static json_t *model_json(const Report *r, const Messages *faults) {
 static void print_all_tensors(const Part *parts) {
     for (int i = 0; i < 3; i++)
         for (int64_t k = 0; k < parts[i].weights->count; k++) {
-            printf("\n%s\n", parts[i].weights->files[k].path);
+            printf("\n");
+            console_line(stdout, "%s", parts[i].weights->files[k].path);
             print_tensors(&parts[i].weights->files[k]);
         }
 }
 
 static void print_model(const Report *r, bool faults) {
     const Model *m = r->m;
-    printf("%s: %s, a %s%s\n\n", r->path, family(m), kind(m), faults ? " WITH FAULTS" : "");
+    console_line(stdout, "%s: %s, a %s%s", r->path, family(m), kind(m), faults ? " WITH FAULTS" : "");
+    printf("\n");
     print_parts(r->parts, &r->unused);
     print_configs(m, r->words);
     print_defaults(r->defaults);

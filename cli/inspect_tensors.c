@@ -18,8 +18,8 @@ void print_tensors(const Safetensors *s) {
     for (int64_t i = 0; i < s->count; i++) {
         const SafeTensor *t = &s->tensors[i];
         char *name = console_text(t->weight.name);
-        printf("%-8s %-*s %10s  %s\n", t->dtype, width, shape_text(t->weight.shape, shape),
-               size_text((int64_t)t->size, size), name);
+        console_line(stdout, "%-8s %-*s %10s  %s", t->dtype, width, shape_text(t->weight.shape, shape),
+                     size_text((int64_t)t->size, size), name);
         free(name);
     }
 }
@@ -35,14 +35,18 @@ json_t *json_tensors(const Safetensors *s) {
     return list;
 }
 
+/* Names beyond the width of the column push their values to the right. */
 static void print_metadata(json_t *metadata) {
+    enum { WIDTH = 40 };
     const char *name;
     json_t *item;
     int width = 0;
-    json_object_foreach (metadata, name, item) { width = (int)max_i64(width, (int64_t)strlen(name)); }
+    json_object_foreach (metadata, name, item) {
+        width = (int)min_i64(WIDTH, max_i64(width, (int64_t)strlen(name)));
+    }
     json_object_foreach (metadata, name, item) {
         char *key = console_text(name), *value = console_text(json_string_value(item));
-        printf("metadata %-*s  %s\n", width, key, value);
+        console_line(stdout, "metadata %-*s  %s", width, key, value);
         free(key);
         free(value);
     }
@@ -68,7 +72,7 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json) {
         return;
     }
     char count[COUNT_TEXT], size[SIZE_TEXT];
-    printf("%s: %s\n", s->path, family.text);
+    console_line(stdout, "%s: %s", s->path, family.text);
     printf("%lld tensors, %s numbers, %s\n", (long long)s->count, count_text(numbers, count),
            size_text(bytes, size));
     print_metadata(metadata);

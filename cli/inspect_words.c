@@ -6,21 +6,24 @@
 #include <stdlib.h>
 
 static void print_row(const Neighbours *r, int64_t k, const Model *m) {
-    printf("%6lld  %8.4f", (long long)k + 1, r->norm);
-    if (m) printf("  %6.1f %%", 100 * r->shorter);
+    Text line = { 0 };
+    text_format(&line, "%6lld  %8.4f", (long long)k + 1, r->norm);
+    if (m) text_format(&line, "  %6.1f %%", 100 * r->shorter);
     for (int64_t i = 0; i < r->found; i++) {
         char *token = console_text(tokenizer_token(m->tokenizer, r->near[i].id));
-        printf("%s%s %.3f", i ? ", " : "  ", token, r->near[i].cosine);
+        text_format(&line, "%s%s %.3f", i ? ", " : "  ", token, r->near[i].cosine);
         free(token);
     }
-    printf("\n");
+    console_line(stdout, "%s", line.at);
+    free(line.at);
 }
 
 static void print_word(const Embedding *e, const Neighbours *reports, const Vocabulary *v, const Model *m) {
     char *token = console_text(e->token);
-    printf("\n\"%s\"%s: %lld vector%s of %lld numbers\n", token,
-           e->token_from_path ? " (by the file's name; the file itself doesn't say)" : "",
-           (long long)e->vectors, e->vectors == 1 ? "" : "s", (long long)e->width);
+    printf("\n");
+    console_line(stdout, "\"%s\"%s: %lld vector%s of %lld numbers", token,
+                 e->token_from_path ? " (by the file's name; the file itself doesn't say)" : "",
+                 (long long)e->vectors, e->vectors == 1 ? "" : "s", (long long)e->width);
     free(token);
     if (m)
         printf("the vocabulary's %lld words: norms %.4f to %.4f, median %.4f\n", (long long)v->count,
@@ -71,7 +74,7 @@ bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_
                 "%s: \"%s\" has vectors of %lld numbers, the model's have %lld (another model family?)", path,
                 e->words[i].token, (long long)e->words[i].width, (long long)v.width);
     json_t *list = ok && json ? json_array() : NULL;
-    if (ok && !json) printf("%s: %s\n", path, e->count == 1 ? "a learned word" : "learned words");
+    if (ok && !json) console_line(stdout, "%s: %s", path, e->count == 1 ? "a learned word" : "learned words");
     for (int64_t i = 0; ok && i < e->count; i++) report_word(&e->words[i], &v, m, list);
     if (list)
         console_json(json_pack(

@@ -49,21 +49,20 @@ MemoryNeed memory_of_drawing(const Drawing *d, int threads) {
 }
 
 static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
-    char text[4][BYTES_TEXT];
-    fprintf(stderr, "ti: memory %s: %s of ", bytes_text(memory_total(need), text[0]),
-            bytes_text(need->buffers, text[1]));
-    if (need->picture) {
-        char *picture = console_text(need->picture);
-        fprintf(stderr, "pixels to read %s (%d x %d); %d threads; ", picture, need->width, need->height,
-                threads);
-        free(picture);
-    } else {
-        fprintf(stderr, "buffers and workspace, %s of mapped weights; %d threads; ",
-                bytes_text(need->weights, text[2]), threads);
-    }
+    char size[BYTES_TEXT];
+    Text line = { 0 };
+    text_format(&line, "ti: memory %s: ", bytes_text(memory_total(need), size));
+    text_format(&line, "%s of ", bytes_text(need->buffers, size));
+    if (need->picture)
+        text_format(&line, "pixels to read %s (%d x %d); ", need->picture, need->width, need->height);
+    else
+        text_format(&line, "buffers and workspace, %s of mapped weights; ", bytes_text(need->weights, size));
+    text_format(&line, "%d threads; ", threads);
     if (need->recomputed)
-        fprintf(stderr, "%d of %d blocks are computed twice; ", need->recomputed, need->blocks);
-    fprintf(stderr, "%s %s\n", bytes_text(limit->bytes, text[3]), limit->automatic ? "are free" : "allowed");
+        text_format(&line, "%d of %d blocks are computed twice; ", need->recomputed, need->blocks);
+    console_line(stderr, "%s%s %s", line.at, bytes_text(limit->bytes, size),
+                 limit->automatic ? "are free" : "allowed");
+    free(line.at);
 }
 
 /* "the run takes 3 GB at least", and what would take less. */

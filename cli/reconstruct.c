@@ -3,6 +3,7 @@
 #include "autograd/finite.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/console.h"
 #include "cli/progress.h"
 #include "io/image_write.h"
 #include "tensor/threads.h"
@@ -114,7 +115,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
                (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,
                in.width, rms);
         print_error(&in, &out);
-        printf("%s\n", o->out);
+        console_path(o->out);
     }
     image_free(&in);
     image_free(&out);

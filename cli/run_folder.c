@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* flock */
 #include "cli/run_folder.h"
 
+#include "cli/console.h"
 #include "exchange/word_file.h"
 #include "io/plot.h"
 #include "io/file.h"
@@ -79,7 +80,7 @@ static bool remove_state(const RunFolder *r, Messages *errors) {
 
 /* NAME.json.tmp-123: what a process that was killed was writing */
 static bool is_leftover(const char *name) {
-    static const char *const endings[] = { ".json", ".png", ".safetensors", ".state" };
+    static const char *const endings[] = { ".csv", ".json", ".png", ".safetensors", ".state" };
     const char *mark = strstr(name, ".tmp-");
     if (!mark || !mark[5] || mark[5 + strspn(mark + 5, "0123456789")]) return false;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
@@ -199,7 +200,7 @@ bool run_folder_restore(const RunFolder *r, const float *rows, int64_t vectors, 
     for (int i = 0; i < 2; i++) {
         if (ok && !holds_word(r, paths[i], rows, vectors, width)) {
             ok = embedding_write(paths[i], r->word, rows, vectors, width, errors);
-            if (ok) fprintf(stderr, "ti: %s: was damaged or gone, and is written again\n", paths[i]);
+            if (ok) console_line(stderr, "ti: %s: was damaged or gone, and is written again", paths[i]);
         }
         free(paths[i]);
     }

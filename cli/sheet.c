@@ -25,6 +25,36 @@ static const Option OPTIONS[] = {
               "the name of a picture" },
 };
 
+typedef struct {
+    SheetRow *rows;
+    int64_t row_count, count; /* of the rows, of the pictures */
+    Image *images;            /* as large as they are when upright; without pixels until they are loaded */
+    const char **paths;
+} Contents;
+
+/* Which of the arguments are pictures, and how large. */
+static void read_contents(Contents *c, const StringList *arguments, Messages *errors) {
+    size_t n = (size_t)arguments->count;
+    c->rows = mem_alloc((n + 1) * sizeof *c->rows);
+    c->images = mem_alloc(n * sizeof *c->images);
+    c->paths = mem_alloc(n * sizeof *c->paths);
+    for (size_t i = 0; i < n; i++) {
+        const char *argument = arguments->items[i];
+        bool picture = image_is_named(argument) || image_kind_of_file(argument) != IMAGE_NONE;
+        if (!picture || c->row_count == 0)
+            c->rows[c->row_count++] =
+                (SheetRow) { .caption = picture ? "" : argument, .pictures = c->images + c->count };
+        ImageHeader h;
+        int64_t bytes;
+        if (!picture || !image_load_header(argument, &h, &bytes, errors)) continue;
+        bool lies = h.orientation >= 5; /* turned by a quarter */
+        c->images[c->count] =
+            (Image) { .width = lies ? h.height : h.width, .height = lies ? h.width : h.height };
+        c->paths[c->count++] = argument;
+        c->rows[c->row_count - 1].count++;
+    }
+}
+
 static int make_sheet(void *options, Messages *errors, Messages *warnings) {
     const SheetOptions *o = options;
     (void)warnings;
@@ -33,25 +63,15 @@ static int make_sheet(void *options, Messages *errors, Messages *warnings) {
         free(out);
         return 1;
     }
-    size_t n = (size_t)o->arguments.count;
-    SheetRow *rows = mem_alloc((n + 1) * sizeof *rows);
-    Image *images = mem_alloc(n * sizeof *images);
-    int64_t count = 0, loaded = 0;
-    for (size_t i = 0; i < n; i++) {
-        const char *argument = o->arguments.items[i];
-        bool picture = image_is_named(argument) || image_kind_of_file(argument) != IMAGE_NONE;
-        if (!picture || count == 0)
-            rows[count++] = (SheetRow) { .caption = picture ? "" : argument, .pictures = images + loaded };
-        if (!picture) continue;
-        if (image_load(argument, &images[loaded], errors)) {
-            loaded++;
-            rows[count - 1].count++;
-        }
-    }
-    if (errors->count == 0) sheet_write(out, o->title, rows, count, errors);
-    for (int64_t i = 0; i < loaded; i++) image_free(&images[i]);
-    free(images);
-    free(rows);
+    Contents c = { 0 };
+    read_contents(&c, &o->arguments, errors);
+    if (errors->count == 0) sheet_fits(out, o->title, c.rows, c.row_count, errors);
+    for (int64_t i = 0; errors->count == 0 && i < c.count; i++) image_load(c.paths[i], &c.images[i], errors);
+    if (errors->count == 0) sheet_write(out, o->title, c.rows, c.row_count, errors);
+    for (int64_t i = 0; i < c.count; i++) image_free(&c.images[i]);
+    free(c.rows);
+    free(c.images);
+    free(c.paths);
     free(out);
     return 0;
 }

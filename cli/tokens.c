@@ -51,17 +51,13 @@ static void tokens_free(Tokens *k) {
 
 static void print_token(const Tokenizer *t, int64_t place, int32_t id) {
     char *name = console_text(tokenizer_token(t, id));
-    printf("%6lld  %6d  %s\n", (long long)place, id, name);
+    console_line(stdout, "%6lld  %6d  %s", (long long)place, id, name);
     free(name);
 }
 
 static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt) {
     int64_t room = k->length - 2, padding = room - k->kept;
-    if (strcmp(prompt, k->expanded) != 0) {
-        char *text = console_text(k->expanded);
-        printf("stands for: %s\n", text);
-        free(text);
-    }
+    if (strcmp(prompt, k->expanded) != 0) console_line(stdout, "stands for: %s", k->expanded);
     printf("%lld token%s; the window of %lld holds %lld beside the start and the end\n\n",
            (long long)k->count, k->count == 1 ? "" : "s", (long long)k->length, (long long)room);
     printf("%6s  %6s  token\n", "place", "id");
@@ -72,7 +68,7 @@ static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt
         char *places = padding == 1
                            ? mem_format("%lld", (long long)k->length - 1)
                            : mem_format("%lld-%lld", (long long)k->kept + 2, (long long)k->length - 1);
-        printf("%6s  %6d  %s (padding)\n", places, id, name);
+        console_line(stdout, "%6s  %6d  %s (padding)", places, id, name);
         free(places);
         free(name);
     }

@@ -296,14 +296,15 @@ static bool take_up_run(Run *r, Messages *errors) {
     RunIdentity *now = &r->saver.identity;
     *now = identity_now(r);
     if (!r->has_state) {
-        fprintf(stderr, "ti: %s has no %s yet: it begins with its first step\n", r->folder.path, RUN_STATE);
+        console_line(stderr, "ti: %s has no %s yet: it begins with its first step", r->folder.path,
+                     RUN_STATE);
         if (!run_folder_go_on(&r->folder, NULL, errors)) return false;
     } else {
         if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
             !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
             return false;
-        fprintf(stderr, "ti: %s goes on at step %lld of %lld\n", r->folder.path, (long long)r->state.step,
-                (long long)r->o->steps);
+        console_line(stderr, "ti: %s goes on at step %lld of %lld", r->folder.path, (long long)r->state.step,
+                     (long long)r->o->steps);
     }
     return train_options_save(r->o, r->folder.path, errors);
 }
@@ -457,23 +458,39 @@ static bool run_loop(Run *r, Messages *errors) {
 
 /* The end */
 
+/* As it can be pasted into a shell, and into Python. */
+static void print_drawing(const RunFolder *f, const char *file) {
+    char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
+    char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
+    console_line(stderr, "ti: draw with it: ti generate --embedding %s --prompt %s --out picture.png",
+                 quoted_file, quoted_prompt);
+    Text path = { 0 }, word = { 0 };
+    json_quote(&path, learned);
+    json_quote(&word, f->word);
+    console_line(stderr, "ti: in diffusers: pipe.load_textual_inversion(%s), then %s in a prompt", path.at,
+                 word.at);
+    free(path.at);
+    free(word.at);
+    free(learned);
+    free(quoted_file);
+    free(quoted_prompt);
+    free(prompt);
+}
+
 static void print_usage(const Run *r, int64_t width) {
     const RunFolder *f = &r->folder;
-    printf("%s/%s.safetensors\n", f->path, f->file_name);
-    fprintf(stderr,
-            "ti: draw with it: ti generate --embedding %s/%s.safetensors --prompt 'a photo of a %s' --out "
-            "picture.png\n"
-            "ti: in diffusers: pipe.load_textual_inversion(\"%s/learned_embeds.safetensors\"), then \"%s\" "
-            "in a prompt\n",
-            f->path, f->file_name, f->word, f->path, f->word);
+    char *file = run_folder_file(f, "%s.safetensors", f->file_name);
+    console_path(file);
+    print_drawing(f, file);
+    free(file);
     if (width == 768 || width == 1024)
-        fprintf(stderr,
-                "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
-                "in ComfyUI: to models/embeddings/, then \"embedding:%s\"\n",
-                f->file_name, f->file_name, f->file_name);
+        console_line(stderr,
+                     "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
+                     "in ComfyUI: to models/embeddings/, then \"embedding:%s\"",
+                     f->file_name, f->file_name, f->file_name);
     if (!train_options_extendable(r->o)) return;
     char *command = resume_command(f->path);
-    fprintf(stderr, "ti: more than these %lld steps: %s --steps N\n", (long long)r->o->steps, command);
+    console_line(stderr, "ti: more than these %lld steps: %s --steps N", (long long)r->o->steps, command);
     free(command);
 }
 
@@ -481,10 +498,10 @@ static void print_stopped(const Run *r) {
     int64_t step = max_i64(r->loop.step, r->state.step);
     char *command = resume_command(r->folder.path);
     if (r->loop.step > 0)
-        fprintf(stderr, "ti: the word as it is by now: %s/learned_embeds-steps-%lld.safetensors\n",
-                r->folder.path, (long long)step);
-    fprintf(stderr, "ti: stopped at step %lld of %lld; go on with: %s\n", (long long)step,
-            (long long)r->o->steps, command);
+        console_line(stderr, "ti: the word as it is by now: %s/learned_embeds-steps-%lld.safetensors",
+                     r->folder.path, (long long)step);
+    console_line(stderr, "ti: stopped at step %lld of %lld; go on with: %s", (long long)step,
+                 (long long)r->o->steps, command);
     free(command);
 }
 
@@ -624,8 +641,8 @@ static bool show_finished(Run *r, Messages *errors) {
     if (width * vectors != r->state.count)
         return messages_add(errors, "%s/%s: has no %lld vectors", r->folder.path, RUN_STATE,
                             (long long)vectors);
-    fprintf(stderr, "ti: %s is finished: all its %lld steps are done\n", r->folder.path,
-            (long long)r->state.step);
+    console_line(stderr, "ti: %s is finished: all its %lld steps are done", r->folder.path,
+                 (long long)r->state.step);
     if (!run_folder_restore(&r->folder, r->state.rows, vectors, width, errors)) return false;
     print_usage(r, width);
     return true;

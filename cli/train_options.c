@@ -144,7 +144,7 @@ static void check_token(const TrainOptions *o, Messages *errors) {
     bool space = false, plain = true, small = points.count == normal.count;
     for (int64_t i = 0; i < points.count; i++) {
         space = space || unicode_class(points.at[i]) == CLASS_SPACE;
-        plain = plain && points.at[i] >= ' ' && points.at[i] != 0x7F;
+        plain = plain && !text_is_control(points.at[i]);
     }
     for (int64_t i = 0; small && i < points.count; i++) small = points.at[i] == normal.at[i];
     if (!points.count)
@@ -155,7 +155,7 @@ static void check_token(const TrainOptions *o, Messages *errors) {
     else if (!plain)
         messages_add(errors, "--token '%s': has a control character in it", o->token);
     else if (strlen(o->token) > 100)
-        messages_add(errors, "--token '%.20s...': is longer than 100 bytes", o->token);
+        messages_add(errors, "--token '%.*s...': is longer than 100 bytes", text_cut(o->token, 20), o->token);
     else if (o->vectors > 1 && !small)
         messages_add(
             errors,

@@ -6,6 +6,10 @@
 
 #include "io/utf8.h"
 
+/* Of a line that is longer than two of them, so many bytes at its beginning, which names the file, and at its
+   end, which says what to do. */
+enum { MESSAGE_PART = 2000 };
+
 _Noreturn void check_failed(const char *file, int line, const char *condition) {
     fprintf(stderr, "%s:%d: CHECK failed: %s\n", file, line, condition);
     abort();
@@ -39,7 +43,7 @@ void *mem_grow(void *old, size_t bytes) {
     return p;
 }
 
-static char *format_new(const char *format, va_list args) {
+char *mem_format_list(const char *format, va_list args) {
     CHECK(format);
     va_list again;
     va_copy(again, args);
@@ -54,19 +58,21 @@ static char *format_new(const char *format, va_list args) {
 char *mem_format(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    char *s = format_new(format, args);
+    char *s = mem_format_list(format, args);
     va_end(args);
     return s;
 }
 
 char *mem_string(const char *s) { return mem_format("%s", s); }
 
+bool text_is_control(int32_t c) { return c < ' ' || (0x7f <= c && c <= 0x9f); }
+
 void text_plain(char *text) {
     char *out = text;
     int32_t c;
     for (size_t left = strlen(text); left > 0;) {
         int n = utf8_next(text, left, &c), taken = n ? n : 1;
-        bool shown = n && c >= ' ' && (c < 0x7f || c > 0x9f);
+        bool shown = n && !text_is_control(c);
         if (shown)
             memmove(out, text, (size_t)n);
         else
@@ -78,14 +84,52 @@ void text_plain(char *text) {
     *out = 0;
 }
 
+int text_cut(const char *text, size_t most) {
+    size_t length = strlen(text), at = length < most ? length : most;
+    for (int back = 0; back < 3 && at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80; back++) at--;
+    return (int)at;
+}
+
+char *text_shortened(const char *text, size_t head, size_t tail) {
+    size_t length = strlen(text);
+    if (length <= head + tail) return mem_string(text);
+    return mem_format("%.*s...%s", text_cut(text, head), text, text + text_cut(text, length - tail));
+}
+
 bool text_ends_with(const char *text, const char *end) {
     size_t n = strlen(text), k = strlen(end);
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
+/* $'...', in which each byte that is no printable ASCII is \ooo: always three digits, so that the next
+   character is none of them. */
+static char *escaped_for_shell(const char *text) {
+    char *quoted = mem_alloc(4 * strlen(text) + 4), *to = quoted;
+    to += strlen(strcpy(to, "$'"));
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c < ' ' || *c > '~')
+            to += snprintf(to, 5, "\\%03o", *c);
+        else if (*c == '\'' || *c == '\\')
+            to += snprintf(to, 5, "\\%c", *c);
+        else
+            *to++ = (char)*c;
+    }
+    *to = '\'';
+    return quoted;
+}
+
+static bool is_plain(const char *text) {
+    char *shown = mem_string(text);
+    text_plain(shown);
+    bool plain = strcmp(shown, text) == 0;
+    free(shown);
+    return plain;
+}
+
 char *text_for_shell(const char *text) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:@%/";
     if (*text && strspn(text, plain) == strlen(text)) return mem_string(text);
+    if (!is_plain(text)) return escaped_for_shell(text);
     char *quoted = mem_alloc(4 * strlen(text) + 3), *to = quoted;
     *to++ = '\'';
     for (const char *c = text; *c; c++) { /* a quote ends the quotes, stands alone, and opens them again */
@@ -99,8 +143,9 @@ char *text_for_shell(const char *text) {
 bool messages_add(Messages *m, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    char *line = format_new(format, args);
+    char *whole = mem_format_list(format, args), *line = text_shortened(whole, MESSAGE_PART, MESSAGE_PART);
     va_end(args);
+    free(whole);
     text_plain(line);
     size_t n = strlen(line);
     m->text = mem_grow(m->text, m->length + n + 2);

@@ -31,11 +31,22 @@ typedef struct {
 /* What came out of a file or a command line may hold line ends and commands for the terminal (also as U+0080
    to U+009F), or bytes that are no UTF-8: each such character or byte becomes '?', in place. */
 void text_plain(char *text);
+/* U+0000 to U+001F and U+007F to U+009F. */
+bool text_is_control(int32_t c);
 
-/* The text as a word of a shell's command line: in quotes where it needs them. free() it. */
+/* How many bytes of the text to show with %.*s: so many at most, and no character of UTF-8 in parts. */
+int text_cut(const char *text, size_t most);
+
+/* A copy, in which "..." stands for what is between the first head bytes and the last tail bytes, if there is
+   any, as text_cut cuts. free() it. */
+char *text_shortened(const char *text, size_t head, size_t tail);
+
+/* The text as a word of a shell's command line: in quotes where it needs them; with control characters as
+   $'\ooo', which bash, zsh, ksh and POSIX's shell of 2024 know. free() it. */
 char *text_for_shell(const char *text);
 
-/* Always returns false, so that a parser can end with `return messages_add(errors, ...)`. */
+/* Always returns false, so that a parser can end with `return messages_add(errors, ...)`. The line is
+   text_plain, and of one beyond 4000 bytes the middle is left out. */
 bool messages_add(Messages *m, const char *format, ...) PRINTF_LIKE(2, 3);
 void messages_free(Messages *m);
 
@@ -44,6 +55,7 @@ void messages_free(Messages *m);
 void *mem_alloc(size_t bytes);                               /* zeroed */
 void *mem_grow(void *old, size_t bytes);                     /* as realloc; the new part is not zeroed */
 char *mem_format(const char *format, ...) PRINTF_LIKE(1, 2); /* a new string, free() it */
+char *mem_format_list(const char *format, va_list args);     /* the same; args may be used no more */
 char *mem_string(const char *s);                             /* a copy */
 
 /* Whether a text ends so. */

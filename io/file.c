@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEMPORARY_MAX = 24 }; /* ".tmp-" and a process's number */
+/* How many names of what is not finished are tried, and the most that one has: ".tmp-", a process's number
+   and that of the try. */
+enum { TRIES = 1000, TEMPORARY_MAX = 24 };
 
 bool path_is_folder(const char *path) {
     struct stat status;
@@ -125,7 +127,7 @@ bool output_possible(const char *path, Messages *errors) {
         return messages_add(errors, "%s: is %s, and a file would take its place", path,
                             file_kind(status.st_mode));
     if (strlen(name) > NAME_MAX - TEMPORARY_MAX)
-        return messages_add(errors, "%.60s...: the file's name is too long", name);
+        return messages_add(errors, "%.*s...: the file's name is too long", text_cut(name, 60), name);
     char *folder = folder_of(path);
     bool ok = access(folder, W_OK | X_OK) == 0;
     if (!ok && errno == ENOENT)
@@ -146,29 +148,66 @@ static int open_nameless(const char *folder) {
     return -1;
 }
 
-/* Such a file gets its name; a file of that name is from a process that was killed. */
+/* Such a file gets a name. */
 static bool give_name(int descriptor, const char *name) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", descriptor);
-    unlink(name);
     return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+}
+
+static char *temporary_new(const char *path) { return mem_format("%s.tmp-%*s", path, TEMPORARY_MAX, ""); }
+
+/* PATH.tmp-PID for the first try, PATH.tmp-PID001 and so on for the next ones, as long as they end with
+   EEXIST. What stands at such a name is a process's that was killed, or a trap: a file or a link that a
+   neighbour in the folder put there. It is neither written to nor removed. */
+static bool next_name(char *temporary, int try) {
+    if (try > 0 && errno != EEXIST) return false;
+    char *number = strrchr(temporary, '-') + 1;
+    if (try == 0)
+        snprintf(number, TEMPORARY_MAX, "%ld", (long)getpid());
+    else
+        snprintf(number, TEMPORARY_MAX, "%ld%03d", (long)getpid(), try);
+    return try < TRIES;
+}
+
+static bool name_file(Output *out) {
+    for (int try = 0; !out->named && next_name(out->temporary, try); try++)
+        out->named = give_name(out->descriptor, out->temporary);
+    return out->named;
+}
+
+/* O_EXCL: only where there is nothing, no link either. */
+static void open_named(Output *out) {
+    for (int try = 0; !out->named && next_name(out->temporary, try); try++) {
+        out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        out->named = out->descriptor >= 0;
+    }
+    if (!out->named) out->error = errno;
+}
+
+char *folder_make_beside(const char *path, Messages *errors) {
+    char *temporary = temporary_new(path), *parent = folder_of(path);
+    bool ok = folder_make(parent, errors), made = false;
+    for (int try = 0; ok && !made && next_name(temporary, try); try++) made = mkdir(temporary, 0777) == 0;
+    if (ok && !made) messages_add(errors, "%s: the folder cannot be made: %s", temporary, strerror(errno));
+    free(parent);
+    if (made) return temporary;
+    free(temporary);
+    return NULL;
 }
 
 /* All that is needed until the end is allocated here: where there is no memory for it, no file has been made
    yet. */
 void output_open(Output *out, const char *path) {
     *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
-    out->temporary = mem_format("%s.tmp-%ld", path, (long)getpid());
+    out->temporary = temporary_new(path);
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
         out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP; /* a rename would take a device's place */
         return;
     }
     out->descriptor = open_nameless(out->folder);
-    if (out->descriptor >= 0) return;
-    out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    out->named = out->descriptor >= 0;
-    if (!out->named) out->error = errno;
+    if (out->descriptor < 0) open_named(out);
 }
 
 void output_write(Output *out, const void *data, size_t size) {
@@ -203,8 +242,7 @@ static void output_free(Output *out) {
 
 bool output_commit(Output *out, Messages *errors) {
     if (!out->error && fsync(out->descriptor) != 0) out->error = errno;
-    if (!out->error && !out->named && !(out->named = give_name(out->descriptor, out->temporary)))
-        out->error = errno;
+    if (!out->error && !out->named && !name_file(out)) out->error = errno;
     if (out->descriptor >= 0 && close(out->descriptor) != 0 && !out->error) out->error = errno;
     if (!out->error && rename(out->temporary, out->path) != 0) out->error = errno;
     bool ok = !out->error;

@@ -35,12 +35,13 @@ bool output_possible(const char *path, Messages *errors);
 
 /* A file being written: without a name until output_commit flushes it to the disk (fsync), calls it
    PATH.tmp-PID and renames that over PATH; where the file system knows no such files, PATH.tmp-PID from the
-   start. After a failed write nothing else happens until commit, which then reports it, removes the temporary
-   file and returns false; what stood at PATH is as it was. Nothing is allocated between open and commit. */
+   start. Whatever stands at that name already stays, and the file's has more digits. After a failed write
+   nothing else happens until commit, which then reports it, removes the temporary file and returns false;
+   what stood at PATH is as it was. Nothing is allocated between open and commit. */
 typedef struct {
     char *path, *folder, *temporary;
     int descriptor; /* -1: could not be opened */
-    bool named;     /* PATH.tmp-PID is there */
+    bool named;     /* the temporary file is there */
     int error;      /* errno of the first failure */
 } Output;
 
@@ -58,5 +59,9 @@ char *file_of_program(const char *name);
 
 /* Makes a folder and the ones above it; one that is there is fine. */
 bool folder_make(const char *path, Messages *errors);
+
+/* Makes an empty folder PATH.tmp-PID, as files get their names while they are written, and the ones above it.
+   Its path, free() it; NULL and a line if it cannot be made. */
+char *folder_make_beside(const char *path, Messages *errors);
 
 #endif

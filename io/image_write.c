@@ -33,7 +33,31 @@ char *image_path(const char *path, const char *name) {
                       *end ? end : ".png");
 }
 
+/* stb_image_write counts bytes in ints: 3 * width * height of them; for a PNG a byte more a row, and at worst
+   9 bits for each of these, in a buffer that grows to twice its size and one until it holds them, so that
+   beyond 1.6e9 its size is none. A picture of IMAGE_MAX_PIXELS takes 0.8e9 at worst. */
+static bool fits(const char *path, int64_t width, int64_t height, Messages *errors) {
+    CHECK(width > 0 && height > 0);
+    if (width <= IMAGE_MAX_PIXELS / height) return true;
+    return messages_add(errors,
+                        "%s: %lld x %lld is more than a picture can have (%d million pixels): fewer or "
+                        "smaller ones would fit",
+                        path, (long long)width, (long long)height, IMAGE_MAX_PIXELS / 1000000);
+}
+
+static bool fits_jpeg(const char *path, int64_t width, int64_t height, Messages *errors) {
+    if (width <= JPEG_MAX_SIDE && height <= JPEG_MAX_SIDE) return true;
+    return messages_add(errors, "%s: %lld x %lld is more than a JPEG can have (%d a side): write a PNG", path,
+                        (long long)width, (long long)height, JPEG_MAX_SIDE);
+}
+
+bool image_fits(const char *path, int64_t width, int64_t height, Messages *errors) {
+    return fits(path, width, height, errors) &&
+           (image_format(path) != WRITE_JPEG || fits_jpeg(path, width, height, errors));
+}
+
 bool image_write_png(const char *path, const Image *image, Messages *errors) {
+    if (!fits(path, image->width, image->height, errors)) return false;
     int length;
     unsigned char *png =
         stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
@@ -59,9 +83,6 @@ static void append(void *context, void *data, int size) {
 }
 
 static bool write_jpeg(const char *path, const Image *image, Messages *errors) {
-    if (image->width > JPEG_MAX_SIDE || image->height > JPEG_MAX_SIDE)
-        return messages_add(errors, "%s: %d x %d is more than a JPEG can have (%d a side): write a PNG", path,
-                            image->width, image->height, JPEG_MAX_SIDE);
     Buffer b = { 0 };
     CHECK(stbi_write_jpg_to_func(append, &b, image->width, image->height, 3, image->rgb, JPEG_QUALITY));
     bool ok = file_write(path, b.bytes, b.size, errors);
@@ -71,5 +92,6 @@ static bool write_jpeg(const char *path, const Image *image, Messages *errors) {
 
 bool image_write(const char *path, const Image *image, Messages *errors) {
     CHECK(image_format(path) != WRITE_NONE);
+    if (!image_fits(path, image->width, image->height, errors)) return false;
     return (image_format(path) == WRITE_JPEG ? write_jpeg : image_write_png)(path, image, errors);
 }

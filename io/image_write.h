@@ -14,9 +14,13 @@ ImageFormat image_format(const char *path);
    name NULL: the path itself, with an ending. free() it. */
 char *image_path(const char *path, const char *name);
 
+/* Whether a picture of that size can be written under that name: false, with a line, where it has more than
+   IMAGE_MAX_PIXELS, or a side that a JPEG cannot have. For what is asked before the work. */
+bool image_fits(const char *path, int64_t width, int64_t height, Messages *errors);
+
 /* In the format of its name, which is not WRITE_NONE; a JPEG in quality 95, without subsampling. Written
    aside and renamed: path is replaced as a whole or not at all. False with a line where it cannot be
-   written, or has a side that a JPEG cannot have. */
+   written, or does not fit. */
 bool image_write(const char *path, const Image *image, Messages *errors);
 
 /* As PNG, whatever the name; else as image_write does. */

@@ -1,5 +1,7 @@
 #include "io/json.h"
 
+#include "io/utf8.h"
+
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -132,15 +134,18 @@ static void add_number(Text *t, double x, bool exact) {
 void json_quote(Text *t, const char *s) {
     static const char names[] = "\bb\tt\nn\ff\rr\"\"\\\\";
     text_add(t, "\"");
-    for (; *s; s++) {
+    for (size_t left = strlen(s), size; left > 0; s += size, left -= size) {
         const char *name = names;
+        int32_t c;
+        int n = utf8_next(s, left, &c);
+        size = n ? (size_t)n : 1;
         while (*name && *name != *s) name += 2;
         if (*name)
             text_format(t, "\\%c", name[1]);
-        else if ((unsigned char)*s < ' ')
-            text_format(t, "\\u%04x", (unsigned)*s);
+        else if (n && text_is_control(c))
+            text_format(t, "\\u%04x", (unsigned)c);
         else
-            text_add_part(t, s, 1);
+            text_add_part(t, s, size);
     }
     text_add(t, "\"");
 }

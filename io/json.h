@@ -30,7 +30,8 @@ void json_write(Text *t, const json_t *value, unsigned form);
 char *json_text(const json_t *value, unsigned form); /* free() it */
 
 /* Adds a string in quotes, as serde_json writes it: UTF-8 as it is; quotes, backslashes and control
-   characters escaped. */
+   characters escaped, and here U+007F to U+009F too, which JSON allows and terminals obey. It is a string of
+   Python's as well. */
 void json_quote(Text *t, const char *s);
 
 #endif

@@ -209,7 +209,8 @@ static void name_unknown(JsonObject *o, Messages *sink, const char *what) {
     json_t *member;
     json_object_foreach (o->object, key, member) {
         if (json_object_get(o->known, key) || key[0] == '_') continue;
-        if (++found <= NAMED_MAX) text_format(&names, "%s \"%.60s\"", found > 1 ? "," : "", key);
+        if (++found <= NAMED_MAX)
+            text_format(&names, "%s \"%.*s\"", found > 1 ? "," : "", text_cut(key, 60), key);
     }
     if (found > NAMED_MAX)
         messages_add(sink, "%s: %s%s and %d more", o->path, what, names.at, found - NAMED_MAX);

@@ -11,11 +11,12 @@ enum { SHEET_WIDTH = 1100, MARGIN = 24, GAP = 8, MAX_ENLARGEMENT = 6, TITLE_SCAL
 
 static const Color BLACK = { 24, 24, 28 }, GREY = { 90, 90, 100 };
 
-/* Everything is placed by one function that runs twice: without a canvas for the height, then to draw. */
+/* Everything is placed by one function that runs twice: without a canvas for the height, which may be more
+   than a picture can have, then to draw. */
 typedef struct {
-    Image *canvas; /* NULL: only measure */
-    int width, y;  /* the sheet's width; where the next thing goes */
-    int columns, cell_width, cell_height;
+    Image *canvas;    /* NULL: only measure */
+    int64_t width, y; /* the sheet's width; where the next thing goes */
+    int64_t columns, cell_width, cell_height;
 } Sheet;
 
 static int line_height(int scale) { return TEXT_HEIGHT * scale + scale; }
@@ -38,7 +39,7 @@ static void place_text(Sheet *s, const char *text, int scale, Color color) {
         }
         char *rest = end + strspn(end, " ");
         *end = 0;
-        if (s->canvas) canvas_text(s->canvas, start, MARGIN, s->y, scale, color);
+        if (s->canvas) canvas_text(s->canvas, start, MARGIN, (int)s->y, scale, color);
         s->y += line_height(scale);
         start = rest;
     }
@@ -50,16 +51,16 @@ static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
     int64_t lines = ceil_div(row->count, s->columns);
     for (int64_t i = 0; s->canvas && i < row->count; i++) {
         const Image *p = &row->pictures[i];
-        int x = MARGIN + (int)(i % s->columns) * (s->cell_width + GAP);
-        int y = s->y + (int)(i / s->columns) * (s->cell_height + GAP);
+        int64_t x = MARGIN + i % s->columns * (s->cell_width + GAP);
+        int64_t y = s->y + i / s->columns * (s->cell_height + GAP);
         double fit = fmin((double)s->cell_width / p->width, (double)s->cell_height / p->height);
         int width = (int)fmax(1, p->width * fit + 0.5), height = (int)fmax(1, p->height * fit + 0.5);
         Image enlarged;
         if (!image_resize(p, width, height, &enlarged, errors)) return false;
-        canvas_picture(s->canvas, &enlarged, x, y);
+        canvas_picture(s->canvas, &enlarged, (int)x, (int)y);
         image_free(&enlarged);
     }
-    s->y += (int)lines * (s->cell_height + GAP);
+    s->y += lines * (s->cell_height + GAP);
     return true;
 }
 
@@ -77,56 +78,75 @@ static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t
     return true;
 }
 
-static bool draw_columns(const char *title, const SheetRow *rows, int64_t count, int64_t columns, Image *out,
-                         Messages *errors) {
-    *out = (Image) { 0 };
-    int width = 1, height = 1;
-    int64_t lines = 0;
-    for (int64_t i = 0; i < count; i++) {
-        lines += ceil_div(rows[i].count, columns);
+/* Its width and cells, and in y its height; false, with a line, where no picture can be that large. */
+static bool measure(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
+                    Sheet *s, Messages *errors) {
+    int64_t width = 1, height = 1;
+    for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < rows[i].count; j++) {
-            const Image *p = &rows[i].pictures[j];
-            width = p->width > width ? p->width : width;
-            height = p->height > height ? p->height : height;
+            width = max_i64(width, rows[i].pictures[j].width);
+            height = max_i64(height, rows[i].pictures[j].height);
         }
-    }
     int64_t scale = (SHEET_WIDTH - 2 * MARGIN - (columns - 1) * GAP) / (columns * width);
     scale = max_i64(1, min_i64(scale, MAX_ENLARGEMENT));
-    int64_t sheet_width = max_i64(2 * MARGIN + columns * (width * scale + GAP) - GAP, SHEET_WIDTH / 2);
-    if (sheet_width * lines * (height * scale + GAP) > IMAGE_MAX_PIXELS)
-        return messages_add(errors, "a contact sheet of %lld lines of %lld pictures would be too large",
-                            (long long)lines, (long long)columns);
-    Sheet s = { NULL, (int)sheet_width, 0, (int)columns, width * (int)scale, height * (int)scale };
-    place_all(&s, title, rows, count, errors);
-    if (!canvas_new(s.width, s.y, out, errors)) return false;
+    *s = (Sheet) { .columns = columns, .cell_width = width * scale, .cell_height = height * scale };
+    s->width = max_i64(2 * MARGIN + columns * (s->cell_width + GAP) - GAP, SHEET_WIDTH / 2);
+    place_all(s, title, rows, count, errors);
+    return image_fits(path, s->width, s->y, errors);
+}
+
+static bool draw(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
+                 Image *out, Messages *errors) {
+    *out = (Image) { 0 };
+    Sheet s;
+    if (!measure(path, title, rows, count, columns, &s, errors) ||
+        !canvas_new((int)s.width, (int)s.y, out, errors))
+        return false;
     s.canvas = out;
     if (place_all(&s, title, rows, count, errors)) return true;
     image_free(out);
     return false;
 }
 
-bool sheet_draw(const char *title, const SheetRow *rows, int64_t count, Image *out, Messages *errors) {
-    int64_t columns = 1;
-    for (int64_t i = 0; i < count; i++) columns = max_i64(columns, rows[i].count);
-    return draw_columns(title, rows, count, min_i64(columns, 8), out, errors);
-}
-
-static bool write_and_free(const char *path, Image *sheet, Messages *errors) {
-    bool ok = image_write(path, sheet, errors);
-    image_free(sheet);
+static bool draw_and_write(const char *path, const char *title, const SheetRow *rows, int64_t count,
+                           int64_t columns, Messages *errors) {
+    Image sheet;
+    bool ok = draw(path, title, rows, count, columns, &sheet, errors) && image_write(path, &sheet, errors);
+    image_free(&sheet);
     return ok;
 }
 
-bool sheet_write(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
-    Image sheet;
-    return sheet_draw(title, rows, count, &sheet, errors) && write_and_free(path, &sheet, errors);
+static int64_t columns_of(const SheetRow *rows, int64_t count) {
+    int64_t columns = 1;
+    for (int64_t i = 0; i < count; i++) columns = max_i64(columns, rows[i].count);
+    return min_i64(columns, 8);
 }
 
-bool sheet_write_grid(const char *path, const char *caption, const Image *pictures, int64_t count,
-                      Messages *errors) {
+bool sheet_fits(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
+    Sheet s;
+    return measure(path, title, rows, count, columns_of(rows, count), &s, errors);
+}
+
+bool sheet_draw(const char *path, const char *title, const SheetRow *rows, int64_t count, Image *out,
+                Messages *errors) {
+    return draw(path, title, rows, count, columns_of(rows, count), out, errors);
+}
+
+bool sheet_write(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
+    return draw_and_write(path, title, rows, count, columns_of(rows, count), errors);
+}
+
+static int64_t grid_columns(int64_t count) {
     int64_t columns = 1;
     while (columns * columns < count) columns++;
-    SheetRow row = { caption, pictures, count };
-    Image sheet;
-    return draw_columns(NULL, &row, 1, columns, &sheet, errors) && write_and_free(path, &sheet, errors);
+    return columns;
+}
+
+bool sheet_grid_fits(const char *path, const SheetRow *row, Messages *errors) {
+    Sheet s;
+    return measure(path, NULL, row, 1, grid_columns(row->count), &s, errors);
+}
+
+bool sheet_write_grid(const char *path, const SheetRow *row, Messages *errors) {
+    return draw_and_write(path, NULL, row, 1, grid_columns(row->count), errors);
 }

@@ -267,7 +267,8 @@ static bool read_merges_json(Bpe *b, const char *path, const json_t *merges, Mes
         const char *wrong = read_merge_json(b, merge, (int32_t)i);
         if (wrong && fault_told(&faults)) {
             char *text = json_text(merge, 0);
-            messages_add(errors, "%s: merge %lld, %.60s: %s", path, (long long)i + 1, text, wrong);
+            messages_add(errors, "%s: merge %lld, %.*s: %s", path, (long long)i + 1, text_cut(text, 60), text,
+                         wrong);
             free(text);
         }
     }

@@ -161,7 +161,7 @@ char *unused_text(const Unused *u) {
     text_format(&text, "%lld tensor%s (%.1f MB):", (long long)u->count, u->count == 1 ? "" : "s",
                 (double)u->bytes / 1e6);
     for (int64_t i = 0; i < u->group_count && i < SHOWN; i++) {
-        text_format(&text, "%s %.60s", i ? "," : "", u->groups[i].prefix);
+        text_format(&text, "%s %.*s", i ? "," : "", text_cut(u->groups[i].prefix, 60), u->groups[i].prefix);
         if (u->groups[i].count > 1) text_format(&text, " (%lld)", (long long)u->groups[i].count);
     }
     if (u->group_count > SHOWN) text_add(&text, ", ...");

@@ -6,7 +6,8 @@
        TI_FAILED=FILE             made when that has happened
        TI_FAIL=short:3            the third write takes only half
        TI_FAIL=interrupted:3      a signal comes before the third write
-       TI_FAIL=kill:3             one that ends the program */
+       TI_FAIL=kill:3             one that ends the program
+       TI_FAIL=nameless:3         the third O_TMPFILE, which not all file systems have */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include <dirent.h>
 #include <errno.h>
@@ -93,8 +94,10 @@ int __wrap_open(const char *path, int flags, ...) {
 #ifdef __O_TMPFILE
     makes = makes || (flags & __O_TMPFILE) != 0;
 #endif
+    bool nameless = makes && !(flags & O_CREAT);
     mode_t mode = makes ? va_arg(args, mode_t) : 0;
     va_end(args);
+    if (nameless && fails("nameless", EOPNOTSUPP)) return -1;
     return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 

@@ -132,8 +132,8 @@ static void test_sheets(void) {
         canvas_rectangle(&pictures[i], 0, 0, 64, 64, (Color) { 10, (unsigned char)(40 * i), 30 });
     }
     SheetRow rows[] = { { "five", pictures, 5 }, { "none", pictures, 0 }, { "two", pictures, 2 } };
-    bool ok =
-        sheet_draw("a title", rows, 3, &sheet, &errors) && sheet_draw("a title", rows, 3, &again, &errors);
+    bool ok = sheet_draw("x.png", "a title", rows, 3, &sheet, &errors) &&
+              sheet_draw("x.png", "a title", rows, 3, &again, &errors);
     test_true("a sheet", ok && sheet.width == 5 * 64 * 3 + 4 * 8 + 2 * 24, "%d x %d", sheet.width,
               sheet.height);
     test_same("the same sheet again", sheet.rgb, again.rgb, (size_t)sheet.width * (size_t)sheet.height * 3);
@@ -144,7 +144,8 @@ static void test_sheets(void) {
 
     char *path = mem_format("%s/grid.png", folder), *caption = mem_alloc(60001);
     memset(caption, 'w', 60000); /* a word of 60,000 letters */
-    ok = sheet_write_grid(path, caption, pictures, 5, &errors) && image_load(path, &sheet, &errors);
+    ok = sheet_write_grid(path, &(SheetRow) { caption, pictures, 5 }, &errors) &&
+         image_load(path, &sheet, &errors);
     test_true("a grid of 3 x 2", ok && sheet.width == 3 * 64 * 5 + 2 * 8 + 2 * 24, "%d x %d", sheet.width,
               sheet.height);
     image_free(&sheet);
@@ -153,6 +154,76 @@ static void test_sheets(void) {
     free(caption);
     for (int i = 0; i < 5; i++) image_free(&pictures[i]);
     says("no errors", &errors, 0, "");
+}
+
+/* The most that a picture may have is written, and one pixel more is not, whatever its sides. */
+static void test_sizes(void) {
+    static const struct {
+        const char *path;
+        int64_t width, height;
+        bool fits;
+    } cases[] = {
+        { "x.png", 1, IMAGE_MAX_PIXELS, true },
+        { "x.png", IMAGE_MAX_PIXELS, 1, true },
+        { "x.png", 1, IMAGE_MAX_PIXELS + 1, false },
+        { "x.png", 10000, IMAGE_MAX_PIXELS / 10000, true },
+        { "x.png", 10000, IMAGE_MAX_PIXELS / 10000 + 1, false },
+        { "x.png", 46341, 46341, false }, /* its pixels are no int */
+        { "x.png", 65536, 65536, false }, /* ... and in one would be 0 */
+        { "x.png", (int64_t)1 << 32, (int64_t)1 << 32, false },
+        { "x.png", INT64_MAX, INT64_MAX, false },
+        { "x.jpg", 65535, 1, true },
+        { "x.jpg", 65536, 1, false },
+        { "x.jpg", 1, 65536, false },
+        { "x.jpg", 65535, 65535, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Messages errors = { 0 };
+        bool fits = image_fits(cases[i].path, cases[i].width, cases[i].height, &errors);
+        test_true("a size that fits, or does not", fits == cases[i].fits && errors.count == !fits,
+                  "%s %lld x %lld", cases[i].path, (long long)cases[i].width, (long long)cases[i].height);
+        messages_free(&errors);
+    }
+    Messages errors = { 0 };
+    Image large = { .width = 20000, .height = 20000 };
+    test_true("a picture that does not fit is not looked at",
+              !image_write_png("/tmp/no/x.png", &large, &errors) &&
+                  !image_write("/tmp/no/x.jpg", &large, &errors),
+              "refused");
+    says("what it says", &errors, 2,
+         "/tmp/no/x.png: 20000 x 20000 is more than a picture can have (178 million pixels)");
+    messages_free(&errors);
+}
+
+/* In such a row the caption takes 26 pixels, the picture 14, and the space below it 12; the edges take 28. */
+static void test_long_sheets(void) {
+    enum { FITS = 6256, N = 77000 };
+    Image picture = { .width = 1, .height = 1 };
+    SheetRow *rows = mem_alloc(N * sizeof *rows);
+    for (int i = 0; i < N; i++) rows[i] = (SheetRow) { "c", &picture, 1 };
+    Messages errors = { 0 };
+    test_true("the longest sheet", sheet_fits("x.png", NULL, rows, FITS, &errors), "%d rows", FITS);
+    says("no errors", &errors, 0, "");
+    test_true("one row more", !sheet_fits("x.png", NULL, rows, FITS + 1, &errors), "refused");
+    says("says the size", &errors, 1, "x.png: 550 x 325392 is more");
+    messages_free(&errors);
+    test_true("77,000 rows", !sheet_fits("x.png", NULL, rows, N, &errors), "refused");
+    says("says the size", &errors, 1, "x.png: 550 x 4004028 is more");
+    messages_free(&errors);
+    test_true("a JPEG", !sheet_fits("x.jpg", NULL, rows, 1300, &errors), "refused");
+    says("says what to do", &errors, 1, "write a PNG");
+    messages_free(&errors);
+    free(rows);
+    enum { SIDE = 8192 };
+    Image *wide = mem_alloc(1000 * sizeof *wide);
+    for (int i = 0; i < 1000; i++) wide[i] = (Image) { .width = SIDE, .height = SIDE };
+    test_true("a grid of two of the largest pictures",
+              sheet_grid_fits("x.png", &(SheetRow) { "c", wide, 2 }, &errors), "fits");
+    test_true("a grid of a thousand", !sheet_grid_fits("x.png", &(SheetRow) { "c", wide, 1000 }, &errors),
+              "refused");
+    says("says the size", &errors, 1, "x.png: 262");
+    messages_free(&errors);
+    free(wide);
 }
 
 static void test_plot(void) {
@@ -189,6 +260,8 @@ int main(void) {
     test_folder();
     test_canvas();
     test_sheets();
+    test_sizes();
+    test_long_sheets();
     test_plot();
     rmdir(folder);
     return test_finish();
