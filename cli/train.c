@@ -11,7 +11,7 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
-#include "exchange/word_file.h"
+#include "cli/train_parts.h"
 #include "inversion/grid_loss.h"
 #include "inversion/templates.h"
 #include "inversion/validation.h"
@@ -79,63 +79,12 @@ typedef struct {
 
 /* Words and prompts */
 
-/* Where the rows start: at the embeddings of the initialiser words, one for all vectors or one a vector. */
-static float *known_rows(Run *r, Messages *errors) {
-    const TrainOptions *o = r->o;
-    float *rows = mem_alloc((size_t)(o->vectors * r->words.width) * sizeof(float));
-    for (int64_t i = 0; i < o->vectors; i++) {
-        const char *word = o->init.items[o->init.count == 1 ? 0 : i];
-        int32_t id = tokenizer_single(r->model.tokenizer, word, errors);
-        if (id >= 0) weight_read_row(r->model.clip.token_embedding, id, rows + i * r->words.width);
-    }
-    return rows;
-}
-
-/* Or at those of a word that was learned before, as many as it has. NULL and a line if it does not fit. */
-static float *learned_rows(Run *r, Messages *errors) {
-    TrainOptions *o = r->o;
-    const char *path = o->init.items[0];
-    Embeddings file;
-    if (!word_file_read(path, &file, errors)) return NULL;
-    Embedding *e = &file.words[0];
-    float *rows = NULL;
-    if (file.count > 1)
-        messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
-                     (long long)file.count);
-    else if (e->width != r->words.width)
-        messages_add(errors,
-                     "--init %s: has vectors of %lld numbers, this model's have %lld (another model family?)",
-                     path, (long long)e->width, (long long)r->words.width);
-    else if (train_options_set_vectors(o, e->vectors, errors)) {
-        rows = e->rows;
-        e->rows = NULL; /* taken over */
-    }
-    embeddings_free(&file);
-    return rows;
-}
-
-/* Or as the state remembers them, so that a run goes on without the file of --init. */
-static float *remembered_rows(const Run *r, Messages *errors) {
-    int64_t count = r->o->vectors * r->words.width;
-    float *rows = mem_alloc((size_t)count * sizeof *rows);
-    if (r->state.count == count)
-        memcpy(rows, r->state.initial, (size_t)count * sizeof *rows);
-    else
-        messages_add(errors, "%s/%s: is of another model, whose vectors have other numbers", r->folder.path,
-                     RUN_STATE);
-    return rows;
-}
-
 static bool initial_rows(Run *r, Messages *errors) {
-    const TrainOptions *o = r->o;
     r->words.width = r->model.clip.config.hidden_size;
-    float *rows = r->state.initial  ? remembered_rows(r, errors)
-                  : o->init_is_file ? learned_rows(r, errors)
-                                    : known_rows(r, errors);
-    bool ok = errors->count == 0 && words_add(&r->words, r->model.tokenizer, o->token, rows, o->vectors,
-                                              r->words.width, "--token", NULL, errors);
-    r->saver.initial = r->initial = rows;
-    return ok;
+    r->saver.initial = r->initial =
+        train_initial_rows(r->o, &r->model, r->has_state ? &r->state : NULL, errors);
+    return r->initial && words_add(&r->words, r->model.tokenizer, r->o->token, r->initial, r->o->vectors,
+                                   r->words.width, "--token", NULL, errors);
 }
 
 /* Each template with the placeholder in it, as ids. */
@@ -458,42 +407,6 @@ static bool run_loop(Run *r, Messages *errors) {
 
 /* The end */
 
-/* As it can be pasted into a shell, and into Python. */
-static void print_drawing(const RunFolder *f, const char *file) {
-    char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
-    char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
-    console_line(stderr, "ti: draw with it: ti generate --embedding %s --prompt %s --out picture.png",
-                 quoted_file, quoted_prompt);
-    Text path = { 0 }, word = { 0 };
-    json_quote(&path, learned);
-    json_quote(&word, f->word);
-    console_line(stderr, "ti: in diffusers: pipe.load_textual_inversion(%s), then %s in a prompt", path.at,
-                 word.at);
-    free(path.at);
-    free(word.at);
-    free(learned);
-    free(quoted_file);
-    free(quoted_prompt);
-    free(prompt);
-}
-
-static void print_usage(const Run *r, int64_t width) {
-    const RunFolder *f = &r->folder;
-    char *file = run_folder_file(f, "%s.safetensors", f->file_name);
-    console_path(file);
-    print_drawing(f, file);
-    free(file);
-    if (width == 768 || width == 1024)
-        console_line(stderr,
-                     "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
-                     "in ComfyUI: to models/embeddings/, then \"embedding:%s\"",
-                     f->file_name, f->file_name, f->file_name);
-    if (!train_options_extendable(r->o)) return;
-    char *command = resume_command(f->path);
-    console_line(stderr, "ti: more than these %lld steps: %s --steps N", (long long)r->o->steps, command);
-    free(command);
-}
-
 static void print_stopped(const Run *r) {
     int64_t step = max_i64(r->loop.step, r->state.step);
     char *command = resume_command(r->folder.path);
@@ -521,7 +434,7 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     tell_peak_memory();
     r->complete = complete && saved;
-    if (r->complete) print_usage(r, width);
+    if (r->complete) train_print_usage(r->o, &r->folder, width);
     return ok && saved;
 }
 
@@ -644,7 +557,7 @@ static bool show_finished(Run *r, Messages *errors) {
     console_line(stderr, "ti: %s is finished: all its %lld steps are done", r->folder.path,
                  (long long)r->state.step);
     if (!run_folder_restore(&r->folder, r->state.rows, vectors, width, errors)) return false;
-    print_usage(r, width);
+    train_print_usage(r->o, &r->folder, width);
     return true;
 }
 

@@ -1,0 +1,100 @@
+#include "cli/train_parts.h"
+
+#include "cli/console.h"
+#include "cli/resume.h"
+#include "exchange/word_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* At the embeddings of the initialiser words, one for all vectors or one a vector. */
+static float *known_rows(const TrainOptions *o, const Model *m, Messages *errors) {
+    int64_t width = m->clip.config.hidden_size;
+    float *rows = mem_alloc((size_t)(o->vectors * width) * sizeof *rows);
+    int before = errors->count;
+    for (int64_t i = 0; i < o->vectors; i++) {
+        const char *word = o->init.items[o->init.count == 1 ? 0 : i];
+        int32_t id = tokenizer_single(m->tokenizer, word, errors);
+        if (id >= 0) weight_read_row(m->clip.token_embedding, id, rows + i * width);
+    }
+    if (errors->count == before) return rows;
+    free(rows);
+    return NULL;
+}
+
+/* At those of a word that was learned before, as many as it has. */
+static float *learned_rows(TrainOptions *o, int64_t width, Messages *errors) {
+    const char *path = o->init.items[0];
+    Embeddings file;
+    if (!word_file_read(path, &file, errors)) return NULL;
+    Embedding *e = &file.words[0];
+    float *rows = NULL;
+    if (file.count > 1)
+        messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
+                     (long long)file.count);
+    else if (e->width != width)
+        messages_add(errors,
+                     "--init %s: has vectors of %lld numbers, this model's have %lld (another model family?)",
+                     path, (long long)e->width, (long long)width);
+    else if (train_options_set_vectors(o, e->vectors, errors)) {
+        rows = e->rows;
+        e->rows = NULL; /* taken over */
+    }
+    embeddings_free(&file);
+    return rows;
+}
+
+/* As they were, so that a run goes on without the file of --init. */
+static float *remembered_rows(const TrainOptions *o, int64_t width, const RunState *state, Messages *errors) {
+    int64_t count = o->vectors * width;
+    if (state->count != count) {
+        messages_add(errors, "%s/%s: is of another model, whose vectors have other numbers", o->out,
+                     RUN_STATE);
+        return NULL;
+    }
+    float *rows = mem_alloc((size_t)count * sizeof *rows);
+    memcpy(rows, state->initial, (size_t)count * sizeof *rows);
+    return rows;
+}
+
+float *train_initial_rows(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {
+    int64_t width = m->clip.config.hidden_size;
+    if (state && state->newer) return remembered_rows(o, width, state, errors);
+    return o->init_is_file ? learned_rows(o, width, errors) : known_rows(o, m, errors);
+}
+
+/* As it can be pasted into a shell, and into Python. */
+static void print_drawing(const RunFolder *f, const char *file) {
+    char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
+    char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
+    console_line(stderr, "ti: draw with it: ti generate --embedding %s --prompt %s --out picture.png",
+                 quoted_file, quoted_prompt);
+    Text path = { 0 }, word = { 0 };
+    json_quote(&path, learned);
+    json_quote(&word, f->word);
+    console_line(stderr, "ti: in diffusers: pipe.load_textual_inversion(%s), then %s in a prompt", path.at,
+                 word.at);
+    free(path.at);
+    free(word.at);
+    free(learned);
+    free(quoted_file);
+    free(quoted_prompt);
+    free(prompt);
+}
+
+void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width) {
+    char *file = run_folder_file(f, "%s.safetensors", f->file_name);
+    console_path(file);
+    print_drawing(f, file);
+    free(file);
+    if (width == 768 || width == 1024)
+        console_line(stderr,
+                     "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
+                     "in ComfyUI: to models/embeddings/, then \"embedding:%s\"",
+                     f->file_name, f->file_name, f->file_name);
+    if (!train_options_extendable(o)) return;
+    char *command = resume_command(f->path);
+    console_line(stderr, "ti: more than these %lld steps: %s --steps N", (long long)o->steps, command);
+    free(command);
+}
