@@ -46,7 +46,7 @@ $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # ti, where the N-th call of a kind can be made to fail: tests/commands/failing.c.
-WRAPPED = malloc calloc realloc aligned_alloc mmap open write fsync close rename linkat mkdir fopen fflush opendir
+WRAPPED = malloc calloc realloc aligned_alloc mmap open read write fsync close rename linkat mkdir fopen fflush opendir
 $(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/commands/failing.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 

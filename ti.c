@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/help.h"
+#include "io/file.h"
 #include "tensor/threads.h"
 
 #include <jansson.h>
@@ -17,6 +18,7 @@ static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,  
 int main(int argc, char *argv[]) {
     threads_restart(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file larger than the limit is a failed write, which is told, not the end */
+    file_guard();
     json_set_alloc_funcs(mem_alloc, free); /* no JSON silently short of what there was no memory for */
     if (argc < 2) {
         help_list(COMMANDS, stderr);

@@ -114,7 +114,8 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
         load_pictures(o->images, o->resolution, o->center_crop, &pictures, errors, warnings);
     report_warnings(warnings);
     double loss = 0;
-    if (errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors))
+    if (errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors) &&
+        folder_unchanged(&m.folder, errors))
         printf("fixed-grid loss %.5f\n", loss);
     free(prompt);
     words_free(&words);

@@ -204,7 +204,7 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
         ok = drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g }, errors);
         if (o->profile) profile_print(&g->profile, o->steps);
         tell_peak_memory();
-        ok = ok && write_pictures(g, errors);
+        ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
     }
     free(ids);
     free(negative);

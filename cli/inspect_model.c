@@ -69,9 +69,9 @@ static json_t *read_defaults(const char *folder, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
     File file;
     json_t *object = NULL;
-    if (access(path, F_OK) == 0 && file_map(path, &file, errors)) {
+    if (access(path, F_OK) == 0 && file_read(path, &file, errors)) {
         object = json_parse(path, file.data, file.size, false, errors);
-        file_unmap(&file);
+        file_close(&file);
     }
     free(path);
     return object;

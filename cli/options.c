@@ -462,9 +462,9 @@ bool options_model_parse(const Command *c, const char *path, const void *text, s
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
     File file = { 0 };
-    bool ok = access(path, F_OK) != 0 || (file_map(path, &file, errors) &&
+    bool ok = access(path, F_OK) != 0 || (file_read(path, &file, errors) &&
                                           options_model_parse(c, path, file.data, file.size, values, errors));
-    file_unmap(&file);
+    file_close(&file);
     free(path);
     return ok;
 }

@@ -109,7 +109,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     Shape latents;
     double rms;
     if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
-        image_write(o->out, &out, errors)) {
+        folder_unchanged(&m.folder, errors) && image_write(o->out, &out, errors)) {
         printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f when scaled (the UNet "
                "expects 1)\n",
                (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,

@@ -74,6 +74,7 @@ typedef struct {
     StateSaver saver;
     float *initial; /* [vectors, width]: the rows before the first step */
     bool complete;
+    bool spoiled; /* a file of weights was written to: what was computed since is not kept */
     Profile profile;
 } Run;
 
@@ -268,13 +269,25 @@ static bool encode_into(Run *r, uint64_t key, const char *cache, Messages *error
                               cache, &watch, errors, warnings);
 }
 
+/* Asked before anything that was computed is kept. */
+static bool is_sound(Run *r, Messages *errors) {
+    if (r->spoiled || folder_unchanged(&r->model.folder, errors)) return !r->spoiled;
+    r->spoiled = true;
+    char *command = resume_command(r->folder.path);
+    messages_add(errors, "%s: the run is as it was last saved; once the file is as it was, go on with: %s",
+                 r->folder.path, command);
+    free(command);
+    return false;
+}
+
 static bool encode_pictures(Run *r, Messages *errors, Messages *warnings) {
     char *cache = run_folder_file(&r->folder, "latents.safetensors");
     bool ok = encode_into(r, store_fingerprint(r->model.folder.vae), cache, errors, warnings);
     report_warnings(warnings);
+    if (!is_sound(r, errors)) unlink(cache);
     folder_forget(&r->model.folder); /* the encoder's weights have done their work */
     free(cache);
-    return ok;
+    return ok && !r->spoiled;
 }
 
 /* By default where both runs of it together take less than a twentieth of the training. Forward is about half
@@ -392,6 +405,7 @@ static bool run_loop(Run *r, Messages *errors) {
     bool ok = true;
     while (ok && r->loop.step < r->o->steps && !interrupted) {
         LoopRecord record = loop_next(&r->loop);
+        if (!is_sound(r, errors)) return false;
         if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
         ok = losses_add(&r->folder.losses, record, errors);
         char before[40];
@@ -399,7 +413,8 @@ static bool run_loop(Run *r, Messages *errors) {
         ok = check_loss((double)record.loss, r->loop.ran, before, SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
         if (ok && record.updated) ok = after_update(r, record.step, errors);
-        if (ok && saver_due(&r->saver)) ok = saver_write(&r->saver, &r->loop, &r->folder, false, errors);
+        if (ok && saver_due(&r->saver))
+            ok = is_sound(r, errors) && saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
     if (r->o->profile) profile_print(&r->profile, r->folder.losses.count - start.records);
     return ok;
@@ -428,6 +443,7 @@ static bool finish(Run *r, bool ok, Messages *errors) {
         ok = measure_grid(r, false, &after, errors);
         if (ok) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
+    if (!is_sound(r, errors)) return false;
     bool saved =
         (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
                                                             r->words.rows, r->o->vectors, width, errors);

@@ -355,14 +355,14 @@ static char *record_of(const TrainOptions *o) {
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = record_of(o);
     File was = { 0 };
-    bool ok = !o->resume || file_map(path, &was, errors), same = false;
+    bool ok = !o->resume || file_read(path, &was, errors), same = false;
     if (ok && o->resume) {
         char *moved = moved_record(&was, text);
         free(text);
         text = moved;
         same = was.size == strlen(text) && memcmp(was.data, text, was.size) == 0;
     }
-    file_unmap(&was);
+    file_close(&was);
     o->identity = identity_of(text, strlen(text));
     ok = ok && (same || file_write(path, text, strlen(text), errors));
     free(text);
@@ -417,8 +417,8 @@ bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors) 
     if (access(path, F_OK) != 0) {
         ok = messages_add(errors, "%s: holds no run that could go on (it has no %s)", o->out, RUN_OPTIONS);
     } else {
-        ok = file_map(path, &file, errors) && read_record(o, path, &file, recorded, errors);
-        file_unmap(&file);
+        ok = file_read(path, &file, errors) && read_record(o, path, &file, recorded, errors);
+        file_close(&file);
     }
     free(path);
     return ok;

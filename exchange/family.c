@@ -175,7 +175,7 @@ bool weights_open(const char *path, Safetensors *s, Messages *errors) {
     File file;
     if (!file_map(path, &file, errors)) return false;
     bool pickle = is_pickle(file.data, file.size), gguf = file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0;
-    file_unmap(&file);
+    file_close(&file);
     if (gguf)
         return messages_add(errors, "%s: is a GGUF file; F32, F16 and BF16 safetensors are read here", path);
     if (pickle)

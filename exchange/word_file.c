@@ -26,9 +26,9 @@ bool word_file_parse(const char *path, const void *bytes, size_t size, Embedding
 bool word_file_read(const char *path, Embeddings *e, Messages *errors) {
     *e = (Embeddings) { 0 };
     File file;
-    if (!file_map(path, &file, errors)) return false;
+    if (!file_read(path, &file, errors)) return false;
     bool ok = word_file_parse(path, file.data, file.size, e, errors);
-    file_unmap(&file);
+    file_close(&file);
     for (int64_t i = 0; i < e->count; i++) e->words[i].path = mem_string(path);
     return ok;
 }

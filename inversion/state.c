@@ -234,9 +234,9 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
 bool state_read(const char *path, RunState *s, Messages *errors) {
     File file;
     *s = (RunState) { 0 };
-    if (!file_map(path, &file, errors)) return false;
+    if (!file_read(path, &file, errors)) return false;
     bool ok = state_parse(path, file.data, file.size, s, errors);
-    file_unmap(&file);
+    file_close(&file);
     return ok;
 }
 

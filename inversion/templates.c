@@ -96,9 +96,9 @@ bool templates_get(Templates *t, Kind kind, const char *path, Messages *errors) 
     *t = (Templates) { 0 };
     if (path) {
         File file;
-        if (!file_map(path, &file, errors)) return false;
+        if (!file_read(path, &file, errors)) return false;
         bool ok = templates_parse(t, path, (const char *)file.data, file.size, errors);
-        file_unmap(&file);
+        file_close(&file);
         return ok;
     }
     const char *const *lines = kind == KIND_STYLE ? STYLE : OBJECT;

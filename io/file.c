@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,34 +75,144 @@ bool path_holds(const char *folder, const char *file) {
 
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
-bool file_map(const char *path, File *file, Messages *errors) {
-    *file = (File) { .data = (const unsigned char *)"" };
+/* Opens a regular file for reading, with its size and when it was written to; -1 and a line. */
+static int open_regular(const char *path, struct stat *status, Messages *errors) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait at a named pipe */
-    if (descriptor < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
-    struct stat status;
-    bool ok = fstat(descriptor, &status) == 0;
-    if (!ok) messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
-    if (ok && !S_ISREG(status.st_mode))
-        ok = messages_add(errors, "%s: is %s, not a file", path, file_kind(status.st_mode));
-    if (ok && status.st_size > 0) {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
-        if (data == MAP_FAILED) {
-            ok = messages_add(errors, "%s: cannot be mapped into memory: %s", path, strerror(errno));
-        } else {
-            file->data = data;
-            file->size = (size_t)status.st_size;
-        }
+    if (descriptor < 0) {
+        messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+        return -1;
     }
+    bool ok = fstat(descriptor, status) == 0;
+    if (!ok) messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+    if (ok && !S_ISREG(status->st_mode))
+        ok = messages_add(errors, "%s: is %s, not a file", path, file_kind(status->st_mode));
+    if (ok) return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+/* Into memory for a byte more, so that an empty file has some. */
+static bool read_whole(int descriptor, const char *path, size_t size, File *file, Messages *errors) {
+    unsigned char *data = malloc(size + 1);
+    if (!data) return messages_add(errors, "%s: there is no memory for its %zu bytes", path, size);
+    size_t got = 0;
+    while (got < size) {
+        ssize_t n = read(descriptor, data + got, size - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            free(data);
+            return messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+        }
+        if (n == 0) break; /* it was cut off just now: what is there is all */
+        got += (size_t)n;
+    }
+    *file = (File) { .data = data, .size = got, .kind = FILE_READ };
+    return true;
+}
+
+bool file_read(const char *path, File *file, Messages *errors) {
+    *file = (File) { 0 };
+    struct stat status;
+    int descriptor = open_regular(path, &status, errors);
+    if (descriptor < 0) return false;
+    bool ok = read_whole(descriptor, path, (size_t)status.st_size, file, errors);
     close(descriptor);
     return ok;
 }
 
-void file_forget(const File *file) {
-    if (file->size) madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+/* The mapped files, for the handler of SIGBUS. A signal says nothing but an address and comes at any time, so that
+   this has to be known to the whole program. A place is free where path is NULL; data and size are written
+   before it. */
+enum { MAPPED_MAX = 256 };
+typedef struct {
+    const unsigned char *data;
+    size_t size;
+    _Atomic(char *) path;
+} Mapping;
+static Mapping mappings[MAPPED_MAX];
+
+/* Beyond so many files a fault has no name. */
+static void remember(const char *path, const File *file) {
+    for (int i = 0; i < MAPPED_MAX; i++) {
+        if (mappings[i].path) continue;
+        mappings[i].data = file->data;
+        mappings[i].size = file->size;
+        char *shown = mem_string(path);
+        text_plain(shown);
+        mappings[i].path = shown;
+        return;
+    }
 }
 
-void file_unmap(File *file) {
-    if (file->size) munmap((void *)(uintptr_t)file->data, file->size);
+static void forget(const File *file) {
+    for (int i = 0; i < MAPPED_MAX; i++)
+        if (mappings[i].path && mappings[i].data == file->data)
+            free(atomic_exchange(&mappings[i].path, NULL));
+}
+
+static void say(const char *text) {
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody there to read it */
+}
+
+static void on_fault(int signal_number, siginfo_t *fault, void *context) {
+    (void)context;
+    const unsigned char *at = fault->si_addr;
+    for (int i = 0; i < MAPPED_MAX; i++) {
+        const char *path = mappings[i].path;
+        if (!path || at < mappings[i].data || (size_t)(at - mappings[i].data) >= mappings[i].size) continue;
+        say("\nti: ");
+        say(path);
+        say(": was cut off, or cannot be read any more, while it was in use; what was saved before is still "
+            "there\n");
+        _exit(1);
+    }
+    signal(signal_number, SIG_DFL); /* not ours: the access is done again, and ends the program as ever */
+}
+
+void file_guard(void) {
+    struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+bool file_map(const char *path, File *file, Messages *errors) {
+    *file = (File) { .data = (const unsigned char *)"" };
+    struct stat status;
+    int descriptor = open_regular(path, &status, errors);
+    if (descriptor < 0) return false;
+    size_t size = (size_t)status.st_size;
+    void *data = size ? mmap(NULL, size, PROT_READ, MAP_SHARED, descriptor, 0) : NULL;
+    if (data == MAP_FAILED)
+        messages_add(errors, "%s: cannot be mapped into memory: %s", path, strerror(errno));
+    if (!data || data == MAP_FAILED) {
+        close(descriptor);
+        return !data;
+    }
+    *file = (File) { data, size, FILE_MAPPED, descriptor, status.st_mtim.tv_sec, status.st_mtim.tv_nsec };
+    remember(path, file);
+    return true;
+}
+
+bool file_unchanged(const File *file) {
+    struct stat now;
+    if (file->kind != FILE_MAPPED || fstat(file->descriptor, &now) != 0) return true;
+    return (size_t)now.st_size == file->size && now.st_mtim.tv_sec == file->seconds &&
+           now.st_mtim.tv_nsec == file->nanoseconds;
+}
+
+void file_forget(const File *file) {
+    if (file->kind == FILE_MAPPED) madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+}
+
+void file_close(File *file) {
+    void *data = (void *)(uintptr_t)file->data;
+    if (file->kind == FILE_MAPPED) {
+        forget(file);
+        munmap(data, file->size);
+        close(file->descriptor);
+    } else if (file->kind == FILE_READ) {
+        free(data);
+    }
     *file = (File) { 0 };
 }
 

@@ -73,9 +73,9 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
 bool image_load(const char *path, Image *out, Messages *errors) {
     *out = (Image) { 0 };
     File file;
-    if (!file_map(path, &file, errors)) return false;
+    if (!file_read(path, &file, errors)) return false;
     bool ok = image_decode(file.data, file.size, path, out, errors);
-    file_unmap(&file);
+    file_close(&file);
     return ok;
 }
 
@@ -86,7 +86,7 @@ bool image_load_header(const char *path, ImageHeader *out, int64_t *file, Messag
     if (!file_map(path, &mapped, errors)) return false;
     *file = (int64_t)mapped.size;
     bool ok = image_header(mapped.data, mapped.size, path, out, errors);
-    file_unmap(&mapped);
+    file_close(&mapped);
     return ok;
 }
 

@@ -27,7 +27,7 @@ uint64_t system_program_hash(void) {
     uint64_t hash = 0;
     if (file_map("/proc/self/exe", &program, &unreadable)) {
         hash = hash_bytes(HASH_START, program.data, program.size);
-        file_unmap(&program);
+        file_close(&program);
     }
     messages_free(&unreadable);
     return hash;

@@ -21,7 +21,7 @@ static inline char *read_text(const char *path, size_t *size) {
     char *text = mem_alloc(file.size + 1);
     memcpy(text, file.data, file.size);
     if (size) *size = file.size;
-    file_unmap(&file);
+    file_close(&file);
     return text;
 }
 

@@ -201,14 +201,14 @@ Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t voc
 Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const TokenizerConfig *config,
                           Messages *errors) {
     File vocab = { 0 }, merges = { 0 };
-    bool have_vocab = !vocab_path || file_map(vocab_path, &vocab, errors),
-         have_merges = !merges_path || file_map(merges_path, &merges, errors);
+    bool have_vocab = !vocab_path || file_read(vocab_path, &vocab, errors),
+         have_merges = !merges_path || file_read(merges_path, &merges, errors);
     Tokenizer *t = NULL;
     if (have_vocab && have_merges)
         t = tokenizer_parse(vocab_path ? vocab_path : merges_path, vocab.data, vocab.size, merges_path,
                             merges.data, merges.size, config, errors);
-    file_unmap(&vocab);
-    file_unmap(&merges);
+    file_close(&vocab);
+    file_close(&merges);
     return t;
 }
 

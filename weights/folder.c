@@ -116,10 +116,10 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
     char *path = mem_format("%s/%s", folder, index), **names = NULL;
     File file;
     int64_t n = 0;
-    bool ok = file_map(path, &file, errors);
+    bool ok = file_read(path, &file, errors);
     if (ok) {
         n = shard_index_parse(path, file.data, file.size, &names, errors);
-        file_unmap(&file);
+        file_close(&file);
         ok = n > 0;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -172,7 +172,7 @@ typedef struct {
 
 static bool open_in(const char *folder, const char *name, ConfigFile *t, Messages *errors) {
     *t = (ConfigFile) { .path = mem_format("%s/%s", folder, name) };
-    return file_map(t->path, &t->file, errors);
+    return file_read(t->path, &t->file, errors);
 }
 
 static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
@@ -181,7 +181,7 @@ static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, M
 
 static void close_config(ConfigFile *t) {
     free(t->path);
-    file_unmap(&t->file);
+    file_close(&t->file);
 }
 
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
@@ -336,16 +336,36 @@ void folder_close(ModelFolder *m) {
     *m = (ModelFolder) { 0 };
 }
 
-static void forget_weights(const WeightFiles *w) {
-    for (int64_t i = 0; i < w->count; i++) file_forget(&w->files[i].file);
+/* The mapped files of the model one after the other, from place 0 on; NULL behind the last. Views of a single file have no
+   bytes of their own. */
+static const Safetensors *next_file(const ModelFolder *m, int64_t *place) {
+    const WeightFiles *const parts[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
+    int64_t at = (*place)++;
+    if (at == 0) return m->single ? &m->single->file : next_file(m, place);
+    if (at == 1) return m->vae_single ? &m->vae_single->file : next_file(m, place);
+    at -= 2;
+    for (int p = 0; p < PART_COUNT; p++) {
+        if (at < parts[p]->count) return &parts[p]->files[at];
+        at -= parts[p]->count;
+    }
+    return NULL;
 }
 
 void folder_forget(const ModelFolder *m) {
-    if (m->single) file_forget(&m->single->file.file);
-    if (m->vae_single) file_forget(&m->vae_single->file.file);
-    forget_weights(&m->text_encoder_files); /* views of a single file have no bytes of their own */
-    forget_weights(&m->unet_files);
-    forget_weights(&m->vae_files);
+    const Safetensors *s;
+    for (int64_t place = 0; (s = next_file(m, &place));) file_forget(&s->file);
+}
+
+bool folder_unchanged(const ModelFolder *m, Messages *errors) {
+    const Safetensors *s;
+    bool same = true;
+    for (int64_t place = 0; (s = next_file(m, &place));)
+        if (!file_unchanged(&s->file))
+            same = messages_add(
+                errors,
+                "%s: was written to while it was in use, so what was computed with it since is not kept",
+                s->path);
+    return same;
 }
 
 /* A tensor of the file is in use if a view of it is. */

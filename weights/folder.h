@@ -53,6 +53,10 @@ void folder_close(ModelFolder *m);
    others. */
 void folder_forget(const ModelFolder *m);
 
+/* False, and a line for each file of weights that somebody has written to since it was opened: what was
+   computed with it since may be anything. */
+bool folder_unchanged(const ModelFolder *m, Messages *errors);
+
 /* After the parts are loaded: the tensors that no part had a use for. */
 void folder_unused(const ModelFolder *m, Unused *u);
 

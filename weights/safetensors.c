@@ -153,7 +153,7 @@ bool safetensors_open(const char *path, Safetensors *s, Messages *errors) {
     File file;
     if (!file_map(path, &file, errors)) return false;
     if (!safetensors_parse(path, file.data, file.size, s, errors)) {
-        file_unmap(&file);
+        file_close(&file);
         return false;
     }
     s->file = file;
@@ -166,7 +166,7 @@ void safetensors_close(Safetensors *s) {
     json_decref(s->header);
     for (int64_t i = 0; i < s->renamed_count; i++) free(s->renamed[i]);
     free(s->renamed);
-    file_unmap(&s->file);
+    file_close(&s->file);
     *s = (Safetensors) { 0 };
 }
 

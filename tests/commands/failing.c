@@ -30,6 +30,7 @@ void *__real_realloc(void *old, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__real_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset);
 int __real_open(const char *path, int flags, ...);
+ssize_t __real_read(int descriptor, void *data, size_t size);
 ssize_t __real_write(int descriptor, const void *data, size_t size);
 int __real_close(int descriptor);
 int __real_rename(const char *from, const char *to);
@@ -45,6 +46,7 @@ void *__wrap_realloc(void *old, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descriptor, off_t offset);
 int __wrap_open(const char *path, int flags, ...);
+ssize_t __wrap_read(int descriptor, void *data, size_t size);
 ssize_t __wrap_write(int descriptor, const void *data, size_t size);
 int __wrap_fsync(int descriptor);
 int __wrap_close(int descriptor);
@@ -99,6 +101,10 @@ int __wrap_open(const char *path, int flags, ...) {
     va_end(args);
     if (nameless && fails("nameless", EOPNOTSUPP)) return -1;
     return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
+}
+
+ssize_t __wrap_read(int descriptor, void *data, size_t size) {
+    return fails("read", EIO) ? -1 : __real_read(descriptor, data, size);
 }
 
 ssize_t __wrap_write(int descriptor, const void *data, size_t size) {

@@ -74,10 +74,11 @@ static const struct Kind {
 } KINDS[] = {
     { "malloc", true, true },        { "calloc", false, true }, { "realloc", false, true },
     { "aligned_alloc", true, true }, { "mmap", true, false },   { "open", true, false },
-    { "write", true, false },        { "short", true, false },  { "interrupted", true, false },
-    { "fsync", true, false },        { "close", true, false },  { "rename", true, false },
-    { "linkat", true, false },       { "kill", true, false },   { "mkdir", true, false },
-    { "fopen", true, false },        { "fflush", true, false }, { "opendir", true, false },
+    { "read", true, false },         { "write", true, false },  { "short", true, false },
+    { "interrupted", true, false },  { "fsync", true, false },  { "close", true, false },
+    { "rename", true, false },       { "linkat", true, false }, { "kill", true, false },
+    { "mkdir", true, false },        { "fopen", true, false },  { "fflush", true, false },
+    { "opendir", true, false },
 };
 
 static char *scratch; /* in/, start/, done/ (what the command makes of start/), case/, ti, out, err */

@@ -320,7 +320,7 @@ static void test_damage(const char *path) {
     test_true(path, cut_accepted == 0, "%d cut files accepted; %d of 500 damaged ones decode", cut_accepted,
               accepted);
     free(copy);
-    file_unmap(&file);
+    file_close(&file);
 }
 
 static void refused(const char *name, const void *data, size_t size, const char *message) {
@@ -353,7 +353,7 @@ static void test_checked_before(void) {
     type[1] = '1'; /* the first letter alone says that a chunk counts */
     refused("PNG with a wrong letter", copy, file.size, "checksum of \"I1AT\"");
     free(copy);
-    file_unmap(&file);
+    file_close(&file);
     unsigned char jpeg[400] = { 0xff, 0xd8, 0xff, 0xc4, 0x01, 0x3f }; /* 300 codes of 8 and 9 bits */
     jpeg[6 + 8] = 255;
     jpeg[6 + 9] = 45;

@@ -273,7 +273,7 @@ static void test_recorded(void) {
     }
     test_below("seconds for the slowest 200,000 characters", r.slowest, 5);
     tokenizer_free(r.t);
-    file_unmap(&file);
+    file_close(&file);
 }
 
 /* A vocabulary and merges that must be refused with a line that has this in it. */

@@ -81,7 +81,7 @@ void seeds_file(Seeds *s, const char *path) {
         exit(1);
     }
     seeds_add(s, file.data, file.size);
-    file_unmap(&file);
+    file_close(&file);
 }
 
 void seeds_parts(Seeds *s, int count, const char *const *texts) {
@@ -260,7 +260,7 @@ static bool run_file(Fuzzer *f, const char *path) {
     }
     f->shared->input.size = file.size;
     memcpy(f->shared->input.bytes, file.data, file.size);
-    file_unmap(&file);
+    file_close(&file);
     fflush(stdout);
     pid_t child = fork();
     CHECK(child >= 0);

@@ -70,7 +70,7 @@ static bool try_state(const unsigned char *bytes, size_t size) {
         File file;
         CHECK(state_write(scratch_path(), &s, &errors) && file_map(scratch_path(), &file, &errors));
         CHECK(file.size == size && memcmp(file.data, bytes, size) == 0);
-        file_unmap(&file);
+        file_close(&file);
     }
     float drawn[20];
     generator_randn(&s.torch, drawn, 20);

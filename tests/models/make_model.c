@@ -330,7 +330,7 @@ static void write_vocabulary(FILE *f, const Family *family) {
     File merges;
     if (!file_map(MERGES, &merges, &(Messages) { 0 })) return;
     clip_vocabulary(&merges, f);
-    file_unmap(&merges);
+    file_close(&merges);
 }
 
 static void write_merges(FILE *f, const Family *family) {
@@ -338,7 +338,7 @@ static void write_merges(FILE *f, const Family *family) {
     File merges;
     if (!file_map(MERGES, &merges, &(Messages) { 0 })) return;
     fwrite(merges.data, 1, merges.size, f);
-    file_unmap(&merges);
+    file_close(&merges);
 }
 
 typedef struct {

@@ -50,7 +50,7 @@ static char *read_stderr(const char *folder) {
     File file;
     CHECK(file_map(path, &file, &errors));
     text = mem_format("%.*s", (int)file.size, (const char *)file.data);
-    file_unmap(&file);
+    file_close(&file);
     free(path);
     return text;
 }

@@ -1,0 +1,83 @@
+/* Files of weights that are cut off, written to, touched or replaced while a command reads them: it ends with
+   a line that names the file, or goes on where that is right; and a run ends with the same bytes afterwards. */
+#define _XOPEN_SOURCE 700
+#include "tests/command.h"
+#include "tests/refusal.h"
+
+#include <sys/wait.h>
+
+static char *folder;
+
+/* Exit status of a line of the shell in which @ is this program's folder. */
+static int shell(const char *line) {
+    char *with = with_folder(line, folder);
+    int status = system(with);
+    free(with);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#define UNET "@/model/unet/diffusion_pytorch_model.fp16.safetensors"
+#define TRAIN                                                                                                \
+    "$TI train --model @/model --images @/pictures --token '<new>' --init a --resolution 16 --batch 2 "      \
+    "--checkpoint-every 0 --grid-loss 0 --threads 2 --steps 150 "
+
+/* Starts a command, does that to its files once `ready` holds, and waits for its end: the exit status, and
+   whether stderr has that line. */
+static void disturb(const char *name, const char *command, const char *ready, const char *what, int status,
+                    const char *says) {
+    char *line = mem_format("%s >/dev/null 2>@/err & P=$!; i=0; until %s || [ $i -gt 1000 ]; do i=$((i+1)); "
+                            "sleep .02; done; %s; wait $P",
+                            command, ready, what);
+    int got = shell(line);
+    free(line);
+    line = mem_format("grep -q \"%s\" @/err || { cat @/err; exit 1; }", says);
+    bool said = shell(line) == 0;
+    free(line);
+    test_true(name, got == status && said, "exit status %d, %s", got, says);
+}
+
+static void disturb_run(const char *name, const char *what, int status, const char *says) {
+    CHECK(shell("rm -rf @/run @/model && cp -r golden/models/narrow @/model") == 0);
+    disturb(name, TRAIN "--out @/run", "[ -s @/run/run.state ]", what, status, says);
+    if (status != 0) {
+        test_true(name, shell("[ -s @/run/run.state ] && [ ! -e @/run/new.safetensors ]") == 0,
+                  "its state stays");
+        CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
+        test_true(name, shell("$TI train --resume --out @/run >/dev/null 2>@/err") == 0, "goes on");
+    }
+    test_true(
+        name,
+        shell(
+            "cmp @/run/new.safetensors @/whole/new.safetensors && cmp @/run/losses.csv @/whole/losses.csv") ==
+            0,
+        "and ends with the same bytes");
+}
+
+#define DRAW                                                                                                 \
+    "$TI generate --model @/model --prompt a --steps 400 --width 16 --height 16 --force --out @/x.png"
+/* Its weights are mapped, and the work has begun. */
+#define MAPPED "{ grep -q unet /proc/$P/maps 2>/dev/null && sleep .2; }"
+
+int main(void) {
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    folder = folder_new();
+    CHECK(shell("cp -r tests/runs/version2/pictures @/pictures && cp -r golden/models/narrow @/model") == 0);
+    test_true("undisturbed", shell(TRAIN "--out @/whole >/dev/null 2>&1") == 0, "a run");
+    disturb_run("cut off", "truncate -s 100 " UNET, 1,
+                "unet/diffusion_pytorch_model.fp16.safetensors: was cut off");
+    disturb_run("written to", "printf x | dd of=" UNET " bs=1 seek=9000 conv=notrunc 2>/dev/null", 1,
+                "fp16.safetensors: was written to while it was in use");
+    disturb_run("replaced", "head -c 9000 golden/models/narrow/unet/*.safetensors >@/t && mv @/t " UNET, 0,
+                "peak memory");
+    CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
+    disturb("a drawing's weights are cut off", DRAW, MAPPED, "truncate -s 100 " UNET, 1,
+            "fp16.safetensors: was cut off");
+    CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
+    disturb("a drawing's weights are written to", DRAW, MAPPED,
+            "printf x | dd of=" UNET " bs=1 seek=9000 conv=notrunc 2>/dev/null", 1,
+            "fp16.safetensors: was written to");
+    test_true("no picture is left", shell("[ ! -e @/x.png ]") == 0, "of either");
+    folder_remove(folder);
+    free(folder);
+    return test_finish();
+}
