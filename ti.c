@@ -4,10 +4,13 @@
 #include "cli/common.h"
 #include "cli/help.h"
 #include "io/file.h"
+#include "io/system.h"
 #include "tensor/threads.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +19,10 @@ static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,  
                                            &TOKENS_COMMAND, &RECONSTRUCT_COMMAND, NULL };
 
 int main(int argc, char *argv[]) {
+    if (!system_standard_descriptors()) {
+        fprintf(stderr, "ti: /dev/null: cannot be opened: %s\n", strerror(errno));
+        return 1;
+    }
     threads_restart(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file larger than the limit is a failed write, which is told, not the end */
     file_guard();

@@ -7,8 +7,10 @@
 #include "exchange/word_file.h"
 #include "io/file.h"
 #include "io/image_write.h"
+#include "tensor/gemm.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,11 +261,15 @@ bool check_loss(double loss, TrainingStep *ran, const char *before, const char *
     return false;
 }
 
-bool get_arena(Arena *arena, int64_t bytes, Messages *errors) {
-    return arena_allocate(arena, bytes) ||
+bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *errors) {
+    if (!arena_allocate(arena, bytes))
+        return messages_add(errors, "out of memory: the plan needs %.0f MB (try %s)", (double)bytes / 1e6,
+                            smaller);
+    return blas_reserve(omp_get_max_threads()) ||
            messages_add(errors,
-                        "out of memory: the plan needs %.0f MB (try a smaller --resolution or --batch)",
-                        (double)bytes / 1e6);
+                        "out of memory: OpenBLAS needs %d MB of addresses for each thread (try fewer "
+                        "--threads, or a higher ulimit -v)",
+                        BLAS_BUFFER / 1000000);
 }
 
 bool check_picture_name(const char *option, const char *path, Messages *errors) {

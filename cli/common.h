@@ -102,8 +102,9 @@ bool check_steps(const Model *m, const char *option, int64_t steps, Messages *er
    "; hint: what to do where no weight of the model is to blame. */
 bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors);
 
-/* arena_allocate, with a line where there is no memory. */
-bool get_arena(Arena *arena, int64_t bytes, Messages *errors);
+/* All memory for computing: the arena, and what BLAS takes. False, with a line, where there is none. smaller:
+   what would take less, "a smaller --batch". */
+bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *errors);
 
 /* False, with a line, if that name, given by that option, ends in what no picture is written as. */
 bool check_picture_name(const char *option, const char *path, Messages *errors);

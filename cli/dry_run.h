@@ -9,7 +9,7 @@
 
 /* Prints both (with options->json as a document). step: the plan of a batch. reading: the picture that takes
    the most memory to read. */
-bool dry_run(const Model *m, const TrainOptions *options, const Estimate *estimate, const Plan *step,
-             const MemoryNeed *reading, int threads, Messages *errors);
+void dry_run(const Model *m, const TrainOptions *options, const Estimate *estimate, const Plan *step,
+             const MemoryNeed *reading, int threads);
 
 #endif

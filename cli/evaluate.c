@@ -71,7 +71,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                           tokenizer_max_length(m->tokenizer), side, side, (PlanOptions) { 0 });
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));
-    bool ok = get_arena(&arena, bytes, errors);
+    bool ok = get_arena(&arena, bytes, "a smaller --batch or --resolution", errors);
     Wait wait;
     if (ok) {
         graph_bind(encoder.graph, &arena, threads);

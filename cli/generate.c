@@ -148,14 +148,14 @@ static bool make_images(Generation *g, Messages *errors) {
 
 /* Tells what the run will take, before any work, and gets it. */
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
+    static const char smaller[] = "a smaller --width and --height";
     if (!make_images(g, errors)) return false;
     MemoryNeed need = memory_of_drawing(g->drawing, g->threads);
     need.buffers += 3 * g->o->count * g->o->width * g->o->height;
-    if (!memory_announce(&need, &g->memory, "a smaller --width and --height", g->threads, errors, warnings))
-        return false;
+    if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
     for (int64_t i = 0; i < g->o->count; i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
-    if (!get_arena(&g->arena, drawing_bytes(g->drawing, g->threads), errors)) return false;
+    if (!get_arena(&g->arena, drawing_bytes(g->drawing, g->threads), smaller, errors)) return false;
     drawing_bind(g->drawing, &g->arena, g->threads);
     return true;
 }

@@ -37,7 +37,7 @@ static int plan(void *values, Messages *errors, Messages *warnings) {
     PlanRequest request = { .batch = o->batch, .vectors = o->vectors, .nodes = !o->summary, .json = o->json };
     if (check_resolution(&m, &o->resolution, errors, NULL) && errors->count == 0) {
         request.resolution = o->resolution;
-        plan_report(&m, &request, threads, NULL, errors);
+        plan_report(&m, &request, threads, NULL);
     }
     model_close(&m);
     return 0;

@@ -1,7 +1,6 @@
 #include "cli/plan_report.h"
 
 #include "autograd/summary.h"
-#include "cli/common.h"
 #include "cli/console.h"
 #include "cli/memory.h"
 #include "inversion/posterior.h"
@@ -178,8 +177,7 @@ static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *
     }
 }
 
-bool plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time, Messages *errors) {
-    if (!check_steps(m, "--steps", 1, errors)) return false;
+void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time) {
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *rows = mem_alloc(floats), *grad = mem_alloc(floats);
     DrawingOptions drawn = {
@@ -212,5 +210,4 @@ bool plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     drawing_free(drawing);
     free(rows);
     free(grad);
-    return true;
 }

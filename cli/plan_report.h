@@ -12,8 +12,7 @@ typedef struct {
 } PlanRequest;
 
 /* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL:
-   nothing is; else it is the document's then). False and a line where the model cannot draw pictures of that
-   size. */
-bool plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time, Messages *errors);
+   nothing is; else it is the document's then). */
+void plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time);
 
 #endif

@@ -47,8 +47,8 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
     Tensor *decoded = vae_decode(decoder, &m->vae, graph_leaf(decoder, "latents", *latents, mean, NULL));
     Plan plan = graph_plan(decoder, decoded, (PlanOptions) { 0 });
     Arena arena = { 0 };
-    bool ok =
-        get_arena(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)), errors);
+    bool ok = get_arena(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)),
+                        "a smaller --resolution", errors);
     if (ok) {
         graph_bind(encoder.graph, &arena, threads);
         graph_bind(decoder, &arena, threads);

@@ -190,6 +190,8 @@ static MemoryNeed memory_need(const Run *r) {
     return memory_worse(training, encoding);
 }
 
+static const char SMALLER[] = "a smaller --batch or --resolution";
+
 /* Plans again with blocks recomputed if the limit is below what the run likes; tells what it will take,
    before any work. */
 static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
@@ -200,12 +202,11 @@ static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
         need = memory_need(r);
     }
     need = memory_worse(need, reading_need(r));
-    return memory_announce(&need, &r->memory, "a smaller --batch or --resolution", r->threads, errors,
-                           warnings);
+    return memory_announce(&need, &r->memory, SMALLER, r->threads, errors, warnings);
 }
 
 static bool allocate(Run *r, Messages *errors) {
-    if (!get_arena(&r->arena, arena_bytes(r), errors)) return false;
+    if (!get_arena(&r->arena, arena_bytes(r), SMALLER, errors)) return false;
     graph_bind(r->encoder.graph, &r->arena, r->threads);
     loop_bind(&r->loop, &r->arena, r->threads);
     if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
@@ -468,7 +469,8 @@ static bool show_plan(Run *r, Messages *errors) {
     Estimate e = estimate(r, work, SECONDS, ROUNDS);
     watch_go_on(&watch, 1, 1);
     MemoryNeed reading = reading_need(r);
-    return dry_run(&r->model, r->o, &e, &r->loop.full.plan, &reading, r->threads, errors);
+    dry_run(&r->model, r->o, &e, &r->loop.full.plan, &reading, r->threads);
+    return true;
 }
 
 /* --dump: the pictures are encoded anew, since the cache is the run's. */

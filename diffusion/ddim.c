@@ -63,7 +63,6 @@ char *ddim_fault(const NoiseSchedule *d, int64_t steps) {
 
 void ddim_timesteps(const NoiseSchedule *d, int64_t steps, int64_t *timesteps) {
     for (int64_t i = 0; i < steps; i++) timesteps[i] = timestep_at(&d->config, steps, i);
-    CHECK(timesteps[0] < d->config.train_timesteps);
 }
 
 /* Of a step: sqrt(a) and sqrt(1 - a) at t, sqrt(b) and sqrt(1 - b - sigma^2) at the timestep before. */

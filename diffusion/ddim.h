@@ -8,7 +8,8 @@
    last, and the reference may divide by zero: pure noise (rescale_betas_zero_snr) has no signal. */
 char *ddim_fault(const NoiseSchedule *d, int64_t steps);
 
-/* The timesteps of a drawing, downwards, in the config's spacing. CHECK: there is no ddim_fault.
+/* The timesteps of a drawing, downwards, in the config's spacing; where there is a ddim_fault they cannot be
+   drawn with.
    Where T / (T / N) is rounded up (61 of 1000 steps is the first), the reference's 'trailing' spacing has one
    step more, at timestep -1, which makes noise of the picture. That one is left out. */
 void ddim_timesteps(const NoiseSchedule *d, int64_t steps, int64_t *timesteps);

@@ -183,6 +183,7 @@ static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
 bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
                  Messages *errors) {
     const DrawingOptions *o = &d->options;
+    CHECK(d->timesteps[0] < d->noise_schedule->config.train_timesteps);
     int64_t n = d->latent_count, all = o->count * n;
     Generator generator;
     generator_seed(&generator, o->seed);

@@ -18,8 +18,7 @@ typedef struct {
 typedef struct Drawing Drawing;
 
 /* Records and plans all graphs. rows [vectors, D]: the learned vectors that ids >= vocab_size mean, read at
-   every run; NULL: none. tokens: the length of a prompt. CHECK: the schedule allows so many steps
-   (ddim_fault). */
+   every run; NULL: none. tokens: the length of a prompt. */
 Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *d, float *rows,
                      int64_t vectors, int64_t tokens, DrawingOptions options, PlanOptions plan);
 void drawing_free(Drawing *d);
@@ -44,8 +43,9 @@ typedef struct {
     void *user;
 } DrawingEvents;
 
-/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). False if it was
-   stopped, or, with a line, if numbers come out that are not finite. */
+/* Draws. ids and negative [tokens]: the prompt and what to stay away from ("" as a rule). CHECK: the schedule
+   allows so many steps (there is no ddim_fault). False if it was stopped, or, with a line, if numbers come
+   out that are not finite. */
 bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
                  Messages *errors);
 

@@ -4,11 +4,13 @@
 #include "io/file.h"
 #include "io/hash.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 double system_seconds(void) {
     struct timespec now;
@@ -99,3 +101,12 @@ int64_t system_free_memory(void) {
         free_bytes = min_i64(free_bytes, (int64_t)address_space.rlim_cur);
     return min_i64(free_bytes, left_in_cgroups());
 }
+
+bool system_standard_descriptors(void) {
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i)
+            return false; /* the lowest free number */
+    return true;
+}
+
+bool system_traced(void) { return number_in("/proc/self/status", "TracerPid:") > 0; }

@@ -17,4 +17,11 @@ uint64_t system_program_hash(void);
    there), at most what its cgroup and `ulimit -v` leave it. */
 int64_t system_free_memory(void);
 
+/* Opens those of the descriptors 0 to 2 that are closed, on /dev/null: else the first file that is opened
+   gets such a number, and what is printed goes into it. False, with errno: that cannot be opened. */
+bool system_standard_descriptors(void);
+
+/* Whether a debugger or a tracer follows this process. */
+bool system_traced(void);
+
 #endif

@@ -1,13 +1,18 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/gemm.h"
 
 #include <cblas.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 
-/* OpenBLAS has them in every build, but not every distribution's cblas.h says so. */
+/* OpenBLAS has them in every build, but not every distribution's cblas.h says so, and none's of the last
+   two. */
 void openblas_set_num_threads(int num_threads);
 char *openblas_get_corename(void);
 char *openblas_get_config(void);
+void *blas_memory_alloc(int kind);
+void blas_memory_free(void *buffer);
 
 static int blas_int(int64_t n) {
     CHECK(n >= 0 && n <= INT_MAX);
@@ -87,6 +92,24 @@ Tile gemm_tile(const Tiles *t, int64_t i) {
 }
 
 void blas_start(void) { openblas_set_num_threads(1); }
+
+/* OpenBLAS keeps what it has once mapped, and a thread takes what is free. Whether it can be mapped is seen
+   without its help. It has room for 50 threads at least, and ends the program where more are asked for at
+   once: how many it has is not told, so that the threads beyond are left to themselves. */
+bool blas_reserve(int threads) {
+    enum { ROOM = 50 };
+    void *buffers[ROOM];
+    int count = threads < ROOM ? threads : ROOM, mapped = 0;
+    for (; mapped < count; mapped++) {
+        buffers[mapped] = mmap(NULL, BLAS_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (buffers[mapped] == MAP_FAILED) break;
+    }
+    for (int i = 0; i < mapped; i++) munmap(buffers[i], BLAS_BUFFER);
+    if (mapped < count) return false;
+    for (int i = 0; i < count; i++) buffers[i] = blas_memory_alloc(0);
+    for (int i = 0; i < count; i++) blas_memory_free(buffers[i]);
+    return true;
+}
 
 const char *blas_kernel(void) { return openblas_get_corename(); }
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -73,11 +74,77 @@ static const char *better_kernels(void) {
 #endif
 }
 
+/* The start. OpenBLAS and libgomp read the environment before main, in their libraries' constructors, so
+   that what is to be set for them needs a new start of the program. */
+
+/* Whether a variable, "NAME=VALUE", has this name: another such text, or "NAME=". */
+static bool has_name(const char *variable, const char *name) {
+    size_t length = strcspn(name, "=") + 1;
+    return strncmp(variable, name, length) == 0;
+}
+
+static const char *find_variable(char *const environment[], const char *name) {
+    for (int i = 0; environment[i]; i++)
+        if (has_name(environment[i], name)) return environment[i];
+    return NULL;
+}
+
+/* Executes the program with these variables in the place of those of their names. It returns where that
+   fails; then the program goes on as it is. */
+static void execute_again(char *const argv[], char *const environment[], const char *const variables[],
+                          size_t count) {
+    size_t size = 0, used = 0;
+    while (environment[size]) size++;
+    const char **with = mem_alloc((size + count + 1) * sizeof *with);
+    for (size_t i = 0; i < size; i++) {
+        bool replaced = false;
+        for (size_t k = 0; k < count; k++) replaced = replaced || has_name(environment[i], variables[k]);
+        if (!replaced) with[used++] = environment[i];
+    }
+    for (size_t k = 0; k < count; k++) with[used++] = variables[k];
+    with[used] = NULL;
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length > 0) {
+        path[length] = 0;
+        execve(path, argv, (char *const *)with); /* by its own name, which `ps` shows */
+    }
+    execve("/proc/self/exe", argv, (char *const *)with); /* where the file was replaced meanwhile */
+    free(with);
+}
+
 void threads_restart(char *const argv[]) {
     const char *better = better_kernels();
-    if (!better || getenv("OPENBLAS_CORETYPE") || setenv("OPENBLAS_CORETYPE", better, 1) != 0) return;
-    execv("/proc/self/exe", argv);
+    if (!better || getenv("OPENBLAS_CORETYPE")) return;
+    char *variable = mem_format("OPENBLAS_CORETYPE=%s", better);
+    execute_again(argv, environ, (const char *[]) { variable }, 1);
+    free(variable);
 }
+
+/* OPENBLAS_NUM_THREADS: BLAS runs on the caller's thread alone here, and yet it makes a thread for each core
+   before main. Where memory or threads are limited that fails, and OpenBLAS ends the program with a signal,
+   or spins for ever as the program ends.
+   GOMP_SPINCOUNT: how often a thread of OpenMP looks whether there is work before it sleeps. By default they
+   spin for milliseconds, on cores that other processes want: on two cores a training of 5 s takes 16 to 19 s
+   beside one that is busy. With 1000 it takes 9 to 10 s, and as long as before where it is alone; with none
+   (OMP_WAIT_POLICY=passive) it takes 7 s alone, with 100000 38 to 65 s beside the other. What the user has
+   set stays. LLVM's OpenMP has another variable, which was not measured and is left alone. */
+static void before_libraries(int argc, char *argv[], char *environment[]) {
+    static const char one_thread[] = "OPENBLAS_NUM_THREADS=1", short_wait[] = "GOMP_SPINCOUNT=1000";
+    const char *variables[2];
+    size_t count = 0;
+    (void)argc;
+    const char *blas_threads = find_variable(environment, one_thread);
+    if (!blas_threads || strcmp(blas_threads, one_thread) != 0) variables[count++] = one_thread;
+    if (!find_variable(environment, short_wait) && !find_variable(environment, "OMP_WAIT_POLICY="))
+        variables[count++] = short_wait;
+    if (count > 0 && !system_traced()) execute_again(argv, environment, variables, count);
+}
+
+/* glibc calls it before the constructors of all libraries, with main's arguments. What setenv does as early
+   as that is lost, so that this executes the program too. */
+typedef void RunFirst(int argc, char *argv[], char *environment[]);
+__attribute__((section(".preinit_array"), used)) static RunFirst *const run_first = before_libraries;
 
 void threads_check_blas(Messages *warnings) {
     const char *better = better_kernels();

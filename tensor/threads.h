@@ -14,7 +14,9 @@ int threads_start(int64_t threads);
 /* At the start of main: executes the program once more where OpenBLAS has not known the processor, as builds
    before it do, and runs kernels of a much older one, which take twenty times as long. It can be told only by
    an environment variable (OPENBLAS_CORETYPE, which is left as it is where the user has set it), and reads
-   that before main. */
+   that before main.
+   Every program with this file in it is also executed once more before that, for the variables that keep
+   BLAS from making threads and OpenMP's from waiting long: threads.c says which. */
 void threads_restart(char *const argv[]);
 
 /* A warning if OpenBLAS runs a kernel below what the processor has, as old builds do on newer processors. */

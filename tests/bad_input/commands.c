@@ -252,6 +252,10 @@ const BadInput BAD_COMMANDS[] = {
       .command = DRAW "--prompt x --steps 1000",
       .status = 1,
       .says = "--steps 1000: too many for this model's steps_offset 1 (use 500)" },
+    { .input = "steps beyond the last timestep, of the pictures that training draws",
+      .command = TRAIN WORD "--validation-prompt x --sampling-steps 1000",
+      .status = 1,
+      .says = "--sampling-steps 1000: too many for this model's steps_offset 1 (use 500)" },
     { .input = "noise predicted in pure noise",
       .make =
           "json model/scheduler/scheduler_config.json 's/0.00085/0.00085, \"rescale_betas_zero_snr\": true, "
