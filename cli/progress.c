@@ -41,7 +41,8 @@ static bool show_wait(void *user, int64_t done, int64_t all) {
     static const double LONG = 2, LARGE = 2e11; /* seconds; operations, that no processor does in a second */
     Wait *w = user;
     char left[DURATION_TEXT], text[64] = "";
-    if (w->go_on && !w->go_on()) return false;
+    w->ended = w->ended || (w->go_on && !w->go_on());
+    if (w->ended) return false;
     if (w->flops < LARGE && progress_elapsed(&w->progress) < LONG) return true;
     if (done > 0)
         snprintf(text, sizeof text, "  %s left", duration_text(progress_left(&w->progress, done, all), left));
@@ -51,6 +52,6 @@ static bool show_wait(void *user, int64_t done, int64_t all) {
 }
 
 Watch wait_start(Wait *w, const char *what, double flops, bool (*go_on)(void)) {
-    *w = (Wait) { progress_new(), what, flops, go_on };
+    *w = (Wait) { progress_new(), what, flops, go_on, false };
     return (Watch) { show_wait, w };
 }

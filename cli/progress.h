@@ -21,6 +21,7 @@ typedef struct {
     const char *what;    /* "encoding pictures" */
     double flops;        /* of all of it: what is large is shown from its beginning */
     bool (*go_on)(void); /* false ends it; NULL: nothing does */
+    bool ended;          /* it has: the work is not done, or its result is not wanted */
 } Wait;
 
 /* Starts it; the wait must stay where it is. */

@@ -11,47 +11,19 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
+#include "cli/signals.h"
 #include "cli/train_parts.h"
 #include "inversion/grid_loss.h"
 #include "inversion/templates.h"
 #include "inversion/validation.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The signal that asks the run to stop, read between two micro-batches: with BLAS's threads the only state
-   outside main's options. */
-static volatile sig_atomic_t interrupted;
-static bool not_interrupted(void) { return !interrupted; }
-
-static void handle(int signal_number, void (*handler)(int)) {
-    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
-    sigemptyset(&action.sa_mask);
-    sigaction(signal_number, &action, NULL);
-}
-
-/* The next Ctrl-C, or the next SIGTERM, ends the program at once. */
-static void on_signal(int signal_number) {
-    static const char text[] = "\nti: finishing the step (once more: stops at once)\n";
-    interrupted = signal_number;
-    handle(SIGINT, SIG_DFL);
-    handle(SIGTERM, SIG_DFL);
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* nobody there to read it */
-}
-
-static void catch_signals(void) {
-    static const int signals[] = { SIGINT, SIGTERM };
-    for (int i = 0; i < 2; i++) {
-        struct sigaction now; /* a job in a script's background ignores Ctrl-C */
-        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-            handle(signals[i], on_signal);
-    }
-    handle(SIGPIPE, SIG_IGN); /* who reads the results may go; the run stays */
-}
+static bool not_interrupted(void) { return !signals_caught(); }
 
 /* Everything a run holds. */
 typedef struct {
@@ -74,7 +46,8 @@ typedef struct {
     StateSaver saver;
     float *initial; /* [vectors, width]: the rows before the first step */
     bool complete;
-    bool spoiled; /* a file of weights was written to: what was computed since is not kept */
+    bool cut_short; /* a signal ended what belongs to the last step: a resumed run does it first */
+    bool spoiled;   /* a file of weights was written to: what was computed since is not kept */
     Profile profile;
 } Run;
 
@@ -349,14 +322,15 @@ static void check_first_loss(Run *r) {
 
 static const char SMALLER_LR[] = " (a smaller --lr?)";
 
-/* The fixed-grid loss, kept for loss.png. may_stop: Ctrl-C ends it, and then nothing is kept. */
-static bool measure_grid(Run *r, bool may_stop, double *loss, Messages *errors) {
+/* The fixed-grid loss, kept for loss.png; nothing is kept if it is cut short. */
+static bool measure_grid(Run *r, double *loss, Messages *errors) {
     int64_t passes = ceil_div(r->pictures.count * GRID_TIMESTEPS, r->o->batch);
     Wait wait;
     Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * r->loop.full.plan.forward_flops,
-                             may_stop ? not_interrupted : NULL);
+                             not_interrupted);
     *loss = grid_loss(&r->loop.data, &r->loop.full, &watch);
-    if (may_stop && interrupted) return true;
+    r->cut_short = wait.ended;
+    if (r->cut_short) return true;
     run_folder_grid(&r->folder, r->loop.step, *loss);
     return check_loss(*loss, &r->loop.full, "fixed grid: ", SMALLER_LR, errors);
 }
@@ -377,34 +351,50 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
                   duration_text(progress_left(p, done, all), left));
 }
 
-/* What happens at some steps: the fixed-grid loss, a checkpoint, a picture. */
-static bool after_update(Run *r, int64_t step, Messages *errors) {
-    const TrainOptions *o = r->o;
-    bool last = step == o->steps;
-    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last) {
-        double loss;
-        if (!measure_grid(r, false, &loss, errors)) return false;
-        printf("step %lld: fixed-grid loss %.5f\n", (long long)step, loss);
-    }
-    if (o->checkpoint_every > 0 && step % o->checkpoint_every == 0 &&
-        !run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
-                         errors))
-        return false;
-    if (!r->validation || !(last || (o->validation_every > 0 && step % o->validation_every == 0)))
-        return true;
+/* The picture of a step. If it is cut short there is none, nor one that an older run has left. */
+static bool draw_validation(Run *r, int64_t step, Messages *errors) {
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
     Wait wait;
-    Watch watch = wait_start(&wait, "drawing, step", drawing_flops(validation_drawing(r->validation)), NULL);
+    Watch watch =
+        wait_start(&wait, "drawing, step", drawing_flops(validation_drawing(r->validation)), not_interrupted);
     bool ok = validation_draw(r->validation, path, &watch, errors);
+    r->cut_short = wait.ended;
+    if (r->cut_short) unlink(path);
     free(path);
-    return ok;
+    return ok || r->cut_short;
+}
+
+static bool has_picture(const Run *r, int64_t step) {
+    char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
+    bool has = access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
+/* What happens at some steps: a picture, the fixed-grid loss, a checkpoint. resumed: the run was stopped at
+   this step, and what of it was done then is not done again. */
+static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
+    const TrainOptions *o = r->o;
+    bool last = step == o->steps;
+    if (r->validation && (last || (o->validation_every > 0 && step % o->validation_every == 0)) &&
+        !(resumed && has_picture(r, step)) && !draw_validation(r, step, errors))
+        return false;
+    bool measured = r->folder.points > 0 && (int64_t)r->folder.grid[2 * r->folder.points - 2] == step;
+    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last && !measured && !r->cut_short) {
+        double loss;
+        if (!measure_grid(r, &loss, errors)) return false;
+        if (!r->cut_short) printf("step %lld: fixed-grid loss %.5f\n", (long long)step, loss);
+    }
+    return r->cut_short || o->checkpoint_every == 0 || step % o->checkpoint_every != 0 ||
+           run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
+                           errors);
 }
 
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
     Start start = { r->folder.losses.count, r->loop.step };
-    bool ok = true;
-    while (ok && r->loop.step < r->o->steps && !interrupted) {
+    bool ok = start.step == 0 || after_update(r, start.step, true, errors);
+    while (ok && r->loop.step < r->o->steps && !signals_caught()) {
         LoopRecord record = loop_next(&r->loop);
         if (!is_sound(r, errors)) return false;
         if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
@@ -413,7 +403,7 @@ static bool run_loop(Run *r, Messages *errors) {
         snprintf(before, sizeof before, "step %lld: ", (long long)record.step);
         ok = check_loss((double)record.loss, r->loop.ran, before, SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
-        if (ok && record.updated) ok = after_update(r, record.step, errors);
+        if (ok && record.updated) ok = after_update(r, record.step, false, errors);
         if (ok && saver_due(&r->saver))
             ok = is_sound(r, errors) && saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
@@ -438,11 +428,12 @@ static void print_stopped(const Run *r) {
    than there is. */
 static bool finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
-    bool complete = ok && r->loop.step == r->o->steps;
+    bool complete = ok && r->loop.step == r->o->steps && !r->cut_short;
     if (complete && r->folder.points > 0) {
         double before = r->folder.grid[1], after;
-        ok = measure_grid(r, false, &after, errors);
-        if (ok) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
+        ok = measure_grid(r, &after, errors);
+        complete = !r->cut_short;
+        if (ok && complete) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
     if (!is_sound(r, errors)) return false;
     bool saved =
@@ -487,18 +478,18 @@ static bool train(Run *r, Messages *errors, Messages *warnings) {
     if (r->o->dry_run) return show_plan(r, errors);
     if (r->o->dump) return dump(r, errors, warnings);
     if (!allocate(r, errors) || !(r->o->resume ? take_up_run : begin_run)(r, errors)) return false;
-    catch_signals();
+    signals_catch();
     if (!encode_pictures(r, errors, warnings)) return false;
     if (r->has_state) check_first_loss(r); /* on the rows that the run began with */
-    if (interrupted) return true;          /* what is saved is still all there is */
+    if (signals_caught()) return true;     /* what is saved is still all there is */
     tell_time(r);
     if (r->o->profile) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
     double loss; /* of the initial rows */
-    if (r->folder.points == 0 && grid_wanted(r) && !measure_grid(r, true, &loss, errors)) return false;
-    if (interrupted) return true;
+    if (r->folder.points == 0 && grid_wanted(r) && !measure_grid(r, &loss, errors)) return false;
+    if (signals_caught()) return true;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);
@@ -561,9 +552,9 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
 /* The exit status of a run that ended without an error: 128 and the signal, as a shell says it, where one
    stopped it. */
 static int ending(const Run *r) {
-    if (r->complete || !interrupted) return 0;
+    if (r->complete || !signals_caught()) return 0;
     print_stopped(r);
-    return 128 + interrupted;
+    return 128 + signals_caught();
 }
 
 /* The word's files, should they be damaged or gone. */
@@ -592,6 +583,7 @@ int train_run(void *options, Messages *errors, Messages *warnings) {
     Run *r = mem_alloc(sizeof *r);
     r->o = options;
     run(r, errors, warnings);
+    signals_release();
     int status = errors->count > 0 ? 1 : ending(r);
     run_free(r);
     free(r);

@@ -39,8 +39,8 @@ Drawing *validation_drawing(Validation *v) { return v->drawing; }
 /* The decoder's weights take the place of the others, and these theirs again. */
 static bool before_decoding(void *user, int64_t done, int64_t steps) {
     const Validation *v = user;
+    if (!watch_go_on(v->watch, done, steps)) return false;
     if (done == steps) folder_forget(&v->model->folder);
-    watch_go_on(v->watch, done, steps);
     return true;
 }
 

@@ -18,7 +18,8 @@ Validation *validation_new(const Model *m, const Words *words, const char *promp
 void validation_free(Validation *v);
 Drawing *validation_drawing(Validation *v); /* for its memory and binding */
 
-/* Draws it into a file. watch (may be NULL) sees the steps; it cannot end them. */
+/* Draws it into a file. watch (may be NULL) is asked after each step: if it says no, nothing is written, and
+   false comes back without a line. */
 bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors);
 
 #endif

@@ -1,10 +1,14 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 
+#include "tests/refusal.h"
+
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 char *folder_new(void) {
     char *folder = mem_string("/tmp/ti-test-XXXXXX");
@@ -63,4 +67,48 @@ char *output_of_ti(const char *arguments, int *status) {
     *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
     free(command);
     return text;
+}
+
+static bool exists(const char *run, const char *name) {
+    char *path = mem_format("%s/%s", run, name);
+    bool yes = access(path, F_OK) == 0;
+    free(path);
+    return yes;
+}
+
+static bool same_file(const char *a, const char *b, const char *name) {
+    bool same = exists(b, name);
+    if (same) {
+        char *path[2] = { mem_format("%s/%s", a, name), mem_format("%s/%s", b, name) };
+        size_t size[2];
+        char *text[2] = { read_text(path[0], &size[0]), read_text(path[1], &size[1]) };
+        same = size[0] == size[1] && memcmp(text[0], text[1], size[0]) == 0;
+        for (int i = 0; i < 2; i++) {
+            free(text[i]);
+            free(path[i]);
+        }
+    }
+    if (!same) printf("%s differs\n", name);
+    return same;
+}
+
+void expect_same_run(const char *label, const char *a, const char *b) {
+    int files = 0, differ = 0, others = 0;
+    for (int side = 0; side < 2; side++) {
+        DIR *directory = opendir(side ? b : a);
+        CHECK(directory);
+        for (const struct dirent *e; (e = readdir(directory));) {
+            if (e->d_name[0] == '.' || !strcmp(e->d_name, "options.json")) continue;
+            if (side == 0) {
+                files++;
+                differ += !same_file(a, b, e->d_name);
+            } else if (!exists(a, e->d_name) && strncmp(e->d_name, "learned_embeds-steps-", 21) != 0) {
+                printf("%s is there too\n", e->d_name);
+                others++;
+            }
+        }
+        closedir(directory);
+    }
+    test_true(label, files >= 6 && differ == 0 && others == 0, "%d files, %d differ, %d others", files,
+              differ, others);
 }

@@ -18,4 +18,8 @@ int run_ti(const char *command, const char *options, const char *more, const cha
 /* `$TI ARGUMENTS` as a shell runs it: its standard output, to be freed, and its exit status. */
 char *output_of_ti(const char *arguments, int *status);
 
+/* Each file of the training run in folder a, but the options (the folder's name is among them), is in that of
+   run b with the same bytes; and b has nothing else but the word at some steps where it was stopped. */
+void expect_same_run(const char *label, const char *a, const char *b);
+
 #endif
