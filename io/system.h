@@ -10,7 +10,7 @@ double system_seconds(void);
 /* Bytes of memory this process has had resident at its peak. */
 int64_t system_peak_memory(void);
 
-/* A hash of the program that runs, 0 where it cannot be read: another build may give other bits. */
+/* A hash of the code of the program that runs: another build may give other bits. */
 uint64_t system_program_hash(void);
 
 /* What this process could take more: what the machine has free (its page cache is, since mapped weights lie

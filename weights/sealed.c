@@ -12,14 +12,27 @@ static const char BEFORE[] = "{\"__metadata__\":{\"checksum\":\"";
 static const char ZEROS[] = "0000000000000000";
 enum { PLACE = 8 + sizeof BEFORE - 1, DIGITS = sizeof ZEROS - 1 };
 
-static void digits_of(uint64_t hash, char digits[DIGITS + 1]) {
+/* The digits of the checksum; false where there is no place for them. */
+static bool checksum(const void *bytes, size_t size, char digits[DIGITS + 1]) {
+    const char *at = bytes;
+    if (size < PLACE + DIGITS || memcmp(at + 8, BEFORE, sizeof BEFORE - 1) != 0) return false;
+    uint64_t hash = hash_bytes(HASH_START, at, PLACE);
+    hash = hash_bytes(hash, ZEROS, DIGITS);
+    hash = hash_bytes(hash, at + PLACE + DIGITS, size - PLACE - DIGITS);
     snprintf(digits, DIGITS + 1, "%016llx", (unsigned long long)hash);
+    return true;
 }
 
-static uint64_t checksum(const unsigned char *bytes, size_t size) {
-    uint64_t hash = hash_bytes(HASH_START, bytes, PLACE);
-    hash = hash_bytes(hash, ZEROS, DIGITS);
-    return hash_bytes(hash, bytes + PLACE + DIGITS, size - PLACE - DIGITS);
+bool sealed_seal(void *bytes, size_t size) {
+    char digits[DIGITS + 1];
+    if (!checksum(bytes, size, digits)) return false;
+    memcpy((char *)bytes + PLACE, digits, DIGITS);
+    return true;
+}
+
+bool sealed_intact(const void *bytes, size_t size) {
+    char digits[DIGITS + 1];
+    return checksum(bytes, size, digits) && memcmp((const char *)bytes + PLACE, digits, DIGITS) == 0;
 }
 
 bool sealed_write(const char *path, const SafeTensor *tensors, int64_t count,
@@ -29,19 +42,9 @@ bool sealed_write(const char *path, const SafeTensor *tensors, int64_t count,
     all[0][1] = ZEROS;
     for (int64_t i = 0; i < pairs; i++) memcpy(all[i + 1], metadata[i], sizeof *all);
     Text bytes = safetensors_bytes(tensors, count, (const char *const(*)[2])all, pairs + 1);
-    char digits[DIGITS + 1];
-    digits_of(checksum((unsigned char *)bytes.at, bytes.length), digits);
-    memcpy(bytes.at + PLACE, digits, DIGITS);
+    CHECK(sealed_seal(bytes.at, bytes.length));
     bool ok = file_write(path, bytes.at, bytes.length, errors);
     free(bytes.at);
     free(all);
     return ok;
-}
-
-bool sealed_intact(const void *bytes, size_t size) {
-    const char *at = bytes;
-    if (size < PLACE + DIGITS || memcmp(at + 8, BEFORE, sizeof BEFORE - 1) != 0) return false;
-    char digits[DIGITS + 1];
-    digits_of(checksum(bytes, size), digits);
-    return memcmp(at + PLACE, digits, DIGITS) == 0;
 }

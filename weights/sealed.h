@@ -9,6 +9,9 @@
 bool sealed_write(const char *path, const SafeTensor *tensors, int64_t count,
                   const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 
+/* Puts the checksum into the bytes of such a file, which has its place for it; false where it has none. */
+bool sealed_seal(void *bytes, size_t size);
+
 /* Whether the bytes are those of such a file and all as they were written. */
 bool sealed_intact(const void *bytes, size_t size);
 
