@@ -49,19 +49,19 @@ static void expect_true(const char *name, const char *line) {
 
 #define MODEL "--model golden/models/narrow "
 #define TRAIN                                                                                                \
-    "$TI train --token '<new>' --init a --resolution 16 --batch 2 --repeats 3 --checkpoint-every 0 "         \
+    "\"$TI\" train --token '<new>' --init a --resolution 16 --batch 2 --repeats 3 --checkpoint-every 0 "     \
     "--grid-loss 0 --threads 1 "
 
 /* A run that version 2 of the state began, whose folder, pictures and model are elsewhere now. */
 static void test_version_2(void) {
     expect_true("a run of version 2", "cp -r tests/runs/version2 @/old && mv @/old/pictures @/moved");
-    expect("its pictures are elsewhere", "$TI train --resume --out @/old " MODEL, 1, "cannot be opened");
+    expect("its pictures are elsewhere", "\"$TI\" train --resume --out @/old " MODEL, 1, "cannot be opened");
     expect("other pictures",
-           "$TI train --resume --out @/old " MODEL "--images weights/critters/concepts/grum", 1,
+           "\"$TI\" train --resume --out @/old " MODEL "--images weights/critters/concepts/grum", 1,
            "is not one of the pictures that the run began with");
-    expect("another model", "$TI train --resume --out @/old --images @/moved --model golden/models/wide", 1,
-           "golden/models/wide");
-    expect("where they are now", "$TI train --resume --out @/old --images @/moved " MODEL, 0,
+    expect("another model", "\"$TI\" train --resume --out @/old --images @/moved --model golden/models/wide",
+           1, "golden/models/wide");
+    expect("where they are now", "\"$TI\" train --resume --out @/old --images @/moved " MODEL, 0,
            "goes on at step 26 of 60");
     Messages errors = { 0 };
     float got[64] = { 0 }, want[64] = { 0 };
@@ -82,7 +82,7 @@ static void test_version_2(void) {
         free(path);
     }
     test_close("the word that version ended with", got, want, shape, 1e-4, -1);
-    expect("it is finished, and remembers where things are", "cd @ && $TI train --resume --out old", 0,
+    expect("it is finished, and remembers where things are", "cd @ && \"$TI\" train --resume --out old", 0,
            "all its 60 steps are done");
     expect_true("its losses begin with those of before",
                 "head -c $(wc -c <tests/runs/version2/losses.csv) @/old/losses.csv | head -n 40 >@/a; "
@@ -94,15 +94,15 @@ static void make_base(void) {
     expect_true("a word to start from", TRAIN MODEL "--images @/pictures --steps 1 --out @/first");
     expect_true(
         "a run that starts from it",
-        "$TI train --token '<new>' --init @/first/new.safetensors --resolution 16 --batch 2 --repeats 3 "
+        "\"$TI\" train --token '<new>' --init @/first/new.safetensors --resolution 16 --batch 2 --repeats 3 "
         "--checkpoint-every 0 --grid-loss 2 --threads 1 " MODEL "--images @/pictures --steps 4 --out @/base");
     expect_true("two steps more",
-                "cp -r @/base @/whole && rm -r @/first && $TI train --resume --steps 6 --out @/whole");
+                "cp -r @/base @/whole && rm -r @/first && \"$TI\" train --resume --steps 6 --out @/whole");
 }
 
 static void test_words(void) {
     expect("a word's file that is gone",
-           "cp -r @/whole @/run && rm @/run/new.safetensors && $TI train --resume --out @/run", 0,
+           "cp -r @/whole @/run && rm @/run/new.safetensors && \"$TI\" train --resume --out @/run", 0,
            "new.safetensors: was damaged or gone, and is written again");
     expect_true("is there again",
                 "cmp @/run/new.safetensors @/whole/new.safetensors; s=$?; rm -r @/run; exit $s");
@@ -124,7 +124,7 @@ static void test_bits(const char *name, int count, uint64_t seed) {
         bytes[at] ^= bit;
         CHECK(file_write(path, bytes, size, &errors));
         bytes[at] ^= bit;
-        int status = shell("$TI train --resume --steps 6 --out @/run");
+        int status = shell("\"$TI\" train --resume --steps 6 --out @/run");
         bool equal = shell("cmp @/run/new.safetensors @/whole/new.safetensors && "
                            "cmp @/run/losses.csv @/whole/losses.csv") == 0;
         refused += status == 1;
@@ -146,22 +146,23 @@ static void test_options(void) {
     expect("a run that would dump, force and do nothing",
            "rm -rf @/run; cp -r @/base @/run; sed -i 's#\"threads\"#\"dump\":\t\"@/dumped\",\"force\":\ttrue,"
            "\"dry-run\":\ttrue,\"json\":\ttrue,\"resume\":\tfalse,\"out\":\t\"@/else\",\"threads\"#' "
-           "@/run/options.json; $TI train --resume --steps 6 --out @/run",
+           "@/run/options.json; \"$TI\" train --resume --steps 6 --out @/run",
            0, "goes on at step 4 of 6");
     expect_true("goes on, and writes nothing elsewhere",
                 "cmp @/run/new.safetensors @/whole/new.safetensors && [ ! -e @/dumped ] && [ ! -e @/else ]");
     expect("more steps than it was given",
            "rm -rf @/run; cp -r @/base @/run; sed -i 's/\"steps\":\t4/\"steps\":\t6/' @/run/options.json; "
-           "$TI train --resume --out @/run",
+           "\"$TI\" train --resume --out @/run",
            1, "options.json: has 6 steps, and the run had 4: say which with --steps");
-    expect("steps that are said", "$TI train --resume --steps 6 --out @/run", 0, "goes on at step 4 of 6");
+    expect("steps that are said", "\"$TI\" train --resume --steps 6 --out @/run", 0,
+           "goes on at step 4 of 6");
     expect("losses that are a link",
            "rm -rf @/run; cp -r @/base @/run; mv @/run/losses.csv @/l; ln -s @/l @/run/losses.csv; "
-           "$TI train --resume --steps 6 --out @/run",
+           "\"$TI\" train --resume --steps 6 --out @/run",
            1, "losses.csv: cannot be opened");
     expect("losses of the same length",
            "rm -rf @/run; cp -r @/base @/run; sed -i '2s/5/6/' @/run/losses.csv; "
-           "$TI train --resume --steps 6 --out @/run",
+           "\"$TI\" train --resume --steps 6 --out @/run",
            1, "losses.csv: was changed");
 }
 
@@ -199,16 +200,15 @@ static void test_places(void) {
         free(line);
     }
     expect_true("nothing was written", "ls -laR @/model @/pictures | cmp - @/before");
-    expect_true(
-        "beside the pictures",
-        "cd @/pictures && $TI train --token '<x>' --init a --resolution 16 --steps 1 --images . --out out/x "
-        "--model @/model && ls out/x/x.safetensors && rm -r out");
+    expect_true("beside the pictures", "cd @/pictures && \"$TI\" train --token '<x>' --init a --resolution "
+                                       "16 --steps 1 --images . --out out/x "
+                                       "--model @/model && ls out/x/x.safetensors && rm -r out");
     static const char *const tokens[] = { "latents", "<losses>", "options", "<loss>", "Learned_embeds" };
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         char *line =
-            mem_format("rm -rf @/run; $TI train --token '%s' --init a --resolution 16 --steps 1 --images "
+            mem_format("rm -rf @/run; \"$TI\" train --token '%s' --init a --resolution 16 --steps 1 --images "
                        "@/pictures --out @/run --model @/model && ls @/run/*-word.safetensors && "
-                       "$TI inspect @/run/learned_embeds.safetensors | grep '%s'",
+                       "\"$TI\" inspect @/run/learned_embeds.safetensors | grep '%s'",
                        tokens[i], tokens[i]);
         expect_true(tokens[i], line);
         free(line);

@@ -18,7 +18,7 @@ static int shell(const char *line) {
 
 #define UNET "@/model/unet/diffusion_pytorch_model.fp16.safetensors"
 #define TRAIN                                                                                                \
-    "$TI train --model @/model --images @/pictures --token '<new>' --init a --resolution 16 --batch 2 "      \
+    "\"$TI\" train --model @/model --images @/pictures --token '<new>' --init a --resolution 16 --batch 2 "  \
     "--checkpoint-every 0 --grid-loss 0 --threads 2 --steps 150 "
 
 /* Starts a command, does that to its files once `ready` holds, and waits for its end: the exit status, and
@@ -43,7 +43,7 @@ static void disturb_run(const char *name, const char *what, int status, const ch
         test_true(name, shell("[ -s @/run/run.state ] && [ ! -e @/run/new.safetensors ]") == 0,
                   "its state stays");
         CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
-        test_true(name, shell("$TI train --resume --out @/run >/dev/null 2>@/err") == 0, "goes on");
+        test_true(name, shell("\"$TI\" train --resume --out @/run >/dev/null 2>@/err") == 0, "goes on");
     }
     test_true(
         name,
@@ -54,7 +54,7 @@ static void disturb_run(const char *name, const char *what, int status, const ch
 }
 
 #define DRAW                                                                                                 \
-    "$TI generate --model @/model --prompt a --steps 400 --width 16 --height 16 --force --out @/x.png"
+    "\"$TI\" generate --model @/model --prompt a --steps 400 --width 16 --height 16 --force --out @/x.png"
 /* Its weights are mapped, and the work has begun. */
 #define MAPPED "{ grep -q unet /proc/$P/maps 2>/dev/null && sleep .2; }"
 
