@@ -251,7 +251,8 @@ static void test_little_memory(void) {
 /* A model whose noise schedule ends in pure noise, which no drawing can start from, can be trained on. */
 static void test_no_drawing(void) {
     shell(
-        "mkdir model; for i in \"$ROOT\"/weights/critters/*; do ln -s $i model/; done; rm model/scheduler; "
+        "mkdir model; for i in \"$ROOT\"/weights/critters/*; do ln -s \"$i\" model/; done; rm "
+        "model/scheduler; "
         "mkdir model/scheduler; sed 's/\"leading\"/\"trailing\"/; s/\"beta_end\"/\"rescale_betas_zero_snr\": "
         "true, &/' \"$ROOT\"/weights/critters/scheduler/*.json >model/scheduler/scheduler_config.json");
     int status = shell("\"$TI\" plan --summary --model model >stdout 2>stderr");
@@ -272,7 +273,7 @@ int main(void) {
     unsetenv("OMP_WAIT_POLICY");
     unsetenv("GOMP_SPINCOUNT");
     folder = folder_new();
-    shell("mkdir pictures; set -- \"$ROOT\"/weights/critters/concepts/grum/*.png; cp $1 pictures/1.png");
+    shell("mkdir pictures; set -- \"$ROOT\"/weights/critters/concepts/grum/*.png; cp \"$1\" pictures/1.png");
     test_environment();
     unsetenv("OMP_WAIT_POLICY");
     test_stops();
