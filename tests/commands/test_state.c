@@ -125,7 +125,10 @@ static void expect_state(const char *name, const SafeTensor *tensors, int64_t co
         metadata[pairs][0] = key;
         metadata[pairs++][1] = json_string_value(item);
     }
-    if (extra && extra[1]) memcpy(metadata[pairs++], extra, sizeof *metadata);
+    if (extra && extra[1]) {
+        metadata[pairs][0] = extra[0];
+        metadata[pairs++][1] = extra[1];
+    }
     SafeTensor all[16];
     int64_t used = 0;
     for (int64_t i = 0; i < file.count; i++) {
