@@ -220,6 +220,15 @@ static void test_closed_descriptors(void) {
     }
 }
 
+/* AddressSanitizer takes the whole address space, which no limit leaves it. */
+static bool sanitized(void) {
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#else
+    return false;
+#endif
+}
+
 /* Little room, in which OpenBLAS can neither make threads nor get its buffers. */
 static void test_little_memory(void) {
     static const struct {
@@ -280,9 +289,7 @@ int main(void) {
     test_old_picture();
     test_second_signal();
     test_closed_descriptors();
-#ifndef __SANITIZE_ADDRESS__ /* it takes the whole address space */
-    test_little_memory();
-#endif
+    if (!sanitized()) test_little_memory();
     test_no_drawing();
     folder_remove(folder);
     free(folder);
