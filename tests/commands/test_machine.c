@@ -229,7 +229,8 @@ static bool sanitized(void) {
 #endif
 }
 
-/* Little room, in which OpenBLAS can neither make threads nor get its buffers. */
+/* Little room, in which OpenBLAS can neither make threads nor get its buffers. Its newer versions do not even
+   start there, and then each command ends with that line. */
 static void test_little_memory(void) {
     static const struct {
         const char *command, *says;
@@ -251,8 +252,10 @@ static void test_little_memory(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int status =
             shell("(ulimit -v 150000; exec timeout -k 1 20 \"$TI\" %s) >stdout 2>stderr", cases[i].command);
-        test_true(cases[i].command, status == cases[i].status && has("stderr", cases[i].says),
-                  "exit status %d", status);
+        bool started = !has("stderr", "OpenBLAS needs 134 MB of addresses as it starts");
+        test_true(cases[i].command,
+                  started ? status == cases[i].status && has("stderr", cases[i].says) : status == 1,
+                  "exit status %d%s", status, started ? "" : ", not started");
     }
     test_true("nothing begun", !exists("little") && !exists("little.png"), "no folder, no picture");
 }
