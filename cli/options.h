@@ -38,7 +38,7 @@ typedef struct {
     bool commas;
     bool positional; /* a value without a name, in the table's order; STRING, or LIST for all the rest */
     bool model;      /* a model folder's defaults.json may set it */
-    bool may_differ; /* when a run goes on: it changes nothing in the results */
+    bool may_differ; /* when a run goes on: it changes nothing in the results, or says where an input lies */
     bool once;       /* of this call and not of the run: a run's record neither holds it nor sets it */
 } Option;
 
@@ -93,13 +93,13 @@ int64_t options_model_default(const Command *c, const char *folder, const char *
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* All options that are not `once` as {"train": {"steps": 600, ...}}; null where there is no value (also of a number that has no
-   default and was not given). free() it. */
+/* All options that are not `once` as {"train": {"steps": 600, ...}}; null where there is no value (also of a
+   number that has no default and was not given). free() it. */
 char *options_to_json(const Command *c, const void *values);
 
 /* Takes a run's options back from such a text (path is for messages): all that the user has not given now,
-   but for those that are `once` or retired. One that was given and differs is an error that names both values,
-   unless it may differ. */
+   but for those that are `once` or retired. One that was given and differs is an error that names both
+   values, unless it may differ. */
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* A handler has no other way to tell than a variable of the whole program: the only one here. */
+/* A handler has no other way to tell than a variable of the whole program. */
 static volatile sig_atomic_t caught;
 
 static void handle(int signal_number, void (*handler)(int)) {

@@ -511,8 +511,8 @@ static void run_free(Run *r) {
     model_close(&r->model);
 }
 
-/* The folder that is written must be none of those that are read: not the pictures' own, not in the model's or
-   the VAE's folder, not the one in which a file of weights or the word of --init lies. */
+/* The folder that is written must be none of those that are read: not the pictures' own, not in the model's
+   or the VAE's folder, not the one in which a file of weights or the word of --init lies. */
 static void check_places(const Run *r, Messages *errors) {
     const TrainOptions *o = r->o;
     const ModelFolder *m = &r->model.folder;

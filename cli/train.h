@@ -58,8 +58,8 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* FOLDER/options.json, its paths absolute; with --resume the file that is there, with the steps and the places
-   of the inputs as they are now. Sets o->identity. */
+/* FOLDER/options.json, its paths absolute; with --resume the file that is there, with the steps and the
+   places of the inputs as they are now. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
 /* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a

@@ -286,10 +286,6 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
 
 /* The run's record */
 
-/* Options with which a run may go on: the steps, and where its inputs lie, whose contents the state knows. */
-static const char *const MOVABLE[] = { "steps", "images", "templates", "model", "vae" };
-enum { MOVABLE_COUNT = sizeof MOVABLE / sizeof *MOVABLE };
-
 static json_t *options_of(const char *text, size_t size, json_t **document) {
     *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(*document);
@@ -302,7 +298,7 @@ static uint64_t identity_of(const char *text, size_t size) {
     json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
         if (OPTIONS[i].may_differ || OPTIONS[i].once) json_object_del(options, OPTIONS[i].name);
-    for (int i = 0; i < MOVABLE_COUNT; i++) json_object_del(options, MOVABLE[i]);
+    json_object_del(options, "steps");
     char *rest = json_text(options, 0);
     uint64_t hash = hash_bytes(HASH_START, rest, strlen(rest));
     free(rest);
@@ -310,13 +306,14 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* The record of a run that goes on: as it was, whichever version of ti wrote it, but for what is MOVABLE. free()
-   it. */
+/* The record of a run that goes on: as it was, whichever version of ti wrote it, but for the steps and
+   where its inputs lie, whose contents the state knows. free() it. */
 static char *moved_record(const File *was, const char *now) {
+    static const char *const movable[] = { "steps", "images", "templates", "model", "vae" };
     json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
     const json_t *options = options_of(now, strlen(now), &new);
-    for (int i = 0; i < MOVABLE_COUNT; i++)
-        json_object_set(kept, MOVABLE[i], json_object_get(options, MOVABLE[i]));
+    for (size_t i = 0; i < sizeof movable / sizeof *movable; i++)
+        json_object_set(kept, movable[i], json_object_get(options, movable[i]));
     Text text = { 0 };
     json_write(&text, old, JSON_LINES | JSON_EXACT);
     text_add(&text, "\n");

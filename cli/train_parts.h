@@ -7,8 +7,8 @@
 #include "cli/train.h"
 #include "diffusion/model.h"
 
-/* The rows [vectors, width] before the first step: as the state remembers them (NULL: there is none), or those
-   of the words or the file in --init. free() them. NULL and a line for each fault. */
+/* The rows [vectors, width] before the first step: as the state remembers them (NULL: there is none), or
+   those of the words or the file in --init. free() them. NULL and a line for each fault. */
 float *train_initial_rows(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
 
 /* The word's file on stdout, and on stderr how it is used, in lines that can be pasted. */

@@ -45,10 +45,10 @@ static char *cache_key(const Encoder *e, uint64_t vae_key) {
     return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
 }
 
-/* What the posteriors were computed with, as the cache says it, and what it is when that differs. */
+/* What the posteriors are computed with: keys and values of the cache's metadata. */
 enum { ORIGINS = 3 };
 typedef struct {
-    char *text[ORIGINS][2]; /* key and value of the cache's metadata */
+    char *text[ORIGINS][2];
 } Origin;
 
 static Origin origin_new(uint64_t vae_key) {
@@ -92,8 +92,8 @@ static const char *cache_fault(const Cache *c) {
 static Cache cache_open(const char *path, int64_t entries, uint64_t vae_key, Messages *warnings) {
     Messages unreadable = { 0 };
     Cache c = { .entries = mem_alloc((size_t)entries * sizeof *c.entries),
-                .keys = mem_alloc((size_t)entries * sizeof *c.keys),
-                .origin = origin_new(vae_key) };
+                .keys = mem_alloc((size_t)entries * sizeof *c.keys) };
+    if (path) c.origin = origin_new(vae_key);
     bool there = path && path_is_file(path);
     c.open = there && safetensors_open(path, &c.file, &unreadable);
     const char *fault = c.open ? cache_fault(&c) : there ? "is damaged" : NULL;

@@ -217,8 +217,12 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
     *s = (RunState) { 0 };
     Safetensors file;
     Messages why = { 0 };
+    int version = state_version(bytes, size);
     bool ok;
-    if (state_is_2(bytes, size))
+    if (version && version != 2)
+        ok = messages_add(errors, "%s: was written by another version of ti, which alone can go on from it",
+                          path);
+    else if (version)
         ok = (state_parse_2(bytes, size, s) && plausible(s)) || damaged(path, errors);
     else if (!sealed_intact(bytes, size) || !safetensors_parse(path, bytes, size, &file, &why))
         ok = damaged(path, errors);

@@ -45,15 +45,15 @@ void state_restore(const RunState *s, Loop *l);
 /* Writes a safetensors file with a checksum (weights/sealed.h): the arrays are its tensors, the numbers its
    metadata, each under its name. What a later version of ti adds gets a name of its own. */
 bool state_write(const char *path, const RunState *s, Messages *errors);
-/* Reads that, or a file of version 2 (state_parse_2). Errors: missing, cut off, damaged, with a name that this
-   version does not know: a line, false. Free with state_free. */
+/* Reads that, or a file of version 2 (state_parse_2). Errors: missing, cut off, damaged, of another version,
+   with a name that this one does not know: a line, false. Free with state_free. */
 bool state_read(const char *path, RunState *s, Messages *errors);
 bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunState *s, Messages *errors);
 void state_free(RunState *s);
 
-/* Whether the bytes begin as a file of versions 1 and 2 did, and what is in one of version 2: its fields one
-   after the other. */
-bool state_is_2(const unsigned char *bytes, size_t size);
+/* The version of a file whose fields lie one after the other, as up to version 2; 0: it is none. */
+int state_version(const unsigned char *bytes, size_t size);
+/* What is in one of version 2; false: it is damaged. */
 bool state_parse_2(const unsigned char *bytes, size_t size, RunState *s);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char MAGIC[16] = "ti run state 2\n";
-enum { NAME_LENGTH = 13 }; /* of MAGIC, what versions 1 and 2 begin with */
+enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions of this kind begin with */
 
 typedef struct {
     const unsigned char *bytes;
@@ -65,13 +65,14 @@ static void fields(Cursor *c, RunState *s) {
     field(c, &s->first_loss, sizeof s->first_loss);
 }
 
-bool state_is_2(const unsigned char *bytes, size_t size) {
-    return size >= NAME_LENGTH && memcmp(bytes, MAGIC, NAME_LENGTH) == 0;
+int state_version(const unsigned char *bytes, size_t size) {
+    bool named = size >= sizeof MAGIC + sizeof(uint64_t) && memcmp(bytes, MAGIC, NAME_LENGTH) == 0;
+    return named ? bytes[NAME_LENGTH] - '0' : 0;
 }
 
 bool state_parse_2(const unsigned char *bytes, size_t size, RunState *s) {
     uint64_t hash;
-    if (size < sizeof MAGIC + sizeof hash || memcmp(bytes, MAGIC, sizeof MAGIC) != 0) return false;
+    CHECK_EQ(state_version(bytes, size), 2);
     memcpy(&hash, bytes + size - sizeof hash, sizeof hash);
     Cursor c = { .bytes = bytes, .size = size - sizeof hash, .at = sizeof MAGIC };
     if (hash != hash_bytes(HASH_START, bytes, c.size)) return false;

@@ -28,29 +28,27 @@ bool path_is_file(const char *path) {
     return stat(path, &status) == 0 && !S_ISDIR(status.st_mode);
 }
 
+static char *folder_of(const char *path) {
+    char *copy = mem_string(path), *folder = mem_string(dirname(copy));
+    free(copy);
+    return folder;
+}
+
 /* The path from the root on, links followed as far as it is there, "." and ".." resolved. free() it. */
 static char *path_resolve(const char *path) {
     char *real = realpath(path, NULL);
     if (real) return real;
-    char *copy = mem_string(path), *slash = copy + strlen(copy);
-    while (slash > copy + 1 && slash[-1] == '/') *--slash = 0;
-    slash = strrchr(copy, '/');
-    const char *name = slash ? slash + 1 : copy;
-    char *above = slash == copy ? mem_string("/")
-                  : slash       ? mem_format("%.*s", (int)(slash - copy), copy)
-                                : mem_string(".");
-    char *folder = *path && strcmp(above, path) != 0 ? path_resolve(above) : mem_string("/");
-    char *end = strrchr(folder, '/');
-    if (strcmp(name, "..") == 0)
-        end[end == folder] = 0;
-    else if (*name && strcmp(name, ".") != 0)
-        real = mem_format("%s/%s", strcmp(folder, "/") ? folder : "", name);
-    if (!real)
-        real = folder;
+    char *copy = mem_string(path), *above = folder_of(path), *folder = path_resolve(above);
+    const char *name = basename(copy);
+    if (strcmp(name, ".") == 0)
+        real = mem_string(folder);
+    else if (strcmp(name, "..") == 0)
+        real = folder_of(folder);
     else
-        free(folder);
-    free(above);
+        real = mem_format("%s/%s", strcmp(folder, "/") ? folder : "", name);
     free(copy);
+    free(above);
+    free(folder);
     return real;
 }
 
@@ -66,10 +64,10 @@ bool path_inside(const char *path, const char *folder) {
 bool path_same(const char *a, const char *b) { return path_inside(a, b) && path_inside(b, a); }
 
 bool path_holds(const char *folder, const char *file) {
-    char *real = path_resolve(file), *slash = strrchr(real, '/');
-    slash[slash == real] = 0;
-    bool holds = path_same(folder, real);
+    char *real = path_resolve(file), *above = folder_of(real);
+    bool holds = path_same(folder, above);
     free(real);
+    free(above);
     return holds;
 }
 
@@ -120,9 +118,9 @@ bool file_read(const char *path, File *file, Messages *errors) {
     return ok;
 }
 
-/* The mapped files, for the handler of SIGBUS. A signal says nothing but an address and comes at any time, so that
-   this has to be known to the whole program. A place is free where path is NULL; data and size are written
-   before it. */
+/* The mapped files, for the handler of SIGBUS. A signal says nothing but an address and comes at any time, so
+   that this has to be known to the whole program. A place is free where path is NULL; data and size are
+   written before it. */
 enum { MAPPED_MAX = 256 };
 typedef struct {
     const unsigned char *data;
@@ -224,12 +222,6 @@ size_t file_begin(const char *path, void *bytes, size_t size) {
     if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) got = read(descriptor, bytes, size);
     close(descriptor);
     return got > 0 ? (size_t)got : 0;
-}
-
-static char *folder_of(const char *path) {
-    char *copy = mem_string(path), *folder = mem_string(dirname(copy));
-    free(copy);
-    return folder;
 }
 
 bool output_possible(const char *path, Messages *errors) {

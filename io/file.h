@@ -23,15 +23,16 @@ bool path_same(const char *a, const char *b);
 bool path_inside(const char *path, const char *folder);
 bool path_holds(const char *folder, const char *file);
 
-/* Reads a regular file. Errors: missing, not readable, a folder or device, no memory for it: one line, false. */
+/* Reads a regular file. Errors: missing, not readable, a folder or device, no memory for it: one line,
+   false. */
 bool file_read(const char *path, File *file, Messages *errors);
 /* The same for weights, which are mapped and not copied: they come from the disk as they are used. Another
    program that writes to the file changes them at any time (file_unchanged), one that cuts it off ends this
    program where it reads on (file_guard). */
 bool file_map(const char *path, File *file, Messages *errors);
 void file_close(File *file);
-/* Whether nobody has written to a mapped file since it was opened. Another file that has taken its name does no
-   harm: the one that was opened is still there. */
+/* Whether nobody has written to a mapped file since it was opened. Another file that has taken its name
+   does no harm: the one that was opened is still there. */
 bool file_unchanged(const File *file);
 /* At the start of main: a mapped file that is cut off while it is read, or on a disk that fails, is named on
    stderr, and the program ends with status 1. What is written aside is lost by that, and nothing else. */

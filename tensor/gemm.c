@@ -93,19 +93,26 @@ Tile gemm_tile(const Tiles *t, int64_t i) {
 
 void blas_start(void) { openblas_set_num_threads(1); }
 
-/* OpenBLAS keeps what it has once mapped, and a thread takes what is free. Whether it can be mapped is seen
-   without its help. It has room for 50 threads at least, and ends the program where more are asked for at
-   once: how many it has is not told, so that the threads beyond are left to themselves. */
-bool blas_reserve(int threads) {
-    enum { ROOM = 50 };
-    void *buffers[ROOM];
-    int count = threads < ROOM ? threads : ROOM, mapped = 0;
+/* OpenBLAS has room for 50 threads at least, and ends the program where more are asked for at once: how many
+   it has is not told, so that the threads beyond are left to themselves. */
+enum { BLAS_THREADS = 50 };
+
+bool blas_has_room(int threads) {
+    void *buffers[BLAS_THREADS];
+    int count = threads < BLAS_THREADS ? threads : BLAS_THREADS, mapped = 0;
     for (; mapped < count; mapped++) {
         buffers[mapped] = mmap(NULL, BLAS_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (buffers[mapped] == MAP_FAILED) break;
     }
     for (int i = 0; i < mapped; i++) munmap(buffers[i], BLAS_BUFFER);
-    if (mapped < count) return false;
+    return mapped == count;
+}
+
+/* OpenBLAS keeps what it has once mapped, and a thread takes what is free. */
+bool blas_reserve(int threads) {
+    if (!blas_has_room(threads)) return false;
+    void *buffers[BLAS_THREADS];
+    int count = threads < BLAS_THREADS ? threads : BLAS_THREADS;
     for (int i = 0; i < count; i++) buffers[i] = blas_memory_alloc(0);
     for (int i = 0; i < count; i++) blas_memory_free(buffers[i]);
     return true;

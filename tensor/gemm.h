@@ -38,14 +38,18 @@ enum { GEMM_INNER = 512 };
 /* Before the first gemm of the process: BLAS keeps to one thread (ours are OpenMP's). */
 void blas_start(void);
 
-/* Gets the memory that BLAS needs beside its arguments, for so many threads, before the first of them asks
-   for its share: where there is none OpenBLAS tries for ever. False: there is none. */
-enum { BLAS_BUFFER = 128 << 20 }; /* bytes of address space for a thread, of which it uses some */
+enum { BLAS_BUFFER = 128 << 20 }; /* bytes of address space for a thread, of which BLAS uses some */
+/* Whether they are to be had for so many threads. OpenBLAS is not asked, so that this may come before it has
+   started. */
+bool blas_has_room(int threads);
+/* Gets them before the first thread asks for its share: where there are none OpenBLAS tries for ever. False:
+   there are none. */
 bool blas_reserve(int threads);
 
 /* The kernel that OpenBLAS chose for this processor: "Haswell", "Zen", "SkylakeX", ... */
 const char *blas_kernel(void);
-/* OpenBLAS's version, how it was built and its kernel: where that is the same, so are the bits of a product. */
+/* OpenBLAS's version, how it was built and its kernel: where that is the same, so are the bits of a
+   product. */
 const char *blas_build(void);
 
 #endif

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -117,9 +115,9 @@ static void execute_again(char *const argv[], char *const environment[], const c
     free(with);
 }
 
-/* Where its buffer's addresses are not to be had, OpenBLAS from 0.3.29 on spins for ever in its constructor, and
-   earlier versions do without. Which of them it is shows only so: a second of the processor's time is gone before
-   main has begun. */
+/* Where the addresses of its buffer are not to be had, OpenBLAS from 0.3.29 on spins for ever in its
+   constructor, and earlier versions do without. Which of them it is shows only so: a second of the
+   processor's time is gone before main has begun. */
 static void on_no_main(int signal_number) {
     static const char text[] =
         "ti: out of memory: OpenBLAS needs 134 MB of addresses as it starts (try a higher "
@@ -128,25 +126,13 @@ static void on_no_main(int signal_number) {
     _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 2 : 1);
 }
 
-static void await_main(bool awaited) {
-    struct itimerval second = { .it_value = { .tv_sec = awaited } };
-    struct sigaction action = { .sa_handler = awaited ? on_no_main : SIG_DFL };
-    sigemptyset(&action.sa_mask);
-    if (awaited) sigaction(SIGVTALRM, &action, NULL);
-    setitimer(ITIMER_VIRTUAL, &second, NULL);
-    if (!awaited) sigaction(SIGVTALRM, &action, NULL);
-}
-
-static bool little_room(void) {
-    struct rlimit addresses;
-    if (getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur == RLIM_INFINITY) return false;
-    void *buffer = mmap(NULL, BLAS_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (buffer != MAP_FAILED) munmap(buffer, BLAS_BUFFER);
-    return buffer == MAP_FAILED;
+static void await_main(void) {
+    signal(SIGVTALRM, on_no_main);
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval) { .it_value = { .tv_sec = 1 } }, NULL);
 }
 
 void threads_restart(char *const argv[]) {
-    await_main(false);
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval) { 0 }, NULL); /* main has begun */
     const char *better = better_kernels();
     if (!better || getenv("OPENBLAS_CORETYPE")) return;
     char *variable = mem_format("OPENBLAS_CORETYPE=%s", better);
@@ -172,7 +158,7 @@ static void before_libraries(int argc, char *argv[], char *environment[]) {
     if (!find_variable(environment, short_wait) && !find_variable(environment, "OMP_WAIT_POLICY="))
         variables[count++] = short_wait;
     if (count > 0 && !system_traced()) execute_again(argv, environment, variables, count);
-    if (little_room()) await_main(true);
+    if (!blas_has_room(1)) await_main();
 }
 
 /* glibc calls it before the constructors of all libraries, with main's arguments. What setenv does as early

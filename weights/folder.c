@@ -336,30 +336,32 @@ void folder_close(ModelFolder *m) {
     *m = (ModelFolder) { 0 };
 }
 
-/* The mapped files of the model one after the other, from place 0 on; NULL behind the last. Views of a single file have no
+/* The mapped file at this place among all of the model; NULL behind the last. Views of a single file have no
    bytes of their own. */
-static const Safetensors *next_file(const ModelFolder *m, int64_t *place) {
-    const WeightFiles *const parts[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
-    int64_t at = (*place)++;
-    if (at == 0) return m->single ? &m->single->file : next_file(m, place);
-    if (at == 1) return m->vae_single ? &m->vae_single->file : next_file(m, place);
-    at -= 2;
-    for (int p = 0; p < PART_COUNT; p++) {
-        if (at < parts[p]->count) return &parts[p]->files[at];
-        at -= parts[p]->count;
+static const Safetensors *mapped_file(const ModelFolder *m, int64_t place) {
+    const WeightFiles groups[] = {
+        { m->single ? &m->single->file : NULL, m->single != NULL },
+        { m->vae_single ? &m->vae_single->file : NULL, m->vae_single != NULL },
+        m->text_encoder_files,
+        m->unet_files,
+        m->vae_files,
+    };
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (place < groups[i].count) return &groups[i].files[place];
+        place -= groups[i].count;
     }
     return NULL;
 }
 
 void folder_forget(const ModelFolder *m) {
     const Safetensors *s;
-    for (int64_t place = 0; (s = next_file(m, &place));) file_forget(&s->file);
+    for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_forget(&s->file);
 }
 
 bool folder_unchanged(const ModelFolder *m, Messages *errors) {
     const Safetensors *s;
     bool same = true;
-    for (int64_t place = 0; (s = next_file(m, &place));)
+    for (int64_t i = 0; (s = mapped_file(m, i)); i++)
         if (!file_unchanged(&s->file))
             same = messages_add(
                 errors,

@@ -271,27 +271,28 @@ static SafeTensor *as_f32(const NamedTensor *tensors, int64_t count) {
     return list;
 }
 
-void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
-                       const char *const (*metadata)[2], int64_t pairs) {
-    SafeTensor *list = as_f32(tensors, count);
+static void begin(Output *out, const char *path, const SafeTensor *tensors, int64_t count,
+                  const char *const (*metadata)[2], int64_t pairs) {
     Text header = { 0 };
-    add_header(&header, list, count, metadata, pairs);
+    add_header(&header, tensors, count, metadata, pairs);
     output_open(out, path);
     output_write(out, header.at, header.length);
     free(header.at);
+}
+
+void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
+                       const char *const (*metadata)[2], int64_t pairs) {
+    SafeTensor *list = as_f32(tensors, count);
+    begin(out, path, list, count, metadata, pairs);
     free(list);
 }
 
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
     SafeTensor *list = as_f32(tensors, count), *order = in_order(list, count);
-    Text header = { 0 };
-    add_header(&header, order, count, metadata, pairs);
     Output out;
-    output_open(&out, path);
-    output_write(&out, header.at, header.length);
+    begin(&out, path, order, count, metadata, pairs);
     for (int64_t i = 0; i < count; i++) output_write(&out, order[i].weight.data, order[i].size);
-    free(header.at);
     free(order);
     free(list);
     return output_commit(&out, errors);

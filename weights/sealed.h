@@ -4,8 +4,9 @@
 
 #include "weights/safetensors.h"
 
-/* Writes the tensors, of any type (safetensors_bytes), and the metadata, before which a "checksum" stands: the
-   FNV-1a hash of the whole file, its own 16 digits taken as zeros. The file is written aside and renamed. */
+/* Writes the tensors, of any type (safetensors_bytes), and the metadata, before which a "checksum" stands:
+   the FNV-1a hash of the whole file, its own 16 digits taken as zeros. The file is written aside and
+   renamed. */
 bool sealed_write(const char *path, const SafeTensor *tensors, int64_t count,
                   const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 

@@ -241,6 +241,9 @@ static void test_state_refused(void) {
     refuse("state: cut off", "head -c 1000 $R/run.state >t; mv t $R/run.state", MORE, damaged);
     refuse("state: empty", ": >$R/run.state", MORE, damaged);
     refuse("state: longer", "echo >>$R/run.state", MORE, damaged);
+    refuse("state: of another version",
+           "{ printf 'ti run state 7\\n'; tail -c +16 $R/run.state; } >t; mv t $R/run.state", MORE,
+           "run.state: was written by another version of ti");
     refuse("state: a folder", "rm $R/run.state; mkdir $R/run.state", MORE, "run.state: is a folder");
     refuse("losses: a line less", "sed -i 2d $R/losses.csv", MORE, "losses.csv: was changed");
     refuse("losses: another line", "sed -i 's/^1,0/1,x/' $R/losses.csv", MORE, "losses.csv: was changed");

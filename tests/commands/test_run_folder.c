@@ -1,6 +1,6 @@
 /* A run's folder that comes from elsewhere or has been touched: begun by an earlier version, moved with its
-   pictures and its model, damaged in any bit, with options that are not the run's; and the places at which none
-   may be. */
+   pictures and its model, damaged in any bit, with options that are not the run's; and the places at which
+   none may be. */
 #define _XOPEN_SOURCE 700
 #include "tensor/rng.h"
 #include "tests/command.h"

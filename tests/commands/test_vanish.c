@@ -1,5 +1,6 @@
-/* Files of weights that are cut off, written to, touched or replaced while a command reads them: it ends with
-   a line that names the file, or goes on where that is right; and a run ends with the same bytes afterwards. */
+/* Files of weights that are cut off, written to, touched or replaced while a command reads them: it ends
+   with a line that names the file, or goes on where that is right; and a run ends with the same bytes
+   afterwards. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
