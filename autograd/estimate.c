@@ -48,10 +48,10 @@ static int by_work(const void *a, const void *b) {
 
 /* Those with the most work first. */
 static Group *find_groups(const Graph *g, int *count) {
-    Group *groups = mem_alloc((size_t)graph_moments(g) * sizeof *groups);
+    Group *groups = mem_alloc((size_t)graph_plan_steps(g) * sizeof *groups);
     *count = 0;
-    for (int i = 0; i < graph_moments(g); i++) {
-        PlanMoment m = graph_moment(g, i);
+    for (int i = 0; i < graph_plan_steps(g); i++) {
+        PlanStep m = graph_plan_step(g, i);
         bool backward = m.pass == BACKWARD;
         int k = 0;
         while (k < *count && (groups[k].backward != backward || !same_work(groups[k].node, m.node))) k++;
@@ -124,7 +124,7 @@ static void time_groups(Graph *g, Group *groups, int count, double seconds, int 
     for (int round = 0; round < rounds; round++)
         for (int k = 0; k < count; k++) {
             if (system_seconds() > end && (round > 0 || !first_of_its_op(groups, k))) continue;
-            graph_run_moment(g, groups[k].moment);
+            graph_run_plan_step(g, groups[k].moment);
             groups[k].seconds = fmin(groups[k].seconds, clock.seconds);
         }
     graph_trace(g, NULL);
@@ -142,7 +142,7 @@ static double at_the_rate_of_its_op(const Group *groups, int count, const Group 
 }
 
 GraphTime graph_time(Graph *g, double seconds, int rounds) {
-    GraphTime time = { .all = graph_moments(g) };
+    GraphTime time = { .all = graph_plan_steps(g) };
     int count;
     Group *groups = find_groups(g, &count);
     time_groups(g, groups, count, seconds, rounds);

@@ -13,9 +13,9 @@
 
 float *node_workspace(const Node *n) { return thread_workspace(n->workspaces, n->workspace_floats); }
 
-void give_gradient(const Node *n, int i, int64_t at, const float *restrict part, int64_t count) {
+void write_gradient(const Node *n, int i, int64_t at, const float *restrict part, int64_t count) {
     float *restrict to = n->in[i]->grad + at;
-    if (gradient_is_fresh(n, i)) {
+    if (gradient_overwrites(n, i)) {
         memcpy(to, part, (size_t)count * sizeof(float));
         return;
     }
@@ -58,7 +58,7 @@ void graph_bind(Graph *g, Arena *arena, int threads) {
     if (!g->options.separate) return;
     for (int i = 0; i < g->tensors; i++) {
         bind_separately(&g->slots[i].data);
-        bind_separately(&g->slots[i].again);
+        bind_separately(&g->slots[i].recomputed);
         bind_separately(&g->slots[i].grad);
     }
     for (int m = 0; m < g->moments; m++) bind_separately(&g->scratch[m]);
@@ -86,15 +86,15 @@ static int occurrences(const Node *n, const Tensor *t) {
 /* The first moment that adds to a gradient sets it instead, if the op can and no other input is the same
    tensor. */
 static void open_gradients(Graph *g, Node *n, int moment) {
-    n->fresh = 0;
+    n->overwrites = 0;
     for (int k = 0; k < NODE_INPUTS; k++) {
         Tensor *t = n->in[k];
         if (!t || !t->needs_grad) continue;
         const Slot *s = &g->slots[t->id];
         if (s->leaf || s->grad.first != moment) continue;
         t->grad = address(g, &s->grad);
-        if ((n->op->sets & (1u << k)) && occurrences(n, t) == 1)
-            n->fresh |= 1u << k;
+        if ((n->op->overwrites & (1u << k)) && occurrences(n, t) == 1)
+            n->overwrites |= 1u << k;
         else
             set_to_zero(t->grad, shape_count(t->shape));
     }
@@ -109,7 +109,7 @@ static void poison(const Graph *g, const Buffer *b, int moment) {
 static void poison_released(const Graph *g, int moment) {
     for (int i = 0; i < g->tensors; i++) {
         poison(g, &g->slots[i].data, moment);
-        poison(g, &g->slots[i].again, moment);
+        poison(g, &g->slots[i].recomputed, moment);
         poison(g, &g->slots[i].grad, moment);
     }
     poison(g, &g->scratch[moment], moment);
@@ -127,7 +127,7 @@ static void run(Graph *g, int moment) {
         open_gradients(g, n, moment);
         n->op->backward(n);
     } else {
-        n->out->data = address(g, now.pass == FORWARD ? &out->data : &out->again);
+        n->out->data = address(g, now.pass == FORWARD ? &out->data : &out->recomputed);
         n->op->forward(n);
     }
     if (g->trace && g->trace->after) g->trace->after(g->trace->user, n, now.pass == BACKWARD);
@@ -165,12 +165,12 @@ void graph_backward(Graph *g, const float *seed) {
 static void set_addresses(const Graph *g, Tensor *t, int moment) {
     const Slot *s = &g->slots[t->id];
     if (s->leaf) return;
-    bool again = s->again.first != NEVER && moment >= g->forward_moments;
-    t->data = address(g, again ? &s->again : &s->data);
+    bool recomputed = s->recomputed.first != NEVER && moment >= g->forward_moments;
+    t->data = address(g, recomputed ? &s->recomputed : &s->data);
     t->grad = address(g, &s->grad);
 }
 
-void graph_run_moment(Graph *g, int moment) {
+void graph_run_plan_step(Graph *g, int moment) {
     CHECK(g->memory && moment >= 0 && moment < g->moments);
     const Node *n = g->nodes[g->schedule[moment].node];
     for (int k = 0; k < NODE_INPUTS; k++)

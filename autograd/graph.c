@@ -14,7 +14,7 @@ Graph *graph_new(void) {
 void graph_release_plan(Graph *g) {
     for (int i = 0; i < g->tensors; i++) {
         free(g->slots[i].data.separate);
-        free(g->slots[i].again.separate);
+        free(g->slots[i].recomputed.separate);
         free(g->slots[i].grad.separate);
     }
     for (int i = 0; i < g->moments; i++) free(g->scratch[i].separate);
@@ -107,19 +107,19 @@ const Node *graph_get(const Graph *g, int i) {
     return g->nodes[i];
 }
 
-int graph_moments(const Graph *g) { return g->moments; }
+int graph_plan_steps(const Graph *g) { return g->moments; }
 
 static int64_t bytes_at(const Buffer *b, int moment) {
     return b->first != NEVER && b->first <= moment && moment <= b->last ? b->floats * 4 : 0;
 }
 
-PlanMoment graph_moment(const Graph *g, int i) {
+PlanStep graph_plan_step(const Graph *g, int i) {
     CHECK(i >= 0 && i < g->moments);
     const Moment *m = &g->schedule[i];
-    PlanMoment moment = { g->nodes[m->node], m->node, m->pass, bytes_at(&g->scratch[i], i) };
+    PlanStep moment = { g->nodes[m->node], m->node, m->pass, bytes_at(&g->scratch[i], i) };
     for (int k = 0; k < g->tensors; k++) {
         const Slot *s = &g->slots[k];
-        moment.alive += bytes_at(&s->data, i) + bytes_at(&s->again, i) + bytes_at(&s->grad, i);
+        moment.alive += bytes_at(&s->data, i) + bytes_at(&s->recomputed, i) + bytes_at(&s->grad, i);
     }
     return moment;
 }

@@ -31,11 +31,11 @@ enum { IN0 = 1, IN1 = 2, IN2 = 4, OUT = 8 };
 typedef struct {
     const char *name;              /* "conv2d": for messages, traces and timing */
     void (*forward)(const Node *); /* fills out->data, whose content before is undefined */
-    /* in[i]->grad += ..., or = ... where gradient_is_fresh(n, i), for each i with in[i]->needs_grad; NULL:
+    /* in[i]->grad += ..., or = ... where gradient_overwrites(n, i), for each i with in[i]->needs_grad; NULL:
        has no gradient */
     void (*backward)(const Node *);
-    unsigned sets;  /* whose gradients backward sets if they are fresh; the others are zeros then */
-    unsigned reads; /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
+    unsigned overwrites; /* whose gradients backward sets if they are fresh; the others are zeros then */
+    unsigned reads;      /* whose data backward reads: IN0 | IN1 | IN2 | OUT; the rest is free for reuse */
     size_t (*workspace)(const Node *); /* floats each thread needs, in either pass; NULL: none */
     size_t (*scratch)(const Node *);   /* floats all threads share, in either pass; NULL: none */
     double (*flops)(const Node *); /* of forward, a multiply-add counted as two; NULL: not worth counting */
@@ -59,17 +59,17 @@ struct Node {
     const char *name; /* "down_blocks.0.resnets.0/conv2d" */
     int block;        /* the named range it belongs to */
     /* set by the executor, valid inside forward and backward */
-    unsigned fresh; /* IN0 | ...: see gradient_is_fresh */
+    unsigned overwrites; /* IN0 | ...: see gradient_overwrites */
     float *scratch;
     float *workspaces;
     size_t workspace_floats;
 };
 
 /* In backward: nothing has been added to in[i]'s gradient yet, and its memory holds anything. */
-static inline bool gradient_is_fresh(const Node *n, int i) { return n->fresh & (1u << i); }
+static inline bool gradient_overwrites(const Node *n, int i) { return n->overwrites & (1u << i); }
 
 /* In backward: a part of in[i]'s gradient, `count` floats from element `at` on, is added or set. */
-void give_gradient(const Node *n, int i, int64_t at, const float *part, int64_t count);
+void write_gradient(const Node *n, int i, int64_t at, const float *part, int64_t count);
 
 /* The calling thread's own workspace inside an op. */
 float *node_workspace(const Node *n);
@@ -127,9 +127,9 @@ typedef struct {
     int index; /* the node's, as in graph_get */
     Pass pass;
     int64_t alive;
-} PlanMoment;
-int graph_moments(const Graph *g);
-PlanMoment graph_moment(const Graph *g, int i);
+} PlanStep;
+int graph_plan_steps(const Graph *g);
+PlanStep graph_plan_step(const Graph *g, int i);
 
 /* One allocation that several graphs can share, one run at a time. */
 typedef struct {
@@ -162,6 +162,6 @@ void graph_trace(Graph *g, const Trace *trace);
 
 /* Runs one moment of the plan by itself, on whatever lies where its inputs will be (trace->before may fill
    them): to time it. The graph is bound. */
-void graph_run_moment(Graph *g, int moment);
+void graph_run_plan_step(Graph *g, int moment);
 
 #endif

@@ -28,7 +28,7 @@ typedef struct {
     int producer; /* the node, -1 for a leaf */
     bool leaf, keep;
     const char *name; /* of a leaf */
-    Buffer data, again, grad;
+    Buffer data, recomputed, grad;
 } Slot;
 
 struct Graph {

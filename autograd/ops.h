@@ -39,7 +39,7 @@ Tensor *attention(Graph *g, Tensor *q, Tensor *k, Tensor *v, int heads, bool cau
 
 /* ids [B * S], read at every run -> [B, S, D]. Row id of table [V, D] where id < V, else row id - V of rows
    [n, D], the learned ones (NULL: none). This is where the gradient reaches v*. */
-Tensor *embedding(Graph *g, const Weight *table, Tensor *rows, const int32_t *ids, int64_t batch,
+Tensor *embedding(Graph *g, const Weight *table, Tensor *learned, const int32_t *ids, int64_t batch,
                   int64_t tokens);
 
 Tensor *add(Graph *g, Tensor *a, Tensor *b);                       /* same shapes */

@@ -31,7 +31,7 @@ static void swish_backward(const Node *n, float a) {
             float s = vsigmoid(a * x[i]);
             dx[i] = dy[i] * s * (1.0f + a * x[i] * (1.0f - s));
         }
-        give_gradient(n, 0, at, dx, size);
+        write_gradient(n, 0, at, dx, size);
     }
 }
 
@@ -39,7 +39,7 @@ static void silu_forward(const Node *n) { swish_forward(n, 1); }
 static void silu_backward(const Node *n) { swish_backward(n, 1); }
 
 static const Op SILU = {
-    .name = "silu", .forward = silu_forward, .backward = silu_backward, .sets = IN0, .reads = IN0
+    .name = "silu", .forward = silu_forward, .backward = silu_backward, .overwrites = IN0, .reads = IN0
 };
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
@@ -65,12 +65,12 @@ static void gelu_backward(const Node *n) {
             Normal p = vnormal(x[i]);
             dx[i] = dy[i] * (p.cdf + x[i] * p.density);
         }
-        give_gradient(n, 0, at, dx, size);
+        write_gradient(n, 0, at, dx, size);
     }
 }
 
 static const Op GELU = {
-    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .sets = IN0, .reads = IN0
+    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .overwrites = IN0, .reads = IN0
 };
 
 Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
@@ -81,7 +81,7 @@ static void quick_gelu_backward(const Node *n) { swish_backward(n, QUICK_GELU); 
 static const Op QUICK_GELU_OP = { .name = "quick_gelu",
                                   .forward = quick_gelu_forward,
                                   .backward = quick_gelu_backward,
-                                  .sets = IN0,
+                                  .overwrites = IN0,
                                   .reads = IN0 };
 
 Tensor *quick_gelu(Graph *g, Tensor *x) {
@@ -115,13 +115,13 @@ static void geglu_backward(const Node *n) {
                 da[i] = dy[i] * (b[i] * p.cdf);
                 db[i] = dy[i] * a[i] * (p.cdf + b[i] * p.density);
             }
-            give_gradient(n, 0, 2 * d * r + at, da, size);
-            give_gradient(n, 0, 2 * d * r + d + at, db, size);
+            write_gradient(n, 0, 2 * d * r + at, da, size);
+            write_gradient(n, 0, 2 * d * r + d + at, db, size);
         }
 }
 
 static const Op GEGLU = {
-    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .sets = IN0, .reads = IN0
+    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .overwrites = IN0, .reads = IN0
 };
 
 Tensor *geglu(Graph *g, Tensor *x) {

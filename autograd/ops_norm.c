@@ -58,7 +58,7 @@ static void group_norm_forward(const Node *n) {
 }
 
 static void group_norm_backward(const Node *n) {
-    bool fresh = gradient_is_fresh(n, 0);
+    bool fresh = gradient_overwrites(n, 0);
     Groups k = groups_of(n);
 #pragma omp parallel for schedule(static) if (k.count * k.size >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < k.count; tile++) {
@@ -91,7 +91,7 @@ static double norm_flops(const Node *n) { return 8 * (double)shape_count(n->out-
 static const Op GROUP_NORM = { .name = "group_norm",
                                .forward = group_norm_forward,
                                .backward = group_norm_backward,
-                               .sets = IN0,
+                               .overwrites = IN0,
                                .reads = IN0,
                                .workspace = group_norm_workspace,
                                .flops = norm_flops,
@@ -127,7 +127,7 @@ static void layer_norm_forward(const Node *n) {
 }
 
 static void layer_norm_backward(const Node *n) {
-    bool fresh = gradient_is_fresh(n, 0);
+    bool fresh = gradient_overwrites(n, 0);
     Shape s = n->out->shape;
     int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
 #pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
@@ -156,7 +156,7 @@ static size_t layer_norm_workspace(const Node *n) {
 static const Op LAYER_NORM = { .name = "layer_norm",
                                .forward = layer_norm_forward,
                                .backward = layer_norm_backward,
-                               .sets = IN0,
+                               .overwrites = IN0,
                                .reads = IN0,
                                .workspace = layer_norm_workspace,
                                .flops = norm_flops,

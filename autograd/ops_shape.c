@@ -18,7 +18,8 @@ static void copy_to(float *restrict to, const float *restrict from, int64_t coun
 /* Part of dy, or all of it, to in[i]'s gradient from element `at` on. */
 static void pass_on(const Node *n, int i, int64_t at, const float *dy, int64_t count) {
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
-    for (int64_t k = 0; k < count; k += PIECE) give_gradient(n, i, at + k, dy + k, min_i64(PIECE, count - k));
+    for (int64_t k = 0; k < count; k += PIECE)
+        write_gradient(n, i, at + k, dy + k, min_i64(PIECE, count - k));
 }
 
 /* ---- embedding: y[t] = row ids[t] of the V rows of the table, or of the learned ones that follow them
@@ -44,19 +45,19 @@ static void embedding_backward(const Node *n) {
     int64_t count = shape_count(n->out->shape) / d;
     for (int64_t t = 0; t < count; t++)
         if (n->ids[t] >= vocabulary)
-            give_gradient(n, 0, (n->ids[t] - vocabulary) * d, n->out->grad + t * d, d);
+            write_gradient(n, 0, (n->ids[t] - vocabulary) * d, n->out->grad + t * d, d);
 }
 
 static const Op EMBEDDING = { .name = "embedding",
                               .forward = embedding_forward,
                               .backward = embedding_backward };
 
-Tensor *embedding(Graph *g, const Weight *table, Tensor *rows, const int32_t *ids, int64_t batch,
+Tensor *embedding(Graph *g, const Weight *table, Tensor *learned, const int32_t *ids, int64_t batch,
                   int64_t tokens) {
     CHECK(table->shape.rank == 2);
     int64_t d = table->shape.dim[1];
-    CHECK(!rows || (rows->shape.rank == 2 && rows->shape.dim[1] == d));
-    return graph_node(g, &EMBEDDING, (Node) { .in = { rows }, .table = table, .ids = ids },
+    CHECK(!learned || (learned->shape.rank == 2 && learned->shape.dim[1] == d));
+    return graph_node(g, &EMBEDDING, (Node) { .in = { learned }, .table = table, .ids = ids },
                       shape3(batch, tokens, d));
 }
 
@@ -75,7 +76,9 @@ static void add_backward(const Node *n) {
         if (n->in[k]->needs_grad) pass_on(n, k, 0, n->out->grad, shape_count(n->out->shape));
 }
 
-static const Op ADD = { .name = "add", .forward = add_forward, .backward = add_backward, .sets = IN0 | IN1 };
+static const Op ADD = {
+    .name = "add", .forward = add_forward, .backward = add_backward, .overwrites = IN0 | IN1
+};
 
 Tensor *add(Graph *g, Tensor *a, Tensor *b) {
     CHECK(shape_equal(a->shape, b->shape));
@@ -108,7 +111,7 @@ static size_t add_position_workspace(const Node *n) { return (size_t)n->out->sha
 static const Op ADD_POSITION = { .name = "add_position",
                                  .forward = add_position_forward,
                                  .backward = add_position_backward,
-                                 .sets = IN0,
+                                 .overwrites = IN0,
                                  .workspace = add_position_workspace };
 
 Tensor *add_position(Graph *g, Tensor *x, const Weight *position) {
@@ -140,7 +143,7 @@ static void add_channel_backward(const Node *n) {
 }
 
 static const Op ADD_CHANNEL = {
-    .name = "add_channel", .forward = add_channel_forward, .backward = add_channel_backward, .sets = IN0
+    .name = "add_channel", .forward = add_channel_forward, .backward = add_channel_backward, .overwrites = IN0
 };
 
 Tensor *add_channel(Graph *g, Tensor *x, Tensor *t) {
@@ -171,7 +174,7 @@ static void concat_backward(const Node *n) {
 }
 
 static const Op CONCAT = {
-    .name = "concat", .forward = concat_forward, .backward = concat_backward, .sets = IN0 | IN1
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .overwrites = IN0 | IN1
 };
 
 Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
@@ -198,12 +201,12 @@ static void repeat_backward(const Node *n) {
         for (int64_t k = 0; k < times; k++)
 #pragma omp simd
             for (int64_t i = 0; i < size; i++) sum[i] += n->out->grad[k * count + at + i];
-        give_gradient(n, 0, at, sum, size);
+        write_gradient(n, 0, at, sum, size);
     }
 }
 
 static const Op REPEAT = {
-    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .sets = IN0
+    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .overwrites = IN0
 };
 
 Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
@@ -299,7 +302,7 @@ static void to_tokens_forward(const Node *n) {
 }
 static void to_tokens_backward(const Node *n) {
     Shape s = n->out->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_is_fresh(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_overwrites(n, 0));
 }
 static void to_image_forward(const Node *n) {
     Shape s = n->in[0]->shape;
@@ -307,14 +310,14 @@ static void to_image_forward(const Node *n) {
 }
 static void to_image_backward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_is_fresh(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_overwrites(n, 0));
 }
 
 static const Op TO_TOKENS = {
-    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .sets = IN0
+    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .overwrites = IN0
 };
 static const Op TO_IMAGE = {
-    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .sets = IN0
+    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .overwrites = IN0
 };
 
 Tensor *to_tokens(Graph *g, Tensor *x) {

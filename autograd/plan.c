@@ -17,9 +17,9 @@ static int first_of(int a, int b) { return a == NEVER || b < a ? b : a; }
 /* What a plan is built from, beside the graph. */
 typedef struct {
     Graph *g;
-    bool *has_grad;                           /* [tensors]: a gradient reaches it */
-    int *forward_at, *again_at, *backward_at; /* [count]: moments, or NEVER */
-    bool *interior;                           /* [tensors] */
+    bool *has_grad;                                /* [tensors]: a gradient reaches it */
+    int *forward_at, *recomputed_at, *backward_at; /* [count]: moments, or NEVER */
+    bool *interior;                                /* [tensors] */
 } Planner;
 
 static bool runs_backward(const Planner *p, int node) {
@@ -75,9 +75,11 @@ static void find_interior(Planner *p) {
         }
 }
 
-static void add_moment(Planner *p, int node, Pass pass) {
+static void add_step(Planner *p, int node, Pass pass) {
     Graph *g = p->g;
-    (pass == FORWARD ? p->forward_at : pass == RECOMPUTE ? p->again_at : p->backward_at)[node] = g->moments;
+    (pass == FORWARD     ? p->forward_at
+     : pass == RECOMPUTE ? p->recomputed_at
+                         : p->backward_at)[node] = g->moments;
     g->schedule[g->moments++] = (Moment) { node, pass };
 }
 
@@ -90,13 +92,13 @@ static void add_recomputation(Planner *p, int first, int last) {
         const Node *n = g->nodes[i];
         if (!g->live[i]) continue;
         if (reads_output(p, i)) wanted[n->out->id] = true;
-        bool again = wanted[n->out->id] && p->interior[n->out->id];
+        bool recomputed = wanted[n->out->id] && p->interior[n->out->id];
         for (int k = 0; k < NODE_INPUTS; k++)
-            if (n->in[k] && (again || reads_input(p, i, k))) wanted[n->in[k]->id] = true;
+            if (n->in[k] && (recomputed || reads_input(p, i, k))) wanted[n->in[k]->id] = true;
     }
     for (int i = first; i <= last; i++)
         if (g->live[i] && wanted[g->nodes[i]->out->id] && p->interior[g->nodes[i]->out->id])
-            add_moment(p, i, RECOMPUTE);
+            add_step(p, i, RECOMPUTE);
     free(wanted);
 }
 
@@ -104,8 +106,8 @@ static void make_schedule(Planner *p) {
     Graph *g = p->g;
     g->moments = 0;
     for (int i = 0; i < g->count; i++) {
-        p->forward_at[i] = p->again_at[i] = p->backward_at[i] = NEVER;
-        if (g->live[i]) add_moment(p, i, FORWARD);
+        p->forward_at[i] = p->recomputed_at[i] = p->backward_at[i] = NEVER;
+        if (g->live[i]) add_step(p, i, FORWARD);
     }
     g->forward_moments = g->moments;
     int entered = NEVER; /* the block whose backward passes are under way */
@@ -119,7 +121,7 @@ static void make_schedule(Planner *p) {
             add_recomputation(p, first, last);
         }
         entered = block;
-        add_moment(p, i, BACKWARD);
+        add_step(p, i, BACKWARD);
     }
 }
 
@@ -132,12 +134,12 @@ static void read_at(Buffer *b, int moment) {
 }
 
 /* Whoever reads t's data at these moments: the copy of the forward pass, or the one of the recomputation. */
-static void read_data(Planner *p, const Tensor *t, int forward, int again, int backward) {
+static void read_data(Planner *p, const Tensor *t, int forward, int recomputed, int backward) {
     Slot *s = &p->g->slots[t->id];
     if (s->leaf) return;
     read_at(&s->data, forward);
-    Buffer *later = p->interior[t->id] ? &s->again : &s->data;
-    read_at(later, again);
+    Buffer *later = p->interior[t->id] ? &s->recomputed : &s->data;
+    read_at(later, recomputed);
     read_at(later, backward);
 }
 
@@ -148,18 +150,18 @@ static void find_lives(Planner *p) {
         Buffer none = { .first = NEVER,
                         .last = NEVER,
                         .floats = (shape_count(s->tensor->shape) + 15) / 16 * 16 };
-        s->data = s->again = s->grad = none;
+        s->data = s->recomputed = s->grad = none;
     }
     for (int i = 0; i < g->count; i++) {
         const Node *n = g->nodes[i];
         if (!g->live[i]) continue;
         Slot *out = &g->slots[n->out->id];
         write_at(&out->data, p->forward_at[i]);
-        if (p->again_at[i] != NEVER) write_at(&out->again, p->again_at[i]);
+        if (p->recomputed_at[i] != NEVER) write_at(&out->recomputed, p->recomputed_at[i]);
         if (reads_output(p, i)) read_data(p, n->out, NEVER, NEVER, p->backward_at[i]);
         for (int k = 0; k < NODE_INPUTS; k++) {
             if (!n->in[k]) continue;
-            read_data(p, n->in[k], p->forward_at[i], p->again_at[i],
+            read_data(p, n->in[k], p->forward_at[i], p->recomputed_at[i],
                       reads_input(p, i, k) ? p->backward_at[i] : NEVER);
             Slot *in = &g->slots[n->in[k]->id];
             if (runs_backward(p, i) && n->in[k]->needs_grad && !in->leaf)
@@ -219,7 +221,7 @@ static int64_t place_all(Graph *g, bool reuse) {
     Buffer **placed = mem_alloc((size_t)(3 * g->tensors + g->moments) * sizeof *placed);
     for (int i = 0; i < g->tensors; i++) {
         Slot *s = &g->slots[i];
-        Buffer *buffers[3] = { &s->data, &s->again, &s->grad };
+        Buffer *buffers[3] = { &s->data, &s->recomputed, &s->grad };
         for (int k = 0; k < 3; k++)
             if (buffers[k]->first != NEVER) order[n++] = buffers[k];
     }
@@ -341,7 +343,7 @@ Plan graph_plan(Graph *g, Tensor *result, PlanOptions options) {
     free(order);
     free(p.has_grad);
     free(p.forward_at);
-    free(p.again_at);
+    free(p.recomputed_at);
     free(p.backward_at);
     free(p.interior);
     return plan;

@@ -6,8 +6,8 @@ static int64_t weight_size(const Weight *w) {
 
 NodeSummary *graph_summary(const Graph *g) {
     NodeSummary *lines = mem_alloc((size_t)graph_nodes(g) * sizeof *lines);
-    for (int i = 0; i < graph_moments(g); i++) {
-        PlanMoment m = graph_moment(g, i);
+    for (int i = 0; i < graph_plan_steps(g); i++) {
+        PlanStep m = graph_plan_step(g, i);
         if (m.pass == RECOMPUTE) continue;
         NodeSummary *line = &lines[m.index];
         const Node *n = m.node;
@@ -21,10 +21,10 @@ NodeSummary *graph_summary(const Graph *g) {
     return lines;
 }
 
-PlanMoment graph_peak(const Graph *g) {
-    PlanMoment peak = graph_moment(g, 0);
-    for (int i = 1; i < graph_moments(g); i++) {
-        PlanMoment m = graph_moment(g, i);
+PlanStep graph_peak(const Graph *g) {
+    PlanStep peak = graph_plan_step(g, 0);
+    for (int i = 1; i < graph_plan_steps(g); i++) {
+        PlanStep m = graph_plan_step(g, i);
         if (m.alive > peak.alive) peak = m;
     }
     return peak;

@@ -17,6 +17,6 @@ typedef struct {
 NodeSummary *graph_summary(const Graph *g);
 
 /* The moment at which the most buffers are alive. */
-PlanMoment graph_peak(const Graph *g);
+PlanStep graph_peak(const Graph *g);
 
 #endif

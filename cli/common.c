@@ -117,7 +117,7 @@ static void check_used(const Tokenizer *t, const Embedding *e, const char *const
 static bool load_word(Words *w, Tokenizer *t, const Embedding *e, Messages *errors) {
     char *path = text_for_shell(e->path);
     char *rename = mem_format("--embedding NAME=%s gives it another name for this run", path);
-    bool ok = words_add(w, t, e->token, e->rows, e->vectors, e->width, e->path, rename, errors);
+    bool ok = words_add(w, t, e->token, e->learned, e->vectors, e->width, e->path, rename, errors);
     char *token = console_text(e->token), *called = console_text(e->called ? e->called : "");
     if (ok)
         console_line(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s", token, (long long)e->vectors,

@@ -109,15 +109,15 @@ static bool write_graph(const Dump *d, const char *path, Messages *errors) {
 
 /* The tensors as they come */
 
-static void stream_open(const Dump *d, Stream *s, const char *path, bool rows) {
+static void stream_open(const Dump *d, Stream *s, const char *path, bool learned) {
     NamedTensor *list = mem_alloc((size_t)(s->count + 1) * sizeof *list);
     for (int i = 0; i < s->count; i++)
         list[i] = (NamedTensor) { tensor_name(d, s->order[i]->out), s->order[i]->out->shape, NULL };
     const LoopData *data = &d->loop->data;
-    if (rows)
+    if (learned)
         list[s->count] =
             (NamedTensor) { "rows", shape2(data->vectors, data->clip->config.hidden_size), NULL };
-    safetensors_begin(&s->out, path, list, s->count + rows, NULL, 0);
+    safetensors_begin(&s->out, path, list, s->count + learned, NULL, 0);
     free(list);
 }
 
@@ -145,15 +145,15 @@ static void find_orders(Dump *d) {
     const Graph *g = d->step->graph;
     d->forward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
     d->backward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
-    for (int i = 0; i < graph_moments(g); i++) {
-        PlanMoment m = graph_moment(g, i);
+    for (int i = 0; i < graph_plan_steps(g); i++) {
+        PlanStep m = graph_plan_step(g, i);
         if (m.pass == FORWARD) d->forward.order[d->forward.count++] = m.node;
         if (m.pass == BACKWARD) d->backward.order[d->backward.count++] = m.node;
     }
 }
 
 /* What the step started from. rows: as they were before it. */
-static bool write_step(const Dump *d, const float *rows, const char *path, Messages *errors) {
+static bool write_step(const Dump *d, const float *learned, const char *path, Messages *errors) {
     const TrainingStep *s = d->step;
     const LoopData *data = &d->loop->data;
     int64_t tokens = s->batch * s->tokens;
@@ -165,7 +165,7 @@ static bool write_step(const Dump *d, const float *rows, const char *path, Messa
         { "timesteps", shape1(s->batch), s->timesteps },
         { "latents", latents, d->loop->latents },
         { "noise", latents, d->loop->noise },
-        { "rows", shape2(data->vectors, data->clip->config.hidden_size), rows },
+        { "rows", shape2(data->vectors, data->clip->config.hidden_size), learned },
         { "noisy", latents, s->noisy },
         { "target", latents, s->target },
         { "loss", shape1(1), s->loss->data },
@@ -203,8 +203,8 @@ static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Message
                         Messages *warnings) {
     if (!write_graph(d, paths[GRAPH], errors)) return false;
     int64_t count = l->adamw.count;
-    float *rows = mem_alloc((size_t)count * sizeof *rows);
-    memcpy(rows, l->data.rows, (size_t)count * sizeof *rows);
+    float *learned = mem_alloc((size_t)count * sizeof *learned);
+    memcpy(learned, l->data.learned, (size_t)count * sizeof *learned);
     stream_open(d, &d->forward, paths[FORWARD_FILE], false);
     stream_open(d, &d->backward, paths[BACKWARD_FILE], true);
     Trace trace = { before, after, d };
@@ -213,14 +213,14 @@ static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Message
     graph_trace(d->step->graph, NULL);
     bool ok = output_commit(&d->forward.out, errors);
     if (isfinite(record.loss)) {
-        output_write(&d->backward.out, l->grad, (size_t)count * sizeof *rows);
+        output_write(&d->backward.out, l->grad, (size_t)count * sizeof *learned);
         ok = output_commit(&d->backward.out, errors) && ok;
     } else {
         output_discard(&d->backward.out);
         messages_add(warnings, "the loss is not finite, so there are no gradients");
     }
-    ok = ok && write_step(d, rows, paths[STEP], errors);
-    free(rows);
+    ok = ok && write_step(d, learned, paths[STEP], errors);
+    free(learned);
     return ok;
 }
 

@@ -5,25 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-Estimate estimate_new(const Loop *l, const Encoder *encoder, const Drawing *drawing, Work work,
+Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds) {
     Estimate e = { .work = work };
     GraphTime encoding = { 0 };
     size_t bytes = (size_t)l->adamw.count * sizeof(float);
-    float *rows = mem_alloc(bytes); /* of all inputs the one that a step does not set */
-    memcpy(rows, l->data.rows, bytes);
+    float *learned = mem_alloc(bytes); /* of all inputs the one that a step does not set */
+    memcpy(learned, l->data.learned, bytes);
     e.batch = graph_time(l->full.graph, seconds, rounds);
-    memcpy(l->data.rows, rows, bytes);
-    free(rows);
+    memcpy(l->data.learned, learned, bytes);
+    free(learned);
     if (work.encoded) encoding = graph_time(encoder->graph, seconds, rounds);
     int64_t points = l->data.posteriors->pictures * GRID_TIMESTEPS;
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
     /* A drawing's operations are those of the step's forward pass, and so is their speed. */
-    if (drawing)
+    if (sampling)
         e.pictures =
-            (double)work.drawn * drawing_flops(drawing) * e.batch.forward / l->full.plan.forward_flops;
+            (double)work.drawn * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;
     return e;
 }
 

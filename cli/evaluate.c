@@ -47,7 +47,7 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
     } else if (o->init && tokenizer_single(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
         words->vectors = 1; /* one that no prompt uses */
-        words->rows = mem_alloc((size_t)words->width * sizeof(float));
+        words->learned = mem_alloc((size_t)words->width * sizeof(float));
     }
     Templates templates;
     int32_t *ids = NULL;
@@ -67,7 +67,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
     Posteriors posteriors = { 0 };
     Encoder encoder = encoder_new(&m->vae, o->resolution);
     TrainingStep step =
-        training_step_new(&m->clip, &m->unet, words->rows, NULL, words->vectors, o->batch,
+        training_step_new(&m->clip, &m->unet, words->learned, NULL, words->vectors, o->batch,
                           tokenizer_max_length(m->tokenizer), side, side, (PlanOptions) { 0 });
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));

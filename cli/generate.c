@@ -5,7 +5,7 @@
 #include "cli/console.h"
 #include "cli/memory.h"
 #include "cli/progress.h"
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "io/image_write.h"
 #include "io/sheet.h"
 #include "io/system.h"
@@ -80,7 +80,7 @@ typedef struct {
     MemoryLimit memory;
     Model model;
     Words words;
-    Drawing *drawing;
+    Sampling *sampling;
     Arena arena;
     Image *images;     /* [count] */
     Progress progress; /* of the denoising steps */
@@ -116,7 +116,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
     if (done < steps) return true;
     folder_forget(&g->model.folder); /* only the decoder's are needed now */
     Plan decoder;
-    drawing_stage(g->drawing, DRAWING_DECODE, &decoder);
+    sampling_stage(g->sampling, SAMPLING_DECODE, &decoder);
     g->decoding =
         wait_start(&g->wait, "decoding pictures", (double)g->o->count * decoder.forward_flops, NULL);
     return watch_go_on(&g->decoding, 0, g->o->count);
@@ -150,13 +150,13 @@ static bool make_images(Generation *g, Messages *errors) {
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
     static const char smaller[] = "a smaller --width and --height";
     if (!make_images(g, errors)) return false;
-    MemoryNeed need = memory_of_drawing(g->drawing, g->threads);
+    MemoryNeed need = memory_of_sampling(g->sampling, g->threads);
     need.buffers += 3 * g->o->count * g->o->width * g->o->height;
     if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
     for (int64_t i = 0; i < g->o->count; i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
-    if (!get_arena(&g->arena, drawing_bytes(g->drawing, g->threads), smaller, errors)) return false;
-    drawing_bind(g->drawing, &g->arena, g->threads);
+    if (!get_arena(&g->arena, sampling_bytes(g->sampling, g->threads), smaller, errors)) return false;
+    sampling_bind(g->sampling, &g->arena, g->threads);
     return true;
 }
 
@@ -179,7 +179,7 @@ static bool write_pictures(const Generation *g, Messages *errors) {
 
 static bool draw(Generation *g, Messages *errors, Messages *warnings) {
     const GenerateOptions *o = g->o;
-    DrawingOptions options = {
+    SamplingOptions options = {
         .count = o->count,
         .steps = o->steps,
         .height = o->height,
@@ -190,18 +190,20 @@ static bool draw(Generation *g, Messages *errors, Messages *warnings) {
     };
     const Model *m = &g->model;
     if (!check_steps(m, "--steps", o->steps, errors)) return false;
-    g->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.rows, g->words.vectors,
-                             tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    g->sampling =
+        sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
+                     tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
     int32_t *ids = prompt_ids(m->tokenizer, o->prompt, warnings);
     int32_t *negative = prompt_ids(m->tokenizer, o->negative ? o->negative : "", warnings);
     bool ok = allocate(g, errors, warnings);
     if (ok) {
         if (o->profile) {
             profile_start(&g->profile);
-            graph_trace(drawing_graph(g->drawing), &g->profile.trace);
+            graph_trace(sampling_graph(g->sampling), &g->profile.trace);
         }
         g->progress = progress_new();
-        ok = drawing_run(g->drawing, ids, negative, &(DrawingEvents) { show_step, keep_picture, g }, errors);
+        ok = sampling_run(g->sampling, ids, negative, &(SamplingEvents) { show_step, keep_picture, g },
+                          errors);
         if (o->profile) profile_print(&g->profile, o->steps);
         tell_peak_memory();
         ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
@@ -235,7 +237,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
         draw(g, errors, warnings);
     for (int64_t i = 0; g->images && i < g->o->count; i++) image_free(&g->images[i]);
     free(g->images);
-    drawing_free(g->drawing);
+    sampling_free(g->sampling);
     arena_free(&g->arena);
     words_free(&g->words);
     model_close(&g->model);

@@ -53,7 +53,7 @@ static json_t *word_json(const Embedding *e, const Neighbours *reports, const Mo
 
 /* One word: its report as text, or into list. */
 static void report_word(const Embedding *e, Vocabulary *v, const Model *m, json_t *list) {
-    Neighbours *reports = neighbours_of(v, e->rows, e->vectors, e->width);
+    Neighbours *reports = neighbours_of(v, e->learned, e->vectors, e->width);
     if (list)
         json_array_append_new(list, word_json(e, reports, m));
     else

@@ -37,15 +37,15 @@ int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buff
 
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
 
-MemoryNeed memory_of_drawing(const Drawing *d, int threads) {
+MemoryNeed memory_of_sampling(const Sampling *d, int threads) {
     Plan text, denoise, decode;
-    drawing_stage(d, DRAWING_TEXT, &text);
-    drawing_stage(d, DRAWING_DENOISE, &denoise);
-    drawing_stage(d, DRAWING_DECODE, &decode);
+    sampling_stage(d, SAMPLING_TEXT, &text);
+    sampling_stage(d, SAMPLING_DENOISE, &denoise);
+    sampling_stage(d, SAMPLING_DECODE, &decode);
     MemoryNeed before = { .weights = text.weights + denoise.weights,
                           .buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads)) };
     return memory_worse(before,
-                        (MemoryNeed) { .weights = decode.weights, .buffers = drawing_bytes(d, threads) });
+                        (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(d, threads) });
 }
 
 static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {

@@ -2,7 +2,7 @@
 #ifndef TI_MEMORY_H
 #define TI_MEMORY_H
 
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 
 typedef struct {
     int64_t bytes;  /* that may be taken */
@@ -25,7 +25,7 @@ MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
 
 /* A drawing's: prompts and denoising, or decoding, whose weights come when those of the others are
    forgotten. */
-MemoryNeed memory_of_drawing(const Drawing *d, int threads);
+MemoryNeed memory_of_sampling(const Sampling *d, int threads);
 
 int64_t memory_total(const MemoryNeed *need);
 

@@ -4,7 +4,7 @@
 #include "cli/console.h"
 #include "cli/memory.h"
 #include "inversion/posterior.h"
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "inversion/training.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ typedef struct {
     const char *name;
     const Graph *graph;
     Plan plan;
-    PlanMoment peak; /* where the most buffers are alive */
+    PlanStep peak; /* where the most buffers are alive */
 } Planned;
 
 enum { GRAPHS = 5, TRADES = 4 };
@@ -157,20 +157,21 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
 
 /* Planning */
 
-static TrainingStep new_step(const Model *m, const PlanRequest *o, float *rows, float *grad, int recompute) {
+static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learned, float *grad,
+                             int recompute) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
-    return training_step_new(&m->clip, &m->unet, rows, grad, o->vectors, o->batch,
+    return training_step_new(&m->clip, &m->unet, learned, grad, o->vectors, o->batch,
                              tokenizer_max_length(m->tokenizer), side, side,
                              (PlanOptions) { .train = true, .recompute = recompute });
 }
 
 /* Without recomputation, then with a third, two thirds and all of the blocks that keep something for
    backward. */
-static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *rows, float *grad) {
+static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *learned, float *grad) {
     int blocks = 0;
     for (int i = TRADES - 1; i >= 0; i--) {
         int recompute = i == TRADES - 1 ? 1 << 20 : blocks * i / (TRADES - 1);
-        TrainingStep s = new_step(m, o, rows, grad, recompute);
+        TrainingStep s = new_step(m, o, learned, grad, recompute);
         r->trades[i] = s.plan;
         if (i == TRADES - 1) blocks = s.plan.recomputed;
         training_step_free(&s);
@@ -179,35 +180,35 @@ static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *
 
 void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time) {
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
-    float *rows = mem_alloc(floats), *grad = mem_alloc(floats);
-    DrawingOptions drawn = {
+    float *learned = mem_alloc(floats), *grad = mem_alloc(floats);
+    SamplingOptions drawn = {
         .count = 1, .steps = 1, .height = o->resolution, .width = o->resolution, .guidance = 7.5f
     };
-    Drawing *drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, rows, o->vectors,
-                                   tokenizer_max_length(m->tokenizer), drawn, (PlanOptions) { 0 });
-    TrainingStep step = new_step(m, o, rows, grad, 0);
+    Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
+                                      tokenizer_max_length(m->tokenizer), drawn, (PlanOptions) { 0 });
+    TrainingStep step = new_step(m, o, learned, grad, 0);
     Encoder encoder = encoder_new(&m->vae, o->resolution);
     Report r = { .graphs = { planned("training step", step.graph, step.plan),
                              planned("picture encoder", encoder.graph, encoder.plan) } };
     static const char *const names[] = { "prompt encoder", "denoising step", "picture decoder" };
     for (int i = 0; i < 3; i++) {
         Plan plan;
-        const Graph *graph = drawing_stage(drawing, (DrawingStage)i, &plan);
+        const Graph *graph = sampling_stage(sampling, (SamplingStage)i, &plan);
         r.graphs[2 + i] = planned(names[i], graph, plan);
     }
     r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
                     max_i64(step.plan.weights, encoder.plan.weights);
     r.train_bytes = max_i64(r.train_bytes, o->reading);
-    MemoryNeed drawn_need = memory_of_drawing(drawing, threads);
+    MemoryNeed drawn_need = memory_of_sampling(sampling, threads);
     r.draw_bytes = memory_total(&drawn_need);
-    plan_trades(&r, m, o, rows, grad);
+    plan_trades(&r, m, o, learned, grad);
     if (o->json)
         console_json(report_json(&r, o, threads, time));
     else
         print_report(&r, o, threads);
     encoder_free(&encoder);
     training_step_free(&step);
-    drawing_free(drawing);
-    free(rows);
+    sampling_free(sampling);
+    free(learned);
     free(grad);
 }

@@ -158,48 +158,48 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-static bool save_as(const RunFolder *r, char *path, const float *rows, int64_t vectors, int64_t width,
+static bool save_as(const RunFolder *r, char *path, const float *learned, int64_t vectors, int64_t width,
                     Messages *errors) {
-    bool ok = embedding_write(path, r->word, rows, vectors, width, errors);
+    bool ok = embedding_write(path, r->word, learned, vectors, width, errors);
     free(path);
     return ok;
 }
 
-bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vectors, int64_t width,
+bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t vectors, int64_t width,
                      Messages *errors) {
     bool ok;
     if (step >= 0) {
         char *path = run_folder_file(r, "learned_embeds-steps-%lld.safetensors", (long long)step);
-        ok = save_as(r, path, rows, vectors, width, errors);
+        ok = save_as(r, path, learned, vectors, width, errors);
     } else {
-        ok = save_as(r, run_folder_file(r, "learned_embeds.safetensors"), rows, vectors, width, errors) &&
-             save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), rows, vectors, width, errors);
+        ok = save_as(r, run_folder_file(r, "learned_embeds.safetensors"), learned, vectors, width, errors) &&
+             save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), learned, vectors, width, errors);
     }
     return ok && (r->losses.count == 0 || draw_losses(r, errors));
 }
 
 /* Whether the file holds this one word and nothing else. */
-static bool holds_word(const RunFolder *r, const char *path, const float *rows, int64_t vectors,
+static bool holds_word(const RunFolder *r, const char *path, const float *learned, int64_t vectors,
                        int64_t width) {
     Messages unreadable = { 0 };
     Embeddings file = { 0 };
     bool same = word_file_read(path, &file, &unreadable) && file.count == 1;
     const Embedding *e = file.words;
     same = same && !strcmp(e->token, r->word) && e->vectors == vectors && e->width == width &&
-           memcmp(e->rows, rows, (size_t)(vectors * width) * sizeof *rows) == 0;
+           memcmp(e->learned, learned, (size_t)(vectors * width) * sizeof *learned) == 0;
     embeddings_free(&file);
     messages_free(&unreadable);
     return same;
 }
 
-bool run_folder_restore(const RunFolder *r, const float *rows, int64_t vectors, int64_t width,
+bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vectors, int64_t width,
                         Messages *errors) {
     char *paths[2] = { run_folder_file(r, "learned_embeds.safetensors"),
                        run_folder_file(r, "%s.safetensors", r->file_name) };
     bool ok = true;
     for (int i = 0; i < 2; i++) {
-        if (ok && !holds_word(r, paths[i], rows, vectors, width)) {
-            ok = embedding_write(paths[i], r->word, rows, vectors, width, errors);
+        if (ok && !holds_word(r, paths[i], learned, vectors, width)) {
+            ok = embedding_write(paths[i], r->word, learned, vectors, width, errors);
             if (ok) console_line(stderr, "ti: %s: was damaged or gone, and is written again", paths[i]);
         }
         free(paths[i]);

@@ -42,12 +42,12 @@ void run_folder_grid(RunFolder *r, int64_t step, double loss);
 
 /* The learned vectors [vectors, width]: learned_embeds-steps-N.safetensors and loss.png; at the end (step <
    0) learned_embeds.safetensors, and the same under the word's own name. */
-bool run_folder_save(RunFolder *r, int64_t step, const float *rows, int64_t vectors, int64_t width,
+bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t vectors, int64_t width,
                      Messages *errors);
 
 /* At the end of a finished run that is looked at again: writes its word's files, and says so, where they are
    not these vectors. */
-bool run_folder_restore(const RunFolder *r, const float *rows, int64_t vectors, int64_t width,
+bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vectors, int64_t width,
                         Messages *errors);
 
 #endif

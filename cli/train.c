@@ -31,7 +31,7 @@ typedef struct {
     int threads;
     MemoryLimit memory;
     Model model;
-    Words words; /* the one word that is learned; words.rows are its vectors */
+    Words words; /* the one word that is learned; words.learned are its vectors */
     Pictures pictures;
     int32_t *prompts; /* [templates, tokens] */
     int64_t templates;
@@ -96,7 +96,7 @@ static void plan_run(Run *r) {
         .height = side,
         .width = side,
         .vectors = r->o->vectors,
-        .rows = r->words.rows,
+        .learned = r->words.learned,
     };
     double scale = r->o->scale_lr ? (double)(r->o->batch * r->o->accumulate) : 1;
     LoopOptions options = {
@@ -117,12 +117,12 @@ static bool plan_validation(Run *r, Messages *errors, Messages *warnings) {
     const TrainOptions *o = r->o;
     if (!o->validation_prompt) return true;
     if (!check_steps(&r->model, "--sampling-steps", o->sampling_steps, errors)) return false;
-    DrawingOptions options = { .count = 1,
-                               .steps = o->sampling_steps,
-                               .height = o->resolution,
-                               .width = o->resolution,
-                               .guidance = (float)o->guidance,
-                               .seed = (uint64_t)o->seed };
+    SamplingOptions options = { .count = 1,
+                                .steps = o->sampling_steps,
+                                .height = o->resolution,
+                                .width = o->resolution,
+                                .guidance = (float)o->guidance,
+                                .seed = (uint64_t)o->seed };
     r->validation = validation_new(&r->model, &r->words, o->validation_prompt, options, errors, warnings);
     return r->validation != NULL;
 }
@@ -130,7 +130,7 @@ static bool plan_validation(Run *r, Messages *errors, Messages *warnings) {
 /* The bytes of the one arena that all graphs share in turn. */
 static int64_t arena_bytes(const Run *r) {
     int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
-    return r->validation ? max_i64(bytes, drawing_bytes(validation_drawing(r->validation), r->threads))
+    return r->validation ? max_i64(bytes, sampling_bytes(validation_sampling(r->validation), r->threads))
                          : bytes;
 }
 
@@ -182,7 +182,7 @@ static bool allocate(Run *r, Messages *errors) {
     if (!get_arena(&r->arena, arena_bytes(r), SMALLER, errors)) return false;
     graph_bind(r->encoder.graph, &r->arena, r->threads);
     loop_bind(&r->loop, &r->arena, r->threads);
-    if (r->validation) drawing_bind(validation_drawing(r->validation), &r->arena, r->threads);
+    if (r->validation) sampling_bind(validation_sampling(r->validation), &r->arena, r->threads);
     return true;
 }
 
@@ -286,8 +286,8 @@ static Work work_left(const Run *r) {
 }
 
 static Estimate estimate(const Run *r, Work work, double seconds, int rounds) {
-    const Drawing *drawing = r->validation ? validation_drawing(r->validation) : NULL;
-    return estimate_new(&r->loop, &r->encoder, drawing, work, seconds, rounds);
+    const Sampling *sampling = r->validation ? validation_sampling(r->validation) : NULL;
+    return estimate_new(&r->loop, &r->encoder, sampling, work, seconds, rounds);
 }
 
 /* A guess that costs little: the line of progress soon knows better. */
@@ -355,8 +355,8 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
 static bool draw_validation(Run *r, int64_t step, Messages *errors) {
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
     Wait wait;
-    Watch watch =
-        wait_start(&wait, "drawing, step", drawing_flops(validation_drawing(r->validation)), not_interrupted);
+    Watch watch = wait_start(&wait, "drawing, step", sampling_flops(validation_sampling(r->validation)),
+                             not_interrupted);
     bool ok = validation_draw(r->validation, path, &watch, errors);
     r->cut_short = wait.ended;
     if (r->cut_short) unlink(path);
@@ -386,7 +386,7 @@ static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
         if (!r->cut_short) printf("step %lld: fixed-grid loss %.5f\n", (long long)step, loss);
     }
     return r->cut_short || o->checkpoint_every == 0 || step % o->checkpoint_every != 0 ||
-           run_folder_save(&r->folder, step, r->words.rows, o->vectors, r->model.clip.config.hidden_size,
+           run_folder_save(&r->folder, step, r->words.learned, o->vectors, r->model.clip.config.hidden_size,
                            errors);
 }
 
@@ -438,7 +438,7 @@ static bool finish(Run *r, bool ok, Messages *errors) {
     if (!is_sound(r, errors)) return false;
     bool saved =
         (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
-                                                            r->words.rows, r->o->vectors, width, errors);
+                                                            r->words.learned, r->o->vectors, width, errors);
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     tell_peak_memory();
     r->complete = complete && saved;
@@ -565,7 +565,7 @@ static bool show_finished(Run *r, Messages *errors) {
                             (long long)vectors);
     console_line(stderr, "ti: %s is finished: all its %lld steps are done", r->folder.path,
                  (long long)r->state.step);
-    if (!run_folder_restore(&r->folder, r->state.rows, vectors, width, errors)) return false;
+    if (!run_folder_restore(&r->folder, r->state.learned, vectors, width, errors)) return false;
     train_print_usage(r->o, &r->folder, width);
     return true;
 }

@@ -22,7 +22,7 @@ typedef struct {
     int64_t steps;
     double lr;
     bool scale_lr;
-    ScheduleKind schedule;
+    LrScheduleKind schedule;
     int64_t warmup, cycles;
     double weight_decay;
     int64_t batch, accumulate, repeats, seed;

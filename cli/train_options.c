@@ -57,7 +57,7 @@ static const Option OPTIONS[] = {
       .help = "learning rate of AdamW" },
     { "scale-lr", OPTION_FLAG, AT(scale_lr), .model = true,
       .help = "multiply --lr by --batch and --accumulate, as the reference script's --scale_lr does" },
-    { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = SCHEDULE_NAMES, .standard = "constant",
+    { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = LR_SCHEDULE_NAMES, .standard = "constant",
       .model = true, .reason = "the reference script's; the paper's as well",
       .help = "how the learning rate goes: constant, constant_with_warmup, linear, cosine, "
               "cosine_with_restarts or "
@@ -230,7 +230,7 @@ static void check(void *options, Messages *errors) {
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
-                     SCHEDULE_NAMES[o->schedule]);
+                     LR_SCHEDULE_NAMES[o->schedule]);
     if (given(o, "templates") && given(o, "kind"))
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
@@ -263,11 +263,11 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
         messages_add(
             errors,
             "--warmup %lld: is not less than the run's %lld steps, so --schedule %s would never begin",
-            (long long)o->warmup, (long long)o->steps, SCHEDULE_NAMES[o->schedule]);
+            (long long)o->warmup, (long long)o->steps, LR_SCHEDULE_NAMES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
-    if (o->schedule == POLYNOMIAL && o->lr * scale <= SCHEDULE_LR_END)
+    if (o->schedule == POLYNOMIAL && o->lr * scale <= LR_SCHEDULE_END)
         messages_add(errors, "--lr %g: the schedule polynomial goes down to %g, so it must be more", o->lr,
-                     SCHEDULE_LR_END);
+                     LR_SCHEDULE_END);
 }
 
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
@@ -276,7 +276,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
         messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
-                     SCHEDULE_NAMES[o->schedule]);
+                     LR_SCHEDULE_NAMES[o->schedule]);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
                      (long long)o->warmup);
@@ -381,7 +381,7 @@ static void check_more_steps(const TrainOptions *o, int64_t steps, const char *p
         messages_add(errors,
                      "--steps: is %lld now, and %lld in %s: the schedule %s depends on it, so that it cannot "
                      "become more",
-                     (long long)o->steps, (long long)steps, path, SCHEDULE_NAMES[o->schedule]);
+                     (long long)o->steps, (long long)steps, path, LR_SCHEDULE_NAMES[o->schedule]);
 }
 
 static bool read_record(TrainOptions *o, const char *path, const File *file, int64_t *recorded,

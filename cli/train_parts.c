@@ -11,15 +11,15 @@
 /* At the embeddings of the initialiser words, one for all vectors or one a vector. */
 static float *known_rows(const TrainOptions *o, const Model *m, Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
-    float *rows = mem_alloc((size_t)(o->vectors * width) * sizeof *rows);
+    float *learned = mem_alloc((size_t)(o->vectors * width) * sizeof *learned);
     int before = errors->count;
     for (int64_t i = 0; i < o->vectors; i++) {
         const char *word = o->init.items[o->init.count == 1 ? 0 : i];
         int32_t id = tokenizer_single(m->tokenizer, word, errors);
-        if (id >= 0) weight_read_row(m->clip.token_embedding, id, rows + i * width);
+        if (id >= 0) weight_read_row(m->clip.token_embedding, id, learned + i * width);
     }
-    if (errors->count == before) return rows;
-    free(rows);
+    if (errors->count == before) return learned;
+    free(learned);
     return NULL;
 }
 
@@ -29,7 +29,7 @@ static float *learned_rows(TrainOptions *o, int64_t width, Messages *errors) {
     Embeddings file;
     if (!word_file_read(path, &file, errors)) return NULL;
     Embedding *e = &file.words[0];
-    float *rows = NULL;
+    float *learned = NULL;
     if (file.count > 1)
         messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
                      (long long)file.count);
@@ -38,11 +38,11 @@ static float *learned_rows(TrainOptions *o, int64_t width, Messages *errors) {
                      "--init %s: has vectors of %lld numbers, this model's have %lld (another model family?)",
                      path, (long long)e->width, (long long)width);
     else if (train_options_set_vectors(o, e->vectors, errors)) {
-        rows = e->rows;
-        e->rows = NULL; /* taken over */
+        learned = e->learned;
+        e->learned = NULL; /* taken over */
     }
     embeddings_free(&file);
-    return rows;
+    return learned;
 }
 
 /* As they were, so that a run goes on without the file of --init. */
@@ -53,9 +53,9 @@ static float *remembered_rows(const TrainOptions *o, int64_t width, const RunSta
                      RUN_STATE);
         return NULL;
     }
-    float *rows = mem_alloc((size_t)count * sizeof *rows);
-    memcpy(rows, state->initial, (size_t)count * sizeof *rows);
-    return rows;
+    float *learned = mem_alloc((size_t)count * sizeof *learned);
+    memcpy(learned, state->initial, (size_t)count * sizeof *learned);
+    return learned;
 }
 
 float *train_initial_rows(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {

@@ -8,7 +8,7 @@ static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(fl
 
 static TrainingStep new_step(const Loop *l, int64_t batch, PlanOptions plan) {
     const LoopData *d = &l->data;
-    return training_step_new(d->clip, d->unet, d->rows, l->grad, d->vectors, batch, d->tokens, d->height,
+    return training_step_new(d->clip, d->unet, d->learned, l->grad, d->vectors, batch, d->tokens, d->height,
                              d->width, plan);
 }
 
@@ -103,8 +103,8 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
 
 /* AdamW on the rows alone: nothing else has a gradient, so nothing else can move. */
 static void update(Loop *l) {
-    double lr = schedule_lr(&l->options.schedule, l->step);
-    adamw_step(&l->adamw, &l->options.adamw, lr, l->data.rows, l->accumulated);
+    double lr = lr_schedule_at(&l->options.schedule, l->step);
+    adamw_step(&l->adamw, &l->options.adamw, lr, l->data.learned, l->accumulated);
     memset(l->accumulated, 0, (size_t)l->adamw.count * sizeof(float));
     l->gathered = 0;
     l->step++;
@@ -147,6 +147,6 @@ LoopRecord loop_next(Loop *l) {
         if (record.updated) update(l);
     }
     record.step = l->step;
-    record.lr = schedule_lr(&l->options.schedule, l->step);
+    record.lr = lr_schedule_at(&l->options.schedule, l->step);
     return record;
 }

@@ -13,7 +13,7 @@ typedef struct {
     int64_t steps, batch, accumulate, repeats; /* steps: updates */
     uint64_t seed;
     bool flip;
-    Schedule schedule;
+    LrSchedule schedule;
     AdamWOptions adamw;
 } LoopOptions;
 
@@ -28,7 +28,7 @@ typedef struct {
     int64_t templates, tokens;
     int64_t height, width; /* of the latents */
     int64_t vectors;
-    float *rows; /* [vectors, D]: what is learned */
+    float *learned; /* [vectors, D]: what is learned */
 } LoopData;
 
 typedef struct {

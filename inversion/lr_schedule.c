@@ -4,12 +4,12 @@
 
 static const double PI = 3.14159265358979323846;
 
-const char *const SCHEDULE_NAMES[] = { "constant", "constant_with_warmup", "linear",
-                                       "cosine",   "cosine_with_restarts", "polynomial",
-                                       NULL };
+const char *const LR_SCHEDULE_NAMES[] = { "constant", "constant_with_warmup", "linear",
+                                          "cosine",   "cosine_with_restarts", "polynomial",
+                                          NULL };
 
 /* The factor on lr; q runs from 0 to 1 between the end of the warm-up and the last step. */
-static double factor(const Schedule *s, int64_t step) {
+static double factor(const LrSchedule *s, int64_t step) {
     if (s->kind == CONSTANT) return 1;
     if (step < s->warmup) return (double)step / (double)max_i64(1, s->warmup);
     double span = (double)max_i64(1, s->steps - s->warmup), q = (double)(step - s->warmup) / span;
@@ -21,11 +21,11 @@ static double factor(const Schedule *s, int64_t step) {
     case COSINE_WITH_RESTARTS:
         return q >= 1 ? 0 : fmax(0, 0.5 * (1 + cos(PI * fmod((double)s->cycles * q, 1))));
     case POLYNOMIAL:
-        if (step > s->steps) return SCHEDULE_LR_END / s->lr;
-        return ((s->lr - SCHEDULE_LR_END) * (1 - q) + SCHEDULE_LR_END) / s->lr;
+        if (step > s->steps) return LR_SCHEDULE_END / s->lr;
+        return ((s->lr - LR_SCHEDULE_END) * (1 - q) + LR_SCHEDULE_END) / s->lr;
     default:
         return 1; /* CONSTANT_WITH_WARMUP */
     }
 }
 
-double schedule_lr(const Schedule *s, int64_t step) { return s->lr * factor(s, step); }
+double lr_schedule_at(const LrSchedule *s, int64_t step) { return s->lr * factor(s, step); }

@@ -11,24 +11,24 @@ typedef enum {
     COSINE,
     COSINE_WITH_RESTARTS,
     POLYNOMIAL,
-    SCHEDULE_KINDS
-} ScheduleKind;
+    LR_SCHEDULE_KINDS
+} LrScheduleKind;
 
 typedef struct {
-    ScheduleKind kind;
-    double lr;      /* the highest; for POLYNOMIAL above SCHEDULE_LR_END */
+    LrScheduleKind kind;
+    double lr;      /* the highest; for POLYNOMIAL above LR_SCHEDULE_END */
     int64_t warmup; /* steps on which it rises from 0; CONSTANT has none */
     int64_t steps;  /* of the whole run */
     int cycles;     /* COSINE_WITH_RESTARTS */
-} Schedule;
+} LrSchedule;
 
 /* Where POLYNOMIAL ends. */
-#define SCHEDULE_LR_END 1e-7
+#define LR_SCHEDULE_END 1e-7
 
-/* The names in ScheduleKind's order, closed by NULL; they are diffusers': "constant_with_warmup". */
-extern const char *const SCHEDULE_NAMES[];
+/* The names in LrScheduleKind's order, closed by NULL; they are diffusers': "constant_with_warmup". */
+extern const char *const LR_SCHEDULE_NAMES[];
 
 /* The learning rate of step 0, 1, ...  Any step may be asked for, also those after the last. */
-double schedule_lr(const Schedule *s, int64_t step);
+double lr_schedule_at(const LrSchedule *s, int64_t step);
 
 #endif

@@ -133,7 +133,7 @@ static void fields(Fields *f, RunState *s) {
     real_field(f, "torch.normal", &s->torch.normal);
     twister_fields(f, "python", "python.next", &s->python);
     whole_field(f, "gathered", &s->gathered);
-    s->rows = floats_field(f, "rows", s, s->rows);
+    s->learned = floats_field(f, "rows", s, s->learned);
     s->initial = floats_field(f, "initial", s, s->initial);
     s->m = floats_field(f, "adamw.m", s, s->m);
     s->v = floats_field(f, "adamw.v", s, s->v);
@@ -153,7 +153,7 @@ RunState state_of(const Loop *l) {
         .python = l->dataset.epoch_python,
         .gathered = l->gathered,
         .count = l->adamw.count,
-        .rows = l->data.rows,
+        .learned = l->data.learned,
         .m = l->adamw.m,
         .v = l->adamw.v,
         .accumulated = l->accumulated,
@@ -176,7 +176,7 @@ bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *er
 void state_restore(const RunState *s, Loop *l) {
     CHECK_EQ(s->count, l->adamw.count);
     size_t bytes = (size_t)s->count * sizeof(float);
-    memcpy(l->data.rows, s->rows, bytes);
+    memcpy(l->data.learned, s->learned, bytes);
     memcpy(l->adamw.m, s->m, bytes);
     memcpy(l->adamw.v, s->v, bytes);
     memcpy(l->accumulated, s->accumulated, bytes);
@@ -246,7 +246,7 @@ bool state_read(const char *path, RunState *s, Messages *errors) {
 
 void state_free(RunState *s) {
     free(s->identity.pictures);
-    free(s->rows);
+    free(s->learned);
     free(s->m);
     free(s->v);
     free(s->accumulated);

@@ -23,7 +23,7 @@ typedef struct {
     Twister python;
     int64_t gathered; /* micro-batches since the last update, whose gradients are in accumulated */
     int64_t count;    /* floats of each of these: */
-    float *rows, *m, *v, *accumulated;
+    float *learned, *m, *v, *accumulated;
     int64_t records, losses_bytes; /* lines, without the first, and bytes of losses.csv by then */
     /* A file of version 2 has none of the next three. */
     bool newer;

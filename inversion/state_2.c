@@ -54,7 +54,7 @@ static void fields(Cursor *c, RunState *s) {
     field(c, &s->python, sizeof s->python);
     field(c, &s->gathered, sizeof s->gathered);
     field(c, &s->count, sizeof s->count);
-    s->rows = array(c, s->count, sizeof *s->rows);
+    s->learned = array(c, s->count, sizeof *s->learned);
     s->m = array(c, s->count, sizeof *s->m);
     s->v = array(c, s->count, sizeof *s->v);
     s->accumulated = array(c, s->count, sizeof *s->accumulated);

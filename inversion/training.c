@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-TrainingStep training_step_new(const Clip *clip, const Unet *u, float *rows, float *grad, int64_t vectors,
+TrainingStep training_step_new(const Clip *clip, const Unet *u, float *learned, float *grad, int64_t vectors,
                                int64_t batch, int64_t tokens, int64_t height, int64_t width,
                                PlanOptions options) {
     int64_t latents = u->config.in_channels;
@@ -18,7 +18,7 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, float *rows, flo
 
     Graph *g = s.graph = graph_new();
     Tensor *v =
-        graph_leaf(g, "rows", shape2(vectors, clip->config.hidden_size), rows, grad); /* all that learns */
+        graph_leaf(g, "rows", shape2(vectors, clip->config.hidden_size), learned, grad); /* all that learns */
     Tensor *z_t = graph_leaf(g, "latents", shape, s.noisy, NULL);
     Tensor *t = graph_leaf(g, "timesteps", shape1(batch), s.timesteps, NULL);
     Tensor *target = graph_leaf(g, "target", shape, s.target, NULL);

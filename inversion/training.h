@@ -24,8 +24,8 @@ typedef struct {
 
 /* Records and plans. rows [n, D] are the learned vectors and grad their gradient, both the caller's;
    everything else is a Weight, which has none. With options.train false only the loss can be had. */
-TrainingStep training_step_new(const Clip *clip, const Unet *unet, float *rows, float *grad, int64_t vectors,
-                               int64_t batch, int64_t tokens, int64_t height, int64_t width,
+TrainingStep training_step_new(const Clip *clip, const Unet *unet, float *learned, float *grad,
+                               int64_t vectors, int64_t batch, int64_t tokens, int64_t height, int64_t width,
                                PlanOptions options);
 void training_step_free(TrainingStep *s);
 /* Plans anew; what was bound before is forgotten. */

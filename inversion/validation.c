@@ -6,20 +6,21 @@
 
 struct Validation {
     const Model *model;
-    Drawing *drawing;
+    Sampling *sampling;
     int32_t *ids, *negative;
     Image image;
     const Watch *watch;
 };
 
-Validation *validation_new(const Model *m, const Words *words, const char *prompt, DrawingOptions options,
+Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
                            Messages *errors, Messages *warnings) {
     Validation *v = mem_alloc(sizeof *v);
     v->model = m;
     v->ids = prompt_ids(m->tokenizer, prompt, warnings);
     v->negative = prompt_ids(m->tokenizer, "", warnings);
-    v->drawing = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->rows, words->vectors,
-                             tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    v->sampling =
+        sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->learned, words->vectors,
+                     tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
     if (image_new((int)options.width, (int)options.height, &v->image, errors)) return v;
     validation_free(v);
     return NULL;
@@ -27,14 +28,14 @@ Validation *validation_new(const Model *m, const Words *words, const char *promp
 
 void validation_free(Validation *v) {
     if (!v) return;
-    drawing_free(v->drawing);
+    sampling_free(v->sampling);
     image_free(&v->image);
     free(v->ids);
     free(v->negative);
     free(v);
 }
 
-Drawing *validation_drawing(Validation *v) { return v->drawing; }
+Sampling *validation_sampling(Validation *v) { return v->sampling; }
 
 /* The decoder's weights take the place of the others, and these theirs again. */
 static bool before_decoding(void *user, int64_t done, int64_t steps) {
@@ -53,7 +54,7 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 
 bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors) {
     v->watch = watch;
-    DrawingEvents events = { before_decoding, keep_picture, v };
-    return drawing_run(v->drawing, v->ids, v->negative, &events, errors) &&
+    SamplingEvents events = { before_decoding, keep_picture, v };
+    return sampling_run(v->sampling, v->ids, v->negative, &events, errors) &&
            image_write_png(path, &v->image, errors);
 }

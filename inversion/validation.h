@@ -3,7 +3,7 @@
 #ifndef TI_VALIDATION_H
 #define TI_VALIDATION_H
 
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "diffusion/model.h"
 #include "io/image.h"
 #include "io/watch.h"
@@ -13,10 +13,10 @@ typedef struct Validation Validation;
 
 /* options.count is 1; its prompt may use the words. NULL and a line where there is no memory; a warning where
    the prompt is too long. The model and the words must outlive it. */
-Validation *validation_new(const Model *m, const Words *words, const char *prompt, DrawingOptions options,
+Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
                            Messages *errors, Messages *warnings);
 void validation_free(Validation *v);
-Drawing *validation_drawing(Validation *v); /* for its memory and binding */
+Sampling *validation_sampling(Validation *v); /* for its memory and binding */
 
 /* Draws it into a file. watch (may be NULL) is asked after each step: if it says no, nothing is written, and
    false comes back without a line. */

@@ -48,9 +48,10 @@ Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tenso
     return add(g, x, linear(g, h, &l->fc2));
 }
 
-Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens, Tensor *rows) {
+Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens,
+                  Tensor *learned) {
     graph_block(g, "embeddings");
-    Tensor *x = embedding(g, c->token_embedding, rows, ids, batch, tokens);
+    Tensor *x = embedding(g, c->token_embedding, learned, ids, batch, tokens);
     x = add_position(g, x, c->position_embedding);
     for (int i = 0; i < c->config.layers; i++) x = clip_layer(g, &c->layers[i], &c->config, x);
     graph_block(g, "final_layer_norm");

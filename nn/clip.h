@@ -30,6 +30,7 @@ Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tenso
 
 /* ids [batch * tokens], read at every run; an id >= vocab_size is row id - vocab_size of rows [n, D], the
    learned vectors (NULL: none). -> the last hidden state behind the final LayerNorm, [batch, tokens, D]. */
-Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens, Tensor *rows);
+Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens,
+                  Tensor *learned);
 
 #endif

@@ -7,7 +7,7 @@
 #include "text/nearest.h"
 #include "text/unicode.h"
 
-bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
+bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, int64_t n, int64_t width,
                const char *from, const char *rename, Messages *errors) {
     if (width != w->width)
         return messages_add(
@@ -25,14 +25,14 @@ bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int
     }
     messages_free(&faults);
     if (!added) return false;
-    w->rows = mem_grow(w->rows, (size_t)((w->vectors + n) * width) * sizeof(float));
-    memcpy(w->rows + w->vectors * width, rows, (size_t)(n * width) * sizeof(float));
+    w->learned = mem_grow(w->learned, (size_t)((w->vectors + n) * width) * sizeof(float));
+    memcpy(w->learned + w->vectors * width, learned, (size_t)(n * width) * sizeof(float));
     w->vectors += n;
     return true;
 }
 
 void words_free(Words *w) {
-    free(w->rows);
+    free(w->learned);
     *w = (Words) { 0 };
 }
 

@@ -7,14 +7,14 @@
 /* The learned vectors that prompts may use: rows [vectors, width], the tokenizer's added tokens in their
    order. Starts from { .width = the text encoder's }. */
 typedef struct {
-    float *rows;
+    float *learned;
     int64_t vectors, width;
 } Words;
 
 /* Adds a word of n vectors [n, width] under its token, which the tokenizer knows from then on; from: where it
    comes from, for messages; rename: what to do if the token cannot be added, NULL: from and that are left
    out. Errors: a token that exists, another width than w's. */
-bool words_add(Words *w, Tokenizer *t, const char *token, const float *rows, int64_t n, int64_t width,
+bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, int64_t n, int64_t width,
                const char *from, const char *rename, Messages *errors);
 void words_free(Words *w);
 

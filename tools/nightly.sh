@@ -76,7 +76,7 @@ exec qemu-aarch64 -L "$(dirname "$0")/../build-nightly/arm64" "$(dirname "$0")/t
 END
     chmod +x "$build/run-ti"
     export TI="$build/run-ti"
-    each "$build" 'rng optim limits vmath graph edges diffusion drawing plan modules image weights conv ops tokenizer single folder models options sheet state' \
+    each "$build" 'rng optim limits vmath graph edges diffusion sampling plan modules image weights conv ops tokenizer single folder models options sheet state' \
         qemu-aarch64 -L "$root"
 }
 

@@ -61,13 +61,13 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
     e->token_from_path = !names_a_word(name);
     e->token = e->token_from_path ? word_of_path(path) : mem_string(name);
     if (!*e->token) return messages_add(errors, "%s: the word has an empty name", path);
-    e->rows = mem_alloc((size_t)(e->vectors * e->width) * sizeof(float));
+    e->learned = mem_alloc((size_t)(e->vectors * e->width) * sizeof(float));
     if (is_double)
-        narrow(t->weight.data, e->vectors * e->width, e->rows);
+        narrow(t->weight.data, e->vectors * e->width, e->learned);
     else
-        weight_read(&t->weight, e->rows);
+        weight_read(&t->weight, e->learned);
     for (int64_t i = 0; i < e->vectors * e->width; i++)
-        if (!isfinite(e->rows[i]))
+        if (!isfinite(e->learned[i]))
             return messages_add(errors, "%s: \"%s\" holds a value that is not finite", path, name);
     return true;
 }
@@ -104,15 +104,15 @@ void embeddings_free(Embeddings *e) {
         free(e->words[i].token);
         free(e->words[i].path);
         free(e->words[i].called);
-        free(e->words[i].rows);
+        free(e->words[i].learned);
     }
     free(e->words);
     *e = (Embeddings) { 0 };
 }
 
-bool embedding_write(const char *path, const char *token, const float *rows, int64_t vectors, int64_t width,
-                     Messages *errors) {
-    const NamedTensor tensor = { token, shape2(vectors, width), rows };
+bool embedding_write(const char *path, const char *token, const float *learned, int64_t vectors,
+                     int64_t width, Messages *errors) {
+    const NamedTensor tensor = { token, shape2(vectors, width), learned };
     const char *const metadata[][2] = { { "format", "pt" } };
     return safetensors_write(path, &tensor, 1, metadata, 1, errors);
 }

@@ -10,7 +10,7 @@ typedef struct {
     char *called;         /* its name there, where token is another; NULL: it is not */
     bool optional;        /* of a folder of words, and loaded where a prompt uses it */
     bool token_from_path; /* the file does not say it: the file's own name, as in A1111 and ComfyUI */
-    float *rows;          /* [vectors, width], finite */
+    float *learned;       /* [vectors, width], finite */
     int64_t vectors, width;
 } Embedding;
 
@@ -27,7 +27,7 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
 void embeddings_free(Embeddings *e);
 
 /* Writes the diffusers layout: {token: [vectors, width]} in F32, metadata {"format": "pt"}. */
-bool embedding_write(const char *path, const char *token, const float *rows, int64_t vectors, int64_t width,
-                     Messages *errors);
+bool embedding_write(const char *path, const char *token, const float *learned, int64_t vectors,
+                     int64_t width, Messages *errors);
 
 #endif

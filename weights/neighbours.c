@@ -40,7 +40,7 @@ static void consider(Neighbours *r, int64_t nearest, Near word) {
     r->near[i] = word;
 }
 
-static void compare(Vocabulary *v, const float *rows, int64_t n, Neighbours *reports) {
+static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *reports) {
     float *workspace = mem_alloc((size_t)v->width * sizeof *workspace);
     for (int64_t id = 0; id < v->count; id++) {
         const float *known = weight_panel(v->table, id, 1, 0, v->width, workspace).data;
@@ -49,7 +49,7 @@ static void compare(Vocabulary *v, const float *rows, int64_t n, Neighbours *rep
             double lengths = v->norms[id] * reports[k].norm;
             if (lengths > 0)
                 consider(&reports[k], v->nearest,
-                         (Near) { (int32_t)id, dot(known, rows + k * v->width, v->width) / lengths });
+                         (Near) { (int32_t)id, dot(known, learned + k * v->width, v->width) / lengths });
         }
     }
     free(workspace);
@@ -61,13 +61,13 @@ static void compare(Vocabulary *v, const float *rows, int64_t n, Neighbours *rep
     }
 }
 
-Neighbours *neighbours_of(Vocabulary *v, const float *rows, int64_t n, int64_t width) {
+Neighbours *neighbours_of(Vocabulary *v, const float *learned, int64_t n, int64_t width) {
     Neighbours *reports = mem_alloc((size_t)n * sizeof *reports);
     for (int64_t k = 0; k < n; k++) {
-        reports[k].norm = sqrt(dot(rows + k * width, rows + k * width, width));
+        reports[k].norm = sqrt(dot(learned + k * width, learned + k * width, width));
         reports[k].near = mem_alloc((size_t)(v->nearest + 1) * sizeof(Near));
     }
-    if (v->table) compare(v, rows, n, reports);
+    if (v->table) compare(v, learned, n, reports);
     return reports;
 }
 

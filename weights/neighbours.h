@@ -31,7 +31,7 @@ double vocabulary_median(const Vocabulary *v);
 
 /* Of n vectors [n, width], in one pass over the vocabulary; their norms alone where that has no table.
    neighbours_free. */
-Neighbours *neighbours_of(Vocabulary *v, const float *rows, int64_t n, int64_t width);
+Neighbours *neighbours_of(Vocabulary *v, const float *learned, int64_t n, int64_t width);
 void neighbours_free(Neighbours *neighbours, int64_t n);
 
 #endif

@@ -9,7 +9,7 @@
 #include "tensor/threads.h"
 #include "cli/options.h"
 #include "exchange/single.h"
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "diffusion/model.h"
 #include "tensor/gemm.h"
 
@@ -122,10 +122,10 @@ static void train(const Bench *b) {
     free(ids);
 }
 
-/* Drawing */
+/* Sampling */
 
 typedef struct {
-    Drawing *drawing;
+    Sampling *sampling;
     int32_t *ids, *negative;
 } Draw;
 
@@ -138,26 +138,26 @@ static void ignore_picture(void *user, int64_t i, const float *picture) {
 static void draw_once(void *user) {
     const Draw *d = user;
     Messages errors = { 0 };
-    CHECK(drawing_run(d->drawing, d->ids, d->negative, &(DrawingEvents) { .picture = ignore_picture },
-                      &errors));
+    CHECK(sampling_run(d->sampling, d->ids, d->negative, &(SamplingEvents) { .picture = ignore_picture },
+                       &errors));
 }
 
 static void draw(const Bench *b) {
     const Model *m = b->m;
-    DrawingOptions options = { .count = b->o->batch,
-                               .steps = 30,
-                               .height = b->o->resolution,
-                               .width = b->o->resolution,
-                               .guidance = 4,
-                               .seed = 1 };
-    Draw d = { drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
-                           tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
+    SamplingOptions options = { .count = b->o->batch,
+                                .steps = 30,
+                                .height = b->o->resolution,
+                                .width = b->o->resolution,
+                                .guidance = 4,
+                                .seed = 1 };
+    Draw d = { sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                            tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
                prompt(m, "a photo of a cat"), prompt(m, "") };
-    Arena arena = allocate(drawing_bytes(d.drawing, b->threads));
-    drawing_bind(d.drawing, &arena, b->threads);
-    measure(b, draw_once, &d, arena.bytes + drawing_weights(d.drawing));
+    Arena arena = allocate(sampling_bytes(d.sampling, b->threads));
+    sampling_bind(d.sampling, &arena, b->threads);
+    measure(b, draw_once, &d, arena.bytes + sampling_weights(d.sampling));
     arena_free(&arena);
-    drawing_free(d.drawing);
+    sampling_free(d.sampling);
     free(d.ids);
     free(d.negative);
 }

@@ -103,13 +103,13 @@ static void compare_inputs(const Golden *loop, const char *name) {
     for (int64_t i = 0; i < shape.dim[0]; i++) wrong += got_t[i] != (float)t[i];
     test_true("input_ids, timesteps", wrong == 0, "%lld wrong", (long long)wrong);
     float *latents = golden_floats(got, "latents"), *noise = golden_floats(got, "noise");
-    float *want_noise = golden_floats(loop, "%s/noise", name), *rows = golden_floats(got, "rows");
+    float *want_noise = golden_floats(loop, "%s/noise", name), *learned = golden_floats(got, "rows");
     float *start = golden_floats(loop, "%s/start", name);
     char *key = mem_format("%s/latents", name);
     golden_close(loop, key, latents, golden_shape(got, "latents"), 2e-5);
     test_same("noise", noise, want_noise, 8 * sizeof *noise);
-    test_same("rows", rows, start, (size_t)shape_count(golden_shape(got, "rows")) * sizeof *rows);
-    void *all[] = { ids, t, got_ids, got_t, latents, noise, want_noise, rows, start, key };
+    test_same("rows", learned, start, (size_t)shape_count(golden_shape(got, "rows")) * sizeof *learned);
+    void *all[] = { ids, t, got_ids, got_t, latents, noise, want_noise, learned, start, key };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     golden_free(got);
 }
@@ -157,26 +157,26 @@ static void check_step(const char *options) {
     CHECK(train(options, "--accumulate 1 --steps 1 --grid-loss 0") == 0);
     Golden *step = open_file("one/step.safetensors"), *back = open_file("one/backward.safetensors"),
            *half = open_file("dump/backward.safetensors");
-    float *rows = golden_floats(step, "rows"), *grad = golden_floats(back, "rows"),
+    float *learned = golden_floats(step, "rows"), *grad = golden_floats(back, "rows"),
           *less = golden_floats(half, "rows");
     int64_t count = shape_count(golden_shape(step, "rows"));
     AdamW adamw = adamw_new(count);
     AdamWOptions standard = ADAMW_DEFAULTS;
-    adamw_step(&adamw, &standard, 5e-3, rows, grad);
+    adamw_step(&adamw, &standard, 5e-3, learned, grad);
     char *path = in_folder("run/learned_embeds.safetensors");
     Messages errors = { 0 };
-    Embeddings learned;
-    CHECK(word_file_read(path, &learned, &errors));
-    test_same("rows after a step", learned.words[0].rows, rows, (size_t)count * sizeof *rows);
+    Embeddings after;
+    CHECK(word_file_read(path, &after, &errors));
+    test_same("rows after a step", after.words[0].learned, learned, (size_t)count * sizeof *learned);
     for (int64_t i = 0; i < count; i++) less[i] *= 2;
     test_same("gradient of half the loss", less, grad, (size_t)count * sizeof *grad);
-    embeddings_free(&learned);
+    embeddings_free(&after);
     adamw_free(&adamw);
     golden_free(step);
     golden_free(back);
     golden_free(half);
     free(path);
-    free(rows);
+    free(learned);
     free(grad);
     free(less);
 }

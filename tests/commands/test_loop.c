@@ -60,7 +60,7 @@ static void compare_rows(const Golden *g, const char *name, const char *path) {
     int64_t count = shape_count(golden_shape(g, "%s/end", name));
     CHECK_EQ(learned.words[0].vectors * learned.words[0].width, count);
     double error =
-        largest_difference(learned.words[0].rows, end, count) / largest_difference(start, end, count);
+        largest_difference(learned.words[0].learned, end, count) / largest_difference(start, end, count);
     char *label = mem_format("%s.rows (torch with 1 thread: %.7s)", name, golden_meta(g, "%s/threads", name));
     test_below(label, error, 1e-4);
     free(label);

@@ -119,12 +119,12 @@ static void test_values(void) {
     test_true("a folder by the word", strcmp(o.out, "out/ünï.x") == 0, "%s", o.out);
     options_free(&TRAIN_COMMAND, &o);
     free(words[0]);
-    for (int k = 0; SCHEDULE_KINDS > k; k++) {
-        char *line = mem_format(NEEDED "--schedule %s", SCHEDULE_NAMES[k]);
+    for (int k = 0; LR_SCHEDULE_KINDS > k; k++) {
+        char *line = mem_format(NEEDED "--schedule %s", LR_SCHEDULE_NAMES[k]);
         count = split(line, words);
         ok = options_parse(&TRAIN_COMMAND, count, words, &o, &errors) == OPTIONS_OK &&
-             o.schedule == (ScheduleKind)k;
-        test_true("schedule", ok, "%s", SCHEDULE_NAMES[k]);
+             o.schedule == (LrScheduleKind)k;
+        test_true("schedule", ok, "%s", LR_SCHEDULE_NAMES[k]);
         options_free(&TRAIN_COMMAND, &o);
         free(words[0]);
         free(line);

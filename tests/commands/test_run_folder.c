@@ -76,7 +76,7 @@ static void test_version_2(void) {
         CHECK(embeddings_parse(path, bytes, size, &word, &errors));
         shape = shape2(word.words[0].vectors, word.words[0].width);
         CHECK(shape_count(shape) <= 64);
-        memcpy(i ? got : want, word.words[0].rows, (size_t)shape_count(shape) * sizeof(float));
+        memcpy(i ? got : want, word.words[0].learned, (size_t)shape_count(shape) * sizeof(float));
         embeddings_free(&word);
         free(bytes);
         free(path);

@@ -29,7 +29,7 @@ static RunState some_state(void) {
     s.losses_hash = 11;
     s.initial = arrays[1];
     s.identity = (RunIdentity) { 1, 2, 3, 4, 5, PICTURES, pictures };
-    s.rows = arrays[0];
+    s.learned = arrays[0];
     s.m = arrays[1];
     s.v = arrays[2];
     s.accumulated = arrays[3];
@@ -57,7 +57,7 @@ static bool same_arrays(const RunState *a, const RunState *b) {
     return memcmp(a->identity.pictures, b->identity.pictures, PICTURES * sizeof(uint64_t)) == 0 &&
            memcmp(&a->torch, &b->torch, sizeof a->torch) == 0 &&
            memcmp(&a->python, &b->python, sizeof a->python) == 0 &&
-           memcmp(a->rows, b->rows, COUNT * sizeof(float)) == 0 &&
+           memcmp(a->learned, b->learned, COUNT * sizeof(float)) == 0 &&
            memcmp(a->initial, b->initial, COUNT * sizeof(float)) == 0 &&
            memcmp(a->m, b->m, COUNT * sizeof(float)) == 0 && memcmp(a->v, b->v, COUNT * sizeof(float)) == 0 &&
            memcmp(a->accumulated, b->accumulated, COUNT * sizeof(float)) == 0 &&

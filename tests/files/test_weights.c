@@ -366,7 +366,7 @@ static void test_embeddings(void) {
         test_true("embedding",
                   ok && e.count == 1 && strcmp(e.words[0].token, cases[i].token) == 0 &&
                       e.words[0].vectors == cases[i].vectors && e.words[0].width == cases[i].width &&
-                      e.words[0].rows[0] == 1 && e.words[0].rows[1] == -2,
+                      e.words[0].learned[0] == 1 && e.words[0].learned[1] == -2,
                   "%s", ok ? cases[i].header : text_of(&errors, ""));
         if (ok) embeddings_free(&e);
     }
@@ -378,7 +378,8 @@ static void test_embeddings(void) {
         "\"shape\":[2],\"data_offsets\":[8,16]}}",
         f, 16, &e, &errors);
     test_true("embedding.two",
-              ok && e.count == 2 && strcmp(e.words[0].token, "<a>") == 0 && e.words[1].rows[0] == 1, "words");
+              ok && e.count == 2 && strcmp(e.words[0].token, "<a>") == 0 && e.words[1].learned[0] == 1,
+              "words");
     if (ok) embeddings_free(&e);
     expect_refused("embedding.zip", word_file_parse("x.bin", "PK\3\4 and so on", 15, &e, &errors), &errors,
                    "is a pickle");

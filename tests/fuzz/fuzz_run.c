@@ -44,12 +44,12 @@ static void repair_state(Input *in, Random *r) {
 }
 
 static void state_seeds(Seeds *s) {
-    float rows[6] = { 0.5f, -1, 2 }, m[6] = { 0.25f }, v[6] = { 1 }, accumulated[6] = { -0.5f };
+    float learned[6] = { 0.5f, -1, 2 }, m[6] = { 0.25f }, v[6] = { 1 }, accumulated[6] = { -0.5f };
     uint64_t pictures[2] = { 7, 9 };
     double grid[4] = { 0, 0.25, 2, 0.125 };
     for (int64_t count = 1; count <= 6; count += 5) {
         RunState state = { .step = 3, .taken = 1, .records = 3, .losses_bytes = 40, .count = count };
-        state.rows = state.initial = rows;
+        state.learned = state.initial = learned;
         state.steps = 9;
         state.m = m;
         state.v = v;
@@ -73,7 +73,7 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     if (!verdict(state_parse("x", bytes, size, &s, &errors), &errors, NULL)) return false;
     CHECK(s.count > 0 && s.step >= 0 && s.taken >= 0 && s.records >= 0 && s.losses_bytes >= 0);
     size_t floats = (size_t)s.count * sizeof(float);
-    touch(s.rows, floats);
+    touch(s.learned, floats);
     touch(s.m, floats);
     touch(s.v, floats);
     touch(s.accumulated, floats);
@@ -83,7 +83,7 @@ static bool try_state(const unsigned char *bytes, size_t size) {
         RunState again;
         CHECK(state_write(scratch_path(), &s, &errors) && state_read(scratch_path(), &again, &errors));
         CHECK(again.count == s.count && again.step == s.step && again.records == s.records);
-        CHECK(memcmp(again.rows, s.rows, floats) == 0 && memcmp(again.initial, s.initial, floats) == 0);
+        CHECK(memcmp(again.learned, s.learned, floats) == 0 && memcmp(again.initial, s.initial, floats) == 0);
         state_free(&again);
     }
     float drawn[20];

@@ -193,11 +193,11 @@ static void embedding_seeds(Seeds *s) {
 static void write_and_read_word(const Embedding *e) {
     Embeddings again;
     Messages errors = { 0 };
-    CHECK(embedding_write(scratch_path(), e->token, e->rows, e->vectors, e->width, &errors));
+    CHECK(embedding_write(scratch_path(), e->token, e->learned, e->vectors, e->width, &errors));
     CHECK(word_file_read(scratch_path(), &again, &errors));
     CHECK(again.count == 1 && again.words[0].vectors == e->vectors && again.words[0].width == e->width);
     CHECK(again.words[0].token_from_path || strcmp(again.words[0].token, e->token) == 0);
-    CHECK(memcmp(again.words[0].rows, e->rows, (size_t)(e->vectors * e->width) * sizeof(float)) == 0);
+    CHECK(memcmp(again.words[0].learned, e->learned, (size_t)(e->vectors * e->width) * sizeof(float)) == 0);
     embeddings_free(&again);
 }
 
@@ -210,7 +210,7 @@ static bool try_embedding(const unsigned char *bytes, size_t size) {
     for (int64_t i = 0; i < all.count; i++) {
         const Embedding *e = &all.words[i];
         CHECK(e->token[0] && e->vectors >= 1 && e->width >= 1);
-        for (int64_t j = 0; j < e->vectors * e->width; j++) CHECK(isfinite(e->rows[j]));
+        for (int64_t j = 0; j < e->vectors * e->width; j++) CHECK(isfinite(e->learned[j]));
         if (one_in(bytes, size, 200)) write_and_read_word(e);
     }
     embeddings_free(&all);

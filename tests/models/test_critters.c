@@ -15,12 +15,12 @@ static void test_text(const Model *m, const Golden *golden) {
     Graph *g = graph_new();
     int32_t *ids = golden_ints(golden, NULL, "text/ids");
     Shape shape = golden_shape(golden, "text/ids");
-    Tensor *rows = golden_constant(g, golden, "text/rows");
-    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], rows);
+    Tensor *learned = golden_constant(g, golden, "text/rows");
+    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], learned);
     float *result = run_graph(g, states, NULL, NULL, 0, "text");
     golden_close(golden, "text/states", result, states->shape, TOLERANCE);
     free(result);
-    golden_leaf_free(rows);
+    golden_leaf_free(learned);
     graph_free(g);
     free(ids);
 }
@@ -81,9 +81,9 @@ static void test_unet(const Model *m, const Golden *golden, int timestep) {
 static void test_step(const Model *m, const Golden *golden, const char *prefix) {
     Shape rows_shape = golden_shape(golden, "%s/rows", prefix),
           ids_shape = golden_shape(golden, "%s/ids", prefix);
-    float *rows = golden_floats(golden, "%s/rows", prefix);
+    float *learned = golden_floats(golden, "%s/rows", prefix);
     float *grad = mem_alloc((size_t)shape_count(rows_shape) * sizeof *grad);
-    TrainingStep s = training_step_new(&m->clip, &m->unet, rows, grad, rows_shape.dim[0], ids_shape.dim[0],
+    TrainingStep s = training_step_new(&m->clip, &m->unet, learned, grad, rows_shape.dim[0], ids_shape.dim[0],
                                        ids_shape.dim[1], 16, 16, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(golden, NULL, "%s/ids", prefix),
             *t = golden_ints(golden, NULL, "%s/timesteps", prefix);
@@ -93,7 +93,7 @@ static void test_step(const Model *m, const Golden *golden, const char *prefix) 
     memcpy(s.noisy, noisy, (size_t)(s.batch * s.latent_count) * sizeof *noisy);
     memcpy(s.target, target, (size_t)(s.batch * s.latent_count) * sizeof *target);
     for (int64_t i = 0; i < s.batch; i++) s.timesteps[i] = (float)t[i];
-    Tensor leaf = { .shape = rows_shape, .data = rows, .grad = grad }, *leaves[] = { &leaf };
+    Tensor leaf = { .shape = rows_shape, .data = learned, .grad = grad }, *leaves[] = { &leaf };
     float one = 1;
     float *loss = run_graph(s.graph, s.loss, &one, leaves, 1, prefix);
     char *name = mem_format("%s/loss", prefix);
@@ -107,7 +107,7 @@ static void test_step(const Model *m, const Golden *golden, const char *prefix) 
     free(t);
     free(noisy);
     free(target);
-    free(rows);
+    free(learned);
     free(grad);
     training_step_free(&s);
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "inversion/adamw.h"
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "inversion/training.h"
 #include "tensor/gemm.h"
 #include "io/hash.h"
@@ -132,12 +132,12 @@ static void test_text(Run *r, const Model *m) {
     Graph *g = graph_new();
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     Shape shape = golden_shape(r->golden, "text/ids");
-    Tensor *rows = golden_constant(g, r->golden, "text/rows");
-    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], rows);
+    Tensor *learned = golden_constant(g, r->golden, "text/rows");
+    Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], learned);
     float *result = run_once(g, states, (PlanOptions) { 0 }, THREADS);
     compare(r, "text/states", result, states->shape);
     free(result);
-    golden_leaf_free(rows);
+    golden_leaf_free(learned);
     graph_free(g);
     free(ids);
 }
@@ -145,7 +145,7 @@ static void test_text(Run *r, const Model *m) {
 /* The step of training for the first prompt, filled in with what the golden has under prefix. */
 typedef struct {
     TrainingStep step;
-    float *rows, *grad;
+    float *learned, *grad;
     Shape rows_shape;
 } Trained;
 
@@ -160,12 +160,12 @@ static void set_example(const Run *r, Trained *t, const Model *m, const char *pr
 }
 
 static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
-    Trained t = { .rows = golden_floats(r->golden, "text/rows"),
+    Trained t = { .learned = golden_floats(r->golden, "text/rows"),
                   .rows_shape = golden_shape(r->golden, "text/rows") };
     t.grad = mem_alloc((size_t)shape_count(t.rows_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    t.step = training_step_new(&m->clip, &m->unet, t.rows, t.grad, t.rows_shape.dim[0], 1, ids_shape.dim[1],
-                               z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.rows_shape.dim[0], 1,
+                               ids_shape.dim[1], z.dim[2], z.dim[3], (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
     free(ids);
@@ -175,7 +175,7 @@ static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
 
 static void trained_free(Trained *t) {
     training_step_free(&t->step);
-    free(t->rows);
+    free(t->learned);
     free(t->grad);
 }
 
@@ -227,7 +227,7 @@ static void test_steps(Run *r, const Model *m) {
     int64_t count = shape_count(t.rows_shape);
     AdamW adamw = adamw_new(count);
     AdamWOptions options = ADAMW_DEFAULTS;
-    float losses[3], *rows = mem_alloc((size_t)(3 * count) * sizeof *rows);
+    float losses[3], *learned = mem_alloc((size_t)(3 * count) * sizeof *learned);
     for (int k = 0; k < 3; k++) {
         char *prefix = mem_format("steps/%d", k);
         set_example(r, &t, m, prefix);
@@ -235,12 +235,12 @@ static void test_steps(Run *r, const Model *m) {
         float *loss = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
         losses[k] = *loss;
         free(loss);
-        adamw_step(&adamw, &options, 0.01, t.rows, t.grad);
-        memcpy(rows + k * count, t.rows, (size_t)count * sizeof *rows);
+        adamw_step(&adamw, &options, 0.01, t.learned, t.grad);
+        memcpy(learned + k * count, t.learned, (size_t)count * sizeof *learned);
     }
     compare(r, "steps/losses", losses, shape1(3));
-    compare(r, "steps/rows", rows, shape3(3, t.rows_shape.dim[0], t.rows_shape.dim[1]));
-    free(rows);
+    compare(r, "steps/rows", learned, shape3(3, t.rows_shape.dim[0], t.rows_shape.dim[1]));
+    free(learned);
     adamw_free(&adamw);
     trained_free(&t);
 }
@@ -314,8 +314,8 @@ static void test_batch(Run *r, const Model *m) {
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
           *gathered = mem_alloc((size_t)count * sizeof *gathered);
-    TrainingStep two = training_step_new(&m->clip, &m->unet, one.rows, grad, one.rows_shape.dim[0], 2, tokens,
-                                         z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.rows_shape.dim[0], 2,
+                                         tokens, z.dim[2], z.dim[3], (PlanOptions) { .train = true });
     float losses = 0;
     for (int i = 0; i < 2; i++) {
         set_example(r, &one, m, i ? "steps/1" : "steps/0");
@@ -348,9 +348,9 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 }
 
 /* A picture that is not square, as the pipeline gives it: 0..1. */
-static void test_drawing(Run *r, const Model *m) {
+static void test_sampling(Run *r, const Model *m) {
     if (!golden_has(r->golden, "draw/picture")) return;
-    DrawingOptions options = {
+    SamplingOptions options = {
         .count = 1, .steps = 4, .height = PICTURE_HEIGHT, .width = PICTURE_WIDTH, .guidance = 7.5f, .seed = 53
     };
     int64_t tokens = tokenizer_max_length(m->tokenizer);
@@ -358,20 +358,20 @@ static void test_drawing(Run *r, const Model *m) {
             *negative = mem_alloc((size_t)tokens * sizeof *negative);
     tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
     tokenizer_encode(m->tokenizer, "", negative);
-    Drawing *d = drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
-                             (PlanOptions) { 0 });
+    Sampling *d = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
+                               (PlanOptions) { 0 });
     Arena arena;
-    CHECK(arena_allocate(&arena, drawing_bytes(d, THREADS)));
-    drawing_bind(d, &arena, THREADS);
+    CHECK(arena_allocate(&arena, sampling_bytes(d, THREADS)));
+    sampling_bind(d, &arena, THREADS);
     float *picture = NULL;
     Messages errors = { 0 };
-    CHECK(drawing_run(d, ids, negative, &(DrawingEvents) { .picture = keep_picture, .user = &picture },
-                      &errors));
+    CHECK(sampling_run(d, ids, negative, &(SamplingEvents) { .picture = keep_picture, .user = &picture },
+                       &errors));
     Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
     for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
     compare(r, "draw/picture", picture, shape);
     free(picture);
-    drawing_free(d);
+    sampling_free(d);
     arena_free(&arena);
     free(ids);
     free(negative);
@@ -419,7 +419,7 @@ static void test_model(Run *r, const char *path, bool first) {
         test_encoder(r, &m);
         test_decoder(r, &m);
     }
-    test_drawing(r, &m);
+    test_sampling(r, &m);
     if (first) test_ways(r, &m);
     if (first && !r->quick) test_batch(r, &m);
     model_close(&m);

@@ -45,7 +45,7 @@ typedef struct {
 
 typedef struct {
     TrainingStep step;
-    float *rows;          /* [count], moved about */
+    float *learned;       /* [count], moved about */
     float *start, *grad;  /* [count] */
     double *unit;         /* [count]: the direction */
     int64_t count;        /* vectors times width */
@@ -56,7 +56,7 @@ typedef struct {
 
 /* The loss at start + s unit. Summed in double from the prediction: the loss node's result has 24 bits. */
 static double loss_at(Check *c, double s) {
-    for (int64_t i = 0; i < c->count; i++) c->rows[i] = (float)((double)c->start[i] + s * c->unit[i]);
+    for (int64_t i = 0; i < c->count; i++) c->learned[i] = (float)((double)c->start[i] + s * c->unit[i]);
     training_step_loss(&c->step);
     int64_t n = c->step.batch * c->step.latent_count;
     double sum = 0;
@@ -153,13 +153,13 @@ static void fill_step(TrainingStep *s, const Model *m, const int32_t *ids, Gener
 static void choose_rows(Model *m, Words *words, Generator *generator) {
     Messages errors = { 0 };
     int64_t width = words->width = m->clip.config.hidden_size;
-    float *rows = mem_alloc((size_t)(VECTORS * width) * sizeof *rows);
+    float *learned = mem_alloc((size_t)(VECTORS * width) * sizeof *learned);
     for (int64_t i = 0; i < VECTORS; i++) {
         int64_t id = generator_randint(generator, 0, m->clip.config.vocab_size);
-        weight_read_row(m->clip.token_embedding, id, rows + i * width);
+        weight_read_row(m->clip.token_embedding, id, learned + i * width);
     }
-    CHECK(words_add(words, m->tokenizer, "<gradcheck>", rows, VECTORS, width, "test", NULL, &errors));
-    free(rows);
+    CHECK(words_add(words, m->tokenizer, "<gradcheck>", learned, VECTORS, width, "test", NULL, &errors));
+    free(learned);
 }
 
 static void check_model(const char *folder, int threads, Check *c) {
@@ -173,14 +173,14 @@ static void check_model(const char *folder, int threads, Check *c) {
     int32_t *ids = prompt_ids(m.tokenizer, room ? "a photo of a <gradcheck>" : "<gradcheck>", &errors);
     *c = (Check) { .count = VECTORS * words.width };
     size_t floats = (size_t)c->count * sizeof(float);
-    c->rows = words.rows;
+    c->learned = words.learned;
     c->start = mem_alloc(floats);
     c->grad = mem_alloc(floats);
     c->unit = mem_alloc((size_t)c->count * sizeof *c->unit);
-    memcpy(c->start, c->rows, floats);
+    memcpy(c->start, c->learned, floats);
     int64_t side = m.unet.config.sample_size;
     c->step =
-        training_step_new(&m.clip, &m.unet, c->rows, c->grad, VECTORS, BATCH,
+        training_step_new(&m.clip, &m.unet, c->learned, c->grad, VECTORS, BATCH,
                           tokenizer_max_length(m.tokenizer), side, side, (PlanOptions) { .train = true });
     Arena arena = { 0 };
     CHECK(arena_allocate(&arena, plan_bytes(&c->step.plan, threads)));

@@ -80,9 +80,9 @@ static void test_numbers(void) {
               "linear and mse_loss");
     const double alive[] = { n, 2 * n, n + small, 2 * n + 2 * small, 2 * n + small, n + small };
     const int nodes[] = { 0, 1, 2, 2, 1, 0 };
-    equal("moments", graph_moments(t.g), 6);
+    equal("moments", graph_plan_steps(t.g), 6);
     for (int i = 0; i < 6; i++) {
-        PlanMoment m = graph_moment(t.g, i);
+        PlanStep m = graph_plan_step(t.g, i);
         test_true("a moment",
                   (double)m.alive == alive[i] && m.index == nodes[i] && m.node == graph_get(t.g, nodes[i]) &&
                       m.pass == (i < 3 ? FORWARD : BACKWARD),
@@ -159,15 +159,15 @@ static void minus_forward(const Node *n) {
 static int times_fresh;
 static void minus_backward(const Node *n) {
     float part[4];
-    times_fresh += gradient_is_fresh(n, 1);
+    times_fresh += gradient_overwrites(n, 1);
     for (int i = 0; i < 4; i++) {
         n->in[0]->grad[i] += n->out->grad[i];
         part[i] = -n->out->grad[i];
     }
-    give_gradient(n, 1, 0, part, 4);
+    write_gradient(n, 1, 0, part, 4);
 }
 static const Op MINUS = {
-    .name = "minus", .forward = minus_forward, .backward = minus_backward, .sets = IN1
+    .name = "minus", .forward = minus_forward, .backward = minus_backward, .overwrites = IN1
 };
 
 /* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a
@@ -240,18 +240,18 @@ static void test_recomputed(void) {
     }
     for (int blocks = 0; blocks <= 4; blocks++) {
         Plan plan = graph_plan(g, h, (PlanOptions) { .train = true, .recompute = blocks });
-        int again = 0, wrong = 0;
-        for (int m = 0; m < graph_moments(g); m++) {
-            PlanMoment moment = graph_moment(g, m);
+        int recomputed = 0, wrong = 0;
+        for (int m = 0; m < graph_plan_steps(g); m++) {
+            PlanStep moment = graph_plan_step(g, m);
             if (moment.pass != RECOMPUTE) continue;
             int rank = 0;
             while (rank < 4 && strncmp(moment.node->name, largest_first[rank], 2) != 0) rank++;
             wrong += rank >= blocks;
-            again++;
+            recomputed++;
         }
         test_true("blocks are recomputed by their size",
-                  plan.recomputed == blocks && wrong == 0 && (again > 0) == (blocks > 0),
-                  "%d of 4: %d nodes run again, %d of other blocks", blocks, again, wrong);
+                  plan.recomputed == blocks && wrong == 0 && (recomputed > 0) == (blocks > 0),
+                  "%d of 4: %d nodes run again, %d of other blocks", blocks, recomputed, wrong);
     }
     graph_free(g);
     for (int i = 0; i < 4; i++) weight_free(&w[i]);
@@ -270,13 +270,13 @@ static void test_buffers(void) {
     graph_block(g, "chain");
     for (int i = 0; i < CHAIN; i++) h = silu(g, conv2d(g, h, &layer, 1, PAD1));
     float first[32];
-    for (int again = 0; again < 2; again++) {
-        Plan plan = graph_plan(g, h, (PlanOptions) { .train = true, .recompute = again });
+    for (int recomputed = 0; recomputed < 2; recomputed++) {
+        Plan plan = graph_plan(g, h, (PlanOptions) { .train = true, .recompute = recomputed });
         Arena arena = bind(g, &plan);
         graph_forward(g);
         graph_backward(g, NULL);
-        equal("blocks run again", plan.recomputed, again);
-        if (again)
+        equal("blocks run again", plan.recomputed, recomputed);
+        if (recomputed)
             test_same("a long chain", dx, first, sizeof dx);
         else
             memcpy(first, dx, sizeof dx);

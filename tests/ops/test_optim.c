@@ -49,14 +49,15 @@ static void test_adamw(const Golden *file, const char *name, AdamWOptions option
 
 /* The file has lr and then the rates of the steps 0, 1, ... as text. A cosine of the libm may differ in the
    last bit. */
-static void test_schedule(const Golden *file, ScheduleKind kind, int64_t warmup, int64_t steps, int cycles) {
+static void test_schedule(const Golden *file, LrScheduleKind kind, int64_t warmup, int64_t steps,
+                          int cycles) {
     char key[TEXT - 10];
-    snprintf(key, sizeof key, "schedule.%s.%lld.%lld.%d", SCHEDULE_NAMES[kind], (long long)warmup,
+    snprintf(key, sizeof key, "schedule.%s.%lld.%lld.%d", LR_SCHEDULE_NAMES[kind], (long long)warmup,
              (long long)steps, cycles);
     const char *text = golden_meta(file, "%s", key);
     CHECK(text != NULL);
     char *rest;
-    Schedule s = {
+    LrSchedule s = {
         .kind = kind, .lr = strtod(text, &rest), .warmup = warmup, .steps = steps, .cycles = cycles
     };
     double worst = 0;
@@ -65,7 +66,7 @@ static void test_schedule(const Golden *file, ScheduleKind kind, int64_t warmup,
         text = rest;
         double want = strtod(text, &rest);
         CHECK(rest != text);
-        worst = test_worse(worst, fabs(schedule_lr(&s, k) - want) / s.lr);
+        worst = test_worse(worst, fabs(lr_schedule_at(&s, k) - want) / s.lr);
     }
     test_true(label(key, "steps"), k == steps + 5, "%lld", (long long)k);
     test_below(key, worst, 3e-16);
@@ -78,7 +79,7 @@ int main(int argc, char **argv) {
     test_adamw(file, "adamw", ADAMW_DEFAULTS);
     test_adamw(file, "adamw.decay", decay);
     test_adamw(file, "adamw.other", (AdamWOptions) { .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3 });
-    for (ScheduleKind kind = CONSTANT; kind < SCHEDULE_KINDS; kind++) {
+    for (LrScheduleKind kind = CONSTANT; kind < LR_SCHEDULE_KINDS; kind++) {
         test_schedule(file, kind, 0, 20, 1);
         test_schedule(file, kind, 7, 40, 3);
         test_schedule(file, kind, 30, 20, 2);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "diffusion/ddim.h"
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 #include "tensor/gemm.h"
 #include "tests/network.h"
 
@@ -37,23 +37,23 @@ static void events_free(Events *e) {
     for (int i = 0; i < PICTURES_MAX; i++) free(e->data[i]);
 }
 
-static Drawing *new_drawing(const Model *m, DrawingOptions o) {
-    return drawing_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
-                       tokenizer_max_length(m->tokenizer), o, (PlanOptions) { 0 });
+static Sampling *new_sampling(const Model *m, SamplingOptions o) {
+    return sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                        tokenizer_max_length(m->tokenizer), o, (PlanOptions) { 0 });
 }
 
-static Events draw(const Model *m, DrawingOptions o, int64_t stop_at) {
+static Events draw(const Model *m, SamplingOptions o, int64_t stop_at) {
     Events e = { .stop_at = stop_at, .floats = 3 * o.height * o.width };
     Arena arena = { 0 };
-    Drawing *d = new_drawing(m, o);
-    CHECK(arena_allocate(&arena, drawing_bytes(d, THREADS)));
-    drawing_bind(d, &arena, THREADS);
+    Sampling *d = new_sampling(m, o);
+    CHECK(arena_allocate(&arena, sampling_bytes(d, THREADS)));
+    sampling_bind(d, &arena, THREADS);
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
     for (int64_t i = 0; i < 2 * tokens; i++) ids[i] = (int32_t)(7 * i % tokenizer_vocab_size(m->tokenizer));
-    DrawingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
+    SamplingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
     Messages errors = { 0 };
-    bool whole = drawing_run(d, ids, ids + tokens, &events, &errors);
+    bool whole = sampling_run(d, ids, ids + tokens, &events, &errors);
     CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
                          : whole && e.steps == o.steps && e.pictures == o.count;
@@ -61,7 +61,7 @@ static Events draw(const Model *m, DrawingOptions o, int64_t stop_at) {
               "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps, (long long)o.steps,
               (long long)e.pictures, (long long)o.count, (long long)e.wrong);
     free(ids);
-    drawing_free(d);
+    sampling_free(d);
     arena_free(&arena);
     return e;
 }
@@ -79,18 +79,18 @@ static void test_passes(const Model *m) {
     };
     int64_t factor = vae_factor(&m->vae.config);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        DrawingOptions o = { .count = cases[i].count, .steps = 1, .guidance = cases[i].guidance };
+        SamplingOptions o = { .count = cases[i].count, .steps = 1, .guidance = cases[i].guidance };
         o.height = cases[i].height * factor;
         o.width = cases[i].width * factor;
-        Drawing *d = new_drawing(m, o);
-        const Graph *g = drawing_graph(d);
+        Sampling *d = new_sampling(m, o);
+        const Graph *g = sampling_graph(d);
         Shape out = graph_get(g, graph_nodes(g) - 1)->out->shape;
         test_true("a pass",
                   out.dim[0] == cases[i].batch && out.dim[2] == cases[i].height &&
                       out.dim[3] == cases[i].width,
                   "%lld x %lld latents, %lld pictures: %lld in a pass", (long long)out.dim[2],
                   (long long)out.dim[3], (long long)o.count, (long long)out.dim[0]);
-        drawing_free(d);
+        sampling_free(d);
     }
 }
 
@@ -98,7 +98,7 @@ static void test_passes(const Model *m) {
    start noise of the first ones is the same, however many there are. */
 static void test_together(const Model *m) {
     int64_t side = 32 * vae_factor(&m->vae.config);
-    DrawingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };
+    SamplingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };
     Events drawn[5] = { { 0 } };
     for (int count = 1; count <= 4; count++) {
         o.count = count;
@@ -134,7 +134,7 @@ int main(void) {
     test_passes(&m);
     test_together(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
-    DrawingOptions o = { .count = 2, .steps = 3, .height = side, .width = side, .guidance = 1, .eta = 0.5f };
+    SamplingOptions o = { .count = 2, .steps = 3, .height = side, .width = side, .guidance = 1, .eta = 0.5f };
     Events e = draw(&m, o, 0);
     events_free(&e);
     for (int64_t stop = 1; stop <= 3; stop += 2) {

@@ -1,4 +1,4 @@
-#include "diffusion/drawing.h"
+#include "diffusion/sampling.h"
 
 #include "autograd/finite.h"
 #include "diffusion/ddim.h"
@@ -16,9 +16,9 @@ typedef struct {
     Plan plan;
 } Stage;
 
-struct Drawing {
+struct Sampling {
     const NoiseSchedule *noise_schedule;
-    DrawingOptions options;
+    SamplingOptions options;
     bool guided;
     int64_t micro;         /* pictures in one pass of the UNet */
     int64_t latent_count;  /* floats of a latent picture */
@@ -41,16 +41,18 @@ static int64_t micro_batch(int64_t count, int64_t latent_pixels) {
     return min_i64(count, max_i64(1, 2048 / latent_pixels));
 }
 
-static Stage stage_text(const Drawing *d, const Clip *clip, float *rows, int64_t vectors, PlanOptions plan) {
+static Stage stage_text(const Sampling *d, const Clip *clip, float *learned, int64_t vectors,
+                        PlanOptions plan) {
     Stage s = { .graph = graph_new() };
-    Tensor *v =
-        rows ? graph_leaf(s.graph, "rows", shape2(vectors, clip->config.hidden_size), rows, NULL) : NULL;
+    Tensor *v = learned
+                    ? graph_leaf(s.graph, "rows", shape2(vectors, clip->config.hidden_size), learned, NULL)
+                    : NULL;
     s.result = clip_text(s.graph, clip, d->ids, d->guided ? 2 : 1, d->tokens, v);
     s.plan = graph_plan(s.graph, s.result, plan);
     return s;
 }
 
-static Stage stage_denoise(const Drawing *d, const Unet *u, Shape latents, int64_t width, PlanOptions plan) {
+static Stage stage_denoise(const Sampling *d, const Unet *u, Shape latents, int64_t width, PlanOptions plan) {
     Stage s = { .graph = graph_new() };
     int64_t contexts = d->micro * (d->guided ? 2 : 1);
     latents.dim[0] = d->micro;
@@ -62,7 +64,7 @@ static Stage stage_denoise(const Drawing *d, const Unet *u, Shape latents, int64
     return s;
 }
 
-static Stage stage_decode(const Drawing *d, const Vae *vae, Shape latents, PlanOptions plan) {
+static Stage stage_decode(const Sampling *d, const Vae *vae, Shape latents, PlanOptions plan) {
     Stage s = { .graph = graph_new() };
     latents.dim[0] = 1;
     s.result = vae_decode(s.graph, vae, graph_leaf(s.graph, "latents", latents, d->to_decode, NULL));
@@ -72,11 +74,12 @@ static Stage stage_decode(const Drawing *d, const Vae *vae, Shape latents, PlanO
 
 static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
 
-Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
-                     float *rows, int64_t vectors, int64_t tokens, DrawingOptions options, PlanOptions plan) {
+Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
+                       float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
+                       PlanOptions plan) {
     int64_t factor = vae_factor(&vae->config), channels = u->config.in_channels;
     CHECK(options.height % factor == 0 && options.width % factor == 0 && options.count > 0);
-    Drawing *d = mem_alloc(sizeof *d);
+    Sampling *d = mem_alloc(sizeof *d);
     d->noise_schedule = noise_schedule;
     d->options = options;
     d->tokens = tokens;
@@ -97,13 +100,13 @@ Drawing *drawing_new(const Clip *clip, const Unet *u, const Vae *vae, const Nois
     d->latents = floats(options.count * d->latent_count);
     d->noise = floats(options.count * d->latent_count);
     d->guided_output = floats(d->latent_count);
-    d->text = stage_text(d, clip, rows, vectors, plan);
+    d->text = stage_text(d, clip, learned, vectors, plan);
     d->denoise = stage_denoise(d, u, latents, clip->config.hidden_size, plan);
     d->decode = stage_decode(d, vae, latents, plan);
     return d;
 }
 
-void drawing_free(Drawing *d) {
+void sampling_free(Sampling *d) {
     if (!d) return;
     graph_free(d->text.graph);
     graph_free(d->denoise.graph);
@@ -120,38 +123,38 @@ void drawing_free(Drawing *d) {
     free(d);
 }
 
-int64_t drawing_bytes(const Drawing *d, int threads) {
+int64_t sampling_bytes(const Sampling *d, int threads) {
     return max_i64(plan_bytes(&d->text.plan, threads),
                    max_i64(plan_bytes(&d->denoise.plan, threads), plan_bytes(&d->decode.plan, threads)));
 }
 
-int64_t drawing_weights(const Drawing *d) {
+int64_t sampling_weights(const Sampling *d) {
     return d->text.plan.weights + d->denoise.plan.weights + d->decode.plan.weights;
 }
 
-double drawing_flops(const Drawing *d) {
-    const DrawingOptions *o = &d->options;
+double sampling_flops(const Sampling *d) {
+    const SamplingOptions *o = &d->options;
     double passes = (double)(o->steps * ceil_div(o->count, d->micro));
     return d->text.plan.forward_flops + passes * d->denoise.plan.forward_flops +
            (double)o->count * d->decode.plan.forward_flops;
 }
 
-void drawing_bind(Drawing *d, Arena *arena, int threads) {
+void sampling_bind(Sampling *d, Arena *arena, int threads) {
     graph_bind(d->text.graph, arena, threads);
     graph_bind(d->denoise.graph, arena, threads);
     graph_bind(d->decode.graph, arena, threads);
 }
 
-Graph *drawing_graph(Drawing *d) { return d->denoise.graph; }
+Graph *sampling_graph(Sampling *d) { return d->denoise.graph; }
 
-const Graph *drawing_stage(const Drawing *d, DrawingStage stage, Plan *plan) {
-    const Stage *s = stage == DRAWING_TEXT ? &d->text : stage == DRAWING_DENOISE ? &d->denoise : &d->decode;
+const Graph *sampling_stage(const Sampling *d, SamplingStage stage, Plan *plan) {
+    const Stage *s = stage == SAMPLING_TEXT ? &d->text : stage == SAMPLING_DENOISE ? &d->denoise : &d->decode;
     *plan = s->plan;
     return s->graph;
 }
 
 /* The contexts of prompt and negative prompt, once for all steps, a copy for each picture of a pass. */
-static void encode_prompts(Drawing *d, const int32_t *ids, const int32_t *negative) {
+static void encode_prompts(Sampling *d, const int32_t *ids, const int32_t *negative) {
     size_t size = (size_t)d->tokens * sizeof *ids;
     int64_t twins = d->guided ? 2 : 1;
     if (d->guided) memcpy(d->ids, negative, size);
@@ -164,7 +167,7 @@ static void encode_prompts(Drawing *d, const int32_t *ids, const int32_t *negati
 
 /* One denoising step of pictures first..first + micro - 1, of which those from fresh on have not been done
    yet. */
-static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
+static void denoise(Sampling *d, int64_t first, int64_t fresh, int64_t t) {
     int64_t n = d->latent_count;
     memcpy(d->input, d->latents + first * n, (size_t)(d->micro * n) * sizeof(float));
     for (int64_t i = 0; i < d->micro; i++) d->t[i] = (float)t;
@@ -180,9 +183,9 @@ static void denoise(Drawing *d, int64_t first, int64_t fresh, int64_t t) {
     }
 }
 
-bool drawing_run(Drawing *d, const int32_t *ids, const int32_t *negative, const DrawingEvents *events,
-                 Messages *errors) {
-    const DrawingOptions *o = &d->options;
+bool sampling_run(Sampling *d, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
+                  Messages *errors) {
+    const SamplingOptions *o = &d->options;
     CHECK(d->timesteps[0] < d->noise_schedule->config.train_timesteps);
     int64_t n = d->latent_count, all = o->count * n;
     Generator generator;
