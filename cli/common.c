@@ -267,7 +267,7 @@ bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *error
                             smaller);
     return blas_reserve(omp_get_max_threads()) ||
            messages_add(errors,
-                        "out of memory: OpenBLAS needs %d MB of addresses for each thread (try fewer "
+                        "out of memory: OpenBLAS needs %d MB of address space for each thread (try fewer "
                         "--threads, or a higher ulimit -v)",
                         BLAS_BUFFER / 1000000);
 }

@@ -39,7 +39,7 @@ void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, co
     }
 }
 
-/* A tile of dX_b. */
+/* A tile of dX_b, overwritten or, with add, accumulated. */
 static void backward_tile(const Conv *c, Tile t, const Weight *weight, const float *dy, bool add, float *dx,
                           float *workspace) {
     for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {

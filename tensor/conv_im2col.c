@@ -1,7 +1,7 @@
 /* im2col: convolution as one matrix product, the general method for any stride and any padding.
 
    The C k k inputs that an output pixel depends on are written as a column of a matrix X. Then, with
-   K = C k k and N = B H' W',
+   K = C k k rows and N = B H' W' columns,
 
        X [K, N]:   X[(c,p,q), (b,i,j)] = x[b, c, i stride + p - top, j stride + q - left]   (0 outside)
        Y [O, N] = W [O, K] X,   y[b, o, i, j] = Y[o, (b,i,j)] + bias[o]

@@ -241,10 +241,10 @@ static void test_little_memory(void) {
         { "tokens 'a cat'", "embedded model", 0 },
         { "inspect \"$ROOT\"/weights/critters", "", 0 },
         { "plan --summary", "embedded model", 0 },
-        { "train " TRAIN "--dry-run --out little", "ti: out of memory: OpenBLAS needs 134 MB of addresses",
-          1 },
-        { "train " TRAIN "--out little", "ti: out of memory: OpenBLAS needs 134 MB of addresses", 1 },
-        { "generate --prompt a --out little.png", "ti: out of memory: OpenBLAS needs 134 MB of addresses",
+        { "train " TRAIN "--dry-run --out little",
+          "ti: out of memory: OpenBLAS needs 134 MB of address space", 1 },
+        { "train " TRAIN "--out little", "ti: out of memory: OpenBLAS needs 134 MB of address space", 1 },
+        { "generate --prompt a --out little.png", "ti: out of memory: OpenBLAS needs 134 MB of address space",
           1 },
         { "evaluate --images pictures --init critter", "ti: out of memory: ", 1 },
         { "reconstruct pictures/1.png little.png", "ti: out of memory: ", 1 },
@@ -252,7 +252,7 @@ static void test_little_memory(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int status =
             shell("(ulimit -v 150000; exec timeout -k 1 20 \"$TI\" %s) >stdout 2>stderr", cases[i].command);
-        bool started = !has("stderr", "OpenBLAS needs 134 MB of addresses as it starts");
+        bool started = !has("stderr", "OpenBLAS needs 134 MB of address space to start");
         test_true(cases[i].command,
                   started ? status == cases[i].status && has("stderr", cases[i].says) : status == 1,
                   "exit status %d%s", status, started ? "" : ", not started");

@@ -388,7 +388,7 @@ static void try_share(void) {
     static const struct {
         int threads;
         int64_t count;
-    } cases[] = { { 1, 5 }, { 2, 0 }, { 2, 1 }, { 2, 7 }, { 5, 1000 }, { 7, 3 }, { STRETCHES_MAX + 6, 300 } };
+    } cases[] = { { 1, 5 }, { 2, 0 }, { 2, 1 }, { 2, 7 }, { 5, 1000 }, { 7, 3 }, { RANGES_MAX + 6, 300 } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int taken[1000] = { 0 };
         int64_t own = 0;
