@@ -84,7 +84,7 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
         if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= COLUMNS_MIN) ||
             (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
-        if (cut_rows)
+        if (cut_rows) /* the tiles are very tall, or so narrow already that gemm would not divide them */
             t.rows = part(t.rows, (t.rows + 1) / 2);
         else
             t.columns = part(t.columns, (t.columns + 1) / 2);

@@ -179,7 +179,7 @@ void threads_check_blas(Messages *warnings) {
     const char *better = better_kernels();
     if (better)
         messages_add(warnings,
-                     "OpenBLAS runs its %s kernels, which are below what this processor has: "
+                     "OpenBLAS uses its %s kernels, which are older than this processor: "
                      "set OPENBLAS_CORETYPE=%s for more speed",
                      blas_kernel(), better);
 }
