@@ -38,12 +38,12 @@ static Piece piece_at(const Conv *c, int64_t line) {
     return (Piece) { line, lines, lines * c->out_width };
 }
 
-/* X of a piece; in backward dX and dY. */
+/* Room for X of a piece or, in backward, for its dX and dY. */
 int64_t conv_im2col_scratch(const Conv *c) {
     return (inner(c) + c->out_channels) * piece_lines(c) * c->out_width;
 }
 
-/* A panel of weights and, in forward, a tile of Y. */
+/* Room for a panel of weights and, in forward, a tile of Y. */
 int64_t conv_im2col_workspace(const Conv *c) {
     int64_t n = piece_lines(c) * c->out_width, rest = all_lines(c) % piece_lines(c) * c->out_width;
     int64_t most = 0;

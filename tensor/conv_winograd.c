@@ -168,8 +168,9 @@ static inline void transform_output(Lanes *m, int64_t step, Lanes *y) {
 }
 
 /* How a convolution is divided. The tiles of the batch are taken a piece at a time. First the threads make V
-   of the piece, for all input channels, in shared memory. The rest is divided into jobs: a panel of output
-   channels for a block of the piece's tiles. A job makes the U that it needs in its own thread's memory. */
+   of the piece, for all input channels, in the scratch memory. The rest is divided into jobs: a panel of
+   output channels for a block of the piece's tiles. A job makes the U that it needs in its own thread's
+   memory. */
 typedef struct {
     int64_t down, across, tiles;    /* tiles in an image's height and width, and in the batch */
     int64_t piece;                  /* tiles of a piece */

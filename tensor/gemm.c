@@ -1,5 +1,4 @@
-/* Matrix products by OpenBLAS, their division into tiles, and what OpenBLAS has to be told and asked as the
-   program starts. */
+/* Matrix products by OpenBLAS, their division into tiles, and the calls that set OpenBLAS up and query it. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/gemm.h"
 

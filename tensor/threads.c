@@ -32,6 +32,7 @@ int threads_cores(void) {
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
     long seen[CPU_SETSIZE][2];
     int cores = 0;
+    /* The hardware threads of a core are logical processors with the same package and core id. */
     for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &allowed)) continue;
         long package = topology(cpu, "physical_package_id"), core = topology(cpu, "core_id");

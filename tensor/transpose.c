@@ -7,11 +7,11 @@
        interleaved once   a0 c0 a1 c1 a2 c2 a3 c3   b0 d0 b1 d1 b2 d2 b3 d3
        and twice          a0 b0 c0 d0 a1 b1 c1 d1   a2 b2 c2 d2 a3 b3 c3 d3     the columns 0, 1, 2, 3
 
-   This is so for any side that is a power of two. Write the place of a number in binary: first the digits of
-   its row, then those of its column. Number i of half h stands at the place whose highest digit is h and
-   whose other digits are those of i; interleaving moves it to 2 i + h. So the highest digit becomes the
-   lowest and the others move up by one. With 4 digits for the row and 4 for the column, row and column have
-   changed places after four such steps.
+   This works for any side 2^n, with n steps. Write the place of a number in binary: first the digits of its
+   row, then those of its column. Number i of half h stands at the place whose highest digit is h and whose
+   other digits are those of i; interleaving moves it to 2 i + h. So the highest digit becomes the lowest and
+   the others move up by one. With 4 digits for the row and 4 for the column, row and column have changed
+   places after four such steps.
 
    The compiler turns the loop that interleaves into vector instructions, which take half the time of moving
    number by number. */
