@@ -1,19 +1,25 @@
-# make            builds ./ti (installs what is missing)        make test     everything against the golden tensors
-# make test-full  models at full size (5 GB of disk; minutes)
-# make demo       learns a word on the embedded model           make bench    times, against PyTorch where there is one
-# make bench-full the same at full size (PYTHON=, MODEL=, RUNS=: tools/bench.sh)
-# make fuzz     hostile input to every parser, COUNT of them   make verification   writes docs/verification.md
-# make install    into PREFIX (/usr/local), and uninstall      make clean    takes away what make built in BUILD
-# make docs     the tables that tests write                     make lines      lines of C by room
+# make             builds ./ti; says what is missing         make help    this text
+# make deps        installs what building needs (apt)        make clean   takes away what make built in BUILD
+# make demo        learns a word on the embedded model and generates pictures with it (installs what is missing)
+# make test        checks everything against the golden tensors (installs what is missing)
+# make test-full   checks models at full size (5 GB of disk; minutes)
+# make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
+# make bench       times ti beside PyTorch, where there is one (PYTHON=); make bench-full: the same at full size (MODEL=, RUNS=)
+# make install     installs into PREFIX (/usr/local); make uninstall takes it away again
+# make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
+# make compile_commands.json   tells editors how each file is compiled
+# make docs        writes the tables that tests produce; make verification writes docs/verification.md
+# make lines       counts the lines of C by room
 #
-# Variables: CC, MARCH (empty: a portable build), SANITIZE=address,undefined, WERROR=1, BUILD (folder of objects, in whose
-# name make allows no spaces; the other paths may have them), PYTHON. With other flags than the last time all is built anew.
+# Variables: CC, MARCH (empty: a portable build), OPT (-O3), SANITIZE=address,undefined, WERROR=1, PREFIX, PYTHON, and BUILD, the
+# folder of objects, in whose name make allows no spaces. When the flags are others than in the last build, everything is built anew.
 
 CC      = gcc
 MARCH   = -march=native
 BUILD   = build
 export PREFIX = /usr/local
-CFLAGS  = -std=c11 -O3 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
+OPT     = -O3
+CFLAGS  = -std=c11 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LIBS    = -lopenblas -ljansson -lutf8proc -lm
@@ -92,7 +98,7 @@ $(BUILD)/$(1): | folder
 endef
 $(foreach name,flags sources,$(eval $(call last_rule,$(name))))
 
-$(BUILD)/%.o: %.c $(BUILD)/flags | deps
+$(BUILD)/%.o: %.c $(BUILD)/flags | needs
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
 # stb_image_write shifts bits out of a signed int, which -fwrapv defines; gcc's sanitizer has to be told.
@@ -101,8 +107,11 @@ $(BUILD)/io/stb.o: SAN += $(if $(SANITIZE),-fno-sanitize=shift)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
+# make demo and make test install what is missing; any other build only says so.
+needs:
+	@CC="$(CC)" sh tools/deps.sh $(if $(filter demo test,$(MAKECMDGOALS)),install,check)
 deps:
-	@sh tools/deps.sh
+	@CC="$(CC)" sh tools/deps.sh install
 
 # A folder with other things in it is not built in, since make clean would take them away. The links are for the programs, which
 # look for the embedded model in the folder weights beside them.
@@ -135,6 +144,16 @@ verification: tests $(BUILD)/ti
 docs: $(BUILD)/test_bad_input
 	$(BUILD)/test_bad_input --table >tests/bad_input/messages.md
 
+debug:
+	@$(MAKE) BUILD=build-debug OPT='-O0 -g3' SANITIZE=address,undefined build-debug/ti tests
+
+compile_commands.json: $(BUILD)/flags $(BUILD)/sources
+	@CC="$(CC)" FLAGS="$(CFLAGS) $(WARN) $(SAN) -I." sh tools/compile_commands.sh $(sources) >$@
+
+# The comment at the top of this file.
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
 lines:
 	@sh tools/lines.sh $(ROOMS)
 
@@ -156,5 +175,5 @@ uninstall:
 clean:
 	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti deps folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
+.PHONY: ti deps needs debug help folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
 .SECONDARY:

@@ -1,6 +1,10 @@
 #!/bin/sh
-# Installs what building needs, if anything is missing: the compiler CC, OpenBLAS, stb, Jansson, utf8proc (see docs/dependencies.md).
+# Looks for what building needs: the compiler CC, OpenBLAS, stb, Jansson and utf8proc (see docs/dependencies.md).
+#
+#   tools/deps.sh install   installs what is missing
+#   tools/deps.sh check     says what is missing, and ends with status 1 where something is
 set -eu
+action=${1:-install}
 CC=${CC:-gcc} # several words are possible, such as "ccache gcc"
 compiler=${CC%% *}
 # Debian's packages of compilers have the names of the programs; clang's OpenMP is a package of its own.
@@ -18,6 +22,10 @@ missing() {
 }
 packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0
+if [ "$action" = check ]; then
+    echo "ti: building needs packages that are missing; \"make deps\" installs them (these are Debian's names): ${packages% }" >&2
+    exit 1
+fi
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$sudo" ] && ! command -v sudo >/dev/null 2>&1; }; then
