@@ -39,7 +39,7 @@ static void silu_forward(const Node *n) { swish_forward(n, 1); }
 static void silu_backward(const Node *n) { swish_backward(n, 1); }
 
 static const Op SILU = {
-    .name = "silu", .forward = silu_forward, .backward = silu_backward, .overwrites = IN0, .reads = IN0
+    .name = "silu", .forward = silu_forward, .backward = silu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
@@ -70,7 +70,7 @@ static void gelu_backward(const Node *n) {
 }
 
 static const Op GELU = {
-    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .overwrites = IN0, .reads = IN0
+    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
@@ -81,7 +81,7 @@ static void quick_gelu_backward(const Node *n) { swish_backward(n, QUICK_GELU); 
 static const Op QUICK_GELU_OP = { .name = "quick_gelu",
                                   .forward = quick_gelu_forward,
                                   .backward = quick_gelu_backward,
-                                  .overwrites = IN0,
+                                  .can_overwrite = IN0,
                                   .reads = IN0 };
 
 Tensor *quick_gelu(Graph *g, Tensor *x) {
@@ -121,7 +121,7 @@ static void geglu_backward(const Node *n) {
 }
 
 static const Op GEGLU = {
-    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .overwrites = IN0, .reads = IN0
+    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *geglu(Graph *g, Tensor *x) {

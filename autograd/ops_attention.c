@@ -180,7 +180,7 @@ static void backward_block(const Node *n, const Attention *a, const Block *b, fl
     softmax_backward(b, &s);
     if (q->needs_grad)
         gemm(TRANSPOSED, AS_IS, b->rows, a->size, b->keys, a->scale, s.ds, b->rows, k->data + b->kv,
-             a->channels, !gradient_overwrites(n, 0), q->grad + b->q, a->channels);
+             a->channels, !overwrites_gradient(n, 0), q->grad + b->q, a->channels);
     if (k->needs_grad)
         gemm(AS_IS, AS_IS, b->keys, a->size, b->rows, a->scale, s.ds, b->rows, q->data + b->q, a->channels, 1,
              dk, a->channels);
@@ -214,7 +214,7 @@ static void attention_backward(const Node *n) {
         for (int input = 1; input < 3; input++) {
             if (!n->in[input]->needs_grad) continue;
             sums[input] = accumulator(n, &a, group, input) + image * a.keys * a.channels + head * a.size;
-            bool clear = group || gradient_overwrites(n, input);
+            bool clear = group || overwrites_gradient(n, input);
             for (int64_t s = 0; clear && s < a.keys; s++)
                 memset(sums[input] + s * a.channels, 0, (size_t)a.size * sizeof(float));
         }
@@ -242,7 +242,7 @@ static double attention_flops(const Node *n) {
 static const Op ATTENTION = { .name = "attention",
                               .forward = attention_forward,
                               .backward = attention_backward,
-                              .overwrites = IN0 | IN1 | IN2,
+                              .can_overwrite = IN0 | IN1 | IN2,
                               .reads = IN0 | IN1 | IN2,
                               .workspace = attention_workspace,
                               .scratch = attention_scratch,

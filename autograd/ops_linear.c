@@ -57,7 +57,7 @@ static void linear_backward_tile(const Node *n, Linear l, Tile t, Widened *w) {
         if (w->column != t.column || depth < l.out)
             w->weights = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
         gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out,
-             w->weights.data, w->weights.stride, o > 0 || !gradient_overwrites(n, 0),
+             w->weights.data, w->weights.stride, o > 0 || !overwrites_gradient(n, 0),
              n->in[0]->grad + t.row * l.in + t.column, l.in);
     }
     w->column = t.column;
@@ -102,7 +102,7 @@ static double linear_flops(const Node *n) {
 static const Op LINEAR = { .name = "linear",
                            .forward = linear_forward,
                            .backward = linear_backward,
-                           .overwrites = IN0,
+                           .can_overwrite = IN0,
                            .workspace = linear_workspace,
                            .flops = linear_flops,
                            .backward_flops = 1 };
@@ -147,7 +147,7 @@ static void conv2d_forward(const Node *n) {
 static void conv2d_backward(const Node *n) {
     if (!n->in[0]->needs_grad) return;
     Conv c = conv_of(n);
-    conv_backward(conv_method(&c), &c, n->layer.weight, n->out->grad, !gradient_overwrites(n, 0),
+    conv_backward(conv_method(&c), &c, n->layer.weight, n->out->grad, !overwrites_gradient(n, 0),
                   n->in[0]->grad, conv_memory(n));
 }
 
@@ -169,7 +169,7 @@ static double conv2d_flops(const Node *n) {
 static const Op CONV2D = { .name = "conv2d",
                            .forward = conv2d_forward,
                            .backward = conv2d_backward,
-                           .overwrites = IN0,
+                           .can_overwrite = IN0,
                            .workspace = conv2d_workspace,
                            .scratch = conv2d_scratch,
                            .flops = conv2d_flops,

@@ -77,7 +77,7 @@ static void add_backward(const Node *n) {
 }
 
 static const Op ADD = {
-    .name = "add", .forward = add_forward, .backward = add_backward, .overwrites = IN0 | IN1
+    .name = "add", .forward = add_forward, .backward = add_backward, .can_overwrite = IN0 | IN1
 };
 
 Tensor *add(Graph *g, Tensor *a, Tensor *b) {
@@ -111,7 +111,7 @@ static size_t add_position_workspace(const Node *n) { return (size_t)n->out->sha
 static const Op ADD_POSITION = { .name = "add_position",
                                  .forward = add_position_forward,
                                  .backward = add_position_backward,
-                                 .overwrites = IN0,
+                                 .can_overwrite = IN0,
                                  .workspace = add_position_workspace };
 
 Tensor *add_position(Graph *g, Tensor *x, const Weight *position) {
@@ -142,9 +142,10 @@ static void add_channel_backward(const Node *n) {
     for (int64_t k = 0; k < planes; k++) n->in[1]->grad[k] += (float)vsum(n->out->grad + k * size, size);
 }
 
-static const Op ADD_CHANNEL = {
-    .name = "add_channel", .forward = add_channel_forward, .backward = add_channel_backward, .overwrites = IN0
-};
+static const Op ADD_CHANNEL = { .name = "add_channel",
+                                .forward = add_channel_forward,
+                                .backward = add_channel_backward,
+                                .can_overwrite = IN0 };
 
 Tensor *add_channel(Graph *g, Tensor *x, Tensor *t) {
     CHECK(x->shape.rank == 4 && shape_equal(t->shape, shape2(x->shape.dim[0], x->shape.dim[1])));
@@ -174,7 +175,7 @@ static void concat_backward(const Node *n) {
 }
 
 static const Op CONCAT = {
-    .name = "concat", .forward = concat_forward, .backward = concat_backward, .overwrites = IN0 | IN1
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .can_overwrite = IN0 | IN1
 };
 
 Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
@@ -206,7 +207,7 @@ static void repeat_backward(const Node *n) {
 }
 
 static const Op REPEAT = {
-    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .overwrites = IN0
+    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .can_overwrite = IN0
 };
 
 Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
@@ -302,7 +303,7 @@ static void to_tokens_forward(const Node *n) {
 }
 static void to_tokens_backward(const Node *n) {
     Shape s = n->out->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_overwrites(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !overwrites_gradient(n, 0));
 }
 static void to_image_forward(const Node *n) {
     Shape s = n->in[0]->shape;
@@ -310,14 +311,14 @@ static void to_image_forward(const Node *n) {
 }
 static void to_image_backward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_overwrites(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !overwrites_gradient(n, 0));
 }
 
 static const Op TO_TOKENS = {
-    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .overwrites = IN0
+    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .can_overwrite = IN0
 };
 static const Op TO_IMAGE = {
-    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .overwrites = IN0
+    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .can_overwrite = IN0
 };
 
 Tensor *to_tokens(Graph *g, Tensor *x) {

@@ -71,7 +71,7 @@ static void test_numbers(void) {
     equal("weights used twice count once", (double)plan.weights, (D * D + D) * 4);
     equal("forward's operations", plan.forward_flops, 2.0 * (2 * R * D * D));
     equal("backward's operations", plan.backward_flops, 2.0 * (2 * R * D * D));
-    equal("bytes without reuse", (double)plan.kept, 4 * n + 2 * small);
+    equal("bytes without reuse", (double)plan.unshared, 4 * n + 2 * small);
     equal("bytes with reuse", (double)plan.buffers, 2 * n + 2 * small);
     equal("nodes", graph_nodes(t.g), 3);
     test_true("the first and the last node",
@@ -159,7 +159,7 @@ static void minus_forward(const Node *n) {
 static int times_fresh;
 static void minus_backward(const Node *n) {
     float part[4];
-    times_fresh += gradient_overwrites(n, 1);
+    times_fresh += overwrites_gradient(n, 1);
     for (int i = 0; i < 4; i++) {
         n->in[0]->grad[i] += n->out->grad[i];
         part[i] = -n->out->grad[i];
@@ -167,7 +167,7 @@ static void minus_backward(const Node *n) {
     write_gradient(n, 1, 0, part, 4);
 }
 static const Op MINUS = {
-    .name = "minus", .forward = minus_forward, .backward = minus_backward, .overwrites = IN1
+    .name = "minus", .forward = minus_forward, .backward = minus_backward, .can_overwrite = IN1
 };
 
 /* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a
@@ -297,7 +297,7 @@ static void test_first(void) {
     graph_keep(g, rows);
     Plan plan = graph_plan(g, y, (PlanOptions) { .poison = true });
     equal("a table's bytes", (double)plan.weights, V * D * 4);
-    equal("bytes of two tensors", (double)plan.kept, 2 * R * D * 4);
+    equal("bytes of two tensors", (double)plan.unshared, 2 * R * D * 4);
     Arena arena = bind(g, &plan);
     graph_forward(g);
     float first[R * D];
