@@ -76,8 +76,8 @@ static int times_used(const Node *n, const Tensor *t) {
     return count;
 }
 
-/* Prepares the gradients that this step is the first to write. The op overwrites such a gradient if it can and
-   if only one of its inputs is this tensor; otherwise the gradient is filled with zeros. */
+/* Prepares the gradients that this step is the first to write. The op overwrites such a gradient if it can
+   and if only one of its inputs is this tensor; otherwise the gradient is filled with zeros. */
 static void prepare_gradients(Graph *g, Node *n, int step) {
     n->overwrites = 0;
     for (int k = 0; k < NODE_INPUTS; k++) {

@@ -1,6 +1,6 @@
-/* The graph of a computation. It is recorded once, as a list of nodes without data (graph.c). A plan then gives
-   every buffer its address (plan.c), and after that the graph runs as often as wanted (execute.c). In this
-   example, gradient descent changes x until linear(x) meets the target:
+/* The graph of a computation. It is recorded once, as a list of nodes without data (graph.c). A plan then
+   gives every buffer its address (plan.c), and after that the graph runs as often as wanted (execute.c). In
+   this example, gradient descent changes x until linear(x) meets the target:
 
        float x_data[2] = { 3, -1 }, x_grad[2], target_data[1] = { 0.5f };
        Graph *g = graph_new();
@@ -48,7 +48,8 @@
 typedef struct Graph Graph;
 typedef struct Node Node;
 
-/* The weights of a layer, which checkpoints call NAME.weight and NAME.bias. bias is NULL when there is none. */
+/* The weights of a layer, which checkpoints call NAME.weight and NAME.bias. bias is NULL when there is
+   none. */
 typedef struct {
     const Weight *weight, *bias;
 } Layer;
@@ -189,8 +190,8 @@ void graph_bind(Graph *g, Arena *arena, int threads);
 /* Runs the forward pass. After it, the data of the result and of kept tensors is valid until the next run in
    the same arena. */
 void graph_forward(Graph *g);
-/* Runs the backward pass, after graph_forward: writes d loss / d leaf to the grad of each learned leaf. seed is
-   d loss / d result, with the result's shape; NULL stands for ones. */
+/* Runs the backward pass, after graph_forward: writes d loss / d leaf to the grad of each learned leaf. seed
+   is d loss / d result, with the result's shape; NULL stands for ones. */
 void graph_backward(Graph *g, const float *seed);
 
 /* Functions called before and after each node's forward or backward pass, for profiles, dumps and searches

@@ -1,16 +1,21 @@
-/* Activations: each element by itself, so that any split of the loop over threads gives the same bits. */
+/* Activations. Each element is computed by itself, so any division of a loop among threads gives the same
+   bits. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
-/* Elements whose gradient a thread computes before it gives it away. */
+/* A thread computes the gradients of this many elements before it writes them. */
 enum { PIECE = 512 };
 
-/* Loops shorter than this are not worth waking the other threads. */
+/* A shorter loop takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 16384 };
 
 static const float QUICK_GELU = 1.702f;
 
-/* y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))       silu: a = 1 */
+/* silu is the case a = 1, quick_gelu the case a = 1.702:
+
+       y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))
+
+   docs/autograd.md derives the gradient. */
 static void swish_forward(const Node *n, float a) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
@@ -44,7 +49,9 @@ static const Op SILU = {
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
 
-/* y = x Phi(x)         dx += dy (Phi(x) + x phi(x))         Phi: the normal distribution, phi = Phi' */
+/* With Phi the cumulative normal distribution and phi = Phi' its density:
+
+       y = x Phi(x)              dx += dy (Phi(x) + x phi(x)) */
 static void gelu_forward(const Node *n) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
@@ -88,8 +95,9 @@ Tensor *quick_gelu(Graph *g, Tensor *x) {
     return graph_node(g, &QUICK_GELU_OP, (Node) { .in = { x } }, x->shape);
 }
 
-/* Each row of x is (a, b), and the second half is the one that is gated:
-   y = a b Phi(b)              da += dy b Phi(b),  db += dy a (Phi(b) + b phi(b)) */
+/* Each row of x is (a, b), and gelu is applied to the second half:
+
+       y = a gelu(b) = a b Phi(b)              da += dy b Phi(b),  db += dy a (Phi(b) + b phi(b)) */
 static void geglu_forward(const Node *n) {
     int64_t count = shape_count(n->out->shape), d = n->out->shape.dim[n->out->shape.rank - 1];
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)

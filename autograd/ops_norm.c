@@ -1,13 +1,14 @@
-/* Normalisation. Mean and deviation are computed in two passes (the textbook's E[x^2] - E[x]^2 loses all
-   digits where the mean is large) and again in backward: cheaper than keeping them through the whole step.
+/* Normalisation. The statistics, mean and rstd = 1 / sqrt(variance + eps), take two passes over the data,
+   since the textbook's E[x^2] - E[x]^2 loses all digits where the mean is large. Backward computes them once
+   more, which is cheaper than keeping them until then. With h = (x - mean) rstd and q = w dy:
 
-   For m normalised elements, h = (x - mean) rstd, rstd = 1 / sqrt(variance + eps), y = w h + b, and q = w dy:
+       y = w h + b              dx += rstd (q - mean(q) - h mean(q h))
 
-       dx += rstd (q - mean(q) - h mean(q h)) */
+   where the means are over all elements that were normalised together. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
-/* Tensors smaller than this are not worth waking the other threads. */
+/* A smaller tensor takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 8192 };
 
 typedef struct {
@@ -25,11 +26,11 @@ static void check_layer(const Layer *layer, int64_t channels) {
     CHECK(shape_equal(layer->bias->shape, shape1(channels)));
 }
 
-/* ---- group_norm: a group's channels lie side by side, one run of C / groups * positions floats ---- */
+/* ---- group_norm: the channels of a group are contiguous, C / groups * positions floats ---- */
 
 typedef struct {
-    int64_t channels, positions, size; /* of one group: channels, elements a channel, elements */
-    int64_t count;                     /* of groups in the batch: the tiles of the loops */
+    int64_t channels, positions, size; /* of one group: its channels, elements per channel, elements */
+    int64_t count;                     /* groups in the whole batch, over which the loops run */
 } Groups;
 
 static Groups groups_of(const Node *n) {
@@ -67,7 +68,7 @@ static void group_norm_backward(const Node *n) {
         const float *w =
             weight_vector(n->layer.weight, tile % n->groups * k.channels, k.channels, node_workspace(n));
         Statistics s = statistics(x, k.size, n->eps);
-        double mean_q = 0, mean_qh = 0; /* w is the same all over a channel: sum dy and dy h first */
+        double mean_q = 0, mean_qh = 0; /* w is constant in a channel and can be applied to its sums */
         for (int64_t c = 0; c < k.channels; c++) {
             const float *dyc = dy + c * k.positions, *xc = x + c * k.positions;
             mean_q += (double)w[c] * vsum(dyc, k.positions);
@@ -104,7 +105,7 @@ Tensor *group_norm(Graph *g, Tensor *x, const Layer *layer, int groups, float ep
                       x->shape);
 }
 
-/* ---- layer_norm: a row at a time, in tiles of rows ---- */
+/* ---- layer_norm: each row is normalised, and a thread takes 16 rows at a time ---- */
 
 enum { ROWS = 16 };
 

@@ -2,12 +2,13 @@
 
    In a plan, every needed node first runs forward. In training, every node whose output has a gradient then
    runs backward, in reverse order; before the backward passes of a recomputed block, a part of its forward
-   passes runs once more. A buffer's lifetime reaches from the step of its first write to that of its last read,
-   both included. Two buffers may share memory if their lifetimes do not overlap.
+   passes runs once more. A buffer's lifetime reaches from the step of its first write to that of its last
+   read, both included. Two buffers may share memory if their lifetimes do not overlap.
 
-   A tensor is interior if only one block uses it, the one that computes it, and that block is recomputed. The
-   data of an interior tensor lives until its last use in the forward pass; what backward reads is a second
-   buffer, which the recomputation fills. The data of all other tensors is kept until backward has read it.
+   A tensor is interior if only one block uses it, the one that computes it, and that block is recomputed.
+   The data of an interior tensor lives until its last use in the forward pass; what backward reads is a
+   second buffer, which the recomputation fills. The data of all other tensors is kept until backward has
+   read it.
 
    docs/autograd.md follows a graph of four nodes through all of this. */
 #include "autograd/internal.h"
@@ -88,8 +89,8 @@ static void add_step(Planner *p, int node, Pass pass) {
     g->steps[g->step_count++] = (PlanStep) { g->nodes[node], node, pass, 0 };
 }
 
-/* Recomputes those nodes in [first, last], a block, whose output is interior and wanted: backward reads it, or
-   another node that is recomputed does. */
+/* Recomputes those nodes in [first, last], a block, whose output is interior and wanted: backward reads it,
+   or another node that is recomputed does. */
 static void add_recomputation(Planner *p, int first, int last) {
     const Graph *g = p->g;
     bool *wanted = mem_alloc((size_t)g->tensors);
@@ -294,8 +295,8 @@ static void plan_once(Planner *p) {
 
 /* ---- the choice of blocks to recompute, and the report ---- */
 
-/* Lists the blocks that recomputation can help: those with data that is saved for backward in the plan without
-   recomputation, the block with the most floats first. */
+/* Lists the blocks that recomputation can help: those with data that is saved for backward in the plan
+   without recomputation, the block with the most floats first. */
 static int *blocks_by_gain(const Planner *p, int *count) {
     const Graph *g = p->g;
     int64_t *gain = mem_alloc((size_t)g->block_count * sizeof *gain);
