@@ -151,7 +151,7 @@ typedef struct {
     int64_t buffers;   /* bytes of the planned buffers: activations, gradients, scratch */
     int64_t workspace; /* bytes of workspace for each thread */
     int64_t weights;   /* bytes of mapped weights that the graph reads */
-    int64_t unshared;  /* bytes that the buffers would take if no two of them shared memory */
+    int64_t unshared;  /* bytes of the buffers, without recomputed copies, if no two of them shared memory */
     int blocks, recomputed;
     double forward_flops, backward_flops; /* of a run; forward includes what is recomputed */
     bool fits;                            /* the budget is met */
