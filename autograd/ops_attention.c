@@ -90,10 +90,9 @@ static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float 
     for (int64_t r = 0; d && r < rows; r++) mean[r] = sum_d[r] * inverse[r];
 }
 
-/* What a thread works with. Everything of size [keys, rows] stands transposed: its rows are vectors,
-   whatever the number of keys, and of all factors only the small one, a block of q or dout, has to be
-   transposed for the products. */
-/* The parts of a thread's workspace. */
+/* The parts of a thread's workspace. Matrices of scores are stored transposed, [keys, rows], so that vector
+   loops run over rows, whatever the number of keys is. Of all factors, only a block of q or dout then has to
+   be transposed for the products. */
 typedef struct {
     float *e, *ds;         /* [keys, rows]: E^T with P = diag(inverse) E; dP^T, then dS^T */
     float *transposed;     /* [D, rows]: Q^T, then dO^T */
