@@ -64,7 +64,7 @@ static void print_nodes(const Planned *p) {
 static void print_graph(const Planned *p) {
     char size[4][SIZE_TEXT];
     printf("%-16s %6d %10s %10s %10s %10s %10.3f ", p->name, graph_nodes(p->graph),
-           size_text(p->plan.buffers, size[0]), size_text(p->plan.kept, size[1]),
+           size_text(p->plan.buffers, size[0]), size_text(p->plan.unshared, size[1]),
            size_text(p->plan.workspace, size[2]), size_text(p->plan.weights, size[3]),
            p->plan.forward_flops * 1e-9);
     if (p->plan.backward_flops > 0)
@@ -131,7 +131,7 @@ static json_t *nodes_json(const Planned *p) {
 
 static json_t *graph_json(const Planned *p, bool nodes) {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:{s:I, s:s, s:i, s:s}, s:o*}", "graph", p->name,
-                     "buffers", p->plan.buffers, "unshared", p->plan.kept, "workspace", p->plan.workspace,
+                     "buffers", p->plan.buffers, "unshared", p->plan.unshared, "workspace", p->plan.workspace,
                      "weights", p->plan.weights, "gflop", p->plan.forward_flops * 1e-9, "backward_gflop",
                      p->plan.backward_flops * 1e-9, "peak", "alive", p->peak.alive, "name",
                      p->peak.node->name, "node", p->peak.index, "pass", pass_name(p->peak.pass), "nodes",
