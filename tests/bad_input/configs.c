@@ -169,7 +169,7 @@ const BadInput BAD_CONFIGS[] = {
       .prints = true,
       .says =
           "model/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot be "
-          "rescaled, it divides by zero" },
+          "rescaled, since that would divide by zero" },
     { .input = "no loss for a UNet that predicts the picture",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
       .command = "train --model model --images pictures --token '<x>' --init a",

@@ -88,11 +88,11 @@ static void test_upsample(const char *name) {
     close_case(&c, upsample(c.graph, &r, x, out.dim[2], out.dim[3]));
 }
 
-static void test_pixel_attention(void) {
+static void test_vae_attention(void) {
     Case c = open_case("pixel_attention");
-    PixelAttention a = pixel_attention_load(c.store, "weights", 32, 8);
+    VaeAttention a = vae_attention_load(c.store, "weights", 32, 8);
     Tensor *x = input(&c, "x");
-    close_case(&c, pixel_attention(c.graph, &a, x));
+    close_case(&c, vae_attention(c.graph, &a, x));
 }
 
 static void test_clip_layer(const char *name, int64_t width, int heads, int64_t inner,
@@ -133,7 +133,7 @@ int main(void) {
     test_downsample("downsample.vae_odd", PAD_END);
     test_upsample("upsample.double");
     test_upsample("upsample.odd");
-    test_pixel_attention();
+    test_vae_attention();
     test_clip_layer("clip_layer.quick_gelu", 80, 2, 96, ACT_QUICK_GELU);
     test_clip_layer("clip_layer.gelu", 24, 3, 40, ACT_GELU);
     test_embeddings();
