@@ -32,7 +32,7 @@ bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnin
     folder_unused(&m->folder, &unused);
     if (unused.count) {
         char *text = unused_text(&unused);
-        messages_add(warnings, "%s: ignored, as no part of the model: %s", folder.path, text);
+        messages_add(warnings, "%s: ignored, since they are no part of the model: %s", folder.path, text);
         free(text);
     }
     unused_free(&unused);

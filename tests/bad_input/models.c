@@ -45,11 +45,11 @@ const BadInput BAD_MODELS[] = {
       .make = "mkdir empty",
       .command = "inspect empty",
       .status = 1,
-      .says = "empty: is no model folder (it has no model_index.json)" },
+      .says = "empty: is not a model folder (it has no model_index.json)" },
     { .input = "a folder of pictures",
       .command = "generate --model pictures --prompt x",
       .status = 1,
-      .says = "pictures: is no model folder (it has no model_index.json)" },
+      .says = "pictures: is not a model folder (it has no model_index.json)" },
     { .input = "a file in its place",
       .command = "generate --model word.safetensors --prompt x",
       .status = 1,
@@ -224,8 +224,9 @@ const BadInput BAD_MODELS[] = {
       .make = "head -c 60000 /dev/zero >" UNET,
       .command = LOOK,
       .status = 1,
-      .says = "model/unet/diffusion_pytorch_model.fp16.safetensors: is no safetensors file (its header does "
-              "not begin with '{')" },
+      .says =
+          "model/unet/diffusion_pytorch_model.fp16.safetensors: is not a safetensors file (its header does "
+          "not begin with '{')" },
     { .input = "two parts are broken",
       .make = "truncate -s 60000 " UNET "; : >model/vae/diffusion_pytorch_model.fp16.safetensors",
       .command = LOOK,
