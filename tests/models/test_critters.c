@@ -1,5 +1,6 @@
-/* The embedded model: token ids, text states, the VAE both ways, noise predictions, and a training step from
-   the learned rows to the loss and back; the step also in every memory plan. */
+/* Tests the embedded model against PyTorch: token ids, the text encoder's states, the VAE's encoder and
+   decoder, noise predictions, and a training step from the learned vectors to the loss and back, also in
+   every memory plan. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -28,8 +29,8 @@ static void test_text(const Model *m, const Golden *golden) {
 static void test_encoder(const Model *m, const Golden *golden) {
     Graph *g = graph_new();
     Tensor *picture = golden_constant(g, golden, "vae/picture");
-    Tensor *moments = vae_encode(g, &m->vae, picture);
-    float *result = run_graph(g, moments, NULL, NULL, 0, "vae encoder");
+    Tensor *parameters = vae_encode(g, &m->vae, picture);
+    float *result = run_graph(g, parameters, NULL, NULL, 0, "vae encoder");
     Shape shape = golden_shape(golden, "vae/mean");
     int64_t count = shape_count(shape) / shape.dim[0];
     float *mean = mem_alloc((size_t)shape_count(shape) * sizeof *mean);
@@ -77,7 +78,7 @@ static void test_unet(const Model *m, const Golden *golden, int timestep) {
     free(name);
 }
 
-/* Through nn/training.c, as `ti train` runs it. */
+/* A training step through inversion/training.c, as `ti train` runs it. */
 static void test_step(const Model *m, const Golden *golden, const char *prefix) {
     Shape rows_shape = golden_shape(golden, "%s/rows", prefix),
           ids_shape = golden_shape(golden, "%s/ids", prefix);
