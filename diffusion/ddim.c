@@ -134,7 +134,7 @@ void ddim_step(const NoiseSchedule *schedule, int64_t steps, int64_t t, const fl
     /* Equation 12. */
     for (int64_t i = 0; i < count; i++) {
         float x0 = fminf(fmaxf(predicted_x0(&k, x[i], output[i]), -bound), bound) / unit;
-        float eps = predicted_noise(&k, x[i], output[i]); /* from x0 as it was before clamping */
+        float eps = predicted_noise(&k, x[i], output[i]); /* not affected by the clamping */
         x[i] = k.sqrt_b * x0 + k.direction * eps;
         if (eta > 0) x[i] += k.sigma * noise[i];
     }

@@ -22,7 +22,7 @@ void noise_schedule_free(NoiseSchedule *schedule);
    betas that are all 0, and where an abar reaches 0 too early. */
 bool noise_schedule_finite(const NoiseSchedule *schedule);
 
-/* Draws from q(z_t | z) with the given noise eps ~ N(0, I) (DDPMScheduler.add_noise):
+/* Computes the sample of q(z_t | z) that belongs to the given noise eps ~ N(0, I) (DDPMScheduler.add_noise):
 
        z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps
 

@@ -16,6 +16,8 @@ typedef struct {
     Plan plan;
 } Stage;
 
+/* B pictures in a batch of the UNet, n contexts of each, S text tokens of width D, L latent channels, h w
+   latent picture. */
 struct Sampling {
     const NoiseSchedule *noise_schedule;
     SamplingOptions options;
@@ -200,8 +202,7 @@ bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, cons
     generator_seed(&generator, o->seed);
     generator_randn(&generator, s->latents, all);
     encode_prompts(s, ids, negative);
-    if (!check_finite(s->encode_text.graph, s->encode_text.result,
-                      "what the text encoder makes of the prompt", errors))
+    if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors))
         return false;
     for (int64_t k = 0; k < o->steps; k++) {
         if (o->eta > 0) generator_randn(&generator, s->noise, all);
@@ -209,7 +210,7 @@ bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, cons
         for (int64_t done = 0; done < o->count; done += s->batch) {
             denoise(s, min_i64(done, o->count - s->batch), done, s->timesteps[k]);
             char what[80];
-            snprintf(what, sizeof what, "what the UNet predicts at step %lld of %lld", (long long)k + 1,
+            snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
                      (long long)o->steps);
             if (!check_finite(s->denoise.graph, s->denoise.result, what, errors)) return false;
         }
@@ -219,7 +220,7 @@ bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, cons
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;
         graph_forward(s->decode.graph);
-        if (!check_finite(s->decode.graph, s->decode.result, "the picture that the VAE decodes", errors))
+        if (!check_finite(s->decode.graph, s->decode.result, "the VAE's decoded picture", errors))
             return false;
         events->picture(events->user, i, s->decode.result->data);
     }

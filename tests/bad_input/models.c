@@ -263,7 +263,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan " UNET,
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the UNet predicts at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
+      .says = "the UNet's prediction at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
               "whose weight \"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
     { .input = "a NaN among the UNet's weights",
       .make = "nan " UNET,
@@ -297,7 +297,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan model/text_encoder/model.fp16.safetensors",
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "final_layer_norm/layer_norm, whose "
               "weight \"text_model.final_layer_norm.weight\" is not finite" },
     { .input = "a word of numbers that are finite and too large (3e38)",
@@ -306,7 +306,7 @@ const BadInput BAD_MODELS[] = {
               ">x.safetensors; rm large",
       .command = "generate --model model --embedding x.safetensors --prompt 'a <w>'",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "encoder.layers.0/layer_norm, where "
               "the numbers grow too large" },
     { 0 },

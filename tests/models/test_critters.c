@@ -80,12 +80,13 @@ static void test_unet(const Model *m, const Golden *golden, int timestep) {
 
 /* A training step through inversion/training.c, as `ti train` runs it. */
 static void test_step(const Model *m, const Golden *golden, const char *prefix) {
-    Shape rows_shape = golden_shape(golden, "%s/rows", prefix),
+    Shape learned_shape = golden_shape(golden, "%s/rows", prefix),
           ids_shape = golden_shape(golden, "%s/ids", prefix);
     float *learned = golden_floats(golden, "%s/rows", prefix);
-    float *grad = mem_alloc((size_t)shape_count(rows_shape) * sizeof *grad);
-    TrainingStep s = training_step_new(&m->clip, &m->unet, learned, grad, rows_shape.dim[0], ids_shape.dim[0],
-                                       ids_shape.dim[1], 16, 16, (PlanOptions) { .train = true });
+    float *grad = mem_alloc((size_t)shape_count(learned_shape) * sizeof *grad);
+    TrainingStep s =
+        training_step_new(&m->clip, &m->unet, learned, grad, learned_shape.dim[0], ids_shape.dim[0],
+                          ids_shape.dim[1], 16, 16, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(golden, NULL, "%s/ids", prefix),
             *t = golden_ints(golden, NULL, "%s/timesteps", prefix);
     float *noisy = golden_floats(golden, "%s/noisy", prefix),
@@ -94,14 +95,14 @@ static void test_step(const Model *m, const Golden *golden, const char *prefix) 
     memcpy(s.noisy, noisy, (size_t)(s.batch * s.latent_count) * sizeof *noisy);
     memcpy(s.target, target, (size_t)(s.batch * s.latent_count) * sizeof *target);
     for (int64_t i = 0; i < s.batch; i++) s.timesteps[i] = (float)t[i];
-    Tensor leaf = { .shape = rows_shape, .data = learned, .grad = grad }, *leaves[] = { &leaf };
+    Tensor leaf = { .shape = learned_shape, .data = learned, .grad = grad }, *leaves[] = { &leaf };
     float one = 1;
     float *loss = run_graph(s.graph, s.loss, &one, leaves, 1, prefix);
     char *name = mem_format("%s/loss", prefix);
     golden_close(golden, name, loss, shape1(1), TOLERANCE);
     free(name);
     name = mem_format("%s/drows", prefix);
-    golden_close(golden, name, grad, rows_shape, TOLERANCE);
+    golden_close(golden, name, grad, learned_shape, TOLERANCE);
     free(name);
     free(loss);
     free(ids);

@@ -150,7 +150,7 @@ static void test_text(Run *r, const Model *m) {
 typedef struct {
     TrainingStep step;
     float *learned, *grad;
-    Shape rows_shape;
+    Shape learned_shape;
 } Trained;
 
 static void set_example(const Run *r, Trained *t, const Model *m, const char *prefix) {
@@ -165,10 +165,10 @@ static void set_example(const Run *r, Trained *t, const Model *m, const char *pr
 
 static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
     Trained t = { .learned = golden_floats(r->golden, "text/rows"),
-                  .rows_shape = golden_shape(r->golden, "text/rows") };
-    t.grad = mem_alloc((size_t)shape_count(t.rows_shape) * sizeof *t.grad);
+                  .learned_shape = golden_shape(r->golden, "text/rows") };
+    t.grad = mem_alloc((size_t)shape_count(t.learned_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.rows_shape.dim[0], 1,
+    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.learned_shape.dim[0], 1,
                                ids_shape.dim[1], z.dim[2], z.dim[3], (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
@@ -218,8 +218,8 @@ static void test_unet(Run *r, const Model *m, const char *size) {
 
     result = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
     compare_part(r, prefix, "loss", result, shape1(1));
-    compare_part(r, prefix, "drows", t.grad, t.rows_shape);
-    test_alive(prefix, t.grad, shape_count(t.rows_shape));
+    compare_part(r, prefix, "drows", t.grad, t.learned_shape);
+    test_alive(prefix, t.grad, shape_count(t.learned_shape));
     free(result);
     trained_free(&t);
     free(prefix);
@@ -229,7 +229,7 @@ static void test_unet(Run *r, const Model *m, const char *size) {
 static void test_steps(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained t = trained_new(r, m, "steps/0");
-    int64_t count = shape_count(t.rows_shape);
+    int64_t count = shape_count(t.learned_shape);
     AdamW adamw = adamw_new(count);
     AdamWOptions options = ADAMW_DEFAULTS;
     float losses[3], *learned = mem_alloc((size_t)(3 * count) * sizeof *learned);
@@ -244,7 +244,7 @@ static void test_steps(Run *r, const Model *m) {
         memcpy(learned + k * count, t.learned, (size_t)count * sizeof *learned);
     }
     compare(r, "steps/losses", losses, shape1(3));
-    compare(r, "steps/rows", learned, shape3(3, t.rows_shape.dim[0], t.rows_shape.dim[1]));
+    compare(r, "steps/rows", learned, shape3(3, t.learned_shape.dim[0], t.learned_shape.dim[1]));
     free(learned);
     adamw_free(&adamw);
     trained_free(&t);
@@ -315,11 +315,11 @@ static void test_decoder(Run *r, const Model *m) {
 static void test_batch(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained one = trained_new(r, m, "steps/0");
-    int64_t count = shape_count(one.rows_shape), latents = one.step.latent_count, tokens = one.step.tokens;
+    int64_t count = shape_count(one.learned_shape), latents = one.step.latent_count, tokens = one.step.tokens;
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
           *accumulated = mem_alloc((size_t)count * sizeof *accumulated);
-    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.rows_shape.dim[0], 2,
+    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.learned_shape.dim[0], 2,
                                          tokens, z.dim[2], z.dim[3], (PlanOptions) { .train = true });
     float losses = 0;
     for (int i = 0; i < 2; i++) {
@@ -335,7 +335,7 @@ static void test_batch(Run *r, const Model *m) {
     }
     float *loss = run_once(two.graph, two.loss, (PlanOptions) { .train = true }, THREADS);
     test_close("a batch of two against two accumulated: loss", loss, &losses, shape1(1), BATCH_TOLERANCE, -1);
-    test_close("a batch of two against two accumulated: drows", grad, accumulated, one.rows_shape,
+    test_close("a batch of two against two accumulated: drows", grad, accumulated, one.learned_shape,
                BATCH_TOLERANCE, -1);
     free(loss);
     training_step_free(&two);
@@ -403,7 +403,7 @@ static void test_ways(Run *r, const Model *m) {
         r->label = mem_format("%s", WAYS[i].name);
         float *loss = run_once(t.step.graph, t.step.loss, WAYS[i].options, WAYS[i].threads);
         compare_part(r, prefix, "loss", loss, shape1(1));
-        compare_part(r, prefix, "drows", t.grad, t.rows_shape);
+        compare_part(r, prefix, "drows", t.grad, t.learned_shape);
         free(loss);
         free(r->label);
         trained_free(&t);
