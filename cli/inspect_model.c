@@ -99,7 +99,7 @@ static void print_parts(const Part *parts, const Unused *unused) {
            size_text(bytes, size));
     if (!unused->count) return;
     char *text = unused_text(unused);
-    console_line(stdout, "ignored, as no part of the model: %s", text);
+    console_line(stdout, "ignored, since they are no part of the model: %s", text);
     printf("\n");
     free(text);
 }

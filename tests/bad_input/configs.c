@@ -131,10 +131,10 @@ const BadInput BAD_CONFIGS[] = {
       .make = TEXT_SAYS("vocab_size", "100"),
       .command = LOOK,
       .status = 1,
-      .says =
-          "model/text_encoder/model.fp16.safetensors: tensor "
-          "\"text_model.embeddings.token_embedding.weight\" is [521, 24], and the config makes it [100, 24]\n"
-          "model: the tokenizer has 521 tokens, the text encoder 100",
+      .says = "model/text_encoder/model.fp16.safetensors: tensor "
+              "\"text_model.embeddings.token_embedding.weight\" has the shape [521, 24], but the config says "
+              "[100, 24]\n"
+              "model: the tokenizer has 521 tokens, the text encoder 100",
       .prints = true },
     { .input = "the noise schedule",
       .make = NOISE_SAYS("beta_schedule", "\"sigmoid\""),
@@ -148,8 +148,9 @@ const BadInput BAD_CONFIGS[] = {
       .status = 1,
       .says =
           "model/scheduler/scheduler_config.json: \"_class_name\" is \"FlowMatchEulerDiscreteScheduler\": "
-          "supported: \"DDIMScheduler\", \"PNDMScheduler\" and what else diffusers has for Stable Diffusion "
-          "1.x and 2.x" },
+          "only diffusers' schedulers for Stable Diffusion 1.x and 2.x are supported, such as "
+          "\"DDIMScheduler\" "
+          "and \"PNDMScheduler\"" },
     { .input = "what the UNet predicts",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"flow_prediction\""),
       .command = LOOK,
@@ -169,7 +170,7 @@ const BadInput BAD_CONFIGS[] = {
       .prints = true,
       .says =
           "model/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot be "
-          "rescaled, it divides by zero" },
+          "rescaled, since that would divide by zero" },
     { .input = "no loss for a UNet that predicts the picture",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
       .command = "train --model model --images pictures --token '<x>' --init a",

@@ -45,11 +45,11 @@ const BadInput BAD_MODELS[] = {
       .make = "mkdir empty",
       .command = "inspect empty",
       .status = 1,
-      .says = "empty: is no model folder (it has no model_index.json)" },
+      .says = "empty: is not a model folder (it has no model_index.json)" },
     { .input = "a folder of pictures",
       .command = "generate --model pictures --prompt x",
       .status = 1,
-      .says = "pictures: is no model folder (it has no model_index.json)" },
+      .says = "pictures: is not a model folder (it has no model_index.json)" },
     { .input = "a file in its place",
       .command = "generate --model word.safetensors --prompt x",
       .status = 1,
@@ -224,8 +224,9 @@ const BadInput BAD_MODELS[] = {
       .make = "head -c 60000 /dev/zero >" UNET,
       .command = LOOK,
       .status = 1,
-      .says = "model/unet/diffusion_pytorch_model.fp16.safetensors: is no safetensors file (its header does "
-              "not begin with '{')" },
+      .says =
+          "model/unet/diffusion_pytorch_model.fp16.safetensors: is not a safetensors file (its header does "
+          "not begin with '{')" },
     { .input = "two parts are broken",
       .make = "truncate -s 60000 " UNET "; : >model/vae/diffusion_pytorch_model.fp16.safetensors",
       .command = LOOK,
@@ -262,7 +263,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan " UNET,
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the UNet predicts at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
+      .says = "the UNet's prediction at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
               "whose weight \"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
     { .input = "a NaN among the UNet's weights",
       .make = "nan " UNET,
@@ -296,7 +297,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan model/text_encoder/model.fp16.safetensors",
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "final_layer_norm/layer_norm, whose "
               "weight \"text_model.final_layer_norm.weight\" is not finite" },
     { .input = "a word of numbers that are finite and too large (3e38)",
@@ -305,7 +306,7 @@ const BadInput BAD_MODELS[] = {
               ">x.safetensors; rm large",
       .command = "generate --model model --embedding x.safetensors --prompt 'a <w>'",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "encoder.layers.0/layer_norm, where "
               "the numbers grow too large" },
     { 0 },

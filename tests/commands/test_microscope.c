@@ -235,7 +235,7 @@ static void test_files(void) {
     write_text("text", "hello, this is a text file", 26);
     write_text("empty", "", 0);
     write_text("pickle.bin", "PK\3\4 and so on", 14);
-    refuses("inspect @/text", 1, 1, "text: is no safetensors file");
+    refuses("inspect @/text", 1, 1, "text: is not a safetensors file");
     refuses("inspect @/empty --json", 1, 1, "empty: 0 bytes are too few");
     refuses("inspect @/pickle.bin", 1, 1, "is a pickle");
     write_text("pickle.ckpt", "PK\3\4 and so on", 14);
@@ -276,7 +276,7 @@ static void test_words(void) {
               string(json, "words.0.token"));
     json_decref(json);
     refuses("inspect golden/embedding.safetensors --model " CRITTERS, 1, 1, "the model's have 192");
-    refuses("inspect @/word.safetensors --model @", 1, 1, "is no model folder");
+    refuses("inspect @/word.safetensors --model @", 1, 1, "is not a model folder");
     refuses("inspect @/word.safetensors --nearest 101", 2, 1, "--nearest 101: must be 0 to 100");
 }
 
@@ -329,7 +329,7 @@ static void test_folders(void) {
                   strcmp(string(json, "architecture.scheduler.prediction"), "sample") == 0,
               "as its config says");
     json_decref(json);
-    refuses("inspect @", 1, 1, "is no model folder");
+    refuses("inspect @", 1, 1, "is not a model folder");
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
 }
 
@@ -343,8 +343,9 @@ static void test_single_file(void) {
     shows("inspect @/single.safetensors",
           (const char *[]) {
               "single.safetensors: a small model in the layout of Stable Diffusion, a model file",
-              "text_encoder  F16 ", "unet          F32 ", "ignored, as no part of the model: 9 tensors",
-              "model_ema. (3)", "of 512 pixels predicts the noise", NULL });
+              "text_encoder  F16 ", "unet          F32 ",
+              "ignored, since they are no part of the model: 9 tensors", "model_ema. (3)",
+              "of 512 pixels predicts the noise", NULL });
     json_t *json = document("inspect --hash --json --tensors @/single.safetensors", 0);
     test_true("file", strcmp(string(json, "kind"), "model file") == 0 && length(json, "faults") == 0,
               "a model file");
@@ -373,7 +374,7 @@ static void test_single_file(void) {
           "\"diffusion_pytorch_model.fp16.safetensors\"}}' "
           ">@/extra/vae/diffusion_pytorch_model.safetensors.index.json");
     shows("inspect @/extra",
-          (const char *[]) { "ignored, as no part of the model: ", "vae/down_blocks. (", NULL });
+          (const char *[]) { "ignored, since they are no part of the model: ", "vae/down_blocks. (", NULL });
     refuses("inspect --hash @/extra", 1, 1, "--hash is for a file");
     free(path);
     free(e.at);
@@ -417,7 +418,7 @@ static void test_plan(void) {
     refuses("plan --batch 0", 2, 1, "--batch 0: must be 1 to 1024");
     refuses("plan --resolution 100", 1, 1, "--resolution 100: must be a multiple of 8");
     refuses("plan --resolution 8", 1, 1, "64 at least");
-    refuses("plan --model @", 1, 1, "is no model folder");
+    refuses("plan --model @", 1, 1, "is not a model folder");
 }
 
 static void test_reconstruct(void) {

@@ -171,7 +171,7 @@ static void test_values(void) {
         { VAE, "sample_size", "[48, 40]", NULL },
         { VAE, "sample_size", "[48]", "a list of 2" },
         { UNET, "sample_size", "[8, 8]", NULL },
-        { UNET, "sample_size", "[8, 9]", "a square" },
+        { UNET, "sample_size", "[8, 9]", "have to be the same" },
         { UNET, "down_block_types", NULL, "a list of" },
         { UNET, "block_out_channels", "[32, 32, 32, 32, 32, 32, 32, 32, 32]", "1 to 8 members" },
         { UNET, "block_out_channels", "[]", "1 to 8 members" },

@@ -137,7 +137,7 @@ static void test_full_size(const char *model, const char *text_type, const char 
               text_of(&errors, ""));
     if (ok) {
         char said[64];
-        snprintf(said, sizeof said, "ignored, as no part of the model: %d tensors", LEFTOVERS);
+        snprintf(said, sizeof said, "ignored, since they are no part of the model: %d tensors", LEFTOVERS);
         test_true(model,
                   warnings.count == 1 && strstr(warnings.text, said) &&
                       strstr(warnings.text, "model_ema. (3)"),
@@ -454,7 +454,7 @@ static const Case CASES[] = {
     { "a layer missing", false, no_resnet, "no tensor \"up_blocks.0.resnets.1.conv1.weight\"", 2 },
     { "torch.compile's names", false, compiled, NULL, 0 },
     { "DataParallel's names", true, parallel, NULL, 0 },
-    { "F8", false, f8, "has its weights as F8_E4M3", 1 },
+    { "F8", false, f8, "has weights of type F8_E4M3", 1 },
     { "no VAE", false, no_vae, "without a VAE (first_stage_model)", 1 },
     { "no VAE", true, no_vae, "(its VAE can be taken from another file or folder)", 1 },
     { "no text encoder", true, no_text, "without a text encoder (cond_stage_model)", 1 },
@@ -574,7 +574,7 @@ static void test_other_files(void) {
         { "model.ckpt", "PK\3\4 and so on", 14, "is a pickle" },
         { "model.pt", "\x80\2}q", 4, "weights_only=False" },
         { "model.gguf", "GGUF\3", 5, "is a GGUF file" },
-        { "text.safetensors", "no tensors at all", 17, "is no safetensors file" },
+        { "text.safetensors", "no tensors at all", 17, "is not a safetensors file" },
         { "empty", "", 0, "0 bytes" },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

@@ -64,7 +64,7 @@ static void test_header_faults(void) {
           4 },
         { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" stands twice", 4 },
         { "size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
-          "not what F32 [2] takes", 4 },
+          "do not fit F32 [2]", 4 },
         { "outside", "{\"a\":" TENSOR "}", "outside the file", 3 },
         { "rest", "{\"a\":" TENSOR "}", "1 bytes at the end belong to no tensor", 5 },
         { "overlap", "{\"a\":" TENSOR ",\"b\":" TENSOR "}", "overlap", 4 },
@@ -72,7 +72,7 @@ static void test_header_faults(void) {
         { "no JSON", "{\"a\":\n\n nul}", "line 3: invalid token near 'nul'", 0 },
         { "UTF-8", "{\"\xc0\xaf\":" TENSOR "}", "invalid UTF-8", 4 },
         { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "line 1: invalid Unicode", 4 },
-        { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is no string", 0 },
+        { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is not a string", 0 },
         { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}", "no whole number",
           4 },
         { "start", "[]", "does not begin with '{'", 0 },
@@ -306,7 +306,7 @@ static void test_store(void) {
     test_true("store.shape",
               store_shape(bare, "final_layer_norm.bias").dim[0] == 192 && !store_has(bare, "x"), "known");
     const Weight *w = store_get(with, shape1(191), "final_layer_norm.bias");
-    expect_refused("store.wrong shape", w != NULL, &errors, "is [192], and the config makes it [191]");
+    expect_refused("store.wrong shape", w != NULL, &errors, "has the shape [192], but the config says [191]");
     w = store_get(with, shape1(1), "final.%d", 3);
     expect_refused("store.missing", w != NULL, &errors, "no tensor \"final.3\" [1]");
     for (int i = 0; i < 100; i++) store_get(with, shape1(1), "no.%d", i);
