@@ -103,7 +103,7 @@ static void train(const Bench *b) {
                       .height = b->side,
                       .width = b->side,
                       .vectors = 1,
-                      .rows = rows };
+                      .learned = rows };
     LoopOptions options = { .steps = 1000000,
                             .batch = b->o->batch,
                             .accumulate = 1,
@@ -117,7 +117,7 @@ static void train(const Bench *b) {
     measure(b, train_once, &loop, arena.bytes + loop.full.plan.weights);
     arena_free(&arena);
     loop_free(&loop);
-    free(posteriors.moments);
+    free(posteriors.parameters);
     free(rows);
     free(ids);
 }

@@ -329,7 +329,7 @@ static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const cha
 }
 
 static bool same_posteriors(const Posteriors *a, const Posteriors *b) {
-    return memcmp(a->moments, b->moments, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
+    return memcmp(a->parameters, b->parameters, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
 }
 
 /* Each posterior is its picture's, by itself and mirrored. */
@@ -395,7 +395,7 @@ static void test_spoilt(const Bench *b, const Posteriors *want, const char *path
     Posteriors p = compute(b, 2, 1, path, NULL);
     bool sevens = true;
     for (int64_t i = 0; i < want->pictures * 2 * count; i++)
-        sevens = sevens && fabsf(p.moments[i] - 7) < 1e-6f;
+        sevens = sevens && fabsf(p.parameters[i] - 7) < 1e-6f;
     test_true("what the cache holds", sevens, "is taken");
     posteriors_free(&p);
 

@@ -164,8 +164,8 @@ static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
                   .rows_shape = golden_shape(r->golden, "text/rows") };
     t.grad = mem_alloc((size_t)shape_count(t.rows_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.rows_shape.dim[0], 1,
-                               ids_shape.dim[1], z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    TrainingStepShape shape = { 1, ids_shape.dim[1], z.dim[2], z.dim[3], t.rows_shape.dim[0] };
+    t.step = training_step_new(&m->clip, &m->unet, shape, t.learned, t.grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
     free(ids);
@@ -314,8 +314,9 @@ static void test_batch(Run *r, const Model *m) {
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
           *gathered = mem_alloc((size_t)count * sizeof *gathered);
-    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.rows_shape.dim[0], 2,
-                                         tokens, z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.rows_shape.dim[0] };
+    TrainingStep two =
+        training_step_new(&m->clip, &m->unet, shape, one.learned, grad, (PlanOptions) { .train = true });
     float losses = 0;
     for (int i = 0; i < 2; i++) {
         set_example(r, &one, m, i ? "steps/1" : "steps/0");
