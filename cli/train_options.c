@@ -186,8 +186,8 @@ static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->token) check_token(o, errors);
 }
 
-/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it was
-   cut. */
+/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it
+   was cut. */
 static void find_init_file(TrainOptions *o) {
     static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
     char *whole = mem_string(o->init.count ? o->init.items[0] : "");
@@ -322,8 +322,8 @@ static char *moved_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not
-   found. */
+/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is
+   not found. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
     if (real && utf8_valid(real, strlen(real))) return real;

@@ -265,7 +265,7 @@ static void test_due(void) {
     Messages errors = { 0 };
     char *path = in_folder("run");
     RunFolder run;
-    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_go_on(&run, NULL, &errors));
+    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_open_losses(&run, NULL, &errors));
     StateSaver saver = { 0 };
     bool due = saver_due(&saver);
     test_true("a first state is due", due, "at once");
