@@ -1,4 +1,4 @@
-/* `ti train`: learns a word from a folder of pictures. run() at the end shows the order of its parts. */
+/* `ti train`: learns a word from a folder of pictures. run() and train() show the order of its parts. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/train.h"
 
@@ -485,6 +485,9 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
 
+/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them,
+   and trains. From signals_catch on a signal no longer ends the program, but stops the run at the
+   next opportunity. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||
