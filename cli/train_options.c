@@ -30,9 +30,9 @@ static const Option OPTIONS[] = {
       .help = "the new word, which the model must not know yet, such as '<grum>' (quoted for the shell)" },
     { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
       .commas = true,
-      .help = "the known word from which the new one starts: a coarse name of the thing that is a single "
-              "token, such as toy. With several vectors, give one word for all or one for each. A file of a "
-              "learned word is also possible; its vectors are then the start" },
+      .help = "the known word from which the new one starts: a coarse name of the thing, such as toy, which "
+              "must be a single token. With several vectors, give one word for all or one for each. Or give "
+              "the file of a learned word, to start from its vectors" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1",
       .reason =
           "as in the paper; more vectors fit the pictures more closely, but follow the prompt less. With "
@@ -95,9 +95,9 @@ static const Option OPTIONS[] = {
               "word's name), losses.csv, loss.png, options.json and checkpoints" },
     { "resume", OPTION_FLAG, AT(resume), .once = true,
       .help =
-          "continue the run in --out, which was stopped by Ctrl-C or in any other way; the result has the "
-          "same bits. No other option is needed. More --steps extend the run beyond its end, if its "
-          "--schedule is constant or constant_with_warmup" },
+          "continue the run in --out, which was stopped by Ctrl-C or in any other way; the result is the "
+          "same, to the bit, as without the stop. No other option is needed. More --steps extend the run, "
+          "if its --schedule is constant or constant_with_warmup" },
     { "force", OPTION_FLAG, AT(force), .once = true, .help = "write into a folder that is not empty" },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "N", 0, MILLION, .standard = "500",
       .reason = "as in the reference script; 0 for none",

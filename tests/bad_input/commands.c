@@ -33,15 +33,13 @@ const BadInput BAD_COMMANDS[] = {
       .status = 2,
       .says =
           "--images FOLDER is missing: the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG "
-          "and BMP "
-          "files whatever their names, used in the order of these\n"
-          "--token WORD is missing: the new word, one that the model doesn't know, such as '<grum>' (quoted, "
+          "and BMP files, which are used in the order of their names\n"
+          "--token WORD is missing: the new word, which the model must not know yet, such as '<grum>' "
+          "(quoted "
           "for the shell)\n"
-          "--init WORD[,WORD...]|FILE is missing: the known word, a single token, where the new one starts: "
-          "a "
-          "coarse name of the thing, such as toy; with several vectors one word for all, or one a vector. Or "
-          "the file "
-          "of a learned word, whose vectors it starts from" },
+          "--init WORD[,WORD...]|FILE is missing: the known word from which the new one starts: a coarse "
+          "name of the thing, such as toy, which must be a single token. With several vectors, give one word "
+          "for all or one for each. Or give the file of a learned word, to start from its vectors" },
     { .input = "one that is missing",
       .command = "generate",
       .status = 2,
