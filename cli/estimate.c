@@ -21,8 +21,7 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
-    /* Sampling consists of the same kinds of operations as the step's forward pass, so it runs at the
-       same speed. */
+    /* Sampling consists of the same operations as the step's forward pass, and runs at the same speed. */
     if (sampling)
         e.pictures =
             (double)work.sampled * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;

@@ -21,8 +21,7 @@
 
 static bool is_empty(const char *path) {
     DIR *folder = opendir(path);
-    /* A path that is no folder is reported when the folder is made. One that cannot be read may hold
-       a run. */
+    /* Making the folder reports a path that is no folder. One that cannot be read may hold a run. */
     if (!folder) return errno == ENOENT || errno == ENOTDIR;
     int entries = 0;
     for (const struct dirent *e; (e = readdir(folder));)
@@ -40,8 +39,7 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
-/* The name of the word's own file, without its ending. It must differ from the names of the run's
-   other files. */
+/* The name of the word's own file, without its ending. No other file of the run may have this name. */
 static char *word_file_name(const char *word) {
     static const char *const taken[] = { "latents", "losses", "loss", "options", "run" };
     char *name = token_file_name(word);
@@ -162,7 +160,7 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-/* Takes over path. */
+/* Writes the word to a file, and frees its path. */
 static bool save_as(const RunFolder *r, char *path, const float *learned, int64_t vectors, int64_t width,
                     Messages *errors) {
     bool ok = embedding_write(path, r->word, learned, vectors, width, errors);

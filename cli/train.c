@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How a run ended without being killed. A dry run and a dump are done as well. */
+/* How a run ended, unless it was killed. A dry run and a dump end as RUN_DONE too. */
 typedef enum {
     RUN_DONE,    /* everything that was asked for is done and written */
     RUN_STOPPED, /* a signal stopped it; what it did until then is saved, and --resume continues it */
@@ -308,8 +308,8 @@ static void print_time(const Run *r) {
     fprintf(stderr, "\n");
 }
 
-/* Recomputes the loss of the run's first micro-batch, and warns when it is not what it was: then this program
-   or this machine rounds differently. */
+/* Recomputes the loss of the run's first micro-batch. If it is not what it was, the rest of the run will not
+   have the bits that it would have had either, and a warning says so. */
 static void check_first_loss(Run *r) {
     r->saver.first_loss = r->state.first_loss;
     if (r->state.records == 0) return;
@@ -485,9 +485,8 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
 
-/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them,
-   and trains. From signals_catch on a signal no longer ends the program, but stops the run at the
-   next opportunity. */
+/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them and trains.
+   From signals_catch on, a signal no longer ends the program; it stops the run as soon as its step is done. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||

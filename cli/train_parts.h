@@ -18,6 +18,7 @@ void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *
    message for each fault. */
 float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
 
+/* Returns the options of the training loop. --scale-lr is applied to the learning rate here. */
 LoopOptions train_loop_options(const TrainOptions *o);
 
 /* Prints the word's file on stdout, and on stderr how it is used, in lines that can be pasted. */

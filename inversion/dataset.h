@@ -46,11 +46,12 @@ typedef struct {
     int64_t *order;  /* [pictures * repeats]: this epoch's permutation of the examples */
     int64_t fetched; /* examples of this epoch that were fetched so far */
     int64_t taken;   /* batches of this epoch that dataset_next has returned */
-    Generator
-        epoch_torch; /* both generators as they were when this epoch began: with `taken`, a saved state */
-    Twister epoch_python; /* needs nothing else to repeat the epoch's draws */
-    Batch current;        /* the batch that dataset_next returned last */
-    Batch ahead;          /* the batch after it, fetched already; its count is 0 when there is none */
+    /* Both generators as they were when this epoch began. With these and `taken`, a run that is resumed
+       repeats the epoch's draws. */
+    Generator epoch_torch;
+    Twister epoch_python;
+    Batch current; /* the batch that dataset_next returned last */
+    Batch ahead;   /* the batch after it, which is fetched already; its count is 0 when there is none */
 } Dataset;
 
 /* All sizes are positive. torch and python stay the caller's and must outlive the dataset. */

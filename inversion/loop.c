@@ -146,7 +146,7 @@ float loop_first_loss(Loop *l) {
     Batch batch;
     float loss = training_step_loss(prepare(l, &batch));
     dataset_free(&l->dataset);
-    start(l); /* takes the draws back */
+    start(l); /* as if nothing had been drawn */
     return loss;
 }
 

@@ -56,7 +56,7 @@ typedef struct {
 typedef struct {
     int64_t step; /* updates done, this micro-batch's included */
     float loss;   /* its own loss, not divided by options.accumulate */
-    double lr; /* the learning rate of the next step: the script logs it after its scheduler has moved on */
+    double lr;    /* of the next step: the script logs it after its scheduler has moved on */
     bool updated; /* whether an update followed it */
 } LoopRecord;
 

@@ -1,6 +1,7 @@
-/* The VAE's posterior of every training picture, as it is and mirrored. It is computed once, before the
-   first step, and kept in a file, since a step needs only a sample of it: z = mean + exp(logvar / 2) n, n ~
-   N(0, 1). */
+/* The VAE's posterior of every training picture, as it is and mirrored. It is computed once, before the first
+   step, and kept in a file. A step then needs only a sample of it, which is cheap:
+
+       z = mean + exp(logvar / 2) n,  n ~ N(0, 1) */
 #ifndef TI_POSTERIOR_H
 #define TI_POSTERIOR_H
 

@@ -5,13 +5,13 @@
    A prompt y such as "a photo of S*" contains the placeholder token S*. The text encoder c_theta looks up the
    embedding of every token, and for S* it takes the learned vectors v instead of rows of its own table; its
    output is the context. x is a training picture and z ~ E(x) its latents, a sample of the VAE's posterior.
-   z_t is z with the noise eps mixed in to the degree of the timestep t. The UNet eps_theta sees z_t, t and
-   the context, and predicts the noise. The loss is how far the prediction is from eps, squared, and averaged
-   over the batch and the elements: one sample of the expectation for each example.
+   z_t is z with the noise eps mixed in, the more the larger the timestep t is. The UNet eps_theta sees z_t, t
+   and the context, and predicts the noise. The loss is the squared difference between this prediction and
+   eps, averaged over all elements; each example of the batch is one sample of the expectation.
 
-   c_theta and eps_theta stay frozen. Their weights are of the type Weight, which has no gradient, so
-   that v is the only thing that the gradient can reach: it runs back through the UNet's cross-attention
-   to the context and through the text encoder to v. adamw.c moves v along it, and loop.c repeats this
+   c_theta and eps_theta stay frozen: their weights are of the type Weight, which has no gradient. So v is the
+   only thing that can learn. Its gradient comes from the loss through the UNet's cross-attention to the
+   context, and from there through the text encoder. adamw.c moves v against it, and loop.c repeats all this
    with other samples. */
 #include "inversion/training.h"
 
@@ -31,7 +31,8 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.target = mem_alloc(size);
     s.timesteps = mem_alloc((size_t)batch * sizeof(float));
 
-    /* The leaves: v, the only one with a gradient, and the inputs, which training_step_set fills in. */
+    /* The leaves are the learned vectors v, which alone have a gradient (dumps call them "rows"), and the
+       inputs, which training_step_set fills in. */
     Graph *g = s.graph = graph_new();
     Shape vectors = shape2(shape.vectors, clip->config.hidden_size);
     Shape latents = shape4(batch, channels, shape.height, shape.width);
@@ -44,8 +45,8 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.context = clip_text(g, clip, s.ids, batch, tokens, v);
     /* The UNet predicts the noise: eps_theta(z_t, t, c_theta(y)). */
     s.noise_pred = unet(g, u, z_t, t, s.context);
-    /* || eps - eps_theta ||^2, as the mean over all elements. The target is eps, or
-       v-prediction's velocity. */
+    /* || eps - eps_theta ||^2 as a mean over all elements. For v-prediction the target is a velocity,
+       not eps. */
     s.loss = mse_loss(g, s.noise_pred, target);
 
     graph_keep(g, s.noise_pred);
@@ -66,7 +67,7 @@ void training_step_free(TrainingStep *s) {
     *s = (TrainingStep) { 0 };
 }
 
-/* One sample of the expectation: from z, eps and t to z_t and what the UNet should predict. */
+/* One sample of the expectation: z, eps and t become z_t and what the UNet should predict. */
 void training_step_set(TrainingStep *s, const NoiseSchedule *d, int64_t i, const float *z, const float *noise,
                        int64_t t) {
     CHECK(i >= 0 && i < s->batch);

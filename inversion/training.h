@@ -29,7 +29,7 @@ typedef struct {
     int32_t *ids;                        /* [B, S]: the prompts' tokens */
     float *noisy;                        /* [B, L, h, w]: z_t */
     float *timesteps;                    /* [B] */
-    float *target; /* [B, L, h, w]: what the UNet should predict, eps or v-prediction's */
+    float *target;                       /* [B, L, h, w]: eps, or the velocity of v-prediction */
 } TrainingStep;
 
 /* Records the graph and plans it. learned [n, D] are the learned vectors and grad [n, D] receives their
@@ -48,8 +48,7 @@ void training_step_set(TrainingStep *s, const NoiseSchedule *d, int64_t i, const
 
 /* Runs the forward pass and returns the batch's loss. */
 float training_step_loss(TrainingStep *s);
-/* Runs the backward pass of the last forward pass: grad = d (loss * weight) / d learned. It
-   overwrites grad. */
+/* Runs the backward pass after a forward pass, and overwrites grad with d (loss * weight) / d learned. */
 void training_step_gradient(TrainingStep *s, float weight);
 
 /* After a loss that is not finite: returns where the first number that is not finite stands, such as "in
