@@ -485,8 +485,9 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
 
-/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them and trains.
-   From signals_catch on, a signal no longer ends the program; it stops the run as soon as its step is done. */
+/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them and
+   trains. From signals_catch on, a signal no longer ends the program; it stops the run as soon as its step
+   is done. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||
