@@ -165,7 +165,7 @@ static void check_token(const TrainOptions *o, Messages *errors) {
         messages_add(
             errors,
             "--token '%s': has capitals, and of such a word diffusers would use only the first of its "
-            "%lld vectors; write it small",
+            "%lld vectors; write it in lower case",
             o->token, (long long)o->vectors);
     free(points.at);
     free(normal.at);
@@ -186,7 +186,7 @@ static void check_words(const TrainOptions *o, Messages *errors) {
         messages_add(errors, "--init: names %lld words, a word can have 64 vectors",
                      (long long)o->init.count);
     if (o->init.count > 1 && o->init.count != o->vectors)
-        messages_add(errors, "--init: names %lld words for %lld vectors: one for all, or one a vector",
+        messages_add(errors, "--init: names %lld words for %lld vectors; give one for all or one for each",
                      (long long)o->init.count, (long long)o->vectors);
     if (o->token) check_token(o, errors);
 }
@@ -234,12 +234,12 @@ static void check(void *options, Messages *errors) {
     check_words(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
+        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
                      LR_SCHEDULE_NAMES[o->schedule]);
     if (given(o, "templates") && given(o, "kind"))
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
-        messages_add(errors, "--validation-every: needs a --validation-prompt to draw");
+        messages_add(errors, "--validation-every: needs a --validation-prompt");
     if (o->json && !o->dry_run) messages_add(errors, "--json: goes with --dry-run");
     if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
     if (o->resume && !o->out && !o->token)
@@ -280,7 +280,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
+        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
                      LR_SCHEDULE_NAMES[o->schedule]);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",

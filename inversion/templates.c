@@ -86,7 +86,8 @@ bool templates_parse(Templates *t, const char *path, const char *text, size_t si
     if (faults > FAULTS_TOLD)
         messages_add(errors, "%s: %lld more such lines", path, (long long)(faults - FAULTS_TOLD));
     if (!faults && !t->count)
-        messages_add(errors, "%s: holds no templates (a line each, such as: a photo of a {})", path);
+        messages_add(errors, "%s: holds no templates (write one on each line, such as: a photo of a {})",
+                     path);
     if (!faults && t->count) return true;
     templates_free(t);
     return false;
