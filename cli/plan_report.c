@@ -160,8 +160,12 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
 static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learned, float *grad,
                              int recompute) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
-    return training_step_new(&m->clip, &m->unet, learned, grad, o->vectors, o->batch,
-                             tokenizer_max_length(m->tokenizer), side, side,
+    TrainingStepShape shape = { .batch = o->batch,
+                                .tokens = tokenizer_max_length(m->tokenizer),
+                                .height = side,
+                                .width = side,
+                                .vectors = o->vectors };
+    return training_step_new(&m->clip, &m->unet, shape, learned, grad,
                              (PlanOptions) { .train = true, .recompute = recompute });
 }
 

@@ -39,7 +39,7 @@ static const Option OPTIONS[] = {
 static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Shape *latents,
                           double *rms, Messages *errors) {
     Encoder encoder = encoder_new(&m->vae, in->width);
-    *latents = encoder.moments->shape; /* [1, 2 L, h, w] */
+    *latents = encoder.parameters->shape; /* [1, 2 L, h, w] */
     latents->dim[1] /= 2;
     int64_t count = shape_count(*latents);
     float *mean = mem_alloc((size_t)count * sizeof *mean);
@@ -57,9 +57,9 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
         Watch watch = wait_start(&wait, "VAE", encoder.plan.forward_flops + plan.forward_flops, NULL);
         watch_go_on(&watch, 0, 2);
         graph_forward(encoder.graph);
-        ok = check_finite(encoder.graph, encoder.moments, "what the VAE makes of the picture", errors);
+        ok = check_finite(encoder.graph, encoder.parameters, "what the VAE makes of the picture", errors);
         /* The posterior's mean. Its scaling_factor would cancel here, so that both are left out. */
-        memcpy(mean, encoder.moments->data, (size_t)count * sizeof *mean);
+        memcpy(mean, encoder.parameters->data, (size_t)count * sizeof *mean);
         double squares = 0;
         for (int64_t i = 0; i < count; i++) squares += (double)mean[i] * mean[i];
         watch_go_on(&watch, 1, 2);

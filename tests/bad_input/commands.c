@@ -33,15 +33,13 @@ const BadInput BAD_COMMANDS[] = {
       .status = 2,
       .says =
           "--images FOLDER is missing: the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG "
-          "and BMP "
-          "files whatever their names, used in the order of these\n"
-          "--token WORD is missing: the new word, one that the model doesn't know, such as '<grum>' (quoted, "
+          "and BMP files, which are used in the order of their names\n"
+          "--token WORD is missing: the new word, which the model must not know yet, such as '<grum>' "
+          "(quoted "
           "for the shell)\n"
-          "--init WORD[,WORD...]|FILE is missing: the known word, a single token, where the new one starts: "
-          "a "
-          "coarse name of the thing, such as toy; with several vectors one word for all, or one a vector. Or "
-          "the file "
-          "of a learned word, whose vectors it starts from" },
+          "--init WORD[,WORD...]|FILE is missing: the known word from which the new one starts: a coarse "
+          "name of the thing, such as toy, which must be a single token. With several vectors, give one word "
+          "for all or one for each. Or give the file of a learned word, to start from its vectors" },
     { .input = "one that is missing",
       .command = "generate",
       .status = 2,
@@ -49,7 +47,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "one that is missing",
       .command = "evaluate --init a",
       .status = 2,
-      .says = "--images FOLDER is missing: the pictures: PNG, JPEG and BMP files" },
+      .says = "--images FOLDER is missing: the folder of the pictures: PNG, JPEG and BMP files" },
     { .input = "one that is missing",
       .command = "evaluate --images pictures",
       .status = 2,
@@ -198,7 +196,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "a count of words that is no vector's",
       .command = TRAIN "--token '<x>' --init a,an --vectors 3",
       .status = 2,
-      .says = "--init: names 2 words for 3 vectors: one for all, or one a vector" },
+      .says = "--init: names 2 words for 3 vectors; give one for all or one for each" },
     { .input = "an empty word",
       .command = TRAIN "--token '<x>' --init a,,an",
       .status = 2,
@@ -210,11 +208,11 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "pictures of no prompt",
       .command = TRAIN WORD "--validation-every 5",
       .status = 2,
-      .says = "--validation-every: needs a --validation-prompt to draw" },
+      .says = "--validation-every: needs a --validation-prompt" },
     { .input = "cycles without restarts",
       .command = TRAIN WORD "--schedule linear --cycles 2",
       .status = 2,
-      .says = "--cycles: is for --schedule cosine_with_restarts, here linear" },
+      .says = "--cycles: is only for --schedule cosine_with_restarts, and here it is linear" },
     { .input = "a warm-up of a constant rate",
       .command = TRAIN WORD "--warmup 5",
       .status = 1,
@@ -328,7 +326,7 @@ const BadInput BAD_COMMANDS[] = {
       .command = TRAIN "--token '<Grum>' --init a --vectors 2",
       .status = 2,
       .says = "--token '<Grum>': has capitals, and of such a word diffusers would use only the first of its "
-              "2 vectors; write it small" },
+              "2 vectors; write it in lower case" },
     { .input = "templates that are missing",
       .command = TRAIN WORD "--templates t.txt",
       .status = 1,
@@ -337,7 +335,7 @@ const BadInput BAD_COMMANDS[] = {
       .make = ": >t.txt",
       .command = TRAIN WORD "--templates t.txt",
       .status = 1,
-      .says = "t.txt: holds no templates (a line each, such as: a photo of a {})" },
+      .says = "t.txt: holds no templates (write one on each line, such as: a photo of a {})" },
     { .input = "a template without its place",
       .make = "echo 'a photo of it' >t.txt",
       .command = TRAIN WORD "--templates t.txt",

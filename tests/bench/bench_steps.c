@@ -122,7 +122,7 @@ static void train(const Bench *b) {
     measure(b, train_once, &loop, arena.bytes + loop.full.plan.weights);
     arena_free(&arena);
     loop_free(&loop);
-    free(posteriors.moments);
+    free(posteriors.parameters);
     free(learned);
     free(ids);
 }

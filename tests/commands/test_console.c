@@ -225,13 +225,13 @@ static void test_pasted(void) {
     bool ok =
         run("\"$TI\" train " SMALL "--threads 1 --images golden/loop_pictures --token \"<it's>\" --init a "
             "--steps 1 --grid-loss 0 --out @/" SHELL_HOSTILE "\"'q\\$x\" 2>@/said") == 0;
-    ok = ok && is_clean("said") && holds("said", "ti: draw with it: ti generate --embedding $'");
+    ok = ok && is_clean("said") && holds("said", "ti: generate with it: ti generate --embedding $'");
     test_true("a run in such a folder", ok, "trains");
     test_true("the path of the word, for a script", holds("out", "/a" HOSTILE "b'q$x/it-s.safetensors\n"),
               "its own bytes");
     test_true("Python", holds("said", JSON_HOSTILE "'q$x/learned_embeds.safetensors\"), then \"<it's>\" in"),
               "as a string of its own");
-    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: draw with it: ti//p' @/said; } >@/script\n"
+    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: generate with it: ti//p' @/said; } >@/script\n"
              "sed -i 's|picture.png$|@/x.png --steps 1 --threads 1 " SMALL "|' @/script; bash @/script") == 0;
     test_true("ti generate, pasted", ok && holds("err", "word \"<it's>\""), "draws");
     ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: more than these 1 steps: ti//p' @/said; } >@/script\n"

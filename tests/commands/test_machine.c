@@ -153,7 +153,7 @@ static void test_second_signal(void) {
     bool reached = wait_for(child, "stderr", "steps of");
     usleep(100000);
     kill(child, SIGTERM);
-    reached = reached && wait_for(child, "stderr", "once more: stops at once");
+    reached = reached && wait_for(child, "stderr", "a second signal stops at once");
     kill(child, SIGTERM);
     int status = wait_end(child, &took);
     test_true("a second signal", reached && status == 1000 + SIGTERM && took < 10, "exit status %d, %.1f s",

@@ -127,7 +127,7 @@ static void losses_seeds(Seeds *s) {
 static bool read_losses(const char *path, int64_t records, int64_t length, bool draw_them) {
     Messages errors = { 0 };
     Losses l;
-    bool ok = losses_go_on(&l, path, records, length, NULL, &errors);
+    bool ok = losses_resume(&l, path, records, length, NULL, &errors);
     if (ok) CHECK_EQ(l.count, records);
     if (ok && draw_them) {
         Image image;

@@ -168,8 +168,8 @@ static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
                   .learned_shape = golden_shape(r->golden, "text/rows") };
     t.grad = mem_alloc((size_t)shape_count(t.learned_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.learned_shape.dim[0], 1,
-                               ids_shape.dim[1], z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    TrainingStepShape shape = { 1, ids_shape.dim[1], z.dim[2], z.dim[3], t.learned_shape.dim[0] };
+    t.step = training_step_new(&m->clip, &m->unet, shape, t.learned, t.grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
     free(ids);
@@ -318,9 +318,10 @@ static void test_batch(Run *r, const Model *m) {
     int64_t count = shape_count(one.learned_shape), latents = one.step.latent_count, tokens = one.step.tokens;
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
-          *accumulated = mem_alloc((size_t)count * sizeof *accumulated);
-    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.learned_shape.dim[0], 2,
-                                         tokens, z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+          *gathered = mem_alloc((size_t)count * sizeof *gathered);
+    TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.learned_shape.dim[0] };
+    TrainingStep two =
+        training_step_new(&m->clip, &m->unet, shape, one.learned, grad, (PlanOptions) { .train = true });
     float losses = 0;
     for (int i = 0; i < 2; i++) {
         set_example(r, &one, m, i ? "steps/1" : "steps/0");
