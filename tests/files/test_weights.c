@@ -62,7 +62,7 @@ static void test_header_faults(void) {
     } cases[] = {
         { "type", "{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", "unknown type \"F33\"",
           4 },
-        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" stands twice", 4 },
+        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" appears twice", 4 },
         { "size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
           "not what F32 [2] takes", 4 },
         { "outside", "{\"a\":" TENSOR "}", "outside the file", 3 },
