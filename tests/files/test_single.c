@@ -463,8 +463,8 @@ static const Case CASES[] = {
     { "integers", false, integers, "decoder.conv_out.weight\" is of type I32", 1 },
     { "thirds that are none", true, odd_thirds, "no tensor \"encoder.layers.1.self_attn.q_proj.bias\" [64]",
       3 },
-    { "31 channels", false, other_groups, "31 channels can't be norms of 32 groups", 1 },
-    { "a vector as table", false, scalar, "has the shape [1], which no model", 2 },
+    { "31 channels", false, other_groups, "31 channels cannot be divided into 32 groups", 1 },
+    { "a vector as table", false, scalar, "has the shape [1], which no supported model", 2 },
     { "a word too few", false, few_words, "49408 tokens, the text encoder 49407", 1 },
     { "inpainting", false, inpainting, "is an inpainting checkpoint (9 input channels)", 1 },
     { "pix2pix", true, pix2pix, "is an InstructPix2Pix checkpoint", 1 },
@@ -480,7 +480,7 @@ static const Case CASES[] = {
     { "CLIP alone", false, clip_alone, "is a CLIP text encoder of width 768 alone", 1 },
     { "VAE alone", false, vae_alone, "is an autoencoder (VAE) alone", 1 },
     { "UNet alone", false, unet_alone, "is the UNet of Stable Diffusion XL alone", 1 },
-    { "anything", false, nothing, "is a file of no model that is known here", 1 },
+    { "anything", false, nothing, "is a file of an unknown kind", 1 },
 };
 
 static void test_cases(void) {
