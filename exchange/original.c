@@ -7,8 +7,8 @@
 /* ---- the tables ---- */
 
 /* A row matches a name that begins with `original`, in which # stands for a number, if then a dot or the
-   name's end follows. The matched part becomes `diffusers`; what follows is renamed by the table `rest`, or kept when
-   that is NULL. The first row that matches counts. These letters in `diffusers` are replaced:
+   name's end follows. The matched part becomes `diffusers`; what follows is renamed by the table `rest`, or
+   kept when that is NULL. The first row that matches counts. These letters in `diffusers` are replaced:
 
        A B   by the first and the second number
        R     by levels - 1 - A: in diffusers the decoder's resolutions are numbered from the coarsest, in the
