@@ -115,7 +115,7 @@ static size_t profile_bytes(unsigned char *text, size_t size) {
     size_t at = 0, count = 0;
     for (int lines = 0; lines < 3 && at < size; at++) lines += text[at] == '\n';
     for (int high = -1; at < size; at++) {
-        if (strchr(" \n\r\t", text[at])) continue; /* strchr finds the closing 0, too */
+        if (strchr(" \n\r\t", text[at])) continue; /* strchr matches a 0 byte as well */
         int digit = hex_digit(text[at]);
         if (digit < 0) return 0;
         if (high >= 0) text[count++] = (unsigned char)(high << 4 | digit);

@@ -120,8 +120,8 @@ json_t *json_messages(const Messages *messages) {
     return list;
 }
 
-/* Writes x with as few digits as give it back exactly, or else with 15 digits if they are within DBL_EPSILON
-   (relative), and 17 otherwise. */
+/* If exact, writes x with the fewest digits that give it back; otherwise with 15 digits if that is within
+   DBL_EPSILON (relative), else with 17. */
 static void add_number(Text *t, double x, bool exact) {
     char text[40];
     for (int digits = 15; digits <= 17; digits += exact ? 1 : 2) {

@@ -17,7 +17,7 @@ static uint32_t big_endian(const unsigned char *p) {
 }
 
 /* Returns the first 32 bits of a root's fractional part. A double holds them, since the integer part is
-   below 32. */
+   below 8. */
 static uint32_t fraction_bits(double root) { return (uint32_t)((root - floor(root)) * 4294967296.0); }
 
 /* The constants are the fractional parts of the square roots of the first 8 primes (state) and of the cube

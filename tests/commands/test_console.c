@@ -98,10 +98,10 @@ static void test_texts(void) {
     Messages m = { 0 };
     char *key = mem_alloc(3000001);
     memset(key, 'k', 3000000);
-    messages_add(&m, "config.json: the key \"%s\" stands twice", key);
+    messages_add(&m, "config.json: the key \"%s\" appears twice", key);
     test_true("a message with a key of 3 MB",
               m.length < 5000 && strncmp(m.text, "config.json: the key", 20) == 0 &&
-                  text_ends_with(m.text, "kk\" stands twice\n"),
+                  text_ends_with(m.text, "kk\" appears twice\n"),
               "%d bytes", (int)m.length);
     free(key);
     messages_free(&m);

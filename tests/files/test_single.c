@@ -30,7 +30,7 @@ static void shell(const char *format, ...) {
 
 /* ---- configs ---- */
 
-/* Parses the configs that diffusers' converter wrote for the model. */
+/* Parses the configs in golden/single/, which are diffusers' own for the model. */
 static void parse_golden(const char *model, ModelFolder *m) {
     static const char *const parts[] = { "text_encoder", "unet", "vae" };
     Messages errors = { 0 }, warnings = { 0 };

@@ -73,8 +73,8 @@ static void test_header_faults(void) {
         { "UTF-8", "{\"\xc0\xaf\":" TENSOR "}", "invalid UTF-8", 4 },
         { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "line 1: invalid Unicode", 4 },
         { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is no string", 0 },
-        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}", "no whole number",
-          4 },
+        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}",
+          "not a whole number", 4 },
         { "start", "[]", "does not begin with '{'", 0 },
         { "empty", "", "does not begin with '{'", 8 },
     };

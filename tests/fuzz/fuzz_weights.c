@@ -10,7 +10,7 @@
 #include "weights/store.h"
 
 void repair_header(Input *in, Random *r) {
-    size_t end = in->size; /* of the header: after its last '}' */
+    size_t end = in->size; /* of the header: behind the last '}' of the first 8 KB */
     for (size_t i = 8; i < in->size && i < 8192; i++)
         if (in->bytes[i] == '}') end = i + 1;
     if (draw(r, 2))
