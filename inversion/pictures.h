@@ -19,9 +19,9 @@ typedef struct {
 
 /* The pictures of a folder, sorted by the bytes of their names, and what their headers say: the files that
    are named as pictures are (image_has_known_extension), and those that are some by their first bytes,
-   whatever their names; hidden files are passed over, a warning counts the others. Errors, a line each: the folder cannot
-   be read, holds no pictures, a file is none, is of a kind that is not read or is damaged; then false.
-   pictures_free in every case. */
+   whatever their names; hidden files are passed over, a warning counts the others. Errors, a line each: the
+   folder cannot be read, holds no pictures, a file is none, is of a kind that is not read or is damaged; then
+   false. pictures_free in every case. */
 bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
 /* Reads them: each is turned upright, cropped to its middle square if asked to, and resized as Pillow's
