@@ -48,8 +48,8 @@ void file_release_pages(const File *file);
    file cannot be read. */
 size_t file_read_beginning(const char *path, void *bytes, size_t size);
 
-/* Whether a file can be written at path, asked before long work: its folder exists and is writable, and path
-   is not a folder or a device. Returns false and adds a message otherwise. */
+/* Whether a file can be written at path, asked before long work: its folder exists and is writable, path is
+   not a folder or a device, and the name is not too long. Returns false and adds a message otherwise. */
 bool output_possible(const char *path, Messages *errors);
 
 /* A file being written. It has no name until output_commit flushes it to the disk (fsync), links it as
