@@ -30,7 +30,7 @@ void console_line(FILE *to, const char *format, ...) {
     va_start(args, format);
     char *line = mem_format_list(format, args);
     va_end(args);
-    text_plain(line);
+    text_sanitize(line);
     fprintf(to, "%s\n", line);
     free(line);
 }

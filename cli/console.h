@@ -16,7 +16,7 @@ void console_json(json_t *document);
 /* Flushes standard output. False, with a line, if any of it could not be written (a full disk). */
 bool console_finish(Messages *errors);
 
-/* Prints a line, on stdout or stderr, as a terminal may show it: it is text_plain. Whatever came from outside
+/* Prints a line, on stdout or stderr, as a terminal may show it (text_sanitize). Whatever came from outside
    (the command line, files, their names) is printed by this function, console_path or report; printf itself
    prints what is ti's own, numbers and constant texts. */
 void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);

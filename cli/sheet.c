@@ -40,7 +40,7 @@ static void read_contents(Contents *c, const StringList *arguments, Messages *er
     c->paths = mem_alloc(n * sizeof *c->paths);
     for (size_t i = 0; i < n; i++) {
         const char *argument = arguments->items[i];
-        bool picture = image_is_named(argument) || image_kind_of_file(argument) != IMAGE_NONE;
+        bool picture = image_has_known_extension(argument) || image_kind_of_file(argument) != IMAGE_NONE;
         if (!picture || c->row_count == 0)
             c->rows[c->row_count++] =
                 (SheetRow) { .caption = picture ? "" : argument, .pictures = c->images + c->count };

@@ -24,7 +24,7 @@ static bool list_paths(const char *folder, Pictures *out, Messages *errors, Mess
     while (errno = 0, (entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] == '.') continue;
         char *path = mem_format("%s/%s", folder, entry->d_name);
-        if (image_is_named(path) || image_kind_of_file(path) != IMAGE_NONE) {
+        if (image_has_known_extension(path) || image_kind_of_file(path) != IMAGE_NONE) {
             out->paths = mem_grow(out->paths, (size_t)(out->count + 1) * sizeof *out->paths);
             out->paths[out->count++] = path;
             continue;

@@ -19,7 +19,7 @@ typedef struct {
 } Pictures;
 
 /* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file is
-   taken for a picture if its name has a picture's ending (image_is_named) or its first bytes are those of
+   taken for a picture if its name has a picture's ending (image_has_known_extension) or its first bytes are those of
    one. Hidden files are skipped silently; a warning counts the others. Returns false and adds a message for
    each fault: the folder cannot be read or holds no pictures; a file is not a picture, has an unsupported
    format or is damaged. pictures_free in every case. */

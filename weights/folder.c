@@ -356,7 +356,7 @@ static const Safetensors *mapped_file(const ModelFolder *m, int64_t index) {
 
 void folder_forget(const ModelFolder *m) {
     const Safetensors *s;
-    for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_forget(&s->file);
+    for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_release_pages(&s->file);
 }
 
 bool folder_unchanged(const ModelFolder *m, Messages *errors) {

@@ -239,7 +239,7 @@ const BadInput BAD_CONFIGS[] = {
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": -2,/'",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: line 4: a number that is no whole number >= 0",
+      .says = "model/tokenizer/vocab.json: line 4: a number that is not a whole number >= 0",
       .prints = true },
     { .input = "an id that is a text",
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": \"2\",/'",

@@ -128,9 +128,9 @@ const BadInput BAD_PICTURES[] = {
       .make = "{ head -c 28 samples/rgb.bmp; printf '\\010'; tail -c +30 samples/rgb.bmp; } >a.bmp",
       .command = BACK "a.bmp x.png",
       .status = 1,
-      .says =
-          "a.bmp: is a BMP of a kind that is not read (24 or 32 bits a pixel, uncompressed, are); put a PNG "
-          "in its place (with Debian's package imagemagick): convert 'a.bmp[0]' -auto-orient a.bmp.png" },
+      .says = "a.bmp: is a BMP of a kind that is not supported (24 or 32 bits a pixel, uncompressed, are); "
+              "put a PNG in its place (with Debian's package imagemagick): convert 'a.bmp[0]' -auto-orient "
+              "a.bmp.png" },
     { .input = "a PNG that is cut off",
       .make = "head -c 300 samples/rgb.png >a.png",
       .command = BACK "a.png x.png",

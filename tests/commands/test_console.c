@@ -48,7 +48,7 @@ static bool is_clean(const char *name) {
     for (char *c = text; *c; c++)
         if (*c == '\n' || (*c == '\t' && text[0] == '{')) *c = ' ';
     safe = mem_string(text);
-    text_plain(safe);
+    text_sanitize(safe);
     bool clean = strcmp(safe, text) == 0;
     free(text);
     free(safe);
@@ -67,7 +67,7 @@ static bool holds(const char *name, const char *what) {
 
 static void test_texts(void) {
     char all[] = "\x1f \x7e\x7f\xc2\x80\xc2\x9f\xc2\xa0\xff\xc3\n\xf0\x9f\x98\x80";
-    text_plain(all);
+    text_sanitize(all);
     test_true("control characters and broken bytes", strcmp(all, "? ~???\xc2\xa0???\xf0\x9f\x98\x80") == 0,
               "%s", all);
     static const struct {
@@ -98,10 +98,10 @@ static void test_texts(void) {
     Messages m = { 0 };
     char *key = mem_alloc(3000001);
     memset(key, 'k', 3000000);
-    messages_add(&m, "config.json: the key \"%s\" stands twice", key);
+    messages_add(&m, "config.json: the key \"%s\" appears twice", key);
     test_true("a message with a key of 3 MB",
               m.length < 5000 && strncmp(m.text, "config.json: the key", 20) == 0 &&
-                  text_ends_with(m.text, "kk\" stands twice\n"),
+                  text_ends_with(m.text, "kk\" appears twice\n"),
               "%d bytes", (int)m.length);
     free(key);
     messages_free(&m);
@@ -124,7 +124,7 @@ static void test_shell(void) {
                                          "23" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         char *quoted = text_for_shell(words[i]), *plain = mem_string(quoted);
-        text_plain(plain);
+        text_sanitize(plain);
         bool clean = strcmp(plain, quoted) == 0;
         char *path = mem_format("%s/script", folder), *out = mem_format("%s/word", folder);
         char *line = mem_format("printf %%s %s >'%s'\n", quoted, out);

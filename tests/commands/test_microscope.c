@@ -215,7 +215,7 @@ static void test_files(void) {
                              NULL });
     shows("inspect " CRITTERS "/text_encoder/model.safetensors",
           (const char *[]) { "a CLIP text encoder", "[2176, 192]", NULL });
-    shows("inspect golden/draws.safetensors", (const char *[]) { "no model that is known here", NULL });
+    shows("inspect golden/draws.safetensors", (const char *[]) { "a file of an unknown kind", NULL });
     const NamedTensor unet[] = { { "time_embedding.linear_1.weight", shape1(1), zeros },
                                  { "conv_in.weight", shape1(1), zeros },
                                  { "mid.attn2.to_k.weight", shape2(2, 768), zeros } };
@@ -228,7 +228,7 @@ static void test_files(void) {
     family("Stable Diffusion XL", xl, 2);
     const NamedTensor clip[] = { { "text_model.embeddings.token_embedding.weight", shape2(2, 768), zeros } };
     family("a CLIP text encoder of width 768", clip, 1);
-    family("no model that is known here", NULL, 0);
+    family("a file of an unknown kind", NULL, 0);
     const NamedTensor odd[] = { { "a\x1b[2Jb.weight", shape1(1), zeros } };
     write_tensors("odd.safetensors", odd, 1);
     shows("inspect @/odd.safetensors", (const char *[]) { "a?[2Jb.weight", NULL });

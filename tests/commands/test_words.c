@@ -152,7 +152,7 @@ static void test_folder(void) {
     test_true("a folder of words",
               run(DRAW "--embedding @/words --prompt 'a EASYNEG' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png") && said("word \"EasyNeg\"") && !said("word \"<two>\"") &&
-                  said("passed over: ") && said("broken.safetensors"),
+                  said("skipped: ") && said("broken.safetensors"),
               "those that are used are loaded");
     test_true("a word of the vocabulary in a folder",
               run(DRAW "--embedding @/words --prompt 'a <two> cat' --out @/got.png") == 0 &&

@@ -386,7 +386,7 @@ static void test_bad_json(void) {
         { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
         { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
         { MODEL("{" SPECIALS ", \"a\": 1}", "[]"), "[]", "both have the id 1", 0 },
-        { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "stands twice", 0 },
+        { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "appears twice", 0 },
         { MODEL("{\"<|startoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|endoftext|>\"", 0 },
         { MODEL("{\"<|endoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|startoftext|>\"", 0 },
         { MODEL(ABC, "7"), "[]", "has no list \"merges\"", 0 },
@@ -433,7 +433,7 @@ static void test_bad_json(void) {
     }
     json_case("no JSON", "{", "t.json", 0);
     json_case("empty", "", "t.json", 0);
-    json_case("no object", "[]", "is no JSON object", 0);
+    json_case("no object", "[]", "is not a JSON object", 0);
 }
 
 static void test_small(void) {

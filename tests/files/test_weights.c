@@ -62,7 +62,7 @@ static void test_header_faults(void) {
     } cases[] = {
         { "type", "{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", "unknown type \"F33\"",
           4 },
-        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" stands twice", 4 },
+        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" appears twice", 4 },
         { "size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
           "do not fit F32 [2]", 4 },
         { "outside", "{\"a\":" TENSOR "}", "outside the file", 3 },
@@ -73,8 +73,8 @@ static void test_header_faults(void) {
         { "UTF-8", "{\"\xc0\xaf\":" TENSOR "}", "invalid UTF-8", 4 },
         { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "line 1: invalid Unicode", 4 },
         { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is not a string", 0 },
-        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}", "no whole number",
-          4 },
+        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}",
+          "not a whole number", 4 },
         { "start", "[]", "does not begin with '{'", 0 },
         { "empty", "", "does not begin with '{'", 8 },
     };

@@ -318,7 +318,7 @@ static void test_batch(Run *r, const Model *m) {
     int64_t count = shape_count(one.learned_shape), latents = one.step.latent_count, tokens = one.step.tokens;
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
-          *gathered = mem_alloc((size_t)count * sizeof *gathered);
+          *accumulated = mem_alloc((size_t)count * sizeof *accumulated);
     TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.learned_shape.dim[0] };
     TrainingStep two =
         training_step_new(&m->clip, &m->unet, shape, one.learned, grad, (PlanOptions) { .train = true });
