@@ -46,7 +46,7 @@ void report_warnings(Messages *warnings);
 #define RESOLUTION_OPTION(at, text)                                                                          \
     {                                                                                                        \
         "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
-                                                    .reason = "it was trained on that", .help = text         \
+                                                    .reason = "it was trained at that size", .help = text    \
     }
 #define THREADS_OPTION(at)                                                                                   \
     {                                                                                                        \

@@ -36,10 +36,11 @@ static const Option OPTIONS[] = {
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
       .help = "the number of pictures, whose noise comes from one random generator" },
     { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "it was trained on that",
+      .reason = "it was trained at that size",
       .help = "the width in pixels, a multiple of the VAE's factor (8 in Stable Diffusion)" },
     { "height", OPTION_INT, AT(height), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "it was trained on that", .help = "the height in pixels, a multiple of the VAE's factor" },
+      .reason = "it was trained at that size",
+      .help = "the height in pixels, a multiple of the VAE's factor" },
 
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is generated",
       .reason = "fixed, so that the same command gives the same picture",

@@ -29,7 +29,7 @@ static const Option OPTIONS[] = {
       .help = "for a learned word: the model with whose vocabulary it is compared" },
     VAE_OPTION(AT(vae)),
     { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
-      .help = "with --model: the number of nearest words of the vocabulary, by cosine, to show" },
+      .help = "with --model: how many of the vocabulary's nearest words, by cosine, to show" },
     { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model: list every tensor" },
     { "hash", OPTION_FLAG, AT(hash),
       .help = "for a file: print its SHA-256; without the option it is printed if the file has the size of a "

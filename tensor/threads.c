@@ -120,7 +120,7 @@ static void execute_again(char *const argv[], char *const environment[], const c
    processor's time is gone before main has begun. */
 static void on_no_main(int signal_number) {
     static const char text[] =
-        "ti: out of memory: OpenBLAS needs 134 MB of addresses as it starts (try a higher "
+        "ti: out of memory: OpenBLAS needs 134 MB of address space as it starts (try a higher "
         "ulimit -v)\n";
     (void)signal_number;
     _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 2 : 1);
