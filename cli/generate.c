@@ -29,7 +29,7 @@ static const Option OPTIONS[] = {
           "NAME=FILE gives the word another name for this run; of the words in a FOLDER, those that the "
           "prompts use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
-      .reason = "StableDiffusionPipeline's", .help = "the text that the picture should differ from" },
+      .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
@@ -46,16 +46,17 @@ static const Option OPTIONS[] = {
       .reason = "fixed, so that the same command gives the same picture",
       .help = "the seed of the initial noise, which is that of torch.Generator().manual_seed(N) on a CPU" },
     { "steps", OPTION_INT, AT(steps), "N", 1, 1000, .standard = "30", .model = true,
-      .reason = "with DDIM more steps change little; StableDiffusionPipeline takes 50",
+      .reason = "with DDIM, more steps change little; StableDiffusionPipeline takes 50",
       .help = "the number of denoising steps" },
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
-      .reason = "StableDiffusionPipeline's",
+      .reason = "as in StableDiffusionPipeline",
       .help =
           "the scale of classifier-free guidance, which leads from the negative prompt to the prompt; at 1 "
           "or less there is no guidance, and a step takes half the time" },
     { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
-      .reason = "the paper's", .help = "the method that turns noise into a picture; ddim is the only one" },
-    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "the paper's, which adds no noise",
+      .reason = "as in the paper",
+      .help = "the method that turns noise into a picture; ddim is the only one" },
+    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper: none",
       .help = "how much new noise a DDIM step adds, up to 1, which is as much as in DDPM" },
 
     { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png", .reason = "in the current folder",
@@ -68,13 +69,12 @@ static const Option OPTIONS[] = {
 
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
       .shown = "the physical cores",
-      .reason = "a core's second thread slows matrix products down; the picture does not depend on it",
+      .reason = "a core's second thread slows matrix products down; any number gives the same picture",
       .help = "the number of threads to compute with" },
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
       .reason = "what the machine, or the container, has free",
       .help = "the most memory that the run may take, such as 3GB; a run that needs more does not start" },
-    { "profile", OPTION_FLAG, AT(profile),
-      .help = "print at the end how much time each kind of operation took" },
+    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took how much time" },
 };
 
 typedef struct {
