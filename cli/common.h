@@ -112,8 +112,8 @@ bool check_loss(double loss, TrainingStep *ran, const char *before, const char *
    a message when there is too little. `smaller` says what would take less, such as "a smaller --batch". */
 bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *errors);
 
-/* Returns false and adds a message when the file name that the named option gives has an ending of which no
-   picture can be written. */
+/* Returns false and adds a message when the file name that the named option gives has an ending, and it is
+   not that of a format in which pictures can be written. */
 bool check_picture_name(const char *option, const char *path, Messages *errors);
 
 /* Returns false and adds a message when the file exists and force is not set, or when it could not be

@@ -73,7 +73,7 @@ void help_man(const Command *const commands[], FILE *out) {
           "and generates pictures with it. A small model is embedded.\n"
           ".PP\nThe value of an option is the next argument, or follows a \\(aq=\\(aq. If an option is given "
           "twice,\n"
-          "its last value counts. \\(aq\\-\\-\\(aq ends the options.\n"
+          "its last value counts, unless it takes several. \\(aq\\-\\-\\(aq ends the options.\n"
           ".SH OPTIONS\n"
           ".TP\n\\fB\\-\\-help\\fR\nList the commands; after a command, list its options.\n"
           ".TP\n\\fB\\-\\-version\\fR\nPrint the version, the versions of the compiler and of OpenBLAS, and "

@@ -38,15 +38,15 @@ int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buff
 
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
 
-MemoryNeed memory_of_sampling(const Sampling *d, int threads) {
+MemoryNeed memory_of_sampling(const Sampling *sampling, int threads) {
     Plan text, denoise, decode;
-    sampling_stage(d, SAMPLING_TEXT, &text);
-    sampling_stage(d, SAMPLING_DENOISE, &denoise);
-    sampling_stage(d, SAMPLING_DECODE, &decode);
+    sampling_stage(sampling, SAMPLING_TEXT, &text);
+    sampling_stage(sampling, SAMPLING_DENOISE, &denoise);
+    sampling_stage(sampling, SAMPLING_DECODE, &decode);
     MemoryNeed before = { .weights = text.weights + denoise.weights,
                           .buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads)) };
-    return memory_worse(before,
-                        (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(d, threads) });
+    return memory_worse(
+        before, (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(sampling, threads) });
 }
 
 static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {

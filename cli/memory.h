@@ -14,7 +14,7 @@ typedef struct {
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
 
 /* What a part of a run needs, in bytes. The parts of a run follow one another, and folder_forget between two
-   of them unmaps the weights of the first, so that a run needs what its largest part needs. */
+   of them frees the memory of the first one's weights, so that a run needs what its largest part needs. */
 typedef struct {
     int64_t weights;        /* mapped from files */
     int64_t buffers;        /* allocated, including the workspaces of all threads */
@@ -27,8 +27,8 @@ typedef struct {
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
 
 /* The need of generating pictures: that of the prompts and denoising, or that of decoding, whose weights are
-   mapped after the others have been forgotten. */
-MemoryNeed memory_of_sampling(const Sampling *d, int threads);
+   read after the memory of the others has been freed. */
+MemoryNeed memory_of_sampling(const Sampling *sampling, int threads);
 
 /* Weights and buffers together. */
 int64_t memory_total(const MemoryNeed *need);

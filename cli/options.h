@@ -68,10 +68,10 @@ typedef struct {
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
 
 /* Sets all values, first to the defaults and then from the arguments argv[0..argc) that follow the command's
-   name, and checks them. An option is `--name value` or `--name=value`; when it is repeated the last value
-   counts, and `--` ends the options. Returns OPTIONS_HELP when --help or -h is among the arguments, and
-   OPTIONS_WRONG after adding a message for each fault. values need not be initialised; call options_free on
-   them in every case. */
+   name, and checks them. An option is `--name value` or `--name=value`, and `--` ends the options. When an
+   option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is among
+   the arguments, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
+   call options_free on them in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
 
