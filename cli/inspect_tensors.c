@@ -60,8 +60,7 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json) {
         bytes += (int64_t)s->tensors[i].size;
         numbers += shape_count(s->tensors[i].weight.shape);
     }
-    json_t *metadata =
-        json_object_get(s->header, "__metadata__"); /* an object of strings, JSON null, or NULL */
+    json_t *metadata = json_object_get(s->header, "__metadata__"); /* of strings; may be JSON null or NULL */
     if (json) {
         json_t *document =
             json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "kind", "tensors", "path", s->path, "family",

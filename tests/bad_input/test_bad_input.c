@@ -31,9 +31,12 @@
 
 enum { NOBODY = 65534 };
 
-/* Shell functions for the cases: st FILE HEADER [BYTES] makes a safetensors file with that header and BYTES
-   zeros of data. swap FILE OLD NEW replaces OLD by NEW, which must be as long. json FILE SED edits a text
-   file with sed, which must change it. nan FILE makes the last number of a file of F16 weights NaN. */
+/* Shell functions for the cases:
+
+       st FILE HEADER [BYTES]   makes a safetensors file with that header and BYTES zeros of data
+       swap FILE OLD NEW        replaces OLD in a file by NEW, which must be as long
+       json FILE SED            edits a text file with sed, which must change it
+       nan FILE                 makes the last number of a file of F16 weights NaN */
 static const char HELPERS[] =
     "st() { n=$(printf %s \"$2\" | wc -c); { printf \"\\\\$(printf %03o $((n % 256)))"
     "\\\\$(printf %03o $((n / 256)))\\\\0\\\\0\\\\0\\\\0\\\\0\\\\0\"; printf %s \"$2\"; "
@@ -319,13 +322,12 @@ int main(int argc, char *argv[]) {
         return 0;
     }
     prepare();
-    /* AddressSanitizer reserves most of the address space, so that the shell cannot limit it. Its own limit
-       of an allocation takes that place. */
+    /* AddressSanitizer reserves most of the address space, so its own limit of an allocation is used instead
+       of the shell's limit. */
     setenv("ASAN_OPTIONS", "allocator_may_return_null=1:max_allocation_size_mb=2500", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     setenv("LC_ALL", "C", 1);
-    setenv("KMP_WARNINGS", "false",
-           0); /* With a limit of a file's size LLVM's OpenMP warns of its own files. */
+    setenv("KMP_WARNINGS", "false", 0); /* LLVM's OpenMP would warn of files of its own that are too large. */
     bool showing = argc > 1 && strcmp(argv[1], "--show") == 0;
     if (showing) show(argc > 2 ? argv[2] : "");
     for (int i = 0; i < TABLE_COUNT && !showing; i++)

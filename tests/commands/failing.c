@@ -113,8 +113,8 @@ ssize_t __wrap_write(int descriptor, const void *data, size_t size) {
     return __real_write(descriptor, data, fails("short", 0) ? (size + 1) / 2 : size);
 }
 
-int __wrap_fsync(
-    int descriptor) { /* It never waits for the disk, since the test runs thousands of commands. */
+/* It never waits for the disk, since the test runs thousands of commands. */
+int __wrap_fsync(int descriptor) {
     (void)descriptor;
     return fails("fsync", EIO) ? -1 : 0;
 }

@@ -148,7 +148,7 @@ static void test_sheets(const char *folder) {
     messages_free(&errors);
 }
 
-/* Neither no command nor an unknown one prints anything on stdout. */
+/* Without a command and with an unknown one, ti prints nothing on stdout and ends with status 2. */
 static void test_usage(void) {
     static const char *const wrong[] = { "", "paint" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

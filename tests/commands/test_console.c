@@ -246,8 +246,7 @@ static void test_terminal(void) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
     const char *slave = ptsname(master);
-    int kept =
-        open(slave, O_RDWR | O_NOCTTY); /* While it is open the terminal keeps what is written to it. */
+    int kept = open(slave, O_RDWR | O_NOCTTY); /* While it is open the terminal keeps what is written. */
     CHECK(kept >= 0);
     char *command = mem_format(GENERATE SMALL "--out @/" SHELL_HOSTILE ".png >'%s'", slave);
     bool ok = run(command) == 0;

@@ -331,8 +331,7 @@ static void test_kind(const Command *c, const struct Kind *kind, const char *out
         bool failed;
         copy_start();
         int status = run(c->command, kind->name, n, &failed);
-        if (!failed && !tried &&
-            n > 1) { /* There are fewer calls than --from leaves out: begin with the first. */
+        if (!failed && !tried && n > 1) { /* --from leaves out all calls: begin with the first. */
             n = 0;
             continue;
         }

@@ -123,8 +123,7 @@ static void test_stops(void) {
         pid_t child = start_training(i == 0 ? LONG "--out run" : "--resume --out run", false);
         bool reached = wait_for(child, s->file, s->text);
         kill(child, s->signal_number);
-        if (s->signal_number == SIGHUP)
-            kill(child, s->signal_number); /* A closed terminal may send it twice. */
+        if (s->signal_number == SIGHUP) kill(child, SIGHUP); /* A closed terminal may send it twice. */
         status = wait_end(child, &took);
         test_true(s->name,
                   reached && status == 128 + s->signal_number && has("stderr", s->stopped) &&

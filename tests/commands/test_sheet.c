@@ -63,8 +63,7 @@ static void test_folder(void) {
     test_true("four pictures", ok && p.count == 4, "%d", (int)p.count);
     says("no errors", &errors, 0, "");
     says("warnings: a text, a squashed and a small picture", &warnings, 3, "notes.txt");
-    const char *const order[] = { "B.PNG", "a10.png", "a9.png",
-                                  "b.png" }; /* sorted by the bytes of the names */
+    const char *const order[] = { "B.PNG", "a10.png", "a9.png", "b.png" }; /* by the bytes of the names */
     for (int i = 0; ok && i < 4; i++)
         test_true("order",
                   strcmp(strrchr(p.paths[i], '/') + 1, order[i]) == 0 && p.images[i].width == 8 &&
@@ -171,8 +170,8 @@ static void test_sizes(void) {
         { "x.png", 1, IMAGE_MAX_PIXELS + 1, false },
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000, true },
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000 + 1, false },
-        { "x.png", 46341, 46341, false }, /* The number of pixels overflows an int */
-        { "x.png", 65536, 65536, false }, /* and here would be 0 in 32 bits. */
+        { "x.png", 46341, 46341, false }, /* The number of pixels overflows an int. */
+        { "x.png", 65536, 65536, false }, /* In 32 bits it would be 0. */
         { "x.png", (int64_t)1 << 32, (int64_t)1 << 32, false },
         { "x.png", INT64_MAX, INT64_MAX, false },
         { "x.jpg", 65535, 1, true },
