@@ -196,7 +196,7 @@ static void check_folder(const char *options) {
     status = train(options, "--threads 1 --force --dump @/dump/");
     test_true("1 thread", status == 0 && same_as_copy(), "the same bytes as with all");
     status = train(options, "--memory 42MB --force --dump @/dump");
-    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'computed twice' @/stderr"),
+    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'are recomputed' @/stderr"),
               "the same bytes with blocks recomputed");
     test_true("a file in the way", train(options, "--force --dump @/file") == 1, "is an error");
     test_true("no folder to write in", train(options, "--dump /dev/null/dump") == 1, "is an error");
