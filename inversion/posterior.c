@@ -139,7 +139,7 @@ static bool cache_write(const Cache *c, const char *path, Messages *errors) {
 static bool encode(const Encoder *e, float *parameters, Messages *errors) {
     graph_forward(e->graph);
     memcpy(parameters, e->parameters->data, (size_t)shape_count(e->parameters->shape) * sizeof(float));
-    return check_finite(e->graph, e->parameters, "what the VAE makes of a picture", errors);
+    return check_finite(e->graph, e->parameters, "the VAE's output for a picture", errors);
 }
 
 /* The posterior of picture i and, if flips, of its mirror image: read from the cache or computed. */

@@ -284,13 +284,13 @@ const BadInput BAD_MODELS[] = {
       .command = "reconstruct --model model pictures/1.png x.png",
       .status = 1,
       .says =
-          "what the VAE makes of the picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+          "the VAE's output for the picture is not finite: first in encoder.conv_out/conv2d, whose weight "
           "\"quant_conv.weight\" is not finite" },
     { .input = "a NaN among the VAE's weights",
       .make = "nan model/vae/diffusion_pytorch_model.fp16.safetensors",
       .command = "train --model model --images pictures --token '<x>' --init a",
       .status = 1,
-      .says = "what the VAE makes of a picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+      .says = "the VAE's output for a picture is not finite: first in encoder.conv_out/conv2d, whose weight "
               "\"quant_conv.weight\" is not finite",
       .makes = "out/x/options.json" },
     { .input = "a NaN among the text encoder's weights",
