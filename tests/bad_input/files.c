@@ -352,9 +352,8 @@ const BadInput BAD_FILES[] = {
       .command =
           "generate --model model --prompt x --embedding word.safetensors --embedding word.safetensors",
       .status = 1,
-      .says =
-          "word.safetensors: the token '<w>' is a placeholder token already (upper and lower case are one); "
-          "--embedding NAME=word.safetensors gives it another name for this run" },
+      .says = "word.safetensors: the token '<w>' is a placeholder token already (upper and lower case count "
+              "as the same); --embedding NAME=word.safetensors gives it another name for this run" },
     { .input = "a per-layer word",
       .make = "st x.safetensors "
               "'{\"IN01\":{\"dtype\":\"F32\",\"shape\":[24],\"data_offsets\":[0,96]},\"MID\":{\"dtype\":"

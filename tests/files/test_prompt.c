@@ -15,14 +15,14 @@ static void test_refusal(const char *name, int32_t id, Messages *errors, const c
 static void test_words(void) {
     Tokenizer *t = make_tokenizer("critters", NULL);
     Messages errors = { 0 };
-    int32_t critter = tokenizer_single(t, " Critter", &errors);
+    int32_t critter = tokenizer_single_token(t, " Critter", &errors);
     test_true("a single token", critter == tokenizer_find(t, "critter</w>") && critter > 0, "%d", critter);
     char *text = tokenizer_token_text(t, critter);
     test_true("a token's text", strcmp(text, "critter") == 0, "%s", text);
     free(text);
-    int32_t two = tokenizer_single(t, "blue critter", &errors);
+    int32_t two = tokenizer_single_token(t, "blue critter", &errors);
     test_refusal("two words", two, &errors, "is 2 tokens in this model's vocabulary ('blue', 'critter')");
-    int32_t none = tokenizer_single(t, " ", &errors);
+    int32_t none = tokenizer_single_token(t, " ", &errors);
     test_refusal("no word", none, &errors, "is no token");
 
     CHECK(tokenizer_add(t, "<x>", 3, &errors) == tokenizer_vocab_size(t));
@@ -105,7 +105,7 @@ static void test_expanding(void) {
         char *expanded = tokenizer_expand_placeholders(t, cases[i].prompt);
         test_true("a prompt expanded", strcmp(expanded, cases[i].expanded) == 0, "%s", expanded);
         int64_t n, m, length = tokenizer_max_length(t);
-        int32_t *ids = tokenizer_prompt(t, cases[i].prompt, &n),
+        int32_t *ids = tokenizer_encode_prompt(t, cases[i].prompt, &n),
                 *window = prompt_ids(t, cases[i].prompt, &errors),
                 *again = tokenizer_encode_raw(t, cases[i].expanded, strlen(cases[i].expanded), &m);
         bool ok = n == m && memcmp(ids, again, (size_t)n * sizeof *ids) == 0 && n <= length - 2 &&
@@ -173,13 +173,13 @@ static void test_own_words(void) {
         tokenizer_config_free(&config);
         if (rows >= 5 && rows < 8) { /* fewer than the vocabulary has: model_load tells */
             test_refusal("a word without a row", t ? 0 : -1, &errors,
-                         rows == 7 ? "the added token \"<x>_1\" would have the id 7" : "(not it alone)");
+                         rows == 7 ? "the added token \"<x>_1\" would have the id 7" : "(the first of several)");
             continue;
         }
         CHECK(t);
         test_true("words of the model",
                   tokenizer_vocab_size(t) == 8 && tokenizer_find(t, "Zork") == 6 &&
-                      tokenizer_first_word(t) == max_i64(rows, 8),
+                      tokenizer_first_learned_id(t) == max_i64(rows, 8),
                   "%lld", (long long)tokenizer_vocab_size(t));
         static const char *const taken[] = { "<x>", "<X>", "zork", "<x>_1" };
         for (int i = 0; i < 4; i++) {
@@ -194,11 +194,11 @@ static void test_own_words(void) {
                       strcmp(tokenizer_token(t, second), "<z>") == 0,
                   "named");
         int64_t count;
-        int32_t *ids = tokenizer_prompt(t, "<X> ab", &count);
+        int32_t *ids = tokenizer_encode_prompt(t, "<X> ab", &count);
         test_true("a word of the model, expanded", count == 3 && ids[0] == 5 && ids[1] == 7 && ids[2] == 4,
                   "%lld", (long long)count);
         free(ids);
-        int32_t single = tokenizer_single(t, "ZORK", &errors);
+        int32_t single = tokenizer_single_token(t, "ZORK", &errors);
         test_true("a word of the model as one token", single == 6, "%d", single);
         tokenizer_free(t);
     }

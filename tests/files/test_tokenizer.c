@@ -86,7 +86,7 @@ static bool check_text(const Run *r, int kind, const char *line, size_t size) {
     bool ok;
     if (kind == TEXT || kind == PROMPT) {
         int64_t count;
-        int32_t *ids = kind == PROMPT ? tokenizer_prompt(r->t, text.at, &count)
+        int32_t *ids = kind == PROMPT ? tokenizer_encode_prompt(r->t, text.at, &count)
                                       : tokenizer_encode_raw(r->t, text.at, text.size, &count);
         ok = same_ids(ids, count, line);
         free(ids);
@@ -396,7 +396,7 @@ static void test_bad_json(void) {
         { MODEL(ABC, "[[\"a\", \"\"]]"), "[]", "is neither", 0 },
         { MODEL(ABC, "[[\"a\", \"c\"]]"), "[]", "has a token that the vocabulary lacks", 0 },
         { MODEL(ABC, "[\"a a\"]"), "[]", "makes a token that the vocabulary lacks", 0 },
-        { MODEL(ABC, "[\"a b</w>\", [\"a\", \"b</w>\"]]"), "[]", "stands there twice", 0 },
+        { MODEL(ABC, "[\"a b</w>\", [\"a\", \"b</w>\"]]"), "[]", "occurs twice", 0 },
         { MODEL(ABC, "[1, 1, 1, 1, 1, 1, 1, 1]"), "[]", "3 more faults of this kind", 0 },
         { MODEL(ABC, "[]"), "7", "\"added_tokens\" is 7: tokens are needed", 0 },
         { MODEL(ABC, "[]"), "[\"<x>\"]", "tokens are needed", 0 },
@@ -408,7 +408,7 @@ static void test_bad_json(void) {
         { MODEL(ABC, "[]"),
           "[" TOKEN(5, "<x>", "") "," TOKEN(6, "<y>", "") "," TOKEN(7, "<z>", "") "," TOKEN(
               8, "<w>", "") "," TOKEN(20, "<v>", "") "]",
-          "the added token \"<v>\" would have the id 9, and the text encoder has 9 rows", 0 },
+          "the added token \"<v>\" would have the id 9, but the token embedding has 9 rows", 0 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *text = json_text_of(cases[i].model, cases[i].added, NULL, NULL);
@@ -428,7 +428,7 @@ static void test_bad_json(void) {
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char *text = json_text_of(MODEL(ABC, "[]"), "[]", others[i][0], others[i][1]);
-        json_case(others[i][0], text, "only a tokenizer of CLIP is supported", 0);
+        json_case(others[i][0], text, "only CLIP's tokenizer is supported", 0);
         free(text);
     }
     json_case("no JSON", "{", "t.json", 0);
