@@ -89,7 +89,7 @@ enum { FAULTS_REPORTED = 5 };
 /* Counts one fault. Returns whether it should get a message. */
 static bool report_fault(Faults *f) { return ++f->count <= FAULTS_REPORTED; }
 
-/* Adds the message about the faults without one. Returns whether there were no faults at all. */
+/* Adds one message about all faults that got none of their own. Returns whether the file has no faults. */
 static bool report_rest(const Faults *f) {
     if (f->count > FAULTS_REPORTED)
         messages_add(f->errors, "%s: %lld more faults of this kind", f->path,
@@ -158,6 +158,8 @@ static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
     b->tokens = mem_alloc((size_t)(SYMBOLS + lines + 2) * sizeof *b->tokens);
     b->names = mem_alloc(SYMBOLS * SYMBOL + size + (size_t)lines + 2 * SPECIAL);
     char *names = b->names;
+    /* The 256 bytes come once without and once with the end-of-word mark, each time first those that
+       represent themselves. */
     for (int last = 0; last < 2; last++)
         for (int others = 0; others < 2; others++)
             for (int byte = 0, other = 256; byte < 256; byte++) {

@@ -29,8 +29,8 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *names, int count) {
     const char *nearest = NULL;
-    /* A name is close enough when its distance is at most a third of the word's length (rounded up, 3 at
-       most). */
+    /* A name is close enough when its distance is at most a third of the word's length (rounded), and 3 at
+       most. */
     int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) / 3;
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);

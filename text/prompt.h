@@ -22,7 +22,7 @@ bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, 
 void words_free(Words *w);
 
 /* Returns the token ids [S] of a prompt with its placeholder tokens expanded, S = tokenizer_max_length;
-   free() them. Adds a warning when the prompt is longer than S and is truncated. */
+   free() them. Adds a warning when the prompt has more than S - 2 tokens, so that its end is left out. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
 
 /* Whether the tokens of the prompt include the learned word, or one of its vectors by that vector's own name

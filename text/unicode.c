@@ -107,7 +107,7 @@ CodePoints unicode_normalize(const int32_t *at, int64_t count) {
         int32_t c = nfc.at[i];
         if (is_space(c)) {
             if (i == 0 || !is_space(nfc.at[i - 1])) out.at[out.count++] = ' ';
-        } else if (c == 0x130) { /* the only character with a lower case of two: i and U+0307 */
+        } else if (c == 0x130) { /* its lower case is two code points, i and U+0307 */
             out.at[out.count++] = 'i';
             out.at[out.count++] = 0x307;
         } else {
