@@ -1,10 +1,14 @@
-"""What the embedded model computes: writes golden/critters.safetensors.
+"""Writes golden/critters.safetensors, results of the embedded model:
 
-    PROMPTS     text/ids, text/states (the last hidden state; two placeholders with the rows text/rows)
-    pictures    vae/picture (two pictures of a concept, as training has them), vae/mean, vae/logvar (clamped),
-                vae/decoded (of the mean)
-    unet/t1, t250, t999    latents, context, noise_pred: two real latents noised to that timestep, with real contexts
-    step/one, step/three   from 1 and 3 rows to the loss and back: ids, rows, noisy, timesteps, target, loss, drows
+    text/ids, text/states      token ids of PROMPTS and the last hidden states, with two placeholder tokens
+                               whose learned vectors are text/rows
+    vae/picture                two pictures of a concept, prepared as for training
+    vae/mean, vae/logvar       the parameters of their posterior (logvar is clamped)
+    vae/decoded                the decoded mean
+    unet/t1, t250, t999        latents, noise_pred: two real latents with the noise of that timestep, and the
+                               prediction for unet/context, the states of two real prompts
+    step/one, step/three       from 1 and 3 learned vectors to the loss and back: ids, rows (the learned
+                               vectors), noisy, timesteps, target, loss, drows
 """
 import os
 
