@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what building needs, if anything is missing: the compiler CC, OpenBLAS, stb, Jansson, utf8proc (see docs/dependencies.md).
+# Installs the packages that building needs, if any is missing: the compiler CC, OpenBLAS, stb, Jansson and
+# utf8proc (see docs/dependencies.md).
 set -eu
-CC=${CC:-gcc} # several words are possible, such as "ccache gcc"
+CC=${CC:-gcc} # may have several words, such as "ccache gcc"
 compiler=${CC%% *}
-# Debian's packages of compilers have the names of the programs; clang's OpenMP is a package of its own.
+# Debian names the packages of compilers like the programs. OpenMP for clang is in a package of its own.
 case $compiler in
 clang) openmp=libomp-dev ;;
 clang-*) openmp=libomp-${compiler#clang-}-dev ;;

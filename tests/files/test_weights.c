@@ -336,8 +336,7 @@ static void test_embeddings(void) {
     static const float f[] = { 1, -2, 3, 4, NAN };
     static const uint16_t half[] = { 0x3c00, 0xc000 }, brain[] = { 0x3f80, 0xc000 };
     static const struct {
-        const char *header, *token;
-        const char *what; /* the message to expect; NULL when the file is accepted */
+        const char *header, *token, *what; /* what: the message to expect, NULL when it is accepted */
         const void *data;
         size_t size;
         int64_t vectors, width;
