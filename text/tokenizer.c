@@ -453,7 +453,7 @@ static const char *refusal_reason(const Tokenizer *t, const char *name, const Co
         why = "has no characters";
     else if (bpe_find(t->bpe, name) >= 0 || bpe_find(t->bpe, normal) >= 0 || bpe_find(t->bpe, word) >= 0 ||
              is_model_token(t, pattern))
-        why = "is in the model's vocabulary already: take a word that it doesn't know, such as one in <>";
+        why = "is in the model's vocabulary already: use a word that it lacks, such as one in <>";
     else if (list_find(&t->raw, raw.at, 0, raw.count, &place))
         why = "holds a special token, so it would never be found in a text";
     for (int i = 0; i < t->normalized.count && !why; i++) {
@@ -518,7 +518,7 @@ int32_t tokenizer_single_token(const Tokenizer *t, const char *word, Messages *e
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, word, strlen(word), &count);
     int32_t id = count == 1 ? ids[0] : -1;
-    if (count == 0) messages_add(errors, "'%s' is no token of this model's vocabulary: name a word", word);
+    if (count == 0) messages_add(errors, "'%s' has no token in this model's vocabulary: give a word", word);
     if (count > 1) {
         Text list = { 0 };
         for (int64_t i = 0; i < count && i < 8; i++) {
@@ -526,8 +526,10 @@ int32_t tokenizer_single_token(const Tokenizer *t, const char *word, Messages *e
             text_format(&list, "%s'%s'", i ? ", " : "", text);
             free(text);
         }
-        messages_add(errors, "'%s' is %lld tokens in this model's vocabulary (%s%s): take a word that is one",
-                     word, (long long)count, list.at, count > 8 ? ", ..." : "");
+        messages_add(
+            errors,
+            "'%s' is %lld tokens in this model's vocabulary (%s%s): use a word that is a single token", word,
+            (long long)count, list.at, count > 8 ? ", ..." : "");
         free(list.at);
     }
     free(ids);

@@ -345,8 +345,8 @@ const BadInput BAD_FILES[] = {
           "st x.safetensors '{\"toy</w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
       .command = DRAW,
       .status = 1,
-      .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: take a word that it "
-              "doesn't know, such as one in <>; --embedding NAME=x.safetensors gives it another name for "
+      .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: use a word that it "
+              "lacks, such as one in <>; --embedding NAME=x.safetensors gives it another name for "
               "this run" },
     { .input = "the same word twice",
       .command =

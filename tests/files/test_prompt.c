@@ -24,7 +24,7 @@ static void test_words(void) {
     int32_t two = tokenizer_single_token(t, "blue critter", &errors);
     test_refusal("two words", two, &errors, "is 2 tokens in this model's vocabulary ('blue', 'critter')");
     int32_t none = tokenizer_single_token(t, " ", &errors);
-    test_refusal("no word", none, &errors, "is no token");
+    test_refusal("no word", none, &errors, "has no token");
 
     CHECK(tokenizer_add(t, "<x>", 3, &errors) == tokenizer_vocab_size(t));
     static const char *const taken[][2] = {

@@ -214,7 +214,7 @@ static Tokenizer *tokenizer_of_files(const Bytes *f, int64_t rows) {
 
 /* Handles the lines "folder", "file" and "open", which give the files of the tokenizer that the following
    lines test. */
-static void take_file(Run *r, const char *line, size_t size) {
+static void handle_folder_line(Run *r, const char *line, size_t size) {
     bool open = strncmp(line, "open ", 5) == 0;
     if (open || strncmp(line, "folder ", 7) == 0) {
         tokenizer_free(r->t);
@@ -238,7 +238,7 @@ static void check_line(Run *r, const char *line, size_t size, int number, char v
         r->t = make_tokenizer(vocab, pad);
         free(pad);
     }
-    take_file(r, line, size);
+    handle_folder_line(r, line, size);
     for (int kind = 0; kind < KINDS; kind++) {
         size_t n = strlen(kind_names[kind]);
         if (strncmp(line, kind_names[kind], n) != 0 || line[n] != ' ') continue;
