@@ -41,7 +41,7 @@ from safetensors import safe_open
 
 import loop
 from common import CRITTERS, HERE, Golden, relative_error
-from models import encode_with_rows, load_folder
+from models import encode_with_learned, load_folder
 
 CASE, SAMPLES = "accumulate", 32
 
@@ -169,13 +169,13 @@ def compare_inputs(dump, scheduler):
 def run(c, clip, unet, dtype):
     """Runs both networks forward and backward, with hooks that compare every tensor."""
     dump, step = c.dump, c.dump.step
-    noisy, target, rows = (step[k].to(dtype, copy=True) for k in ("noisy", "target", "rows"))
+    noisy, target, learned = (step[k].to(dtype, copy=True) for k in ("noisy", "target", "rows"))
     c.watch({"text_encoder": clip, "unet": unet})
-    rows.requires_grad_(True)
-    pred = unet(noisy, step["timesteps"].long(), encode_with_rows(clip, step["input_ids"].long(), rows)).sample
+    learned.requires_grad_(True)
+    pred = unet(noisy, step["timesteps"].long(), encode_with_learned(clip, step["input_ids"].long(), learned)).sample
     loss = c.take("loss", torch.nn.functional.mse_loss(pred, target))
     if dump.backward:
-        rows.register_hook(lambda g: c.compare(c.gradient_errors, dump.backward, "rows", g))
+        learned.register_hook(lambda g: c.compare(c.gradient_errors, dump.backward, "rows", g))
         (loss / dump.accumulate).backward()
     c.unwatch()
     return c
@@ -221,7 +221,7 @@ def samples(tensor):
     return torch.cat([flat[at], flat.square().mean().sqrt()[None]])
 
 
-def sample_step(dtype, batch, rows, accumulate):
+def sample_step(dtype, batch, learned, accumulate):
     """Computes a training step with the reference. Returns name -> samples of every module's output and its
     gradient."""
     parts, found = load_folder(os.path.normpath(CRITTERS)), {}
@@ -240,13 +240,13 @@ def sample_step(dtype, batch, rows, accumulate):
             name = name.removeprefix("text_model.")
             if "weight" in m._parameters and name != "embeddings.position_embedding":
                 m.register_forward_hook(lambda m, i, out, n=f"{part}.{name}": keep(n, out))
-    latents, noise, rows = (x.to(dtype, copy=True) for x in (batch["latents"], batch["noise"], rows))
-    rows.requires_grad_(True)
+    latents, noise, learned = (x.to(dtype, copy=True) for x in (batch["latents"], batch["noise"], learned))
+    learned.requires_grad_(True)
     noisy = scheduler.add_noise(latents, noise, batch["timesteps"])
-    pred = unet(noisy, batch["timesteps"], encode_with_rows(clip, batch["ids"], rows)).sample
+    pred = unet(noisy, batch["timesteps"], encode_with_learned(clip, batch["ids"], learned)).sample
     loss = torch.nn.functional.mse_loss(pred, noise)
     (loss / accumulate).backward()
-    found["backward/rows"] = rows.grad
+    found["backward/rows"] = learned.grad
     return {**found, "forward/loss": loss.detach().reshape(1)}
 
 
@@ -259,9 +259,9 @@ def write_golden():
         if not first:
             first.update(ids=batch["input_ids"], latents=latents, noise=noise, timesteps=timesteps)
 
-    rows = loop.train(options, on_batch)[0]
+    learned = loop.train(options, on_batch)[0]
     golden.meta("case", CASE)
-    double, single = (sample_step(t, first, rows, options.accumulate) for t in (torch.float64, torch.float32))
+    double, single = (sample_step(t, first, learned, options.accumulate) for t in (torch.float64, torch.float32))
     for name in sorted(double):
         golden.result(name, double[name], single[name])
     golden.save("dump.safetensors")

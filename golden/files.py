@@ -221,11 +221,11 @@ def main():
                "i32": torch.arange(3, dtype=torch.int32) - 1, "u8": torch.arange(3, dtype=torch.uint8),
                "bool": torch.tensor([True]), "scalar": torch.tensor(3.0), "empty": torch.zeros(0, 4)},
               HERE / "files.safetensors", metadata={"script": "files.py"})
-    rows = torch.randn(2, 8)
-    save_file({"<grum>": rows}, HERE / "embedding.safetensors", metadata={"format": "pt"})
+    learned = torch.randn(2, 8)
+    save_file({"<grum>": learned}, HERE / "embedding.safetensors", metadata={"format": "pt"})
     for name in ("files.safetensors", "embedding.safetensors"):
         os.chmod(HERE / name, 0o644)
-    assert torch.equal(load((HERE / "embedding.safetensors").read_bytes())["<grum>"], rows)
+    assert torch.equal(load((HERE / "embedding.safetensors").read_bytes())["<grum>"], learned)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from common import HERE, Golden, normal, relative_error
-from models import encode_with_rows, write_json
+from models import encode_with_learned, write_json
 
 SD_LEVELS = dict(
     down_block_types=["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"], up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
@@ -248,8 +248,8 @@ def vae_goldens(golden, m, vae):
     jobs.run([vae])
 
 
-def loss_of(clip, unet, ids, rows, noisy, t, target):
-    pred = unet(noisy, t, encode_with_rows(clip, ids, rows)).sample
+def loss_of(clip, unet, ids, learned, noisy, t, target):
+    pred = unet(noisy, t, encode_with_learned(clip, ids, learned)).sample
     return torch.nn.functional.mse_loss(pred, target)
 
 
@@ -265,22 +265,22 @@ def examples(golden, m, scheduler, prefix, shape, timesteps, seed):
     return noisy, t, target
 
 
-def three_steps(clip, unet, ids, rows, batches):
+def three_steps(clip, unet, ids, learned, batches):
     """Trains the learned vectors for three steps as the reference script does. Returns the losses, and the
     vectors after each step."""
-    rows = rows.detach().clone().requires_grad_()
-    optimizer = torch.optim.AdamW([rows], lr=0.01)
+    learned = learned.detach().clone().requires_grad_()
+    optimizer = torch.optim.AdamW([learned], lr=0.01)
     losses, after = [], []
     for noisy, t, target in batches:
-        loss = loss_of(clip, unet, ids, rows, noisy.to(rows.dtype), t, target.to(rows.dtype))
-        (rows.grad,) = torch.autograd.grad(loss, rows)
+        loss = loss_of(clip, unet, ids, learned, noisy.to(learned.dtype), t, target.to(learned.dtype))
+        (learned.grad,) = torch.autograd.grad(loss, learned)
         optimizer.step()
         losses.append(loss.detach())
-        after.append(rows.detach().clone())
+        after.append(learned.detach().clone())
     return torch.stack(losses), torch.stack(after)
 
 
-def step_goldens(golden, m, clip, unet, ids, rows):
+def step_goldens(golden, m, clip, unet, ids, learned):
     seed = 1000 * m["seed"]
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                               prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
@@ -292,16 +292,16 @@ def step_goldens(golden, m, clip, unet, ids, rows):
         noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], seed + 10 * i)
         jobs.add(name, ["noise_pred"], lambda x, c, t=t: (unet(x, t, c).sample,), [noisy, states[:1]])
 
-        def gradient(rows, noisy, target, t=t):
-            loss = loss_of(clip, unet, ids[:1], rows, noisy, t, target)
-            return loss.reshape(1), *torch.autograd.grad(loss, rows)
+        def gradient(learned, noisy, target, t=t):
+            loss = loss_of(clip, unet, ids[:1], learned, noisy, t, target)
+            return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-        jobs.add(name, ["loss", "drows"], gradient, [rows.clone().requires_grad_(), noisy, target])
+        jobs.add(name, ["loss", "drows"], gradient, [learned.clone().requires_grad_(), noisy, target])
     if "steps" in m:
         shape = (1, 4, m["steps"][0] // 8, m["steps"][1] // 8)
         batches = [examples(golden, m, scheduler, f"steps/{k}", shape, [(97 + 331 * k) % 1000], seed + 100 + 10 * k)
                    for k in range(3)]  # fmt: skip
-        jobs.add("steps", ["losses", "rows"], lambda rows: three_steps(clip, unet, ids[:1], rows, batches), [rows])
+        jobs.add("steps", ["losses", "rows"], lambda learned: three_steps(clip, unet, ids[:1], learned, batches), [learned])
     unet.enable_gradient_checkpointing()
     jobs.run([clip, unet])
     for key, drows in golden.tensors.items():
@@ -332,16 +332,16 @@ def text_goldens(golden, m, clip):
     prompts = ["a photo of a <thing> <thing>_1 in the snow", ""]
     ids = tokenizer(prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
     cat = tokenizer.encode("cat", add_special_tokens=False)
-    rows = clip.get_input_embeddings().weight[cat] + 0.1 * normal(2, m["clip"]["hidden_size"], seed=m["seed"])
+    learned = clip.get_input_embeddings().weight[cat] + 0.1 * normal(2, m["clip"]["hidden_size"], seed=m["seed"])
     golden.put("text/ids", ids.int())
     golden.meta("text/prompts", "\n".join(["a photo of a <thing> <thing>_1 in the snow", ""]))
-    golden.put("text/rows", rows)
+    golden.put("text/rows", learned)
     jobs = Jobs(golden)
-    jobs.add("text", ["states"], lambda rows: (encode_with_rows(clip, ids, rows),), [rows])
+    jobs.add("text", ["states"], lambda learned: (encode_with_learned(clip, ids, learned),), [learned])
     with torch.no_grad():
         jobs.run([clip])
     clip.float()
-    return ids, rows
+    return ids, learned
 
 
 # Sizes of activations
@@ -403,7 +403,7 @@ def main():
         del vae
     clip, total = build("text_encoder", a.family)
     golden.meta("weights:text_encoder", total)
-    ids, rows = text_goldens(golden, m, clip)
+    ids, learned = text_goldens(golden, m, clip)
     unet, total = build("unet", a.family)
     golden.meta("weights:unet", total)
     with torch.no_grad():
@@ -411,7 +411,7 @@ def main():
         x = normal(1, 4, 8, 8, seed=m["seed"])
         a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
-    step_goldens(golden, m, clip, unet, ids, rows)
+    step_goldens(golden, m, clip, unet, ids, learned)
     if "picture" in m:
         picture_goldens(golden, m, clip, unet, vae)
     golden.save(f"full_{a.family}.safetensors")

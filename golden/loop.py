@@ -283,8 +283,8 @@ def record(golden, name, options):
 def main():
     if len(sys.argv) > 1:
         a = parse(sys.argv[1:])
-        _, rows, losses = train(a)
-        write_safetensors(a.out, {a.token: rows}, {"format": "pt"})
+        _, learned, losses = train(a)
+        write_safetensors(a.out, {a.token: learned}, {"format": "pt"})
         with open(a.csv, "w", encoding="utf-8") as f:
             f.write("step,loss,lr\n" + "".join("%d,%.9g,%.9g\n" % line for line in losses))
         return

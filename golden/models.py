@@ -155,13 +155,13 @@ def load_folder(folder, variant=None):
     return parts
 
 
-def encode_with_rows(clip, ids, rows):
-    """Returns the last hidden state. Ids beyond the vocabulary stand for the learned vectors `rows`, to which
+def encode_with_learned(clip, ids, learned):
+    """Returns the last hidden state. Ids beyond the vocabulary stand for the learned vectors, to which
     gradients flow."""
     table = clip.get_input_embeddings()
     before = table.weight
     del table.weight
-    table.weight = torch.cat([before, rows])  # not a Parameter, so that the gradient reaches rows
+    table.weight = torch.cat([before, learned])  # not a Parameter, so that the gradient reaches them
     try:
         return clip(ids).last_hidden_state
     finally:
@@ -180,21 +180,21 @@ def leaf(x):
     return x.clone().requires_grad_()
 
 
-def clip_goldens(golden, parts, rows, seed):
+def clip_goldens(golden, parts, learned, seed):
     tokenizer, clip = parts["tokenizer"], parts["clip"]
     prompts = ["a <thing> <thing>_1", "to <thing>_1<thing>s cat"]
     ids = tokenizer(prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
                     return_tensors="pt").input_ids  # fmt: skip
     golden.meta("clip/prompts", "\n".join(prompts))
     golden.put("clip/ids", ids.int())
-    dy = normal(*ids.shape, rows.shape[1], seed=seed)
+    dy = normal(*ids.shape, learned.shape[1], seed=seed)
     golden.put("clip/dy", dy)
 
-    def run(rows, dy):
-        states = encode_with_rows(clip, ids, rows)
-        return states, *torch.autograd.grad(states, rows, dy)
+    def run(learned, dy):
+        states = encode_with_learned(clip, ids, learned)
+        return states, *torch.autograd.grad(states, learned, dy)
 
-    results(golden, "clip", ["states", "drows"], run, [clip], [leaf(rows), dy])
+    results(golden, "clip", ["states", "drows"], run, [clip], [leaf(learned), dy])
     return ids
 
 
@@ -236,19 +236,19 @@ def vae_goldens(golden, parts, prefix, batch, height, width, seed):
             [leaf(picture), leaf(latents), dmoments, ddecoded])  # fmt: skip
 
 
-def step_goldens(golden, parts, ids, rows, shape, timesteps, seed):
+def step_goldens(golden, parts, ids, learned, shape, timesteps, seed):
     """Stores the loss and its gradient with respect to the learned vectors, through both networks."""
     noisy, target = normal(*shape, seed=seed), normal(*shape, seed=seed + 1)
     golden.put("step/noisy", noisy)
     golden.put("step/target", target)
     golden.put("step/timesteps", torch.tensor(timesteps, dtype=torch.int32))
 
-    def run(rows, noisy, target):
-        pred = parts["unet"](noisy, torch.tensor(timesteps), encode_with_rows(parts["clip"], ids, rows)).sample
+    def run(learned, noisy, target):
+        pred = parts["unet"](noisy, torch.tensor(timesteps), encode_with_learned(parts["clip"], ids, learned)).sample
         loss = torch.nn.functional.mse_loss(pred, target)
-        return loss.reshape(1), *torch.autograd.grad(loss, rows)
+        return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-    results(golden, "step", ["loss", "drows"], run, [parts["clip"], parts["unet"]], [leaf(rows), noisy, target])
+    results(golden, "step", ["loss", "drows"], run, [parts["clip"], parts["unet"]], [leaf(learned), noisy, target])
 
 
 def write_goldens(name, m):
@@ -256,19 +256,19 @@ def write_goldens(name, m):
     parts = load_folder(folder, m.get("variant"))
     golden = Golden(__file__, m["seed"])
     assert parts["tokenizer"].add_tokens(PLACEHOLDERS) == 2
-    rows = 0.5 * normal(2, m["clip"]["hidden_size"], seed=seed)
-    golden.put("rows", rows)
-    ids = clip_goldens(golden, parts, rows, seed + 1)
+    learned = 0.5 * normal(2, m["clip"]["hidden_size"], seed=seed)
+    golden.put("rows", learned)
+    ids = clip_goldens(golden, parts, learned, seed + 1)
     # At 9 x 7 halving rounds up, so that the upsampling has to take the size of the skip connection. The
     # other case has a batch of one and the last timestep.
     unet_goldens(golden, parts, "unet/odd", (2, 4, 9, 7), [7, 731], ids.shape[1], seed + 10)
     unet_goldens(golden, parts, "unet/even", (1, 4, 8, 16), [999], ids.shape[1] - 3, seed + 20)
     if side := m.get("side"):
         vae_goldens(golden, parts, "vae", 1, side, side, seed + 30)
-        step_goldens(golden, parts, ids, rows, (2, 4, side // 8, side // 8), [1, 999], seed + 40)
+        step_goldens(golden, parts, ids, learned, (2, 4, side // 8, side // 8), [1, 999], seed + 40)
     else:
         vae_goldens(golden, parts, "vae", 2, 16, 24, seed + 30)
-        step_goldens(golden, parts, ids, rows, (2, 4, 8, 10), [1, 999], seed + 40)
+        step_goldens(golden, parts, ids, learned, (2, 4, 8, 10), [1, 999], seed + 40)
     golden.save(os.path.join(HERE, "models", f"{name}.safetensors"))
 
 

@@ -159,7 +159,7 @@ case("attention.frozen_kv", attention(4), *qkv(2, 21, 32, 48), gradients=[True, 
 ids = torch.tensor([[0, 11, 3, 10, 11], [13, 2, 2, 12, 11]])
 table = normal(11, 24).bfloat16()
 golden.put("embedding.ids", ids.int())
-case("embedding", lambda rows, w: F.embedding(ids, torch.cat([w, rows])), normal(3, 24), layer=(table,))
+case("embedding", lambda learned, w: F.embedding(ids, torch.cat([w, learned])), normal(3, 24), layer=(table,))
 
 # Additions, and ops that move data
 case("add", torch.add, normal(2, 3, 5, 7), normal(2, 3, 5, 7))

@@ -103,8 +103,8 @@ def main():
         return
     os.chdir(os.path.join(HERE, ".."))
     golden = Golden(__file__, 1)
-    rows = load_file(os.path.join(HERE, "loop.safetensors"))["vectors/end"]
-    write_safetensors(os.path.join(HERE, "word.safetensors"), {"<zog>": rows}, {"format": "pt"})
+    learned = load_file(os.path.join(HERE, "loop.safetensors"))["vectors/end"]
+    write_safetensors(os.path.join(HERE, "word.safetensors"), {"<zog>": learned}, {"format": "pt"})
     for name, options in CASES.items():
         latents, images = draw(parse(shlex.split(options)))
         pictures = eight_bit(images)
