@@ -206,8 +206,10 @@ def report(tolerance, dump, inputs, own, whole):
             readers = ", ".join(dump.readers.get(name, []))
             faults.append(f"gradient of {name}: {error:.1e}, from the backward pass of {readers}")
     faults += [f"{n}: has no counterpart" for n in own.missing()]
-    for i, fault in enumerate(faults[:20]):
-        print(f"{'off:' if i == 0 else '    '} {fault}")
+    if faults:
+        print(f"{len(faults)} tensors are above the tolerance or have no counterpart:")
+    for fault in faults[:20]:
+        print(f"    {fault}")
     if not faults:
         print(f"all own errors are within {tolerance:g}, "
               f"{', '.join(f'{op} within {e:.1e}' for op, e in TOLERANCES.items())}")  # fmt: skip
