@@ -22,7 +22,6 @@ and in the metadata "CASE/threads", the difference to the same run with another 
 learned vectors relative to the distance that they travelled, and the relative one of the losses.
 """
 import argparse
-import math
 import os
 import random
 import shlex
@@ -36,7 +35,7 @@ from diffusers import DDPMScheduler
 from diffusers.optimization import get_scheduler
 from PIL import Image, ImageOps
 
-from common import CRITTERS, HERE, Golden, relative_error, write_safetensors
+from common import CRITTERS, HERE, Golden, write_safetensors
 from models import load_folder
 
 OBJECT = """a photo of a {}|a rendering of a {}|a cropped photo of the {}|the photo of a {}|a photo of a clean {}
