@@ -225,7 +225,8 @@ static bool try_folder(const unsigned char *bytes, size_t size) {
         ok ? tokenizer_parse("j", p[JSON].at, p[JSON].size, NULL, NULL, 0, &config, &errors) : NULL;
     ok = verdict(t != NULL, &errors, &warnings);
     if (ok) {
-        CHECK(tokenizer_first_learned_id(t) >= tokenizer_vocab_size(t) && tokenizer_first_learned_id(t) >= config.rows);
+        CHECK(tokenizer_first_learned_id(t) >= tokenizer_vocab_size(t) &&
+              tokenizer_first_learned_id(t) >= config.rows);
         char *word = string_of(p[WORD]);
         use_text(t, config.model_max_length, add_words(t, word), p[WORDS_TEXT]);
         free(word);
