@@ -45,8 +45,8 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
                             Messages *warnings) {
     char *word = NULL;
     if (o->embedding && words_load(words, m->tokenizer, o->embedding, NULL, errors, warnings)) {
-        word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_word(m->tokenizer)));
-    } else if (o->init && tokenizer_single(m->tokenizer, o->init, errors) >= 0) {
+        word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_learned_id(m->tokenizer)));
+    } else if (o->init && tokenizer_single_token(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
         words->vectors = 1; /* the training step needs a learned vector, although this prompt has none */
         words->learned = mem_alloc((size_t)words->width * sizeof(float));

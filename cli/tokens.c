@@ -39,7 +39,7 @@ static Tokens tokens_of(const Tokenizer *t, const char *prompt) {
     Tokens k = { .length = tokenizer_max_length(t) };
     k.expanded = tokenizer_expand_placeholders(t, prompt);
     k.window = mem_alloc((size_t)k.length * sizeof *k.window);
-    k.all = tokenizer_prompt(t, prompt, &k.count);
+    k.all = tokenizer_encode_prompt(t, prompt, &k.count);
     tokenizer_window(t, k.all, k.count, k.window);
     k.kept = min_i64(k.count, k.length - 2);
     return k;

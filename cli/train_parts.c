@@ -30,7 +30,7 @@ static float *vectors_of_words(const TrainOptions *o, const Model *m, Messages *
     int before = errors->count;
     for (int64_t i = 0; i < o->vectors; i++) {
         const char *word = o->init.items[o->init.count == 1 ? 0 : i];
-        int32_t id = tokenizer_single(m->tokenizer, word, errors);
+        int32_t id = tokenizer_single_token(m->tokenizer, word, errors);
         if (id >= 0) weight_read_row(m->clip.token_embedding, id, learned + i * width);
     }
     if (errors->count == before) return learned;

@@ -282,33 +282,34 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "an initial word that is only a space",
       .command = TRAIN "--token '<x>' --init ' '",
       .status = 1,
-      .says = "' ' is no token of this model's vocabulary: name a word" },
+      .says = "' ' has no token in this model's vocabulary: give a word" },
     { .input = "an initial word of several tokens",
       .command = TRAIN "--token '<x>' --init kitten",
       .status = 1,
-      .says = "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): take a word "
-              "that is one" },
+      .says = "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): use a word "
+              "that is a single token" },
     { .input = "an initial word of several tokens, for two vectors",
       .command = TRAIN "--token '<x>' --init kitten,dog",
       .status = 1,
-      .says = "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): take a word "
-              "that is one\n"
-              "'dog' is 3 tokens in this model's vocabulary ('d', 'o', 'g'): take a word that is one" },
+      .says =
+          "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): use a word "
+          "that is a single token\n"
+          "'dog' is 3 tokens in this model's vocabulary ('d', 'o', 'g'): use a word that is a single token" },
     { .input = "a word of several tokens, to evaluate",
       .command = "evaluate --model model --images pictures --init kitten",
       .status = 1,
-      .says = "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): take a word "
-              "that is one" },
+      .says = "'kitten' is 6 tokens in this model's vocabulary ('k', 'i', 't', 't', 'e', 'n'): use a word "
+              "that is a single token" },
     { .input = "a token that exists already",
       .command = TRAIN "--token toy --init a",
       .status = 1,
-      .says = "the token 'toy' is in the model's vocabulary already: take a word that it doesn't know, such "
+      .says = "the token 'toy' is in the model's vocabulary already: use a word that it lacks, such "
               "as one in <>" },
     { .input = "the end token",
       .command = TRAIN "--token '<|endoftext|>' --init a",
       .status = 1,
-      .says = "the token '<|endoftext|>' is in the model's vocabulary already: take a word that it doesn't "
-              "know, such as one in <>" },
+      .says = "the token '<|endoftext|>' is in the model's vocabulary already: use a word that it lacks, "
+              "such as one in <>" },
     { .input = "an empty token",
       .command = TRAIN "--token '' --init a",
       .status = 2,

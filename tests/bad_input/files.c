@@ -345,16 +345,15 @@ const BadInput BAD_FILES[] = {
           "st x.safetensors '{\"toy</w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
       .command = GENERATE,
       .status = 1,
-      .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: take a word that it "
-              "doesn't know, such as one in <>; --embedding NAME=x.safetensors gives it another name for "
+      .says = "x.safetensors: the token 'toy</w>' is in the model's vocabulary already: use a word that it "
+              "lacks, such as one in <>; --embedding NAME=x.safetensors gives it another name for "
               "this run" },
     { .input = "the same word twice",
       .command =
           "generate --model model --prompt x --embedding word.safetensors --embedding word.safetensors",
       .status = 1,
-      .says =
-          "word.safetensors: the token '<w>' is a placeholder token already (upper and lower case are one); "
-          "--embedding NAME=word.safetensors gives it another name for this run" },
+      .says = "word.safetensors: the token '<w>' is a placeholder token already (upper and lower case count "
+              "as the same); --embedding NAME=word.safetensors gives it another name for this run" },
     { .input = "a per-layer word",
       .make = "st x.safetensors "
               "'{\"IN01\":{\"dtype\":\"F32\",\"shape\":[24],\"data_offsets\":[0,96]},\"MID\":{\"dtype\":"

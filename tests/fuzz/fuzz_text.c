@@ -65,7 +65,7 @@ static char *string_of(Bytes b) {
 static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
     int64_t count, all, used = 0;
     int32_t *raw = tokenizer_encode_raw(t, prompt, strlen(prompt), &count),
-            *ids = tokenizer_prompt(t, prompt, &all);
+            *ids = tokenizer_encode_prompt(t, prompt, &all);
     for (int64_t i = 0; i < all && used < count; i++) used += ids[i] == raw[used];
     CHECK_EQ(used, count);
     for (int64_t i = 0; i < all; i++) CHECK(ids[i] >= 0 && ids[i] < known);
@@ -101,7 +101,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
     for (int64_t i = 0; i < length; i++) CHECK(ids[i] >= 0 && ids[i] < known);
     use_prompt(t, string, known);
     Messages errors = { 0 };
-    int32_t single = tokenizer_single(t, string, &errors);
+    int32_t single = tokenizer_single_token(t, string, &errors);
     CHECK(single < 0 || (count == 1 && raw[0] == single));
     verdict(single >= 0, &errors, NULL);
     free(string);
@@ -111,7 +111,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
 
 /* Adds the word and one that is likely to be new. Returns the number of tokens after that. */
 static int64_t add_words(Tokenizer *t, const char *word) {
-    int64_t known = tokenizer_first_word(t);
+    int64_t known = tokenizer_first_learned_id(t);
     const char *const words[] = { word, "<x>" };
     for (int i = 0; i < 2; i++) {
         int vectors = 1 + (int)(strlen(words[i]) + (size_t)i) % 3;
@@ -226,7 +226,8 @@ static bool try_folder(const unsigned char *bytes, size_t size) {
         ok ? tokenizer_parse("j", p[JSON].at, p[JSON].size, NULL, NULL, 0, &config, &errors) : NULL;
     ok = verdict(t != NULL, &errors, &warnings);
     if (ok) {
-        CHECK(tokenizer_first_word(t) >= tokenizer_vocab_size(t) && tokenizer_first_word(t) >= config.rows);
+        CHECK(tokenizer_first_learned_id(t) >= tokenizer_vocab_size(t) &&
+              tokenizer_first_learned_id(t) >= config.rows);
         char *word = string_of(p[WORD]);
         use_text(t, config.model_max_length, add_words(t, word), p[WORDS_TEXT]);
         free(word);
