@@ -80,11 +80,11 @@ static bool parse_tensor(const Safetensors *s, const char *name, const json_t *e
     return true;
 }
 
+/* Of tensors at the same place, empty ones come first. */
 static int by_place(const void *a, const void *b) {
     const SafeTensor *s = a, *t = b;
     const char *p = s->weight.data, *q = t->weight.data;
-    return p != q ? (p > q) - (p < q)
-                  : (s->size > t->size) - (s->size < t->size); /* empty tensors come first */
+    return p != q ? (p > q) - (p < q) : (s->size > t->size) - (s->size < t->size);
 }
 
 static int by_name(const void *a, const void *b) {

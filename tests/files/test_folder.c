@@ -359,7 +359,8 @@ static const struct {
     { "added_tokens.json", "echo '{\"<x>\": 2176}' > tokenizer/added_tokens.json", "", 0 },
     { "added_tokens.json of no ids", "echo '{\"<x>\": -1}' > tokenizer/added_tokens.json",
       "added_tokens.json: \"<x>\" is -1", 1 },
-    { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is not a JSON object", 1 },
+    { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is not a JSON object",
+      1 },
     { "shards",
       "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
       "'{\"metadata\":{},\"weight_map\":"
