@@ -18,10 +18,10 @@
 
 /* Running a command */
 
-static void print_lines(const char *before, const Messages *m) {
+static void print_lines(const char *prefix, const Messages *m) {
     for (const char *line = m->text; line && *line;) {
         const char *end = strchr(line, '\n');
-        console_line(stderr, "ti: %s%.*s", before, (int)(end - line), line);
+        console_line(stderr, "ti: %s%.*s", prefix, (int)(end - line), line);
         line = end + 1;
     }
 }
@@ -62,8 +62,8 @@ int command_run(const Command *c, int argc, char *const argv[]) {
 const char *const PREDICTIONS[] = { "auto", [1 + PREDICT_EPSILON] = "epsilon",
                                     [1 + PREDICT_V] = "v_prediction", NULL };
 
-/* Returns the path of the model to use, to be freed: a copy of path, or the embedded model's where path is
-   NULL. Returns NULL and adds a message when the embedded model is not found. */
+/* Returns the path of the model to use, which the caller frees: a copy of path, or the embedded model's path
+   when path is NULL. Returns NULL and adds a message when the embedded model is not found. */
 static char *find_model(const char *path, Messages *errors) {
     if (path) {
         console_line(stderr, "ti: model %s", path);
@@ -71,7 +71,7 @@ static char *find_model(const char *path, Messages *errors) {
     }
     char *embedded = file_of_program("critters");
     if (embedded)
-        console_line(stderr, "ti: the embedded model, %s (another: --model PATH)", embedded);
+        console_line(stderr, "ti: the embedded model, %s (--model PATH opens another)", embedded);
     else
         messages_add(
             errors, "the embedded model is neither beside the program nor in ../share/ti: give --model PATH");
@@ -103,8 +103,8 @@ static bool any_has_text(const char *const prompts[], const char *token) {
     return false;
 }
 
-/* Adds a warning when no prompt uses a loaded word. It names the similarly spelt word of the first prompt
-   that has one. */
+/* Adds a warning when no prompt uses a loaded word. The warning names a similarly spelt word, taken from the
+   first prompt that has one. */
 static void check_used(const Tokenizer *t, const Embedding *e, const char *const prompts[],
                        Messages *warnings) {
     for (int i = 0; prompts[i]; i++)
@@ -112,7 +112,8 @@ static void check_used(const Tokenizer *t, const Embedding *e, const char *const
     char *near = NULL;
     for (int i = 0; prompts[i] && !near; i++) near = prompt_nearest(t, prompts[i], e->token);
     messages_add(warnings, "%s: no prompt uses the word \"%s\"%s%s%s", e->path, e->token,
-                 near ? "; the most similar one there is \"" : "", near ? near : "", near ? "\"" : "");
+                 near ? "; the most similar word in the prompts is \"" : "", near ? near : "",
+                 near ? "\"" : "");
     free(near);
 }
 
@@ -138,7 +139,7 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
     bool ok = words_read(source, &words, errors, warnings);
     for (int64_t i = 0; i < words.count && ok; i++) {
         const Embedding *e = &words.words[i];
-        if (e->optional) { /* It is one of a folder's words, and its errors are only warnings. */
+        if (e->optional) { /* For one of a folder's words, errors are only warnings. */
             if (!prompts || any_has_text(prompts, e->token)) load_word(w, t, e, warnings);
             continue;
         }
@@ -151,7 +152,8 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
 
 /* Pictures */
 
-/* Whether resizing to a square changes the proportions by more than a tenth of the longer side. */
+/* Whether the shorter side is less than nine tenths of the longer one, so that a picture that is resized to a
+   square looks squashed. `side` is unused, but which_pictures passes it. */
 static bool is_squashed(PictureSize s, int64_t side) {
     (void)side;
     int64_t longer = max_i64(s.width, s.height), shorter = min_i64(s.width, s.height);
@@ -163,7 +165,8 @@ static bool is_enlarged(PictureSize s, int64_t side) {
 }
 
 /* The beginning of a message about the pictures for which `holds` is true: "PATH: W x H is" for one picture,
-   "N pictures, the first of them PATH (W x H), are" for several. NULL when it is true for none. free() it. */
+   "N pictures, the first of them PATH (W x H), are" for several. Returns NULL when it is true for none. The
+   caller frees the text. */
 static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_t), int64_t side) {
     int64_t count = 0, first = 0;
     for (int64_t i = 0; p->sizes && i < p->count; i++) {
@@ -254,11 +257,11 @@ bool check_steps(const Model *m, const char *option, int64_t steps, Messages *er
     return ok;
 }
 
-bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors) {
+bool check_loss(double loss, TrainingStep *ran, const char *prefix, const char *hint, Messages *errors) {
     if (isfinite(loss)) return true;
     bool too_large;
     char *where = training_step_not_finite(ran, &too_large);
-    messages_add(errors, "%sthe loss is not finite: %s%s", before, where, too_large ? hint : "");
+    messages_add(errors, "%sthe loss is not finite: %s%s", prefix, where, too_large ? hint : "");
     free(where);
     return false;
 }

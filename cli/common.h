@@ -16,10 +16,10 @@ int command_run(const Command *c, int argc, char *const argv[]);
 /* Prints errors as "ti: MESSAGE" and warnings as "ti: warning: MESSAGE" on stderr and frees the warnings, so
    that none is printed twice. Returns whether there were no errors. */
 bool report(const Messages *errors, Messages *warnings);
-/* Prints and frees the warnings alone. Commands call it before the work begins. */
+/* Prints only the warnings, and frees them. Commands call this before the work begins. */
 void report_warnings(Messages *warnings);
 
-/* Entries of the option tables that several commands have. */
+/* Entries that the option tables of several commands share. */
 #define MODEL_OPTION(at)                                                                                     \
     {                                                                                                        \
         "model", OPTION_STRING, at, "PATH",                                                                  \
@@ -55,22 +55,22 @@ void report_warnings(Messages *warnings);
             .help = "the number of threads to compute with"                                                  \
     }
 
-/* The choices of --prediction: "auto", which is what the model says, and then the names of the enum
-   Prediction in its order. Closed by NULL. */
+/* The choices of --prediction, ending with NULL: "auto", which takes what the model says, and the names of
+   PREDICT_EPSILON and PREDICT_V, each at the index constant + 1. */
 extern const char *const PREDICTIONS[];
 enum { PREDICTION_UNUSED = -1 }; /* for commands that do not use the UNet's prediction */
 
-/* Opens the model at path, and prints on stderr which one it is. When path is NULL it is the embedded model,
-   which lies beside the program or in the shared folder where `make install` put it. vae is passed to
+/* Opens the model at path, and prints on stderr which one it is. When path is NULL it opens the embedded
+   model, which lies beside the program or in the shared folder where `make install` put it. vae is passed to
    exchange_open_model. prediction is an index into PREDICTIONS; when it is "auto" and the model does not say
-   what its UNet predicts, a warning tells what is assumed. Returns false and adds a message for each fault;
+   what its UNet predicts, a warning says what is assumed. Returns false and adds a message for each fault;
    then there is nothing to close. */
 bool open_model(const char *path, const char *vae, int prediction, Model *m, Messages *errors,
                 Messages *warnings);
 
 /* Adds the learned words of a source, as words_read takes it, to w and to the tokenizer, and prints on stderr
-   how a prompt must spell them. prompts is closed by NULL. Of a folder's words only those that a prompt uses
-   are added; a word that was given as a file is always added, with a warning when no prompt uses it. When
+   how a prompt must spell them. prompts ends with NULL. From a folder, only the words that a prompt uses are
+   added; a word that was given as a file is always added, with a warning when no prompt uses it. When
    prompts is NULL all words are added without warnings. */
 bool words_load(Words *w, Tokenizer *t, const char *source, const char *const prompts[], Messages *errors,
                 Messages *warnings);
@@ -94,33 +94,33 @@ int64_t model_side(const Model *m);
    is NULL. */
 bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors,
                 Messages *warnings);
-/* Checks --resolution in the same way; it must be at least 64. */
+/* Does the same for --resolution, which must be at least 64. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
-/* Returns false and adds a message when the training loss is not defined for what the model's
-   UNet predicts. */
+/* Returns false and adds a message when the training loss is not defined for the kind of output that the
+   model's UNet has. */
 bool check_trainable(const Model *m, Messages *errors);
 /* Returns false and adds a message when the model cannot generate pictures in the number of denoising steps
    that the named option gives. */
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
 
-/* Returns false and adds a message when the loss of a training step that was run is not finite. The message
-   names the first node with such a value. It begins with `before`, such as "step 3: ", and ends with `hint`,
-   which says what to do, when the cause is not a weight of the model. */
-bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors);
+/* Returns false and adds a message when the loss of a training step, which has been run, is not finite. The
+   message begins with `prefix`, such as "step 3: ", and names the first node with such a value. When the
+   cause is not a weight of the model, the message ends with `hint`, which says what to do. */
+bool check_loss(double loss, TrainingStep *ran, const char *prefix, const char *hint, Messages *errors);
 
-/* Allocates all memory that the computation takes: the arena, and OpenBLAS's buffers. Returns false and adds
+/* Allocates all memory that the computation needs: the arena, and OpenBLAS's buffers. Returns false and adds
    a message when there is too little. `smaller` says what would take less, such as "a smaller --batch". */
 bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *errors);
 
-/* Returns false and adds a message when the file name that the named option gives has an ending, and it is
-   not that of a format in which pictures can be written. */
+/* Returns false and adds a message when the file name that the named option gives has an ending that belongs
+   to no format in which pictures can be written. */
 bool check_picture_name(const char *option, const char *path, Messages *errors);
 
 /* Returns false and adds a message when the file exists and force is not set, or when it could not be
-   written. Commands ask before the work begins. */
+   written. Commands call this before the work begins, so that no result is lost at its end. */
 bool may_write(const char *path, bool force, Messages *errors);
-/* Returns false and adds a message when the path, which is to become a folder, exists and force is
-   not set. */
+/* Returns false and adds a message when something exists at the path, where a folder will be made, and force
+   is not set. */
 bool may_make(const char *path, bool force, Messages *errors);
 
 #endif

@@ -87,14 +87,14 @@ const char *duration_text(double seconds, char text[DURATION_TEXT]) {
 
 json_t *json_shape(Shape shape) { return json_integers(shape.dim, shape.rank); }
 
-void profile_print(const Profile *profile, int64_t passes) {
+void profile_print(const Profile *profile, int64_t steps) {
     Profile sorted = profile_sorted(profile);
     double seconds = 0, flops = 0;
     for (int i = 0; i < sorted.count; i++) {
         seconds += sorted.lines[i].seconds;
         flops += sorted.lines[i].flops;
     }
-    double n = passes > 0 ? (double)passes : 1, peak = threads_peak_flops();
+    double n = steps > 0 ? (double)steps : 1, peak = threads_peak_flops();
     printf("%-20s %-8s %7s %10s %9s %8s %7s\n", "op", "pass", "calls", "ms a step", "GFLOP/s", "of peak",
            "share");
     for (int i = 0; i < sorted.count; i++) {

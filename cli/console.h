@@ -18,8 +18,8 @@ void console_json(json_t *document);
    full disk. */
 bool console_finish(Messages *errors);
 
-/* Prints a line on stdout or stderr with its control characters replaced (text_sanitize), so that a terminal can
-   show it safely. All text from outside (the command line, files, their names) is printed by this function,
+/* Prints a line on stdout or stderr with its control characters replaced (text_sanitize), so that it is safe
+   on a terminal. All text from outside (the command line, files, their names) is printed by this function,
    console_path or report; printf is for numbers and constant texts. */
 void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -28,32 +28,31 @@ void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
    when it is. */
 void console_path(const char *path);
 
-/* A copy of a text from a file, short enough for a line: "..." stands for what lies beyond 200 bytes.
-   free() it. */
+/* Returns a copy of a text from a file that is short enough for a line: "..." replaces what lies beyond 200
+   bytes. The caller frees it. */
 char *console_text(const char *text);
 
-/* Bytes as "412 MB" or "3.44 GB", for messages about memory. */
+/* Writes bytes as "412 MB" or "3.44 GB", for messages about memory, and returns text. */
 enum { BYTES_TEXT = 32 };
 const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]);
 
-/* Bytes as "812 B", "9.2 kB", "25.5 MB" or "3.44 GB", for tables. */
+/* Writes bytes as "812 B", "9.2 kB", "25.5 MB" or "3.44 GB", for tables, and returns text. */
 enum { SIZE_TEXT = 32 };
 const char *size_text(int64_t bytes, char text[SIZE_TEXT]);
-/* A count with commas between groups of three digits: "1,103,872". */
+/* Writes a count with commas between groups of three digits, as "1,103,872", and returns text. */
 enum { COUNT_TEXT = 32 };
 const char *count_text(int64_t count, char text[COUNT_TEXT]);
 
-/* Seconds as "1:02:03" or "2:03". */
+/* Writes seconds as "1:02:03" or "2:03", and returns text. */
 enum { DURATION_TEXT = 32 };
 const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
-/* A shape as a JSON list of its dimensions. */
+/* Returns a shape as a JSON list of its dimensions. */
 json_t *json_shape(Shape shape);
 
-/* Prints a profile as a table on stdout, the most expensive op first. Times are divided by `passes`, the
-   number of steps that were run. The speed of each op is also given as a share of threads_peak_flops. The
-   operations of a convolution are counted as those of the direct algorithm, so Winograd's algorithm can reach
-   more than 100 %. */
-void profile_print(const Profile *profile, int64_t passes);
+/* Prints a profile as a table on stdout, the most expensive op first. Times are divided by the number of
+   steps that were run. The speed of each op is also given as a share of threads_peak_flops. The operations of
+   a convolution are counted as those of the direct algorithm, so Winograd's algorithm can exceed 100 %. */
+void profile_print(const Profile *profile, int64_t steps);
 
 #endif

@@ -26,8 +26,8 @@ static const Option OPTIONS[] = {
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
       .help =
           "the file of a learned word, as ti train, diffusers or A1111 write it; may be given several times; "
-          "NAME=FILE gives the word another name for this run; of the words in a FOLDER, those that the "
-          "prompts use are loaded" },
+          "NAME=FILE gives the word another name for this run; from a FOLDER, the words that the prompts "
+          "use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
     MODEL_OPTION(AT(model)),
@@ -51,12 +51,12 @@ static const Option OPTIONS[] = {
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "as in StableDiffusionPipeline",
       .help =
-          "the scale of classifier-free guidance, which leads from the negative prompt to the prompt; at 1 "
-          "or less there is no guidance, and a step takes half the time" },
+          "the scale of classifier-free guidance, which leads away from the negative prompt and towards the "
+          "prompt; at 1 or less there is no guidance, and a step takes half the time" },
     { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
       .reason = "as in the paper",
       .help = "the method that turns noise into a picture; ddim is the only one" },
-    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper: none",
+    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper",
       .help = "how much new noise a DDIM step adds, up to 1, which is as much as in DDPM" },
 
     { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png", .reason = "in the current folder",
@@ -92,8 +92,8 @@ typedef struct {
     Profile profile;
 } Generation;
 
-/* The path of picture i: --out itself for a single picture, NAME-1.png, NAME-2.png, ... for several. With
-   what = "grid" it is the contact sheet's, NAME-grid.png. free() it. */
+/* Returns the path of picture i, which the caller frees: --out itself for a single picture, NAME-1.png,
+   NAME-2.png, ... for several. With what = "grid" it is the path of the contact sheet, NAME-grid.png. */
 static char *picture_path(const GenerateOptions *o, int64_t i, const char *what) {
     if (what || o->count == 1) return image_path(o->out, what);
     char *number = mem_format("%lld", (long long)i + 1), *path = image_path(o->out, number);
@@ -136,8 +136,8 @@ static SheetRow grid_row(const Generation *g) {
     return (SheetRow) { .caption = g->o->prompt, .pictures = g->images, .count = g->o->count };
 }
 
-/* Makes the list of pictures, still without pixels. Returns false and adds a message when they would make too
-   large a contact sheet. */
+/* Makes the list of pictures, whose pixels `allocate` adds. Returns false and adds a message when their
+   contact sheet would be too large. */
 static bool make_images(Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
     g->images = mem_alloc((size_t)o->count * sizeof *g->images);
@@ -210,7 +210,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         ok = sampling_run(g->sampling, ids, negative, &(SamplingEvents) { show_step, keep_picture, g },
                           errors);
         if (o->profile) profile_print(&g->profile, o->steps);
-        tell_peak_memory();
+        print_peak_memory();
         ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
     }
     free(ids);

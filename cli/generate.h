@@ -7,7 +7,7 @@
 typedef struct {
     Given given;
     /* what is generated */
-    char *prompt, *negative; /* negative is NULL when it was not given, which means "" */
+    char *prompt, *negative; /* negative is NULL, which means "", when it was not given */
     StringList embeddings;   /* each FILE, NAME=FILE or FOLDER, as words_load takes it */
     char *model;             /* NULL for the embedded model */
     char *vae;               /* NULL for the model's own VAE */

@@ -68,18 +68,18 @@ int help_version(void) {
     return ok ? 0 : 1;
 }
 
-int help_unknown(const Command *const commands[], const char *word) {
+int help_unknown(const Command *const commands[], const char *name) {
     int count = 0;
     while (commands[count]) count++;
     const char **names = mem_alloc((size_t)count * sizeof *names);
     for (int i = 0; i < count; i++) names[i] = commands[i]->name;
-    const char *near = nearest_name(word, names, count);
+    const char *near = nearest_name(name, names, count);
     free(names);
     Messages errors = { 0 };
     if (near)
-        messages_add(&errors, "there is no command '%s', did you mean %s?", word, near);
+        messages_add(&errors, "there is no command '%s', did you mean %s?", name, near);
     else
-        messages_add(&errors, "there is no command '%s' (ti --help lists them)", word);
+        messages_add(&errors, "there is no command '%s' (ti --help lists all commands)", name);
     report(&errors, &(Messages) { 0 });
     messages_free(&errors);
     return 2;

@@ -7,7 +7,7 @@
 
 #define TI_VERSION "0.9.0"
 
-/* Prints the list of commands. Here and below, `commands` is closed by NULL. */
+/* Prints the list of commands. Here and below, `commands` ends with NULL. */
 void help_list(const Command *const commands[], FILE *out);
 
 /* Runs `ti help [COMMAND] [--man] [--completion bash|zsh]` and returns its exit status. */
@@ -17,8 +17,9 @@ int help_command(const Command *const commands[], int argc, char *const argv[]);
    the machine that a bug report needs. */
 int help_version(void);
 
-/* Prints that there is no such command, with the most similar one, and returns the exit status 2. */
-int help_unknown(const Command *const commands[], const char *word);
+/* Prints a message that there is no such command, which names the most similar one, and returns the exit
+   status 2. */
+int help_unknown(const Command *const commands[], const char *name);
 
 /* Print the files that `make install` installs. */
 void help_man(const Command *const commands[], FILE *out);

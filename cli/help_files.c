@@ -7,7 +7,7 @@
 
 /* The manual page */
 
-/* Writes a text so that troff prints it as it is. No line begins with a control character, and hyphens are
+/* Writes a text in troff's notation. No line begins with a control character, and hyphens are written as
    minus signs, so that options can be copied from the page. */
 static void troff(FILE *out, const char *text) {
     bool start = true;
@@ -71,7 +71,8 @@ void help_man(const Command *const commands[], FILE *out) {
           "Learns a word for what a few pictures show (Gal et al. 2022), on a Stable Diffusion 1.x or 2.x "
           "model,\n"
           "and generates pictures with it. A small model is embedded.\n"
-          ".PP\nThe value of an option is the next argument, or follows a \\(aq=\\(aq. If an option is given "
+          ".PP\nThe value of an option is the next argument, or follows the option after \\(aq=\\(aq. If an "
+          "option is given "
           "twice,\n"
           "its last value counts, unless it takes several. \\(aq\\-\\-\\(aq ends the options.\n"
           ".SH OPTIONS\n"
@@ -83,7 +84,7 @@ void help_man(const Command *const commands[], FILE *out) {
     for (int i = 0; commands[i]; i++) man_command(out, commands[i]);
     fputs(".SH EXIT STATUS\n"
           ".TP\n0\nThe command succeeded.\n"
-          ".TP\n1\nAn error. Standard error has a line for each.\n"
+          ".TP\n1\nThere were errors. Standard error has a message for each of them.\n"
           ".TP\n2\nWrong usage.\n"
           ".TP\n130\nStopped by a signal. What was learned is saved.\n",
           out);
@@ -91,7 +92,7 @@ void help_man(const Command *const commands[], FILE *out) {
 
 /* Completions */
 
-/* What the value of an option can be. */
+/* The kinds of values that a shell can complete after an option. */
 typedef enum { NOTHING, ANYTHING, A_FILE, A_FOLDER, A_CHOICE } Values;
 
 static Values values_of(const Option *o) {
@@ -155,8 +156,8 @@ void help_completion_bash(const Command *const commands[], FILE *out) {
           out);
 }
 
-/* Writes a text that stands within '...' in the script, and there within [...] or after a ':' of a
-   specification for _arguments. */
+/* Writes a text that becomes part of a specification for _arguments, within [...] or after a ':'. The script
+   quotes the specification in '...'. */
 static void zsh(FILE *out, const char *text) {
     for (const char *c = text; *c; c++) {
         if (*c == '\'')

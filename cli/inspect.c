@@ -29,7 +29,7 @@ static const Option OPTIONS[] = {
       .help = "for a learned word: the model with whose vocabulary it is compared" },
     VAE_OPTION(AT(vae)),
     { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
-      .help = "with --model: how many of the vocabulary's nearest words, by cosine, to show" },
+      .help = "with --model: the number of the vocabulary's nearest words, by cosine, to show" },
     { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model: list every tensor" },
     { "hash", OPTION_FLAG, AT(hash),
       .help = "for a file: print its SHA-256; without the option it is printed if the file has the size of a "
@@ -60,11 +60,11 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     if (words && !o->tensors)
         ok = show_words(o, &e, errors, warnings);
     else if (o->model && !words)
-        ok = messages_add(errors, "%s: is no learned word, and --model is only for one", o->path);
+        ok = messages_add(errors, "%s: is not a learned word; --model is only for learned words", o->path);
     else if (weights_family(s).checkpoint)
         ok = inspect_model(o->path, o->vae, o->tensors, o->hash, o->json, errors, warnings);
     else if (o->tensors)
-        ok = messages_add(errors, "%s: is no model, and --tensors is only for one", o->path);
+        ok = messages_add(errors, "%s: is not a model; --tensors is only for models", o->path);
     else
         inspect_tensors(s, o->hash, o->json);
     if (readable) embeddings_free(&e);
@@ -72,8 +72,8 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     return ok;
 }
 
-/* Whether a file that is no safetensors file may be the pickle of a learned word, going by its size and name.
-   Such a file is converted in another way than a checkpoint, so the message about it differs. */
+/* Whether a file that is not a safetensors file may be the pickle of a learned word, judging by its size and
+   name. Such a file is converted in another way than a checkpoint, so the message about it differs. */
 static bool may_be_word(const char *path) {
     enum { LARGE = 100 * 1000 * 1000 };
     struct stat status;

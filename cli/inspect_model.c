@@ -65,7 +65,7 @@ static const char *family(const Model *m) {
 
 static const char *kind(const Model *m) { return m->folder.single ? "model file" : "model folder"; }
 
-/* The content of the folder's defaults.json, or NULL when there is none or it cannot be parsed. */
+/* Returns the content of the folder's defaults.json, or NULL when there is none or it cannot be parsed. */
 static json_t *read_defaults(const char *folder, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
     File file;
@@ -222,7 +222,7 @@ static json_t *unused_json(const Unused *u) {
     return json_pack("{s:I, s:I, s:o}", "tensors", u->count, "bytes", u->bytes, "names", names);
 }
 
-/* What was found. The report is printed from it as text or as JSON. */
+/* What is known about a model, from which the report is printed as text or as JSON. */
 typedef struct {
     const char *path;
     Model *m; /* NULL when the model could not be opened */

@@ -14,11 +14,11 @@ typedef struct {
     int64_t bytes;
     const char *known;        /* the name of the published file of this size, or NULL */
     char sha256[SHA256_TEXT]; /* empty when it was not computed */
-    bool same;                /* whether the hash is that of the published file, too */
+    bool same;                /* whether the hash is that of the published file as well */
 } FileIdentity;
 
 /* Compares a file with the published ones. Its hash, which takes a second for 0.3 GB, is computed when it has
-   the size of a published file or when hash is set; for a large file a line on stderr says so. */
+   the size of a published file or when hash is set; for a large file a message on stderr says so. */
 FileIdentity identify(const File *file, bool hash);
 void print_identity(const FileIdentity *id);
 void add_identity(json_t *document, const FileIdentity *id);
@@ -29,7 +29,7 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json);
 /* Reports on a model: its parts, architecture, types and defaults, as far as they can be read, and the
    identity of a single file, for which hash is passed to identify. vae is passed to exchange_open_model. The
    tensors are listed when `tensors` is set. Returns false and adds a message for each fault; the JSON has
-   these messages, too. */
+   these messages as well. */
 bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, bool json, Messages *errors,
                    Messages *warnings);
 

@@ -36,7 +36,7 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) 
 
 int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buffers; }
 
-MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
+MemoryNeed memory_larger(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
 
 MemoryNeed memory_of_sampling(const Sampling *sampling, int threads) {
     Plan text, denoise, decode;
@@ -45,11 +45,11 @@ MemoryNeed memory_of_sampling(const Sampling *sampling, int threads) {
     sampling_stage(sampling, SAMPLING_DECODE, &decode);
     MemoryNeed before = { .weights = text.weights + denoise.weights,
                           .buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads)) };
-    return memory_worse(
+    return memory_larger(
         before, (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(sampling, threads) });
 }
 
-static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
+static void print_need(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
     char size[BYTES_TEXT];
     Text line = { 0 };
     text_format(&line, "ti: memory %s: ", bytes_text(memory_total(need), size));
@@ -109,11 +109,11 @@ bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const cha
                      Messages *errors, Messages *warnings) {
     if (!check(need, limit, smaller, errors, warnings)) return false;
     report_warnings(warnings);
-    tell(need, limit, threads);
+    print_need(need, limit, threads);
     return true;
 }
 
-void tell_peak_memory(void) {
+void print_peak_memory(void) {
     char text[BYTES_TEXT];
     fprintf(stderr, "ti: peak memory %s\n", bytes_text(system_peak_memory(), text));
 }

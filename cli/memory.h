@@ -5,7 +5,7 @@
 #include "diffusion/sampling.h"
 
 typedef struct {
-    int64_t bytes;  /* that may be taken */
+    int64_t bytes;  /* the most that may be taken */
     bool automatic; /* whether it is what the machine has free, and not a limit that the user set */
 } MemoryLimit;
 
@@ -23,14 +23,14 @@ typedef struct {
     int width, height;      /* of that picture */
 } MemoryNeed;
 
-/* The need of the part that takes more. */
-MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
+/* Returns the larger of the needs of two parts. */
+MemoryNeed memory_larger(MemoryNeed a, MemoryNeed b);
 
-/* The need of generating pictures: that of the prompts and denoising, or that of decoding, whose weights are
-   read after the memory of the others has been freed. */
+/* Returns the need of generating pictures: that of encoding the prompts and denoising, or that of decoding,
+   whichever is larger. The decoder's weights are read after the memory of the others has been freed. */
 MemoryNeed memory_of_sampling(const Sampling *sampling, int threads);
 
-/* Weights and buffers together. */
+/* Returns the bytes of weights and buffers together. */
 int64_t memory_total(const MemoryNeed *need);
 
 /* Prints the warnings and then the need of a run on stderr. When the need is above the limit that the user
@@ -41,6 +41,6 @@ bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const cha
                      Messages *errors, Messages *warnings);
 
 /* Prints on stderr, at the end of a run, the most memory that the process has taken. */
-void tell_peak_memory(void);
+void print_peak_memory(void);
 
 #endif

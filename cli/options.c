@@ -12,13 +12,13 @@
 #include "io/utf8.h"
 #include "text/nearest.h"
 
-/* A pointer to an option's value in the command's struct of values. */
+/* Both return a pointer to an option's value in the command's struct of values. */
 static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
 static const void *place_of(const Option *o, const void *values) { return (const char *)values + o->offset; }
 
-/* The flags that say who has set an option's value. */
-static unsigned char *given(const Command *c, const Option *o, const void *values) {
-    return ((const Given *)values)->by + (o - c->options);
+/* Returns a pointer to the flag that says whether the user has given an option. */
+static bool *given(const Command *c, const Option *o, const void *values) {
+    return ((const Given *)values)->by_user + (o - c->options);
 }
 
 static const Option *find(const Command *c, const char *name, size_t length) {
@@ -31,13 +31,13 @@ static const Option *find(const Command *c, const char *name, size_t length) {
 bool options_given(const Command *c, const void *values, const char *name) {
     const Option *o = find(c, name, strlen(name));
     CHECK(o);
-    return *given(c, o, values) & GIVEN_BY_USER;
+    return *given(c, o, values);
 }
 
 void options_forget(const Command *c, void *values, const char *name) {
     const Option *o = find(c, name, strlen(name));
     CHECK(o);
-    *given(c, o, values) &= (unsigned char)~GIVEN_BY_USER;
+    *given(c, o, values) = false;
 }
 
 /* Values */
@@ -120,8 +120,8 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
     }
 }
 
-/* Whether the text can be the name of a file or folder, for an option whose argument is called so (FILE,
-   FOLDER, PATH, IN, OUT). */
+/* Checks that the text can be the name of a file or folder, when the argument of the option is called FILE,
+   FOLDER, PATH, IN or OUT. */
 static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
     bool folder = text_ends_with(o->argument, "FOLDER");
     bool file = text_ends_with(o->argument, "FILE") || strcmp(o->argument, "IN") == 0 ||
@@ -168,7 +168,7 @@ static void set_defaults(const Command *c, void *values) {
 }
 
 void options_free(const Command *c, void *values) {
-    free(((Given *)values)->by);
+    free(((Given *)values)->by_user);
     *(Given *)values = (Given) { 0 };
     for (int i = 0; i < c->count; i++) {
         void *value = place(&c->options[i], values);
@@ -199,10 +199,10 @@ static const Option *positional_option(const Command *c, int nth) {
 }
 
 static void take(Parser *p, const Option *o, const char *text) {
-    unsigned char *by = given(p->command, o, p->values);
+    bool *by_user = given(p->command, o, p->values);
     /* The first item that the user gives replaces the default of a list. */
-    if (o->type == OPTION_LIST && !(*by & GIVEN_BY_USER)) list_clear(place(o, p->values));
-    *by |= GIVEN_BY_USER;
+    if (o->type == OPTION_LIST && !*by_user) list_clear(place(o, p->values));
+    *by_user = true;
     set_value(o, NULL, text, p->values, p->errors);
 }
 
@@ -228,7 +228,8 @@ static void unknown_option(Parser *p, const char *word, size_t length) {
     if (nearest)
         messages_add(p->errors, "%s: unknown option, did you mean --%s?", name, nearest);
     else
-        messages_add(p->errors, "%s: unknown option (ti %s --help lists them)", name, p->command->name);
+        messages_add(p->errors, "%s: unknown option (ti %s --help lists all options)", name,
+                     p->command->name);
     free(name);
     free(names);
     /* The next argument is most likely the value of the unknown option. It is skipped, so that one mistake
@@ -257,14 +258,14 @@ static void parse_word(Parser *p, const char *word) {
     } else if (p->at < p->argc && !looks_like_option(p->argv[p->at])) {
         take(p, o, p->argv[p->at++]);
     } else {
-        *given(p->command, o, p->values) |= GIVEN_BY_USER; /* so that no second message calls it missing */
+        *given(p->command, o, p->values) = true; /* so that no second message calls it missing */
         messages_add(p->errors, "--%s: needs a value: --%s %s%s", o->name, o->name, o->argument,
                      p->at < p->argc ? " (write --name=value if the value begins with --)" : "");
     }
 }
 
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors) {
-    *(Given *)values = (Given) { mem_alloc((size_t)c->count) };
+    *(Given *)values = (Given) { mem_alloc((size_t)c->count * sizeof(bool)) };
     for (int i = 0; i < c->count; i++) {
         static const size_t sizes[] = { sizeof(bool),   sizeof(int64_t),    sizeof(double),
                                         sizeof(char *), sizeof(StringList), sizeof(int) };
@@ -288,7 +289,7 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     }
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
-        if (!o->required || (*given(c, o, values) & GIVEN_BY_USER)) continue;
+        if (!o->required || *given(c, o, values)) continue;
         if (o->unless && options_given(c, values, o->unless)) continue;
         messages_add(errors, o->positional ? "%s%s is missing: %s" : "--%s %s is missing: %s",
                      o->positional ? "" : o->name, o->argument, o->help);
@@ -299,8 +300,8 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
 
 /* --help */
 
-/* Prints a text with line breaks between its words. The cursor must be at the column `indent`, and all lines
-   after the first are indented to it. */
+/* Prints a text with line breaks between its words. The cursor must be at the column `indent`, to which all
+   lines after the first are indented. */
 static void print_wrapped(FILE *out, const char *text, int indent) {
     enum { WIDTH = 100 };
     int column = indent;
@@ -393,7 +394,7 @@ char *options_to_json(const Command *c, const void *values) {
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         if (o->once) continue;
-        bool none = o->type == OPTION_INT && !o->standard && !(*given(c, o, values) & GIVEN_BY_USER) &&
+        bool none = o->type == OPTION_INT && !o->standard && !*given(c, o, values) &&
                     *(const int64_t *)place_of(o, values) == 0;
         json_object_set_new(options, o->name, none ? json_null() : value_to_json(o, values));
     }
@@ -432,8 +433,9 @@ static bool read_item(const Option *o, const char *path, const json_t *item, voi
     return set_value(o, path, text, values, errors);
 }
 
-/* Parses a JSON document and returns its object of this command's options. Returns NULL when there is none,
-   and adds a message when the document is malformed. The caller deletes *document, which holds the object. */
+/* Parses a JSON document and returns the object of this command's options in it. Returns NULL when there is
+   no such object, and adds a message when the document is malformed. The caller deletes *document, which
+   holds the object. */
 static json_t *read_document(const Command *c, const char *path, const void *text, size_t size,
                              json_t **document, Messages *errors) {
     *document = json_parse(path, text, size, false, errors);
@@ -459,8 +461,7 @@ bool options_model_parse(const Command *c, const char *path, const void *text, s
                          c->name);
             continue;
         }
-        if (*given(c, o, values) & GIVEN_BY_USER) continue;
-        if (read_item(o, path, item, values, errors)) *given(c, o, values) |= GIVEN_BY_MODEL;
+        if (!*given(c, o, values)) read_item(o, path, item, values, errors);
     }
     json_decref(document);
     return errors->count == before;
@@ -476,9 +477,10 @@ bool options_read_model(const Command *c, const char *folder, void *values, Mess
     return ok;
 }
 
-/* The command's values with this model when the user gives no option. */
+/* Returns the values that the command has with this model when the user gives no option. The caller frees
+   them with options_free and free. */
 static void *model_values(const Command *c, const char *folder, Messages *errors) {
-    Messages missing = { 0 }; /* dropped: messages that required options are missing */
+    Messages missing = { 0 }; /* dropped, since only required options can be missing here */
     void *values = mem_alloc(c->size);
     options_parse(c, 0, NULL, values, &missing);
     messages_free(&missing);
@@ -534,7 +536,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         messages_add(errors, "%s: has no options of ti %s", path, c->name);
     json_object_foreach (options, name, item) {
         const Option *o = find(c, name, strlen(name));
-        bool user = o && (*given(c, o, values) & GIVEN_BY_USER);
+        bool user = o && *given(c, o, values);
         if (o ? o->once : is_retired(c, name)) continue;
         if (!o)
             messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, name, c->name);
@@ -543,10 +545,10 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         else if (user || (json_is_null(item) && !o->standard))
             continue; /* null means that the run had no value for it. */
         else if (read_item(o, path, item, values, errors))
-            *given(c, o, values) |= GIVEN_BY_USER;
+            *given(c, o, values) = true;
     }
     for (int i = 0; i < c->count && errors->count == before; i++)
-        if (c->options[i].required && !(*given(c, &c->options[i], values) & GIVEN_BY_USER))
+        if (c->options[i].required && !*given(c, &c->options[i], values))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);
     json_decref(document);
     return errors->count == before;

@@ -25,43 +25,44 @@ typedef struct {
     const char *name; /* without its dashes */
     OptionType type;
     size_t offset;        /* of the value in the command's struct of values */
-    const char *argument; /* what --help calls the value: "N", "FILE"; a FILE or FOLDER must not be empty */
+    const char *argument; /* the value's name in --help: "N", "FILE"; a FILE or FOLDER must not be empty */
     double low, high;
-    const char *const *choices; /* closed by NULL */
+    const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as it would be typed; NULL for zero, NULL or an empty list */
     const char *shown;          /* what --help shows as the default instead of standard, or NULL */
-    const char *reason;         /* why this is the default, for --help */
+    const char *reason;         /* why this is the default, shown by --help after it */
     const char *help;
-    const char *heading; /* of the group that begins with this option in --help, or NULL */
+    const char *heading; /* the heading in --help of the group that begins with this option, or NULL */
     bool required;
     const char *unless; /* the flag with which a required option may be left out, or NULL */
-    bool commas;        /* the items of a LIST may be separated by commas */
-    bool positional;    /* a STRING without a name, in the table's order, or a LIST of all remaining ones */
-    bool model;         /* a model folder's defaults.json may set it */
-    bool may_differ; /* a resumed run may change it: the results do not depend on it, or an input has moved */
-    bool once;       /* belongs to the call and not to the run, so that the run's record leaves it out */
+    bool commas;        /* whether the items of a LIST may be separated by commas */
+    bool positional;    /* whether it is an argument without a name: a STRING, or a LIST of all that remain */
+    bool model;         /* whether a model folder's defaults.json may set it */
+    bool may_differ;    /* whether a resumed run may change it, as when results do not depend on it */
+    bool once;          /* whether it belongs to the call and not to the run, whose record leaves it out */
 } Option;
 
-/* Who has set each option: flags in one byte for each, by its index in the table. */
-enum { GIVEN_BY_USER = 1, GIVEN_BY_MODEL = 2 };
+/* Which options the user has given. */
 typedef struct {
-    unsigned char *by; /* [options of the command] */
+    bool *by_user; /* [options of the command], in the order of the table */
 } Given;
 
 /* A command. Its struct of values begins with a Given. */
 typedef struct {
-    const char *name, *brief; /* brief: for the list of commands */
-    const char *summary;      /* the beginning of --help */
+    const char *name;
+    const char *brief;   /* the description in the list of commands */
+    const char *summary; /* the beginning of --help */
     const Option *options;
     int count;
     size_t size;          /* of the struct of values */
     const char *examples; /* lines for --help, or NULL */
-    /* The names of options of earlier versions, closed by NULL, which are skipped in the record of a run;
-       or NULL. */
+    /* The names of options of earlier versions, ending with NULL, which are skipped in the record of a run.
+       NULL when there are none. */
     const char *const *retired;
-    /* Called after parsing: adds a message for each option that does not fit the others. May be NULL. */
+    /* Adds a message for each option that does not fit the others. It is called after parsing, and
+       may be NULL. */
     void (*check)(void *values, Messages *errors);
-    /* Runs the command. Returns the exit status for the case that there are no errors. */
+    /* Runs the command. Returns the exit status for the case that it has added no error. */
     int (*run)(void *values, Messages *errors, Messages *warnings);
 } Command;
 
@@ -71,7 +72,7 @@ typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
    name, and checks them. An option is `--name value` or `--name=value`, and `--` ends the options. When an
    option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is among
    the arguments, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
-   call options_free on them in every case. */
+   the caller calls options_free on them in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
 
@@ -79,7 +80,7 @@ void options_free(const Command *c, void *values);
    must exist. */
 bool options_given(const Command *c, const void *values, const char *name);
 
-/* Makes options_given false for an option, whose value stays. */
+/* Makes options_given false for an option and keeps its value. */
 void options_forget(const Command *c, void *values, const char *name);
 
 /* Prints the command's --help. */
@@ -89,21 +90,23 @@ void options_help(const Command *c, FILE *out);
    options of this command that the user has not given. Returns false and adds messages when the file is
    malformed, sets an option that a model may not set, or has a value that the option cannot have. */
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors);
-/* Checks the file, if it exists, in the same way. */
+/* Checks the file in the same way and sets nothing. */
 bool options_check_model(const Command *c, const char *folder, Messages *errors);
-/* The value of an OPTION_INT when the user does not give it: the model's default, else the command's own. */
+/* Returns the value that an OPTION_INT has when the user does not give it: the model's default, or else the
+   command's own. */
 int64_t options_model_default(const Command *c, const char *folder, const char *name, Messages *errors);
 /* Does as options_read_model with the file's text; path is for messages. */
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* The options that are not `once` as the JSON text {"train": {"steps": 600, ...}}. An option without a value
-   is null, as is a number that has no default and was not given. free() it. */
+/* Returns the options that are not `once` as the JSON text {"train": {"steps": 600, ...}}, which the caller
+   frees. An option without a value is null, and so is a number that has no default and was not given. */
 char *options_to_json(const Command *c, const void *values);
 
-/* Sets the options that the user has not given to those of a run, from such a text; path is for messages.
-   Options that are `once` or retired are skipped. Returns false and adds a message with both values when an
-   option that the user gave differs from the run's and is not may_differ, and for each other fault. */
+/* Sets the options that the user has not given to the values in such a text, which records those of a run;
+   path is for messages. Options that are `once` or retired are skipped. Returns false and adds a message with
+   both values when an option that the user gave differs from the run's and is not may_differ, and adds one
+   for each other fault. */
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 

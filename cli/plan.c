@@ -1,5 +1,5 @@
-/* `ti plan`: shows what a training step and the sampling of a picture would compute, and the memory
-   they take. */
+/* `ti plan`: shows what a training step and the sampling of a picture would compute, and how much memory they
+   need. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/plan_report.h"
@@ -17,9 +17,8 @@ static const Option OPTIONS[] = {
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     RESOLUTION_OPTION(AT(resolution), "the side of the pictures, in pixels"),
-    { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "that of ti train",
-      .reason = "so that a run is planned as it is run",
-      .help = "the number of pictures in a training step" },
+    { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "the default of ti train",
+      .reason = "so that the plan is that of a run", .help = "the number of pictures in a training step" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1", .reason = "the default of ti train",
       .help = "the number of vectors that are learned" },
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the physical cores",

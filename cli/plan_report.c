@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A graph and what the report says about it. */
+/* A graph, its plan and its peak of memory. */
 typedef struct {
     const char *name;
     const Graph *graph;
@@ -22,8 +22,9 @@ typedef struct {
 enum { GRAPHS = 5, TRADES = 4 };
 typedef struct {
     Planned graphs[GRAPHS];
-    Plan trades[TRADES]; /* of the training step, with more and more blocks recomputed */
-    /* Buffers, workspace and weights of the part of ti train and of ti generate that takes the most. */
+    /* The plans of the training step with more and more blocks recomputed, which trade time for memory. */
+    Plan trades[TRADES];
+    /* Buffers, workspaces and weights of the most expensive part of ti train and of ti generate. */
     int64_t train_bytes, generate_bytes;
 } Report;
 
@@ -96,9 +97,10 @@ static void print_report(const Report *r, const PlanRequest *o, int threads) {
     printf("%-16s %6s %10s %10s %10s %10s %10s %10s\n", "graph", "nodes", "buffers", "unshared", "workspace",
            "weights", "GFLOP", "backward");
     for (int i = 0; i < GRAPHS; i++) print_graph(&r->graphs[i]);
-    printf("\nbuffers: as planned, so that buffers with disjoint lifetimes share memory; unshared: without "
-           "sharing.\n"
-           "workspace: that of one thread. weights: mapped from their files.\n\n");
+    printf("\nbuffers: as planned, where buffers with disjoint lifetimes share memory; unshared: the sum "
+           "without "
+           "sharing;\n"
+           "workspace: of one thread; weights: mapped from their files\n\n");
     for (int i = 0; i < GRAPHS; i++) {
         const Planned *p = &r->graphs[i];
         printf("peak of %-15s %10s alive at %s (%s)\n", p->name, size_text(p->peak.alive, size[0]),
@@ -139,7 +141,7 @@ static json_t *graph_json(const Planned *p, bool nodes) {
                      nodes ? nodes_json(p) : NULL);
 }
 
-/* time is added to the document, which then owns it; it may be NULL. */
+/* Returns the report as a JSON document, which owns `time` from then on. `time` may be NULL. */
 static json_t *report_json(const Report *r, const PlanRequest *o, int threads, json_t *time) {
     json_t *graphs = json_array(), *trades = json_array();
     for (int i = 0; i < GRAPHS; i++) json_array_append_new(graphs, graph_json(&r->graphs[i], o->nodes));
@@ -171,8 +173,8 @@ static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learne
 }
 
 /* Plans the training step without recomputation, and with the recomputation of a third, two thirds and all of
-   the blocks that keep something for the backward pass. How many these are is known after the last of the
-   plans, which is therefore made first. */
+   the blocks that keep something for the backward pass. Their number is known only from the plan that
+   recomputes all of them, so that plan is made first. */
 static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *learned, float *grad) {
     int blocks = 0;
     for (int i = TRADES - 1; i >= 0; i--) {

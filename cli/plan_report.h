@@ -1,5 +1,6 @@
 /* The report of `ti plan` and of `ti train --dry-run`: what a training step and the sampling of a picture
-   compute and what memory they take. Nothing is computed for it. */
+   compute, and how much memory they need. The report is made from the plans of the graphs, which are
+   not run. */
 #ifndef TI_PLAN_REPORT_H
 #define TI_PLAN_REPORT_H
 
@@ -8,13 +9,13 @@
 
 typedef struct {
     int64_t resolution, batch, vectors;
-    int64_t reading; /* the bytes that reading the training pictures takes; 0 when that is not known */
+    int64_t reading; /* the bytes that reading the training pictures takes, or 0 when unknown */
     bool nodes;      /* whether to list the nodes of the graphs */
     bool json;       /* whether to print JSON */
 } PlanRequest;
 
-/* Prints the report on an open model. With request->json it is a document that owns and includes `time`, the
-   estimate of a run's duration, which may be NULL. */
+/* Prints the report on an open model. With request->json it is a JSON document that includes and then
+   owns `time`, the estimate of a run's duration, which may be NULL. */
 void plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time);
 
 #endif

@@ -1,5 +1,5 @@
-/* `ti reconstruct`: encodes a picture x with the VAE and decodes it again, D(E(x)). No learned word can make
-   the model generate the picture better than that. */
+/* `ti reconstruct`: encodes a picture x with the VAE and decodes its latents, which gives D(E(x)). No learned
+   word can make the model generate the picture more closely than that. */
 #include "autograd/finite.h"
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -132,10 +132,10 @@ static void check(void *options, Messages *errors) {
 
 const Command RECONSTRUCT_COMMAND = {
     .name = "reconstruct",
-    .brief = "encode a picture with the VAE and decode it again",
-    .summary =
-        "Encodes a picture with the VAE, decodes it again, and prints the error. It shows how much of the "
-        "picture the latents hold: no learned word can make the model generate it better than this.",
+    .brief = "send a picture through the VAE and back",
+    .summary = "Encodes a picture with the VAE, decodes its latents, and prints the error. This shows how "
+               "much of the "
+               "picture the latents hold: no learned word can make the model generate it more closely.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(ReconstructOptions),

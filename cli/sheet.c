@@ -29,8 +29,8 @@ static const Option OPTIONS[] = {
 typedef struct {
     SheetRow *rows;
     int64_t row_count, count; /* numbers of rows and of pictures */
-    Image *images;      /* [count], with their upright sizes, and without pixels until they are loaded */
-    const char **paths; /* [count] */
+    Image *images;            /* [count], with their upright sizes; the pixels are loaded later */
+    const char **paths;       /* [count] */
 } Contents;
 
 /* Sorts the arguments into captions and pictures, and reads the sizes of the pictures from their headers. */

@@ -26,13 +26,13 @@ static const Option OPTIONS[] = {
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
-/* A prompt as tokens. S: the length of the window. */
+/* A prompt as tokens. S is the length of the window, the number of tokens that the text encoder takes. */
 typedef struct {
-    char *expanded;      /* the prompt with all placeholder tokens in the place of each learned word */
+    char *expanded;      /* the prompt in which all its placeholder tokens replace each learned word */
     int32_t *window;     /* [S]: the start token, the tokens that fit, the end token and padding */
     int32_t *all;        /* [count]: the tokens of the whole text */
     int64_t length;      /* S */
-    int64_t count, kept; /* of the text's tokens: all, and those that fit */
+    int64_t count, kept; /* the number of the text's tokens, and of those that fit */
 } Tokens;
 
 static Tokens tokens_of(const Tokenizer *t, const char *prompt) {
@@ -51,9 +51,9 @@ static void tokens_free(Tokens *k) {
     free(k->all);
 }
 
-static void print_token(const Tokenizer *t, int64_t place, int32_t id) {
+static void print_token(const Tokenizer *t, int64_t position, int32_t id) {
     char *name = console_text(tokenizer_token(t, id));
-    console_line(stdout, "%6lld  %6d  %s", (long long)place, id, name);
+    console_line(stdout, "%8lld  %6d  %s", (long long)position, id, name);
     free(name);
 }
 
@@ -62,23 +62,23 @@ static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt
     if (strcmp(prompt, k->expanded) != 0) console_line(stdout, "expanded: %s", k->expanded);
     printf("%lld token%s; the window of %lld holds %lld besides the start and the end token\n\n",
            (long long)k->count, k->count == 1 ? "" : "s", (long long)k->length, (long long)room);
-    printf("%6s  %6s  token\n", "place", "id");
+    printf("%8s  %6s  token\n", "position", "id");
     for (int64_t i = 0; i < k->kept + 2; i++) print_token(t, i, k->window[i]);
     if (padding > 0) {
         int32_t id = k->window[k->length - 1];
         char *name = console_text(tokenizer_token(t, id));
-        char *places = padding == 1
-                           ? mem_format("%lld", (long long)k->length - 1)
-                           : mem_format("%lld-%lld", (long long)k->kept + 2, (long long)k->length - 1);
-        console_line(stdout, "%6s  %6d  %s (padding)", places, id, name);
-        free(places);
+        char *positions = padding == 1
+                              ? mem_format("%lld", (long long)k->length - 1)
+                              : mem_format("%lld-%lld", (long long)k->kept + 2, (long long)k->length - 1);
+        console_line(stdout, "%8s  %6d  %s (padding)", positions, id, name);
+        free(positions);
         free(name);
     }
     if (k->kept < k->count) printf("\n%lld do not fit:\n", (long long)(k->count - k->kept));
     for (int64_t i = k->kept; i < k->count; i++) print_token(t, i + 1, k->all[i]);
 }
 
-/* The tokens k->all[from..to) */
+/* Returns the tokens k->all[from..to) as a JSON list. */
 static json_t *list_json(const Tokenizer *t, const Tokens *k, int64_t from, int64_t to) {
     json_t *list = json_array();
     for (int64_t i = from; i < to; i++)

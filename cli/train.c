@@ -157,7 +157,7 @@ static MemoryNeed memory_need(const Run *r) {
                             .buffers = pictures + arena_bytes(r),
                             .recomputed = step->recomputed,
                             .blocks = step->blocks };
-    return memory_worse(training, encoding);
+    return memory_larger(training, encoding);
 }
 
 static const char SMALLER[] = "a smaller --batch or --resolution";
@@ -171,7 +171,7 @@ static bool fit_memory(Run *r, Messages *errors, Messages *warnings) {
                          r->threads);
         need = memory_need(r);
     }
-    need = memory_worse(need, reading_need(r));
+    need = memory_larger(need, reading_need(r));
     return memory_announce(&need, &r->memory, SMALLER, r->threads, errors, warnings);
 }
 
@@ -451,7 +451,7 @@ static RunResult finish(Run *r, bool ok, Messages *errors) {
         (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
                                                             r->words.learned, r->o->vectors, width, errors);
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
-    tell_peak_memory();
+    print_peak_memory();
     if (!ok || !saved) return RUN_FAILED;
     if (complete) train_print_usage(r->o, &r->folder, width);
     return complete ? RUN_DONE : RUN_STOPPED;

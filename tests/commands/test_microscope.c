@@ -246,8 +246,9 @@ static void test_files(void) {
     refuses("inspect /dev/null", 1, 1, "/dev/null");
     refuses("inspect", 2, 1, "PATH is missing");
     refuses("inspect a b", 2, 1, "'b': inspect takes no such argument");
-    refuses("inspect --model " CRITTERS " golden/draws.safetensors", 1, 1, "is no learned word");
-    refuses("inspect --tensors golden/draws.safetensors", 1, 1, "is no model, and --tensors is only for one");
+    refuses("inspect --model " CRITTERS " golden/draws.safetensors", 1, 1, "is not a learned word");
+    refuses("inspect --tensors golden/draws.safetensors", 1, 1,
+            "is not a model; --tensors is only for models");
 }
 
 static void test_words(void) {
@@ -364,7 +365,7 @@ static void test_single_file(void) {
     test_true("hash", system(command) == 0, "as sha256sum's");
     free(command);
     json_decref(json);
-    refuses("inspect @/single.safetensors --model " CRITTERS, 1, 1, "is no learned word");
+    refuses("inspect @/single.safetensors --model " CRITTERS, 1, 1, "is not a learned word");
     entries_write(path, &(Entries) { e.at, 40 }, false);
     shows("inspect @/single.safetensors",
           (const char *[]) { "a text encoder alone, in the original layout", NULL });

@@ -50,7 +50,7 @@ static void test_refused(void) {
     refused(NEEDED "--stpes 5", 1, "--stpes: unknown option, did you mean --steps?");
     refused(NEEDED "--steps=5 --valdation-prompt a", 1, "did you mean --validation-prompt?");
     refused(NEEDED "--step 5", 1, "did you mean --steps?");
-    refused(NEEDED "--xyzzy 5", 1, "--xyzzy: unknown option (ti train --help lists them)");
+    refused(NEEDED "--xyzzy 5", 1, "--xyzzy: unknown option (ti train --help lists all options)");
     refused(NEEDED "--xyzzy=5 --kind oject", 2, "--xyzzy: unknown option");
     refused(NEEDED "-s 5", 1, "-s: unknown option");
     refused(NEEDED "-steps 5", 1, "did you mean --steps?");

@@ -140,10 +140,11 @@ static void test_names(void) {
     test_true("a word of the vocabulary",
               run(GENERATE "--embedding '<cat>=@/cat.safetensors' --prompt 'a <cat>' --out @/got.png") == 0,
               "under another name");
-    test_true("a word that no prompt uses",
-              run(GENERATE "--embedding @/two.safetensors --prompt 'a <tow>' --out @/got.png") == 0 &&
-                  said("no prompt uses the word \"<two>\"; the most similar one there is \"<tow>\""),
-              "is a warning");
+    test_true(
+        "a word that no prompt uses",
+        run(GENERATE "--embedding @/two.safetensors --prompt 'a <tow>' --out @/got.png") == 0 &&
+            said("no prompt uses the word \"<two>\"; the most similar word in the prompts is \"<tow>\""),
+        "is a warning");
 }
 
 static void test_folder(void) {
