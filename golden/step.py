@@ -2,9 +2,9 @@
 
     make && python golden/step.py
 
-The script follows one example of a batch of five from its prompt to the learned vector. It computes each line anew from the lines
-above it, by the equation that stands beside it, and stops where the program's number is another one. PyTorch decodes the latents to
-pictures; every number in the table is the program's own.
+The script follows one example of a batch of five from its prompt to the learned vector. It recomputes the embedding, the
+noisy latents, the loss and its gradient, the gradient of v and the update from other lines, by the equations in the table, and stops
+when the program's number differs. PyTorch decodes the latents to pictures; every number in the table is the program's own.
 """
 import json
 import os
@@ -37,7 +37,7 @@ def train(*options):
 
 
 def same(what, ours, theirs, tolerance=2e-5):
-    """The program's number is the one that the equation gives."""
+    """Checks that the program's number is the one that the equation gives."""
     error = np.abs(np.float64(ours) - theirs).max() / np.abs(theirs).max()
     if not error <= tolerance:
         sys.exit(f"golden/step.py: {what} is off by {error:.1e}")
@@ -96,38 +96,39 @@ def table(dump, learned_after):
 
     lines = [
         ("prompt y", "a template with the placeholder in it", "text", f"`{' '.join(words)}`", "`templates_encode`"),
-        ("token ids", "BPE; the placeholder is one id behind the vocabulary", f"[{ids.shape[1]}]",
+        ("token ids", "BPE; the placeholder's id is the first after the vocabulary", f"[{ids.shape[1]}]",
          ", ".join(str(k) for k in ids[i, :length]) + ", ...", "`prompt_ids`"),
-        ("learned vector v", "starts as the row of the initial word, critter", "[1, 192]", f"{first(v)} {norm(v)}", "`train_initial_rows`"),
-        ("token embeddings e", "e_s = row ids_s of the table; v where ids_s is the placeholder", "[5, 32, 192]",
+        ("learned vector v", "starts as the embedding of the initial word, critter", "[1, 192]", f"{first(v)} {norm(v)}",
+         "`train_initial_vectors`"),
+        ("token embeddings e", "e_s = row ids_s of the embedding table, or v where ids_s is the placeholder", "[5, 32, 192]",
          f"at position {at}: {first(e[i, at])}", "`embedding`"),
         ("context c", "c = c_theta(y), four causal transformer layers and a layer norm", "[5, 32, 192]",
          f"at position {at}: {first(c[i, at])} {norm(c[i, at])}", "`clip_text`"),
         ("latents z", "z = 0.18215 (mean + exp(logvar / 2) n), n ~ N(0, 1)".replace("0.18215", scaling()), "[5, 4, 16, 16]",
          f"{first(z[i])} rms {rms(z[i])}", "`posterior_sample`"),
         ("timestep t", "t ~ U{0, ..., 999}; abar_t = prod (1 - beta_s) for s up to t", "[5]",
-         f"t = {int(step['timesteps'][i])}, abar_t = {a:.4f}", "`noise_schedule_new`"),
+         f"t = {int(step['timesteps'][i])}, abar_t = {a:.4f}", "`draw_noise`, `noise_schedule_new`"),
         ("noise eps", "eps ~ N(0, 1)", "[5, 4, 16, 16]", f"{first(noise[i])} rms {rms(noise[i])}", "`generator_randn`"),
         ("noisy latents z_t", "z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps", "[5, 4, 16, 16]",
          f"{np.sqrt(a):.4f} · {z[i].flat[0]:.4f} + {np.sqrt(1 - a):.4f} · {noise[i].flat[0]:.4f} = {z_t[i].flat[0]:.4f}",
          "`noise_schedule_add_noise`"),
-        ("keys of a cross-attention", "k = W_k c, and v likewise: here the text enters the UNet", "[5, 32, 128]",
-         f"at position {at}: {first(k[i, at])}", "`attention`"),
+        ("keys of a cross-attention", "K = W_k c, and values V = W_v c; here the text enters the UNet", "[5, 32, 128]",
+         f"at position {at}: {first(k[i, at])}", "`cross_attention`"),
         ("noise_pred", "eps_theta(z_t, t, c)", "[5, 4, 16, 16]", f"{first(prediction[i])} rms {rms(prediction[i])}", "`unet`"),
         ("loss", "mean of (eps_theta - eps)²", "[1]",
          f"of this example {losses[i]:.4f}; of the batch {float(step['loss'][0]):.4f}", "`mse_loss`"),
         ("d loss / d noise_pred", "2 (eps_theta - eps) / 5120".replace("5120", str(noise.size)), "[5, 4, 16, 16]",
          first(dprediction[i]), "`mse_loss`, backward"),
-        ("d loss / d c", "through every cross-attention: dk W_k + dv W_v, summed", "[5, 32, 192]",
+        ("d loss / d c", "the sum of dK W_k + dV W_v over all cross-attentions", "[5, 32, 192]",
          f"at position {at}: {first(dc[i, at])} {norm(dc[i, at])}", "`linear`, backward"),
         ("d loss / d e", "through the text encoder", "[5, 32, 192]", f"at position {at}: {first(de[i, at])} {norm(de[i, at])}",
          "`clip_layer`, backward"),
-        ("d loss / d v", "sum of d loss / d e over all places of the placeholder", "[1, 192]", f"{first(dv)} {norm(dv)}",
+        ("d loss / d v", "the sum of d loss / d e over all positions of the placeholder", "[1, 192]", f"{first(dv)} {norm(dv)}",
          "`embedding`, backward"),
         ("Adam's moments", "m = 0.1 g, s = 0.001 g²", "[1, 192] each", f"m: {first(m)} s: {first(second)}", "`adamw_step`"),
-        ("the move", "v (1 - lr 0.01) - lr m̂ / (sqrt(ŝ) + 1e-8), with m̂ = m / 0.1 and ŝ = s / 0.001", "[1, 192]",
+        ("the update", "v (1 - lr 0.01) - lr m̂ / (sqrt(ŝ) + 1e-8), with m̂ = m / 0.1 and ŝ = s / 0.001", "[1, 192]",
          f"{first(learned_after - v)} {norm(learned_after - v)}", "`adamw_step`"),
-        ("learned vector after", "", "[1, 192]", f"{first(learned_after)} {norm(learned_after)}", "`embedding_write`"),
+        ("learned vector v after the step", "", "[1, 192]", f"{first(learned_after)} {norm(learned_after)}", "`embedding_write`"),
     ]  # fmt: skip
     text = "| what | equation | shape | numbers | function |\n|---|---|---|---|---|\n"
     text += "".join("| " + " | ".join(line) + " |\n" for line in lines)
