@@ -7,7 +7,7 @@
 #include "tests/golden.h"
 
 /* Opens a model folder, or prints the errors and exits with status 1. The model keeps a pointer to `errors`,
-   which must be freed after it. */
+   so close the model first and free the messages after that. */
 Model network_open(const char *path, Messages *errors);
 
 /* Adds a leaf with data from a golden file and with a gradient; release it with golden_leaf_free. */
