@@ -1,13 +1,11 @@
 /* Tests of model folders: every field of the configs that can be wrong, configs whose meaning diffusers and
    transformers have recorded, and folders that are broken. */
-#define _POSIX_C_SOURCE 200809L
-#include <unistd.h>
-
+#include "tests/command.h"
 #include "tests/refusal.h"
 #include "weights/folder.h"
 #include "io/json.h"
 
-static char temporary[] = "/tmp/ti-weights-XXXXXX";
+static char *temporary; /* the path of a folder */
 
 static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
 
@@ -64,7 +62,7 @@ static char *edited(Part part, const char *key, const char *value) {
 typedef struct {
     Part part;
     const char *key, *value;
-    const char *what; /* the message to expect, a warning when it begins with '!'; NULL when there is none */
+    const char *what; /* the expected error, or after '!' the expected warning; NULL when there is none */
 } Edit;
 
 static const Edit EDITS[] = {
@@ -338,7 +336,7 @@ static void test_folder(void) {
 /* Copies of the embedded model, each changed by a shell command that runs in its folder. */
 static const struct {
     const char *name, *command, *what;
-    int count; /* of messages; 0 when the folder opens */
+    int count; /* the number of errors; 0 when the folder opens */
 } CHANGES[] = {
     { "several faults at once",
       "rm unet/config.json tokenizer/merges.txt && echo '{' > vae/config.json && : > "
@@ -400,7 +398,7 @@ static void test_broken_folders(void) {
 }
 
 int main(void) {
-    if (!mkdtemp(temporary)) return 1;
+    temporary = folder_new();
     char *text, **lines;
     int count;
     lines = read_cases(&text, &count);
@@ -411,8 +409,7 @@ int main(void) {
     test_broken_folders();
     free(lines);
     free(text);
-    char *command = mem_format("rm -rf %s", temporary);
-    if (system(command) != 0) return 1;
-    free(command);
+    folder_remove(temporary);
+    free(temporary);
     return test_finish();
 }
