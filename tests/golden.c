@@ -115,7 +115,7 @@ const char *golden_meta(const Golden *g, const char *format, ...) {
 
 Store *golden_store(const Golden *g, const char *format, ...) {
     NAME_FROM_ARGUMENTS(name, format);
-    /* g owns the store, which golden_free frees; for the caller g is constant all the same. */
+    /* The cast removes const, since callers do not see that g keeps the store until golden_free. */
     Golden *owner = (Golden *)(uintptr_t)g;
     owner->stores = mem_grow(owner->stores, (size_t)(owner->stores_count + 1) * sizeof *owner->stores);
     return owner->stores[owner->stores_count++] = store_new(&owner->file, 1, name, NULL, NULL);

@@ -215,7 +215,6 @@ static void attention(List *l, const char *block, const char *o, const char *nam
 /* A transformer with its projections in and out. Both layouts use the same names inside it. */
 static void transformer(List *l, const UnetConfig *c, const char *d, const char *o, int level) {
     int64_t channels = c->channels[level];
-
     norm(l, in(d, "norm").text, in(o, "norm").text, channels);
     for (int out = 0; out < 2; out++) {
         const char *name = out ? "proj_out" : "proj_in";

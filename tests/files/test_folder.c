@@ -5,10 +5,6 @@
 #include "weights/folder.h"
 #include "io/json.h"
 
-static char *temporary; /* the path of a folder */
-
-static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
-
 /* Configs */
 
 typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER, INDEX, PARTS } Part;
@@ -286,8 +282,9 @@ static void test_readings(char *lines[], int count) {
 
 /* Folders */
 
-static char *copy_of_model(void) {
-    char *path = in_temporary("model"),
+/* Copies the embedded model into the folder and replaces an earlier copy there. Returns the copy's path. */
+static char *copy_of_model(const char *folder) {
+    char *path = mem_format("%s/model", folder),
          *command = mem_format("rm -rf %s && cp -r weights/critters %s", path, path);
     if (system(command) != 0) exit(1);
     free(command);
@@ -380,8 +377,9 @@ static const struct {
 };
 
 static void test_broken_folders(void) {
+    char *folder = folder_new();
     for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++) {
-        char *path = copy_of_model(), *name = mem_format("folder.%s", CHANGES[i].name);
+        char *path = copy_of_model(folder), *name = mem_format("folder.%s", CHANGES[i].name);
         shell(path, CHANGES[i].command);
         Messages errors = { 0 }, warnings = { 0 };
         ModelFolder m;
@@ -395,10 +393,11 @@ static void test_broken_folders(void) {
         free(name);
         free(path);
     }
+    folder_remove(folder);
+    free(folder);
 }
 
 int main(void) {
-    temporary = folder_new();
     char *text, **lines;
     int count;
     lines = read_cases(&text, &count);
@@ -409,7 +408,5 @@ int main(void) {
     test_broken_folders();
     free(lines);
     free(text);
-    folder_remove(temporary);
-    free(temporary);
     return test_finish();
 }

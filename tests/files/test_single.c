@@ -144,7 +144,7 @@ static void test_full_size(const char *model, const char *text_type, const char 
         int64_t wrong = misplaced(&m.folder, &names, &e);
         test_true(model, wrong == 0, "%lld of %lld names not found or misplaced%s", (long long)wrong,
                   (long long)names.count, text_of(&errors, ""));
-        test_below(model, taken, 10); /* seconds; only reading all weights takes longer */
+        test_below(model, taken, 10); /* seconds; it would take longer only if it read all weights */
         model_close(&m);
     }
     messages_free(&errors);

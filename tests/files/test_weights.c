@@ -9,10 +9,6 @@
 #include "exchange/word_file.h"
 #include "io/json.h"
 
-static char *temporary; /* the path of a folder */
-
-static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
-
 /* Safetensors files */
 
 /* Makes a safetensors file in memory with the given header and `size` bytes of data, which are 0. */
@@ -213,7 +209,7 @@ static void test_writing(void) {
     Messages errors = { 0 };
     Golden *g = golden_open("golden/embedding.safetensors");
     float *learned = golden_floats(g, "<grum>");
-    char *path = in_temporary("w.safetensors");
+    char *folder = folder_new(), *path = mem_format("%s/w.safetensors", folder);
     bool ok = embedding_write(path, "<grum>", learned, 2, 8, &errors);
     size_t n, m;
     char *got = read_text(path, &n), *want = read_text("golden/embedding.safetensors", &m);
@@ -254,6 +250,8 @@ static void test_writing(void) {
                    &errors, "cannot be written");
     free(learned);
     free(path);
+    folder_remove(folder);
+    free(folder);
 }
 
 /* Tests the examples of FIPS 180-4, lengths near the border of a block, and a million letters. */
@@ -392,7 +390,6 @@ static void test_embeddings(void) {
 }
 
 int main(void) {
-    temporary = folder_new();
     char *text, **lines;
     int count;
     lines = read_cases(&text, &count);
@@ -408,7 +405,5 @@ int main(void) {
     test_embeddings();
     free(lines);
     free(text);
-    folder_remove(temporary);
-    free(temporary);
     return test_finish();
 }

@@ -45,7 +45,7 @@ typedef struct {
     int count;
 } Run;
 
-/* The tolerance where only the order of sums differs. */
+/* The tolerance when only the order of sums differs. */
 static const double BATCH_TOLERANCE = 1e-5;
 
 enum { PICTURE_HEIGHT = 72, PICTURE_WIDTH = 96 };

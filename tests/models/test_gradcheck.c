@@ -114,7 +114,7 @@ static void measure(Check *c, Direction *d) {
     d->error = fabs(d->at[d->best].difference - d->derivative) / c->grad_norm;
 }
 
-/* Fills c->unit with the direction of the gradient when k is 0, and else with a random direction. */
+/* Fills c->unit with the direction of the gradient when k is 0, and otherwise with a random direction. */
 static void choose_direction(Check *c, int64_t k, Generator *generator) {
     float *x = mem_alloc((size_t)c->count * sizeof *x);
     if (k == 0)

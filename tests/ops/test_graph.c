@@ -289,9 +289,8 @@ static void test_two_uses(void) {
     graph_free(g);
 }
 
-/* Counts the lines of text that are indented by this many spaces or more, each of which must be a line of
-   source, in the same order. Returns the first line that is not, or NULL when all are. It changes the
-   text. */
+/* Counts the lines of `text` that are indented by `indent` spaces or more. Each must be a line of `source`,
+   in the same order. Returns the first line that is not, or NULL when all are. Changes `text`. */
 static const char *missing_line(char *text, size_t indent, const char *source, int *lines) {
     *lines = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
