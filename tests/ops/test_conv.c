@@ -39,8 +39,8 @@ static float *random_floats(int64_t n, uint32_t seed, int bits) {
     return x;
 }
 
-/* Numbers of bits. Every type of weight represents numbers of 7 bits exactly. */
-enum { FULL = 24, WEIGHT = 7 };
+/* Every type of weight represents numbers of 7 bits exactly. */
+enum { FULL_BITS = 24, WEIGHT_BITS = 7 };
 
 /* Makes a weight of fp32 numbers, in a buffer of its own that begins `shift` bytes after an aligned
    address. */
@@ -188,9 +188,9 @@ static void test_method(const Case *k, ConvMethod m, const double *want_y, const
     Shape ys = shape4(k->batch, k->out, c.out_height, c.out_width);
     Shape ws = shape4(k->out, k->in, k->kernel, k->kernel);
     int64_t nx = shape_count(xs), ny = shape_count(ys);
-    float *x = random_floats(nx, 1, FULL), *dy = random_floats(ny, 2, FULL),
-          *w = random_floats(shape_count(ws), 3, WEIGHT);
-    float *b = random_floats(k->out, 4, WEIGHT);
+    float *x = random_floats(nx, 1, FULL_BITS), *dy = random_floats(ny, 2, FULL_BITS),
+          *w = random_floats(shape_count(ws), 3, WEIGHT_BITS);
+    float *b = random_floats(k->out, 4, WEIGHT_BITS);
     Weight weight = weight_of(w, ws, k->dtype, k->shift),
            bias = weight_of(b, shape1(k->out), k->dtype, k->shift);
     Weight plain = weight_of(w, ws, F32, 0);
@@ -242,9 +242,9 @@ static void test_case(const Case *k) {
     Conv c = conv_of(k);
     int64_t area = c.out_height * c.out_width;
     int64_t nx = k->batch * k->in * k->height * k->width, ny = k->batch * k->out * area;
-    float *xf = random_floats(nx, 1, FULL), *dyf = random_floats(ny, 2, FULL);
-    float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT),
-          *b = random_floats(k->out, 4, WEIGHT);
+    float *xf = random_floats(nx, 1, FULL_BITS), *dyf = random_floats(ny, 2, FULL_BITS);
+    float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT_BITS),
+          *b = random_floats(k->out, 4, WEIGHT_BITS);
     double *x = doubles(xf, nx), *y = doubles(NULL, ny), *dy = doubles(dyf, ny), *dx = doubles(NULL, nx);
     direct_sum(&c, w, x, y, true);
     for (int64_t i = 0; i < ny && !k->no_bias; i++) y[i] += (double)b[i / area % k->out];
@@ -336,9 +336,9 @@ static void test_linear(const char *name, Shape xs, int64_t out, DType dtype, si
     int64_t in = xs.dim[xs.rank - 1], rows = shape_count(xs) / in;
     Shape ys = xs, ws = xs.rank == 3 ? shape4(out, in, 1, 1) : shape2(out, in);
     ys.dim[ys.rank - 1] = out;
-    float *x = random_floats(rows * in, 5, FULL), *dy = random_floats(rows * out, 6, FULL),
-          *w = random_floats(out * in, 7, WEIGHT);
-    float *b = random_floats(out, 8, WEIGHT), *y = floats(rows * out), *dx = floats(rows * in);
+    float *x = random_floats(rows * in, 5, FULL_BITS), *dy = random_floats(rows * out, 6, FULL_BITS),
+          *w = random_floats(out * in, 7, WEIGHT_BITS);
+    float *b = random_floats(out, 8, WEIGHT_BITS), *y = floats(rows * out), *dx = floats(rows * in);
     float *y2 = floats(rows * out), *dx2 = floats(rows * in), *ax = floats(rows * out);
     double *want_y = doubles(NULL, rows * out), *want_dx = doubles(NULL, rows * in);
     for (int64_t r = 0; r < rows; r++)
