@@ -1,11 +1,11 @@
-/* Runs the program under test as a user would. The environment variable TI holds its path, and tests run in
-   the root folder of the repository. */
+/* Folders for tests, and functions that run the program under test as a user would. The environment variable
+   TI holds the program's path, and tests run in the root folder of the repository. */
 #ifndef TI_COMMAND_H
 #define TI_COMMAND_H
 
 #include "tests/test.h"
 
-/* Creates a folder with a unique name under /tmp; free() the name after folder_remove. */
+/* Creates a folder with a unique name under /tmp and returns its path; free() it after folder_remove. */
 char *folder_new(void);
 void folder_remove(const char *folder);
 
@@ -22,8 +22,8 @@ int run_ti(const char *command, const char *options, const char *more, const cha
 char *output_of_ti(const char *arguments, int *status);
 
 /* Checks that two folders of training runs hold the same files with the same bytes. options.json is left out,
-   since it contains the name of its folder. In addition b may have checkpoints learned_embeds-steps-*, which
-   are written where a run was stopped. */
+   since it contains the name of its folder. The folder b may also have other checkpoints
+   learned_embeds-steps-*, since a run that is stopped writes one. */
 void expect_same_run(const char *label, const char *a, const char *b);
 
 #endif

@@ -12,11 +12,18 @@ struct Golden {
 
 enum { NAME_MAX_LENGTH = 300 };
 
-static const char *name_of(char name[NAME_MAX_LENGTH], const char *format, va_list args) {
+static void format_name(char name[NAME_MAX_LENGTH], const char *format, va_list args) {
     int n = vsnprintf(name, NAME_MAX_LENGTH, format, args);
     CHECK(n >= 0 && n < NAME_MAX_LENGTH);
-    return name;
 }
+
+/* Declares `name` and fills it from the arguments of a function whose last named parameter is `format`. */
+#define NAME_FROM_ARGUMENTS(name, format)                                                                    \
+    char name[NAME_MAX_LENGTH];                                                                              \
+    va_list args;                                                                                            \
+    va_start(args, format);                                                                                  \
+    format_name(name, format, args);                                                                         \
+    va_end(args)
 
 Golden *golden_open(const char *path) {
     Messages errors = { 0 };
@@ -41,11 +48,7 @@ static const SafeTensor *find(const Golden *g, const char *name) {
 }
 
 bool golden_has(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     return safetensors_find(&g->file, name) != NULL;
 }
 
@@ -56,20 +59,12 @@ static const Weight *float_weight(const Golden *g, const char *name) {
 }
 
 const Weight *golden_weight(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     return float_weight(g, name);
 }
 
 float *golden_floats(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     const Weight *w = float_weight(g, name);
     float *out = mem_alloc((size_t)shape_count(w->shape) * sizeof *out);
     weight_read(w, out);
@@ -77,16 +72,13 @@ float *golden_floats(const Golden *g, const char *format, ...) {
 }
 
 int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     const SafeTensor *t = find(g, name);
     bool wide = strcmp(t->dtype, "I64") == 0;
     CHECK(wide || strcmp(t->dtype, "I32") == 0);
     int64_t n = shape_count(t->weight.shape);
-    const char *from = t->weight.data; /* of any alignment, which depends on the tensors before it */
+    /* The data may have any alignment, since the tensors before them may have any size. */
+    const char *from = t->weight.data;
     int32_t *out = mem_alloc((size_t)n * sizeof *out);
     for (int64_t i = 0; i < n; i++) {
         if (wide) {
@@ -103,11 +95,7 @@ int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) {
 }
 
 double *golden_doubles(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     const SafeTensor *t = find(g, name);
     CHECK(strcmp(t->dtype, "F64") == 0);
     double *out = mem_alloc(t->size);
@@ -116,30 +104,19 @@ double *golden_doubles(const Golden *g, const char *format, ...) {
 }
 
 Shape golden_shape(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     return find(g, name)->weight.shape;
 }
 
 const char *golden_meta(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
+    NAME_FROM_ARGUMENTS(name, format);
     return safetensors_metadata(&g->file, name);
 }
 
 Store *golden_store(const Golden *g, const char *format, ...) {
-    char name[NAME_MAX_LENGTH];
-    va_list args;
-    va_start(args, format);
-    name_of(name, format, args);
-    va_end(args);
-    Golden *owner = (Golden *)(uintptr_t)g; /* which frees the store in golden_free */
+    NAME_FROM_ARGUMENTS(name, format);
+    /* The cast removes const, since callers do not see that g keeps the store until golden_free. */
+    Golden *owner = (Golden *)(uintptr_t)g;
     owner->stores = mem_grow(owner->stores, (size_t)(owner->stores_count + 1) * sizeof *owner->stores);
     return owner->stores[owner->stores_count++] = store_new(&owner->file, 1, name, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Golden files are safetensors files with results of the reference implementation, made by the scripts in
    golden/. For a result NAME the metadata key "torch:NAME" holds, as text, the error of the reference's own
    fp32 computation, max|fp32 - float64| / max|float64|. The names of tensors and metadata keys are given as a
-   printf format. A tensor that is not there aborts the program. */
+   printf format. A function that is asked for a tensor which the file lacks aborts the program. */
 #ifndef TI_GOLDEN_H
 #define TI_GOLDEN_H
 
@@ -26,8 +26,8 @@ double *golden_doubles(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 
 Shape golden_shape(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Returns a metadata value; NULL when there is none. */
 const char *golden_meta(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Returns a store of the tensors whose names begin with the given prefix, under their names without it. A
-   tensor that is missing there aborts the program. */
+/* Returns a store of the tensors whose names begin with the given prefix, under their names without it.
+   Asking the store for a tensor that it lacks aborts the program. */
 Store *golden_store(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Compares a tensor with the golden tensor of that name as test_close does, and their shapes as well. */

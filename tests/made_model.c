@@ -141,7 +141,7 @@ static void norm(List *l, const char *d, const char *o, int64_t channels) {
     add_bias(l, d, o, channels);
 }
 
-/* Returns the name of a layer within a block: "block.name", or just the name for a block without one. */
+/* Returns the name of a layer within a block: "block.name", or just "name" when the block's name is empty. */
 static Name in(const char *block, const char *name) {
     return *block ? name_of("%s.%s", block, name) : name_of("%s", name);
 }
@@ -188,9 +188,10 @@ static void text_encoder(List *l, const ClipConfig *c, bool open) {
          c->hidden_size);
 }
 
-/* The blocks of UNet and VAE */
+/* The blocks of the UNet and the VAE */
 
-/* A residual block. time is the width of the timestep embedding, 0 for a block of the VAE, which has none. */
+/* A residual block. time is the width of the timestep embedding, or 0 for a block of the VAE, which has no
+   such embedding. */
 static void resnet(List *l, const char *d, const char *o, int64_t from, int64_t to, int64_t time) {
     norm(l, in(d, "norm1").text, in(o, time ? "in_layers.0" : "norm1").text, from);
     conv(l, in(d, "conv1").text, in(o, time ? "in_layers.2" : "conv1").text, to, from, 3, AFTER_ACTIVATION);
@@ -211,18 +212,17 @@ static void attention(List *l, const char *block, const char *o, const char *nam
     linear(l, in(d.text, "to_out.0").text, in(other.text, "to_out.0").text, channels, channels, ATTENDED);
 }
 
-/* A transformer with its projections. Within it both layouts have the same names. */
+/* A transformer with its projections in and out. Both layouts use the same names inside it. */
 static void transformer(List *l, const UnetConfig *c, const char *d, const char *o, int level) {
     int64_t channels = c->channels[level];
-    int kernel = c->linear_projection ? 0 : 1;
     norm(l, in(d, "norm").text, in(o, "norm").text, channels);
     for (int out = 0; out < 2; out++) {
         const char *name = out ? "proj_out" : "proj_in";
         double gain = out ? 0.5 : GAIN;
-        if (kernel)
-            conv(l, in(d, name).text, in(o, name).text, channels, channels, 1, gain);
-        else
+        if (c->linear_projection)
             linear(l, in(d, name).text, in(o, name).text, channels, channels, gain);
+        else
+            conv(l, in(d, name).text, in(o, name).text, channels, channels, 1, gain);
     }
     for (int i = 0; i < c->transformer_layers[level]; i++) {
         Name block = name_of("%s.transformer_blocks.%d", d, i),
@@ -239,9 +239,9 @@ static void transformer(List *l, const UnetConfig *c, const char *d, const char 
     }
 }
 
-/* UNet. The original layout numbers the residual blocks and resamplings consecutively through all levels, as
-   input_blocks.N and output_blocks.N. Such a block has a residual block or a resampling as .0, and then the
-   transformer and the upsampling if it has them. */
+/* The UNet. The original layout numbers the residual blocks and resamplings consecutively through all levels,
+   as input_blocks.N and output_blocks.N. The part .0 of such a block is a residual block or a resampling; a
+   transformer and an upsampling follow as .1 and .2 if the block has them. */
 
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 
@@ -308,7 +308,8 @@ static void unet(List *l, const UnetConfig *c) {
     conv(l, "conv_out", "model.diffusion_model.out.2", c->out_channels, first, 3, AFTER_ACTIVATION);
 }
 
-/* VAE. The original layout numbers the decoder's levels from the finest, and diffusers from the coarsest. */
+/* The VAE. The original layout numbers the decoder's levels from the finest, and diffusers from the
+   coarsest. */
 
 static void vae_mid(List *l, const char *half, int64_t channels) {
     Name d = name_of("%s.mid_block", half), o = name_of("first_stage_model.%s.mid", half);

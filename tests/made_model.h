@@ -1,6 +1,6 @@
 /* Models whose weights are generated from their tensors' names. They have the architecture of Stable
-   Diffusion 1.5, of 2.1, or of a tiny model of the same kind. The tensors have their names in diffusers'
-   layout and in the original single-file layout. With them a test can check that a model of full size loads
+   Diffusion 1.5, of 2.1, or of a tiny model of the same kind. Each tensor has a name in diffusers' layout and
+   one in the original single-file layout. With such a model a test can check that a model of full size loads
    and computes the same as the reference, without the real weights.
 
    An element is k 2^-e with an integer k = centre + u, |k| <= 127. u is a hash of the tensor's name and the

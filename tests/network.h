@@ -1,18 +1,17 @@
-/* Helpers of test_models.c and test_critters.c, which compare the networks of a model folder with golden
-   files. */
+/* Helpers of the tests that open a model and compare its networks with golden files. */
 #ifndef TI_NETWORK_H
 #define TI_NETWORK_H
 
 #include "diffusion/model.h"
 #include "tests/golden.h"
 
-/* Opens a model folder, or prints the errors and exits with status 1. The model keeps a pointer to `errors`,
-   which must be freed after it. */
+/* Opens a model, which is a folder or a single file, or prints the errors and exits with status 1. The model
+   keeps a pointer to `errors`, so close the model first and free the messages after that. */
 Model network_open(const char *path, Messages *errors);
 
 /* Adds a leaf with data from a golden file and with a gradient; release it with golden_leaf_free. */
 Tensor *golden_leaf(Graph *g, const Golden *golden, const char *name);
-/* The same without a gradient. */
+/* Adds such a leaf without a gradient. */
 Tensor *golden_constant(Graph *g, const Golden *golden, const char *name);
 void golden_leaf_free(Tensor *t);
 

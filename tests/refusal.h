@@ -1,4 +1,5 @@
-/* Helpers of the tests that read files: files that must be refused with a message, and the text of files. */
+/* Helpers of the tests that read files. They check that a file is refused with the right message, and they
+   read and edit the text of files. */
 #ifndef TI_REFUSAL_H
 #define TI_REFUSAL_H
 
@@ -10,8 +11,8 @@
 #include "io/json.h"
 #include "tests/test.h"
 
-/* Returns the whole text of a file of the repository; free() it. Exits with status 1 when it cannot be
-   read. */
+/* Returns the whole text of a file of the repository; free() it. size may be NULL. Exits with status 1 when
+   the file cannot be read. */
 static inline char *read_text(const char *path, size_t *size) {
     Messages errors = { 0 };
     File file;
@@ -43,7 +44,7 @@ static inline char *edited_object(const char *base, const char *key, const char 
     return text.at;
 }
 
-/* Returns the messages joined to one line, or the text `none` when there are none. */
+/* Returns the messages joined into one line, or the text `none` when there are none. */
 static inline const char *text_of(Messages *m, const char *none) {
     if (!m->text) return none;
     for (char *c = m->text; *c; c++)
@@ -51,7 +52,7 @@ static inline const char *text_of(Messages *m, const char *none) {
     return m->text;
 }
 
-/* Checks that something was refused (!ok), and that `what` occurs in the messages; frees these. */
+/* Checks that something was refused (!ok) and that `what` occurs in the messages, and frees the messages. */
 static inline void expect_refused(const char *name, bool ok, Messages *errors, const char *what) {
     bool said = errors->text && strstr(errors->text, what);
     test_true(name, !ok && said, "%s%s", ok ? "accepted " : "", text_of(errors, ""));

@@ -9,7 +9,7 @@
 #include "io/hash.h"
 #include "tests/refusal.h"
 
-/* Ends the field at *at with a 0 and returns it; moves *at behind it. */
+/* Ends the field at *at with a 0 and returns it. Moves *at to the next field. */
 static char *field(char **at) {
     char *start = *at, *end = start + strcspn(start, "\t\n");
     *at = end + 1;
@@ -37,7 +37,7 @@ void names_free(Names *n) {
     free(n->text);
 }
 
-/* ---- writing safetensors ---- */
+/* Writing safetensors files */
 
 Entry *entries_put(Entries *e, const char *name, const char *dtype, Shape shape) {
     e->at = mem_grow(e->at, (size_t)(e->count + 1) * sizeof *e->at);
@@ -56,8 +56,8 @@ static uint64_t seed_of(const NamePair *p) {
     return hash_bytes(hash_bytes(HASH_START, p->part, strlen(p->part)), p->name, strlen(p->name));
 }
 
-/* Returns the n-th number of a tensor: a whole number from -64 to 126 divided by 1024, which is exact in
-   all types. */
+/* Returns the n-th number of a tensor: a whole number from -64 to 126 divided by 1024, which F32 and BF16
+   represent exactly. */
 static float number(uint64_t seed, int64_t n) {
     uint64_t hash = (seed ^ (uint64_t)n) * UINT64_C(0x9E3779B97F4A7C15);
     return (float)((int)(hash >> 40) % 128 - 64 + (int)(hash >> 20 & 63)) / 1024;
@@ -70,7 +70,7 @@ static void write_numbers(FILE *f, const Entry *e) {
             float x = number(seed, n);
             unsigned char bytes[4];
             memcpy(bytes, &x, 4);
-            /* BF16 is the high half of an F32 */
+            /* BF16 is the high half of an F32. */
             fwrite(entry_size(e->dtype) == 4 ? bytes : bytes + 2, entry_size(e->dtype), 1, f);
         }
     }

@@ -7,9 +7,9 @@
 
 static int passed, failed;
 
-/* Calls threads_restart as ti's main does, which may have to start the program anew with other settings. A
-   constructor does it for all test programs, each of which has its own main; glibc passes main's arguments to
-   it. */
+/* Calls threads_restart as ti's main does, which may execute the program again with other environment
+   variables. Each test program has a main of its own, so a constructor does this for all of them. glibc
+   passes main's arguments to constructors. */
 __attribute__((constructor)) static void restart(int argc, char *argv[]) {
     (void)argc;
     threads_restart(argv);
@@ -20,8 +20,7 @@ static const char *verdict(bool ok) {
     return ok ? "ok   " : "FAIL ";
 }
 
-/* Flushes each line, so that a program that crashes, or is stopped at its first failure, has shown what
-   passed. */
+/* Flushes each line, so that the output of a program that crashes or is stopped shows what had passed. */
 static void end_line(void) {
     printf("\n");
     fflush(stdout);

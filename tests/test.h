@@ -1,4 +1,4 @@
-/* Helpers of all test programs. Each check prints one line with its verdict, its name and what it measured.
+/* The checks of all test programs. Each check prints a line with its verdict, its name and what it measured.
    The last line of a program gives the counts, and its exit status is 1 when any check failed.
 
        ok    group_norm.dx    2.1e-06 at [0, 3, 1, 7]    tol 1e-05    torch 1.8e-06

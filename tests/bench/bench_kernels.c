@@ -1,7 +1,7 @@
-/* Times convolutions of the shapes that models have, forward and backward, by every method: milliseconds, and
-   the operations of the direct algorithm divided by the time. Weights are F16, as in most checkpoints. A *
-   marks the method that conv_method chooses. With the argument "sd" Stable Diffusion 1.5's shapes are timed
-   as well. */
+/* Times convolutions of the shapes that models have, forward and backward, with every method. Prints
+   milliseconds, and the operations of the direct algorithm divided by the time. Weights are F16, as in most
+   checkpoints. A * marks the method that conv_method chooses. With the argument "sd", shapes of Stable
+   Diffusion 1.5 are timed as well. */
 #define _POSIX_C_SOURCE 200809L
 #include "tensor/threads.h"
 #include "tensor/conv.h"

@@ -1,11 +1,11 @@
-/* Times the same things as golden/bench.py does in PyTorch. Each is measured in a process of its own, so that
-   it has its own peak of memory:
+/* Times the same tasks as golden/bench.py does in PyTorch. Each task is measured in a process of its own, so
+   that it has its own peak of memory. For example
 
        bench_steps --what train --model FOLDER --resolution 512 --batch 1 --threads 2
 
-   prints a line behind a '#' about threads and kernels, and then a line with the measure's name, the seconds
-   of one run, the MB of memory that are planned (including the mapped weights), and the MB of the process at
-   its peak. */
+   prints a line about threads and kernels that begins with '#', and then a line with the task's name, the
+   seconds of one run, the MB of memory that are planned (including the mapped weights), and the peak of the
+   process in MB. */
 #include "inversion/loop.h"
 #include "io/system.h"
 #include "tensor/threads.h"
@@ -18,9 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The measures, by the names that golden/bench.py uses as well. */
-enum { TRAIN, DRAW, PREDICT, ENCODE, DECODE };
-static const char *const WHATS[] = { "train", "draw", "predict", "encode", "decode", NULL };
+/* The tasks, under the names that golden/bench.py uses as well. "draw" generates pictures. */
+enum { TRAIN, GENERATE, PREDICT, ENCODE, DECODE };
+static const char *const TASKS[] = { "train", "draw", "predict", "encode", "decode", NULL };
 
 typedef struct {
     Given given;
@@ -31,7 +31,7 @@ typedef struct {
 
 #define AT(field) offsetof(BenchOptions, field)
 static const Option OPTIONS[] = {
-    { "what", OPTION_CHOICE, AT(what), "train|draw|predict|encode|decode", .choices = WHATS, .required = true,
+    { "what", OPTION_CHOICE, AT(what), "train|draw|predict|encode|decode", .choices = TASKS, .required = true,
       .help = "a training step; pictures generated in 30 steps with guidance; a noise prediction; the VAE" },
     { "model", OPTION_STRING, AT(model), "FOLDER", .standard = "weights/critters", .help = "the model" },
     { "resolution", OPTION_INT, AT(resolution), "N", 64, 4096, .standard = "64",
@@ -64,13 +64,14 @@ static float *noise(int64_t count) {
     return x;
 }
 
-/* Makes one run that is not counted, which reads the weights, and then runs for at least a second. */
+/* Runs the task once without measuring it, since this reads the weights, and then repeatedly for at least a
+   second. */
 static void measure(const Bench *b, void (*run)(void *), void *user, int64_t bytes) {
     run(user);
     double start = system_seconds(), seconds = 0;
     int runs = 0;
     for (; seconds < 1; runs++, seconds = system_seconds() - start) run(user);
-    printf("%s %.4f %.0f %.0f\n", WHATS[b->o->what], seconds / runs, (double)bytes / 1e6,
+    printf("%s %.4f %.0f %.0f\n", TASKS[b->o->what], seconds / runs, (double)bytes / 1e6,
            (double)system_peak_memory() / 1e6);
 }
 
@@ -86,7 +87,7 @@ static int32_t *prompt(const Model *m, const char *text) {
     return ids;
 }
 
-/* Training, on random posteriors. */
+/* Training on random posteriors */
 
 static void train_once(void *loop) { loop_next(loop); }
 
@@ -127,7 +128,7 @@ static void train(const Bench *b) {
     free(ids);
 }
 
-/* Sampling with guidance. */
+/* Sampling with guidance */
 
 typedef struct {
     Sampling *sampling;
@@ -167,7 +168,7 @@ static void generate(const Bench *b) {
     free(d.negative);
 }
 
-/* One network, forward only. */
+/* The forward pass of one network */
 
 static void forward_once(void *graph) { graph_forward(graph); }
 
@@ -214,7 +215,7 @@ static void run(const BenchOptions *o, Messages *errors) {
         printf("# %d threads, OpenBLAS %s kernels\n", b.threads, blas_kernel());
         if (o->what == TRAIN)
             train(&b);
-        else if (o->what == DRAW)
+        else if (o->what == GENERATE)
             generate(&b);
         else
             forward(&b);

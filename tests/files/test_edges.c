@@ -1,6 +1,6 @@
 /* Tests of edge cases that the recorded tensors do not reach: which methods a convolution can use, more
-   Winograd tiles than fit into one block, white space and marks in all of Unicode, and the kinds and sizes
-   of pictures. */
+   Winograd tiles than fit into one block, white space and marks in all of Unicode, the kinds and sizes of
+   pictures, and unusual PNG, JPEG and EXIF data. */
 #include "text/unicode.h"
 #include "tensor/conv.h"
 #include "io/image.h"
@@ -58,7 +58,8 @@ static Both run_conv(ConvMethod m, const Conv *c, const Weight *weight, const fl
     return both;
 }
 
-/* 17 x 17 Winograd tiles make several blocks, the last of which is smaller. */
+/* Compares Winograd with im2col at a size that has 17 x 17 tiles. They make several blocks, and the last
+   block is smaller than the others. */
 static void test_many_tiles(void) {
     const int64_t side = 66;
     Conv c = { .batch = 1, .in_channels = 3, .height = side, .width = side, .out_channels = 5 };
@@ -83,7 +84,7 @@ static void test_many_tiles(void) {
     free(dy);
 }
 
-/* The 25 characters with the property White_Space become a space, and no others. */
+/* Checks that the 25 characters with the property White_Space become a space, and that no others do. */
 static void test_white_space(void) {
     static const int32_t others[] = { 0x20, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 };
     int wrong = 0, spaces = 0;
@@ -100,8 +101,8 @@ static void test_white_space(void) {
     test_true("white space", wrong == 0 && spaces == 25, "%d characters, %d wrong", spaces, wrong);
 }
 
-/* No character decomposes into more than four code points; this one fills the memory reserved for it. Marks
-   are sorted whatever their order. */
+/* No character decomposes into more than four code points, and this letter with its three marks fills the
+   memory that is reserved for them. Marks must be sorted by their class. */
 static void test_marks(void) {
     const int32_t letter = 0x1F82, apart[] = { 0x3B1, 0x345, 0x313, 0x300 },
                   swapped[] = { 'q', 0x323, 0x307, 0x323 };
@@ -122,7 +123,7 @@ static void put(unsigned char *at, uint32_t value, int bytes) {
     for (int i = 0; i < bytes; i++) at[i] = (unsigned char)(value >> (8 * i));
 }
 
-/* Which kinds of BMP are read, and that a file with a byte less is refused. */
+/* Checks which kinds of BMP are read, and that a file without its last byte is refused. */
 static void test_bmp(void) {
     static const uint32_t headers[] = { 12, 39, 40, 108 }, depths[] = { 8, 16, 24, 32 };
     enum { WIDTH = 5, HEIGHT = 3, ROOM = 14 + 108 + WIDTH * 4 * HEIGHT };
@@ -159,7 +160,7 @@ static bool refuses(const void *data, size_t size, const char *text) {
     return refused;
 }
 
-/* The largest pictures, and the fewest bytes by which other formats are recognised. */
+/* Checks how large a picture may be, and how few bytes suffice to recognise other formats. */
 static void test_limits(void) {
     static const struct {
         uint32_t width, height;
@@ -204,7 +205,7 @@ static void test_checksums(void) {
         size_t size;
         char *text = read_text("golden/pictures/rgb.png", &size);
         text = mem_grow(text, size + 12);
-        memmove(text + 45, text + 33, size - 33); /* behind the signature and the header */
+        memmove(text + 45, text + 33, size - 33); /* makes room after the signature and the header */
         memcpy(text + 33, "\0\0\0\0........", 12);
         memcpy(text + 37, types[i], 4);
         Messages errors = { 0 };
@@ -218,7 +219,8 @@ static void test_checksums(void) {
     }
 }
 
-/* A JPEG whose Huffman tables share one segment decodes to the same picture as with a segment for each. */
+/* Checks that a JPEG whose Huffman tables share one segment decodes to the same picture as with a segment for
+   each table. */
 static void test_joined_tables(void) {
     size_t size, tables = 0;
     char *text = read_text("golden/pictures/subsampled.jpg", &size);
@@ -248,12 +250,12 @@ static void test_joined_tables(void) {
     free(text);
 }
 
-/* An EXIF directory that begins at the last byte of its segment has no entries; the bytes behind the segment
-   would be an entry that turns the picture. */
+/* An EXIF directory that begins at the last byte of its segment has no entries. The bytes after the segment
+   look like an entry that rotates the picture, which must not be read. */
 static void test_exif_end(void) {
     static const unsigned char head[] = {
         0xff, 0xd8, 0xff, 0xe1, 0, 17, 'E', 'x', 'i', 'f', 0,
-        0,    'I',  'I',  '*',  0, 8,  0,   0,   0,   1, /* then a segment of an unknown kind: */
+        0,    'I',  'I',  '*',  0, 8,  0,   0,   0,   1, /* a segment of an unknown kind follows */
         0xff, 0x12, 1,    3,    0, 1,  0,   0,   0,   6,   0
     };
     static const unsigned char tail[] = { 0xff, 0xc0, 0, 11, 8, 0, 4, 0, 4,  1, 1,    0x11,

@@ -1,15 +1,9 @@
 /* Tests of model folders: every field of the configs that can be wrong, configs whose meaning diffusers and
    transformers have recorded, and folders that are broken. */
-#define _POSIX_C_SOURCE 200809L
-#include <unistd.h>
-
+#include "tests/command.h"
 #include "tests/refusal.h"
 #include "weights/folder.h"
 #include "io/json.h"
-
-static char temporary[] = "/tmp/ti-weights-XXXXXX";
-
-static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
 
 /* Configs */
 
@@ -64,7 +58,7 @@ static char *edited(Part part, const char *key, const char *value) {
 typedef struct {
     Part part;
     const char *key, *value;
-    const char *what; /* the message to expect, a warning when it begins with '!'; NULL when there is none */
+    const char *what; /* the expected error, or after '!' the expected warning; NULL when there is none */
 } Edit;
 
 static const Edit EDITS[] = {
@@ -288,8 +282,9 @@ static void test_readings(char *lines[], int count) {
 
 /* Folders */
 
-static char *copy_of_model(void) {
-    char *path = in_temporary("model"),
+/* Copies the embedded model into the folder and replaces an earlier copy there. Returns the copy's path. */
+static char *copy_of_model(const char *folder) {
+    char *path = mem_format("%s/model", folder),
          *command = mem_format("rm -rf %s && cp -r weights/critters %s", path, path);
     if (system(command) != 0) exit(1);
     free(command);
@@ -338,7 +333,7 @@ static void test_folder(void) {
 /* Copies of the embedded model, each changed by a shell command that runs in its folder. */
 static const struct {
     const char *name, *command, *what;
-    int count; /* of messages; 0 when the folder opens */
+    int count; /* the number of errors; 0 when the folder opens */
 } CHANGES[] = {
     { "several faults at once",
       "rm unet/config.json tokenizer/merges.txt && echo '{' > vae/config.json && : > "
@@ -382,8 +377,9 @@ static const struct {
 };
 
 static void test_broken_folders(void) {
+    char *folder = folder_new();
     for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++) {
-        char *path = copy_of_model(), *name = mem_format("folder.%s", CHANGES[i].name);
+        char *path = copy_of_model(folder), *name = mem_format("folder.%s", CHANGES[i].name);
         shell(path, CHANGES[i].command);
         Messages errors = { 0 }, warnings = { 0 };
         ModelFolder m;
@@ -397,10 +393,11 @@ static void test_broken_folders(void) {
         free(name);
         free(path);
     }
+    folder_remove(folder);
+    free(folder);
 }
 
 int main(void) {
-    if (!mkdtemp(temporary)) return 1;
     char *text, **lines;
     int count;
     lines = read_cases(&text, &count);
@@ -411,8 +408,5 @@ int main(void) {
     test_broken_folders();
     free(lines);
     free(text);
-    char *command = mem_format("rm -rf %s", temporary);
-    if (system(command) != 0) return 1;
-    free(command);
     return test_finish();
 }

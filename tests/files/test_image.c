@@ -1,5 +1,6 @@
-/* Tests of pictures: resizing gives Pillow's bytes, every kind of file decodes to the recorded picture, and
-   damaged files are refused. golden/images.py makes the recorded tensors and golden/pictures/. */
+/* Tests of pictures. Resizing must give Pillow's bytes, every kind of file must decode to the recorded
+   picture, and damaged files must be refused. golden/images.py makes the recorded tensors and
+   golden/pictures/. */
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/image.h"
@@ -30,7 +31,7 @@ static void no_messages(Messages *m) {
     CHECK_EQ(m->count, 0);
 }
 
-/* Returns the first message, or "". */
+/* Returns the first message, or "" when there is none. */
 static const char *first_line(Messages *m) {
     if (!m->count) return "";
     m->text[strcspn(m->text, "\n")] = 0;
@@ -154,8 +155,8 @@ static double squared_error(const unsigned char *a, const unsigned char *b, int6
     return sum / (double)count;
 }
 
-/* A JPEG of ours, read again, is as close to the picture as Pillow's of the same quality. The error may be a
-   hundredth larger, since both use the standard's tables but round in different places. */
+/* Checks that a JPEG that image_write wrote is as close to the picture as Pillow's JPEG of the same quality.
+   The error may be 1 % larger, since both use the standard's tables but round in different places. */
 static void test_jpeg(const Golden *golden, const char *path) {
     Messages errors = { 0 };
     Shape shape;
@@ -232,7 +233,7 @@ static void test_names(void) {
     }
 }
 
-/* ---- memory ---- */
+/* Memory */
 
 /* Prints how much the peak of this process's memory rises while it reads the file, for measured_bytes. */
 static int print_bytes(const char *path) {
@@ -247,7 +248,7 @@ static int print_bytes(const char *path) {
     return 0;
 }
 
-/* Returns the same, measured in a new process; program is the path of this test. */
+/* Returns what print_bytes measures in a new process. program is the path of this test. */
 static double measured_bytes(const char *program, const char *path) {
     char *command = mem_format("%s --bytes %s", program, path);
     FILE *from = popen(command, "r");
@@ -258,8 +259,8 @@ static double measured_bytes(const char *program, const char *path) {
     return bytes;
 }
 
-/* The memory that image_decoding_bytes predicts is not less than what decoding takes (apart from code that is
-   used for the first time, and tables), and not much more. */
+/* Checks that the memory that image_decoding_bytes predicts is not less than what decoding needs (apart from
+   tables, and code that runs for the first time), and not much more. */
 static void test_memory(const Golden *golden, const char *program) {
 #ifdef __SANITIZE_ADDRESS__
     const double below = 1e9, above = 1e9; /* the sanitizer has memory of its own */
@@ -282,7 +283,7 @@ static void test_memory(const Golden *golden, const char *program) {
     free(names);
 }
 
-/* ---- damaged files ---- */
+/* Damaged files */
 
 /* Returns whether the bytes decode. A failure must add one message and success none. */
 static bool decodes(const void *data, size_t size) {
@@ -296,13 +297,14 @@ static bool decodes(const void *data, size_t size) {
     return ok;
 }
 
-/* Every truncated file is refused, and files with wrong bytes do no harm (which the sanitizers check). */
+/* Checks that every truncated file is refused. Files with wrong bytes may decode or not, but must do no harm,
+   which the sanitizers check. */
 static void test_damage(const char *path) {
     File file;
     Messages errors = { 0 };
     CHECK(file_map(path, &file, &errors));
-    unsigned char *copy =
-        malloc(file.size); /* of exactly this size, so that the sanitizer notices a read beyond it */
+    /* The copies have exactly their size, so that the sanitizer notices a read beyond it. */
+    unsigned char *copy = malloc(file.size);
     CHECK(copy != NULL);
     int cut_accepted = 0;
     for (size_t size = 0; size < file.size; size++) {
@@ -343,16 +345,17 @@ static void refused_file(const char *path, const char *message) {
     messages_free(&errors);
 }
 
-/* Damage that the decoder does not notice, or that would make it write out of bounds. */
+/* Tests damage that must be found before decoding, since the decoder does not notice it or would write out of
+   bounds. */
 static void test_checked_before(void) {
     File file;
     Messages errors = { 0 };
     CHECK(file_map("golden/pictures/rgb.png", &file, &errors));
     unsigned char *copy = mem_alloc(file.size);
     memcpy(copy, file.data, file.size);
-    copy[file.size - 20] ^= 1; /* in the last bytes of IDAT, which hold zlib's checksum */
+    copy[file.size - 20] ^= 1; /* one of the last bytes of IDAT, which hold zlib's checksum */
     refused("PNG with a wrong bit", copy, file.size, "checksum of \"IDAT\"");
-    unsigned char *type = copy + 8 + 25 + 4; /* behind the signature and IHDR */
+    unsigned char *type = copy + 8 + 25 + 4; /* after the signature and IHDR */
     CHECK(memcmp(type, "IDAT", 4) == 0);
     type[1] = '1'; /* the first letter is still a capital, so that the chunk counts */
     refused("PNG with a wrong letter", copy, file.size, "checksum of \"I1AT\"");

@@ -42,8 +42,8 @@ static void config_free(Part part, Config *c) {
     if (part == TOKENIZER) tokenizer_config_free(&c->tokenizer);
 }
 
-/* For each part, a config with only the members that it must have. */
-static const char *const LEAST[] = {
+/* For each part, a config that has only the required members. */
+static const char *const MINIMAL[] = {
     "{}",
     "{\"sample_size\": 8, \"block_out_channels\": [32], \"down_block_types\": "
     "[\"DownBlock2D\"], \"up_block_types\": [\"UpBlock2D\"]}",
@@ -55,14 +55,14 @@ static const char *const LEAST[] = {
 /* Returns that config with one member set to a JSON text, or without the member when value is NULL. The
    caller frees it. */
 static char *with_member(Part part, const char *key, const char *value) {
-    return edited_object(LEAST[part], key, value);
+    return edited_object(MINIMAL[part], key, value);
 }
 
 typedef enum { I64, INT, F32_NUMBER, F64_NUMBER } Kind;
 typedef struct {
     Part part;
     const char *key;
-    double low, high, absent; /* absent: the default; < 0 where the member is required */
+    double low, high, absent; /* absent: the default, or a negative number when the member is required */
     Kind kind;
     size_t at; /* offset in Config */
 } Field;
@@ -116,8 +116,8 @@ static double value_at(const Config *c, const Field *f) {
     return *(const double *)(const void *)at;
 }
 
-/* Returns whether the value is accepted and stored unchanged. Errors about other members do not count: 1
-   channel cannot be divided into 32 groups. */
+/* Returns whether the value is accepted and stored unchanged. Errors about other members do not count, since
+   they may follow from the value. One channel, for example, cannot be divided into 32 groups. */
 static bool accepts(const Field *f, double value) {
     bool list = strcmp(f->key, "block_out_channels") == 0;
     char *number = mem_format(list ? "[%.17g]" : "%.17g", value),
@@ -164,7 +164,7 @@ static void test_fields(void) {
     }
 }
 
-/* Members of other kinds. fault is a part of the message, or NULL when the value is accepted. */
+/* Tests members of other kinds. fault is a part of the message, or NULL when the value is accepted. */
 static void test_values(void) {
     static const struct {
         Part part;
@@ -201,7 +201,7 @@ static void test_values(void) {
     }
 }
 
-/* A VAE with the most levels that are supported. */
+/* Tests a VAE with the largest number of levels that is supported. */
 static void test_levels(void) {
     char lists[3][400] = { "", "", "" };
     for (int i = 0; i < LEVELS_MAX; i++) {
@@ -248,7 +248,7 @@ static void test_betas(void) {
     }
 }
 
-/* Returns whether a JSON string of these bytes is accepted. */
+/* Returns whether a JSON string that consists of these bytes is accepted. */
 static bool accepts_string(const void *bytes, size_t size) {
     char text[20] = "\"";
     memcpy(text + 1, bytes, size);
@@ -261,8 +261,8 @@ static bool accepts_string(const void *bytes, size_t size) {
     return ok;
 }
 
-/* Checks UTF-8 by its definition: as many bytes as the first one says, no more than the code point needs, no
-   surrogate, at most U+10FFFF. */
+/* Returns whether the bytes are UTF-8 by its definition: each character has as many bytes as its first byte
+   says and no more than its code point needs, is no surrogate, and is at most U+10FFFF. */
 static bool is_utf8(const unsigned char *b, int size) {
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     for (int n; size > 0; b += n, size -= n) {
@@ -304,7 +304,8 @@ static void test_utf8(void) {
                   pairs[i].text);
 }
 
-/* A long value is shortened between characters, and of many unknown keys only twenty are named. */
+/* Checks that messages shorten a long value between two characters, and that they name only twenty of many
+   unknown keys. */
 static void test_messages(void) {
     char value[200] = "\"", want[200] = "is \"";
     for (int i = 0; i < 60; i++) strcat(value, "\xc3\xa9");
@@ -331,8 +332,8 @@ static void test_messages(void) {
     }
 }
 
-/* Returns a safetensors file with this header, padded with spaces to length bytes, and so many bytes of data.
-   The caller frees it. */
+/* Returns a safetensors file with this header, padded with spaces to `length` bytes, and with `data` zero
+   bytes as its data. The caller frees it. */
 static char *file_of(const char *header, size_t length, size_t data, size_t *size) {
     char *bytes = mem_alloc(8 + length + data);
     memset(bytes + 8, ' ', length);
@@ -365,8 +366,8 @@ static void test_tensors(void) {
     }
 }
 
-/* A tensor is found by its name with the optional prefix and without it, whichever of the two the
-   file has. */
+/* Checks that a tensor is found under its name with the optional prefix and without it, and that the file may
+   contain either name. */
 static void test_prefix(void) {
     static const char *const stored[] = { "a.weight", "text.a.weight" };
     for (int i = 0; i < 4; i++) {
@@ -392,14 +393,14 @@ static void test_prefix(void) {
 /* If a file does not name its word, the word is the file's name without its last extension. */
 static void test_words(void) {
     static const struct {
-        const char *path, *header, *token; /* token NULL: refused */
+        const char *path, *header, *token; /* token: NULL when the file is refused */
         size_t length;
     } cases[] = {
         { "dir.d/cat.toy.safetensors",
           "{\"emb_params\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}", "cat.toy", 120 },
         { "dir/.cat", "{\"*\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", ".cat", 120 },
         { "cat", "{\"weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "cat", 120 },
-        /* a header of 640 bytes makes the file begin as a pickle does */
+        /* With a header of 640 bytes, the file begins with the same bytes as a pickle. */
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "<cat>", 640 },
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", NULL, 120 },
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}}", NULL, 120 },
@@ -424,7 +425,7 @@ static void test_words(void) {
     }
 }
 
-/* A model may have 1000 files of weights and no more. */
+/* Checks that a model may have 1000 files of weights and no more. */
 static void test_shards(void) {
     for (int parts = 1000; parts <= 1001; parts++) {
         char *text = mem_string("{\"weight_map\": {");

@@ -47,11 +47,11 @@ static void test_words(void) {
     tokenizer_free(t);
 }
 
-/* Where an added word matches within the name of a special token that does not match itself, what is left of
-   the name is encoded like any text. */
+/* If an added word matches inside the name of a special token that does not match itself, the rest of the
+   name is encoded like any other text. */
 static void test_cut_names(void) {
     static const struct {
-        char pad[16]; /* matches in exact case only, so that the name in another case is ordinary text */
+        char pad[16]; /* matches only in its exact case, so the name in another case is ordinary text */
         const char *whole, *before;
     } cases[] = { { "<|startoftext|>", "aaaaaaaaaaaa <|STARTOFTEXT|>", "aaaaaaaaaaaa <|START" },
                   { "<|endoftext|>", "aaaaaaaaaaaa <|ENDOFTEXT|>", "aaaaaaaaaaaa <|END" } };
@@ -173,8 +173,8 @@ static void test_model_words(void) {
         Tokenizer *t = tokenizer_parse("v.json", vocab, strlen(vocab), "m.txt", merges, strlen(merges),
                                        &config, &errors);
         tokenizer_config_free(&config);
-        if (rows >= 5 &&
-            rows < 8) { /* when rows < 5, the vocabulary itself does not fit, which model_load reports */
+        /* If rows < 5, the vocabulary itself does not fit, which model_load reports, not the tokenizer. */
+        if (rows >= 5 && rows < 8) {
             test_refusal("a word without a row", t ? 0 : -1, &errors,
                          rows == 7 ? "the added token \"<x>_1\" would have the id 7"
                                    : "(the first of several)");

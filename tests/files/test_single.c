@@ -1,11 +1,9 @@
-/* Tests of models in one file of the original layout: every tensor of a full-size model is found under the
-   name that golden/single.py checked with diffusers (the files have a hole for data, so that hardly anything
-   is written); such a file computes the same bits as a folder in diffusers' layout; what such files can
-   contain or lack; and files that are something else. "sd2" is true for Stable Diffusion 2.x. */
-#define _POSIX_C_SOURCE 200809L
-#include <unistd.h>
-
+/* Tests of models in one file of the original layout. Every tensor of a full-size model must be found under
+   the name that golden/single.py checked with diffusers; these files have a hole for data, so that hardly
+   anything is written. A file must compute the same bits as a folder in diffusers' layout. Other tests cover
+   what such files can contain or lack, and files of other kinds. `sd2` is true for Stable Diffusion 2.x. */
 #include "diffusion/model.h"
+#include "tests/command.h"
 #include "tests/refusal.h"
 #include "tests/run_graph.h"
 #include "tests/single_file.h"
@@ -13,11 +11,11 @@
 #include "io/json.h"
 #include "io/system.h"
 
-static char temporary[] = "/tmp/ti-single-XXXXXX";
+static char *temporary; /* the path of a folder */
 
 static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
 
-/* Runs a command; exits when it fails. */
+/* Runs a shell command. Exits with status 1 when it fails. */
 static void shell(const char *format, ...) PRINTF_LIKE(1, 2);
 static void shell(const char *format, ...) {
     char command[1000];
@@ -28,7 +26,7 @@ static void shell(const char *format, ...) {
     if (system(command) != 0) exit(1);
 }
 
-/* ---- configs ---- */
+/* Configs */
 
 /* Parses the configs in golden/single/, which are diffusers' own for the model. */
 static void parse_golden(const char *model, ModelFolder *m) {
@@ -93,7 +91,7 @@ static void same_schedulers(const char *name, const ModelFolder *a, const ModelF
               "padding %s", pad ? pad : "with the end token");
 }
 
-/* ---- full size ---- */
+/* Models at full size */
 
 static bool open_file(const char *path, Model *m, Messages *errors, Messages *warnings) {
     ModelFolder folder;
@@ -101,7 +99,7 @@ static bool open_file(const char *path, Model *m, Messages *errors, Messages *wa
            model_open(folder, m, errors, warnings);
 }
 
-/* Returns the number of names whose tensors are not found, or not where they were written in the file. */
+/* Returns the number of names whose tensors are not found, or are found elsewhere than they were written. */
 static int64_t misplaced(const ModelFolder *m, const Names *names, const Entries *e) {
     const unsigned char *at = m->single->file.file.data;
     uint64_t length;
@@ -146,7 +144,7 @@ static void test_full_size(const char *model, const char *text_type, const char 
         int64_t wrong = misplaced(&m.folder, &names, &e);
         test_true(model, wrong == 0, "%lld of %lld names not found or misplaced%s", (long long)wrong,
                   (long long)names.count, text_of(&errors, ""));
-        test_below(model, taken, 10); /* seconds; it would take longer only if it read the weights */
+        test_below(model, taken, 10); /* seconds; it would take longer only if it read all weights */
         model_close(&m);
     }
     messages_free(&errors);
@@ -157,7 +155,7 @@ static void test_full_size(const char *model, const char *text_type, const char 
     names_free(&names);
 }
 
-/* ---- the same model in both layouts ---- */
+/* The same model in both layouts */
 
 /* Writes the tensors of a part into a file of the folder. */
 static void write_part(const char *folder, const Names *names, const char *part, const char *stem,
@@ -202,7 +200,7 @@ static void write_tokenizer(const char *folder, bool sd2) {
     shell("cp weights/clip/merges.txt %s/tokenizer", folder);
 }
 
-/* model_index.json, and scheduler_config.json as Stable Diffusion 1.5 and 2.1 have it. */
+/* model_index.json, and the files scheduler_config.json of Stable Diffusion 1.5 and 2.1. */
 static const char
     INDEX[] = "{\"_class_name\": \"StableDiffusionPipeline\", \"_diffusers_version\": \"0.10.0\", "
               "\"scheduler\": [\"diffusers\", \"PNDMScheduler\"], "
@@ -210,15 +208,15 @@ static const char
               "\"tokenizer\": [\"transformers\", \"CLIPTokenizer\"], "
               "\"unet\": [\"diffusers\", \"UNet2DConditionModel\"], "
               "\"vae\": [\"diffusers\", \"AutoencoderKL\"]}",
-    FIRST[] = "{\"_class_name\": \"PNDMScheduler\", \"beta_end\": 0.012, "
-              "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, "
-              "\"num_train_timesteps\": 1000, \"set_alpha_to_one\": false, \"skip_prk_steps\": true, "
-              "\"steps_offset\": 1, \"trained_betas\": null, \"clip_sample\": false}",
-    SECOND[] = "{\"_class_name\": \"DDIMScheduler\", \"beta_end\": 0.012, "
-               "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, \"clip_sample\": false, "
-               "\"num_train_timesteps\": 1000, \"prediction_type\": \"v_prediction\", "
-               "\"set_alpha_to_one\": false, \"skip_prk_steps\": true, \"steps_offset\": 1, "
-               "\"trained_betas\": null}";
+    SCHEDULER_1[] = "{\"_class_name\": \"PNDMScheduler\", \"beta_end\": 0.012, "
+                    "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, "
+                    "\"num_train_timesteps\": 1000, \"set_alpha_to_one\": false, \"skip_prk_steps\": true, "
+                    "\"steps_offset\": 1, \"trained_betas\": null, \"clip_sample\": false}",
+    SCHEDULER_2[] = "{\"_class_name\": \"DDIMScheduler\", \"beta_end\": 0.012, "
+                    "\"beta_schedule\": \"scaled_linear\", \"beta_start\": 0.00085, \"clip_sample\": false, "
+                    "\"num_train_timesteps\": 1000, \"prediction_type\": \"v_prediction\", "
+                    "\"set_alpha_to_one\": false, \"skip_prk_steps\": true, \"steps_offset\": 1, "
+                    "\"trained_betas\": null}";
 
 /* Writes the model as a folder in diffusers' layout and returns its path, which the caller frees. */
 static char *write_folder(const char *model, const Names *names, bool sd2) {
@@ -228,10 +226,10 @@ static char *write_folder(const char *model, const Names *names, bool sd2) {
     shell("for p in unet vae text_encoder; do cp golden/single/%s/$p.json %s/$p/config.json; done", model,
           folder);
     write_text(folder, "model_index.json", INDEX);
-    write_text(folder, "scheduler/scheduler_config.json", sd2 ? SECOND : FIRST);
+    write_text(folder, "scheduler/scheduler_config.json", sd2 ? SCHEDULER_2 : SCHEDULER_1);
     write_tokenizer(folder, sd2);
-    /* 16-bit variants have names of their own: here for a file and for shards, in both spellings of
-       the index */
+    /* 16-bit variants have file names of their own. Here a single file and the index of shards have one, the
+       index in both of its spellings. */
     write_part(folder, names, "text_encoder", "model.fp16.safetensors", "BF16", sd2 ? "" : "text_model.");
     write_part(folder, names, "unet", "part-1.safetensors", "F32", "");
     write_part(folder, names, "vae", "diffusion_pytorch_model.safetensors", "F32", "");
@@ -242,7 +240,7 @@ static char *write_folder(const char *model, const Names *names, bool sd2) {
     return folder;
 }
 
-/* Records a leaf whose numbers are always the same. */
+/* Adds a leaf with fixed numbers, which it writes to data. */
 static Tensor *constant(Graph *g, Shape shape, float *data) {
     for (int64_t i = 0; i < shape_count(shape); i++) data[i] = (float)(i * 7919 % 256 - 128) / 64;
     return graph_leaf(g, "x", shape, data, NULL);
@@ -318,9 +316,9 @@ static void test_both_layouts(const char *model) {
     names_free(&names);
 }
 
-/* ---- what fine-tunes and damaged files contain or lack ---- */
+/* What fine-tunes and damaged files contain or lack */
 
-/* Returns the named tensor, which is appended when there is none. */
+/* Returns the tensor of that name. Appends it when there is none. */
 static Entry *find_or_put(Entries *e, const char *name, Shape shape) {
     for (int64_t i = 0; i < e->count; i++)
         if (strcmp(e->at[i].name, name) == 0) return &e->at[i];
@@ -382,7 +380,7 @@ static void f8(Entries *e) {
     for (int64_t i = 0; i < e->count; i++) e->at[i].dtype = "F8_E4M3";
 }
 static void compiled(Entries *e) { rename_all(e, UNET_NAME, UNET_NAME "_orig_mod."); }
-static void parallel(Entries *e) { /* "module." before all names, and "_orig_mod." within */
+static void parallel(Entries *e) { /* puts "module." before all names and "_orig_mod." into some */
     compiled(e);
     for (int64_t i = 0; i < e->count; i++) {
         char *name = mem_format("module.%s", e->at[i].name);
@@ -396,23 +394,25 @@ static void unet_alone(Entries *e) {
     entries_put(e, "a.attn2.to_k.weight", "F32", shape2(2, 2048));
 }
 
-/* A file made of small1 (or of small2 for Stable Diffusion 2.x), and what opening it reports. */
+/* A file made from the model small1 (or small2 for Stable Diffusion 2.x), and the messages when it is
+   opened. */
 typedef struct {
     const char *name;
-    const char *message; /* part of an error, or after '!' of the only warning; NULL for no message */
+    const char *message; /* part of an error, or after '!' part of the only warning; NULL for no message */
     int errors;
     bool sd2, alone;          /* alone: without the model's own tensors */
     void (*edit)(Entries *e); /* changes the tensors, if not NULL */
-    const char *remove, *set; /* prefix of tensors to leave out; tensor to give this shape, or to add */
-    Shape shape;
+    const char *remove;       /* prefix of the tensors to leave out, if not NULL */
+    const char *set;          /* name of a tensor that is added if there is none, if not NULL */
+    Shape shape;              /* shape that this tensor gets */
 } Case;
 
 #define CONV_IN UNET_NAME "input_blocks.0.0.weight"
 #define TABLE   CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight"
 
 static const Case CASES[] = {
-    { .name = "as it is" },
-    { "2.x as it is", NULL, 0, .sd2 = true },
+    { .name = "unchanged" },
+    { "2.x unchanged", NULL, 0, .sd2 = true },
     { "old names of the VAE's attention", NULL, 0, .edit = old_vae_names },
     { "new names of the VAE's attention", NULL, 0, .sd2 = true, .edit = new_vae_names },
     { "text without text_model.", NULL, 0, .edit = bare_text },
@@ -494,8 +494,8 @@ static void test_cases(void) {
     for (int i = 0; i < 2; i++) names_free(&names[i]);
 }
 
-/* A checkpoint whose VAE comes from another file or folder, in each form that these have, decodes to the
-   same bits. */
+/* Checks that a checkpoint decodes to the same bits when its VAE comes from another file or folder. sources
+   are all the forms in which a VAE can be given. */
 static void test_vae_from_elsewhere(void) {
     Names names = names_read("small1");
     char *folder = write_folder("small1", &names, false), *bare = in_temporary("bare.safetensors"),
@@ -549,7 +549,7 @@ static void test_vae_from_elsewhere(void) {
     names_free(&names);
 }
 
-/* Files in other formats are refused. */
+/* Checks that files in other formats are refused. */
 static void test_other_files(void) {
     static const struct {
         const char *name, *bytes;
@@ -573,7 +573,7 @@ static void test_other_files(void) {
 }
 
 int main(void) {
-    if (!mkdtemp(temporary)) return 1;
+    temporary = folder_new();
     test_full_size("sd15", "F32", "F32");
     test_full_size("sd21", "F32", "F16");
     test_both_layouts("small1");
@@ -581,6 +581,7 @@ int main(void) {
     test_cases();
     test_vae_from_elsewhere();
     test_other_files();
-    shell("rm -rf %s", temporary);
+    folder_remove(temporary);
+    free(temporary);
     return test_finish();
 }

@@ -72,7 +72,7 @@ static void count_line(Run *r, int kind, bool ok, int number) {
     if (!ok && r->wrong[kind] <= 5) printf("golden/tokenizer.txt:%d: the result differs\n", number);
 }
 
-/* Whether the ids equal the list of numbers that ends before the '|'. */
+/* Returns whether the ids equal the list of numbers that ends before the '|'. */
 static bool same_ids(const int32_t *ids, int64_t count, const char *list) {
     for (int64_t i = 0; i < count; i++) {
         char *end;
@@ -116,6 +116,7 @@ static bool check_string(const Run *r, int kind, const char *line, size_t size) 
     return ok;
 }
 
+/* Returns a text of `length` random characters of the alphabet, the same as golden/tokenizer.py makes. */
 static Bytes noise_text(uint64_t seed, long length, const Bytes *alphabet) {
     CodePoints letters = unicode_decode(alphabet->at, alphabet->size);
     int32_t *at = mem_alloc((size_t)length * sizeof *at);
@@ -130,6 +131,8 @@ static Bytes noise_text(uint64_t seed, long length, const Bytes *alphabet) {
     return text;
 }
 
+/* Returns the text that golden/tokenizer.py makes of the code points low ... high, in which each of them
+   stands between letters, and between a space and a digit. */
 static Bytes block_text(int32_t low, int32_t high) {
     int32_t *at = mem_alloc((size_t)(high - low + 1) * 6 * sizeof *at), *next = at;
     for (int32_t c = low; c <= high; c++) {

@@ -1,20 +1,15 @@
 /* Tests of files with weights: safetensors headers on which the reference implementation's verdicts are
    recorded, every error of such a file, what is written, the store of tensors by name, and learned words. */
-#define _POSIX_C_SOURCE 200809L
 #include <math.h>
-#include <unistd.h>
 
+#include "tests/command.h"
 #include "tests/golden.h"
 #include "io/sha256.h"
 #include "tests/refusal.h"
 #include "exchange/word_file.h"
 #include "io/json.h"
 
-static char temporary[] = "/tmp/ti-weights-XXXXXX";
-
-static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
-
-/* safetensors */
+/* Safetensors files */
 
 /* Makes a safetensors file in memory with the given header and `size` bytes of data, which are 0. */
 static unsigned char *make_file(const char *header, size_t size, size_t *total) {
@@ -183,7 +178,7 @@ static void test_reading(void) {
     golden_free(g);
 }
 
-/* Reading gives the same values at each of 8 alignments of a tensor's data. */
+/* Checks that reading gives the same values at each of 8 alignments of a tensor's data. */
 static void test_alignment(void) {
     static const char header[] = "{\"p\":{\"dtype\":\"U8\",\"shape\":[%d],\"data_offsets\":[0,%d]},"
                                  "\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[%d,%d]}}";
@@ -214,7 +209,7 @@ static void test_writing(void) {
     Messages errors = { 0 };
     Golden *g = golden_open("golden/embedding.safetensors");
     float *learned = golden_floats(g, "<grum>");
-    char *path = in_temporary("w.safetensors");
+    char *folder = folder_new(), *path = mem_format("%s/w.safetensors", folder);
     bool ok = embedding_write(path, "<grum>", learned, 2, 8, &errors);
     size_t n, m;
     char *got = read_text(path, &n), *want = read_text("golden/embedding.safetensors", &m);
@@ -241,7 +236,7 @@ static void test_writing(void) {
         safetensors_close(&s);
     }
     ok = true;
-    /* The data begin at a multiple of 8 whatever the length of the header is. */
+    /* The data must begin at a multiple of 8 for every length of the header. */
     for (int length = 1; length <= 8 && ok; length++) {
         char token[] = "abcdefgh";
         token[length] = 0;
@@ -255,9 +250,11 @@ static void test_writing(void) {
                    &errors, "cannot be written");
     free(learned);
     free(path);
+    folder_remove(folder);
+    free(folder);
 }
 
-/* The examples of FIPS 180-4, lengths at the border of a block, and a million letters. */
+/* Tests the examples of FIPS 180-4, lengths near the border of a block, and a million letters. */
 static void test_sha256(void) {
     static const struct {
         const char *repeated;
@@ -292,8 +289,8 @@ static void test_store(void) {
     const Weight *b = store_get(with, shape1(192), "final_layer_norm.bias");
     const Weight *c = store_get(bare, shape1(192), "final_layer_norm.bias");
     test_true("store.prefix", a && a == b && a == c && !errors.count, "with, without and stripped");
-    uint64_t fingerprint =
-        store_fingerprint(with); /* must not change, since files of earlier runs contain it */
+    /* The fingerprint must never change, since files of earlier runs contain it. */
+    uint64_t fingerprint = store_fingerprint(with);
     test_true("store.fingerprint", fingerprint == 0x401a81cc9dca7ecc, "%llx",
               (unsigned long long)fingerprint);
     Unused unused = { 0 };
@@ -336,7 +333,7 @@ static void test_embeddings(void) {
     static const float f[] = { 1, -2, 3, 4, NAN };
     static const uint16_t half[] = { 0x3c00, 0xc000 }, brain[] = { 0x3f80, 0xc000 };
     static const struct {
-        const char *header, *token, *what; /* what: the message to expect, NULL when it is accepted */
+        const char *header, *token, *what; /* what: the expected error, or NULL when the file is accepted */
         const void *data;
         size_t size;
         int64_t vectors, width;
@@ -393,7 +390,6 @@ static void test_embeddings(void) {
 }
 
 int main(void) {
-    if (!mkdtemp(temporary)) return 1;
     char *text, **lines;
     int count;
     lines = read_cases(&text, &count);
@@ -409,8 +405,5 @@ int main(void) {
     test_embeddings();
     free(lines);
     free(text);
-    char *command = mem_format("rm -rf %s", temporary);
-    if (system(command) != 0) return 1;
-    free(command);
     return test_finish();
 }

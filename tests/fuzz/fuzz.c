@@ -1,4 +1,4 @@
-/* The fuzzer: runs every parser on damaged, hostile and random input, meant for a build with the sanitizers.
+/* The fuzzer. It runs every parser on damaged, hostile and random input, best in a build with the sanitizers.
 
        fuzz                                       the inputs in tests/fuzz/crashes/ and a few of each target
        fuzz TARGET|all [--seed S] [--count N]     N inputs (10000) of one target, or of all by their shares
@@ -25,10 +25,10 @@
 #include "io/hash.h"
 
 enum {
-    CHUNK = 20000,      /* inputs for one child; the sanitizer looks for leaks when it ends */
-    SECONDS_MAX = 10,   /* of processor time, for one input */
+    CHUNK = 20000,      /* inputs for one child; the sanitizer looks for leaks when the child ends */
+    SECONDS_MAX = 10,   /* seconds of processor time for one input */
     ROUND = 500000,     /* inputs of all targets together, divided by their shares */
-    FAILURES_MAX = 20,  /* a target that has failed so often is not run again */
+    FAILURES_MAX = 20,  /* a target that has failed this often is not run any more */
     TRIED_IN_TEST = 300 /* inputs of each target in `make test` */
 };
 
@@ -111,7 +111,7 @@ static void check_lines(const Messages *m) {
     for (size_t i = 0; i < m->length; i++) {
         unsigned char c = (unsigned char)m->text[i];
         CHECK(c == '\n' || (c >= ' ' && c != 0x7f));
-        /* U+0080 to U+009F: a terminal takes some of them as the beginning of a command */
+        /* A terminal takes some of U+0080 to U+009F as the beginning of a command. */
         CHECK(c != 0xc2 || (unsigned char)m->text[i + 1] < 0x80 || (unsigned char)m->text[i + 1] > 0x9f);
         CHECK(c != '\n' || (i > 0 && m->text[i - 1] != '\n'));
         lines += c == '\n';
@@ -132,7 +132,7 @@ bool one_in(const unsigned char *bytes, size_t size, uint64_t n) {
     return hash_bytes(HASH_START, bytes, size) % n == 0;
 }
 
-/* Set by the parent, so that all children of a run use the same file. */
+/* The parent sets the path, so that all children of a run use the same file. */
 static char scratch[100];
 const char *scratch_path(void) { return scratch; }
 
@@ -158,7 +158,7 @@ static void make_input(const Fuzzer *f, const Entry *e, int64_t number, Input *i
     draw(&r, 2); /* the first number is hardly random */
     const Seeds *from = draw(&r, 50) ? &e->seeds : &f->entries[draw(&r, (uint64_t)f->count)].seeds;
     const Bytes *seed = &from->at[draw(&r, (uint64_t)from->count)];
-    in->size = draw(&r, 200) ? seed->size : 0; /* seldom from an empty input */
+    in->size = draw(&r, 200) ? seed->size : 0; /* rarely starts from an empty input */
     memcpy(in->bytes, seed->at, in->size);
     input_mutate(in, &e->seeds, e->target->words, &r);
     if (e->target->repair && draw(&r, 8)) e->target->repair(in, &r);
@@ -185,7 +185,8 @@ static void save(const Fuzzer *f, const Entry *e, const char *how) {
     free(path);
 }
 
-/* Runs the inputs from..end-1 in a child process. Returns the number of the input that ended it, or end. */
+/* Runs the inputs from..end-1 in a child process. Returns the number of the input that ended the child early,
+   or `end` when the child parsed all of them. */
 static int64_t run_child(const Fuzzer *f, const Entry *e, int64_t from, int64_t end, int *status) {
     Shared *s = f->shared;
     s->done = false;
@@ -205,7 +206,7 @@ static int64_t run_child(const Fuzzer *f, const Entry *e, int64_t from, int64_t 
     return s->number;
 }
 
-/* Runs all inputs from..end-1, also after failures. A leak is traced to its input by bisection. */
+/* Runs all inputs from..end-1 and continues after failures. Bisection finds the input that causes a leak. */
 static void run_range(const Fuzzer *f, Entry *e, int64_t from, int64_t end) {
     while (from < end && e->failures < FAILURES_MAX) {
         int status;
@@ -238,7 +239,7 @@ static void run_target(Fuzzer *f, Entry *e, int64_t from, int64_t count) {
 
 /* ---- files ---- */
 
-/* Returns the target of a file named TARGET-WHAT; exits if there is none. */
+/* Returns the target of a file named TARGET-WHAT, or exits with status 2 if there is none. */
 static Entry *target_of(Fuzzer *f, const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (int i = 0; i < f->count; i++) {
@@ -246,7 +247,7 @@ static Entry *target_of(Fuzzer *f, const char *path) {
         if (strncmp(name, target, strlen(target)) == 0 && strchr("-", name[strlen(target)]))
             return &f->entries[i];
     }
-    fprintf(stderr, "fuzz: %s: the name does not begin with a target's\n", path);
+    fprintf(stderr, "fuzz: %s: the file's name does not begin with the name of a target\n", path);
     exit(2);
 }
 

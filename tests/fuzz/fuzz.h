@@ -1,5 +1,5 @@
-/* What the fuzzer's files share: inputs, how they are mutated, the targets that parse them, and checks that
-   hold for every parser. */
+/* Declarations that the fuzzer's files share: inputs and their mutation, the targets that parse them, and
+   checks that hold for every parser. */
 #ifndef TI_FUZZ_H
 #define TI_FUZZ_H
 
@@ -33,31 +33,31 @@ typedef struct {
 
 void seeds_add(Seeds *s, const void *bytes, size_t size);
 void seeds_text(Seeds *s, const char *text);
-/* Adds a file of the repository; exits if it cannot be read. */
+/* Adds a file of the repository, or exits with status 1 if it cannot be read. */
 void seeds_file(Seeds *s, const char *path);
 /* Adds one input of several parts, separated by PART_END. */
 void seeds_parts(Seeds *s, int count, const char *const *texts);
 
-/* seeds_header adds a safetensors file with this header and so many bytes of data. repair_header makes the
-   length before the header right again; without that, most mutations would be refused at once. */
+/* seeds_header adds a safetensors file with this header and with `data` bytes of data. repair_header corrects
+   the length that precedes the header, without which most mutations would be refused at once. */
 void seeds_header(Seeds *s, const char *header, size_t data);
 void repair_header(Input *in, Random *r);
 
-/* A parser that reads several files gets one input, which is split at each PART_END; the last part has
-   all the rest. next_part removes the next part from rest and returns it as a copy, whose `at` the
-   caller frees. */
+/* A parser that reads several files gets one input, which is split at each PART_END; the last part is all
+   that is left. next_part removes the next part from rest and returns it as a copy, whose `at` the caller
+   frees. */
 enum { PART_END = 0x1e };
 Bytes next_part(Bytes *rest, bool last);
 
 /* A target is a parser and what is known about its format. */
 typedef struct {
-    const char *name;                     /* without '-' */
-    int share;                            /* of the inputs of `fuzz all`; fast parsers have more */
+    const char *name;                     /* contains no '-' */
+    int share;                            /* its share of the inputs of `fuzz all`; fast parsers have more */
     const char *const *words;             /* tokens of its format; NULL ends the list */
     void (*seeds)(Seeds *s);              /* adds at least one seed */
     void (*repair)(Input *in, Random *r); /* corrects a length or a checksum; NULL if the format has none */
-    bool (*parse)(const unsigned char *,
-                  size_t); /* parses, checks the result, returns whether it is accepted */
+    /* Parses an input, checks the result, and returns whether the input is accepted. */
+    bool (*parse)(const unsigned char *bytes, size_t size);
 } Target;
 
 /* Each list ends with a NULL name. */
@@ -71,15 +71,16 @@ extern const char *const JSON_WORDS[];
    repeated or removed parts, and parts of other seeds. */
 void input_mutate(Input *in, const Seeds *seeds, const char *const *words, Random *r);
 
-/* Checks what holds for every parser: it adds errors exactly when it refuses its input, and each message
-   is one line without control characters. warnings is NULL for a parser that has none. Frees both, and
+/* Checks what holds for every parser: it adds errors exactly when it refuses its input, and each message is
+   one line without control characters. warnings is NULL for a parser that adds none. Frees the messages and
    returns ok. */
 bool verdict(bool ok, Messages *errors, Messages *warnings);
 
-/* Returns true for one input in n, always for the same ones. For checks that take long. */
+/* Returns true for about one input in n, and always the same for the same input. It selects the inputs for
+   checks that take long. */
 bool one_in(const unsigned char *bytes, size_t size, uint64_t n);
 
-/* Returns the path of a file that targets can write and read; the fuzzer removes it at its end. */
+/* Returns the path of a file that targets can write and read; the fuzzer removes the file when it ends. */
 const char *scratch_path(void);
 
 /* Reads the first and the last byte of a block, so that the sanitizer checks its bounds. */

@@ -183,7 +183,8 @@ static const char *const SHARD_WORDS[] = { "\"weight_map\"",
 static void shard_seeds(Seeds *s) {
     seeds_text(s, "{\"metadata\":{\"total_size\":100},\"weight_map\":{\"a\":\"m-1.safetensors\","
                   "\"b\":\"m-2.safetensors\",\"c\":\"m-1.safetensors\"}}");
-    char *many = mem_string("{\"weight_map\":{\"a\":\"b\""); /* the most files that are supported */
+    /* The largest number of files that is supported is 1000. */
+    char *many = mem_string("{\"weight_map\":{\"a\":\"b\"");
     size_t length = strlen(many);
     many = mem_grow(many, 1001 * 32);
     for (int i = 0; i < 999; i++) length += (size_t)snprintf(many + length, 32, ",\"a%d\":\"f%d\"", i, i);
@@ -274,14 +275,15 @@ static void options_seeds(Seeds *s) {
                   "\"images\":\"p\",\"token\":\"<x>\",\"templates\":null,\"force\":true}}");
 }
 
-/* A run's options are read with an empty command line, or with options there that may differ. */
+/* Reads a run's options after an empty command line, or after a command line whose options may differ. */
 static bool try_options(const unsigned char *bytes, size_t size) {
     static char *const words[] = { "--steps", "600",        "--init=critter", "--lr",
                                    "1",       "--schedule", "cosine",         "--force" };
     bool some = one_in(bytes, size, 3);
     TrainOptions o;
     Messages errors = { 0 };
-    options_parse(&TRAIN_COMMAND, some ? 8 : 0, words, &o, &errors); /* fails: required options are missing */
+    /* This fails, since required options are missing. */
+    options_parse(&TRAIN_COMMAND, some ? 8 : 0, words, &o, &errors);
     messages_free(&errors);
     bool ok = options_from_json(&TRAIN_COMMAND, "x", bytes, size, &o, &errors);
     options_check(&TRAIN_COMMAND, &o);

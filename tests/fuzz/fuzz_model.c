@@ -60,8 +60,8 @@ typedef struct {
     Shape shape;
 } Entry;
 
-/* The tensors whose shapes the configs are read from, without those of the text encoder. They have bytes
-   instead of floats, which keeps the file small; the loaders refuse them. */
+/* The tensors from whose shapes the configs are derived, without those of the text encoder. They have bytes
+   instead of floats, which keeps the file small but makes the loaders refuse them. */
 static const Entry SHARED[] = {
     { UNET "input_blocks.0.0.weight", { 2, { 32, 4 } } },
     { UNET "input_blocks.1.0.in_layers.0.weight", { 1, { 32 } } },
@@ -97,7 +97,7 @@ static const Entry OPENCLIP_TEXT[] = { { OPEN "token_embedding.weight", { 2, { 2
                                        { OPEN "transformer.resblocks.0.attn.in_proj_weight",
                                          { 2, { 6, 1 } } } };
 
-/* Appends entries to *header, whose data begins at offset `at`. Returns the offset of its end. */
+/* Appends entries to *header. Their data begin at offset `at`. Returns the offset at which the data end. */
 static int64_t add_entries(char **header, const Entry *entries, size_t count, int64_t at) {
     for (size_t i = 0; i < count; i++) {
         char shape[SHAPE_TEXT];
@@ -112,7 +112,7 @@ static int64_t add_entries(char **header, const Entry *entries, size_t count, in
     return at;
 }
 
-/* Files that are something else, recognised by one or two names. */
+/* Adds files of other kinds, which are recognised by one or two names. */
 static void family_seeds(Seeds *s) {
     static const char *const names[][2] = {
         { UNET "input_blocks.0.0.weight", UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight" },
@@ -137,7 +137,8 @@ static void family_seeds(Seeds *s) {
 
 static void model_seeds(Seeds *s) {
     family_seeds(s);
-    for (int i = 0; i < 6; i++) { /* 1.x and 2.x in turn, as often as the other seeds together */
+    /* The models are added three times each, so that they are nearly as many as the other seeds. */
+    for (int i = 0; i < 6; i++) {
         bool sd2 = i % 2;
         char *header = mem_string("");
         int64_t data = add_entries(&header, SHARED, sizeof SHARED / sizeof *SHARED, 0);
@@ -163,7 +164,7 @@ static void check_views(const OriginalFile *o) {
         }
 }
 
-/* Loads the networks of nn/ with the configs that were made from the file's shapes. */
+/* Loads the networks of nn/ with the configs that were derived from the shapes in the file. */
 static void load_parts(ModelFolder *f) {
     Clip clip = clip_load(&f->clip, f->text_encoder);
     Unet unet = unet_load(&f->unet_config, f->unet);

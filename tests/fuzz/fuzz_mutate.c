@@ -100,7 +100,7 @@ static const char *pick(const char *const *words, Random *r) {
     return words[draw(r, n)];
 }
 
-/* Returns a length that is mostly short, and sometimes up to left. */
+/* Returns a random length of at most `left`, which is usually short. */
 static size_t some_length(size_t left, Random *r) {
     size_t most = draw(r, 8) ? 16 : 4096;
     return draw(r, (most < left ? most : left) + 1);
@@ -219,7 +219,7 @@ static void mutate_once(Input *in, const Seeds *seeds, const char *const *words,
     case 10:
         change_token(in, seeds, words, r);
         break;
-    default: /* truncate the input, but seldom, since little is left to parse then */
+    default: /* truncates the input, but rarely, since little is left to parse then */
         if (draw(r, 4) == 0) in->size = at;
     }
 }

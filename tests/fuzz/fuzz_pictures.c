@@ -28,8 +28,8 @@ static uint32_t crc32_of(const unsigned char *data, size_t size) {
     return ~c;
 }
 
-/* Corrects the chunks' checksums. In half of the files, a chunk whose length leads beyond the end of the file
-   is shortened to what is left. */
+/* Corrects the chunks' checksums. In half of the files, the length of a chunk that ends beyond the end of the
+   file is reduced to the bytes that are left. */
 static void repair_png(Input *in, Random *r) {
     bool lengths = draw(r, 2);
     for (size_t at = 8; in->size > at && in->size - at >= 12;) {
@@ -225,7 +225,7 @@ static const char *const BMP_WORDS[] = { "BM",
                                          "\xe0\xff\xff\xff",
                                          NULL };
 
-/* Adds a 24-bit file, and one with 32 bits a pixel, bit masks and the top row first. */
+/* Adds a 24-bit file, and one with 32 bits per pixel, bit masks and the top row first. */
 static void bmp_seeds(Seeds *s) {
     static const char *const names[] = { "rgb.bmp", NULL };
     seeds_pictures(s, names);

@@ -79,9 +79,8 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     touch(s.accumulated, floats);
     touch(s.grid, (size_t)s.points * 2 * sizeof *s.grid);
     touch(s.identity.pictures, (size_t)s.identity.picture_count * sizeof *s.identity.pictures);
-    if (s.newer &&
-        one_in(bytes, size,
-               100)) { /* not from version 2, which does not hold everything: write and read again */
+    /* A state of version 2 is not written, since it lacks some fields. */
+    if (s.newer && one_in(bytes, size, 100)) {
         RunState again;
         CHECK(state_write(scratch_path(), &s, &errors) && state_read(scratch_path(), &again, &errors));
         CHECK(again.count == s.count && again.step == s.step && again.records == s.records);
@@ -96,7 +95,7 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     return true;
 }
 
-/* ---- losses.csv, in parts: the numbers of its lines and bytes that count, and the file ---- */
+/* ---- losses.csv, in two parts: how many of its records and bytes belong to the run, and the file ---- */
 
 static const char *const LOSSES_WORDS[] = { "step,loss,lr\n",
                                             "1,0.5,0.001\n",
@@ -119,19 +118,19 @@ static const char *const LOSSES_WORDS[] = { "step,loss,lr\n",
 static void losses_seeds(Seeds *s) {
     static const char *const parts[][2] = {
         { "3 48", "step,loss,lr\n1,0.5,0.001\n2,0.25,0.001\n3,0.125,5e-4\n" },
-        { "1 25", "step,loss,lr\n1,0.5,0.001\n2,0.25" }, /* truncated after the part that counts */
+        { "1 25", "step,loss,lr\n1,0.5,0.001\n2,0.25" }, /* truncated in the rest of the file */
         { "0 13", "step,loss,lr\n" },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 2, parts[i]);
 }
 
-/* Reads the losses; if draw_them, also plots them. */
-static bool read_losses(const char *path, int64_t records, int64_t length, bool draw_them) {
+/* Reads the losses and, if `plot` is true, plots them. */
+static bool read_losses(const char *path, int64_t records, int64_t length, bool plot) {
     Messages errors = { 0 };
     Losses l;
     bool ok = losses_resume(&l, path, records, length, NULL, &errors);
     if (ok) CHECK_EQ(l.count, records);
-    if (ok && draw_them) {
+    if (ok && plot) {
         Image image;
         CHECK(plot_draw(l.loss, l.smoothed, l.count, l.step, (PlotPoints) { 0 }, &image, &errors));
         image_free(&image);
@@ -159,7 +158,7 @@ static bool try_losses(const unsigned char *bytes, size_t size) {
 
 /* ---- options ---- */
 
-/* The most bytes that the struct of a command's options may have. */
+/* A bound of the size of the struct of any command's options, in bytes. */
 enum { VALUES_MAX = 4096 };
 
 /* The struct of any command's options. */
@@ -229,7 +228,7 @@ void options_check(const Command *c, const void *values) {
     Messages errors = { 0 };
     Values again;
     char *text = options_to_json(c, values);
-    options_parse(c, 0, NULL, &again, &errors); /* fails: required options are missing */
+    options_parse(c, 0, NULL, &again, &errors); /* fails, since required options are missing */
     messages_free(&errors);
     CHECK(options_from_json(c, "x", text, strlen(text), &again, &errors));
     for (int i = 0; i < c->count; i++)
@@ -286,12 +285,12 @@ static const char *const ARGUMENT_WORDS[] = { "train",
                                               "--out=a/",
                                               NULL };
 
-/* Appends the argument BEFORE WORD and a zero byte. */
+/* Appends the argument that consists of `before` and `word`, and a zero byte. */
 static void add_word(char *line, size_t *length, const char *before, const char *word) {
     *length += 1 + (size_t)snprintf(line + *length, INPUT_MAX - *length, "%s%s", before, word);
 }
 
-/* For each command, a command line with all of its options; and some unusual command lines. */
+/* Adds a command line with all options of each command, and some unusual command lines. */
 static void arguments_seeds(Seeds *s) {
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const Command *c = COMMANDS[i];
@@ -310,7 +309,8 @@ static void arguments_seeds(Seeds *s) {
                                 "--schedule=cosine_with_restarts\0--cycles\0002";
     static const char generate[] = "generate\0--prompt\0a photo\0--embedding\0x\0--embedding=y\0--seed\0001";
     seeds_add(s, train, sizeof train);
-    char line[INPUT_MAX], token[102], init[2 * 65 + 2]; /* a token too long, too many words */
+    /* A command line with a token that is too long and with too many initial words */
+    char line[INPUT_MAX], token[102], init[2 * 65 + 2];
     size_t length = 0;
     memset(token, 'a', sizeof token);
     token[101] = 0;

@@ -60,8 +60,8 @@ static char *string_of(Bytes b) {
     return s;
 }
 
-/* Checks that a prompt's tokens are those of its text, with further ones after those of learned words, and
-   that the functions that find words in it are right. */
+/* Checks that a prompt's tokens are those of its text, with additional ones after those of learned words.
+   Also checks the functions that find words in a prompt. */
 static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
     int64_t count, all, used = 0;
     int32_t *raw = tokenizer_encode_raw(t, prompt, strlen(prompt), &count),
@@ -81,8 +81,8 @@ static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
     free(ids);
 }
 
-/* Checks what holds for every text: ids are in range, and the encoded window has the raw ids, truncated
-   and padded. */
+/* Checks what holds for every text: ids are in range, and tokenizer_encode gives the raw ids, truncated and
+   padded. */
 static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes text) {
     int64_t count;
     int32_t *raw = tokenizer_encode_raw(t, (const char *)text.at, text.size, &count);
@@ -109,7 +109,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
     free(raw);
 }
 
-/* Adds the word and one that is likely to be new. Returns the number of tokens after that. */
+/* Adds the given word, and another one that is likely to be new. Returns the number of tokens after that. */
 static int64_t add_words(Tokenizer *t, const char *word) {
     int64_t known = tokenizer_first_learned_id(t);
     const char *const words[] = { word, "<x>" };
@@ -135,7 +135,7 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
     TokenizerConfig config = { .model_max_length = 1 + (int64_t)parts[4].size % 40,
                                .pad_token = *pad ? pad : NULL };
     Messages errors = { 0 };
-    const void *vocab = parts[0].size ? parts[0].at : NULL; /* NULL: the merges define it */
+    const void *vocab = parts[0].size ? parts[0].at : NULL; /* with NULL, the merges define it */
     Tokenizer *t =
         tokenizer_parse("v", vocab, parts[0].size, "m", parts[1].at, parts[1].size, &config, &errors);
     bool ok = verdict(t != NULL, &errors, NULL);
@@ -148,7 +148,8 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
 }
 
 /* ---- a folder's tokenizer, in parts: tokenizer_config.json, special_tokens_map.json, added_tokens.json,
-   tokenizer.json, a new word, a text; the length of the config is taken as the number of embeddings ---- */
+   tokenizer.json, a new word, a text. The length of the first part serves as the number of rows of the token
+   embedding. ---- */
 
 static const char *const ADDED_WORDS[] = { "\"added_tokens\"",
                                            "\"added_tokens_decoder\"",

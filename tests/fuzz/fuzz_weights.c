@@ -10,7 +10,7 @@
 #include "weights/store.h"
 
 void repair_header(Input *in, Random *r) {
-    size_t end = in->size; /* of the header: behind the last '}' of the first 8 KB */
+    size_t end = in->size; /* the end of the header, after the last '}' in the first 8 KB */
     for (size_t i = 8; i < in->size && i < 8192; i++)
         if (in->bytes[i] == '}') end = i + 1;
     if (draw(r, 2))
@@ -87,7 +87,7 @@ static void safetensors_seeds(Seeds *s) {
                  39);
 }
 
-/* Writes the float tensors and checks that reading gives the same. */
+/* Writes the float tensors and checks that reading the file gives the same tensors. */
 static void write_and_read(const Safetensors *s) {
     NamedTensor *tensors = mem_alloc((size_t)s->count * sizeof *tensors);
     int64_t count = 0;
@@ -234,7 +234,7 @@ static void json_seeds(Seeds *s) {
                   "\xac\",\"b\":[]}"); /* longer than what messages quote */
 }
 
-/* Calls each getter for each member, whatever its type. */
+/* Calls each getter for each member of an object, also for members of other types. */
 static void use_getters(const unsigned char *bytes, size_t size) {
     static const char *const names[] = { "x", "true", "\xc3\xa9", NULL };
     static const JsonFixed fixed[] = { { "a", "1", "null" }, { "b", "{}", NULL } };

@@ -1,6 +1,6 @@
 /* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT writes a whole Stable
-   Diffusion model whose weights follow from their names (tests/made_model.h), as a folder in diffusers'
-   layout or as one file in the original layout. */
+   Diffusion model whose weights are generated from the tensors' names (tests/made_model.h), as a folder in
+   diffusers' layout or as one file in the original layout. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,24 +31,24 @@ static const Option OPTIONS[] = {
     { "layout", OPTION_CHOICE, AT(layout), "folder|single", .choices = LAYOUTS, .standard = "folder",
       .help = "diffusers' folder, or one file with the original names" },
     { "leftovers", OPTION_FLAG, AT(leftovers),
-      .help = "single: also some of what full checkpoints carry along (averaged weights, the optimizer's "
-              "schedule, position ids)" },
+      .help = "with --layout single, also writes tensors that full checkpoints contain beside the model "
+              "(averaged weights, the noise schedule, position ids)" },
     { "out", OPTION_STRING, AT(out), "OUT", .required = true, .positional = true,
       .help = "the folder or the file" },
 };
 
 static const Command MAKE_MODEL = {
     .name = "make_model",
-    .summary = "Writes a model whose weights follow from their names.",
+    .summary = "Writes a model whose weights are generated from the tensors' names.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .examples = "  make_model --family tiny --dtype f16 --layout single tiny.safetensors\n",
 };
 
-/* safetensors: header and tensors */
+/* The header and the tensors of a safetensors file */
 
-/* Tensors beyond the model that full checkpoints hold, written here as zeros. type is safetensors' name, and
-   size the bytes of an element. */
+/* A tensor that full checkpoints contain although it is no part of the model. Its elements are zeros. type is
+   the name of their type in safetensors, and size the bytes of one. */
 typedef struct {
     const char *name, *type;
     int64_t count;
@@ -81,7 +81,7 @@ static const char *name_in(const FileContent *f, const MadeTensor *t) {
 }
 
 /* In the original layout several tensors may be slices of a single one. Fills *shape with the shape of the
-   whole tensor that begins with tensor i, and returns the index behind its last slice. */
+   whole tensor that begins with tensor i, and returns the index after its last slice. */
 static int64_t whole_tensor(const FileContent *f, int64_t i, Shape *shape) {
     const MadeTensor *all = f->tensors->at;
     int64_t end = i + 1;
@@ -128,7 +128,8 @@ static void write_header(const FileContent *f, Output *out) {
     messages_free(&header);
 }
 
-/* Writes the bytes of k 2^-exponent in the type, which has to represent it exactly (a CHECK). */
+/* Writes the bytes of k 2^-exponent in the given type. Aborts if the type cannot represent the number
+   exactly. */
 static void make_value(DType type, int k, int exponent, unsigned char out[4]) {
     float value = ldexpf((float)k, -exponent), back;
     if (type == F32) {
@@ -141,8 +142,8 @@ static void make_value(DType type, int k, int exponent, unsigned char out[4]) {
     if (type == BF16) {
         half = (uint16_t)(bits >> 16);
     } else {
-        /* Below 2^-14 an F16 is subnormal: its bits count multiples of 2^-24. From there on it has the top
-           bits of the F32, with another exponent. */
+        /* Below 2^-14 an F16 is subnormal, and its bits count multiples of 2^-24. Above that it has the top
+           bits of the F32, with another offset of the exponent. */
         uint32_t sign = bits >> 16 & 0x8000, steps = (uint32_t)ldexpf(fabsf(value), 24);
         half = (uint16_t)(sign | (steps < 1024 ? steps : (bits >> 13 & 0x3ffff) - (112 << 10)));
     }
@@ -184,7 +185,7 @@ static bool write_weights(const FileContent *f, const char *path, Messages *erro
     return output_commit(&out, errors);
 }
 
-/* The folder's other files, as the reference writes them */
+/* The folder's other files, as diffusers and transformers write them */
 
 static FILE *create(const char *folder, const char *name, Messages *errors) {
     char *path = mem_format("%s/%s", folder, name);
@@ -239,8 +240,8 @@ static void write_channels(FILE *f, const int64_t *channels, int levels) {
     fprintf(f, "  \"block_out_channels\": %s,\n", shape_text(shape, text));
 }
 
-/* Writes a list of block types. attends says which blocks have transformers, and is NULL where there are no
-   such types (the VAE). */
+/* Writes a list of block types. attends says which blocks have transformers. It is NULL for the VAE, none of
+   whose blocks has one. */
 static void write_blocks(FILE *f, const char *key, const char *kind, const bool *attends, int levels) {
     fprintf(f, "  \"%s\": [", key);
     for (int i = 0; i < levels; i++)
@@ -291,7 +292,8 @@ static void write_tokenizer_config(FILE *f, const Family *family) {
     fprintf(f, "  \"tokenizer_class\": \"CLIPTokenizer\",\n  \"unk_token\": \"<|endoftext|>\"\n}\n");
 }
 
-/* Adds a token for each of the 256 bytes, printable ones first, as CLIP's byte-level alphabet writes them. */
+/* Adds a token for each of the 256 bytes, printable ones first, in the spelling of CLIP's byte-level
+   alphabet. */
 static void add_alphabet(FILE *json, const char *suffix, int *id) {
     for (int part = 0; part < 2; part++)
         for (int byte = 0, other = 256; byte < 256; byte++) {
@@ -304,9 +306,9 @@ static void add_alphabet(FILE *json, const char *suffix, int *id) {
         }
 }
 
-/* Writes CLIP's vocab.json, which follows from its merges: first the byte-level alphabet, printable
-   characters before the others, then the same with "</w>", then one token for each merge, and the two special
-   tokens. */
+/* Writes CLIP's vocab.json, which follows from its merges. First comes the byte-level alphabet, printable
+   characters before the others, then the same with "</w>" appended, then one token for each merge, and then
+   the two special tokens. */
 static void clip_vocabulary(const File *merges, FILE *json) {
     int id = 0;
     fprintf(json, "{");
@@ -326,7 +328,7 @@ static void clip_vocabulary(const File *merges, FILE *json) {
     fprintf(json, "\"<|startoftext|>\": %d, \"<|endoftext|>\": %d}\n", id, id + 1);
 }
 
-/* CLIP's own vocabulary, which all families have. */
+/* All families have CLIP's own vocabulary. */
 static const char MERGES[] = "weights/clip/merges.txt";
 
 static void write_vocabulary(FILE *f, const Family *family) {

@@ -1,6 +1,6 @@
 /* Tests the embedded model against PyTorch: token ids, the text encoder's states, the VAE's encoder and
-   decoder, noise predictions, and a training step from the learned vectors to the loss and back, also in
-   every memory plan. */
+   decoder, noise predictions, and a training step from the learned vectors to the loss and back. Each graph
+   runs with every kind of memory plan. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -78,7 +78,7 @@ static void test_unet(const Model *m, const Golden *golden, int timestep) {
     free(name);
 }
 
-/* A training step through inversion/training.c, as `ti train` runs it. */
+/* Tests a training step that inversion/training.c records, as `ti train` runs it. */
 static void test_step(const Model *m, const Golden *golden, const char *prefix) {
     Shape learned_shape = golden_shape(golden, "%s/rows", prefix),
           ids_shape = golden_shape(golden, "%s/ids", prefix);

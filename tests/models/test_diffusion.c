@@ -1,6 +1,6 @@
 /* Tests the noise schedule, the training target and the DDIM step against their equations, computed in double
-   (Ho et al. 2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, prediction and last
-   alpha. The posterior's sample and classifier-free guidance are tested in the same way. */
+   (Ho et al. 2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, of prediction and of
+   final alpha. The posterior's sample and classifier-free guidance are tested in the same way. */
 #include "diffusion/ddim.h"
 #include "diffusion/guidance.h"
 #include "inversion/posterior.h"
@@ -25,7 +25,7 @@ static void close_to(const char *name, const float *got, const double *want) {
     test_below(name, worst / scale, 2e-6);
 }
 
-/* abar_t = prod_{s <= t} (1 - beta_s), as the equations have it */
+/* Returns abar_t = prod_{s <= t} (1 - beta_s). */
 static double alpha_cumprod_at(const SchedulerConfig *c, int64_t t) {
     double product = 1;
     for (int64_t i = 0; i <= t; i++) {
@@ -48,8 +48,8 @@ static void test_betas(const char *name, const SchedulerConfig *c) {
     noise_schedule_free(&d);
 }
 
-/* With a = abar_t: z_t = sqrt(a) z + sqrt(1 - a) eps, and the target is eps or v = sqrt(a) eps - sqrt(1 - a)
-   z. */
+/* With a = abar_t, the noised latents are z_t = sqrt(a) z + sqrt(1 - a) eps, and the target is eps or v =
+   sqrt(a) eps - sqrt(1 - a) z. */
 static void test_training(const NoiseSchedule *d) {
     bool v = d->config.prediction == PREDICT_V;
     float z[N], noise[N], out[N];
@@ -69,8 +69,8 @@ static void test_training(const NoiseSchedule *d) {
     }
 }
 
-/* Equations 12 and 16 of DDIM: x0 follows from the UNet's output, and x at the previous timestep from
-   both. */
+/* Tests equations 12 and 16 of DDIM, which compute x0 from the UNet's output and x at the previous timestep
+   from both. */
 static void test_ddim(const NoiseSchedule *d, int64_t steps, int64_t t, double eta) {
     const SchedulerConfig *c = &d->config;
     bool v = c->prediction == PREDICT_V;
@@ -119,7 +119,8 @@ static void test_posterior(void) {
     fill(parameters, 0.9, 2);
     fill(parameters + N, 1.3, 40);
     fill(n, 2.1, 1);
-    for (int low = 0; low < 2; low++) { /* the second time without large variances, which hide the others */
+    /* The second time there are no large variances, which hide the error of small ones. */
+    for (int low = 0; low < 2; low++) {
         for (int i = 0; i < N; i++) {
             if (low && parameters[N + i] > 0) parameters[N + i] = -parameters[N + i];
             double logvar = fmin(fmax((double)parameters[N + i], -30), 20);
@@ -128,15 +129,20 @@ static void test_posterior(void) {
         posterior_sample(parameters, n, N, 0.18215f, out);
         close_to("posterior", out, want);
     }
-    float uncond[N], cond[N];
+    const float clamped[2] = { 0, -1000 }, one[1] = { 1 };
+    posterior_sample(clamped, one, 1, 1, out);
+    test_below("the smallest standard deviation, exp(-15)", fabs((double)out[0] / exp(-15.0) - 1), 1e-6);
+}
+
+/* noise_pred = uncond + scale (cond - uncond) */
+static void test_guidance(void) {
+    float uncond[N], cond[N], out[N];
+    double want[N];
     fill(uncond, 0.4, 1);
     fill(cond, 0.6, 2);
     for (int i = 0; i < N; i++) want[i] = (double)uncond[i] + 7.5 * ((double)cond[i] - (double)uncond[i]);
     guide(uncond, cond, 7.5f, N, out);
     close_to("guidance", out, want);
-    float large[1] = { 1e-8f }, deep[2] = { 0, -1000 }, none[1] = { 1 };
-    posterior_sample(deep, none, 1, 1, large);
-    test_below("the least spread, exp(-15)", fabs((double)large[0] / exp(-15.0) - 1), 1e-6);
 }
 
 int main(void) {
@@ -144,12 +150,12 @@ int main(void) {
     for (int i = 0; i < T; i++) betas[i] = 0.01 + 0.001 * (i % 7);
     SchedulerConfig c = { .train_timesteps = T, .beta_start = 0.002, .beta_end = 0.06 };
     c.clip_sample_range = 0.8;
-    SchedulerConfig scaled = c, own = c;
+    SchedulerConfig scaled = c, trained = c;
     scaled.beta_schedule = BETAS_SCALED_LINEAR;
-    own.trained_betas = betas;
+    trained.trained_betas = betas;
     test_betas("linear betas", &c);
     test_betas("scaled linear betas", &scaled);
-    test_betas("betas of the folder", &own);
+    test_betas("trained betas", &trained);
     for (int way = 0; way < 8; way++) {
         SchedulerConfig kind = scaled;
         kind.prediction = way & 1 ? PREDICT_V : PREDICT_EPSILON;
@@ -166,5 +172,6 @@ int main(void) {
     }
     test_timesteps(c);
     test_posterior();
+    test_guidance();
     return test_finish();
 }

@@ -1,12 +1,12 @@
-/* Tests whole models at full size against the reference with the same weights, which follow from the tensors'
-   names (tests/made_model.h):
+/* Tests whole models at full size against the reference with the same weights, which are generated from the
+   tensors' names (tests/made_model.h):
 
        test_full              the tiny family, in make test
        test_full sd15         Stable Diffusion 1.5 in all types and layouts, in make test-full
        test_full sd15 quick   one type and layout, nothing larger than 256 px, in .ci/run
 
-   The first model is compared with the goldens and all others with the first, since the same values have to
-   give the same bits however they are stored. All plans and all numbers of threads have to give the same bits
+   The first model is compared with the goldens and all others with the first, since the same values must give
+   the same bits in every type and layout. All plans and all numbers of threads must give the same bits
    too. */
 #define _POSIX_C_SOURCE 200809L
 #include <libgen.h>
@@ -25,11 +25,11 @@
 #include "tests/made_model.h"
 #include "tests/network.h"
 
-/* The rounding errors of fp32 through a network of this depth, most of them from the Winograd
+/* A bound of the rounding errors of fp32 through a network of this depth. Most of them come from the Winograd
    convolutions. */
 static const double TOLERANCE = 2e-5;
 
-/* A result of the first model, kept to be compared with. */
+/* A result of the first model, with which those of the other models are compared. */
 typedef struct {
     char *name;
     float *data;
@@ -45,7 +45,7 @@ typedef struct {
     int count;
 } Run;
 
-/* The tolerance where only the order of sums differs. */
+/* The tolerance when only the order of sums differs. */
 static const double BATCH_TOLERANCE = 1e-5;
 
 enum { PICTURE_HEIGHT = 72, PICTURE_WIDTH = 96 };
@@ -57,8 +57,8 @@ static bool wanted(const Run *r, int size) {
     return golden_has(r->golden, "unet/%s/noise_pred", SIZES[size]) && !(r->quick && size == 0);
 }
 
-/* Compares the first model's result with the golden of that name, where there is one, and keeps it. Compares
-   the other models' results with what was kept. */
+/* Compares the first model's result with the golden of that name, if there is one, and keeps it. Compares the
+   other models' results with the kept one. */
 static void compare(Run *r, const char *name, const float *got, Shape shape) {
     size_t bytes = (size_t)shape_count(shape) * sizeof *got;
     for (int i = 0; i < r->count; i++) {
@@ -146,7 +146,8 @@ static void test_text(Run *r, const Model *m) {
     free(ids);
 }
 
-/* A training step for the first prompt, which set_example fills with what the golden has under a prefix. */
+/* A training step for the first prompt. set_example fills it with latents, noise and a timestep from the
+   golden file. */
 typedef struct {
     TrainingStep step;
     float *learned, *grad;
@@ -188,13 +189,12 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Checks that the gradient is not 0, since a made-up model without any gradient would pass every other
-   test. */
-static void test_alive(const char *prefix, const float *grad, int64_t count) {
+/* Checks that the gradient is not 0, since a model whose gradient vanished would pass every other test. */
+static void test_gradient(const char *prefix, const float *grad, int64_t count) {
     float *sizes = mem_alloc((size_t)count * sizeof *sizes);
     for (int64_t i = 0; i < count; i++) sizes[i] = fabsf(grad[i]);
     qsort(sizes, (size_t)count, sizeof *sizes, by_size);
-    test_true(prefix, sizes[count / 2] >= 1e-6f, "the median of |d loss / d row| is %.1e",
+    test_true(prefix, sizes[count / 2] >= 1e-6f, "the median of |d loss / d learned| is %.1e",
               (double)sizes[count / 2]);
     free(sizes);
 }
@@ -219,7 +219,7 @@ static void test_unet(Run *r, const Model *m, const char *size) {
     result = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
     compare_part(r, prefix, "loss", result, shape1(1));
     compare_part(r, prefix, "drows", t.grad, t.learned_shape);
-    test_alive(prefix, t.grad, shape_count(t.learned_shape));
+    test_gradient(prefix, t.grad, shape_count(t.learned_shape));
     free(result);
     trained_free(&t);
     free(prefix);
@@ -259,7 +259,7 @@ static void make_picture(float *picture, int64_t height, int64_t width) {
 }
 
 static void test_encoder(Run *r, const Model *m) {
-    Shape shape = golden_shape(r->golden, "vae/mean"), half = shape;
+    Shape shape = golden_shape(r->golden, "vae/mean");
     int64_t factor = vae_factor(&m->vae.config), height = shape.dim[2] * factor,
             width = shape.dim[3] * factor;
     int64_t count = shape_count(shape);
@@ -270,15 +270,16 @@ static void test_encoder(Run *r, const Model *m) {
         vae_encode(g, &m->vae, graph_leaf(g, "picture", shape4(1, 3, height, width), picture, NULL));
     float *result = run_once(g, parameters, (PlanOptions) { 0 }, THREADS);
     for (int64_t i = count; i < 2 * count; i++) result[i] = fminf(fmaxf(result[i], -30), 20);
-    compare(r, "vae/mean", result, half);
-    compare(r, "vae/logvar", result + count, half);
+    compare(r, "vae/mean", result, shape);
+    compare(r, "vae/logvar", result + count, shape);
     free(result);
     graph_free(g);
     free(picture);
 }
 
-/* Compares a large picture with the little that the golden keeps of it: one pixel of each block of step x
-   step, or (means) the blocks' means. */
+/* Compares a large picture with a golden that is too small to hold all of it. The picture is divided into
+   blocks of step x step pixels; the golden has the middle pixel of each block or, when `means` is true, the
+   mean of each block. */
 static void compare_on_grid(Run *r, const char *name, const float *picture, Shape shape, bool means) {
     Shape grid = golden_shape(r->golden, "%s", name);
     int64_t step = shape.dim[3] / grid.dim[3], width = shape.dim[3];
@@ -310,8 +311,8 @@ static void test_decoder(Run *r, const Model *m) {
     graph_free(g);
 }
 
-/* Compares a batch of two examples with the same examples one after the other, their gradients accumulated.
-   Only the order of sums differs. */
+/* Compares a batch of two examples with the same examples one after the other, whose gradients are
+   accumulated. Only the order of sums differs. */
 static void test_batch(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained one = trained_new(r, m, "steps/0");
@@ -353,7 +354,8 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     memcpy(*kept, picture, bytes);
 }
 
-/* Compares a picture that is not square with the pipeline's, whose values are 0..1. */
+/* Generates a picture that is not square and compares it with that of diffusers' pipeline, whose values lie
+   between 0 and 1. */
 static void test_sampling(Run *r, const Model *m) {
     if (!golden_has(r->golden, "draw/picture")) return;
     SamplingOptions options = {
@@ -383,14 +385,14 @@ static void test_sampling(Run *r, const Model *m) {
     free(negative);
 }
 
-/* Compares loss and gradient at the smallest size in other memory plans and with other numbers of threads
-   than in test_unet. */
-static void test_ways(Run *r, const Model *m) {
+/* Compares loss and gradient at the smallest size with those of test_unet, under other memory plans and with
+   other numbers of threads. */
+static void test_plans(Run *r, const Model *m) {
     static const struct {
         PlanOptions options;
         int threads;
         const char *name;
-    } WAYS[] = {
+    } PLANS[] = {
         { { .train = true }, 1, "1 thread" },
         { { .train = true, .recompute = 8 }, 7, "7 threads, 8 blocks recomputed" },
         { { .train = true, .recompute = 1000 }, 2, "all blocks recomputed" },
@@ -399,10 +401,10 @@ static void test_ways(Run *r, const Model *m) {
     int size = SIZE_COUNT - 1;
     while (!wanted(r, size)) size--;
     char *prefix = mem_format("unet/%s", SIZES[size]), *before = r->label;
-    for (size_t i = 0; i < sizeof WAYS / sizeof *WAYS; i++) {
+    for (size_t i = 0; i < sizeof PLANS / sizeof *PLANS; i++) {
         Trained t = trained_new(r, m, prefix);
-        r->label = mem_format("%s", WAYS[i].name);
-        float *loss = run_once(t.step.graph, t.step.loss, WAYS[i].options, WAYS[i].threads);
+        r->label = mem_format("%s", PLANS[i].name);
+        float *loss = run_once(t.step.graph, t.step.loss, PLANS[i].options, PLANS[i].threads);
         compare_part(r, prefix, "loss", loss, shape1(1));
         compare_part(r, prefix, "drows", t.grad, t.learned_shape);
         free(loss);
@@ -427,7 +429,7 @@ static void test_model(Run *r, const char *path, bool first) {
         test_decoder(r, &m);
     }
     test_sampling(r, &m);
-    if (first) test_ways(r, &m);
+    if (first) test_plans(r, &m);
     if (first && !r->quick) test_batch(r, &m);
     model_close(&m);
     messages_free(&errors);

@@ -1,6 +1,6 @@
 /* Tests d loss / d learned of a whole training step, through the UNet and the text encoder, against finite
    differences, along the gradient itself and along random directions. The models are the embedded one and
-   three others, in the memory plan of `ti train`.
+   three others, with the memory plan of `ti train`.
 
    Along a direction d of unit length, with L(s) the loss at learned + s d, the derivative is <gradient, d>,
    and
@@ -10,8 +10,8 @@
 
    since L is computed in fp32. Both errors are estimated without using the gradient: the truncation error
    from the steps h and h / 2 (D(h) - D(h / 2) is 3/4 of it), and the rounding error from the scatter of L
-   around a line, over a stretch too short for L to be curved. The test uses the step where the sum of both is
-   least. */
+   around a line, over a stretch too short for L to be curved. The test uses the step at which the sum of both
+   is smallest. */
 #include "inversion/training.h"
 #include "tensor/rng.h"
 #include "tensor/threads.h"
@@ -57,8 +57,8 @@ typedef struct {
     Direction directions[DIRECTIONS];
 } Check;
 
-/* The loss at start + s unit. It is summed in double from the prediction, since the loss node's result has
-   only 24 bits. */
+/* Returns the loss at start + s unit. It is summed in double from the prediction, since the loss node's
+   result has only 24 bits. */
 static double loss_at(Check *c, double s) {
     for (int64_t i = 0; i < c->count; i++) c->learned[i] = (float)((double)c->start[i] + s * c->unit[i]);
     training_step_loss(&c->step);
@@ -77,7 +77,7 @@ static double norm(const float *x, int64_t count) {
     return sqrt(sum);
 }
 
-/* The scatter of the loss around the line of least squares through SCATTER points close together. */
+/* Returns the scatter of the loss around the line of least squares through SCATTER points close together. */
 static double measure_noise(Check *c) {
     double y[SCATTER], sum = 0, slope = 0, spread = 0, residue = 0;
     for (int i = 0; i < SCATTER; i++) {
@@ -103,7 +103,9 @@ static void measure(Check *c, Direction *d) {
         d->at[k] = (Measured) { .step = h, .difference = (loss_at(c, h) - loss_at(c, -h)) / (2 * h) };
         d->at[k].rounding = c->noise / (h * sqrt(2)); /* two losses' noise over 2h */
     }
-    for (int k = 0; k < STEPS; k++) { /* the last one is a quarter of the one before, as it goes with h^2 */
+    /* The truncation error is proportional to h^2, so that of the smallest step is a quarter of the one
+       before. */
+    for (int k = 0; k < STEPS; k++) {
         d->at[k].truncation = k + 1 < STEPS ? 4.0 / 3.0 * fabs(d->at[k].difference - d->at[k + 1].difference)
                                             : d->at[k - 1].truncation / 4;
         double sum = d->at[k].truncation + d->at[k].rounding;
@@ -112,7 +114,7 @@ static void measure(Check *c, Direction *d) {
     d->error = fabs(d->at[d->best].difference - d->derivative) / c->grad_norm;
 }
 
-/* Fills c->unit: direction 0 is the gradient's own, the others are random. */
+/* Fills c->unit with the direction of the gradient when k is 0, and otherwise with a random direction. */
 static void choose_direction(Check *c, int64_t k, Generator *generator) {
     float *x = mem_alloc((size_t)c->count * sizeof *x);
     if (k == 0)
@@ -154,7 +156,7 @@ static void fill_step(TrainingStep *s, const Model *m, const int32_t *ids, Gener
 }
 
 /* The learned vectors start as embeddings of random tokens of the vocabulary. There are two, so that a
-   mistake that swaps them is seen. */
+   mistake that swaps them is noticed. */
 static void choose_learned(Model *m, Words *words, Generator *generator) {
     Messages errors = { 0 };
     int64_t width = words->width = m->clip.config.hidden_size;
@@ -206,7 +208,7 @@ static void check_model(const char *folder, int threads, Check *c) {
 int main(void) {
     static const char *const models[] = { "weights/critters", "golden/models/linear", "golden/models/narrow",
                                           "golden/models/wide" };
-    int first = getenv("QUICK") ? 3 : 0; /* with sanitizers (.ci/run) only the quickest model */
+    int first = getenv("QUICK") ? 3 : 0; /* .ci/run tests only the quickest model with sanitizers */
     for (int i = first; i < 4; i++) {
         Check c[2];
         for (int threads = 1; threads <= 2; threads++) {

@@ -1,6 +1,7 @@
-/* Tests --memory: `ti train` and `ti generate` use as much memory as they say beforehand. At two sizes and
-   with three budgets (none, the smallest that is possible, and one between) the peak of resident memory is at
-   most 150 MB above the plan, the plan keeps to the budget, and the learned word is the same to the bit.
+/* Tests --memory, and that `ti train` and `ti generate` use as much memory as they say beforehand. At two
+   sizes and with three budgets (none, the smallest that is possible, and one in between) the peak of resident
+   memory must be at most 150 MB above the plan, the plan must keep to the budget, and the learned word must
+   be the same to the bit.
 
        test_memory            the tiny model, in make test
        test_memory sd15       the model at full size, also under a real limit, in make test-full */
@@ -13,22 +14,22 @@
 
 #include "cli/memory.h"
 #include "io/system.h"
-#include "io/file.h"
 #include "tests/command.h"
+#include "tests/refusal.h"
 #include "weights/safetensors.h"
 
 /* Memory that the plan does not count: code, BLAS's own buffers, pictures, the graph itself, and with
    sanitizers also their shadow memory. */
 #ifdef __SANITIZE_ADDRESS__
-static const double BESIDE_THE_PLAN = 2e9;
+static const double OVERHEAD = 2e9;
 #else
-static const double BESIDE_THE_PLAN = 150e6;
+static const double OVERHEAD = 150e6;
 #endif
 
 static const double UNLIMITED = 1e12;
 
-/* Returns the amount that follows WHAT in a run's stderr ("1.05 GB", "34 MB" or "34MB") in bytes, or -1 when
-   it is not there. */
+/* Returns the amount that follows `what` in a run's stderr ("1.05 GB", "34 MB" or "34MB") in bytes, or -1
+   when the text does not contain `what`. */
 static double amount(const char *text, const char *what) {
     const char *at = strstr(text, what);
     char *unit;
@@ -41,30 +42,21 @@ static double amount(const char *text, const char *what) {
 typedef struct {
     int status;
     double planned, buffers; /* bytes of the plan, with the weights and without them */
-    double peak, wanted;     /* wanted: the amount that an error message asked for */
-    float row[16];           /* the beginning of the learned word */
+    double peak;             /* resident memory in bytes */
+    double wanted;           /* the amount that an error message asks for */
+    float word[16];          /* the beginning of the learned word */
 } Outcome;
-
-static char *read_stderr(const char *folder) {
-    char *path = mem_format("%s/stderr", folder), *text;
-    Messages errors = { 0 };
-    File file;
-    CHECK(file_map(path, &file, &errors));
-    text = mem_format("%.*s", (int)file.size, (const char *)file.data);
-    file_close(&file);
-    free(path);
-    return text;
-}
 
 static Outcome run(const char *command, const char *options, double memory, const char *folder) {
     char *more = mem_format("--memory %.0f", memory);
     Outcome o = { .status = run_ti(command, options, more, folder) };
-    char *text = read_stderr(folder);
+    char *path = mem_format("%s/stderr", folder), *text = read_text(path, NULL);
     o.planned = amount(text, "ti: memory ");
     o.buffers = amount(text, "ti: memory ") < 0 ? -1 : amount(strstr(text, "ti: memory ") + 11, ": ");
     o.peak = amount(text, "ti: peak memory ");
     o.wanted = amount(text, "give --memory ");
     free(text);
+    free(path);
     free(more);
     return o;
 }
@@ -74,7 +66,7 @@ static void read_word(const char *folder, Outcome *o) {
     Messages errors = { 0 };
     Safetensors file;
     CHECK(safetensors_open(path, &file, &errors));
-    memcpy(o->row, file.tensors[0].weight.data, sizeof o->row);
+    memcpy(o->word, file.tensors[0].weight.data, sizeof o->word);
     safetensors_close(&file);
     free(path);
 }
@@ -83,16 +75,16 @@ static void check(const char *name, const Outcome *o, double budget) {
     char *label = mem_format("%s: peak above the plan, MB", name);
     test_true(name, o->status == 0 && o->planned > 0 && o->planned <= budget * 1.005,
               "planned %.0f MB of %.0f, peak %.0f MB", o->planned / 1e6, budget / 1e6, o->peak / 1e6);
-    test_below(label, o->status ? 1e9 : (o->peak - o->planned) / 1e6, BESIDE_THE_PLAN / 1e6);
+    test_below(label, o->status ? 1e9 : (o->peak - o->planned) / 1e6, OVERHEAD / 1e6);
     free(label);
 }
 
-/* The run also works under `ulimit -d`, which counts what OpenBLAS reserves for each thread and hardly
-   uses. */
-static const double BLAS_RESERVES = 3 * 134217728.0;
+/* The memory that OpenBLAS reserves for its threads and hardly uses. `ulimit -d` counts it. */
+static const double BLAS_RESERVED = 3 * 134217728.0;
 
+/* Checks that the run also succeeds under `ulimit -d`. */
 static void check_limited(const char *name, const char *options, double buffers, const char *folder) {
-    double bytes = buffers + BESIDE_THE_PLAN + BLAS_RESERVES;
+    double bytes = buffers + OVERHEAD + BLAS_RESERVED;
     struct rlimit before;
     CHECK(getrlimit(RLIMIT_DATA, &before) == 0);
     CHECK(setrlimit(RLIMIT_DATA, &(struct rlimit) { (rlim_t)bytes, before.rlim_max }) == 0);
@@ -119,10 +111,10 @@ static void test_train(const char *model, int size, int batch, const char *folde
         check(label, &o, budgets[i]);
         read_word(folder, &o);
         if (i == 0) none = o;
-        test_same(label, o.row, none.row, sizeof none.row);
+        test_same(label, o.word, none.word, sizeof none.word);
         free(label);
     }
-    if (none.buffers > 2 * BLAS_RESERVES) check_limited(name, options, none.buffers, folder);
+    if (none.buffers > 2 * BLAS_RESERVED) check_limited(name, options, none.buffers, folder);
     free(name);
     free(options);
 }
@@ -141,7 +133,7 @@ static void test_generate(const char *model, int size, const char *folder) {
     free(options);
 }
 
-static void test_words(const char *folder) {
+static void test_amounts(const char *folder) {
     static const char *const wrong[] = { "3apples", "0", "-1", "''", "1e300GB", "nan", "automatic" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char *more = mem_format("--memory %s", wrong[i]);
@@ -178,7 +170,7 @@ int main(int argc, char *argv[]) {
         test_train(model, size, tiny ? 8 : 1, folder);
         test_generate(model, size, folder);
     }
-    test_words(folder);
+    test_amounts(folder);
     free(command);
     free(copy);
     free(model);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whole networks have to keep to 1e-4; these keep to less. */
+/* Whole networks are required to agree to 1e-4, but these tiny ones agree even better. */
 static const double TOLERANCE = 2e-5;
 
 static char *path_of(const char *prefix, const char *key) { return mem_format("%s/%s", prefix, key); }
@@ -56,8 +56,8 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     Tensor *target = golden_constant(g, golden, names[2]), *t = timesteps_leaf(g, golden, prefix);
     Tensor *pred = unet(g, &m->unet, leaves[0], t, leaves[1]);
     Tensor *loss = mse_loss(g, pred, target);
-    float *result = run_graph(g, pred, NULL, NULL, 0,
-                              names[0]); /* forward alone, as in sampling: the loss is a dead node */
+    /* This runs forward alone, as in sampling, so the loss is a node without use. */
+    float *result = run_graph(g, pred, NULL, NULL, 0, names[0]);
     close_result(golden, prefix, "noise_pred", result, pred->shape);
     free(result);
     float one = 1;
@@ -73,8 +73,9 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     for (int i = 0; i < 3; i++) free(names[i]);
 }
 
-/* One picture with several contexts, whose common part is computed once, or (separate) the same picture
-   repeated with one context each. Both give the same noise predictions and gradients. */
+/* Noise predictions for one picture with several contexts, together or separately. Together, the UNet
+   computes what does not depend on the context only once. Separately, the picture is repeated for each
+   context. Both must give the same noise predictions and gradients. */
 typedef struct {
     Tensor *latents, *context;
     Shape shape;
@@ -99,7 +100,7 @@ static ContextsRun predict(const Model *m, const Golden *golden, const char *pre
     free(dy);
     free(latents);
     free(context);
-    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* the graph frees its own */
+    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* outlives the graph */
     k.context = memcpy(mem_alloc(sizeof(Tensor)), k.context, sizeof(Tensor));
     graph_free(g);
     return k;
@@ -140,7 +141,7 @@ static void test_vae(const Model *m, const Golden *golden) {
     }
 }
 
-/* The loss and d loss / d learned through both networks, as in training. */
+/* Tests the loss and d loss / d learned through both networks, as in training. */
 static void test_step(const Model *m, const Golden *golden) {
     Graph *g = graph_new();
     int32_t *ids = golden_ints(golden, NULL, "clip/ids");

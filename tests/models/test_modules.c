@@ -28,7 +28,7 @@ static Case open_case(const char *name) {
     return (Case) { .name = name, .graph = graph_new(), .store = golden_store(golden, "%s/", name) };
 }
 
-/* Adds a leaf with the data of golden NAME/key, whose gradient close_case compares. */
+/* Adds a leaf with the data of the golden NAME/key. close_case compares its gradient with NAME/dkey. */
 static Tensor *input(Case *c, const char *key) {
     Shape shape = golden_shape(golden, "%s/%s", c->name, key);
     float *data = golden_floats(golden, "%s/%s", c->name, key);
@@ -109,7 +109,7 @@ static void test_clip_layer(const char *name, int64_t width, int heads, int64_t 
     close_case(&c, clip_layer(c.graph, &l, &config, x));
 }
 
-/* Ids 30 and 31 stand for the two learned vectors behind a table of 30 rows. */
+/* Ids 30 and 31 stand for the two learned vectors, since the table has 30 rows. */
 static void test_embeddings(void) {
     Case c = open_case("clip_embeddings");
     int32_t *ids = golden_ints(golden, NULL, "clip_embeddings/ids");

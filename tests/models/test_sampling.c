@@ -1,6 +1,6 @@
-/* Tests sampling with several pictures: how many go through the UNet together, that together and separately
-   they are the same pictures, the events, and the numbers of steps that are refused. (test_picture compares
-   the pictures themselves.) */
+/* Tests sampling with several pictures: how many of them run through the UNet together, that the pictures do
+   not depend on this, that the events come in order, and which numbers of steps are refused. test_picture
+   compares the pictures themselves with the reference. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ typedef struct {
     int64_t pictures, steps; /* the events so far */
     int64_t stop_at;         /* the step after which on_step stops the run, or 0 */
     int64_t wrong;           /* events out of order */
-    int64_t floats;          /* of a picture */
+    int64_t floats;          /* numbers in a picture */
     float *data[PICTURES_MAX];
 } Events;
 
@@ -68,8 +68,8 @@ static Events generate(const Model *m, SamplingOptions o, int64_t stop_at) {
     return e;
 }
 
-/* A pass of the UNet takes as many pictures as have 2048 latent pixels together. `batch` is the batch size of
-   its result, which guidance doubles. */
+/* Checks that as many pictures run through the UNet together as have 2048 latent pixels in all. `batch` is
+   the batch size of the UNet's result, which guidance doubles. */
 static void test_passes(const Model *m) {
     static const struct {
         int64_t count, height, width; /* of the latents */
@@ -96,8 +96,9 @@ static void test_passes(const Model *m) {
     }
 }
 
-/* 32 x 32 latents go through the UNet in batches of two, so the third of three pictures shares its batch with
-   one that is done. The start noise of the first pictures is the same, however many there are. */
+/* 32 x 32 latents run through the UNet in batches of two, so that the third of three pictures shares its
+   batch with the second, which has had the step already. The initial noise of a picture does not depend on
+   how many others follow. */
 static void test_together(const Model *m) {
     int64_t side = 32 * vae_factor(&m->vae.config);
     SamplingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };

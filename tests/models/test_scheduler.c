@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tolerance after rescaling to zero SNR, which subtracts square roots from each other: torch takes them
-   from MKL, whose last bit is not always right. */
+/* The tolerance after rescaling to zero SNR, which subtracts square roots from each other. torch computes
+   them with MKL, whose last bit is not always right. */
 static const double ROOTS = 5e-6;
 
 static const char *const CONFIGS[] = {
@@ -45,8 +45,8 @@ static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *
     free(label);
 }
 
-/* Returns a part of the text that ddim_fault has to return for these timesteps (NULL where the reference
-   fails), or NULL when it has to accept them. */
+/* Returns a part of the message that ddim_fault must return for these timesteps, or NULL when it must accept
+   them. timesteps is NULL when the reference fails. */
 static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
     const SchedulerConfig *c = &d->config;
     if (!timesteps) return "too many for this model's steps_offset 1";
@@ -101,7 +101,7 @@ static void test_chain(const Golden *g, const char *name, const NoiseSchedule *d
     free(x);
 }
 
-/* Compares z_t and v for these betas; the golden file has v whatever the config's prediction type is. */
+/* Compares z_t and v for the config's betas. The golden file has v for every prediction type. */
 static void test_training(const Golden *g, const char *name, NoiseSchedule d) {
     Shape shape = golden_shape(g, "%s/noised", name);
     int64_t count = shape.dim[1], last = d.config.train_timesteps - 1;
@@ -124,12 +124,12 @@ static void test_training(const Golden *g, const char *name, NoiseSchedule d) {
     free(x);
 }
 
-/* Noise schedules with which the reference may divide by zero. */
+/* Tests noise schedules with which the reference may divide by zero. */
 static void test_zeros(void) {
     static const struct {
         SchedulerConfig c;
         int64_t steps;
-        const char *fault; /* NULL where there is none, "" where the noise schedule itself is not finite */
+        const char *fault; /* NULL for no fault, "" when the noise schedule itself is not finite */
     } cases[] = {
         { { .train_timesteps = 1, .beta_start = 0.1, .zero_snr = true }, 1, "" },
         { { .train_timesteps = 9, .zero_snr = true }, 1, "" },

@@ -1,6 +1,6 @@
 /* Compares each method of convolution, and the linear op, with direct sums in double precision at shapes that
-   are prone to mistakes; checks that backward is the transpose of forward, and that the bits depend neither
-   on the number of threads nor on the type in which equal weights are stored. */
+   are prone to mistakes. Also checks that backward is the transpose of forward, and that the bits depend
+   neither on the number of threads nor on the type in which equal weights are stored. */
 #include "autograd/ops.h"
 #include "tensor/conv.h"
 #include "tensor/gemm.h"
@@ -39,7 +39,8 @@ static float *random_floats(int64_t n, uint32_t seed, int bits) {
     return x;
 }
 
-enum { FULL = 24, WEIGHT = 7 }; /* bits; every type of weight can hold 7 bits exactly */
+/* Every type of weight represents numbers of 7 bits exactly. */
+enum { FULL_BITS = 24, WEIGHT_BITS = 7 };
 
 /* Makes a weight of fp32 numbers, in a buffer of its own that begins `shift` bytes after an aligned
    address. */
@@ -61,8 +62,8 @@ static Weight weight_of(const float *x, Shape shape, DType dtype, size_t shift) 
 
 static void weight_free(Weight w, size_t shift) { free((char *)(uintptr_t)w.data - shift); }
 
-/* Convolution by its definition, in double precision: y += w x, or where `forward` is false its transpose x
-   += w y. */
+/* Adds a convolution, computed by its definition in double precision, to its result: y += A x, or x += A' y
+   when `forward` is false. A is the linear map of the weights w. */
 static void direct_sum(const Conv *c, const float *w, double *x, double *y, bool forward) {
     for (int64_t b = 0; b < c->batch; b++)
         for (int64_t o = 0; o < c->out_channels; o++)
@@ -87,7 +88,7 @@ static void direct_sum(const Conv *c, const float *w, double *x, double *y, bool
                 }
 }
 
-/* n numbers as double; zeros where x is NULL. */
+/* Returns n numbers as doubles, which are zeros when x is NULL. */
 static double *doubles(const float *x, int64_t n) {
     double *d = mem_alloc((size_t)n * sizeof(double));
     for (int64_t i = 0; x && i < n; i++) d[i] = (double)x[i];
@@ -179,17 +180,17 @@ static void result_free(Result r) {
     free(r.dx);
 }
 
-/* All checks of one method on one case; want_y and want_dx are the direct sums. dx begins as 1 where backward
-   is to add to it. */
+/* Makes all checks of one method on one case. want_y and want_dx are the direct sums. dx is filled with ones
+   before a backward pass that accumulates. */
 static void test_method(const Case *k, ConvMethod m, const double *want_y, const double *want_dx) {
     Conv c = conv_of(k);
     Shape xs = shape4(k->batch, k->in, k->height, k->width);
     Shape ys = shape4(k->batch, k->out, c.out_height, c.out_width);
     Shape ws = shape4(k->out, k->in, k->kernel, k->kernel);
     int64_t nx = shape_count(xs), ny = shape_count(ys);
-    float *x = random_floats(nx, 1, FULL), *dy = random_floats(ny, 2, FULL),
-          *w = random_floats(shape_count(ws), 3, WEIGHT);
-    float *b = random_floats(k->out, 4, WEIGHT);
+    float *x = random_floats(nx, 1, FULL_BITS), *dy = random_floats(ny, 2, FULL_BITS),
+          *w = random_floats(shape_count(ws), 3, WEIGHT_BITS);
+    float *b = random_floats(k->out, 4, WEIGHT_BITS);
     Weight weight = weight_of(w, ws, k->dtype, k->shift),
            bias = weight_of(b, shape1(k->out), k->dtype, k->shift);
     Weight plain = weight_of(w, ws, F32, 0);
@@ -221,7 +222,7 @@ static void test_method(const Case *k, ConvMethod m, const double *want_y, const
         test_same_bits(name, "as with aligned F32", aligned, one, nx, ny);
         result_free(aligned);
     }
-    /* Without the bias, and without the 1 that dx began with, forward and backward are linear. */
+    /* Without the bias, and without the ones to which backward added, y and dx are A x and A' dy. */
     float *ax = floats(ny), *aty = floats(nx);
     for (int64_t i = 0; i < ny; i++)
         ax[i] = one.y[i] - (k->no_bias ? 0 : b[i / (c.out_height * c.out_width) % k->out]);
@@ -236,14 +237,14 @@ static void test_method(const Case *k, ConvMethod m, const double *want_y, const
     free(x), free(dy), free(w), free(b), free(ax), free(aty);
 }
 
-/* A case by all methods that can compute it. */
+/* Tests a case with all methods that can compute it. */
 static void test_case(const Case *k) {
     Conv c = conv_of(k);
     int64_t area = c.out_height * c.out_width;
     int64_t nx = k->batch * k->in * k->height * k->width, ny = k->batch * k->out * area;
-    float *xf = random_floats(nx, 1, FULL), *dyf = random_floats(ny, 2, FULL);
-    float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT),
-          *b = random_floats(k->out, 4, WEIGHT);
+    float *xf = random_floats(nx, 1, FULL_BITS), *dyf = random_floats(ny, 2, FULL_BITS);
+    float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT_BITS),
+          *b = random_floats(k->out, 4, WEIGHT_BITS);
     double *x = doubles(xf, nx), *y = doubles(NULL, ny), *dy = doubles(dyf, ny), *dx = doubles(NULL, nx);
     direct_sum(&c, w, x, y, true);
     for (int64_t i = 0; i < ny && !k->no_bias; i++) y[i] += (double)b[i / area % k->out];
@@ -282,7 +283,7 @@ static void test_convolutions(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) test_case(&cases[i]);
 }
 
-/* Checks the choice of the method with fewer multiplications, at shapes on both sides of where it changes. */
+/* Checks that the method with fewer multiplications is chosen, at shapes on both sides of each boundary. */
 static void test_choice(void) {
     static const struct {
         int64_t batch, in, height, width, kernel, stride;
@@ -330,14 +331,14 @@ static void run_linear(const Layer *layer, Shape xs, float *x, const float *dy, 
     graph_free(g);
 }
 
-/* linear against direct sums, with the checks of test_method. */
+/* Compares linear with direct sums and makes the same checks as test_method. */
 static void test_linear(const char *name, Shape xs, int64_t out, DType dtype, size_t shift, bool no_bias) {
     int64_t in = xs.dim[xs.rank - 1], rows = shape_count(xs) / in;
     Shape ys = xs, ws = xs.rank == 3 ? shape4(out, in, 1, 1) : shape2(out, in);
     ys.dim[ys.rank - 1] = out;
-    float *x = random_floats(rows * in, 5, FULL), *dy = random_floats(rows * out, 6, FULL),
-          *w = random_floats(out * in, 7, WEIGHT);
-    float *b = random_floats(out, 8, WEIGHT), *y = floats(rows * out), *dx = floats(rows * in);
+    float *x = random_floats(rows * in, 5, FULL_BITS), *dy = random_floats(rows * out, 6, FULL_BITS),
+          *w = random_floats(out * in, 7, WEIGHT_BITS);
+    float *b = random_floats(out, 8, WEIGHT_BITS), *y = floats(rows * out), *dx = floats(rows * in);
     float *y2 = floats(rows * out), *dx2 = floats(rows * in), *ax = floats(rows * out);
     double *want_y = doubles(NULL, rows * out), *want_dx = doubles(NULL, rows * in);
     for (int64_t r = 0; r < rows; r++)
@@ -394,7 +395,8 @@ static void test_tiles(void) {
 }
 
 /* Checks that every tile goes to exactly one thread, also when there are fewer tiles than threads, when there
-   are more threads than ranges and when some tiles take longer; and that a single thread gets all tiles. */
+   are more threads than ranges, and when some tiles take longer. Also checks that a single thread gets all
+   tiles. */
 static void test_share(void) {
     static const struct {
         int threads;

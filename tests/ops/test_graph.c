@@ -1,6 +1,6 @@
-/* The reports of a planned graph against numbers that were counted by hand: bytes, operations, lifetimes of
-   buffers, recomputed blocks. Also kept tensors, traces, separate allocations, overwritten gradients, the
-   examples in autograd/graph.h and the plans shown in docs/autograd.md.
+/* Compares what a planned graph reports (bytes, operations, lifetimes of buffers, recomputed blocks) with
+   numbers that were counted by hand. Also tests kept tensors, traces, separate allocations, overwritten
+   gradients, the examples in autograd/graph.h and the plans shown in docs/autograd.md.
 
    build/test_graph --map prints those plans. */
 #include "autograd/internal.h"
@@ -15,7 +15,7 @@
 
 enum { R = 4, D = 32, V = 10 };
 
-/* A weight whose elements are different numbers between -1/2 and 1/2. */
+/* Makes a weight whose elements are different numbers between -1/2 and 1/2. */
 static Weight weight_new(const char *name, Shape shape) {
     int64_t count = shape_count(shape);
     float *data = mem_alloc((size_t)count * sizeof *data);
@@ -44,7 +44,7 @@ typedef struct {
     Tensor *first, *second, *loss;
 } Twice;
 
-/* loss = mse(linear(linear(x)), target), with the same layer twice */
+/* loss = mse(linear(linear(x)), target), where both linear ops use the same layer */
 static void twice_new(Twice *t) {
     t->w = weight_new("w", shape2(D, D));
     t->b = weight_new("b", shape1(D));
@@ -103,7 +103,7 @@ static int64_t count_nan(const Tensor *t) {
     return count;
 }
 
-/* The data of a tensor is still there after the run if the tensor is kept, and only then. */
+/* Checks that the data of a tensor are intact after the run if and only if the tensor is kept. */
 static void test_keep(void) {
     Twice t;
     twice_new(&t);
@@ -174,13 +174,14 @@ static const Op MINUS = {
     .name = "minus", .forward = minus_forward, .backward = minus_backward, .can_overwrite = IN1
 };
 
-/* A trace that notes which gradients each node overwrites; by the output's number, Tensor.id. */
 enum { TENSORS = 8 };
+
+/* A trace that notes which gradients each node overwrites, indexed by the id of the node's output. */
 static void see_overwrites(void *user, const Node *n, bool backward) {
     if (backward) ((unsigned *)user)[n->out->id] = n->overwrites;
 }
 
-/* Runs a graph with one learned leaf, in memory that is full of NaN at first. */
+/* Runs a graph forward and backward in memory that is full of NaN at first. */
 static void run_in_nan(Graph *g, Tensor *result, unsigned overwrites[TENSORS]) {
     Plan plan = graph_plan(g, result, (PlanOptions) { .train = true });
     Arena arena = bind(g, &plan);
@@ -193,8 +194,8 @@ static void run_in_nan(Graph *g, Tensor *result, unsigned overwrites[TENSORS]) {
     arena_free(&arena);
 }
 
-/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor. A gradient that the op
-   cannot overwrite, or that two inputs share, begins with zeros. */
+/* Tests d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx where both inputs of the subtraction are the same
+   tensor. A gradient that the op cannot overwrite, or that two inputs share, is filled with zeros first. */
 static void test_zeros(void) {
     for (int same = 0; same < 2; same++) {
         float x[4] = { -1, 0, 0.5f, 2 }, dx[4];
@@ -249,7 +250,7 @@ static void test_example(void) {
     test_below("the example's gradient is (2, 4)", moved, 1e-6);
 }
 
-/* The derivative of t sigmoid(a t), and that of gelu. */
+/* The derivatives of t sigmoid(a t) and of gelu. */
 static double swish_slope(double t, double a) {
     double s = 1 / (1 + exp(-a * t));
     return s * (1 + a * t * (1 - s));
@@ -258,8 +259,8 @@ static double gelu_slope(double t) {
     return (1 + erf(t / sqrt(2))) / 2 + t * exp(-t * t / 2) / sqrt(2 * acos(-1));
 }
 
-/* The second example in autograd/graph.h: the nodes are x = 0 (a leaf), h = 1, a = 2, b = 3, y = 4 and z =
-   5. */
+/* The second example in autograd/graph.h: the tensors have the ids x = 0 (a leaf), h = 1, a = 2, b = 3, y = 4
+   and z = 5. */
 static void test_two_uses(void) {
     float data[4] = { -1, 0, 0.5f, 2 }, grad[4];
     Graph *g = graph_new();
@@ -288,8 +289,8 @@ static void test_two_uses(void) {
     graph_free(g);
 }
 
-/* Counts the lines of text that are indented by this many spaces or more, each of which must be a line of
-   source, in the same order. Returns the first that is not, or NULL. It changes the text. */
+/* Counts the lines of `text` that are indented by `indent` spaces or more. Each must be a line of `source`,
+   in the same order. Returns the first line that is not, or NULL when all are. Changes `text`. */
 static const char *missing_line(char *text, size_t indent, const char *source, int *lines) {
     *lines = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
@@ -316,7 +317,8 @@ static void test_header(void) {
     free(source);
 }
 
-/* The operations of a convolution, of attention and of a norm. A multiply-add counts as two. */
+/* Counts the operations of a convolution, of a normalisation and of attention. A multiply-add counts as
+   two. */
 static void test_operations(void) {
     Weight w = weight_new("w", shape4(6, 4, 3, 3)), b = weight_new("b", shape1(6)),
            scale = weight_new("scale", shape1(6));
@@ -340,7 +342,8 @@ static void test_operations(void) {
     weight_free(&scale);
 }
 
-/* Recomputation begins with the largest block. The data of these four are in the ratio 1 : 4 : 2 : 3. */
+/* Checks that recomputation begins with the largest block. The data of these four blocks are in the ratio
+   1:4:2:3. */
 static void test_recomputed(void) {
     static const int64_t width[] = { 16, 64, 32, 48 };
     static const char *const largest_first[] = { "1/", "3/", "2/", "0/" };
@@ -376,7 +379,7 @@ static void test_recomputed(void) {
     for (int i = 0; i < 4; i++) weight_free(&w[i]);
 }
 
-/* A graph with as many buffers as possible: in this chain, each convolution has scratch memory and each
+/* Tests a graph with as many buffers as possible. In this chain each convolution has scratch memory and each
    tensor is recomputed. */
 static void test_buffers(void) {
     enum { CHAIN = 12 };
@@ -405,8 +408,8 @@ static void test_buffers(void) {
     weight_free(&w);
 }
 
-/* In a graph without a leaf, the output of a node is the first tensor. It is bound, released and counted
-   like any other. */
+/* In a graph without a leaf, the output of a node is the first tensor. It must be bound, released and counted
+   like any other tensor. */
 static void test_first(void) {
     Weight table = weight_new("table", shape2(V, D));
     int32_t ids[R] = { 3, 1, 4, 1 };
@@ -484,8 +487,8 @@ static void map_buffer(Text *map, const Graph *g, const char *name, const char *
     text_add(map, "\n");
 }
 
-/* The plan as a table: the steps from left to right, and a row for each buffer with its place and
-   lifetime. */
+/* Returns the plan as a table, with the plan steps from left to right and a row for the offset, size and
+   lifetime of each buffer. */
 static char *plan_map(const Graph *g, const Plan *plan) {
     static const char *const names[] = { "x", "target", "a", "h", "y", "loss" };
     Text map = { 0 };
@@ -518,8 +521,8 @@ static char *four_nodes_map(int recompute) {
     return map;
 }
 
-/* What docs/autograd.md shows is what the code does: the graph's lines, its plans, the names of the four
-   rules, and the numbers for silu. */
+/* Checks that docs/autograd.md shows what the code does: the lines that record the graph, its plans, the
+   names of the four rules, and the numbers for silu. */
 static void test_page(void) {
     char *page = read_text("docs/autograd.md", NULL), *source = read_text("tests/ops/test_graph.c", NULL);
     char *planner = read_text("autograd/plan.c", NULL), *prose = mem_string(page);
@@ -572,7 +575,7 @@ static int print_maps(void) {
 }
 
 int main(int argc, char *argv[]) {
-    omp_set_num_threads(1); /* as bind() says */
+    omp_set_num_threads(1); /* bind() allocates memory for one thread */
     if (argc == 2 && strcmp(argv[1], "--map") == 0) return print_maps();
     test_numbers();
     test_keep();

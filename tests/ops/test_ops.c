@@ -28,7 +28,8 @@ typedef struct {
     float *dy; /* NULL when there is no backward */
 } Problem;
 
-/* Linear up to a constant; differentiable; without a gradient. They decide which checks are made. */
+/* Whether an op is linear up to a constant, is differentiable in another way, or has no gradient. This
+   decides which checks are made. */
 typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
 
 typedef struct Case Case;
@@ -50,9 +51,9 @@ struct Case {
     float eps;
     double tolerance; /* against the golden results; 0 stands for 2e-6 */
     double slope;     /* bound of the slope's error; 0 stands for 1e-4 */
-    double step;      /* of the finite differences; 0 stands for 0.02 */
-    /* Shapes of the inputs and the weight of a case without golden, else rank 0. The bias has the weight's
-       dim 0. */
+    double step;      /* step of the finite differences; 0 stands for 0.02 */
+    /* The shapes of the inputs and of the weight of a case that has no golden results; otherwise their rank
+       is 0. The bias has the shape [weight.dim[0]]. */
     Shape large[NODE_INPUTS], weight;
 };
 
@@ -190,7 +191,7 @@ static const Case CASES[] = {
     { "mse_loss", build_mse_loss, .kind = SMOOTH },
 };
 
-/* ---- problems: from the golden file, or random with large shapes ---- */
+/* Problems from the golden file, and random ones with large shapes */
 
 static void from_golden(const Golden *file, const Case *c, Problem *p) {
     *p = (Problem) { 0 };
@@ -215,7 +216,7 @@ static float *random_floats(Generator *random, int64_t count, double scale) {
 }
 
 /* The weights point into memory[0] and memory[1], which the caller frees. The op is built once to find out
-   the shape of its output, and so of dy. */
+   the shape of its output, which is also that of dy. */
 static void from_random(Generator *random, const Case *c, Problem *p, Weight weights[2], float *memory[2]) {
     *p = (Problem) { 0 };
     for (; p->inputs < NODE_INPUTS && c->large[p->inputs].rank; p->inputs++) {
@@ -239,7 +240,7 @@ static void from_random(Generator *random, const Case *c, Problem *p, Weight wei
     graph_free(g);
 }
 
-/* ---- running an op ---- */
+/* Running an op */
 
 typedef struct {
     Shape shape;
@@ -258,8 +259,8 @@ typedef struct {
     PlanOptions plan;
 } RunOptions;
 
-/* The op's inputs are outputs of nodes, as in a model, so that the planner releases those that the op does
-   not declare in `reads`. */
+/* An op that copies its input. It makes the inputs of the tested op outputs of nodes, as they are in a model,
+   so that the planner releases those that the op does not declare in `reads`. */
 static void copy_forward(const Node *n) {
     memcpy(n->out->data, n->in[0]->data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }
@@ -283,7 +284,8 @@ static Result run(const Case *c, const Problem *p, RunOptions options) {
     Plan plan = graph_plan(g, y, options.plan);
     Arena arena = { 0 };
     CHECK(arena_allocate(&arena, plan_bytes(&plan, options.threads)));
-    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN; /* reading unwritten memory shows */
+    /* With NaN everywhere, reading memory that was not written shows in the result. */
+    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN;
     graph_bind(g, &arena, options.threads);
     omp_set_num_threads(options.threads);
     graph_forward(g);
@@ -302,7 +304,7 @@ static double dot(const float *a, const float *b, int64_t n) {
     return sum;
 }
 
-/* The sum of <x, dx> over the inputs with a gradient. */
+/* Returns the sum of <x, dx> over the inputs with a gradient. */
 static double dot_inputs(const Problem *p, float *const x[], float *const dx[]) {
     double sum = 0;
     for (int k = 0; k < p->inputs; k++)
@@ -310,7 +312,7 @@ static double dot_inputs(const Problem *p, float *const x[], float *const dx[]) 
     return sum;
 }
 
-/* Runs f forward at x + factor * direction; inputs without a gradient stay as they are. */
+/* Runs f forward at x + factor * direction; inputs without a gradient are not moved. */
 static Result run_moved(const Case *c, const Problem *p, double factor, float *const direction[]) {
     Problem moved = *p;
     for (int k = 0; k < p->inputs; k++) {
@@ -326,7 +328,7 @@ static Result run_moved(const Case *c, const Problem *p, double factor, float *c
     return r;
 }
 
-/* ---- the checks ---- */
+/* The checks */
 
 static const char *label(const Case *c, const char *what) {
     static char text[100];

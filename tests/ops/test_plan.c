@@ -1,7 +1,7 @@
-/* The planner and the executor, on random graphs of small ops. Every kind of plan (without reuse of memory,
-   with it, with recomputed blocks, with a budget, with separate allocations) must give the same bits, and
-   the gradient must be that of finite differences. Buffers are filled with NaN after their last read, and a
-   `reads` flag that is wrong on purpose must be noticed by that. */
+/* Tests the planner and the executor on random graphs of small ops. Every kind of plan (without reuse of
+   memory, with it, with recomputed blocks, with a budget, with separate allocations) must give the same bits,
+   and the gradient must agree with finite differences. Buffers are filled with NaN after their last read, so
+   that an op with a wrong `reads` flag gives NaN in the gradient. */
 #include "autograd/graph.h"
 #include "tensor/rng.h"
 #include "tests/test.h"
@@ -24,8 +24,8 @@ static void mul_backward(const Node *n) {
 }
 static const Op MUL = { "mul", mul_forward, mul_backward, .reads = IN0 | IN1 };
 
-/* y = tanh(x)    dx += dy (1 - y^2), which reads the output. Forward passes its numbers through scratch and
-   workspace, so that these are tested too. */
+/* y = tanh(x)    dx += dy (1 - y^2). Backward reads the output. Forward passes its numbers through scratch
+   and workspace, so that the test covers these too. */
 static size_t ten_floats(const Node *n) {
     (void)n;
     return 10;
@@ -45,7 +45,7 @@ static void tanh_backward(const Node *n) {
 static const Op TANH = {
     "tanh", tanh_forward, tanh_backward, .reads = OUT, .workspace = ten_floats, .scratch = ten_floats
 };
-/* MUL with a wrong flag: backward reads input 1 as well. */
+/* MUL with a wrong flag, since backward reads input 1 as well. */
 static const Op WRONG = { "wrong", mul_forward, mul_backward, .reads = IN0 };
 
 /* y = a + b    da += dy, db += dy, which reads no data */
@@ -143,7 +143,9 @@ static Tensor *build(Graph *g, uint64_t seed, Run *run, bool wrong) {
     return graph_node(g, &MEAN, (Node) { .in = { sum } }, shape1(1));
 }
 
-static Run run_graph(uint64_t seed, PlanOptions options, bool wrong, int moved, float by) {
+/* Runs the graph of a seed twice and returns the results of the second run. When moved is not negative, the
+   element x[moved] is increased by `by`. */
+static Run run_seed(uint64_t seed, PlanOptions options, bool wrong, int moved, float by) {
     Run run = { 0 };
     Generator random;
     generator_seed(&random, 1000 + seed);
@@ -174,11 +176,11 @@ static bool same(const Run *a, const Run *b) {
 
 static void test_seed(uint64_t seed) {
     char name[64];
-    Run kept = run_graph(seed, (PlanOptions) { .keep_all = true, .poison = true }, false, -1, 0);
-    Run planned = run_graph(seed, (PlanOptions) { .poison = true }, false, -1, 0);
-    Run recomputed = run_graph(seed, (PlanOptions) { .poison = true, .recompute = 100 }, false, -1, 0);
-    Run budgeted = run_graph(seed, (PlanOptions) { .budget = planned.plan.buffers - 1 }, false, -1, 0);
-    Run separate = run_graph(seed, (PlanOptions) { .separate = true, .recompute = 3 }, false, -1, 0);
+    Run kept = run_seed(seed, (PlanOptions) { .keep_all = true, .poison = true }, false, -1, 0);
+    Run planned = run_seed(seed, (PlanOptions) { .poison = true }, false, -1, 0);
+    Run recomputed = run_seed(seed, (PlanOptions) { .poison = true, .recompute = 100 }, false, -1, 0);
+    Run budgeted = run_seed(seed, (PlanOptions) { .budget = planned.plan.buffers - 1 }, false, -1, 0);
+    Run separate = run_seed(seed, (PlanOptions) { .separate = true, .recompute = 3 }, false, -1, 0);
     snprintf(name, sizeof name, "plans agree, seed %d", (int)seed);
     test_true(
         name,
@@ -186,20 +188,20 @@ static void test_seed(uint64_t seed) {
         "%lld bytes kept, %lld planned, %lld with %d blocks recomputed", (long long)kept.plan.buffers,
         (long long)planned.plan.buffers, (long long)recomputed.plan.buffers, recomputed.plan.recomputed);
 
-    double analytic = 0, numeric = 0;
+    double difference = 0, size = 0;
     for (int i = 0; i < WIDTH; i += 9) {
-        Run up = run_graph(seed, (PlanOptions) { 0 }, false, i, 1e-2f);
-        Run down = run_graph(seed, (PlanOptions) { 0 }, false, i, -1e-2f);
-        numeric += fabs(((double)up.loss - (double)down.loss) / (double)(up.x[i] - down.x[i]) -
-                        (double)kept.grad[i]);
-        analytic += fabs((double)kept.grad[i]);
+        Run up = run_seed(seed, (PlanOptions) { 0 }, false, i, 1e-2f);
+        Run down = run_seed(seed, (PlanOptions) { 0 }, false, i, -1e-2f);
+        difference += fabs(((double)up.loss - (double)down.loss) / (double)(up.x[i] - down.x[i]) -
+                           (double)kept.grad[i]);
+        size += fabs((double)kept.grad[i]);
     }
     snprintf(name, sizeof name, "finite differences, seed %d", (int)seed);
-    test_below(name, numeric / (analytic + 1e-3), 1e-4);
+    test_below(name, difference / (size + 1e-3), 1e-4);
 }
 
-/* A chain in one recomputed block. Every tensor has data, a recomputed copy and a gradient, and every step
-   has scratch. */
+/* Plans a chain in one recomputed block. Every tensor has data, a recomputed copy and a gradient, and every
+   plan step has scratch memory. */
 static void test_chain(void) {
     float x[WIDTH] = { 0 }, grad[WIDTH];
     Graph *g = graph_new();
@@ -215,14 +217,14 @@ static void test_chain(void) {
 }
 
 int main(void) {
-    omp_set_num_threads(1); /* run_graph binds memory for one thread */
+    omp_set_num_threads(1); /* run_seed binds memory for one thread */
     int64_t kept = 0, planned = 0, recomputed = 0, caught = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
         test_seed(seed);
-        kept += run_graph(seed, (PlanOptions) { .keep_all = true }, false, -1, 0).plan.buffers;
-        planned += run_graph(seed, (PlanOptions) { 0 }, false, -1, 0).plan.buffers;
-        recomputed += run_graph(seed, (PlanOptions) { .recompute = 100 }, false, -1, 0).plan.buffers;
-        Run wrong = run_graph(seed, (PlanOptions) { .poison = true }, true, -1, 0);
+        kept += run_seed(seed, (PlanOptions) { .keep_all = true }, false, -1, 0).plan.buffers;
+        planned += run_seed(seed, (PlanOptions) { 0 }, false, -1, 0).plan.buffers;
+        recomputed += run_seed(seed, (PlanOptions) { .recompute = 100 }, false, -1, 0).plan.buffers;
+        Run wrong = run_seed(seed, (PlanOptions) { .poison = true }, true, -1, 0);
         for (int i = 0; i < WIDTH; i++)
             if (isnan(wrong.grad[i])) {
                 caught++;

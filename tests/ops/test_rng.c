@@ -22,7 +22,7 @@ static void same_ints(const Golden *golden, const char *name, const int32_t *got
     free(want);
 }
 
-/* rand, randn and randperm of every size in the golden file. */
+/* Tests rand, randn and randperm of every size in the golden file. */
 static void test_sizes(const Golden *golden) {
     int64_t count;
     int32_t *sizes = golden_ints(golden, &count, "sizes");
@@ -51,7 +51,8 @@ static void test_sizes(const Golden *golden) {
     free(sizes);
 }
 
-/* With these seeds a uniform number is exactly 0, so that the radius is -0; PyTorch's result is +0. */
+/* With these seeds a uniform number is exactly 0, so that the radius of the Box-Muller transform is -0, while
+   PyTorch's result is +0. */
 static void test_zero_radius(const Golden *golden) {
     const int seeds[] = { 1753191, 2934939, 3109716, 5528393 };
     for (int i = 0; i < 4; i++) {
@@ -65,7 +66,7 @@ static void test_zero_radius(const Golden *golden) {
     }
 }
 
-/* randint for small and large ranges, then 63-bit numbers, all from one generator. */
+/* Tests randint for small and large ranges, then 63-bit numbers, all from one generator. */
 static void test_integers(const Golden *golden) {
     Generator g;
     generator_seed(&g, (UINT64_C(1) << 40) + 3);
@@ -87,8 +88,8 @@ static void test_integers(const Golden *golden) {
     same_ints(golden, "u63.low", low, 20);
 }
 
-/* The normal number that the first randn(3) keeps is the first of the channels-last tensor, which in turn
-   leaves one for the last randn(3). */
+/* Normal numbers are made in pairs. The second half of the last pair of the first randn(3) becomes the first
+   number of the channels-last tensor, which in turn leaves one for the last randn(3). */
 static void test_channels_last(const Golden *golden) {
     Generator g;
     float three[3], x[2 * 4 * 5 * 6];
@@ -134,7 +135,7 @@ static void play(Generator *g, int call, int64_t n, float *floats, int64_t *floa
     *floats_count += call == RAND || call == RANDN ? n : call == CHANNELS_LAST ? 24 * n : 0;
 }
 
-/* A long sequence of mixed calls, which shows what one call leaves for the next. */
+/* Tests a long sequence of mixed calls, which shows what one call leaves for the next. */
 static void test_sequence(const Golden *golden) {
     int64_t numbers, floats_count = 0, ints_count = 0;
     int32_t *calls = golden_ints(golden, &numbers, "sequence.calls");
@@ -143,7 +144,7 @@ static void test_sequence(const Golden *golden) {
     Generator g, saved = { 0 };
     generator_seed(&g, 20220811);
     for (int64_t i = 0; i < numbers; i += 2) {
-        if (i % 10 == 0) { /* copies the state away and back, as a saved run does */
+        if (i % 10 == 0) { /* copies the state away and back, as saving and resuming do */
             memcpy(&saved, &g, sizeof g);
             memset(&g, 0xff, sizeof g);
             memcpy(&g, &saved, sizeof g);
@@ -174,7 +175,7 @@ static void test_python(const Golden *golden) {
     }
 }
 
-/* Each from a newly seeded generator with seed 11, to eight digits. */
+/* Each vector is from a generator newly seeded with 11, to eight digits. */
 static void test_vectors(void) {
     Generator g;
     float x[17];
@@ -209,9 +210,9 @@ static void test_vectors(void) {
 static void test_valid(void) {
     Generator g;
     generator_seed(&g, 1);
-    bool fresh = generator_valid(&g);
+    bool valid = generator_valid(&g);
     g.twister.next = TWISTER_WORDS + 1;
-    test_true("a state with an impossible position", fresh && !generator_valid(&g), "is refused");
+    test_true("a state with an impossible position", valid && !generator_valid(&g), "is refused");
     test_true("no padding in the state", sizeof(Generator) == 4 * TWISTER_WORDS + 16, "%zu bytes", sizeof g);
 }
 

@@ -11,13 +11,14 @@
 
 enum { STRIDE = 211, BLOCK = 2048 };
 
-/* The largest errors: of exp and sigmoid in ulp, of sigmoid's tail and the normal distribution absolute. */
+/* The largest errors. Those of exp and sigmoid are in ulp; those of sigmoid's tail and of the normal
+   distribution are absolute. */
 typedef struct {
     double exp, sigmoid, tail, cdf, density;
-    int64_t wrong; /* results that should be NaN or inf and are not, and negative probabilities */
+    int64_t wrong; /* the number of results that should be NaN or inf and are not, or are negative */
 } Errors;
 
-/* The error in units in the last place of the true value; for a subnormal that is 2^-149. */
+/* Returns the error in units in the last place (ulp) of the true value. The ulp of a subnormal is 2^-149. */
 static double ulps(float got, double want) {
     int exponent;
     frexp(want, &exponent);
@@ -30,7 +31,7 @@ static void compare(float x, float e, float s, Normal p, Errors *errors) {
         return;
     }
     double want = exp((double)x);
-    if ((double)(float)want <= 0x1.fffffep127) /* else the result has to overflow to inf */
+    if ((double)(float)want <= 0x1.fffffep127) /* otherwise the result has to be inf */
         errors->exp = test_worse(errors->exp, ulps(e, want));
     else
         errors->wrong += e != INFINITY;
