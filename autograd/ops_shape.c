@@ -28,11 +28,11 @@ static void write_gradient_parallel(const Node *n, int i, int64_t at, const floa
 
 static void embedding_forward(const Node *n) {
     int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
-    int64_t learned = n->in[0] ? n->in[0]->shape.dim[0] : 0, count = shape_count(n->out->shape) / d;
+    int64_t vectors = n->in[0] ? n->in[0]->shape.dim[0] : 0, count = shape_count(n->out->shape) / d;
     for (int64_t t = 0; t < count; t++) {
         int64_t id = n->ids[t];
         float *y = n->out->data + t * d;
-        CHECK(id >= 0 && id < vocabulary + learned);
+        CHECK(id >= 0 && id < vocabulary + vectors);
         const float *row = id < vocabulary ? weight_panel(n->table, id, 1, 0, d, y).data
                                            : n->in[0]->data + (id - vocabulary) * d;
         if (row != y) memcpy(y, row, (size_t)d * sizeof(float));

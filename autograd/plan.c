@@ -207,8 +207,8 @@ static void find_gradient_lifetimes(Planner *p) {
     }
 }
 
-/* Buffers begin at multiples of 16 floats, which are a cache line. */
-static int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
+/* Buffers begin at multiples of 16 floats, the size of a cache line. */
+static int64_t round_to_cache_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 /* Scratch lives in the one step that uses it. */
 static void find_scratch(Graph *g) {
@@ -217,10 +217,12 @@ static void find_scratch(Graph *g) {
     for (int i = 0; i < g->step_count; i++) {
         const Node *n = g->steps[i].node;
         int64_t floats = n->op->scratch ? (int64_t)n->op->scratch(n) : 0;
-        g->scratch[i] =
-            (Buffer) { .first_write = floats ? i : NEVER, .last_read = i, .floats = whole_lines(floats) };
+        g->scratch[i] = (Buffer) { .first_write = floats ? i : NEVER,
+                                   .last_read = i,
+                                   .floats = round_to_cache_lines(floats) };
         if (n->op->workspace)
-            g->workspace_floats = max_i64(g->workspace_floats, whole_lines((int64_t)n->op->workspace(n)));
+            g->workspace_floats =
+                max_i64(g->workspace_floats, round_to_cache_lines((int64_t)n->op->workspace(n)));
     }
 }
 
@@ -230,7 +232,7 @@ static void find_lifetimes(Planner *p) {
         Slot *s = &g->slots[i];
         Buffer unused = { .first_write = NEVER,
                           .last_read = NEVER,
-                          .floats = whole_lines(shape_count(s->tensor->shape)) };
+                          .floats = round_to_cache_lines(shape_count(s->tensor->shape)) };
         s->data = s->recomputed = s->grad = unused;
     }
     find_forward_lifetimes(p);

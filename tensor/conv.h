@@ -26,7 +26,7 @@ const char *conv_method_name(ConvMethod m);
 /* Returns the fastest method that can compute this convolution. */
 ConvMethod conv_method(const Conv *c);
 /* Whether this method can compute the convolution at all. CONV_IM2COL can compute every convolution. */
-bool conv_can(ConvMethod m, const Conv *c);
+bool conv_supports(ConvMethod m, const Conv *c);
 
 /* The floats of memory that a method needs for forward and backward: conv_scratch once, shared by
    all threads, and conv_workspace for each thread. Both are bounded even for large images, which

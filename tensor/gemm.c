@@ -36,7 +36,7 @@ static bool small_products_are_faster(void) {
 
 /* Divides a length into the fewest equal parts of at most `most` and returns the size of a part, rounded up
    to a multiple of 16 where there is more than one. */
-static int64_t part(int64_t length, int64_t most) {
+static int64_t part_size(int64_t length, int64_t most) {
     if (length <= most) return max_i64(length, 1);
     return ceil_div(ceil_div(length, ceil_div(length, most)), 16) * 16;
 }
@@ -57,7 +57,7 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
         blas(layout_a, layout_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }
-    int64_t depth = part(k, BLOCK_INNER), columns = min_i64(n, BLOCK_COLUMNS);
+    int64_t depth = part_size(k, BLOCK_INNER), columns = min_i64(n, BLOCK_COLUMNS);
     int64_t rows = SMALL_PRODUCT / (columns * depth) / BLOCK_ROWS_MIN * BLOCK_ROWS_MIN;
     for (int64_t p = 0; p < k; p += depth)
         for (int64_t j = 0; j < n; j += columns)
@@ -76,7 +76,7 @@ enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDEN
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
     /* A tile with fewer multiply-adds takes less time to compute than to hand to a thread. */
     const int64_t worth = 1 << 19;
-    Tiles t = { m, n, part(m, TILE_MAX), part(n, TILE_MAX), 0, 0 };
+    Tiles t = { m, n, part_size(m, TILE_MAX), part_size(n, TILE_MAX), 0, 0 };
     for (;;) {
         t.across = ceil_div(n, t.columns);
         t.count = ceil_div(m, t.rows) * t.across;
@@ -85,9 +85,9 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
             (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
         if (cut_rows) /* the tiles are very tall, or already so narrow that gemm would not divide them */
-            t.rows = part(t.rows, (t.rows + 1) / 2);
+            t.rows = part_size(t.rows, (t.rows + 1) / 2);
         else
-            t.columns = part(t.columns, (t.columns + 1) / 2);
+            t.columns = part_size(t.columns, (t.columns + 1) / 2);
     }
 }
 

@@ -114,7 +114,7 @@ static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors
     json_object_foreach (b->document, token, number) {
         int64_t id = json_whole(number);
         if ((id < 0 || id >= b->size) && report_fault(&faults))
-            messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, token,
+            messages_add(errors, "%s: the id of \"%s\" is not in the range 0 to %lld", path, token,
                          (long long)b->size - 1);
         if (id < 0 || id >= b->size) continue;
         if (b->tokens[id] && report_fault(&faults))

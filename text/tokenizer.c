@@ -170,7 +170,7 @@ static bool add_all_tokens(Tokenizer *t, const char *path, const TokenizerConfig
     t->max_length = config->model_max_length;
     if (t->start < 0) messages_add(errors, "%s: has no token \"%s\"", path, START);
     if (t->max_length < 2 || t->max_length > INT32_MAX)
-        messages_add(errors, "%s: a tokenizer's model_max_length is 2 or more, here %lld", path,
+        messages_add(errors, "%s: a tokenizer's model_max_length must be at least 2, but is %lld", path,
                      (long long)t->max_length);
     AddedTokens all = tokens_to_add(config, of_file, pad);
     int64_t room = config->rows - bpe_size(t->bpe);
