@@ -22,9 +22,9 @@ typedef struct {
     int64_t model_max_length;
     char *pad_token;     /* NULL when it is the end token */
     int64_t rows;        /* number of rows of the token embedding; 0 when it has one row per token */
-    AddedTokens special; /* when empty, the defaults are the special tokens of Stable Diffusion */
+    AddedTokens special; /* if empty, the special tokens of Stable Diffusion are used */
     AddedTokens added;   /* other added tokens of the model */
-    bool has_decoder;    /* whether `added` is added_tokens_decoder, so that other files' are ignored */
+    bool has_decoder;    /* whether `added` is added_tokens_decoder; other files' lists are then ignored */
 } TokenizerConfig;
 
 /* Reads the text of tokenizer_config.json, with errors and warnings as in clip_config_parse
