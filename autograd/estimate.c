@@ -1,7 +1,7 @@
-/* A large network has many nodes but few kinds of nodes: those with the same op and the same shapes do the
-   same work. One node of each kind runs alone, with its real weights, and its time stands for all. If there
-   is not enough time to run each kind, the others are assumed to be as fast, per operation, as the kinds of
-   the same op that did run. */
+/* A large network has many nodes but few kinds of nodes: nodes with the same op and the same shapes do the
+   same work. One node of each kind runs alone, with its real weights, and its time counts for all nodes of
+   the kind. If there is not enough time to run every kind, the remaining kinds are assumed to be as fast, per
+   operation, as the kinds of the same op that did run. */
 #include "autograd/estimate.h"
 
 #include "io/system.h"
@@ -14,10 +14,10 @@
 typedef struct {
     const Node *node;
     bool backward;
-    int step; /* the one that is run */
-    int64_t count;
-    double work;    /* of all: operations, or elements of the output if the op counts no operations */
-    double seconds; /* of the fastest run of one step, INFINITY when there was no run */
+    int step;       /* the one that is run */
+    int64_t count;  /* how many they are */
+    double work;    /* of all of them: operations, or elements of the output if the op has no `flops` */
+    double seconds; /* of the fastest run of one step; INFINITY when there was no run */
 } Kind;
 
 static bool same_weight(const Weight *a, const Weight *b) {
@@ -64,10 +64,6 @@ static Kind *find_kinds(const Graph *g, int *count) {
     return kinds;
 }
 
-/* What happens before the clock starts. The inputs are filled with ordinary numbers, since memory may hold
-   denormal ones, which take longer; this also brings them into the cache, where a run finds what the node
-   before has just written. The weights and the output are touched, so that reading from the disk and the
-   system's first access to a page are not timed. */
 typedef struct {
     double started, seconds;
 } Clock;
@@ -78,12 +74,17 @@ static void fill(float *data, const Tensor *t) {
     for (int64_t i = 0; i < count; i++) data[i] = 0.1f * (float)((int)(i & 15) - 8);
 }
 
+/* Reads one byte of each page of a weight. */
 static void touch(const Weight *w) {
     enum { PAGE = 4096 };
-    size_t bytes = w ? (size_t)shape_count(w->shape) * dtype_size(w->dtype) : 0;
-    for (size_t i = 0; i < bytes; i += PAGE) (void)((const volatile unsigned char *)w->data)[i];
+    int64_t bytes = weight_bytes(w);
+    for (int64_t i = 0; i < bytes; i += PAGE) (void)((const volatile unsigned char *)w->data)[i];
 }
 
+/* Prepares a step and then starts the clock. The inputs are filled with ordinary numbers, since operations on
+   denormal numbers, which memory may contain, take longer. This also brings the inputs into the cache, where
+   they are in a real run, because the previous node has just written them. The weights are read and the
+   output is filled so that the time includes neither reading from the disk nor the first access to a page. */
 static void before(void *user, const Node *n, bool backward) {
     for (int k = 0; k < NODE_INPUTS; k++) {
         if (!n->in[k]) continue;
@@ -114,9 +115,9 @@ static bool first_of_its_op(const Kind *kinds, int k) {
     return true;
 }
 
-/* The kinds run one after the other, so that the caches hold other nodes' weights, as in a real run. Small
-   networks, whose times are short and vary, get several rounds. The first kind of each op runs in any
-   case. */
+/* Runs the kinds one after the other, so that the caches contain the weights of other nodes, as in a real
+   run. Several rounds make sense for small networks, whose times are short and vary. The first kind of
+   each op always runs. */
 static void time_kinds(Graph *g, Kind *kinds, int count, double seconds, int rounds) {
     Clock clock;
     Trace trace = { before, after, &clock };
@@ -132,7 +133,7 @@ static void time_kinds(Graph *g, Kind *kinds, int count, double seconds, int rou
 }
 
 /* Estimates the seconds of a kind that did not run, from the kinds of its op and pass that did. */
-static double at_the_rate_of_its_op(const Kind *kinds, int count, const Kind *one) {
+static double seconds_from_same_op(const Kind *kinds, int count, const Kind *one) {
     double seconds = 0, work = 0;
     for (int k = 0; k < count; k++) {
         if (!same_op(&kinds[k], one) || isinf(kinds[k].seconds)) continue;
@@ -151,8 +152,7 @@ GraphTime graph_time(Graph *g, double seconds, int rounds) {
         bool timed = !isinf(kinds[k].seconds);
         time.timed += timed;
         *(kinds[k].backward ? &time.backward : &time.forward) +=
-            timed ? (double)kinds[k].count * kinds[k].seconds
-                  : at_the_rate_of_its_op(kinds, count, &kinds[k]);
+            timed ? (double)kinds[k].count * kinds[k].seconds : seconds_from_same_op(kinds, count, &kinds[k]);
     }
     free(kinds);
     return time;

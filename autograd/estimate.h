@@ -6,11 +6,11 @@
 
 typedef struct {
     double forward, backward; /* seconds */
-    int timed, all;           /* kinds of steps that were timed; steps of the plan */
+    int timed, all;           /* number of kinds of steps that were timed; number of steps of the plan */
 } GraphTime;
 
 /* Times each kind of step at most `rounds` times, and stops after about `seconds`. The graph must be bound.
-   The contents of the arena and of the leaves are overwritten. */
+   This overwrites the contents of the arena and of the leaves. */
 GraphTime graph_time(Graph *g, double seconds, int rounds);
 
 #endif

@@ -1,5 +1,5 @@
-/* Running a planned graph: one loop over the steps of the plan gives every op its memory. A run allocates
-   nothing. */
+/* Running a planned graph: one loop over the steps of the plan gives every op its memory and runs it.
+   A run allocates no memory. */
 #define _GNU_SOURCE /* madvise */
 #include "autograd/internal.h"
 
@@ -62,7 +62,7 @@ static float *address(const Graph *g, const Buffer *b) {
     return b->separate ? b->separate : g->memory + b->offset;
 }
 
-/* One thread sets fewer floats than this to zero as fast as several threads do. */
+/* One thread sets fewer floats than this to zero at least as fast as several threads. */
 enum { ZEROED_ALONE = 65536 };
 
 static void set_to_zero(float *x, int64_t count) {
@@ -121,7 +121,7 @@ static void run_step(Graph *g, int step) {
     if (g->options.poison) poison_released(g, step);
 }
 
-/* The graph must be bound, with a workspace for each thread that may run. */
+/* Checks that the graph is bound, with a workspace for each thread that may run. */
 static void check_bound(const Graph *g) {
     CHECK(g->memory);
     CHECK(omp_get_max_threads() <= g->threads);

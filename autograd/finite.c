@@ -20,23 +20,24 @@ static bool weight_finite(const Weight *w) {
     return true;
 }
 
-static const Weight *weight_to_blame(const Node *n) {
+/* Returns the node's first weight that is not finite, or NULL when all are. */
+static const Weight *weight_not_finite(const Node *n) {
     const Weight *weights[] = { n->layer.weight, n->layer.bias, n->table };
     for (int i = 0; i < 3; i++)
         if (!weight_finite(weights[i])) return weights[i];
     return NULL;
 }
 
-static void look(void *user, const Node *n, bool backward) {
+static void examine(void *user, const Node *n, bool backward) {
     NotFinite *found = user;
     if (backward || found->node || all_finite(n->out->data, shape_count(n->out->shape))) return;
     found->node = n;
-    found->weight = weight_to_blame(n);
+    found->weight = weight_not_finite(n);
 }
 
 NotFinite graph_find_not_finite(Graph *g) {
     NotFinite found = { .index = -1 };
-    Trace trace = { .after = look, .user = &found };
+    Trace trace = { .after = examine, .user = &found };
     graph_trace(g, &trace);
     graph_forward(g);
     graph_trace(g, NULL);
@@ -46,7 +47,7 @@ NotFinite graph_find_not_finite(Graph *g) {
 }
 
 char *not_finite_text(NotFinite f) {
-    if (!f.node) return mem_string("in what it is computed from");
+    if (!f.node) return mem_string("in the inputs of the computation");
     if (f.weight)
         return mem_format("first in %s, whose weight \"%s\" is not finite", f.node->name, f.weight->name);
     return mem_format("first in %s, where the numbers grow too large", f.node->name);

@@ -4,18 +4,18 @@
 
 #include "autograd/graph.h"
 
-/* Whether all of x [count] are finite. */
+/* Whether all elements of x [count] are finite. */
 bool all_finite(const float *x, int64_t count);
 
 typedef struct {
-    const Node *node; /* the first node whose output is not finite, NULL when there is none */
-    int index;        /* of the node in the graph, -1 when there is none */
-    /* the node's first weight that is not finite; NULL when all are, so that the numbers grew too large */
+    const Node *node; /* the first node whose output is not finite; NULL when there is none */
+    int index;        /* of the node in the graph; -1 when there is none */
+    /* the node's first weight that is not finite; NULL when all are finite and the numbers grew too large */
     const Weight *weight;
 } NotFinite;
 
-/* Runs a bound graph forward once more, on the present data of the leaves, and examines each node's
-   output. */
+/* Runs a bound graph forward once more, with the present data of the leaves, and examines the
+   output of each node. */
 NotFinite graph_find_not_finite(Graph *g);
 
 /* Returns false and adds the message "WHAT is not finite: first in ..." if result, which the graph's last run

@@ -79,7 +79,7 @@ Tensor *graph_leaf(Graph *g, const char *name, Shape shape, float *data, float *
 }
 
 Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out) {
-    CHECK(!g->steps); /* a planned graph takes no more nodes */
+    CHECK(!g->steps); /* the graph must not have a plan yet */
     if (g->count == g->capacity) {
         g->capacity = g->capacity ? 2 * g->capacity : 64;
         g->nodes = mem_grow(g->nodes, (size_t)g->capacity * sizeof *g->nodes);

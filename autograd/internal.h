@@ -1,18 +1,18 @@
-/* What graph.c, plan.c and execute.c share. */
+/* The parts of a graph that graph.c, plan.c and execute.c share. */
 #ifndef TI_GRAPH_INTERNAL_H
 #define TI_GRAPH_INTERNAL_H
 
 #include "autograd/graph.h"
 
-/* Stands for the number of a plan step where there is none. */
+/* Used instead of the number of a plan step when there is no such step. */
 enum { NEVER = -1 };
 
-/* Memory with a lifetime: in the plan steps from first_write to last_read, both included, the floats at
-   offset belong to this buffer. */
+/* Memory with a lifetime: in the plan steps from first_write to last_read, both included, `floats` floats
+   from `offset` on belong to this buffer. */
 typedef struct {
     int first_write, last_read; /* first_write is NEVER when the plan does not need the buffer */
     int64_t floats, offset;
-    float *separate; /* its own allocation, with PlanOptions.separate */
+    float *separate; /* the buffer's own allocation, with PlanOptions.separate */
 } Buffer;
 
 /* A tensor and its buffers: its data, the copy that exists if its block is recomputed, and its gradient. The
@@ -35,11 +35,11 @@ struct Graph {
     /* the plan */
     PlanOptions options;
     Tensor *result;
-    bool *needed;     /* [count]: the result or a kept tensor depends on the node */
-    bool *recomputed; /* [block_count]: backward computes the block's interior tensors once more */
+    bool *needed;     /* [count]: whether the result or a kept tensor depends on the node */
+    bool *recomputed; /* [block_count]: whether the block is recomputed in backward */
     PlanStep *steps;  /* [step_count]; NULL when there is no plan */
     int step_count;
-    int forward_steps;        /* the first steps, which are the forward pass */
+    int forward_steps;        /* number of steps of the forward pass, which come first */
     Buffer *scratch;          /* [step_count] */
     int64_t floats;           /* of all buffers together */
     int64_t workspace_floats; /* for each thread */
@@ -49,7 +49,7 @@ struct Graph {
     const Trace *trace;
 };
 
-/* All buffers of a planned graph, numbered: three for each tensor, then the scratch of each step. */
+/* The buffers of a planned graph are numbered: three for each tensor, then the scratch of each step. */
 static inline int buffer_count(const Graph *g) { return 3 * g->tensors + g->step_count; }
 static inline Buffer *buffer_at(Graph *g, int i) {
     if (i >= 3 * g->tensors) return &g->scratch[i - 3 * g->tensors];
@@ -57,7 +57,7 @@ static inline Buffer *buffer_at(Graph *g, int i) {
     return i % 3 == 0 ? &s->data : i % 3 == 1 ? &s->recomputed : &s->grad;
 }
 
-/* Forgets the plan and the memory that was bound to it. */
+/* Frees the plan, and forgets the memory that was bound to it. */
 void graph_release_plan(Graph *g);
 
 #endif

@@ -1,5 +1,5 @@
-/* Activations. Each element is computed by itself, so any division of a loop among threads gives the same
-   bits. */
+/* Activations. Each element is computed independently, so any division of a loop among threads
+   gives the same bits. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 

@@ -1,6 +1,6 @@
-/* Attention without the N x S matrix of probabilities. Forward computes a block of query rows at a time, and
-   backward computes the block's probabilities once more. N query tokens, S key tokens, D = C / heads. A head
-   is a slice of D columns in rows of C floats, which the matrix products read in place. */
+/* Attention without the N x S matrix of probabilities: forward computes a block of query rows at a time, and
+   backward recomputes the block's probabilities. N query tokens, S key tokens, d = C / heads. A head is a
+   slice of d columns in rows of C floats, which the matrix products read in place. */
 #include "autograd/ops.h"
 #include "tensor/gemm.h"
 #include "tensor/share.h"
@@ -9,19 +9,19 @@
 
 #include <string.h>
 
-/* The probabilities of a block fill about BLOCK_FLOATS. Smaller blocks would fit into a core's own cache, but
-   larger ones are faster nevertheless. */
+/* The probabilities of a block take about BLOCK_FLOATS floats. Although only smaller blocks fit into a core's
+   own cache, blocks of this size are faster. */
 enum { BLOCK_FLOATS = 512 * 1024, BLOCK_ROWS_MIN = 16, BLOCK_ROWS_MAX = 128 };
 
-/* Backward sums dk and dv over all query rows. Where there are few heads, the blocks of rows are divided
-   into up to ROW_GROUPS_MAX groups, each with its own accumulators, so that all threads have work. The shape
-   alone decides the division, so the sums have the same bits with any number of threads. */
+/* Backward sums dk and dv over all query rows. If there are few heads, the blocks of rows are divided into up
+   to ROW_GROUPS_MAX groups, each with its own accumulators, so that all threads have work. The division
+   depends on the shape alone, so the sums have the same bits with any number of threads. */
 enum { ROW_GROUPS_MAX = 4, TILES_WANTED = 16 };
 
 typedef struct {
     int64_t batch, queries, keys, channels; /* B, N, S, C */
-    int64_t heads, head_size;               /* head_size is D */
-    int64_t rows, blocks;                   /* rows of a block; blocks of all N rows */
+    int64_t heads, head_size;               /* head_size is d */
+    int64_t rows, blocks;                   /* rows of a block; blocks into which all N rows are divided */
     int64_t groups;                         /* groups of blocks in backward */
     float scale;
 } Attention;
@@ -45,7 +45,7 @@ static Attention attention_of(const Node *n) {
 /* A block of query rows of one head. With the causal mask, it leaves out the keys after its last row. */
 typedef struct {
     int64_t first, rows, keys; /* query rows [first, first + rows) and keys [0, keys) */
-    int64_t q, kv;             /* where its part of q and out begins, and that of k and v */
+    int64_t q, kv;             /* where its part of q and out begins, and where that of k and v begins */
 } Block;
 
 static Block block_of(const Node *n, const Attention *a, int64_t image, int64_t head, int64_t block) {
@@ -57,14 +57,14 @@ static Block block_of(const Node *n, const Attention *a, int64_t image, int64_t 
     return b;
 }
 
-/* The softmax of scores e [keys, rows] over the keys, without its final division: e becomes exp(e - the
-   largest score of the row), and inverse [rows] becomes 1 / the row's sum of these. With d [keys, rows], the
-   gradient of the probabilities P, it also computes what backward needs: mean[r] = sum_j P_rj d_rj. Without
-   it, d and mean are NULL. Sums over SUM_BLOCK keys are added up, which keeps the rounding error small for
-   any number of keys. */
+/* Computes the softmax of scores e [keys, rows] over the keys, without its final division: e becomes
+   exp(e - m), where m is the largest score of the row, and inverse [rows] becomes 1 / the sum of these
+   exponentials. In backward, dp [keys, rows] is the gradient dP of the probabilities P, and the function also
+   computes mean[r] = sum_j P_rj dP_rj. In forward, dp and mean are NULL. Sums over blocks of SUM_BLOCK keys
+   are added up, which keeps the rounding error small for any number of keys. */
 enum { SUM_BLOCK = 64 };
 
-static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float *inverse, float *mean) {
+static void softmax(float *e, const float *dp, int64_t keys, int64_t rows, float *inverse, float *mean) {
     float largest[BLOCK_ROWS_MAX], sum[BLOCK_ROWS_MAX], part[BLOCK_ROWS_MAX];
     float sum_d[BLOCK_ROWS_MAX], part_d[BLOCK_ROWS_MAX];
     for (int64_t r = 0; r < rows; r++) largest[r] = -INFINITY, sum[r] = sum_d[r] = 0;
@@ -80,23 +80,23 @@ static void softmax(float *e, const float *d, int64_t keys, int64_t rows, float 
                 e[j * rows + r] = vexp(e[j * rows + r] - largest[r]);
                 part[r] += e[j * rows + r];
             }
-            if (!d) continue;
+            if (!dp) continue;
 #pragma omp simd
-            for (int64_t r = 0; r < rows; r++) part_d[r] += e[j * rows + r] * d[j * rows + r];
+            for (int64_t r = 0; r < rows; r++) part_d[r] += e[j * rows + r] * dp[j * rows + r];
         }
         for (int64_t r = 0; r < rows; r++) sum[r] += part[r], sum_d[r] += part_d[r];
     }
     for (int64_t r = 0; r < rows; r++) inverse[r] = 1 / sum[r];
-    for (int64_t r = 0; d && r < rows; r++) mean[r] = sum_d[r] * inverse[r];
+    for (int64_t r = 0; dp && r < rows; r++) mean[r] = sum_d[r] * inverse[r];
 }
 
-/* The parts of a thread's workspace. Matrices of scores are stored transposed, [keys, rows], so that vector
-   loops run over rows, whatever the number of keys is. Of all factors, only a block of q or dout then has to
-   be transposed for the products. */
+/* The parts of a thread's workspace. Matrices of scores are stored transposed, [keys, rows], so that the
+   length of vector loops is the number of rows, even when there are few keys. For the matrix products, only a
+   block of q or dout then has to be transposed. */
 typedef struct {
     float *e, *ds;         /* [keys, rows]: E^T with P = diag(inverse) E; dP^T, then dS^T */
-    float *transposed;     /* [D, rows]: Q^T, then dO^T */
-    float *scaled_dout;    /* [rows, D]: diag(inverse) dO */
+    float *transposed;     /* [d, rows]: Q^T, then dO^T */
+    float *scaled_dout;    /* [rows, d]: diag(inverse) dO */
     float *inverse, *mean; /* [rows] */
 } Workspace;
 
@@ -116,7 +116,7 @@ static size_t attention_workspace(const Node *n) {
     return (size_t)(n->out->needs_grad ? 2 * floats : floats);
 }
 
-/* The scores of a block, s->e = S^T = scale K Q^T. Their softmax over the keys is P^T. */
+/* Computes the scores of a block, s->e = scale K Q^T. Their softmax over the keys is P^T. */
 static void scores(const Node *n, const Attention *a, const Block *b, const Workspace *s) {
     transpose(n->in[0]->data + b->q, a->channels, b->rows, a->head_size, s->transposed, b->rows);
     gemm(AS_IS, AS_IS, b->keys, b->rows, a->head_size, a->scale, n->in[1]->data + b->kv, a->channels,
@@ -146,7 +146,8 @@ static void attention_forward(const Node *n) {
     }
 }
 
-/* Backward of the softmax: dP^T becomes dS^T = P^T (dP^T - mean), elementwise, in place. */
+/* The backward pass of the softmax: dP^T becomes dS^T = P^T (dP^T - mean), elementwise and in place, where dS
+   is the gradient of the scores. */
 static void softmax_backward(const Block *b, const Workspace *s) {
     for (int64_t j = 0; j < b->keys; j++)
 #pragma omp simd
@@ -197,6 +198,7 @@ static float *accumulator(const Node *n, const Attention *a, int64_t group, int 
     return group ? n->scratch + ((group - 1) * 2 + (input - 1)) * count : n->in[input]->grad;
 }
 
+/* Adds the accumulators of all groups, in a fixed order. */
 static void add_groups(const Node *n, const Attention *a, int input) {
     float *grad = n->in[input]->grad;
     int64_t count = a->batch * a->keys * a->channels;

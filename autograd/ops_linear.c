@@ -24,10 +24,10 @@ static Linear linear_of(const Node *n) {
     return (Linear) { shape_count(x) / in, in, y.dim[y.rank - 1] };
 }
 
-/* The weights that a thread has converted to fp32 last. Neighbouring tiles have the same columns and can use
-   them too, if one panel holds the whole inner dimension. */
+/* The weights that a thread converted to fp32 for its last tile. If a panel holds the whole inner dimension,
+   the next tile can use them too if it has the same columns. */
 typedef struct {
-    int64_t column; /* of the tile whose weights these are, -1 before the first */
+    int64_t column; /* of the tile to which the weights belong; -1 before the first tile */
     Panel weights;
     const float *bias;
 } Widened;
@@ -63,7 +63,7 @@ static void linear_backward_tile(const Node *n, Linear l, Tile t, Widened *w) {
     w->column = t.column;
 }
 
-/* Computes all tiles of a product [rows, columns] with this inner length, with all threads. */
+/* Computes all tiles of a product [rows, columns] with this inner length, using all threads. */
 static void linear_tiles(const Node *n, Linear l, int64_t columns, int64_t inner,
                          void (*tile)(const Node *, Linear, Tile, Widened *)) {
     Tiles tiles = gemm_tiles(l.rows, columns, inner);

@@ -1,5 +1,5 @@
-/* The loss of the paper's equation (2), || eps - eps_theta(z_t, t, c_theta(y)) ||^2, taken as a mean over all
-   elements. */
+/* The loss of the paper's equation (2), || eps - eps_theta(z_t, t, c_theta(y)) ||^2, as a mean
+   over all elements. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
@@ -28,6 +28,6 @@ static const Op MSE_LOSS = {
 
 Tensor *mse_loss(Graph *g, Tensor *pred, Tensor *target) {
     CHECK(shape_equal(pred->shape, target->shape));
-    CHECK(!target->needs_grad); /* backward computes none for it */
+    CHECK(!target->needs_grad); /* backward computes no gradient for the target */
     return graph_node(g, &MSE_LOSS, (Node) { .in = { pred, target } }, shape1(1));
 }

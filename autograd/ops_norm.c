@@ -1,6 +1,6 @@
 /* Normalisation. The statistics, mean and rstd = 1 / sqrt(variance + eps), take two passes over the data,
-   since the textbook's E[x^2] - E[x]^2 loses all digits where the mean is large. Backward computes them once
-   more, which is cheaper than keeping them until then. With h = (x - mean) rstd and q = w dy:
+   since the formula E[x^2] - E[x]^2 loses all digits when the mean is large. Backward recomputes the
+   statistics, which is cheaper than keeping them. With h = (x - mean) rstd and q = w dy:
 
        y = w h + b              dx += rstd (q - mean(q) - h mean(q h))
 
@@ -68,7 +68,7 @@ static void group_norm_backward(const Node *n) {
         const float *w =
             weight_vector(n->layer.weight, tile % n->groups * k.channels, k.channels, node_workspace(n));
         Statistics s = statistics(x, k.size, n->eps);
-        double mean_q = 0, mean_qh = 0; /* w is constant in a channel and can be applied to its sums */
+        double mean_q = 0, mean_qh = 0; /* w is constant in a channel, so it multiplies the channel's sums */
         for (int64_t c = 0; c < k.channels; c++) {
             const float *dyc = dy + c * k.positions, *xc = x + c * k.positions;
             mean_q += (double)w[c] * vsum(dyc, k.positions);

@@ -1,5 +1,5 @@
-/* Ops that look up, add or move elements: the token embedding, sums, concatenation, repetition, upsampling,
-   layouts and the timestep embedding. */
+/* Ops that look up, add or move elements: the token embedding, sums, concatenation, repetition, upsampling
+   and changes of layout. The timestep embedding is here, too. */
 #include "autograd/ops.h"
 
 #include "tensor/transpose.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* PARALLEL_FROM: a shorter loop takes less time than waking the other threads. */
+/* A loop shorter than PARALLEL_FROM takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 16384, PIECE = 4096 };
 
 static void copy_to(float *restrict to, const float *restrict from, int64_t count) {
@@ -15,7 +15,7 @@ static void copy_to(float *restrict to, const float *restrict from, int64_t coun
     for (int64_t i = 0; i < count; i++) to[i] = from[i];
 }
 
-/* write_gradient with all threads. */
+/* Does what write_gradient does, using all threads. */
 static void write_gradient_parallel(const Node *n, int i, int64_t at, const float *dy, int64_t count) {
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
     for (int64_t k = 0; k < count; k += PIECE)
@@ -28,18 +28,18 @@ static void write_gradient_parallel(const Node *n, int i, int64_t at, const floa
 
 static void embedding_forward(const Node *n) {
     int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
-    int64_t learned = n->in[0] ? n->in[0]->shape.dim[0] : 0, count = shape_count(n->out->shape) / d;
+    int64_t vectors = n->in[0] ? n->in[0]->shape.dim[0] : 0, count = shape_count(n->out->shape) / d;
     for (int64_t t = 0; t < count; t++) {
         int64_t id = n->ids[t];
         float *y = n->out->data + t * d;
-        CHECK(id >= 0 && id < vocabulary + learned);
+        CHECK(id >= 0 && id < vocabulary + vectors);
         const float *row = id < vocabulary ? weight_panel(n->table, id, 1, 0, d, y).data
                                            : n->in[0]->data + (id - vocabulary) * d;
         if (row != y) memcpy(y, row, (size_t)d * sizeof(float));
     }
 }
 
-/* One thread goes through the tokens in order, so that the sum for a vector that occurs several times always
+/* One thread processes the tokens in order, so that the sum for a vector that occurs several times always
    has the same bits. */
 static void embedding_backward(const Node *n) {
     int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
@@ -222,14 +222,14 @@ Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
 
                           dx[.., source(i), source(j)] += dy[.., i, j] ---- */
 
-/* floor(i from / to) as torch computes it. The ratio is an fp32 number there, which in rare sizes (2 to 82)
-   gives another row than exact arithmetic would. */
+/* floor(i from / to) as torch computes it, with from / to rounded to fp32. For some sizes, such as from = 2
+   and to = 82, exact arithmetic would give another row. */
 static inline int64_t source_index(int64_t i, int64_t from, int64_t to) {
     float ratio = (float)from / (float)to;
     return min_i64((int64_t)((float)i * ratio), from - 1);
 }
 
-/* Doubling, the usual case, has a loop of its own that the compiler vectorises. */
+/* Doubling, the usual case, has its own loop, which the compiler vectorises. */
 static void upsample_row(const float *x, int64_t w, float *y, int64_t width) {
     if (width == 2 * w)
         for (int64_t j = 0; j < w; j++) y[2 * j] = y[2 * j + 1] = x[j];
@@ -271,15 +271,16 @@ static const Op UPSAMPLE = { .name = "upsample_nearest",
 Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width) {
     Shape in = x->shape;
     CHECK(in.rank == 4 && height >= in.dim[2] && width >= in.dim[3]);
-    CHECK(height < 1 << 24 && width < 1 << 24); /* source_index() is exact up to there */
+    CHECK(height < 1 << 24 && width < 1 << 24); /* source_index() converts indices to float exactly */
     return graph_node(g, &UPSAMPLE, (Node) { .in = { x } }, shape4(in.dim[0], in.dim[1], height, width));
 }
 
-/* ---- to_tokens: the transposition [B, C, N] -> [B, N, C]. to_image is its inverse, and backward of each is
-   forward of the other. ---- */
+/* ---- to_tokens: the transposition [B, C, N] -> [B, N, C]. to_image is its inverse, and the backward pass of
+   each is the forward pass of the other. ---- */
 
-/* For each image of the batch: to [columns, rows] = from [rows, columns] transposed, or += with add. It
-   moves a square at a time, so that reads and writes both use whole cache lines. */
+/* Transposes from [rows, columns] for each image of the batch, and writes the result to `to`
+   [columns, rows], or adds it there if `add` is true. It moves a square at a time, so that reads and writes
+   both use whole cache lines. */
 static void transpose_batch(const float *from, float *to, int64_t batch, int64_t rows, int64_t columns,
                             bool add) {
     enum { SIDE = TRANSPOSE_SIDE };
@@ -300,7 +301,7 @@ static void transpose_batch(const float *from, float *to, int64_t batch, int64_t
     }
 }
 
-/* s is the shape of the tokens, [B, N, C]. */
+/* In these four functions, s is the shape of the tokens, [B, N, C]. */
 static void to_tokens_forward(const Node *n) {
     Shape s = n->out->shape;
     transpose_batch(n->in[0]->data, n->out->data, s.dim[0], s.dim[2], s.dim[1], false);
@@ -340,9 +341,9 @@ Tensor *to_image(Graph *g, Tensor *x, int64_t height, int64_t width) {
 
 /* ---- timestep_embedding: y[b] = (cos(t f_0), .., sin(t f_0), ..),  f_i = 10000^(-i / half) ---- */
 
-/* Frequencies and products are rounded to fp32 as in diffusers. At t = 999 an ulp of a frequency changes cos
-   and sin by 6e-5, so more exact frequencies would not match the trained model. The exponential is correctly
-   rounded here; torch's is not always, and differs by an ulp in 1 to 3 frequencies. */
+/* Frequencies and products are rounded to fp32 as in diffusers. At t = 999 a change of a frequency by one ulp
+   changes cos and sin by 6e-5, so more exact frequencies would not match the trained model. The exponential
+   is correctly rounded here. torch's is not always, so 1 to 3 frequencies differ by an ulp. */
 static void timestep_embedding_forward(const Node *n) {
     int64_t batch = n->out->shape.dim[0], half = n->out->shape.dim[1] / 2;
     for (int64_t i = 0; i < half; i++) {

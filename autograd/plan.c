@@ -2,24 +2,23 @@
 
    In a plan, every needed node first runs forward. In training, every node whose output has a gradient then
    runs backward, in reverse order; before the backward passes of a recomputed block, a part of its forward
-   passes runs once more. A buffer's lifetime reaches from the step of its first write to that of its last
+   passes runs once more. A buffer's lifetime extends from the step of its first write to the step of its last
    read, both included. Two buffers may share memory if their lifetimes do not overlap.
 
-   A tensor is interior if only one block uses it, the one that computes it, and that block is recomputed.
-   The data of an interior tensor lives until its last use in the forward pass; what backward reads is a
-   second buffer, which the recomputation fills. The data of all other tensors is kept until backward has
-   read it.
+   A tensor is interior if only one block uses it, the one that computes it, and that block is recomputed. The
+   data of an interior tensor lives until its last use in the forward pass; backward reads a second buffer,
+   which the recomputation fills. The data of all other tensors lives until its last use in either pass.
 
-   docs/autograd.md follows a graph of four nodes through all of this. */
+   docs/autograd.md shows all of this for a graph of four nodes. */
 #include "autograd/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What a plan is built from, besides the graph. */
+/* What the planner knows during planning, besides the graph. */
 typedef struct {
     Graph *g;
-    bool *has_grad; /* [tensors]: a gradient reaches the tensor */
+    bool *has_grad; /* [tensors]: whether a gradient reaches the tensor */
     bool *interior; /* [tensors] */
     /* [nodes]: the plan step in which the node runs in each pass, or NEVER */
     int *forward_step, *recompute_step, *backward_step;
@@ -31,10 +30,11 @@ static bool runs_backward(const Planner *p, int node) {
            g->nodes[node]->op->backward;
 }
 
-/* Whether the node's backward pass reads the data of its input i, or of its output. */
+/* Whether the node's backward pass reads the data of its input i. */
 static bool backward_reads_input(const Planner *p, int node, int i) {
     return runs_backward(p, node) && (p->g->nodes[node]->op->reads & (1u << i));
 }
+/* Whether the node's backward pass reads the data of its output. */
 static bool backward_reads_output(const Planner *p, int node) {
     return runs_backward(p, node) && (p->g->nodes[node]->op->reads & OUT);
 }
@@ -89,8 +89,8 @@ static void add_step(Planner *p, int node, Pass pass) {
     g->steps[g->step_count++] = (PlanStep) { g->nodes[node], node, pass, 0 };
 }
 
-/* Recomputes those nodes in [first, last], a block, whose output is interior and wanted: backward reads it,
-   or another node that is recomputed does. */
+/* Adds the recompute steps of a block, nodes [first, last]. A node is recomputed if its output is interior
+   and wanted, that is, if the backward pass or another recomputed node of the block reads it. */
 static void add_recomputation(Planner *p, int first, int last) {
     const Graph *g = p->g;
     bool *wanted = mem_alloc((size_t)g->tensors);
@@ -143,7 +143,7 @@ static void write_at(Buffer *b, int step) {
     read_at(b, step);
 }
 
-/* The data of t that recomputation and backward read. */
+/* Returns the buffer with the data of t that recomputation and backward read. */
 static Buffer *data_in_backward(const Planner *p, const Tensor *t) {
     Slot *s = &p->g->slots[t->id];
     return p->interior[t->id] ? &s->recomputed : &s->data;
@@ -164,8 +164,8 @@ static void find_forward_lifetimes(Planner *p) {
     }
 }
 
-/* Rule 2: a node's recompute step writes a second copy of its output. What the step reads lives until then:
-   the copies of interior tensors, and the data of the others. */
+/* Rule 2: a node's recompute step writes a second copy of its output. The buffers that the step reads live
+   until then: the copies of interior tensors, and the data of all others. */
 static void find_recomputed_lifetimes(Planner *p) {
     Graph *g = p->g;
     for (int i = 0; i < g->count; i++) {
@@ -189,8 +189,9 @@ static void find_saved_lifetimes(Planner *p) {
     }
 }
 
-/* Rule 4: the backward steps of the nodes that use a tensor write its gradient, and the backward step of the
-   node that computes it reads the gradient. The result's gradient is given before the first backward step. */
+/* Rule 4: the backward steps of the nodes that use a tensor write its gradient, and the backward
+   step of the node that computes it reads the gradient. The result's gradient is written before
+   the first backward step. */
 static void find_gradient_lifetimes(Planner *p) {
     Graph *g = p->g;
     Slot *result = &g->slots[g->result->id];
@@ -206,8 +207,8 @@ static void find_gradient_lifetimes(Planner *p) {
     }
 }
 
-/* Buffers begin at multiples of 16 floats, which are a cache line. */
-static int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
+/* Buffers begin at multiples of 16 floats, the size of a cache line. */
+static int64_t round_to_cache_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 /* Scratch lives in the one step that uses it. */
 static void find_scratch(Graph *g) {
@@ -216,10 +217,12 @@ static void find_scratch(Graph *g) {
     for (int i = 0; i < g->step_count; i++) {
         const Node *n = g->steps[i].node;
         int64_t floats = n->op->scratch ? (int64_t)n->op->scratch(n) : 0;
-        g->scratch[i] =
-            (Buffer) { .first_write = floats ? i : NEVER, .last_read = i, .floats = whole_lines(floats) };
+        g->scratch[i] = (Buffer) { .first_write = floats ? i : NEVER,
+                                   .last_read = i,
+                                   .floats = round_to_cache_lines(floats) };
         if (n->op->workspace)
-            g->workspace_floats = max_i64(g->workspace_floats, whole_lines((int64_t)n->op->workspace(n)));
+            g->workspace_floats =
+                max_i64(g->workspace_floats, round_to_cache_lines((int64_t)n->op->workspace(n)));
     }
 }
 
@@ -229,7 +232,7 @@ static void find_lifetimes(Planner *p) {
         Slot *s = &g->slots[i];
         Buffer unused = { .first_write = NEVER,
                           .last_read = NEVER,
-                          .floats = whole_lines(shape_count(s->tensor->shape)) };
+                          .floats = round_to_cache_lines(shape_count(s->tensor->shape)) };
         s->data = s->recomputed = s->grad = unused;
     }
     find_forward_lifetimes(p);
@@ -239,7 +242,7 @@ static void find_lifetimes(Planner *p) {
     find_scratch(g);
 }
 
-/* ---- the places ---- */
+/* ---- the offsets ---- */
 
 static int by_size(const void *a, const void *b) {
     const Buffer *x = *(Buffer *const *)a, *y = *(Buffer *const *)b;
@@ -248,8 +251,8 @@ static int by_size(const void *a, const void *b) {
     return (x->last_read > y->last_read) - (x->last_read < y->last_read);
 }
 
-/* Puts b at the lowest offset where it overlaps no placed buffer with which it shares a plan step. placed is
-   in order of offset, and stays so. */
+/* Puts b at the lowest offset where it overlaps no placed buffer whose lifetime has a plan step in common
+   with b's. `placed` is sorted by offset before and after. */
 static void place(Buffer *b, Buffer **placed, int *count, bool reuse) {
     int64_t offset = 0;
     int position = *count;
@@ -268,7 +271,8 @@ static void place(Buffer *b, Buffer **placed, int *count, bool reuse) {
     ++*count;
 }
 
-/* Gives every buffer its offset, the largest buffer first, and returns the floats that all take together. */
+/* Gives every buffer its offset, the largest buffer first, and returns the number of floats that all
+   of them take together. */
 static int64_t place_all(Graph *g, bool reuse) {
     int n = 0, count = 0;
     Buffer **order = mem_alloc((size_t)buffer_count(g) * sizeof *order);
@@ -295,8 +299,8 @@ static void plan_once(Planner *p) {
 
 /* ---- the choice of blocks to recompute, and the report ---- */
 
-/* Lists the blocks that recomputation can help: those with data that is saved for backward in the plan
-   without recomputation, the block with the most floats first. */
+/* Lists the blocks whose recomputation can save memory, the block with the greatest gain first. The gain of a
+   block is the number of floats of its data that are saved for backward in the plan without recomputation. */
 static int *blocks_by_gain(const Planner *p, int *count) {
     const Graph *g = p->g;
     int64_t *gain = mem_alloc((size_t)g->block_count * sizeof *gain);
@@ -323,7 +327,7 @@ static int by_address(const void *a, const void *b) {
 }
 
 /* The bytes of the weights that needed nodes read. A weight that several nodes read counts once. */
-static int64_t weight_bytes(const Graph *g) {
+static int64_t bytes_of_weights(const Graph *g) {
     const Weight **all = mem_alloc((size_t)(3 * g->count + 1) * sizeof *all);
     size_t n = 0;
     for (int i = 0; i < g->count; i++) {
@@ -335,8 +339,7 @@ static int64_t weight_bytes(const Graph *g) {
     qsort(all, n, sizeof *all, by_address);
     int64_t bytes = 0;
     for (size_t i = 0; i < n; i++)
-        if (i == 0 || all[i] != all[i - 1])
-            bytes += shape_count(all[i]->shape) * (int64_t)dtype_size(all[i]->dtype);
+        if (i == 0 || all[i] != all[i - 1]) bytes += weight_bytes(all[i]);
     free(all);
     return bytes;
 }
@@ -354,7 +357,7 @@ static void count_alive(Graph *g) {
 static Plan describe(const Graph *g) {
     Plan plan = { .buffers = g->floats * 4,
                   .workspace = g->workspace_floats * 4,
-                  .weights = weight_bytes(g) };
+                  .weights = bytes_of_weights(g) };
     for (int i = 0; i < g->step_count; i++) {
         const Node *n = g->steps[i].node;
         double flops = n->op->flops ? n->op->flops(n) : 0;

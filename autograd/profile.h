@@ -1,4 +1,5 @@
-/* A profile: a Trace that adds up the seconds and operations of each op and pass. */
+/* A profile: a Trace that adds up the seconds and operations of each op, separately
+   for forward and backward. */
 #ifndef TI_PROFILE_H
 #define TI_PROFILE_H
 
@@ -20,11 +21,11 @@ typedef struct {
     Trace trace;
 } Profile;
 
-/* Clears the profile and prepares profile->trace, for graph_trace. The trace points to the profile, which
-   must not move while a graph uses it. */
+/* Clears the profile and prepares profile->trace for graph_trace. The trace points to the profile, which must
+   not be moved while a graph uses it. */
 void profile_start(Profile *profile);
 
-/* Returns a copy with the most expensive line first. */
+/* Returns a copy in which the lines are sorted by their seconds, the largest first. */
 Profile profile_sorted(const Profile *profile);
 
 #endif

@@ -1,9 +1,5 @@
 #include "autograd/summary.h"
 
-static int64_t weight_size(const Weight *w) {
-    return w ? shape_count(w->shape) * (int64_t)dtype_size(w->dtype) : 0;
-}
-
 NodeSummary *graph_summary(const Graph *g) {
     NodeSummary *lines = mem_alloc((size_t)graph_nodes(g) * sizeof *lines);
     for (int i = 0; i < graph_plan_steps(g); i++) {
@@ -13,7 +9,7 @@ NodeSummary *graph_summary(const Graph *g) {
         const Node *n = step.node;
         double gflop = n->op->flops ? n->op->flops(n) * 1e-9 : 0;
         line->node = n;
-        line->weights = weight_size(n->layer.weight) + weight_size(n->layer.bias) + weight_size(n->table);
+        line->weights = weight_bytes(n->layer.weight) + weight_bytes(n->layer.bias) + weight_bytes(n->table);
         line->backward |= step.pass == BACKWARD;
         line->alive[step.pass == BACKWARD] = step.alive;
         line->gflop[step.pass == BACKWARD] = step.pass == BACKWARD ? gflop * n->op->backward_flops : gflop;

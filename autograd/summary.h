@@ -12,10 +12,10 @@ typedef struct {
     double gflop[2];  /* of its forward and of its backward step */
 } NodeSummary;
 
-/* Returns a line for each node, [graph_nodes], which the caller frees. */
+/* Returns an array [graph_nodes] with a summary of each node. The caller frees it. */
 NodeSummary *graph_summary(const Graph *g);
 
-/* Returns the step in which the most bytes are alive, the first of them if there are several. */
+/* Returns the step in which the most bytes are alive, or the first such step if there are several. */
 PlanStep graph_peak(const Graph *g);
 
 #endif

@@ -13,7 +13,7 @@ const char *conv_method_name(ConvMethod m) {
     return names[m];
 }
 
-bool conv_can(ConvMethod m, const Conv *c) {
+bool conv_supports(ConvMethod m, const Conv *c) {
     switch (m) {
     case CONV_1X1:
         return c->kernel == 1 && c->stride == 1 && c->out_height == c->height && c->out_width == c->width &&
@@ -27,18 +27,19 @@ bool conv_can(ConvMethod m, const Conv *c) {
 }
 
 ConvMethod conv_method(const Conv *c) {
-    if (conv_can(CONV_1X1, c)) return CONV_1X1;
+    if (conv_supports(CONV_1X1, c)) return CONV_1X1;
     /* Below 16 input channels the transforms, which work on 16 channels at a time, cost more than the
        multiplications that are saved. */
-    if (!conv_can(CONV_WINOGRAD, c) || c->in_channels < 16) return CONV_IM2COL;
-    /* For each pair of an input and an output channel, Winograd's method multiplies 36 numbers a tile and
-       makes U, which takes as long as another 200 products; im2col multiplies 9 numbers an output pixel. */
+    if (!conv_supports(CONV_WINOGRAD, c) || c->in_channels < 16) return CONV_IM2COL;
+    /* For each pair of an input and an output channel, Winograd's method needs 36 multiplications
+       per tile, and the transform of the kernel, which takes as long as another 200. im2col needs
+       9 per output pixel. */
     int64_t tiles = c->batch * ceil_div(c->out_height, 4) * ceil_div(c->out_width, 4);
     return 9 * c->batch * c->out_height * c->out_width > 36 * tiles + 200 ? CONV_WINOGRAD : CONV_IM2COL;
 }
 
-/* The scratch memory begins with the bias in fp32, zeros where there is none. It is rounded up to whole cache
-   lines so that the rest stays aligned. */
+/* The scratch memory begins with the bias in fp32, or zeros if the layer has none. Its size is rounded up to
+   whole cache lines so that the memory after it is aligned. */
 static int64_t bias_floats(const Conv *c) { return ceil_div(c->out_channels, 16) * 16; }
 
 int64_t conv_scratch(ConvMethod m, const Conv *c) {

@@ -16,35 +16,35 @@ typedef struct {
     int64_t batch, in_channels, height, width;
     int64_t out_channels, out_height, out_width;
     int64_t kernel, stride;
-    int64_t top, left; /* rows and columns of zero padding; those at the bottom and right follow */
+    int64_t top, left; /* rows and columns of zero padding; the other sides follow from the sizes */
 } Conv;
 
 typedef enum { CONV_1X1, CONV_IM2COL, CONV_WINOGRAD } ConvMethod;
 enum { CONV_METHODS = 3 };
 const char *conv_method_name(ConvMethod m);
 
-/* The fastest method that can compute this convolution. */
+/* Returns the fastest method that can compute this convolution. */
 ConvMethod conv_method(const Conv *c);
-/* Whether this method can compute it at all. im2col always can. */
-bool conv_can(ConvMethod m, const Conv *c);
+/* Whether this method can compute the convolution at all. CONV_IM2COL can compute every convolution. */
+bool conv_supports(ConvMethod m, const Conv *c);
 
-/* The floats of memory that a method needs for forward and backward: conv_scratch once, shared by all
-   threads, and conv_workspace for each thread. They are bounded however large the image is, since it is
-   worked through in pieces. */
+/* The floats of memory that a method needs for forward and backward: conv_scratch once, shared by
+   all threads, and conv_workspace for each thread. Both are bounded even for large images, which
+   are processed in pieces. */
 int64_t conv_scratch(ConvMethod m, const Conv *c);
 int64_t conv_workspace(ConvMethod m, const Conv *c);
 
-/* Memory of the caller: conv_scratch floats at scratch; thread t has workspaces + t * workspace_floats, where
-   workspace_floats is at least conv_workspace. */
+/* The caller's memory: conv_scratch floats at `scratch`, and for thread t its workspace at
+   workspaces + t * workspace_floats, where workspace_floats is at least conv_workspace. */
 typedef struct {
     float *scratch, *workspaces;
     size_t workspace_floats;
 } ConvMemory;
 
-/* Overwrites y. bias is NULL when there is none. */
+/* Overwrites y. `bias` is NULL when the layer has none. */
 void conv_forward(ConvMethod m, const Conv *c, const Weight *weight, const Weight *bias, const float *x,
                   float *y, ConvMemory memory);
-/* dx = the gradient of <y, dy> with respect to x; with add dx += it. */
+/* Computes the gradient of <y, dy> with respect to x. Adds it to dx if `add` is true, else overwrites dx. */
 void conv_backward(ConvMethod m, const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                    ConvMemory memory);
 

@@ -1,5 +1,5 @@
-/* A 1x1 convolution at stride 1 without padding is a matrix product for each image b, on x and y as they lie
-   in memory, so that nothing is copied:
+/* A 1x1 convolution at stride 1 without padding is a matrix product for each image b. The factors are x and y
+   as they are in memory, so that nothing is copied:
 
        Y_b [O, H W] = W [O, C] X_b [C, H W] + bias        dX_b = W^T dY_b */
 #include "tensor/conv_methods.h"
@@ -7,14 +7,15 @@
 
 static int64_t area(const Conv *c) { return c->height * c->width; }
 
-/* Room for the panel of weights that a tile multiplies with at a time. */
+/* A workspace has room for a panel of weights, with which a tile multiplies at a time. */
 int64_t conv_1x1_workspace(const Conv *c) {
     Tiles forward = gemm_tiles(c->out_channels, area(c), c->in_channels);
     Tiles backward = gemm_tiles(c->in_channels, area(c), c->out_channels);
     return max_i64(forward.rows, backward.rows) * GEMM_INNER;
 }
 
-/* A tile of Y_b. x and y are those of the image. It begins as the bias, to which the products are added. */
+/* Computes a tile of Y_b, where x and y are those of image b. The tile is first filled with the bias, to
+   which the products are added. */
 static void forward_tile(const Conv *c, Tile t, const Weight *weight, const float *bias, const float *x,
                          float *y, float *workspace) {
     float *to = y + t.row * area(c) + t.column;
@@ -39,7 +40,7 @@ void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, co
     }
 }
 
-/* A tile of dX_b, overwritten or, with add, accumulated. */
+/* Computes a tile of dX_b, and adds it to dx if `add` is true, else overwrites dx. */
 static void backward_tile(const Conv *c, Tile t, const Weight *weight, const float *dy, bool add, float *dx,
                           float *workspace) {
     for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {

@@ -6,18 +6,18 @@
        X [K, N]:   X[(c,p,q), (b,i,j)] = x[b, c, i stride + p - top, j stride + q - left]   (0 outside)
        Y [O, N] = W [O, K] X,   y[b, o, i, j] = Y[o, (b,i,j)] + bias[o]
 
-   The columns of all images of the batch stand side by side, so that small images make a wide product as
-   well. Backward is the adjoint of each step: dX = W^T dY, and each number of dX is added to the pixel of dx
-   from which the same number of X was copied.
+   The columns of all images of the batch are side by side, so that small images make a wide product as well.
+   Backward is the adjoint of each step: dX = W^T dY, and each number of dX is added to the pixel of dx from
+   which the same number of X was copied.
 
-   X is k k times as large as x. Therefore it is made for a piece of a few lines at a time, where a line is
-   the W' output pixels of one b and i. */
+   X is k k times as large as x. Therefore only a piece of it is made at a time: the columns of a few lines,
+   where a line is the W' output pixels of one image b and one output row i. */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
 
 #include <string.h>
 
-enum { COLUMNS_FLOATS = 4 << 20 }; /* the size of X for a piece, unless a single line is larger */
+enum { COLUMNS_FLOATS = 4 << 20 }; /* the largest size of X for a piece, unless a single line is larger */
 
 /* Lines [line, line + lines), numbered through the batch, and their n = lines * W' columns of X. */
 typedef struct {
@@ -38,12 +38,12 @@ static Piece piece_at(const Conv *c, int64_t line) {
     return (Piece) { line, lines, lines * c->out_width };
 }
 
-/* Room for X of a piece or, in backward, for its dX and dY. */
+/* The scratch memory has room for a piece's X or, in backward, for its dX and dY. */
 int64_t conv_im2col_scratch(const Conv *c) {
     return (inner(c) + c->out_channels) * piece_lines(c) * c->out_width;
 }
 
-/* Room for a panel of weights and, in forward, a tile of Y. */
+/* A workspace has room for a panel of weights and, in forward, for a tile of Y. */
 int64_t conv_im2col_workspace(const Conv *c) {
     int64_t n = piece_lines(c) * c->out_width, rest = all_lines(c) % piece_lines(c) * c->out_width;
     int64_t most = 0;
@@ -54,8 +54,8 @@ int64_t conv_im2col_workspace(const Conv *c) {
     return most;
 }
 
-/* The part of a line whose inputs through tap (p, q) of the kernel lie in the image: outputs j in
-   [first, end) read the elements at, at + stride, ... of x's channel; the other outputs read padding. */
+/* The part of a line for which tap (p, q) of the kernel reads pixels of the image: outputs j in [first, end)
+   read the elements `at`, at + stride, at + 2 stride, ... of a channel of x, and all others read padding. */
 typedef struct {
     int64_t first, end, at;
 } Overlap;
@@ -86,8 +86,8 @@ static void gather_channel(const Conv *c, Piece piece, const float *x, int64_t c
         }
 }
 
-/* The adjoint of gather_channel: adds a channel's k k rows of dX to dx. One thread does a whole channel, with
-   taps and lines in a fixed order, so that the sums do not depend on the number of threads. */
+/* The adjoint of gather_channel: adds a channel's k k rows of dX to dx. One thread processes a whole channel,
+   with taps and lines in a fixed order, so that the sums do not depend on the number of threads. */
 static void scatter_channel(const Conv *c, Piece piece, const float *columns, int64_t channel, float *dx) {
     const float *from = columns + channel * c->kernel * c->kernel * piece.n;
     for (int64_t tap = 0; tap < c->kernel * c->kernel; tap++)
@@ -108,15 +108,15 @@ static void clear_channel(const Conv *c, int64_t channel, float *dx) {
         memset(dx + (b * c->in_channels + channel) * area, 0, (size_t)area * sizeof(float));
 }
 
-/* How many of a piece's next `columns` columns, from `column` on, lie in one image. *at is where they begin
-   in y [B, O, H' W'], in channel 0 of that image. */
+/* Returns how many of the columns [column, column + columns) of a piece belong to the image of the first one.
+   *at becomes the position in y [B, O, H' W'] of that first column, in channel 0 of its image. */
 static int64_t columns_in_image(const Conv *c, Piece piece, int64_t column, int64_t columns, int64_t *at) {
     int64_t area = c->out_height * c->out_width, pixel = piece.line * c->out_width + column;
     *at = pixel / area * c->out_channels * area + pixel % area;
     return min_i64(columns, area - pixel % area);
 }
 
-/* A tile of Y, computed in the workspace and then written to y with the bias. */
+/* Computes a tile of Y in the workspace, and writes it to y with the bias added. */
 static void forward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *bias,
                          const float *columns, float *y, float *workspace) {
     float *product = workspace, *panel_space = workspace + t.rows * t.columns;
@@ -163,7 +163,7 @@ static void gather_gradient(const Conv *c, Piece piece, const float *dy, int64_t
     }
 }
 
-/* A tile of dX, which overwrites `columns`. */
+/* Computes a tile of dX, which overwrites that part of `columns`. */
 static void backward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *gradient,
                           float *columns, float *workspace) {
     for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {

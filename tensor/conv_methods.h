@@ -1,5 +1,5 @@
-/* The functions of the three methods' files, which conv.c calls. bias is [O] in fp32 and zero where the layer
-   has none. The rest is as in conv.h. */
+/* The functions of the three methods' files, which conv.c calls. `bias` is [O] in fp32, and zero if the layer
+   has none. All other parameters are as in conv.h. */
 #ifndef TI_CONV_METHODS_H
 #define TI_CONV_METHODS_H
 

@@ -13,13 +13,13 @@
 
        y = A' [(G g) * (B' d)]        * multiplies element by element                                   (2)
 
-   with 6 multiplications in place of 12. The points here are 0, a, -a, b, -b and infinity, where the value of
+   with 6 multiplications instead of 12. The points here are 0, a, -a, b, -b and infinity, where the value of
    a polynomial is its leading coefficient. With a1 = a, a2 = a^2, a3 = a^3, b1 = b, b2 = b^2, b3 = b^3:
 
             [ a2 b2    0   -a2-b2    0     1  0 ]
-            [   0   -a1 b2  -b2     a1     1  0 ]    In the row of a finite point p stand the coefficients
+            [   0   -a1 b2  -b2     a1     1  0 ]    The row of a finite point p has the coefficients
        B' = [   0    a1 b2  -b2    -a1     1  0 ]    of the product of (x - q) over all other finite
-            [   0   -b1 a2  -a2     b1     1  0 ]    points q; in the last row, that of infinity, those
+            [   0   -b1 a2  -a2     b1     1  0 ]    points q; the last row, that of infinity, has those
             [   0    b1 a2  -a2    -b1     1  0 ]    of the product over all finite points.
             [   0    a2 b2    0   -a2-b2   0  1 ]
 
@@ -35,8 +35,8 @@
             [ 0   a2   a2  b2   b2  0 ]
             [ 0   a3  -a3  b3  -b3  1 ]
 
-   Two dimensions. (2) along the columns and then along the rows gives a tile of 4 x 4 outputs Y from 6 x 6
-   inputs d and a 3 x 3 kernel g, with 36 multiplications in place of 144:
+   Two dimensions. Applying (2) along the columns and then along the rows gives a tile of 4 x 4 outputs Y from
+   6 x 6 inputs d and a 3 x 3 kernel g, with 36 multiplications instead of 144:
 
        Y = A' [(G g G') * (B' d B)] A                                                                   (3)
 
@@ -62,36 +62,37 @@
        V[p + 1] begins v_step       U[p + 1] begins u_step       M[p + 1] begins m_step
        Lanes after V[p]             Lanes after U[p]             Lanes after M[p]
 
-   A `Lanes` is 16 floats that lie side by side: one number for each of 16 channels, a channel a lane.
+   A `Lanes` is 16 adjacent floats: one number for each of 16 channels, where each channel is a lane.
 
-   The transforms B', G and A' do the same arithmetic on every channel, so they work on whole Lanes: one
-   vector instruction for 16 channels. They read and write V, U and M where the matrix products want them, and
-   these are efficient however few tiles there are, since their rows are channels. In an image the pixels of
-   one channel lie side by side, and so do the taps of one kernel in the weight: they are transposed on the
-   way (read_tile).
+   The transforms B', G and A' do the same arithmetic on every channel, so they work on whole Lanes, with one
+   vector instruction for 16 channels. They read and write V, U and M in the layout that the matrix products
+   need. The products are efficient even for few tiles, since a row of each matrix has many channels. In an
+   image the pixels of one channel are adjacent, and so are the taps of one kernel in the weight. They are
+   transposed when they are read (read_tile, make_u).
 
-   U would be 4 times as large as the weights, so it is not kept. A job makes it for some output channels (a
-   panel) and some input channels (`depth`) at a time, small enough for the cache of its core. That costs
-   about 100 operations for a pair of channels, for which the product spends 72 a tile. Large images are
-   worked through in pieces, so that V is bounded as well. The relative error is about 2e-6 (im2col: 3e-7). */
+   U would be 4 times as large as the weights, so it is not kept. A job computes it for some output channels
+   (a panel) and some input channels (`depth`) at a time, so that it fits into the cache of a core. This costs
+   about 100 operations for each pair of channels, while the product costs 72 for each pair and tile. Large
+   images are processed in pieces, so that the size of V is bounded as well. The relative error is about 2e-6,
+   and that of im2col 3e-7. */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
 #include "tensor/transpose.h"
 
 #include <string.h>
 
-/* The side of a tile's outputs and that of its inputs; the numbers of points, of weights in a kernel and of
-   lanes. */
+/* The side of a tile's square of outputs and of its square of inputs; the numbers of points, of weights in a
+   kernel, and of lanes. */
 enum { OUT_SIDE = 4, IN_SIDE = OUT_SIDE + 2, POINTS = IN_SIDE * IN_SIDE, TAPS = 9, LANES = TRANSPOSE_SIDE };
 typedef float Lanes[LANES];
 
-/* The points a = 3/4 and b = 3/2 and their powers. In place of the usual 1 and 2 they cut the largest error
-   to a quarter. All constants of the transforms are exact in fp32 except s0, sa and sb. */
+/* The points a = 3/4 and b = 3/2 and their powers. The largest error is a quarter of that with the usual
+   points 1 and 2. All constants of the transforms are exact in fp32 except s0, sa and sb. */
 static const float a1 = 0.75f, a2 = 0.5625f, a3 = 0.421875f, b1 = 1.5f, b2 = 2.25f, b3 = 3.375f;
 
-/* The three functions that follow are the matrices B', G and A' of one dimension: 6 values to 6, 3 to 6 and 6
-   to 4. The values they read are `step` Lanes apart, those they write `to_step` apart; `to` may be the input
-   itself.
+/* The next three functions multiply by the matrices B', G and A' in one dimension: from 6 values to 6, from 3
+   to 6, and from 6 to 4. They read values that are `step` Lanes apart, and write values that are `to_step`
+   Lanes apart. `to` may be the input itself.
 
    to = B' d */
 static inline void transform_data_1d(Lanes *d, int64_t step, Lanes *to, int64_t to_step) {
@@ -142,9 +143,9 @@ static inline void transform_output_1d(Lanes *m, int64_t step, Lanes *to, int64_
     }
 }
 
-/* The transforms in both dimensions: first every column, then every row. `step` is the distance in Lanes from
-   one point's matrix to the next in V, U and M. The inputs d[r][s] of a tile stand at d[r * HALF_ROW + s]:
-   read_tile says why. */
+/* The transforms in both dimensions process first every column, then every row. `step` is the distance in
+   Lanes from one point's matrix to the next in V, U and M. Input d[r][s] of a tile is at
+   d[r * HALF_ROW + s]; read_tile explains why. */
 enum { HALF_ROW = LANES / 2 };
 
 /* v = B' d B. Overwrites d. */
@@ -167,32 +168,32 @@ static inline void transform_output(Lanes *m, int64_t step, Lanes *y) {
     for (int p = 0; p < OUT_SIDE; p++) transform_output_1d(columns + p * IN_SIDE, 1, y + p * OUT_SIDE, 1);
 }
 
-/* How a convolution is divided. The tiles of the batch are taken a piece at a time. First the threads make V
-   of the piece, for all input channels, in the scratch memory. The rest is divided into jobs: a panel of
-   output channels for a block of the piece's tiles. A job makes the U that it needs in its own thread's
-   memory. */
+/* How a convolution is divided. The tiles of the batch are processed in pieces. For each piece, the threads
+   first compute V for all input channels, in the scratch memory. The rest of the work is divided into jobs,
+   each for a panel of output channels and a block of the piece's tiles. A job computes the U that it needs
+   in its thread's workspace. */
 typedef struct {
     int64_t down, across, tiles;    /* tiles in an image's height and width, and in the batch */
     int64_t piece;                  /* tiles of a piece */
     int64_t panel, block;           /* output channels and tiles of a job */
-    int64_t depth;                  /* input channels for which U is made at a time */
+    int64_t depth;                  /* input channels for which U is computed at a time */
     int64_t v_row, row;             /* length in Lanes of a row of V, and of a row of U and M */
     int64_t v_step, u_step, m_step; /* Lanes from one point's matrix to the next one's */
 } Winograd;
 
-/* Bounds of a division: floats of V in a piece, floats of U, output channels of a panel, the number of panels
-   that is aimed at so that there are jobs for all threads, and tiles of a block. */
+/* Bounds of a division, in this order: floats of V in a piece, floats of U, output channels of a panel, the
+   number of panels that is aimed at so that there are jobs for all threads, and tiles of a block. */
 enum { V_FLOATS = 4 << 20, U_FLOATS = 1 << 16, PANEL_MAX = 64, PANELS_WANTED = 8, BLOCK_MAX = 128 };
 
 /* Divides a length into the fewest equal parts of at most `most` and returns the size of a part. */
 static int64_t equal_part(int64_t length, int64_t most) { return ceil_div(length, ceil_div(length, most)); }
-/* The same, with the size rounded up to whole Lanes. */
+/* Does the same, but rounds the size up to whole Lanes. */
 static int64_t lanes_part(int64_t length, int64_t most) {
     return min_i64(length, ceil_div(equal_part(length, most), LANES) * LANES);
 }
 
-/* Distances between matrices are odd numbers of Lanes: at a distance of a power of two, the same row of all
-   points would fall into few sets of the cache. */
+/* Makes a distance between matrices an odd number of Lanes. At a distance that is a power of two, the same
+   row of all points would fall into few sets of the cache. */
 static int64_t padded(int64_t n) { return n | 1; }
 
 static Winograd winograd_of(const Conv *c) {
@@ -210,7 +211,7 @@ static Winograd winograd_of(const Conv *c) {
     return w;
 }
 
-/* The convolution from dy to dx that is the gradient of c; its kernel is the rotated one. */
+/* Returns the convolution that computes dx from dy; its kernel is the rotated one. */
 static Conv gradient_conv(const Conv *c) {
     return (Conv) {
         c->batch, c->out_channels, c->out_height, c->out_width, c->in_channels, c->height, c->width, 3,
@@ -218,7 +219,7 @@ static Conv gradient_conv(const Conv *c) {
     };
 }
 
-/* Floats of V for a piece. */
+/* Returns the number of floats of V for a piece. */
 static int64_t scratch_of(const Conv *c) {
     Winograd w = winograd_of(c);
     return LANES * POINTS * ceil_div(c->in_channels, w.depth) * w.v_step;
@@ -229,8 +230,8 @@ int64_t conv_winograd_scratch(const Conv *c) {
     return max_i64(scratch_of(c), scratch_of(&back));
 }
 
-/* A thread's workspace holds, one after the other: the weights of a panel and LANES input channels in fp32,
-   U, M. This is the room for the weights. */
+/* A thread's workspace has three parts: the weights of a panel and LANES input channels in fp32, then U, then
+   M. Returns the size of the first part in Lanes. */
 static int64_t weight_lanes(const Winograd *w) { return padded(TAPS * LANES * w->row); }
 
 static int64_t workspace_of(const Conv *c) {
@@ -243,14 +244,14 @@ int64_t conv_winograd_workspace(const Conv *c) {
     return max_i64(workspace_of(c), workspace_of(&back));
 }
 
-/* One convolution, forward or backward. In backward conv is gradient_conv, x is dy and y is dx; the weight
-   stays the layer's own, and `rotate` says that its kernels are read rotated and its channel axes
-   exchanged. */
+/* One convolution, forward or backward. In backward, `conv` is gradient_conv, x is dy and y is dx.
+   The weight is the layer's own in both cases; if `rotate` is true, its kernels are read rotated and
+   its channel axes exchanged. */
 typedef struct {
     Winograd w;
     const Conv *conv;
     const Weight *weight;
-    bool rotate, add; /* add: y += the result in place of y = */
+    bool rotate, add; /* add: the result is added to y instead of overwriting it */
     const float *bias, *x;
     float *y;
     Lanes *v;
@@ -267,10 +268,10 @@ static TilePosition tile_position(const Winograd *w, int64_t tile) {
                             tile % w->across * OUT_SIDE };
 }
 
-/* Reads a tile's 6 x 6 inputs d of LANES channels, from channel x on, into three squares of 16 x 16 floats
-   which are still to be transposed. A row of a square is one channel. It holds two rows of the tile, each
-   filled up with zeros from 6 numbers to HALF_ROW = 8. The first square has r = 0, the second r = 2, the
-   third r = 4:
+/* Reads a tile's 6 x 6 inputs d of LANES channels, where the first channel begins at x, into three squares of
+   16 x 16 floats, which the caller transposes. A row of a square is one channel. It contains two rows of the
+   tile, each filled up with zeros from 6 numbers to HALF_ROW = 8. The first square has r = 0, the second
+   r = 2, and the third r = 4:
 
                      0                                     8
                     +-------------------------------------+-------------------------------------------+
@@ -280,15 +281,15 @@ static TilePosition tile_position(const Winograd *w, int64_t tile) {
          channel 15 |                                     |                                           |
                     +-------------------------------------+-------------------------------------------+
 
-   Transposed, a square's rows are Lanes: d[r][s] of channel l is lane l of Lanes 8 r + s, counted over all
-   three. A row of a square holds two rows of the tile since with one it would be mostly empty, and six
-   squares would have to be transposed; each has a half to itself so that one vector instruction copies it.
-   Where fewer than LANES channels are left, the last one is repeated; its copies are not part of any
-   product. */
+   After the transposition, the rows of a square are Lanes: d[r][s] of channel l is lane l of Lanes 8 r + s,
+   counted over all three squares. With only one row of the tile in a row of a square, most of the square
+   would be empty, and six squares would have to be transposed. Each of the two rows has half of the square's
+   row, so that one vector instruction copies it. If fewer than LANES channels are left, the last one is
+   repeated; the copies are not part of any product. */
 static inline void read_tile(const Conv *c, TilePosition p, const float *x, int64_t channels,
                              Lanes *squares) {
     int64_t row = p.row - c->top, column = p.column - c->left;
-    /* Columns [first, end) of the tile lie in the image; what lies outside is padding. */
+    /* Columns [first, end) of the tile lie in the image; all others are padding. */
     int first = (int)max_i64(0, -column), end = (int)min_i64(IN_SIDE, c->width - column);
     for (int r = 0; r < IN_SIDE; r++) {
         float *to = squares[r * HALF_ROW / LANES * LANES] + r * HALF_ROW % LANES;
@@ -304,14 +305,14 @@ static inline void read_tile(const Conv *c, TilePosition p, const float *x, int6
     }
 }
 
-/* Where V of a tile of the piece begins, at the first point, for the input channels from `channel` on. V is
-   laid out as [channels / depth][point][tile][depth]. */
+/* Returns where V of a tile of the piece begins, at the first point, for the input channels from `channel`
+   on. The layout of V is [channels / depth][point][tile][depth]. */
 static Lanes *v_at(const Work *k, int64_t tile, int64_t channel) {
     return k->v + channel / k->w.depth * POINTS * k->w.v_step + tile * k->w.v_row +
            channel % k->w.depth / LANES;
 }
 
-/* Makes V of a tile of the piece, for the LANES input channels from `channel` on. */
+/* Computes V of a tile of the piece, for the LANES input channels from `channel` on. */
 static void make_v(const Work *k, int64_t tile, int64_t channel) {
     const Conv *c = k->conv;
     TilePosition p = tile_position(&k->w, k->first + tile);
@@ -330,8 +331,8 @@ static inline void read_lanes(const float *from, int64_t count, float *to) {
         for (int l = 0; l < LANES; l++) to[l] = l < count ? from[l] : 0;
 }
 
-/* Makes U of output channels [o, o + channels) and input channels [i, i + depth). The weights [O, C 9] are
-   read transposed, so that a tap of LANES output channels lies side by side. */
+/* Computes U of output channels [o, o + channels) and input channels [i, i + depth). The weights [O, C 9] are
+   read transposed, so that the numbers of LANES output channels for the same tap are adjacent. */
 static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_t depth, Lanes *u,
                    float *space) {
     Lanes g[TAPS];
@@ -372,7 +373,8 @@ static inline void read_rotated(const float *kernels, int64_t count, Lanes *g) {
     for (int q = 0; q < 3; q++) deinterleave(columns[q], LANES, g[8 - q], g[5 - q], g[2 - q]);
 }
 
-/* make_u for the gradient: its input channels are the rows of the weight, its output channels the columns. */
+/* Does what make_u does, for the gradient: here the input channels are rows of the weight, and the
+   output channels are columns. */
 static void make_u_rotated(const Work *k, int64_t o, int64_t channels, int64_t i, int64_t depth, Lanes *u,
                            float *space) {
     Lanes g[TAPS];
@@ -389,8 +391,8 @@ static void make_u_rotated(const Work *k, int64_t o, int64_t channels, int64_t i
     }
 }
 
-/* M += V U at every point, for a block's tiles and a panel's channels; M = V U where i = 0, the first input
-   channels. */
+/* Adds V U to M at every point, for a block's tiles and a panel's channels. For the first input channels,
+   where i is 0, V U overwrites M. */
 static void multiply(const Work *k, int64_t channels, int64_t i, int64_t depth, int64_t tile, int64_t tiles,
                      Lanes *u, Lanes *m) {
     const Winograd *w = &k->w;
@@ -399,8 +401,9 @@ static void multiply(const Work *k, int64_t channels, int64_t i, int64_t depth, 
              u[p * w->u_step], w->row * LANES, i > 0, m[p * w->m_step], w->row * LANES);
 }
 
-/* Writes one tile of one channel's plane y, adding either `shift` (the bias) or what y holds. The 4 x 4
-   outputs are a row of the transposed square; those beyond the image's edge are left out. */
+/* Writes one tile of one channel's plane y: adds the outputs to y if `add` is true, else overwrites y with
+   the outputs + `shift`, the bias. The 4 x 4 outputs are a row of the transposed square; those beyond the
+   image's edge are left out. */
 static inline void write_tile(const Conv *c, TilePosition p, const float *outputs, float shift, bool add,
                               float *y) {
     int64_t rows = min_i64(OUT_SIDE, c->out_height - p.row),
@@ -410,9 +413,9 @@ static inline void write_tile(const Conv *c, TilePosition p, const float *output
         for (int64_t s = 0; s < columns; s++) to[s] = outputs[s] + (add ? to[s] : shift);
 }
 
-/* y = A' M A + bias of a tile of the piece, for up to LANES output channels from o on. m is their M at the
-   first point. The 4 x 4 outputs of 16 channels are just one square of 16 x 16: a row of it is a pixel, and
-   once transposed a channel. */
+/* Computes y = A' M A + bias of a tile of the piece, for up to LANES output channels from o on, where m is
+   their M at the first point. The 4 x 4 outputs of 16 channels are a square of 16 x 16 numbers, whose rows
+   are pixels before the transposition and channels after it. */
 static void write_outputs(const Work *k, int64_t tile, int64_t o, int64_t channels, Lanes *m) {
     const Conv *c = k->conv;
     Lanes outputs[OUT_SIDE * OUT_SIDE];
@@ -424,7 +427,7 @@ static void write_outputs(const Work *k, int64_t tile, int64_t o, int64_t channe
         write_tile(c, p, outputs[l], k->bias ? k->bias[o + l] : 0, k->add, y);
 }
 
-/* A job: the panel of output channels from o on, for the block of the piece's tiles from `tile` on. */
+/* Runs a job: the panel of output channels from o on, for the block of the piece's tiles from `tile` on. */
 static void run_job(const Work *k, int64_t o, int64_t tile, float *workspace) {
     int64_t channels = min_i64(k->w.panel, k->conv->out_channels - o);
     int64_t tiles = min_i64(k->w.block, k->tiles - tile);
@@ -439,7 +442,7 @@ static void run_job(const Work *k, int64_t o, int64_t tile, float *workspace) {
             write_outputs(k, tile + t, o + l, channels - l, m + t * k->w.row + l / LANES);
 }
 
-/* Computes a whole convolution: pieces one after the other, in each V and then the jobs. */
+/* Computes a whole convolution, one piece after the other: for each piece first V, then the jobs. */
 static void convolve(Work k, const ConvMemory *memory) {
     int64_t panels = ceil_div(k.conv->out_channels, k.w.panel);
     k.v = (Lanes *)memory->scratch;

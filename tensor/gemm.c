@@ -20,10 +20,10 @@ static int blas_int(int64_t n) {
     return (int)n;
 }
 
-/* OpenBLAS usually copies both factors into an order of its own before it multiplies. With its AVX-512
-   kernels, products of up to 100^3 multiply-adds are an exception: their factors are read where they lie, and
-   they run at the processor's peak, while larger ones lose a tenth. So with these kernels every product is
-   divided into such small ones, unless B is transposed, for which the exception is slower. */
+/* OpenBLAS usually copies both factors into another layout before it multiplies. Its AVX-512 kernels do not
+   copy the factors of products with up to 100^3 multiply-adds. Such products run at the processor's peak,
+   while larger ones are a tenth slower. So with these kernels every product is divided into such small ones,
+   unless B is transposed, since then the small ones are slower. */
 enum { SMALL_PRODUCT = 1000000, BLOCK_ROWS_MIN = 32, BLOCK_COLUMNS = 64, BLOCK_INNER = 480 };
 
 static bool small_products_are_faster(void) {
@@ -36,7 +36,7 @@ static bool small_products_are_faster(void) {
 
 /* Divides a length into the fewest equal parts of at most `most` and returns the size of a part, rounded up
    to a multiple of 16 where there is more than one. */
-static int64_t part(int64_t length, int64_t most) {
+static int64_t part_size(int64_t length, int64_t most) {
     if (length <= most) return max_i64(length, 1);
     return ceil_div(ceil_div(length, ceil_div(length, most)), 16) * 16;
 }
@@ -57,7 +57,7 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
         blas(layout_a, layout_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }
-    int64_t depth = part(k, BLOCK_INNER), columns = min_i64(n, BLOCK_COLUMNS);
+    int64_t depth = part_size(k, BLOCK_INNER), columns = min_i64(n, BLOCK_COLUMNS);
     int64_t rows = SMALL_PRODUCT / (columns * depth) / BLOCK_ROWS_MIN * BLOCK_ROWS_MIN;
     for (int64_t p = 0; p < k; p += depth)
         for (int64_t j = 0; j < n; j += columns)
@@ -67,15 +67,16 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
                      p > 0 ? 1 : beta, c + i * ldc + j, ldc);
 }
 
-/* Bounds for tiles: the most rows and columns; the fewest rows and columns that they are halved to; the
-   number of tiles that is aimed at; the cost of converting a tile's weights to fp32, as a number of rows
-   multiplied with them; and the rows of tiles in a band. */
+/* Bounds for tiles, in this order: the maximum number of rows and columns; the number of rows and the
+   number of columns at which a tile is no longer halved; the number of tiles that is aimed at; the cost
+   of converting a tile's weights to fp32, expressed as a number of additional rows; and the rows of
+   tiles in a band. */
 enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDENING = 32, BAND = 4 };
 
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
-    /* In multiply-adds: computing a smaller tile takes less time than handing it to a thread. */
+    /* A tile with fewer multiply-adds takes less time to compute than to hand to a thread. */
     const int64_t worth = 1 << 19;
-    Tiles t = { m, n, part(m, TILE_MAX), part(n, TILE_MAX), 0, 0 };
+    Tiles t = { m, n, part_size(m, TILE_MAX), part_size(n, TILE_MAX), 0, 0 };
     for (;;) {
         t.across = ceil_div(n, t.columns);
         t.count = ceil_div(m, t.rows) * t.across;
@@ -83,10 +84,10 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
         if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= COLUMNS_MIN) ||
             (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
-        if (cut_rows) /* the tiles are very tall, or so narrow already that gemm would not divide them */
-            t.rows = part(t.rows, (t.rows + 1) / 2);
+        if (cut_rows) /* the tiles are very tall, or already so narrow that gemm would not divide them */
+            t.rows = part_size(t.rows, (t.rows + 1) / 2);
         else
-            t.columns = part(t.columns, (t.columns + 1) / 2);
+            t.columns = part_size(t.columns, (t.columns + 1) / 2);
     }
 }
 
@@ -99,9 +100,9 @@ Tile gemm_tile(const Tiles *t, int64_t i) {
 
 void blas_start(void) { openblas_set_num_threads(1); }
 
-/* OpenBLAS can hold 50 buffers at least, and ends the program when more than it can hold are requested at
-   once. It does not tell how many these are, so no more than 50 are reserved; further threads get theirs when
-   they need it. */
+/* OpenBLAS has room for at least 50 buffers, and ends the program when more buffers are requested at once
+   than it has room for. It does not tell this number, so no more than 50 are reserved. Further threads get
+   theirs when they need them. */
 enum { BLAS_THREADS = 50 };
 
 bool blas_has_room(int threads) {
@@ -115,7 +116,8 @@ bool blas_has_room(int threads) {
     return mapped == count;
 }
 
-/* OpenBLAS keeps the memory of a buffer that is freed, and a thread that needs one takes a free one. */
+/* OpenBLAS keeps the memory of a freed buffer and gives it to the next thread that needs one. Thus allocating
+   and freeing all buffers reserves them. */
 bool blas_reserve(int threads) {
     if (!blas_has_room(threads)) return false;
     void *buffers[BLAS_THREADS];

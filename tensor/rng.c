@@ -127,9 +127,9 @@ void generator_randperm(Generator *g, int64_t *out, int64_t count) {
 
 /* ---- normal numbers in blocks, single precision ---- */
 
-/* logf, sinf and cosf of the Cephes library (Moshier), in the order and with the roundings of PyTorch's AVX2
-   kernel. Where its compiler fused a product with an addition, fmaf stands here; everything else is rounded
-   by itself. Otherwise the last bit of one value in six would differ. The functions have no branches, so
+/* logf, sinf and cosf of the Cephes library (Moshier), with the operations and roundings of PyTorch's AVX2
+   kernel in the same order. fmaf is used exactly where that kernel's compiler fused a product with an
+   addition. Otherwise the last bit of one value in six would differ. The functions have no branches, so that
    loops that call them become vector code. */
 
 /* ln x for a normal x > 0. With x = 2^e (1 + m) and 1/sqrt(2) <= 1 + m < sqrt(2) it is e ln 2 + m - m^2/2 +
@@ -155,9 +155,9 @@ static inline float cephes_log(float x) {
     return fmaf(e, 0.693359375f, m + y);
 }
 
-/* sin x and cos x for 0 <= x < 8192. j is x's octant (of pi/4), rounded up to an even number. x - j pi/4 is
-   computed with pi/4 in three parts, so that little is rounded away; its sine and cosine are a polynomial
-   each. */
+/* sin x and cos x for 0 <= x < 8192. j is x / (pi/4), rounded down to an integer and then up to an even one.
+   In x - j pi/4, pi/4 is split into three parts to keep the rounding error small. The sine and the cosine of
+   this difference are one polynomial each. */
 static inline void cephes_sincos(float x, float *sine, float *cosine) {
     int32_t j = (int32_t)(x * 1.27323954473516f) + 1;
     j &= ~1;
@@ -198,7 +198,7 @@ void generator_randn(Generator *g, float *out, int64_t count) {
     }
     generator_rand(g, out, count);
     for (int64_t i = 0; i + 16 <= count; i += 16) normals_from_uniforms(out + i);
-    if (count % 16 != 0) { /* the last 16 are drawn anew and overlap the block before */
+    if (count % 16 != 0) { /* new draws for the last 16 numbers, which overlap the block before */
         generator_rand(g, out + count - 16, 16);
         normals_from_uniforms(out + count - 16);
     }

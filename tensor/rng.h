@@ -22,35 +22,35 @@ typedef struct {
     double normal;
 } Generator;
 
-/* Whether a state, which may have been read from a file, is one that a generator can be in. */
+/* Whether a state, which may have been read from a file, is a possible state of a generator. */
 bool generator_valid(const Generator *g);
 bool twister_valid(const Twister *t);
 
-/* torch.Generator.manual_seed, which uses the low 32 bits of the seed alone. Clears the kept normal
-   number. */
+/* torch.Generator.manual_seed, which uses only the low 32 bits of the seed. Also clears
+   the kept normal number. */
 void generator_seed(Generator *g, uint64_t seed);
 
 uint32_t generator_u32(Generator *g);
-uint64_t generator_u64(Generator *g); /* two draws, of which the first is the high half */
+uint64_t generator_u64(Generator *g); /* two draws, the first for the high half */
 
 /* torch.rand(count): uniform in [0, 1), multiples of 2^-24 */
 void generator_rand(Generator *g, float *out, int64_t count);
 
-/* torch.randint(low, high, [1]): in low..high-1, with 0 < high - low < 2^63. Takes one 32-bit draw for a
-   range below 2^28, else two. */
+/* torch.randint(low, high, [1]): a number in low..high-1, with 0 < high - low < 2^63. Uses one 32-bit draw if
+   high - low is below 2^28, else two. */
 int64_t generator_randint(Generator *g, int64_t low, int64_t high);
 
 /* torch.randperm(count): 0..count-1 in random order, with count < RANDPERM_MAX */
 enum { RANDPERM_MAX = 1 << 27 };
 void generator_randperm(Generator *g, int64_t *out, int64_t count);
 
-/* torch.randn of a contiguous tensor of count elements. From 16 elements on it works on blocks in single
-   precision, with the bits of PyTorch's AVX2 kernel on every machine; with fewer it is
-   generator_randn_slow. */
+/* torch.randn of a contiguous tensor of count elements. For 16 or more elements, blocks of 16 are
+   computed in single precision, with the bits of PyTorch's AVX2 kernel on every machine. For fewer
+   elements, this function is generator_randn_slow. */
 void generator_randn(Generator *g, float *out, int64_t count);
 
-/* Normal numbers one after the other in memory order, computed in double precision. PyTorch computes a tensor
-   that is not contiguous in this way, whatever its size. */
+/* Fills out with normal numbers one after the other, computed in double precision. PyTorch computes tensors
+   of every size in this way if they are not contiguous. */
 void generator_randn_slow(Generator *g, float *out, int64_t count);
 
 /* torch.randn_like of a channels-last tensor [B, C, H, W]: the numbers of generator_randn_slow in the order

@@ -1,7 +1,7 @@
-/* Shares the tiles of an op out among threads, with work stealing. Each thread has a range of consecutive
-   tiles of its own: [k count / K, (k + 1) count / K) for thread k of K. These are the same in one op after
-   the other, so that a thread finds its inputs in its core's cache, where it wrote them. A thread that has
-   finished its range takes tiles of the others'. */
+/* Distributes the tiles of an op among threads, with work stealing. Each thread has its own range of
+   consecutive tiles: [k count / K, (k + 1) count / K) for thread k of K. The ranges stay the same from one op
+   to the next, so that a thread finds its inputs in its core's cache, where it wrote them. A thread that has
+   finished its range takes tiles from the ranges of other threads. */
 #ifndef TI_SHARE_H
 #define TI_SHARE_H
 
@@ -19,12 +19,13 @@ typedef struct {
     } range[RANGES_MAX];
 } Share;
 
-/* To be called before a parallel region whose threads are to share `count` tiles. */
+/* Must be called before a parallel region whose threads share `count` tiles. */
 void share_start(Share *s, int64_t count);
-/* To be called inside it: returns the calling thread's next tile, or -1 when none is left. */
+/* Must be called inside the parallel region. Returns the calling thread's next tile, or -1
+   when none is left. */
 int64_t share_next(Share *s);
 
-/* The calling thread's part of an array that holds `floats` floats for each thread. */
+/* Returns the calling thread's part of an array that has `floats` floats for each thread. */
 float *thread_workspace(float *workspaces, size_t floats);
 
 #endif

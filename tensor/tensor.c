@@ -34,10 +34,10 @@ size_t dtype_size(DType t) { return t == F32 ? 4 : 2; }
 
 const char *dtype_name(DType t) { return t == F32 ? "F32" : t == F16 ? "F16" : "BF16"; }
 
-/* Converts IEEE half to single precision without branches, so that the compiler turns the loop into vector
-   code. The exponent and mantissa are shifted into place; then a multiplication by 2^112 corrects the
-   exponent's bias, which is exact and also right for subnormals. The exponent of inf and NaN is set to all
-   ones. */
+/* Converts IEEE half to single precision without branches, so that the compiler turns loops that call it into
+   vector code. The exponent and mantissa are shifted into place; then a multiplication by 2^112, which is
+   exact and also correct for subnormals, adjusts the exponent's bias. The exponent bits of inf and NaN are
+   all set to 1. */
 static inline float half_to_float(uint16_t h) {
     float value = float_from_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
     uint32_t bits = float_bits(value);
@@ -45,8 +45,8 @@ static inline float half_to_float(uint16_t h) {
     return float_from_bits(bits | (uint32_t)(h & 0x8000) << 16);
 }
 
-/* Uses the processor's own instruction where there is one, which makes a training step with 16-bit weights
-   about 5 % faster. */
+/* Uses the processor's instruction for this conversion if it has one, which makes a training step with 16-bit
+   weights about 5 % faster. */
 static inline void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__
@@ -79,10 +79,14 @@ void widen(DType t, const void *data, int64_t count, float *out) {
     }
 }
 
+int64_t weight_bytes(const Weight *w) {
+    return w ? shape_count(w->shape) * (int64_t)dtype_size(w->dtype) : 0;
+}
+
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
 
-/* The elements in a row of a weight seen as a matrix [dim 0, product of the other dims]. */
-static int64_t row_of(const Weight *w) {
+/* The number of elements in a row of a weight seen as a matrix [dim 0, product of the other dims]. */
+static int64_t matrix_width(const Weight *w) {
     int64_t n = 1;
     for (int i = 1; i < w->shape.rank; i++) n *= w->shape.dim[i];
     return n;
@@ -94,25 +98,25 @@ static const char *element(const Weight *w, int64_t width, int64_t row, int64_t 
 
 void weight_read_row(const Weight *w, int64_t row, float *out) {
     CHECK(row >= 0 && row < w->shape.dim[0]);
-    int64_t width = row_of(w);
+    int64_t width = matrix_width(w);
     widen(w->dtype, element(w, width, row, 0), width, out);
 }
 
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
     enum { CACHE_LINE = 64 };
     if (row >= w->shape.dim[0]) return;
-    int64_t width = row_of(w), count = min_i64(columns, width - column);
+    int64_t width = matrix_width(w), count = min_i64(columns, width - column);
     const char *from = element(w, width, row, column);
     for (int64_t i = 0; i < count * (int64_t)dtype_size(w->dtype); i += CACHE_LINE)
         __builtin_prefetch(from + i, 0, 2);
-    /* GCC takes a function that only prefetches for one without effect and would drop its calls in this
-       file. */
+    /* GCC assumes that a function that only prefetches has no effect. Without this line it would drop all
+       calls in this file. */
     __asm__ volatile("");
 }
 
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
-    int64_t width = row_of(w);
+    int64_t width = matrix_width(w);
     CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)
@@ -130,7 +134,7 @@ const float *weight_vector(const Weight *w, int64_t first, int64_t count, float 
 
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
-    enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* rows and columns that are transposed at a time */
+    enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* rows and columns of a piece */
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {

@@ -1,6 +1,6 @@
-/* Shapes and the two kinds of arrays. A Weight is frozen and lies in a file; a Tensor is computed, in fp32,
-   and may have a gradient. They are two types so that the compiler sees to it that nothing frozen is
-   changed. */
+/* Shapes and the two kinds of arrays. A Weight is frozen and lies in a file; a Tensor is computed,
+   in fp32, and may have a gradient. They have different types so that the compiler prevents
+   changes of frozen weights. */
 #ifndef TI_TENSOR_H
 #define TI_TENSOR_H
 
@@ -19,14 +19,14 @@ static inline Shape shape3(int64_t a, int64_t b, int64_t c) { return (Shape) { 3
 static inline Shape shape4(int64_t a, int64_t b, int64_t c, int64_t d) {
     return (Shape) { 4, { a, b, c, d } };
 }
-int64_t shape_count(Shape s); /* elements; 1 for rank 0 */
+int64_t shape_count(Shape s); /* the number of elements, which is 1 for rank 0 */
 bool shape_equal(Shape a, Shape b);
-/* Writes a shape as "[2, 64, 16, 16]" and returns text. */
+/* Writes a shape such as "[2, 64, 16, 16]" to `text` and returns it. */
 enum { SHAPE_TEXT = 200 };
 const char *shape_text(Shape s, char text[SHAPE_TEXT]);
 
 typedef enum { F32, F16, BF16 } DType;
-size_t dtype_size(DType t);
+size_t dtype_size(DType t);      /* bytes of one element */
 const char *dtype_name(DType t); /* "F32" */
 
 /* A tensor as it lies in the mapped file: any type, any alignment, read-only. */
@@ -37,8 +37,8 @@ typedef struct {
     const void *data;
 } Weight;
 
-/* A contiguous fp32 array, whose memory the planner assigns. grad has the shape of data and is there where
-   needs_grad is true. */
+/* A contiguous fp32 array, whose memory the planner assigns. The gradient has the shape of the data, and
+   exists only if needs_grad is true. */
 typedef struct {
     Shape shape;
     float *data, *grad;
@@ -46,30 +46,34 @@ typedef struct {
     int id; /* its index in its graph */
 } Tensor;
 
+/* Returns the bytes of a weight's data, 0 if w is NULL. */
+int64_t weight_bytes(const Weight *w);
+
 /* Part of a weight as fp32: element (r, c) of the part is data[r * stride + c]. */
 typedef struct {
     const float *data;
     int64_t stride;
 } Panel;
 
-/* Rows [row, row + rows) and columns [column, column + columns) of a weight seen as a matrix [dim 0, product
-   of the other dims]. Where the data is F32 and aligned, the panel points into the file and its stride is the
-   matrix's width. Else the part is converted to fp32 in workspace, which has room for rows * columns floats,
-   and the stride is `columns`. The conversion is exact. */
+/* Returns rows [row, row + rows) and columns [column, column + columns) of a weight seen as a matrix
+   [dim 0, product of the other dims]. If the data is F32 and aligned, the panel points into the file and its
+   stride is the matrix's width. Otherwise the part is converted to fp32 in workspace, which has room for
+   rows * columns floats, and the stride is `columns`. The conversion is exact. */
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace);
 
-/* The same part transposed, always a copy in workspace: element (r, c) is data[c * stride + r] with stride =
-   rows. */
+/* Returns the same part transposed, which is always a copy in workspace: element (r, c) of the part is
+   data[c * stride + r], with stride = rows. */
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace);
 
-/* Elements [first, first + count) of a weight in memory order (it mostly has one dimension), as weight_panel
-   gives them: in the file, or converted to fp32 in workspace, which has room for count floats. */
+/* Returns elements [first, first + count) of a weight in memory order, either in the file or
+   converted to fp32 in workspace, which has room for count floats. Most weights that are read in this
+   way have one dimension. */
 const float *weight_vector(const Weight *w, int64_t first, int64_t count, float *workspace);
 
-/* Asks the processor to fetch columns [column, column + columns) of a row into its cache, for a weight_panel
-   that will follow soon. What lies outside the weight is left out. */
+/* Asks the processor to fetch columns [column, column + columns) of a row into its cache, for a call of
+   weight_panel that follows soon. The part outside the weight is left out. */
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns);
 
 /* Converts a row of a weight seen as a matrix to fp32. */
@@ -78,7 +82,7 @@ void weight_read_row(const Weight *w, int64_t row, float *out);
 /* Converts a whole weight to fp32; out has shape_count elements. */
 void weight_read(const Weight *w, float *out);
 
-/* Converts `count` elements of type t at data, with any alignment, to fp32. */
+/* Converts `count` elements of type t at `data`, with any alignment, to fp32. */
 void widen(DType t, const void *data, int64_t count, float *out);
 
 #endif

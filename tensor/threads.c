@@ -15,7 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* Reads a number of a logical processor from /sys; returns -1 when there is none. */
+/* Reads a number about a logical processor from /sys. Returns -1 when there is none. */
 static long topology(size_t cpu, const char *what) {
     char path[128];
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/%s", cpu, what);
@@ -62,8 +62,8 @@ static bool is_one_of(const char *name, const char *const *list) {
 }
 #endif
 
-/* Returns the value that OPENBLAS_CORETYPE should have when OpenBLAS uses kernels older than the processor,
-   and NULL when its kernels are good. */
+/* Returns the value that OPENBLAS_CORETYPE should have if OpenBLAS uses kernels that are older than the
+   processor. Returns NULL if its kernels are appropriate. */
 static const char *better_kernels(void) {
 #if defined(__x86_64__)
     static const char *const avx512[] = { "SkylakeX", "Cooperlake", "SapphireRapids", NULL };
@@ -82,8 +82,7 @@ static const char *better_kernels(void) {
 /* OpenBLAS and libgomp (GCC's OpenMP) read the environment in their libraries' constructors, before main. To
    set a variable for them, the program has to be executed again. */
 
-/* Whether `variable`, a "NAME=VALUE", has the same name as `name`, which is a "NAME=VALUE" or "NAME=" as
-   well. */
+/* Whether `variable`, a text "NAME=VALUE", has the same name as `name`, a text "NAME=VALUE" or "NAME=". */
 static bool has_name(const char *variable, const char *name) {
     size_t length = strcspn(name, "=") + 1;
     return strncmp(variable, name, length) == 0;
@@ -95,8 +94,8 @@ static const char *find_variable(char *const environment[], const char *name) {
     return NULL;
 }
 
-/* Executes the program again with these variables added to the environment, in place of any of the same
-   names. Returns only when that fails; then the program goes on as it is. */
+/* Executes the program again with these variables added to the environment, where they replace variables of
+   the same names. Returns only when this fails; the program then continues with its present environment. */
 static void execute_again(char *const argv[], char *const environment[], const char *const variables[],
                           size_t count) {
     size_t size = 0, used = 0;
@@ -115,13 +114,14 @@ static void execute_again(char *const argv[], char *const environment[], const c
         path[length] = 0;
         execve(path, argv, (char *const *)with); /* by its own path, so that `ps` shows its name */
     }
-    execve("/proc/self/exe", argv, (char *const *)with); /* when the file has been replaced meanwhile */
+    execve("/proc/self/exe", argv, (char *const *)with); /* works even if the file was replaced meanwhile */
     free(with);
 }
 
-/* When the address space has no room for its buffer, OpenBLAS from version 0.3.29 on loops for ever in its
-   constructor, while earlier versions go on without it. The one sign of the loop is that the process has used
-   a second of processor time before main begins. Then a timer's signal ends the program with a message. */
+/* When the address space has no room for its buffer, OpenBLAS 0.3.29 and later loop for ever in the
+   library's constructor, while earlier versions continue without the buffer. The only sign of this loop is
+   that the process has used a second of processor time before main begins. Then a timer's signal ends the
+   program with a message. */
 static void on_startup_timeout(int signal_number) {
     static const char text[] =
         "ti: out of memory: OpenBLAS needs 134 MB of address space to start (try a higher "
@@ -146,17 +146,17 @@ void threads_restart(char *const argv[]) {
 
 /* Executes the program again unless two variables are set:
 
-   - OPENBLAS_NUM_THREADS=1. This program uses BLAS on the calling thread alone, but OpenBLAS makes a thread
-     for each core before main all the same. Where memory or the number of threads is limited that fails, and
-     OpenBLAS ends the program with a signal or loops for ever as the program ends.
+   - OPENBLAS_NUM_THREADS=1. This program uses BLAS on the calling thread alone, but without this variable
+     OpenBLAS makes a thread for each core before main. This can fail if memory or the number of threads is
+     limited, and then OpenBLAS ends the program with a signal, or loops for ever when the program ends.
    - GOMP_SPINCOUNT=1000, the number of times that a waiting OpenMP thread looks for work before it sleeps.
      By default threads spin for milliseconds, on cores that other processes could use. On two cores, beside a
      busy process, a training of 5 s takes 16 to 19 s by default, 9 to 10 s with 1000, and 38 to 65 s with
-     100000. Without other processes 1000 costs nothing, while no spinning at all (OMP_WAIT_POLICY=passive)
-     makes it 7 s. A value that the user has set is kept. LLVM's OpenMP has another variable, which was not
-     measured and is left alone.
+     100000. Without other processes 1000 costs nothing, while without any spinning (OMP_WAIT_POLICY=passive)
+     the training takes 7 s. A value that the user has set is kept. LLVM's OpenMP has another variable, which
+     was not measured and is not set.
 
-   A program that a debugger or tracer follows is not executed again. */
+   A program that is being debugged or traced is not executed again. */
 static void before_libraries(int argc, char *argv[], char *environment[]) {
     static const char one_thread[] = "OPENBLAS_NUM_THREADS=1", short_wait[] = "GOMP_SPINCOUNT=1000";
     const char *variables[2];
@@ -170,9 +170,9 @@ static void before_libraries(int argc, char *argv[], char *environment[]) {
     if (!blas_has_room(1)) limit_startup();
 }
 
-/* glibc calls the functions of .preinit_array before the constructors of all libraries, with main's
-   arguments. What setenv changes at that time is lost, so before_libraries has to execute the program again
-   as well. */
+/* glibc calls the functions in .preinit_array before the constructors of all libraries, with
+   main's arguments. Changes that setenv makes at that time are lost, so before_libraries has to
+   execute the program again. */
 typedef void RunFirst(int argc, char *argv[], char *environment[]);
 __attribute__((section(".preinit_array"), used)) static RunFirst *const run_first = before_libraries;
 

@@ -1,7 +1,7 @@
-/* Mathematical functions for vector code: exp, sigmoid and the normal distribution of a float, without
-   branches, tables or library calls, so that the compiler turns loops that call them into vector code; and
-   sums in a fixed order. tests/ops/test_vmath.c compares them with double precision over the whole range of
-   floats, and checks the bounds of error that are given here. All functions return NaN for NaN. */
+/* Mathematical functions for vector code: exp, sigmoid, the normal distribution, and sums in a fixed order.
+   The functions of one float have no branches, tables or library calls, so that the compiler turns loops that
+   call them into vector code. tests/ops/test_vmath.c compares them with double precision over the whole range
+   of floats, and checks the error bounds that are given here. All functions return NaN for NaN. */
 #ifndef TI_VMATH_H
 #define TI_VMATH_H
 
@@ -21,7 +21,7 @@ static inline float float_from_bits(uint32_t u) {
     return x;
 }
 
-/* a b + c, with a single rounding where the processor computes that as fast as a product. */
+/* Returns a b + c, with a single rounding if the processor computes this as fast as a product. */
 static inline float multiply_add(float a, float b, float c) {
 #ifdef FP_FAST_FMAF
     return fmaf(a, b, c);
@@ -38,8 +38,8 @@ static inline float vexp(float x) {
     const float magic = 12582912.0f;
     float shifted = multiply_add(x, 1.44269504f, magic);
     float n = shifted - magic;
-    /* ln 2 = 0.693359375 - 2.1219444e-4, where the first has so few digits that its product with n is
-       exact. */
+    /* ln 2 = 0.693359375 - 2.1219444e-4, where the first number has so few digits that its product
+       with n is exact. */
     float r = multiply_add(n, 2.12194440e-4f, multiply_add(n, -0.693359375f, x));
     /* e^r = 1 + r + r^2 p(r), where the polynomial p is the minimax fit of (e^r - 1 - r) / r^2. */
     float p = 0.0013950724f;
@@ -52,8 +52,8 @@ static inline float vexp(float x) {
     uint32_t e = float_bits(shifted) - float_bits(magic) + 256; /* n + 256 >= 0 */
     uint32_t half = e >> 1;
     y = y * float_from_bits((half - 1) << 23) * float_from_bits((e - half - 1) << 23);
-    /* Beyond these bounds n does not fit the factors and y is meaningless. For x = NaN both comparisons are
-       false and y is NaN. */
+    /* Beyond these bounds the two factors cannot represent 2^n, and y is meaningless. For x = NaN both
+       comparisons are false and y is NaN. */
     y = x < -104.0f ? 0.0f : y;
     return x > 89.0f ? INFINITY : y;
 }

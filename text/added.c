@@ -31,18 +31,17 @@ const AddedToken *added_find(const AddedTokens *list, const char *text) {
     return NULL;
 }
 
-/* Compares tokens by index; any without one come last. */
 static int by_index(const void *a, const void *b) {
     const AddedToken *x = a, *y = b;
-    bool known = x->index >= 0, other = y->index >= 0;
-    return known != other ? other - known : (x->index > y->index) - (x->index < y->index);
+    return (x->index > y->index) - (x->index < y->index);
 }
 
 void added_sort(AddedTokens *list) {
     int with = 0, kept = 0;
     while (with < list->count && list->at[with].index >= 0) with++;
     for (int i = with; i < list->count; i++) CHECK(list->at[i].index < 0);
-    /* qsort is not stable, so that the tokens without an index, which compare equal, are left out. */
+    /* The tokens without an index are not sorted, since they must keep their order and
+       qsort is not stable. */
     if (with) qsort(list->at, (size_t)with, sizeof *list->at, by_index);
     for (int i = 0; i < list->count; i++) {
         AddedToken *token = &list->at[i];
@@ -59,8 +58,8 @@ void added_sort(AddedTokens *list) {
     list->count = kept;
 }
 
-/* Reads a flag of a token object into *value, `fallback` when it is absent. Returns false when the member is
-   neither true nor false. */
+/* Stores a flag of a token object in *value, or `fallback` when the object does not have the flag. Returns
+   false when the member is neither true nor false. */
 static bool read_flag(const json_t *m, const char *key, bool fallback, bool *value) {
     const json_t *flag = json_object_get(m, key);
     *value = flag ? json_is_true(flag) : fallback;
@@ -85,7 +84,7 @@ bool added_read_special(AddedToken *token, const json_t *m) {
     return *token->text != 0;
 }
 
-/* Returns the number that a key of at most 9 digits spells; -1 for any other key. */
+/* Returns the number that a key of 1 to 9 digits stands for, or -1 for any other key. */
 static int64_t key_index(const char *key) {
     int64_t index = 0;
     if (!*key || strlen(key) > 9) return -1;
@@ -118,7 +117,7 @@ bool added_read(AddedTokens *list, JsonObject *o, const char *key) {
         json_object_foreach (all, name, m) { ok = ok && add_one(list, m, key_index(name)); }
     return ok ||
            object_fault(o, key,
-                        "tokens are needed, each with a whole number as id, a string as content and flags "
+                        "tokens are needed, each with a whole number as id, a string as content, and flags "
                         "that are true or false");
 }
 

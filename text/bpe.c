@@ -24,9 +24,9 @@ typedef struct {
 
 struct Bpe {
     int64_t size;        /* V */
-    const char **tokens; /* [V], pointers into the document or into names */
+    const char **tokens; /* [V], pointers into `document` or into `names` */
     json_t *document;    /* owns the tokens; NULL when the vocabulary is derived from the merges */
-    char *names;         /* the text of all derived tokens, each followed by a 0 */
+    char *names;         /* the texts of all derived tokens, each followed by a 0 */
     int32_t *by_name;    /* hash table of ids by token; -1 marks an empty slot */
     size_t name_mask;
     Merge *merges; /* hash table of merges by their pair */
@@ -86,10 +86,11 @@ typedef struct {
 
 enum { FAULTS_REPORTED = 5 };
 
-/* Counts one fault. Returns whether it should get a message. */
+/* Counts one fault and returns whether a message should be added about it. */
 static bool report_fault(Faults *f) { return ++f->count <= FAULTS_REPORTED; }
 
-/* Adds one message about all faults that got none of their own. Returns whether the file has no faults. */
+/* Adds one message about all faults without a message of their own. Returns true when the
+   file has no faults. */
 static bool report_rest(const Faults *f) {
     if (f->count > FAULTS_REPORTED)
         messages_add(f->errors, "%s: %lld more faults of this kind", f->path,
@@ -113,7 +114,7 @@ static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors
     json_object_foreach (b->document, token, number) {
         int64_t id = json_whole(number);
         if ((id < 0 || id >= b->size) && report_fault(&faults))
-            messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, token,
+            messages_add(errors, "%s: the id of \"%s\" is not in the range 0 to %lld", path, token,
                          (long long)b->size - 1);
         if (id < 0 || id >= b->size) continue;
         if (b->tokens[id] && report_fault(&faults))
@@ -124,8 +125,9 @@ static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors
     return report_rest(&faults); /* V distinct ids in 0 .. V-1 leave no gap */
 }
 
-/* Returns the next line of the text and moves *at past it; NULL at the end. *size is its length without the
-   line break. Lines that begin with #version are skipped, but counted in *number. */
+/* Returns the next line of the text and moves *at past it, or returns NULL at the end of the text.
+   *size becomes the length of the line without its line break. Lines that begin with #version are
+   skipped, but counted in *number. */
 static const char *next_line(const char **at, const char *end, size_t *size, int64_t *number) {
     while (*at < end) {
         const char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));
@@ -148,7 +150,7 @@ static bool is_printable(int byte) {
 static void add_token(Bpe *b, char **names, const char *text, size_t size) {
     memcpy(*names, text, size);
     b->tokens[b->size++] = *names;
-    *names += size + 1; /* the buffer is zeroed */
+    *names += size + 1; /* the byte after the token is already 0 */
 }
 
 /* Derives CLIP's vocabulary from its merges. A malformed line adds a meaningless token here, which does no
@@ -158,8 +160,8 @@ static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
     b->tokens = mem_alloc((size_t)(SYMBOLS + lines + 2) * sizeof *b->tokens);
     b->names = mem_alloc(SYMBOLS * SYMBOL + size + (size_t)lines + 2 * SPECIAL);
     char *names = b->names;
-    /* The 256 bytes come once without and once with the end-of-word mark, each time first those that
-       represent themselves. */
+    /* The vocabulary begins with the characters of the 256 bytes, first all of them without the end-of-word
+       mark and then all of them with it. Both times, bytes that represent themselves come first. */
     for (int last = 0; last < 2; last++)
         for (int others = 0; others < 2; others++)
             for (int byte = 0, other = 256; byte < 256; byte++) {
@@ -199,8 +201,8 @@ static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
     return true;
 }
 
-/* Adds the merge of two tokens. Returns NULL, or what is wrong with it. joined is a buffer for both
-   together. */
+/* Adds the merge of two tokens. Returns NULL when it is valid, otherwise the end of a message that says what
+   is wrong with it. `joined` is a buffer with room for the text of both tokens. */
 static const char *add_merge(Bpe *b, const char *left, size_t left_size, const char *right, size_t right_size,
                              int32_t rank, char *joined) {
     memcpy(joined, left, left_size);
@@ -215,20 +217,21 @@ static const char *add_merge(Bpe *b, const char *left, size_t left_size, const c
     return NULL;
 }
 
-/* The same for one line, "left right". */
+/* Does the same for a line "left right" of merges.txt. */
 static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t rank, char *joined) {
     const char *space = memchr(line, ' ', size);
     size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
-    if (!left || !right || memchr(space + 1, ' ', right)) return "is not two tokens with one space between";
+    if (!left || !right || memchr(space + 1, ' ', right)) return "is not two tokens separated by one space";
     return add_merge(b, line, left, space + 1, right, rank, joined);
 }
 
-/* The same for one member of the list in tokenizer.json: a string as above, or a list of two tokens. */
+/* Does the same for one member of the list in tokenizer.json, which is either a string with such a line or a
+   list of two tokens. */
 static const char *read_merge_json(Bpe *b, const json_t *merge, int32_t rank) {
     const json_t *sides[2] = { json_array_get(merge, 0), json_array_get(merge, 1) };
     const char *line = json_string_value(merge);
     bool pair = json_array_size(merge) == 2 && json_string_length(sides[0]) && json_string_length(sides[1]);
-    if (!line && !pair) return "is neither two tokens with one space between nor a pair of tokens";
+    if (!line && !pair) return "is neither a list of two tokens nor two tokens separated by one space";
     size_t left = json_string_length(sides[0]), right = json_string_length(sides[1]);
     char *joined = mem_alloc(line ? json_string_length(merge) : left + right);
     const char *wrong = line ? read_merge(b, line, json_string_length(merge), rank, joined)
@@ -299,8 +302,8 @@ static void make_alphabet(Bpe *b, int32_t unknown) {
     }
 }
 
-/* The last step of bpe_parse and bpe_from_json. Frees b and returns NULL when it or an earlier step failed
-   (!ok). */
+/* The last step of bpe_parse and bpe_from_json; ok is whether all earlier steps succeeded. Frees b and
+   returns NULL when any step failed. */
 static Bpe *finish(Bpe *b, bool ok, const char *path, const char *unknown, Messages *errors) {
     int32_t id = ok ? bpe_find(b, unknown) : -1;
     if (ok && id < 0) ok = messages_add(errors, "%s: has no token \"%s\"", path, unknown);
@@ -379,8 +382,9 @@ typedef struct {
     int32_t id, previous, next; /* previous, next: positions in the array, or -1 */
 } Symbol;
 
-/* A pair of adjacent symbols that has a merge, with the two ids that it had when it was pushed: a later merge
-   can have changed them. The heap orders candidates by rank, and equal ranks by position. */
+/* A pair of adjacent symbols that has a merge. It contains the two ids that the symbols had when it was
+   pushed, since a later merge can change the symbols. The heap orders candidates by rank, and those of
+   equal rank by position. */
 typedef struct {
     int32_t rank, position, left, right, merged;
 } Candidate;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* The restricted Damerau-Levenshtein distance: the number of insertions, deletions, substitutions and
-   transpositions of adjacent bytes that turn a into b. Returns LONGEST when either is longer than that. */
+   transpositions of adjacent bytes that turn a into b. Returns LONGEST when a or b is longer than that. */
 static int edit_distance(const char *a, const char *b) {
     enum { LONGEST = 40 };
     int n = (int)strlen(a), m = (int)strlen(b), d[LONGEST + 1][LONGEST + 1];
@@ -29,13 +29,13 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *names, int count) {
     const char *nearest = NULL;
-    /* A name is close enough when its distance is at most a third of the word's length (rounded), and 3 at
-       most. */
+    /* A name is close enough when its distance is at most 3 and at most a third of
+       the word's length, rounded. */
     int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) / 3;
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);
         bool begins = strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0;
-        if (begins) distance = min_i64(distance, 1) != 0;
+        if (begins) distance = distance > 0; /* what is missing at the end counts as one change */
         if (distance < best) {
             best = distance;
             nearest = names[i];

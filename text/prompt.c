@@ -14,7 +14,7 @@ bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, 
             errors, "%s: \"%s\" has vectors of %lld numbers, this model's have %lld (another model family?)",
             from, token, (long long)width, (long long)w->width);
     if (n > 1000)
-        return messages_add(errors, "%s: \"%s\" has %lld vectors, more than a prompt holds", from, token,
+        return messages_add(errors, "%s: \"%s\" has %lld vectors, more than a prompt can hold", from, token,
                             (long long)n);
     Messages faults = { 0 };
     bool added = tokenizer_add(t, token, (int)n, &faults) >= 0;
@@ -44,8 +44,7 @@ int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) 
     tokenizer_window(t, all, tokens, ids);
     free(all);
     if (tokens > length - 2)
-        messages_add(warnings,
-                     "the prompt \"%s\" has %lld tokens; the last %lld fall off the end of the window",
+        messages_add(warnings, "the prompt \"%s\" has %lld tokens; the last %lld do not fit and are ignored",
                      prompt, (long long)tokens, (long long)(tokens - (length - 2)));
     return ids;
 }
@@ -78,8 +77,8 @@ bool prompt_has_text(const char *prompt, const char *token) {
     return has;
 }
 
-/* Returns the normalised text without the punctuation at its ends, or with it when there is nothing else, so
-   that "<Grum>," and "grum" compare equal. free() the result. */
+/* Returns the normalised text without the punctuation at its ends, so that "<Grum>," and "grum" compare
+   equal. A text of punctuation alone keeps it. The caller frees the result. */
 static char *bare_word(const char *text, size_t size) {
     CodePoints normal = unicode_normal_form(text, size);
     int64_t from = 0, to = normal.count;
@@ -93,7 +92,7 @@ static char *bare_word(const char *text, size_t size) {
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Returns the end of the first `words` words of a text; NULL when the text has fewer. */
+/* Returns where the first `words` words of a text end, or NULL when the text has fewer words. */
 static const char *words_end(const char *text, int words) {
     while (words-- > 0) {
         while (is_blank(*text)) text++;
@@ -103,7 +102,7 @@ static const char *words_end(const char *text, int words) {
     return text;
 }
 
-/* Whether a part of the prompt contains a token of any learned word. Such a part means that word, so it
+/* Whether a part of the prompt contains a token of any learned word. Such a part stands for that word, so it
    cannot be a misspelling of another one. */
 static bool has_learned_token(const Tokenizer *t, const char *text, size_t size) {
     int64_t count;
@@ -115,8 +114,7 @@ static bool has_learned_token(const Tokenizer *t, const char *text, size_t size)
 }
 
 char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) {
-    /* A token such as "my cat" has several words: each run of that many words of the prompt is a
-       candidate. */
+    /* A token such as "my cat" has several words. Every run of as many words in the prompt is a candidate. */
     int words = 1, count = 0, capacity = 0;
     while (words_end(token, words + 1)) words++;
     const char **bare = NULL, **at = NULL;
@@ -147,10 +145,10 @@ char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) 
     return found;
 }
 
-char *token_file_name(const char *word) {
-    char *name = mem_string(word);
+char *token_file_name(const char *token) {
+    char *name = mem_string(token);
     char *to = name;
-    for (const char *c = word; *c; c++) {
+    for (const char *c = token; *c; c++) {
         if (*c == '<' || *c == '>') continue;
         bool fine = isalnum((unsigned char)*c) || strchr("-_+", *c) || (unsigned char)*c >= 0x80 ||
                     (*c == '.' && to > name);

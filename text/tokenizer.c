@@ -34,7 +34,7 @@ typedef struct {
 struct Tokenizer {
     Bpe *bpe;
     AddedList raw;        /* searched for in the raw text */
-    AddedList normalized; /* searched for in the normalised text between those */
+    AddedList normalized; /* searched for in the normalised text between matches of `raw` */
     Names added;          /* the model's added tokens that its vocabulary lacks, by id - V */
     Names learned;        /* placeholder tokens, by id - first_learned_id */
     int32_t first_learned_id;
@@ -42,7 +42,7 @@ struct Tokenizer {
     int64_t max_length;
 };
 
-/* Adds a token to the list, and takes ownership of the pattern. */
+/* Adds a token to the list and takes ownership of the pattern. */
 static Added *list_add(AddedList *list, const char *name, CodePoints pattern, int32_t id) {
     list->at = mem_grow(list->at, (size_t)(list->count + 1) * sizeof *list->at);
     int i = list->count++;
@@ -64,7 +64,7 @@ static bool equal(const int32_t *a, const int32_t *b, int64_t count) {
     return memcmp(a, b, (size_t)count * sizeof *a) == 0;
 }
 
-/* Returns the longest token that matches at position `place`; NULL when none does. */
+/* Returns the longest token that matches at position `place`, or NULL when none does. */
 static const Added *match_at(const AddedList *list, const int32_t *s, int64_t place, int64_t count) {
     if (!list->begins[s[place] & 0xFF]) return NULL;
     for (int i = 0; i < list->count; i++) {
@@ -74,10 +74,10 @@ static const Added *match_at(const AddedList *list, const int32_t *s, int64_t pl
     return NULL;
 }
 
-/* Finds the leftmost match of any token of the list in s[from..count), the longest of several there, and
-   stores its position in *place. Returns NULL and stores count when there is none. A match that lacks a
-   required word boundary is skipped as a whole, as in the reference, so that no other token can match within
-   it. */
+/* Finds the leftmost match of any token of the list in s[from..count), and stores its position in *place.
+   When several tokens match there, returns the longest. Returns NULL and stores `count` when there is no
+   match. A match that lacks a required word boundary is skipped as a whole, as in the reference, so that no
+   other token can match within it. */
 static const Added *list_find(const AddedList *list, const int32_t *s, int64_t from, int64_t count,
                               int64_t *place) {
     for (*place = from; *place < count;) {
@@ -91,7 +91,7 @@ static const Added *list_find(const AddedList *list, const int32_t *s, int64_t f
     return NULL;
 }
 
-/* Returns the added token with this name; NULL when there is none. */
+/* Returns the added token with this name, or NULL when there is none. */
 static const Added *find_added(const Tokenizer *t, const char *name) {
     for (int l = 0; l < 2; l++) {
         const AddedList *list = l ? &t->normalized : &t->raw;
@@ -102,10 +102,10 @@ static const Added *find_added(const Tokenizer *t, const char *name) {
 }
 
 /* Adds the special tokens of Stable Diffusion's files, for a folder whose files name none. The reference
-   searches the raw text for those that special_tokens_map.json gives as plain strings, which is only
-   pad_token. Therefore in Stable Diffusion 1.x <|endoftext|>, the padding token, matches in exact case and
-   <|startoftext|> in any case. In 2.x, where "!" is the padding token, each "!" in a text is that token, and
-   <|endoftext|> matches in any case. */
+   searches the raw text for the tokens that special_tokens_map.json gives as plain strings. In Stable
+   Diffusion's files this is only pad_token. Therefore in 1.x <|endoftext|>, which is the padding token,
+   matches in exact case and <|startoftext|> in any case. In 2.x, where "!" is the padding token, each "!" in
+   a text is that token, and <|endoftext|> matches in any case. */
 static void default_special_tokens(AddedTokens *list, const char *pad) {
     const char *const names[] = { START, END, pad };
     for (int i = 0; i < 3; i++)
@@ -149,8 +149,8 @@ static void add_model_token(Tokenizer *t, const AddedToken *token) {
     t->added.at[t->added.count++] = added->name;
 }
 
-/* Checks that each added token has a row in the token embedding. To leave a token without a row out would
-   silently change how a prompt with it is read. */
+/* Checks that each added token has a row in the token embedding. If a token without a row were left out
+   instead, prompts with this token would silently get another meaning. */
 static bool check_rows(const Tokenizer *t, const char *path, int64_t rows, Messages *errors) {
     int64_t size = bpe_size(t->bpe), beyond = size + t->added.count - rows;
     if (!rows || size > rows || beyond <= 0) return true; /* model_load reports size > rows */
@@ -170,7 +170,7 @@ static bool add_all_tokens(Tokenizer *t, const char *path, const TokenizerConfig
     t->max_length = config->model_max_length;
     if (t->start < 0) messages_add(errors, "%s: has no token \"%s\"", path, START);
     if (t->max_length < 2 || t->max_length > INT32_MAX)
-        messages_add(errors, "%s: a tokenizer's model_max_length is 2 or more, here %lld", path,
+        messages_add(errors, "%s: a tokenizer's model_max_length must be at least 2, but is %lld", path,
                      (long long)t->max_length);
     AddedTokens all = tokens_to_add(config, of_file, pad);
     int64_t room = config->rows - bpe_size(t->bpe);
@@ -259,10 +259,10 @@ static void encode_piece(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     free(text);
 }
 
-/* Encodes normalised text between added tokens. Where the name of a special token did not match as a token
-   (because of its case), the reference's regular expression takes the whole name as one piece, and then
-   splits it by the same rules as any text: "<|", "endoftext", "|>". Therefore no piece may extend past the
-   end of such a name. */
+/* Encodes normalised text between added tokens. The text can contain the name of a special token that did not
+   match as a token because of its case. The reference's regular expression takes such a name as one piece,
+   and then splits it by the same rules as any text: "<|", "endoftext", "|>". Therefore no piece may extend
+   past the end of such a name. */
 static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *ids) {
     int64_t name_end = 0;
     for (int64_t i = 0, n; i < count; i += n) {
@@ -275,7 +275,7 @@ static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     }
 }
 
-/* Returns the name of a word's vector i: word, word_1, word_2, ...; free() it. */
+/* Returns the name of a word's vector i, one of word, word_1, word_2, ... The caller frees it. */
 static char *vector_name(const char *word, int64_t i) {
     return i == 0 ? mem_string(word) : mem_format("%s_%lld", word, (long long)i);
 }
@@ -285,7 +285,7 @@ typedef struct {
     const Tokenizer *t;
     bool expand;    /* whether a word of several vectors becomes the tokens of all its vectors */
     Ids ids;        /* the result so far */
-    Text *expanded; /* the prompt with the names of all these vectors; NULL when it is not wanted */
+    Text *expanded; /* the prompt with the names of all vectors of its words; NULL when it is not wanted */
 } Encoding;
 
 /* Appends the id of an added token. With e->expand it appends the ids of its further vectors as well, and
@@ -302,9 +302,9 @@ static bool encode_added(Encoding *e, const Added *token) {
     return false;
 }
 
-/* Returns the largest number of code points of the raw text s whose normalised form is at most `place` long.
-   The binary search normalises a prefix each time, so that it gives up and returns 0 on a text of more than
-   LONGEST. */
+/* Returns the length of the longest prefix of the raw text s whose normalised form has at most `place` code
+   points. Each step of the binary search normalises a prefix, which takes long in a long text: for more than
+   LONGEST code points, this function does not search and returns 0. */
 static int64_t raw_position(const int32_t *s, int64_t count, int64_t place) {
     enum { LONGEST = 1000 };
     int64_t low = 0, high = count <= LONGEST ? count : 0;
@@ -320,8 +320,8 @@ static int64_t raw_position(const int32_t *s, int64_t count, int64_t place) {
     return low;
 }
 
-/* Appends a part of the prompt to the expanded text: the raw text where its normalised form is `part`, which
-   keeps case and spaces as they were written, and `part` itself otherwise. */
+/* Appends a part of the prompt to the expanded text. If the normalised form of `raw` is `part`, appends
+   `raw`, which has case and spaces as they were written, otherwise `part`. */
 static void expand_part(const Encoding *e, CodePoints raw, CodePoints part) {
     CodePoints normal = unicode_normalize(raw.at, raw.count);
     bool is_part = normal.count == part.count && equal(normal.at, part.at, part.count);
@@ -354,7 +354,7 @@ static void expand_word(const Encoding *e, const Added *token) {
     free(all);
 }
 
-/* Steps 2 to 5 of the header for a part of the raw text without tokens of e->t->raw. */
+/* Performs steps 2 to 5 of the header on a part of the raw text that contains no token of e->t->raw. */
 static void encode_normalized(Encoding *e, const int32_t *s, int64_t count) {
     CodePoints text = unicode_normalize(s, count), raw = { (int32_t *)(uintptr_t)s, count };
     Expanded done = { 0 };
@@ -373,6 +373,7 @@ static void encode_normalized(Encoding *e, const int32_t *s, int64_t count) {
     free(text.at);
 }
 
+/* Performs all five steps on a text. */
 static void encode(Encoding *e, const char *text, size_t size) {
     CodePoints raw = unicode_decode(text, size);
     for (int64_t from = 0, place; from < raw.count;) {
@@ -430,7 +431,7 @@ int64_t tokenizer_encode(const Tokenizer *t, const char *text, int32_t *ids) {
     return count;
 }
 
-/* Whether the normalised name is that of one of the model's added tokens, in any case. */
+/* Whether `pattern` is the normalised name of one of the model's added tokens. */
 static bool is_model_token(const Tokenizer *t, const CodePoints *pattern) {
     bool found = false;
     for (int i = 0; i < t->raw.count + t->normalized.count && !found; i++) {
@@ -443,7 +444,7 @@ static bool is_model_token(const Tokenizer *t, const CodePoints *pattern) {
     return found;
 }
 
-/* Returns why a placeholder token with this name cannot be added; NULL when it can. */
+/* Returns why a placeholder token with this name cannot be added, or NULL when it can. */
 static const char *refusal_reason(const Tokenizer *t, const char *name, const CodePoints *pattern) {
     char *normal = unicode_encode(pattern->at, pattern->count, NULL), *word = mem_format("%s</w>", normal);
     const char *why = NULL;
@@ -455,7 +456,7 @@ static const char *refusal_reason(const Tokenizer *t, const char *name, const Co
              is_model_token(t, pattern))
         why = "is in the model's vocabulary already: use a word that it lacks, such as one in <>";
     else if (list_find(&t->raw, raw.at, 0, raw.count, &place))
-        why = "holds a special token, so it would never be found in a text";
+        why = "contains a special token, so it would never be found in a text";
     for (int i = 0; i < t->normalized.count && !why; i++) {
         const CodePoints *other = &t->normalized.at[i].pattern;
         if (other->count == pattern->count && equal(other->at, pattern->at, other->count))

@@ -30,8 +30,9 @@ static const JsonFixed FIXED[] = {
     { "truncation_side", "\"right\"", NULL },
 };
 
-/* The special tokens that have a key of their own, with the default where no file has the key (NULL: there is
-   none). Those that the vocabulary lacks are added in this order, as in the reference. */
+/* The special tokens that have a key of their own, with their default values, which are used when no file
+   has the key; NULL when there is no default. Tokens that the vocabulary lacks are added in this order,
+   as in the reference. */
 static const struct {
     const char *key, *fallback;
 } NAMED_TOKENS[] = { { "bos_token", "<|startoftext|>" },
@@ -43,8 +44,8 @@ static const struct {
                      { "mask_token", NULL } };
 enum { NAMED_COUNT = sizeof NAMED_TOKENS / sizeof *NAMED_TOKENS, BOS = 0, EOS = 1, PAD = 4 };
 
-/* Reads the special token `key` from the map, or from the config where the map has none. Returns false when
-   neither has it, and also when it is malformed, with a message. */
+/* Reads the special token `key` from the map, or from the config when the map does not have it. Returns false
+   when neither has the token. Returns false and adds a message when the token is malformed. */
 static bool read_named(JsonObject *map, JsonObject *o, const char *key, AddedToken *token) {
     bool mapped = map && !object_null(map, key), there = !object_null(o, key);
     JsonObject *from = mapped ? map : o;
@@ -78,16 +79,16 @@ static void read_other_keys(JsonObject *o, AddedTokens *special) {
     const char *key;
     json_t *m;
     json_object_foreach (o->object, key, m) {
-        bool named = !text_ends_with(key, "_token");
-        for (int i = 0; i < NAMED_COUNT && !named; i++) named = strcmp(key, NAMED_TOKENS[i].key) == 0;
+        bool skip = !text_ends_with(key, "_token");
+        for (int i = 0; i < NAMED_COUNT && !skip; i++) skip = strcmp(key, NAMED_TOKENS[i].key) == 0;
         AddedToken token;
-        if (named || !json_is_string(m) || !added_read_special(&token, m)) continue;
+        if (skip || !json_is_string(m) || !added_read_special(&token, m)) continue;
         object_member(o, key); /* marks the key as known, so that no warning names it */
         added_put(special, token);
     }
 }
 
-/* Collects all special tokens into c->special, and the padding token. map is NULL when there is none. */
+/* Collects all special tokens in c->special and sets c->pad_token. `map` is NULL when there is no map. */
 static void read_special(JsonObject *o, JsonObject *map, TokenizerConfig *c) {
     for (int i = 0; i < NAMED_COUNT; i++) {
         AddedToken token = { .text = NULL };
@@ -116,14 +117,14 @@ bool tokenizer_config_parse(const char *path, const void *text, size_t size, con
     JsonObject o, m = { 0 };
     *c = (TokenizerConfig) { 0 };
     if (!object_parse(&o, path, text, size, errors, warnings)) return false;
-    /* The reference writes 10^30 where there is no limit, and takes it where the member is absent. The text
-       encoder's number of positions is the limit then. */
+    /* The reference writes 10^30 when there is no limit, and assumes this value when the member is absent.
+       Then the text encoder's number of positions is the limit. */
     const json_t *length = object_member(&o, "model_max_length");
     bool unlimited = !length || (json_is_number(length) && json_number_value(length) >= 1e18);
     c->model_max_length = unlimited ? positions : object_int(&o, "model_max_length", positions, 3, positions);
-    /* The map takes precedence over the config: in Stable Diffusion 2.x the map pads with "!" and the config
-       with the end token. But when a config has added_tokens_decoder, as newer ones do, the reference reads
-       neither the map nor the added tokens in other files. */
+    /* The map takes precedence over the config: in Stable Diffusion 2.x, the padding token is "!" according
+       to the map and the end token according to the config. But when a config has added_tokens_decoder, as
+       newer ones do, the reference reads neither the map nor the added tokens in other files. */
     c->has_decoder = object_member(&o, "added_tokens_decoder") != NULL;
     added_read(&c->added, &o, "added_tokens_decoder");
     bool mapped = map && !c->has_decoder &&

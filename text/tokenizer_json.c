@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* The members of "model" that must have one of these values. "fuse_unk" and "unk_token" are not among them,
-   since transformers does not take these from here. */
+   since transformers ignores these two members. */
 static const JsonFixed MODEL[] = {
     { "type", "\"BPE\"", NULL },
     { "dropout", "null", "0" },
@@ -12,8 +12,8 @@ static const JsonFixed MODEL[] = {
     { "ignore_merges", "false", NULL },
 };
 
-/* Checks that the member `key` ("normalizer") is a sequence whose list ("normalizers") has exactly these
-   types. Returns false and adds a message when it is not. */
+/* Checks that the member `key`, such as "normalizer", is a sequence whose list, such as "normalizers", has
+   exactly these types. Returns false and adds a message when it does not. */
 static bool check_sequence(JsonObject *o, const char *key, const char *list, const char *const types[],
                            int count) {
     const json_t *m = object_member(o, key), *steps = json_object_get(m, list);

@@ -6,10 +6,10 @@
 #include "text/added.h"
 #include "text/bpe.h"
 
-/* Reads the vocabulary and the merges, and appends the file's added tokens to `added` unless that is NULL.
+/* Reads the vocabulary and the merges, and appends the file's added tokens to `added` unless `added` is NULL.
    Returns NULL and adds a message when the file does not describe a CLIP tokenizer. This is stricter than
-   transformers, which builds a CLIP tokenizer from the vocabulary and merges without checking the rest of the
-   file, so that the file of another kind of tokenizer would yield meaningless tokens. */
+   transformers, which does not check the rest of the file before it builds a CLIP tokenizer from the
+   vocabulary and merges, so that the file of another kind of tokenizer yields meaningless tokens there. */
 Bpe *tokenizer_json_parse(const char *path, const void *text, size_t size, const char *unknown,
                           AddedTokens *added, Messages *errors);
 

@@ -9,7 +9,7 @@
 enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* the longest canonical decomposition, in code points */ };
 
 /* Whether 1 to 3 bytes are the beginning of some valid character. It is enough to try to complete them with
-   0x80 and with 0xBF, since whatever the first byte is, the valid second bytes include one of the two. */
+   0x80 and with 0xBF, since one of these two is a valid second byte after every first byte. */
 static bool begins_character(const char *text, size_t size) {
     int32_t c;
     for (int fill = 0x80; fill <= 0xBF; fill += 0xBF - 0x80) {
@@ -48,8 +48,8 @@ char *unicode_encode(const int32_t *at, int64_t count, size_t *size) {
 
 static int combining_class(int32_t c) { return utf8proc_get_property(c)->combining_class; }
 
-/* Sorts a run of combining marks by combining class with a counting sort, which is stable. utf8proc would do
-   it with a bubble sort, which takes quadratic time on a run of, say, 100,000 marks. */
+/* Sorts a run of combining marks by combining class with a counting sort, which is stable. utf8proc would use
+   a bubble sort, whose time is quadratic and thus very long on a run of, say, 100,000 marks. */
 static void sort_marks(int32_t *at, int64_t count, int32_t *scratch) {
     int64_t place[257] = { 0 };
     for (int64_t i = 0; i < count; i++) place[combining_class(at[i]) + 1]++;
@@ -92,8 +92,8 @@ static CodePoints to_nfc(const int32_t *at, int64_t count) {
     return out;
 }
 
-/* The property White_Space, which utf8proc has no table of. The list is short, and stable between Unicode
-   versions. */
+/* Whether a code point has the property White_Space, for which utf8proc has no table. The list is short and
+   does not change between Unicode versions. */
 static bool is_space(int32_t c) {
     return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
@@ -139,12 +139,12 @@ CharClass unicode_class(int32_t c) {
     return CLASS_OTHER;
 }
 
-/* UTS #18 uses the property Alphabetic, which utf8proc has no table of either. Beside letters, marks and
-   letter numbers it includes the circled and squared Latin letters, the last four ranges. */
+/* UTS #18 uses the property Alphabetic, for which utf8proc has no table either. Besides letters, marks and
+   letter numbers, it includes the circled and squared Latin letters, which are the last four ranges. */
 bool unicode_in_word(int32_t c) {
     utf8proc_category_t category = utf8proc_category(c);
     if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL)
-        return true; /* letters, marks, numbers */
+        return true; /* letters, marks, decimal digits, letter numbers */
     return category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
            (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }

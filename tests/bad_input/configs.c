@@ -245,13 +245,13 @@ const BadInput BAD_CONFIGS[] = {
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": \"2\",/'",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: the id of \"#\" is not one of 0 to 520",
+      .says = "model/tokenizer/vocab.json: the id of \"#\" is not in the range 0 to 520",
       .prints = true },
     { .input = "an id of 2^40",
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": 1099511627776,/'",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: the id of \"#\" is not one of 0 to 520",
+      .says = "model/tokenizer/vocab.json: the id of \"#\" is not in the range 0 to 520",
       .prints = true },
     { .input = "no end token",
       .make = "json model/tokenizer/vocab.json 's/endoftext/endofbook/'",
@@ -263,7 +263,7 @@ const BadInput BAD_CONFIGS[] = {
       .make = "echo nospace >>model/tokenizer/merges.txt",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/merges.txt: line 9, \"nospace\": is not two tokens with one space between",
+      .says = "model/tokenizer/merges.txt: line 9, \"nospace\": is not two tokens separated by one space",
       .prints = true },
     { .input = "merges of tokens that the vocabulary lacks",
       .make = "echo 'qq zz' >>model/tokenizer/merges.txt",
@@ -275,9 +275,9 @@ const BadInput BAD_CONFIGS[] = {
       .make = "cp samples/rgb.png model/tokenizer/merges.txt",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/merges.txt: line 1, \"?PNG\": is not two tokens with one space between\n"
-              "model/tokenizer/merges.txt: line 2, \"?\": is not two tokens with one space between\n"
-              "model/tokenizer/merges.txt: line 3, \"\": is not two tokens with one space between",
+      .says = "model/tokenizer/merges.txt: line 1, \"?PNG\": is not two tokens separated by one space\n"
+              "model/tokenizer/merges.txt: line 2, \"?\": is not two tokens separated by one space\n"
+              "model/tokenizer/merges.txt: line 3, \"\": is not two tokens separated by one space",
       .prints = true },
     { .input = "tokenizer.json is empty",
       .make = "rm model/tokenizer/vocab.json; : >model/tokenizer/tokenizer.json",

@@ -73,7 +73,7 @@ static void bench(const BenchCase *s) {
            (long long)s->stride);
     for (int i = 0; i < CONV_METHODS; i++) {
         ConvMethod m = (ConvMethod)i;
-        if (!conv_can(m, &c)) continue;
+        if (!conv_supports(m, &c)) continue;
         int64_t scratch = conv_scratch(m, &c), workspace = (conv_workspace(m, &c) + 15) / 16 * 16;
         ConvMemory memory = { floats(scratch), floats(workspace * threads()), (size_t)workspace };
         double forward = time_pass(m, &c, &w, x, y, memory, false);

@@ -30,9 +30,9 @@ static void test_methods(void) {
                     c.top = top;
                     c.left = left;
                     bool product = kernel == 1 && stride == 1 && pad == 0;
-                    wrong += conv_can(CONV_1X1, &c) != product;
-                    wrong += conv_can(CONV_WINOGRAD, &c) != (kernel == 3 && stride == 1);
-                    wrong += !conv_can(CONV_IM2COL, &c) || !conv_can(conv_method(&c), &c);
+                    wrong += conv_supports(CONV_1X1, &c) != product;
+                    wrong += conv_supports(CONV_WINOGRAD, &c) != (kernel == 3 && stride == 1);
+                    wrong += !conv_supports(CONV_IM2COL, &c) || !conv_supports(conv_method(&c), &c);
                     plain += product;
                     count++;
                 }

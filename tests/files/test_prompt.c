@@ -33,7 +33,7 @@ static void test_words(void) {
         { "<|EndOfText|>", "vocabulary" },   { "<x>", "placeholder token already" },
         { "<X>", "is a placeholder" },       { "<x>_2", "is a placeholder" },
         { "", "has no characters" },         { " ", "has no characters" },
-        { "\t\n", "has no characters" },     { "a<|endoftext|>b", "holds a special token" },
+        { "\t\n", "has no characters" },     { "a<|endoftext|>b", "contains a special token" },
     };
     for (int i = 0; i < (int)(sizeof taken / sizeof *taken); i++) {
         int32_t id = tokenizer_add(t, taken[i][0], 1, &errors);

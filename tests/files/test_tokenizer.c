@@ -305,7 +305,7 @@ static void test_bad_files(void) {
     refused("empty", "", "", NULL, 77, "v.json");
     refused("no tokens", "{}", "", NULL, 77, "has no tokens");
     refused("id out of range", "{" SPECIALS ", \"a\": 7}", "", NULL, 77,
-            "the id of \"a\" is not one of 0 to 2");
+            "the id of \"a\" is not in the range 0 to 2");
     refused("id negative", "{" SPECIALS ", \"a\": -1}", "", NULL, 77, "v.json");
     refused("id no number", "{" SPECIALS ", \"a\": \"2\"}", "", NULL, 77, "v.json");
     refused("id twice", "{" SPECIALS ", \"a\": 1}", "", NULL, 77, "both have the id 1");
@@ -392,9 +392,9 @@ static const struct {
     { "{\"end_of_word_suffix\": \"</w>\", \"merges\": []}", "[]", "\"vocab\" is missing", 0 },
     { MODEL("[\"a\"]", "[]"), "[]", "is not an object of tokens", 0 },
     { MODEL("{}", "[]"), "[]", "has no tokens, or too many", 0 },
-    { MODEL("{" SPECIALS ", \"a\": 7}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
-    { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
-    { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 7}", "[]"), "[]", "the id of \"a\" is not in the range 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not in the range 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not in the range 0 to 2", 0 },
     { MODEL("{" SPECIALS ", \"a\": 1}", "[]"), "[]", "both have the id 1", 0 },
     { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "appears twice", 0 },
     { MODEL("{\"<|startoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|endoftext|>\"", 0 },
