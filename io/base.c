@@ -132,7 +132,8 @@ char *text_for_shell(const char *text) {
     if (!is_printable(text)) return escaped_for_shell(text);
     char *quoted = mem_alloc(4 * strlen(text) + 3), *to = quoted;
     *to++ = '\'';
-    for (const char *c = text; *c; c++) { /* ' becomes '\'', which ends the quotation and begins a new one */
+    for (const char *c = text; *c;
+         c++) { /* ' becomes '\'', which closes the quotes, adds one, reopens them */
         if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
         *to++ = *c;
     }

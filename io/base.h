@@ -66,7 +66,7 @@ char *mem_string(const char *s);                             /* a copy */
 /* Returns whether the text ends with `end`. */
 bool text_ends_with(const char *text, const char *end);
 
-/* Compares two doubles, neither of them NaN, so that qsort sorts them in ascending order. */
+/* Compares two doubles, so that qsort sorts them in ascending order. */
 int compare_doubles(const void *a, const void *b);
 
 static inline int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }

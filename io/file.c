@@ -131,7 +131,7 @@ typedef struct {
 } Mapping;
 static Mapping mappings[MAPPED_MAX];
 
-/* When the table is full, the file is left out: a fault in it ends the program without a message. */
+/* When the table is full, the file is left out: a fault in it ends the program without naming it. */
 static void mapping_add(const char *path, const File *file) {
     for (int i = 0; i < MAPPED_MAX; i++) {
         if (mappings[i].path) continue;

@@ -10,7 +10,7 @@ typedef struct {
     size_t size;
     enum { FILE_NONE, FILE_MAPPED, FILE_READ } kind; /* FILE_NONE when there is no memory to release */
     int descriptor;                                  /* of a mapped file, which is kept open */
-    int64_t seconds, nanoseconds; /* when a mapped file was last modified before it was opened */
+    int64_t seconds, nanoseconds; /* a mapped file's time of modification when it was opened */
 } File;
 
 /* Return whether there is a folder at the path, or anything else than a folder. Links are followed. Both

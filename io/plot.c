@@ -136,8 +136,8 @@ static bool draw_training(const Plot *p, const double *loss, const double *smoot
     /* The more dots there are, the smaller and fainter they are, so that their density can still be seen. */
     double sparsity = fmin(1, 400.0 / (double)count);
     canvas_dots(p->canvas, points, count, 1.2 + 1.3 * sparsity, DOTS, 0.15 + 0.5 * sparsity);
-    int64_t run = ceil_div(count, LINE_POINTS),
-            n = 0; /* each point of the line is the mean of `run` values */
+    /* Each point of the line is the mean of `run` smoothed losses. */
+    int64_t run = ceil_div(count, LINE_POINTS), n = 0;
     for (int64_t i = 0; i < count; i += run) {
         int64_t end = min_i64(i + run, count);
         double sum = 0;

@@ -4,7 +4,7 @@
 
 #include "io/image.h"
 
-/* The fixed-grid losses and the steps after which they were computed. */
+/* The fixed-grid losses and the steps at which they were computed. */
 typedef struct {
     const double *step, *loss; /* [count] each */
     int64_t count;

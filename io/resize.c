@@ -85,7 +85,7 @@ static void resize_row(const Filter *f, const unsigned char *in, unsigned char *
 }
 
 /* Computes output row y as a weighted sum of input rows of `row` bytes each. Columns are independent and are
-   summed in strips, which stay in the cache. */
+   summed a strip at a time. */
 static void resize_column_strips(const Filter *f, int y, const unsigned char *in, int64_t row,
                                  unsigned char *out) {
     enum { STRIP = 256 };

@@ -11,9 +11,10 @@ typedef struct {
     int64_t count;
 } SheetRow;
 
-/* Draw or write a sheet. title may be NULL. Small pictures are enlarged by a whole factor of at most 6, as
-   long as the sheet is at most 1100 pixels wide. Return false and add a message when there is no memory, when
-   the pictures are too many for the file that path names (image_fits), or when it cannot be written. The
+/* Draw or write a sheet. title may be NULL. All pictures have cells of the same size: the greatest width and
+   height of a picture, enlarged by a whole factor of at most 6 while the sheet stays within a width of 1100
+   pixels. Each picture is enlarged to fill its cell. Return false and add a message when there is no memory,
+   when the pictures are too many for the file that path names (image_fits), or when it cannot be written. The
    caller frees *out with image_free. */
 bool sheet_draw(const char *path, const char *title, const SheetRow *rows, int64_t count, Image *out,
                 Messages *errors);

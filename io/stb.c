@@ -1,5 +1,5 @@
 /* The one file that compiles the stb libraries' own code. It leaves out the decoders of rare formats, in
-   which hostile files have found most bugs. */
+   whose code hostile files have found bugs. */
 #include "io/image.h"
 
 #include <stdlib.h>

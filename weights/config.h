@@ -45,9 +45,8 @@ typedef struct {
 } VaeConfig;
 
 typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE } BetaSchedule;
-/* What the UNet predicts: the noise, v, or the picture itself. A model that predicts the
-   picture can generate, but no word can be learned with it, since the reference's script has no target for
-   that. */
+/* What the UNet predicts: the noise, v, or the picture itself. A model that predicts the picture can
+   generate, but no word can be learned with it, since the reference's script has no target for that. */
 typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_SAMPLE } Prediction;
 typedef enum { SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } Spacing;
 /* The names of these enums' values in a config; each list ends with NULL. */

@@ -30,13 +30,12 @@ typedef struct {
     VaeConfig vae_config;
     SchedulerConfig scheduler;
     TokenizerConfig tokenizer;
-    char *vocab_path, *merges_path;   /* for tokenizer_load; its comment says when one of them is NULL */
+    char *vocab_path, *merges_path;   /* for tokenizer_load, which defines the meaning of NULL */
     Store *text_encoder, *unet, *vae; /* text_encoder finds names with and without "text_model." */
     WeightFiles text_encoder_files, unet_files, vae_files;
-    SingleFile *single;     /* the model's one file, or NULL when it is a folder */
-    SingleFile *vae_single; /* another file from which the VAE comes (--vae), or NULL */
-    bool
-        prediction_guessed; /* whether scheduler.prediction is a guess, since a single file does not say it */
+    SingleFile *single;      /* the model's one file, or NULL when it is a folder */
+    SingleFile *vae_single;  /* another file from which the VAE comes (--vae), or NULL */
+    bool prediction_guessed; /* whether scheduler.prediction is assumed, as for a single file of 2.x */
 } ModelFolder;
 
 /* Opens the folder, reads its configs and maps its weights, those of its VAE only if own_vae is true. Returns

@@ -4,7 +4,7 @@
 
    The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config drops
    keys that the file did not have. So these two values are used only if the file has the key, whatever its
-   value; otherwise DDIM's defaults are used, 0 and true. We found this by running diffusers. */
+   value; otherwise DDIM's defaults are used, 0 and true. We found this by measuring. */
 #include <stdlib.h>
 #include <string.h>
 
