@@ -104,7 +104,7 @@ enum {
     JPEG_MAX_SCANS = 100
 };
 
-/* Whether a marker starts a frame: C0 to CF without the tables C4 and CC and the reserved C8. */
+/* Returns whether a marker starts a frame: C0 to CF without the tables C4 and CC and the reserved C8. */
 static bool is_frame(int marker) {
     return (marker & 0xf0) == JPEG_FRAME && marker != JPEG_HUFFMAN && marker != 0xc8 && marker != 0xcc;
 }
