@@ -121,11 +121,11 @@ static bool load_word(Words *w, Tokenizer *t, const Embedding *e, Messages *erro
     char *path = text_for_shell(e->path);
     char *rename = mem_format("--embedding NAME=%s gives it another name for this run", path);
     bool ok = words_add(w, t, e->token, e->learned, e->vectors, e->width, e->path, rename, errors);
-    char *token = console_text(e->token), *called = console_text(e->called ? e->called : "");
+    char *token = console_text(e->token), *called = console_text(e->name_in_file ? e->name_in_file : "");
     if (ok)
         console_line(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s", token, (long long)e->vectors,
-                     e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is called \"" : "", called,
-                     e->called ? "\"" : "");
+                     e->vectors == 1 ? "" : "s", e->path, e->name_in_file ? ", where it is called \"" : "",
+                     called, e->name_in_file ? "\"" : "");
     free(rename);
     free(path);
     free(token);

@@ -118,7 +118,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
                   (long long)steps, progress_elapsed(&g->progress) / (double)done,
                   duration_text(progress_left(&g->progress, done, steps), left));
     if (done < steps) return true;
-    folder_forget(&g->model.folder); /* From now on only the decoder's weights are needed. */
+    folder_release_pages(&g->model.folder); /* From now on only the decoder's weights are needed. */
     Plan decoder;
     sampling_stage(g->sampling, SAMPLING_DECODE, &decoder);
     g->decoding =

@@ -261,7 +261,7 @@ static bool encode_pictures(Run *r, Messages *errors, Messages *warnings) {
     bool ok = compute_posteriors(r, store_fingerprint(r->model.folder.vae), cache, errors, warnings);
     report_warnings(warnings);
     if (!weights_unchanged(r, errors)) unlink(cache);
-    folder_forget(&r->model.folder); /* the encoder's weights are not needed any more */
+    folder_release_pages(&r->model.folder); /* the encoder's weights are not needed any more */
     free(cache);
     return ok && !r->weights_changed;
 }

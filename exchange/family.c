@@ -22,10 +22,10 @@ static int64_t dimension(const SafeTensor *t, int d) {
 
 static int64_t last_dimension(const SafeTensor *t) { return t ? dimension(t, t->weight.shape.rank - 1) : 0; }
 
-/* Models that are not supported are recognised by a tensor whose name begins with prefix and ends with
-   suffix. The first row that matches counts. */
+/* Models that are not supported. Each is recognised by a tensor whose name begins with prefix and ends with
+   suffix; the first row that matches counts. */
 static const struct {
-    const char *prefix, *suffix, *is;
+    const char *prefix, *suffix, *description;
 } OTHERS[] = {
     { "conditioner.embedders.", "", "a Stable Diffusion XL checkpoint in one file" },
     { "model.diffusion_model.joint_blocks.", "", "a Stable Diffusion 3 checkpoint in one file" },
@@ -43,8 +43,8 @@ static const struct {
     { "model.diffusion_model.time_embed.cond_proj.", "", "a latent consistency model in one file" },
 };
 
-/* Describes a checkpoint by the number of the UNet's input channels; NULL when they are those of a
-   text-to-image model (4). */
+/* Describes a checkpoint by the number of the UNet's input channels. Returns NULL for any other number, such
+   as the 4 of a text-to-image model. */
 static const char *by_channels(int64_t channels) {
     return channels == 9   ? "an inpainting checkpoint (9 input channels)"
            : channels == 8 ? "an InstructPix2Pix checkpoint (8 input channels)"
@@ -53,7 +53,8 @@ static const char *by_channels(int64_t channels) {
                            : NULL;
 }
 
-/* Names a model by the width of its text context: the input width of the cross-attention's key projection. */
+/* Names a model by the width of its text context, which is the input width of the cross-attention's key
+   projection. Returns other for an unknown width. */
 static const char *by_width(int64_t width, const char *other) {
     return width == 768                     ? "Stable Diffusion 1.x"
            : width == 1024                  ? "Stable Diffusion 2.x"
@@ -61,15 +62,15 @@ static const char *by_width(int64_t width, const char *other) {
                                             : other;
 }
 
-/* Describes a file in the original layout by the parts that it has; unet is one of the UNet's tensors,
-   or NULL. */
+/* Describes a file in the original layout by the parts that it has. unet is any of the UNet's tensors, or
+   NULL when there is none. */
 static Family original_family(const Safetensors *s, const SafeTensor *unet) {
     Family f = { 0 };
     const char *other =
         by_channels(dimension(safetensors_find(s, "model.diffusion_model.input_blocks.0.0.weight"), 1));
     int64_t width = last_dimension(find_like(s, "model.diffusion_model.", ".attn2.to_k.weight"));
     bool vae = find_like(s, "first_stage_model.", ""), text = find_like(s, "cond_stage_model.", "");
-    const char *of = by_width(width, "a model built as Stable Diffusion is");
+    const char *of = by_width(width, "a model with Stable Diffusion's architecture");
     f.checkpoint = unet && text && !other && width != 2048 && width != 1280;
     f.vae = vae;
     if (unet && other)
@@ -98,7 +99,7 @@ static Family family_of(const Safetensors *s) {
     Family f = { 0 };
     if (has(s, "clip_l") || has(s, "clip_g")) return alone("a learned word for Stable Diffusion XL or 3");
     for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
-        if (find_like(s, OTHERS[i].prefix, OTHERS[i].suffix)) return alone(OTHERS[i].is);
+        if (find_like(s, OTHERS[i].prefix, OTHERS[i].suffix)) return alone(OTHERS[i].description);
     const SafeTensor *unet = find_like(s, "model.diffusion_model.", "");
     if (unet || find_like(s, "first_stage_model.", "") || find_like(s, "cond_stage_model.", ""))
         return original_family(s, unet);
@@ -128,8 +129,8 @@ static Family family_of(const Safetensors *s) {
     return alone("a file of an unknown kind");
 }
 
-/* Returns the name without the parts that wrappers add, wherever they are in it, or NULL if it has none. The
-   caller frees it. */
+/* Returns the name without the parts that PyTorch's wrappers insert anywhere in it, or NULL if there are
+   none. The caller frees it. */
 static char *unwrapped(const char *name) {
     static const char *const wrappers[] = { "_orig_mod.", "module." };
     char *plain = mem_alloc(strlen(name) + 1), *to = plain;
@@ -172,7 +173,7 @@ bool looks_like_words(const Safetensors *s) {
 bool is_pickle(const void *bytes, size_t size) {
     const unsigned char *p = bytes;
     if (size > 8 && p[8] == '{')
-        return false; /* a safetensors file; the size of its header may begin with the same bytes */
+        return false; /* a safetensors file, whose header's size may begin with the same bytes */
     return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
 }
 

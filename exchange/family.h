@@ -1,33 +1,34 @@
-/* Which kind of model a file of weights holds, recognised by the names and shapes of its tensors before
+/* Finds out which kind of model a file of weights holds, from the names and shapes of its tensors and before
    anything is loaded. */
 #ifndef TI_FAMILY_H
 #define TI_FAMILY_H
 
 #include "weights/safetensors.h"
 
+/* checkpoint and vae are only true for a file in the original layout. */
 typedef struct {
-    char text[200];  /* "a Stable Diffusion 1.x checkpoint in one file (original layout)" */
-    bool checkpoint; /* of Stable Diffusion 1.x or 2.x, in the original layout, with UNet and text encoder */
-    bool vae;        /* whether the file, if in the original layout, has a VAE */
+    char text[200];  /* "a checkpoint of Stable Diffusion 1.x in one file (original layout)" */
+    bool checkpoint; /* whether it is Stable Diffusion 1.x or 2.x, with UNet and text encoder */
+    bool vae;        /* whether it has a VAE */
 } Family;
 
-/* Describes the file's content; it does not fail. */
+/* Describes the file's content, also that of an unknown kind of file. */
 Family weights_family(const Safetensors *s);
 
 /* Removes from the tensors' names the parts "_orig_mod." and "module.", which torch.compile and
    DataParallel insert. */
 void weights_unwrap(Safetensors *s);
 
-/* Whether the tensors look like learned words instead of a network's weights: none is named as a layer's
-   weight or bias, and all have the same width. */
+/* Returns whether the tensors look like learned words and not like a network's weights: there is at least
+   one, none is named as a layer's weight or bias, and all have the same width. */
 bool looks_like_words(const Safetensors *s);
 
-/* Opens a file of any origin as safetensors_open does. For a pickle or a GGUF file it returns false and adds
-   a message that says so, and how a pickle can be converted. */
+/* Opens a file from any program as safetensors_open does. For a pickle or a GGUF file it returns false and
+   adds a message that names the format; for a pickle the message also says how to convert it. */
 bool weights_open(const char *path, Safetensors *s, Messages *errors);
 
-/* Whether the bytes begin as a file of torch.save does (.ckpt, .pt, .bin): a zip file, or a pickle of
-   protocol 2 to 5. */
+/* Returns whether the bytes begin as a file written by torch.save does (.ckpt, .pt, .bin): a zip file, or a
+   pickle of protocol 2 to 5. */
 bool is_pickle(const void *bytes, size_t size);
 
 #endif

@@ -6,17 +6,17 @@
 
 /* ---- the tables ---- */
 
-/* A row matches a name that begins with `original`, in which # stands for a number, if then a dot or the
-   name's end follows. The matched part becomes `diffusers`; what follows is renamed by the table `rest`, or
+/* A row matches a name that begins with `original`, in which # stands for a number, followed by a dot or the
+   name's end. The matched part becomes `diffusers`; the rest of the name is renamed by the table `rest`, or
    kept when that is NULL. The first row that matches counts. These letters in `diffusers` are replaced:
 
        A B   by the first and the second number
-       R     by levels - 1 - A: in diffusers the decoder's resolutions are numbered from the coarsest, in the
-             original layout from the finest
+       R     by levels - 1 - A: diffusers numbers the decoder's resolutions from the coarsest, the original
+             layout from the finest
        I J   by the level and the layer of a UNet's block. The original layout numbers all blocks
-             consecutively: A - first = I (layers + 1) + J. The last of a level's layers + 1 blocks changes
-             the resolution on the way down, and is one more layer on the way up
-       Q     by q, k and v in turn: the tensor is split into these three, one below the other */
+             consecutively: A - first = I (layers + 1) + J. On the way down, the last of a level's layers + 1
+             blocks halves the resolution; on the way up, it is one more layer
+       Q     by q, k and v in turn: the tensor, which holds these three one below the other, is split */
 typedef struct Rename Rename;
 struct Rename {
     const char *original, *diffusers;
@@ -62,8 +62,8 @@ static const Rename VAE_RESNET[] = {
     { 0 },
 };
 
-/* These are 1x1 convolutions in the original layout. Files that were converted to diffusers' layout and back
-   keep its older or newer names instead. */
+/* These layers are 1x1 convolutions in the original layout. Files that were converted to diffusers' layout
+   and back have diffusers' newer or older names here. */
 static const Rename VAE_ATTENTION[] = {
     { "norm", "group_norm", NULL, 0 },
     { "q", "to_q", NULL, 0 },
@@ -124,7 +124,7 @@ static const Rename OPENCLIP_LAYER[] = {
     { 0 },
 };
 
-/* Checkpoints of Stable Diffusion 2.x name them as OpenCLIP does. */
+/* Checkpoints of Stable Diffusion 2.x name the text encoder's tensors as OpenCLIP does. */
 static const Rename OPENCLIP[] = {
     { "token_embedding", "embeddings.token_embedding", NULL, 0 },
     { "positional_embedding", "embeddings.position_embedding.weight", NULL, 0 },
@@ -151,8 +151,8 @@ enum { NUMBERS_MAX = 2, DIGITS_MAX = 4 };
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* If the name begins with the pattern, reads the pattern's numbers and returns the rest of the name;
-   NULL otherwise. */
+/* If the name begins with the pattern, reads the pattern's numbers and returns the rest of the name.
+   Otherwise returns NULL. */
 static const char *match(const char *pattern, const char *name, int numbers[NUMBERS_MAX]) {
     for (int found = 0; *pattern; pattern++) {
         if (*pattern != '#') {
@@ -168,13 +168,13 @@ static const char *match(const char *pattern, const char *name, int numbers[NUMB
     return *name == '.' || !*name ? name : NULL;
 }
 
-/* What the replacement of the letters depends on. */
+/* The numbers on which the replacement of the letters depends. */
 typedef struct {
-    int unet_layers, vae_levels, third; /* third: 0, 1, 2 for q, k, v */
+    int unet_layers, vae_levels, third; /* third is 0, 1 or 2 for q, k or v */
 } Sizes;
 
-/* Appends the row's name in diffusers with its letters replaced. Returns false if a number would be
-   below 0. */
+/* Appends the name `diffusers` of a row with its letters replaced. Returns false if a number would be
+   negative. */
 static bool append(char out[ORIGINAL_NAME], const char *diffusers, const int numbers[NUMBERS_MAX], int first,
                    Sizes sizes) {
     size_t n = strlen(out);
@@ -196,8 +196,8 @@ static bool append(char out[ORIGINAL_NAME], const char *diffusers, const int num
     return true;
 }
 
-/* Appends the renamed name to out, by this table and those that its rows refer to. Returns false if no row
-   matches. Sets *thirds if the tensor holds q, k and v. */
+/* Appends the new name to out, by this table and the tables that its rows refer to. Returns false if no row
+   matches. Sets *thirds to true if the tensor holds q, k and v. */
 static bool rename_by(const Rename *table, const char *name, Sizes sizes, char out[ORIGINAL_NAME],
                       bool *thirds) {
     for (const Rename *row = table; row->original; row++) {
@@ -259,7 +259,7 @@ static int count_vae_levels(const Safetensors *s) {
     return n;
 }
 
-/* A view, from before its part is sorted by name. */
+/* A view of one of the file's tensors, or of a third of one. */
 typedef struct {
     SafeTensor tensor;
     int64_t source; /* index of the file's tensor */
@@ -300,14 +300,14 @@ static void make_part(OriginalFile *o, ModelPart part, View *views, int64_t coun
     o->single.sources[part] = mem_alloc((size_t)count * sizeof *o->single.sources[part]);
     for (int64_t i = 0; i < count; i++) {
         if (s->count && strcmp(s->tensors[s->count - 1].weight.name, views[i].tensor.weight.name) == 0)
-            continue; /* two of the file's names give the same one */
+            continue; /* two of the file's names became the same name */
         o->single.sources[part][s->count] = views[i].source;
         s->tensors[s->count++] = views[i].tensor;
     }
 }
 
-/* Counts the views of the file's tensors and the bytes of their names; once o->single.names is allocated,
-   also makes them. */
+/* Counts the views of the file's tensors and the bytes of their names. Once o->single.names is allocated, it
+   also makes the views. */
 static void make_views(OriginalFile *o, View *views[PART_COUNT], int64_t counts[PART_COUNT], size_t *bytes) {
     int layers = count_unet_layers(&o->single.file), levels = count_vae_levels(&o->single.file);
     memset(counts, 0, PART_COUNT * sizeof *counts);

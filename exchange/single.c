@@ -9,8 +9,8 @@
 #include "exchange/original.h"
 #include "io/file.h"
 
-/* Numbers that do not follow from any shape. They are the same in all models of Stable Diffusion 1.x
-   or 2.x. */
+/* Numbers that cannot be derived from any shape. They are the same in all models of Stable Diffusion 1.x or
+   2.x. */
 enum {
     GROUPS = 32,        /* of every group norm */
     CLIP_HEAD = 64,     /* width of a head of the text encoder */
@@ -21,7 +21,7 @@ enum {
     LATENTS_768 = 96
 };
 
-/* The part whose shapes a config is read from, and where faults are reported. */
+/* The part from whose shapes a config is derived, and the list to which faults are added. */
 typedef struct {
     const Safetensors *part;
     Messages *errors;
@@ -42,7 +42,7 @@ static bool has(const Shapes *s, const char *format, ...) {
     return yes;
 }
 
-/* Returns dimension d of the named tensor, which must be 1 to high. Adds a message and returns 1 when it is
+/* Returns dimension d of the named tensor, which must be 1 to high. Returns 1 and adds a message when it is
    not, or when there is no such tensor. */
 static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) PRINTF_LIKE(4, 5);
 static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) {
@@ -163,7 +163,7 @@ static void read_vae(const Shapes *s, VaeConfig *c) {
     }
 }
 
-/* Returns what every pipeline of Stable Diffusion has in its scheduler_config.json. */
+/* Returns the values that every pipeline of Stable Diffusion has in its scheduler_config.json. */
 static SchedulerConfig scheduler(bool sd2) {
     return (SchedulerConfig) {
         .train_timesteps = 1000,
@@ -176,9 +176,10 @@ static SchedulerConfig scheduler(bool sd2) {
     };
 }
 
-/* A model of 2.x is recognised by the names of its text encoder, or, where those were converted, by its
-   linear projections. Its models for 512 pixels, which predict the noise, have the same shapes as those for
-   768 pixels, which predict v; as in diffusers, the latter are assumed. */
+/* Derives the configs from the shapes. A model of 2.x is recognised by the names of its text encoder's
+   tensors, or, if those were converted, by its linear projections. The models of 2.x for 512 pixels, which
+   predict the noise, have the same shapes as those for 768 pixels, which predict v; like diffusers, this
+   assumes 768. */
 static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     int before = errors->count;
     Shapes s[PART_COUNT];
@@ -200,7 +201,7 @@ static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Mes
     return errors->count == before;
 }
 
-/* Hands the views over to m as the files of its parts. */
+/* Gives the views to m as the files of its parts. */
 static void take_parts(OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     WeightFiles *files[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
     Store **stores[PART_COUNT] = { &m->text_encoder, &m->unet, &m->vae };
@@ -252,13 +253,13 @@ bool single_open(const char *path, bool own_vae, ModelFolder *m, Messages *error
     return false;
 }
 
-/* ---- a VAE from elsewhere ---- */
+/* ---- a VAE from another file or folder ---- */
 
-/* The names in a file that holds only a VAE lack the prefix that they have in a checkpoint. */
+/* Adds the prefix of a checkpoint's VAE, which the names in a file with only a VAE lack. */
 static char *name_in_checkpoint(const char *name) { return mem_format("first_stage_model.%s", name); }
 
-/* Opens the VAE of a file in the original layout: a checkpoint, or, if alone, a file with only a VAE. Takes
-   the file over. */
+/* Opens the VAE of a file in the original layout: a checkpoint, or, if alone is true, a file with only a VAE.
+   Takes ownership of the file. */
 static void open_original_vae(Safetensors s, bool alone, ModelFolder *m, Messages *errors) {
     if (alone) safetensors_rename(&s, name_in_checkpoint);
     OriginalFile o;
@@ -294,8 +295,8 @@ static void open_vae_file(const char *path, ModelFolder *m, Messages *errors) {
     }
 }
 
-/* Opens a VAE from a file, from a folder that holds only a VAE, or from a model's folder, where it is
-   in vae/. */
+/* Opens a VAE from a file, from a folder that holds only a VAE, or from the folder vae/ in a model's
+   folder. */
 static void open_vae(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
     char *config = mem_format("%s/config.json", path), *inner = mem_format("%s/vae", path);
     if (path_is_file(path))

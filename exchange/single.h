@@ -6,13 +6,13 @@
 #include "weights/folder.h"
 
 /* Fills m: the configs, the stores of weights and the path of CLIP's vocabulary. own_vae says whether to open
-   the file's VAE. Returns false, adds a message for each fault and leaves nothing to close when the file is
-   damaged or is another kind of file, which the message then names. The caller closes m with folder_close. */
+   the file's VAE. When the file is damaged or of another kind, returns false, adds a message for each fault
+   (or one that names the kind) and leaves nothing to close. Otherwise m is closed with folder_close. */
 bool single_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors);
 
-/* Opens a model from a folder in diffusers' layout (folder_open) or from such a file. vae is where the VAE is
-   taken from instead: a folder that holds a VAE or a model, or a file with a VAE in diffusers' or the
-   original layout; NULL for the model's own. Errors and closing are as for single_open. */
+/* Opens a model from a folder in diffusers' layout (folder_open) or from such a file. vae is the path from
+   which the VAE is taken instead: a folder that holds a VAE or a model, or a file with a VAE in diffusers' or
+   the original layout; NULL for the model's own VAE. Errors and closing are as for single_open. */
 bool exchange_open_model(const char *path, const char *vae, ModelFolder *m, Messages *errors,
                          Messages *warnings);
 

@@ -40,13 +40,13 @@ static bool read_renamed(const char *name, const char *path, Embeddings *e, Mess
         return messages_add(errors, "%s: holds several words, and \"%s\" can be the name of only one", path,
                             name);
     }
-    e->words[0].called = e->words[0].token;
+    e->words[0].name_in_file = e->words[0].token;
     e->words[0].token = mem_string(name);
     return true;
 }
 
-/* Appends the words of one of the folder's files to e, as optional ones. A file without words gives
-   a warning. */
+/* Appends the words of one of the folder's files to e as optional words. Adds a warning when the file has
+   none. */
 static void add_file(const char *path, Embeddings *e, Messages *warnings) {
     Embeddings file;
     Messages faults = { 0 };
@@ -56,7 +56,7 @@ static void add_file(const char *path, Embeddings *e, Messages *warnings) {
             e->words[e->count] = file.words[i];
             e->words[e->count++].optional = true;
         }
-        free(file.words); /* only the list: its words belong to e now */
+        free(file.words); /* frees only the list, since its words belong to e now */
     } else {
         messages_add(warnings, "skipped: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
     }

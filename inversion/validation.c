@@ -43,7 +43,7 @@ Sampling *validation_sampling(Validation *v) { return v->sampling; }
 static bool after_step(void *user, int64_t done, int64_t steps) {
     const Validation *v = user;
     if (!watch_go_on(v->watch, done, steps)) return false;
-    if (done == steps) folder_forget(&v->model->folder);
+    if (done == steps) folder_release_pages(&v->model->folder);
     return true;
 }
 
@@ -52,7 +52,7 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     Validation *v = user;
     (void)i;
     image_from_floats(picture, &v->image);
-    folder_forget(&v->model->folder);
+    folder_release_pages(&v->model->folder);
 }
 
 bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors) {

@@ -6,8 +6,8 @@
 
 #include "io/utf8.h"
 
-/* A message longer than twice this is shortened: this many bytes are kept of its beginning, which names the
-   file, and of its end, which says what to do. */
+/* A message longer than 2 * MESSAGE_PART bytes is shortened to its first and its last MESSAGE_PART bytes. Its
+   beginning names the file, and its end says what to do. */
 enum { MESSAGE_PART = 2000 };
 
 _Noreturn void check_failed(const char *file, int line, const char *condition) {
@@ -25,7 +25,7 @@ void check_equal(const char *file, int line, const char *condition, int64_t a, i
 static _Noreturn void out_of_memory(size_t bytes) {
     if (bytes < 10000000)
         fprintf(stderr, "ti: out of memory (%zu bytes wanted)\n", bytes);
-    else /* only pictures are that large */
+    else /* only the memory of pictures is that large */
         fprintf(stderr, "ti: out of memory (%.0f MB wanted: try a smaller picture or fewer at once)\n",
                 (double)bytes / 1e6);
     exit(1);
@@ -101,8 +101,8 @@ bool text_ends_with(const char *text, const char *end) {
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-/* Returns $'...', in which each byte outside printable ASCII is \ooo: always three digits, so that a digit
-   that follows is not read as part of it. */
+/* Returns the text as $'...', where each byte outside printable ASCII is written as \ooo. There are always
+   three octal digits, so that a digit after them is not read as part of the number. */
 static char *escaped_for_shell(const char *text) {
     char *quoted = mem_alloc(4 * strlen(text) + 4), *to = quoted;
     to += strlen(strcpy(to, "$'"));
@@ -132,12 +132,18 @@ char *text_for_shell(const char *text) {
     if (!is_printable(text)) return escaped_for_shell(text);
     char *quoted = mem_alloc(4 * strlen(text) + 3), *to = quoted;
     *to++ = '\'';
-    for (const char *c = text; *c; c++) { /* ' becomes '\'': it closes the quotes, adds one, reopens them */
+    for (const char *c = text; *c;
+         c++) { /* ' becomes '\'', which closes the quotes, adds one, reopens them */
         if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
         *to++ = *c;
     }
     *to = '\'';
     return quoted;
+}
+
+int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
 bool messages_add(Messages *m, const char *format, ...) {

@@ -31,7 +31,8 @@ void canvas_picture(Image *canvas, const Image *picture, int x, int y) {
 
 /* ---- text ---- */
 
-/* Replaces everything but printable ASCII by '?', since stb_easy_font indexes its tables without a check. */
+/* Returns a copy in which each character outside printable ASCII is replaced by '?', since stb_easy_font
+   indexes its tables without a check. The caller frees it. */
 static char *printable(const char *text) {
     char *copy = mem_alloc(strlen(text) + 1), *to = copy;
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
@@ -49,14 +50,14 @@ int canvas_text_width(const char *text, int scale) {
 }
 
 void canvas_text(Image *canvas, const char *text, int x, int y, int scale, Color color) {
-    typedef struct { /* one of a quad's four corners, which come in order around it */
+    typedef struct { /* a corner of a quad; its four corners follow one another around it */
         float x, y, z;
         unsigned char color[4];
     } Vertex;
     char *line = printable(text);
     size_t most = (size_t)canvas->width / 3 + 1; /* no character is narrower than 3 pixels */
     if (strlen(line) > most) line[most] = 0;
-    size_t room = (strlen(line) + 1) * 32 * 4 * sizeof(Vertex); /* no character has more than 20 strokes */
+    size_t room = (strlen(line) + 1) * 32 * 4 * sizeof(Vertex); /* no character has more than 20 quads */
     CHECK(room <= INT32_MAX);
     Vertex *vertices = mem_alloc(room);
     int quads = stb_easy_font_print(0, 0, line, NULL, vertices, (int)room);
@@ -94,14 +95,14 @@ typedef struct {
     int left, top, right, bottom;
 } Box;
 
-static int within(double x, int high) { return (int)fmin(fmax(x, 0), high); }
+static int clamp_to_canvas(double x, int high) { return (int)fmin(fmax(x, 0), high); }
 
 /* Returns the pixels within radius of the rectangle that a and b span. */
 static Box box_around(const Image *canvas, Point a, Point b, double radius) {
-    return (Box) { within(fmin(a.x, b.x) - radius - 1, canvas->width),
-                   within(fmin(a.y, b.y) - radius - 1, canvas->height),
-                   within(fmax(a.x, b.x) + radius + 2, canvas->width),
-                   within(fmax(a.y, b.y) + radius + 2, canvas->height) };
+    return (Box) { clamp_to_canvas(fmin(a.x, b.x) - radius - 1, canvas->width),
+                   clamp_to_canvas(fmin(a.y, b.y) - radius - 1, canvas->height),
+                   clamp_to_canvas(fmax(a.x, b.x) + radius + 2, canvas->width),
+                   clamp_to_canvas(fmax(a.y, b.y) + radius + 2, canvas->height) };
 }
 
 /* Each pixel's coverage is the maximum over all segments, computed before anything is coloured. Blending one

@@ -1,32 +1,30 @@
 #include "io/exif.h"
 
+#include "io/bytes.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <stb/stb_image.h>
 
-static uint32_t big16(const unsigned char *p) { return (uint32_t)p[0] << 8 | p[1]; }
-static uint32_t big32(const unsigned char *p) { return big16(p) << 16 | big16(p + 2); }
-static uint32_t little16(const unsigned char *p) { return (uint32_t)p[1] << 8 | p[0]; }
-static uint32_t little32(const unsigned char *p) { return little16(p + 2) << 16 | little16(p); }
-
-static int upright_if_odd(int64_t value) { return 1 <= value && value <= 8 ? (int)value : 1; }
+/* Returns the value if it is a valid orientation, else 1 (upright). */
+static int valid_or_upright(int64_t value) { return 1 <= value && value <= 8 ? (int)value : 1; }
 
 /* ---- a directory of tags ---- */
 
-/* Returns the size in bytes of a number of a whole-number type (SHORT, LONG, SBYTE, SSHORT, SLONG, IFD), or 0
-   for any other type. */
-static size_t whole_number_size(uint32_t type) {
+/* Returns the size in bytes of one of TIFF's integer types (SHORT, LONG, SBYTE, SSHORT, SLONG, IFD), or 0 for
+   any other type. */
+static size_t integer_size(uint32_t type) {
     static const unsigned char sizes[] = { [3] = 2, [4] = 4, [6] = 1, [8] = 2, [9] = 4, [13] = 4 };
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
 /* Returns the orientation in a TIFF header's first directory (Exif 2.32, 4.6.2). The header holds the byte
    order, the number 42 and the offset of the directory. The directory holds the number of its entries; each
-   entry has 12 bytes: tag, type, count, and the value, or its offset where the value is longer than 4 bytes.
-   The standard's type for the orientation is SHORT, but some writers use LONG. The first entry that can be
-   read counts. */
+   entry has 12 bytes: tag, type, count, and the value, or its offset when the value is longer than 4 bytes.
+   The standard's type for the orientation is SHORT, but some writers use LONG. The first orientation that can
+   be read counts. */
 static int tiff_orientation(const unsigned char *tiff, size_t size) {
     enum { ORIENTATION = 0x112 };
     if (size < 8) return ORIENTATION_UNSET;
@@ -40,20 +38,21 @@ static int tiff_orientation(const unsigned char *tiff, size_t size) {
     uint32_t entries = get16(tiff + at);
     at += 2;
     for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
-        size_t each = whole_number_size(get16(tiff + at + 2)), count = get32(tiff + at + 4);
+        size_t each = integer_size(get16(tiff + at + 2)), count = get32(tiff + at + 4);
         if (get16(tiff + at) != ORIENTATION || each == 0 || count == 0) continue;
         const unsigned char *value = tiff + at + 8;
-        if (each * count > 4) { /* of several numbers the first is used */
+        if (each * count > 4) { /* the first of several numbers is used */
             size_t offset = get32(value);
             if (count > size / each || offset > size - each * count) continue;
             value = tiff + offset;
         }
-        return upright_if_odd(each == 1 ? value[0] : each == 2 ? get16(value) : get32(value));
+        return valid_or_upright(each == 1 ? value[0] : each == 2 ? get16(value) : get32(value));
     }
     return ORIENTATION_UNSET;
 }
 
-/* Some writers put the segment's name "Exif\0\0" before the header where it does not belong, or twice. */
+/* Skips the name of a JPEG's segment, "Exif\0\0", before the TIFF header: some writers put it where it does
+   not belong, or twice. */
 static int exif_orientation(const unsigned char *data, size_t size) {
     for (int i = 0; i < 2 && size >= 6 && memcmp(data, "Exif\0\0", 6) == 0; i++) {
         data += 6;
@@ -72,14 +71,14 @@ static int xmp_orientation(const unsigned char *data, size_t size) {
         const unsigned char *p = data + at + LENGTH;
         if (data[at] != 't' || memcmp(data + at, name, LENGTH) != 0) continue;
         int skip = p[0] == '>' ? 1 : p[0] == '=' && p[1] == '"' ? 2 : 0;
-        if (skip && '0' <= p[skip] && p[skip] <= '9') return upright_if_odd(p[skip] - '0');
+        if (skip && '0' <= p[skip] && p[skip] <= '9') return valid_or_upright(p[skip] - '0');
     }
     return ORIENTATION_UNSET;
 }
 
 /* ---- JPEG ---- */
 
-/* If data begins with this name of a segment, skips it and returns true. */
+/* Skips the segment's name and returns true, if the data begins with it. */
 static bool begins(const unsigned char **data, size_t *size, const char *name, size_t length) {
     if (*size < length || memcmp(*data, name, length) != 0) return false;
     *data += length;
@@ -98,8 +97,8 @@ void orientations_read_app1(Orientations *o, const unsigned char *data, size_t s
 
 /* ---- PNG ---- */
 
-/* Longer texts are ignored: no profile with an orientation is as long, and a small file must not fill the
-   memory by decompression. */
+/* Longer texts are ignored: no profile with an orientation is that long, and a small file must not fill the
+   memory when it is decompressed. */
 enum { TEXT_MAX = 1 << 20 };
 
 static int hex_digit(unsigned char c) {
@@ -108,9 +107,9 @@ static int hex_digit(unsigned char c) {
     return 'a' <= c && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Decodes, in place, a profile as ImageMagick writes it into a text: an empty line, the profile's name, its
-   length, then hexadecimal digits with line ends between them. Returns the number of bytes; 0 when the text
-   has another form. */
+/* Decodes in place a profile that ImageMagick has written as a text: an empty line, the profile's name, its
+   length, then hexadecimal digits with line ends between them. Returns the number of bytes, or 0 when the
+   text has another form. */
 static size_t profile_bytes(unsigned char *text, size_t size) {
     size_t at = 0, count = 0;
     for (int lines = 0; lines < 3 && at < size; at++) lines += text[at] == '\n';
@@ -145,8 +144,8 @@ static bool is_wanted(const char *key) {
     return false;
 }
 
-/* In an iTXt chunk four fields stand between the key and the text: whether it is compressed, the method, a
-   language and the translated key. Moves *text behind them; returns false when they are incomplete. */
+/* An iTXt chunk has four fields between the key and the text: whether the text is compressed, the method, a
+   language and the translated key. Moves *text past them. Returns false when they are incomplete. */
 static bool skip_international(const unsigned char **text, size_t *size, bool *compressed) {
     if (*size < 2 || (*text)[0] > 1 || (*text)[1] != 0) return false;
     *compressed = (*text)[0] == 1;

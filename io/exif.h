@@ -1,14 +1,14 @@
-/* The orientation of a picture, which EXIF and XMP give, wherever a file keeps them. The rules are those of
-   Pillow's exif_transpose; in addition, the PNG text that older versions of ImageMagick call "Raw profile
-   type APP1" counts. */
+/* Finds a picture's orientation in the EXIF and XMP metadata of JPEG and PNG files. The rules are those of
+   Pillow's exif_transpose, but the PNG text "Raw profile type APP1", which older versions of ImageMagick
+   write, is read as well. */
 #ifndef TI_EXIF_H
 #define TI_EXIF_H
 
 #include "io/base.h"
 
-/* The orientation that each place gives: 1 to 8 as EXIF numbers them (any other value counts as 1,
-   upright), ORIENTATION_UNSET where the place has no such field, ORIENTATION_ABSENT where the file has no
-   such place. */
+/* The orientation found in each of a file's places for metadata: 1 to 8 as EXIF numbers them (any other value
+   counts as 1, upright), ORIENTATION_UNSET when the place has no such field, ORIENTATION_ABSENT when the file
+   has no such place. */
 enum { ORIENTATION_ABSENT = -1, ORIENTATION_UNSET = 0 };
 typedef struct {
     int exif;    /* a JPEG's APP1 segment with EXIF, or a PNG's eXIf chunk */
@@ -17,18 +17,20 @@ typedef struct {
     int xmp;     /* XMP, in any of these formats */
 } Orientations;
 
-/* Returns a struct whose places are all ORIENTATION_ABSENT. */
+/* Returns a struct in which all places are ORIENTATION_ABSENT. */
 Orientations orientations_new(void);
 
-/* Reads the content of one of a JPEG's APP1 segments. The first one with EXIF counts. */
+/* Reads the content of one of a JPEG's APP1 segments. The first segment with EXIF and the last one with XMP
+   count. */
 void orientations_read_app1(Orientations *o, const unsigned char *data, size_t size);
-/* Reads the content of one of a PNG's chunks; type is its four letters. Chunks of types that have no
-   orientation are ignored. The last of each kind counts. */
+/* Reads the content of one of a PNG's chunks; type points to the four letters of its type. Chunks that cannot
+   hold an orientation are ignored. Of several chunks of one kind the last counts. */
 void orientations_read_chunk(Orientations *o, const unsigned char *type, const unsigned char *data,
                              size_t size);
 
-/* Returns the orientation that counts, 1 to 8: that of EXIF, or without EXIF that of a profile; where that
-   gives none, XMP's; where there is none either, 1 (upright). */
+/* Returns the picture's orientation, 1 to 8. It is taken from the first of exif, profile and app1 that is not
+   absent. If that one has no orientation, or all three are absent, it is taken from xmp; without one there it
+   is 1 (upright). */
 int orientations_resolve(const Orientations *o);
 
 #endif

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How many names are tried for a temporary file, and the most that is appended to its path: ".tmp-", the
-   process's number and the number of the try. */
+/* TRIES is how many names are tried for a temporary file. TEMPORARY_MAX is the most bytes that are appended
+   to its path: ".tmp-", the process's number and the number of the try. */
 enum { TRIES = 1000, TEMPORARY_MAX = 24 };
 
 bool path_is_folder(const char *path) {
@@ -74,10 +74,10 @@ bool path_holds(const char *folder, const char *file) {
 
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
-/* Opens a regular file for reading and fills in its status. Returns -1 and adds a message when it cannot. */
+/* Opens a regular file for reading and fills in its status. Returns -1 and adds a message on failure. */
 static int open_regular(const char *path, struct stat *status, Messages *errors) {
-    int descriptor =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* so as not to wait for a named pipe's writer */
+    /* O_NONBLOCK keeps open from waiting for the writer of a named pipe. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) {
         messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
         return -1;
@@ -120,8 +120,8 @@ bool file_read(const char *path, File *file, Messages *errors) {
     return ok;
 }
 
-/* The mapped files, in which the handler of SIGBUS finds the path that belongs to an address. The table is
-   global, since a signal handler receives nothing else. An entry is free where path is NULL; data and size
+/* The mapped files, among which the handler of SIGBUS looks up the path of the file at an address. The table
+   is global, since a signal handler gets no other data. An entry is free when its path is NULL; data and size
    are written before path, so that the handler never sees half an entry. */
 enum { MAPPED_MAX = 256 };
 typedef struct {
@@ -131,7 +131,7 @@ typedef struct {
 } Mapping;
 static Mapping mappings[MAPPED_MAX];
 
-/* Beyond MAPPED_MAX files a fault is not named, and SIGBUS ends the program. */
+/* When the table is full, the file is left out: a fault in it ends the program without naming it. */
 static void mapping_add(const char *path, const File *file) {
     for (int i = 0; i < MAPPED_MAX; i++) {
         if (mappings[i].path) continue;
@@ -167,7 +167,7 @@ static void on_bus_error(int signal_number, siginfo_t *fault, void *context) {
                      "is still there\n");
         _exit(1);
     }
-    signal(signal_number, SIG_DFL); /* any other fault: repeating the access ends the program */
+    signal(signal_number, SIG_DFL); /* the access is repeated and now ends the program */
 }
 
 void file_guard(void) {
@@ -245,8 +245,8 @@ bool output_possible(const char *path, Messages *errors) {
     return ok;
 }
 
-/* Opens a file without a name, so that nothing is left of it however the program ends (Linux only). Returns
-   -1 where the file system has no such files. */
+/* Opens a file without a name, so that nothing is left of it however the program ends (only on Linux).
+   Returns -1 when the file system has no such files. */
 static int open_nameless(const char *folder) {
 #ifdef O_TMPFILE
     if (access("/proc/self/fd", X_OK) == 0) return open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
@@ -255,7 +255,7 @@ static int open_nameless(const char *folder) {
     return -1;
 }
 
-/* Gives such a file a name, unless something already has that name. */
+/* Gives a nameless file a name, unless something already has that name. */
 static bool link_descriptor(int descriptor, const char *name) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", descriptor);
@@ -265,9 +265,9 @@ static bool link_descriptor(int descriptor, const char *name) {
 static char *temporary_new(const char *path) { return mem_format("%s.tmp-%*s", path, TEMPORARY_MAX, ""); }
 
 /* Sets temporary to PATH.tmp-PID for the first try, PATH.tmp-PID001 and so on for the next ones. Returns
-   false when the last try failed for another reason than EEXIST, or after TRIES. A file that already has such
-   a name was left by a process that was killed, or it is a trap: a file or a link that another user of the
-   folder put there. It is neither written to nor removed. */
+   false after TRIES tries, or when the last try failed for another reason than EEXIST. A file that already
+   has such a name is neither written to nor removed: a process that was killed has left it there, or another
+   user of the folder has put a file or a link there as a trap. */
 static bool next_name(char *temporary, int try) {
     if (try > 0 && errno != EEXIST) return false;
     char *number = strrchr(temporary, '-') + 1;
@@ -284,7 +284,7 @@ static bool name_file(Output *out) {
     return out->named;
 }
 
-/* O_EXCL makes open fail if anything has that name, also a link. */
+/* O_EXCL makes open fail if anything, even a link, has that name. */
 static void open_named(Output *out) {
     for (int try = 0; !out->named && next_name(out->temporary, try); try++) {
         out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -304,8 +304,8 @@ char *folder_make_beside(const char *path, Messages *errors) {
     return NULL;
 }
 
-/* Everything that output_commit needs is allocated here, before a file is made: if there is no memory, no
-   temporary file is left behind. */
+/* Allocates everything that output_commit needs before a file is made, so that no temporary file is left when
+   there is no memory. */
 void output_open(Output *out, const char *path) {
     *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
     out->temporary = temporary_new(path);
@@ -323,7 +323,7 @@ void output_write(Output *out, const void *data, size_t size) {
     while (size > 0 && !out->error) {
         ssize_t n = write(out->descriptor, from, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) { /* 0 can only mean a full device */
+        if (n <= 0) { /* n is 0 only when the device is full */
             out->error = n < 0 ? errno : ENOSPC;
             return;
         }
@@ -332,7 +332,7 @@ void output_write(Output *out, const void *data, size_t size) {
     }
 }
 
-/* A rename survives a power cut only once the folder is on the disk. */
+/* Writes the folder to the disk; only then does a rename in it survive a power cut. */
 static void sync_folder(const char *path) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {

@@ -26,8 +26,8 @@ void image_free(Image *image) {
 
 /* ---- reading ---- */
 
-/* Converts grey, grey with alpha, RGB or RGBA to RGB, with transparent parts on white. Either frees pixels or
-   makes them the image's own. */
+/* Converts grey, grey with alpha, RGB or RGBA to RGB, with transparent parts on white. Takes ownership of
+   pixels, which it frees unless it can keep them as the image's own. */
 static bool to_rgb(unsigned char *pixels, int channels, Image *image, Messages *errors) {
     if (channels == 3) {
         image->rgb = pixels;
@@ -80,12 +80,12 @@ bool image_load(const char *path, Image *out, Messages *errors) {
     return ok;
 }
 
-bool image_load_header(const char *path, ImageHeader *out, int64_t *file, Messages *errors) {
+bool image_load_header(const char *path, ImageHeader *out, int64_t *file_size, Messages *errors) {
     *out = (ImageHeader) { 0 };
-    *file = 0;
+    *file_size = 0;
     File mapped;
     if (!file_map(path, &mapped, errors)) return false;
-    *file = (int64_t)mapped.size;
+    *file_size = (int64_t)mapped.size;
     bool ok = image_header(mapped.data, mapped.size, path, out, errors);
     file_close(&mapped);
     return ok;
@@ -100,8 +100,8 @@ bool image_orient(Image *image, int orientation, Messages *errors) {
     bool transposed = orientation >= 5;
     Image out;
     if (!image_new(transposed ? h : w, transposed ? w : h, &out, errors)) return false;
-    /* Orientations 5 to 8 are transposed. In 2 3 6 7 the stored pixels run from right to left along the
-       upright picture's rows, in 3 4 7 8 from the bottom up. */
+    /* Orientations 5 to 8 are transposed. In 2, 3, 6 and 7 the stored pixels run from right to left along the
+       upright picture's rows, in 3, 4, 7 and 8 from the bottom up along its columns. */
     bool from_right = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
     bool from_below = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
 #pragma omp parallel for

@@ -1,11 +1,11 @@
-/* 8-bit RGB pictures: reading, orientation, cropping, resizing with Pillow's bytes, mirroring, and the
-   conversion to the models' floats and back. (io/image_write.h writes them as PNG or JPEG.) The formats that
-   are read are PNG (every kind), JPEG (baseline and progressive, 8 bits) and BMP (24 and 32 bits a pixel,
-   uncompressed). A file's format follows from its content, not from its name. Three things differ on purpose
-   from PIL's convert("RGB"), which the reference script uses: transparent pictures are laid on white (PIL
-   drops the alpha channel and so shows the colours under it), 16-bit greys are reduced to their high byte
-   (PIL clips them at 255), and the orientation in EXIF, profiles and XMP is applied (PIL leaves phone
-   photographs lying on their side; we follow its exif_transpose, io/exif.h). */
+/* 8-bit RGB pictures: reading, orientation, cropping, resizing to the same bytes as Pillow, mirroring, and
+   the conversion to the models' floats and back. (io/image_write.h writes them as PNG or JPEG.) The formats
+   that are read are PNG (every kind), JPEG (baseline and progressive, 8 bits) and BMP (24 and 32 bits per
+   pixel, uncompressed). A file's format follows from its content, not from its name. Three things differ on
+   purpose from PIL's convert("RGB"), which the reference script uses. Transparent pictures are laid on white
+   (PIL drops the alpha channel and so shows the colours under it). 16-bit greys are reduced to their high
+   byte (PIL clips them at 255). The orientation in EXIF, profiles and XMP is applied as in PIL's
+   exif_transpose (convert leaves phone photographs lying on their side; see io/exif.h). */
 #ifndef TI_IMAGE_H
 #define TI_IMAGE_H
 
@@ -32,11 +32,11 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
 
 /* What a PNG, JPEG or BMP file says about its picture, read without decoding it. */
 typedef struct {
-    const char *format; /* "PNG" */
+    const char *format; /* "PNG", "JPEG" or "BMP" */
     int width, height;  /* as stored, before the orientation is applied */
     int orientation;    /* 1..8 as EXIF numbers them; 1 (upright) where the file gives none */
-    int channels;       /* of the decoder's output */
-    int64_t decoding;   /* the most bytes that the decoder holds at once */
+    int channels;       /* of stb_image's output */
+    int64_t decoding;   /* the most bytes that stb_image holds at once */
 } ImageHeader;
 /* Reads the header from the file's bytes, checking every access against their end. Returns false and adds a
    message when the file has another format, is truncated, claims a picture that is too large, or has a wrong
@@ -47,12 +47,12 @@ bool image_header(const unsigned char *data, size_t size, const char *name, Imag
 /* Returns the most bytes that image_decode holds at once for such a file, in addition to the file itself. */
 int64_t image_decoding_bytes(const ImageHeader *header);
 
-/* Reads the header of the file at path, and its size in bytes into *file. Errors are as for image_header, and
-   the file may be unreadable. */
-bool image_load_header(const char *path, ImageHeader *out, int64_t *file, Messages *errors);
+/* Reads the header of the file at path, and sets *file_size to the file's size in bytes. Returns false and
+   adds a message when the file cannot be read, and on image_header's errors. */
+bool image_load_header(const char *path, ImageHeader *out, int64_t *file_size, Messages *errors);
 
-/* Turns a picture upright whose orientation is 1..8 as EXIF numbers them. This function and the next return
-   false and add a message when there is no memory; then the picture is unchanged. */
+/* Turns a picture of the given orientation, 1..8 as EXIF numbers them, upright. This function and the next
+   one return false and add a message when there is no memory; then the picture is unchanged. */
 bool image_orient(Image *image, int orientation, Messages *errors);
 
 /* Crops a picture to the square in its middle, as the reference script's center_crop does. */
@@ -65,11 +65,11 @@ bool image_resize(const Image *in, int width, int height, Image *out, Messages *
 /* Mirrors a picture left to right, in place. */
 void image_flip(Image *image);
 
-/* chw [3, height, width] = x / 127.5 - 1, computed in double and rounded to float. */
+/* Sets chw [3, height, width] to x / 127.5 - 1, computed in double and rounded to float. */
 void image_to_floats(const Image *image, float *chw);
 
-/* The inverse, as diffusers' VaeImageProcessor computes it: clamp(x / 2 + 0.5, 0, 1) * 255, rounded half to
-   even; NaN becomes 0. The image has its size and its memory already. */
+/* Computes the inverse as diffusers' VaeImageProcessor does: clamp(x / 2 + 0.5, 0, 1) * 255, rounded half to
+   even; NaN becomes 0. The image must already have its size and its memory. */
 void image_from_floats(const float *chw, Image *image);
 
 #endif

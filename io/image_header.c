@@ -1,18 +1,15 @@
-/* Checks of PNG, JPEG and BMP files that the decoder does not make: whether the file is complete, and which
-   orientation it gives. (stb_image decodes a truncated JPEG to a picture with a grey lower half, checks no
-   checksums and ignores EXIF.) */
+/* Reads the headers of PNG, JPEG and BMP files and does what the decoder leaves out: it checks that the file
+   is complete and finds its orientation. (stb_image decodes a truncated JPEG to a picture with a grey lower
+   half, checks no checksums and ignores EXIF.) */
+#include "io/bytes.h"
 #include "io/exif.h"
 #include "io/image.h"
 #include "io/image_kind.h"
 
 #include <string.h>
 
-static uint32_t big16(const unsigned char *p) { return (uint32_t)p[0] << 8 | p[1]; }
-static uint32_t big32(const unsigned char *p) { return big16(p) << 16 | big16(p + 2); }
-static uint32_t little16(const unsigned char *p) { return (uint32_t)p[1] << 8 | p[0]; }
-static uint32_t little32(const unsigned char *p) { return little16(p + 2) << 16 | little16(p); }
-
-/* Sets the size, or refuses it. Any header's numbers fit into 64 bits. */
+/* Sets the picture's size. Returns false and adds a message when the picture is empty or too large. The
+   numbers in a header have at most 32 bits, so that their product cannot overflow. */
 static bool set_size(ImageHeader *out, uint64_t width, uint64_t height, const char *name, Messages *errors) {
     if (width == 0 || height == 0) return messages_add(errors, "%s: the picture has no pixels", name);
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE || width * height > IMAGE_MAX_PIXELS)
@@ -27,7 +24,7 @@ static bool set_size(ImageHeader *out, uint64_t width, uint64_t height, const ch
 
 /* ---- the decoder's memory ---- */
 
-/* Returns how many of `size` rows or columns belong to one of Adam7's passes. */
+/* Returns how many of `size` rows or columns belong to a pass of Adam7, PNG's interlacing. */
 static int64_t pass_size(int64_t size, int first, int step) {
     return size > first ? (size - first + step - 1) / step : 0;
 }
@@ -45,9 +42,10 @@ static int64_t interlaced_bytes(int64_t width, int64_t height, int64_t bits) {
     return bytes;
 }
 
-/* Sets channels and decoding of a PNG. stb_image holds first the compressed bytes and the uncompressed rows,
-   then the rows and the pixels; for an interlaced file it also holds the pixels of one pass (at most half of
-   all), for a palette both the indices and the colours. compressed is the size of all IDAT chunks. */
+/* Sets out->channels and out->decoding of a PNG. stb_image first holds the compressed bytes and the
+   uncompressed rows, then the rows and the pixels. For an interlaced file it also holds the pixels of one
+   pass (at most half of all), and for a palette both the indices and the colours. compressed is the size of
+   all IDAT chunks. */
 static void png_memory(ImageHeader *out, const unsigned char *ihdr, bool transparent, int64_t compressed) {
     static const unsigned char channels[] = { [0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4 };
     int64_t pixels = (int64_t)out->width * out->height, depth = ihdr[8], color = ihdr[9];
@@ -63,10 +61,10 @@ static void png_memory(ImageHeader *out, const unsigned char *ihdr, bool transpa
     out->decoding = rows + max_i64(compressed, decoded + more);
 }
 
-/* Sets channels and decoding of a JPEG. stb_image holds the samples of all components in whole blocks, and
-   for a progressive file two bytes of coefficients for each sample, then the picture. frame is the segment
-   that starts a frame: precision, height, width, number of components, and for each its number, its sampling
-   and its table. */
+/* Sets out->channels and out->decoding of a JPEG. stb_image holds the samples of all components in whole
+   blocks, for a progressive file two bytes of coefficients for each sample, and then the picture. frame is
+   the content of the segment that starts a frame: precision, height, width, the number of components, and for
+   each component its number, its sampling factors and its table. */
 static void jpeg_memory(ImageHeader *out, const unsigned char *frame, size_t size, bool progressive) {
     int count = size > 5 ? frame[5] : 0, across = 1, down = 1;
     if (size < 6 + 3 * (size_t)count) count = 0;
@@ -106,12 +104,12 @@ enum {
     JPEG_MAX_SCANS = 100
 };
 
-/* Whether a marker starts a frame: C0 to CF without the tables C4 and CC and the reserved C8. */
+/* Returns whether a marker starts a frame: C0 to CF without the tables C4 and CC and the reserved C8. */
 static bool is_frame(int marker) {
     return (marker & 0xf0) == JPEG_FRAME && marker != JPEG_HUFFMAN && marker != 0xc8 && marker != 0xcc;
 }
 
-/* Returns the next marker at or after *at and moves *at behind it; returns -1 when there is none. FF 00 is a
+/* Returns the next marker at or after *at and moves *at past it, or returns -1 when there is none. FF 00 is a
    data byte of a scan, and FF FF is padding. */
 static int jpeg_marker(const unsigned char *data, size_t size, size_t *at) {
     for (; *at + 1 < size; ++*at)
@@ -185,16 +183,16 @@ static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t si
     return ~c;
 }
 
-/* A chunk is its length, its type, its data, and a checksum of type and data. The checksum is checked where
-   the type begins with a capital letter, which marks the chunks that decoding needs. */
+/* A chunk consists of its length, its type, its data, and a checksum of type and data. The checksum is
+   checked when the type begins with a capital letter, which marks the chunks that decoding needs. */
 static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                        Orientations *orientations, Messages *errors) {
     out->format = "PNG";
     CrcTable table = crc_table();
     int64_t compressed = 0;
     bool transparent = false;
-    if (size >= 24 && !set_size(out, big32(data + 16), big32(data + 20), name, errors))
-        return false; /* IHDR */
+    /* The first chunk is IHDR, which begins with width and height. */
+    if (size >= 24 && !set_size(out, big32(data + 16), big32(data + 20), name, errors)) return false;
     for (size_t at = 8; size - at >= 12;) {
         size_t length = big32(data + at);
         if (length > size - at - 12) break;
@@ -217,10 +215,10 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
 
 /* ---- BMP ---- */
 
-/* A file header of 14 bytes is followed by the length of the picture's header, its width, its height
-   (negative when the top row comes first), planes, bits a pixel and compression (0 none, 3 bit
-   masks). Palettes are not read, since stb_image does not check their bounds; it also reads missing
-   pixels as black. */
+/* The file's header of 14 bytes is followed by the length of the picture's header, its width, its height
+   (negative when the top row comes first), planes, bits per pixel and compression (0 for none, 3 for bit
+   masks). Palettes are not read, since stb_image does not check their bounds. The file's size is checked,
+   since stb_image reads missing pixels as black. */
 static bool bmp_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                        Messages *errors) {
     out->format = "BMP";

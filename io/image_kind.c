@@ -7,10 +7,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* A program that makes a PNG of another format, and the Debian package that has it. `which` is appended to
-   the input's name: ImageMagick's [0] selects the first of several pictures in a file. */
+/* A program that converts pictures to PNG, and the Debian package that has it. `selector` is appended to the
+   input's name: ImageMagick's [0] selects the first of several pictures in a file. */
 typedef struct {
-    const char *package, *command, *which, *options;
+    const char *package, *command, *selector, *options;
 } Converter;
 static const Converter MAGICK = { "imagemagick", "convert", "[0]", "-auto-orient " },
                        HEIF = { "libheif-examples", "heif-convert", "", "" },
@@ -57,13 +57,13 @@ static const Foreign *find_foreign(const unsigned char *data, size_t size) {
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++) {
         const Foreign *f = &FOREIGN[i];
         if (!has(data, size, f->at, f->bytes, f->length)) continue;
-        if (f->at != 8 || has(data, size, 0, "RIFF", 4)) return f;
+        if (f->at != 8 || has(data, size, 0, "RIFF", 4)) return f; /* a WebP file begins with RIFF */
     }
     return NULL;
 }
 
-/* A text, too, may begin with BM. In a BMP, four bytes are always 0, and the length of the second header is
-   12 to 124. */
+/* A text may begin with BM, too. In a BMP file the four bytes at 6 are always 0, and the length of the second
+   header is 12 to 124. */
 static bool is_bmp(const unsigned char *data, size_t size) {
     return has(data, size, 0, "BM", 2) && has(data, size, 6, "\0\0\0\0", 4) && size >= 18 && 12 <= data[14] &&
            data[14] <= 124 && has(data, size, 15, "\0\0\0", 3);
@@ -96,9 +96,9 @@ ImageKind image_kind_of_file(const char *path) {
     return kind == IMAGE_FOREIGN && ends_as(path, raw) ? IMAGE_NONE : kind;
 }
 
-/* The PNG's name is the whole name and ".png", so that the command replaces no other picture. */
+/* The command appends ".png" to the whole name, so that it does not overwrite another picture. */
 static bool refuse(const char *name, const char *what, const Converter *c, Messages *errors) {
-    char *in = mem_format("%s%s", name, c->which), *out = mem_format("%s.png", name);
+    char *in = mem_format("%s%s", name, c->selector), *out = mem_format("%s.png", name);
     char *from = text_for_shell(in), *to = text_for_shell(out);
     messages_add(errors, "%s: %s; put a PNG in its place (with Debian's package %s): %s %s %s%s", name, what,
                  c->package, c->command, from, c->options, to);

@@ -15,7 +15,7 @@ enum { JPEG_QUALITY = 95, JPEG_MAX_SIDE = 65535 };
 unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride_bytes, int x, int y, int n,
                                      int *out_len);
 
-/* Returns the ending with its dot, or "" (the end of the path) when there is none. */
+/* Returns the name's ending with its dot, or "" (the end of the path) when there is none. */
 static const char *ending(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
     return dot && dot > name ? dot : path + strlen(path);
@@ -33,9 +33,9 @@ char *image_path(const char *path, const char *name) {
                       *end ? end : ".png");
 }
 
-/* stb_image_write counts bytes in ints. A PNG has 3 * width * height bytes and one more for each row, and
-   takes at worst 9 bits for each of them. Its buffer grows to twice its size plus one, so that beyond 1.6e9
-   bytes the size would overflow. A picture of IMAGE_MAX_PIXELS takes 0.8e9 at worst. */
+/* stb_image_write counts bytes in ints. A PNG has 3 * width * height bytes and one more for each row, which
+   take at worst 9 bits each when they are compressed. The buffer grows to twice its size plus one, and this
+   size would overflow beyond 1.6e9 bytes. A picture of IMAGE_MAX_PIXELS takes 0.8e9 bytes at worst. */
 static bool fits(const char *path, int64_t width, int64_t height, Messages *errors) {
     CHECK(width > 0 && height > 0);
     if (width <= IMAGE_MAX_PIXELS / height) return true;

@@ -1,4 +1,4 @@
-/* Writing pictures as PNG or JPEG, by the ending of their name. */
+/* Writes pictures as PNG or JPEG, depending on the ending of their name. */
 #ifndef TI_IMAGE_WRITE_H
 #define TI_IMAGE_WRITE_H
 
@@ -14,8 +14,8 @@ ImageFormat image_format(const char *path);
    NULL, the path itself. A path without an ending gets .png. The caller frees it. */
 char *image_path(const char *path, const char *name);
 
-/* Whether a picture of that size can be written under that name, asked before long work. Returns false and
-   adds a message when it has more than IMAGE_MAX_PIXELS, or a side too long for a JPEG. */
+/* Checks before long work that a picture of that size can be written under that name. Returns false and adds
+   a message when it has more than IMAGE_MAX_PIXELS, or a side that is too long for a JPEG. */
 bool image_fits(const char *path, int64_t width, int64_t height, Messages *errors);
 
 /* Writes a picture in the format of its name, which must not be WRITE_NONE; a JPEG has quality 95 and no
@@ -23,7 +23,7 @@ bool image_fits(const char *path, int64_t width, int64_t height, Messages *error
    adds a message when it cannot be written or is too large. */
 bool image_write(const char *path, const Image *image, Messages *errors);
 
-/* The same, but always as PNG. */
+/* Does the same, but always writes a PNG. */
 bool image_write_png(const char *path, const Image *image, Messages *errors);
 
 #endif

@@ -13,9 +13,9 @@ enum { DEPTH_MAX = 64, VALUES_MAX = 4000000 };
 /* ---- reading ---- */
 
 /* Checks limits that Jansson does not have: the depth, since our own functions recurse; the number of values,
-   since each takes Jansson up to 100 times the memory of its text; and that all numbers are whole. The scan
-   is exact as long as the text is valid JSON; where it is not, Jansson refuses it later. Returns the fault
-   and sets *line, or returns NULL. */
+   since each takes Jansson up to 100 times the memory of its text; and, with whole_numbers, that all numbers
+   are whole. The scan is exact for valid JSON; Jansson refuses any other text later. Returns NULL, or the
+   fault, with *line set to its line. */
 static const char *limit_fault(const char *text, size_t size, bool whole_numbers, long *line) {
     int64_t values = 1;
     int depth = 0;
@@ -105,9 +105,9 @@ int64_t json_whole(const json_t *item) {
 
 json_t *json_double(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-json_t *json_integers(const int64_t *at, int count) {
+json_t *json_integers(const int64_t *values, int count) {
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(at[i]));
+    for (int i = 0; i < count; i++) json_array_append_new(list, json_integer(values[i]));
     return list;
 }
 
@@ -120,8 +120,8 @@ json_t *json_messages(const Messages *messages) {
     return list;
 }
 
-/* If exact, writes x with the fewest digits that give it back; otherwise with 15 digits if that is within
-   DBL_EPSILON (relative), else with 17. */
+/* If exact, writes x with the fewest digits that are read back as x. Otherwise writes 15 digits if they are
+   within DBL_EPSILON of x (relative), else 17. */
 static void add_number(Text *t, double x, bool exact) {
     char text[40];
     for (int digits = 15; digits <= 17; digits += exact ? 1 : 2) {
@@ -133,7 +133,7 @@ static void add_number(Text *t, double x, bool exact) {
 }
 
 void json_quote(Text *t, const char *s) {
-    static const char names[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    static const char names[] = "\bb\tt\nn\ff\rr\"\"\\\\"; /* pairs of a character and its escape's letter */
     text_add(t, "\"");
     for (size_t left = strlen(s), size; left > 0; s += size, left -= size) {
         const char *name = names;
@@ -151,15 +151,15 @@ void json_quote(Text *t, const char *s) {
     text_add(t, "\"");
 }
 
-static void add_line(Text *t, int depth, unsigned form) {
-    if (!(form & JSON_LINES)) return;
+static void add_line(Text *t, int depth, unsigned flags) {
+    if (!(flags & JSON_LINES)) return;
     text_add(t, "\n");
     while (depth-- > 0) text_add(t, "\t");
 }
 
-static void add_value(Text *t, const json_t *value, unsigned form, int depth);
+static void add_value(Text *t, const json_t *value, unsigned flags, int depth);
 
-static void add_object(Text *t, json_t *object, unsigned form, int depth) {
+static void add_object(Text *t, json_t *object, unsigned flags, int depth) {
     const char *key;
     json_t *member;
     bool first = true;
@@ -167,26 +167,26 @@ static void add_object(Text *t, json_t *object, unsigned form, int depth) {
     json_object_foreach (object, key, member) {
         if (!first) text_add(t, ",");
         first = false;
-        add_line(t, depth + 1, form);
+        add_line(t, depth + 1, flags);
         json_quote(t, key);
-        text_add(t, form & JSON_LINES ? ":\t" : ":");
-        add_value(t, member, form, depth + 1);
+        text_add(t, flags & JSON_LINES ? ":\t" : ":");
+        add_value(t, member, flags, depth + 1);
     }
-    add_line(t, depth, form);
+    add_line(t, depth, flags);
     text_add(t, "}");
 }
 
-static void add_value(Text *t, const json_t *value, unsigned form, int depth) {
+static void add_value(Text *t, const json_t *value, unsigned flags, int depth) {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        /* Jansson has no iterator for a const object; nothing is changed here. */
-        add_object(t, (json_t *)(uintptr_t)value, form, depth);
+        /* The cast is needed, since Jansson has no iterator for a const object. Nothing is changed. */
+        add_object(t, (json_t *)(uintptr_t)value, flags, depth);
         return;
     case JSON_ARRAY:
         text_add(t, "[");
         for (size_t i = 0; i < json_array_size(value); i++) {
-            if (i) text_add(t, form & JSON_LINES ? ", " : ",");
-            add_value(t, json_array_get(value, i), form, depth + 1);
+            if (i) text_add(t, flags & JSON_LINES ? ", " : ",");
+            add_value(t, json_array_get(value, i), flags, depth + 1);
         }
         text_add(t, "]");
         return;
@@ -195,7 +195,7 @@ static void add_value(Text *t, const json_t *value, unsigned form, int depth) {
         return;
     case JSON_INTEGER:
     case JSON_REAL:
-        add_number(t, json_number_value(value), form & JSON_EXACT);
+        add_number(t, json_number_value(value), flags & JSON_EXACT);
         return;
     case JSON_TRUE:
     case JSON_FALSE:
@@ -206,10 +206,10 @@ static void add_value(Text *t, const json_t *value, unsigned form, int depth) {
     }
 }
 
-void json_write(Text *t, const json_t *value, unsigned form) { add_value(t, value, form, 0); }
+void json_write(Text *t, const json_t *value, unsigned flags) { add_value(t, value, flags, 0); }
 
-char *json_text(const json_t *value, unsigned form) {
+char *json_text(const json_t *value, unsigned flags) {
     Text t = { 0 };
-    json_write(&t, value, form);
+    json_write(&t, value, flags);
     return t.at;
 }

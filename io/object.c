@@ -12,7 +12,7 @@ static bool begins_with(const char *text, size_t size, const char *word) {
     return size >= n && memcmp(text, word, n) == 0;
 }
 
-/* Returns the text with null in place of Infinity, -Infinity and NaN, which Python's json module writes
+/* Returns the text with null instead of Infinity, -Infinity and NaN, which Python's json module writes
    although they are not JSON: configs of DPMSolver schedulers have "lambda_min_clipped": -Infinity. The
    caller frees it. */
 static char *replace_nonfinite(const char *text, size_t size, size_t *length) {
@@ -76,12 +76,7 @@ bool object_null(JsonObject *o, const char *key) {
 
 /* Returns a value as compact JSON, shortened to fit into a message. The caller frees it. */
 static char *value_text(const json_t *m) {
-    enum { LENGTH_MAX = 80 };
-    char *json = json_text(m, 0);
-    size_t n = strlen(json);
-    if (n <= LENGTH_MAX) return json;
-    for (n = LENGTH_MAX; n > 0 && ((unsigned char)json[n] & 0xc0) == 0x80;) n--; /* not inside a character */
-    char *text = mem_format("%.*s...", (int)n, json);
+    char *json = json_text(m, 0), *text = text_shortened(json, 80, 0);
     free(json);
     return text;
 }
@@ -111,7 +106,7 @@ bool object_enter(JsonObject *inner, JsonObject *o, const char *key) {
     return true;
 }
 
-/* Reads m into *out and returns true if it is a whole number from low to high. */
+/* If m is a whole number from low to high, sets *out to it and returns true. */
 static bool int_in(const json_t *m, int64_t low, int64_t high, int64_t *out) {
     double v = json_is_number(m) ? json_number_value(m) : 0.5;
     if (v != floor(v) || fabs(v) >= JSON_WHOLE_MAX || v < (double)low || v > (double)high) return false;
@@ -161,7 +156,7 @@ int object_choice(JsonObject *o, const char *key, int absent, const char *const 
         if (n < sizeof list)
             n += (size_t)snprintf(list + n, sizeof list - n, i ? ", \"%s\"" : "\"%s\"", names[i]);
     }
-    if (m) object_fault(o, key, "supported: %s", list);
+    if (m) object_fault(o, key, "the supported values are %s", list);
     return absent;
 }
 

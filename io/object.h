@@ -1,15 +1,16 @@
-/* A JSON object, usually a config file, whose keys are asked for one by one. The object remembers which keys
-   were asked for, so that the others can be reported as unknown. A getter takes the value that holds where
-   the key is absent; it returns that value, too, after it has added a message for a member it cannot use. */
+/* A JSON object, usually a config file, whose members are read one by one. The object remembers which keys
+   were asked for, so that the others can be reported as unknown. The functions that read a member take the
+   value `absent`, which they return when there is no such key. They also return it, after adding a message,
+   when the member has the wrong type or is out of range. */
 #ifndef TI_OBJECT_H
 #define TI_OBJECT_H
 
 #include "io/json.h"
 
 typedef struct {
-    char *path; /* for messages */
+    char *path; /* the name of the file, for messages */
     json_t *object;
-    json_t *known; /* an object whose keys are those that were asked for */
+    json_t *known; /* an object with the keys that were asked for */
     Messages *errors, *warnings;
 } JsonObject;
 
@@ -17,17 +18,18 @@ typedef struct {
    leaves nothing to close when the text is larger, is not JSON, or is not an object. */
 bool object_parse(JsonObject *o, const char *path, const void *text, size_t size, Messages *errors,
                   Messages *warnings);
-/* Opens a member that is an object itself; its messages name both. Returns false, adds a message and leaves
-   nothing to close when the member is not an object. */
+/* Opens a member that is itself an object; its messages name the file and the member. Returns false, adds a
+   message and leaves nothing to close when the member is not an object. */
 bool object_enter(JsonObject *inner, JsonObject *o, const char *key);
 void object_close(JsonObject *o);
 
-/* Returns the member, which belongs to o, and marks it as known; NULL if it is absent. */
+/* Returns the member, which belongs to o, and marks it as known. Returns NULL when it is absent. */
 json_t *object_member(JsonObject *o, const char *key);
-/* Whether the member is absent or null. */
+/* Returns whether the member is absent or null. */
 bool object_null(JsonObject *o, const char *key);
 
-/* Return the member if it is a whole number, or any number, from low to high. */
+/* object_int returns the member if it is a whole number from low to high, object_number if it is any number
+   in that range, object_bool if it is true or false. */
 int64_t object_int(JsonObject *o, const char *key, int64_t absent, int64_t low, int64_t high);
 double object_number(JsonObject *o, const char *key, double absent, double low, double high);
 bool object_bool(JsonObject *o, const char *key, bool absent);
@@ -35,12 +37,12 @@ bool object_bool(JsonObject *o, const char *key, bool absent);
 const char *object_string(JsonObject *o, const char *key, const char *absent);
 /* Returns the index of the member's string in names, a list that ends with NULL. */
 int object_choice(JsonObject *o, const char *key, int absent, const char *const names[]);
-/* Reads count whole numbers into out[count], from a list of that length or from one number that holds for
-   all. An absent member gives `absent` for all. */
+/* Reads whole numbers into out [count]: either a list of that length, or one number that holds for all. When
+   the member is absent, all are `absent`. */
 void object_ints(JsonObject *o, const char *key, int64_t absent, int64_t low, int64_t high, int count,
                  int64_t out[]);
-/* Returns the length of a list of 1 to max members. For anything else, also where the key is absent, it adds
-   a message and returns 0. */
+/* Returns the length of a member that is a list of 1 to max values. Otherwise, also when the key is absent,
+   it adds a message and returns 0. */
 int object_length(JsonObject *o, const char *key, int max);
 
 /* A key for which only one value is supported, or a second one with the same effect, both as compact JSON. An
@@ -51,14 +53,14 @@ typedef struct {
 /* Adds a message for each field that has another value. */
 void object_fixed(JsonObject *o, const JsonFixed *fields, size_t count);
 
-/* Marks keys as known whose values change nothing here; the list ends with NULL. */
+/* Marks as known the keys whose values change nothing here; the list ends with NULL. */
 void object_ignore(JsonObject *o, const char *const keys[]);
 /* Adds one warning that names all unknown keys, except private ones such as "_name_or_path". */
 void object_finish(JsonObject *o);
-/* Adds an error instead of the warning. */
+/* Does the same, but adds an error instead of the warning. */
 void object_finish_strictly(JsonObject *o);
 
-/* Adds the error `path: "key" is VALUE: reason`, or `path: "key" is missing: reason` where the key is absent.
+/* Adds the error `path: "key" is VALUE: reason`, or `path: "key" is missing: reason` when the key is absent.
    Always returns false. */
 bool object_fault(JsonObject *o, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
 

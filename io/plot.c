@@ -1,13 +1,13 @@
-#include "io/image_write.h"
 #include "io/plot.h"
 
 #include "io/canvas.h"
+#include "io/image_write.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* WIDTH to BOTTOM are in pixels; LEFT to BOTTOM are the edges of the area between the axes. */
+/* WIDTH to BOTTOM are in pixels. LEFT to BOTTOM are the edges of the area between the axes. */
 enum {
     WIDTH = 960,
     HEIGHT = 540,
@@ -23,40 +23,36 @@ enum {
 static const Color INK = { 40, 40, 48 }, RULE = { 226, 228, 234 }, DOTS = { 120, 156, 214 },
                    LINE = { 24, 72, 160 }, GRID = { 214, 84, 16 };
 
-/* False for NaN, infinities and numbers too large to draw. */
+/* Returns false for NaN, infinities and numbers that are too large to draw. */
 static bool drawable(double x) { return fabs(x) < 1e30; }
 
 typedef struct {
     double low, high;
 } Range;
 
+/* Extends the range so that it includes x. */
 static void include(Range *r, double x) {
     if (!drawable(x)) return;
     r->low = fmin(r->low, x);
     r->high = fmax(r->high, x);
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Returns the range of the vertical axis. It shows the middle 96 % of the losses, so that a few high ones do
-   not flatten the rest; the smoothed line without its first 2 %; and all fixed-grid losses. */
+   not flatten the rest; the smoothed line without its first 2 %, where it is as noisy as the losses; and all
+   fixed-grid losses. */
 static Range losses_range(const double *loss, const double *smoothed, int64_t count, PlotPoints grid) {
     Range r = { INFINITY, -INFINITY };
     double *sorted = mem_alloc((size_t)count * sizeof *sorted);
     int64_t n = 0;
     for (int64_t i = 0; i < count; i++)
         if (drawable(loss[i])) sorted[n++] = loss[i];
-    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    qsort(sorted, (size_t)n, sizeof *sorted, compare_doubles);
     if (n > 0) {
         include(&r, sorted[n / 50]);
         include(&r, sorted[n - 1 - n / 50]);
     }
     free(sorted);
-    for (int64_t i = count / 50; i < count; i++)
-        include(&r, smoothed[i]); /* it begins as noisy as the losses */
+    for (int64_t i = count / 50; i < count; i++) include(&r, smoothed[i]);
     for (int64_t i = 0; i < grid.count; i++) include(&r, grid.loss[i]);
     if (r.low > r.high) r = (Range) { 0, 1 };
     double margin = fmax(0.08 * (r.high - r.low), 0.04 * fabs(r.high) + 1e-12);
@@ -77,6 +73,7 @@ typedef struct {
     Range x, y;
 } Plot;
 
+/* Returns the point of the canvas for a step and a loss, which is clamped to the vertical axis. */
 static Point place(const Plot *p, double x, double y) {
     if (!drawable(x) || !drawable(y)) return (Point) { NAN, NAN };
     double u = (x - p->x.low) / (p->x.high - p->x.low), v = (y - p->y.low) / (p->y.high - p->y.low);
@@ -139,7 +136,8 @@ static bool draw_training(const Plot *p, const double *loss, const double *smoot
     /* The more dots there are, the smaller and fainter they are, so that their density can still be seen. */
     double sparsity = fmin(1, 400.0 / (double)count);
     canvas_dots(p->canvas, points, count, 1.2 + 1.3 * sparsity, DOTS, 0.15 + 0.5 * sparsity);
-    int64_t run = ceil_div(count, LINE_POINTS), n = 0; /* each point of the line is the mean of a run */
+    /* Each point of the line is the mean of `run` smoothed losses. */
+    int64_t run = ceil_div(count, LINE_POINTS), n = 0;
     for (int64_t i = 0; i < count; i += run) {
         int64_t end = min_i64(i + run, count);
         double sum = 0;

@@ -20,10 +20,10 @@ static double bicubic(double x) {
     return 0;
 }
 
-/* Output pixel i of an axis is the sum over t < count[i] of weight[i * taps + t] * input[first[i] + t], in
-   units of 2^-22. */
+/* Output pixel i of an axis is the sum over t < count[i] of weight[i * taps + t] * input[first[i] + t]. The
+   weights are in units of 2^-22. */
 typedef struct {
-    int size, taps; /* output pixels, and the most weights of one */
+    int size, taps; /* the number of output pixels, and the most weights that one of them has */
     int *first, *count;
     int32_t *weight;
 } Filter;
@@ -84,8 +84,8 @@ static void resize_row(const Filter *f, const unsigned char *in, unsigned char *
     }
 }
 
-/* Computes output row y as a weighted sum of input rows of `row` bytes each. Columns are independent, so they
-   are summed a strip at a time. */
+/* Computes output row y as a weighted sum of input rows of `row` bytes each. Columns are independent and are
+   summed a strip at a time. */
 static void resize_column_strips(const Filter *f, int y, const unsigned char *in, int64_t row,
                                  unsigned char *out) {
     enum { STRIP = 256 };
@@ -128,9 +128,9 @@ static bool resize_height(const Image *in, int height, Image *out, Messages *err
     return ok;
 }
 
-/* Resizes one axis, rounding to bytes, then the other; an axis that keeps its size is skipped. Pillow 13
-   resizes the width first, except for pictures that lose more than twice as many rows as columns. (We found
-   this by measuring; the order shows in the last bit.) */
+/* Resizes one axis, rounds to bytes, and then resizes the other; an axis that keeps its size is skipped.
+   Pillow 13 resizes the width first, except for pictures that lose more than twice as many rows as columns.
+   (We found this by measuring: the order changes the last bit.) */
 bool image_resize(const Image *in, int width, int height, Image *out, Messages *errors) {
     CHECK(in != out && width > 0 && height > 0);
     *out = (Image) { 0 };

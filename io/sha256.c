@@ -1,5 +1,7 @@
 #include "io/sha256.h"
 
+#include "io/bytes.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,10 +13,6 @@ typedef struct {
 } Sha256;
 
 static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
-
-static uint32_t big_endian(const unsigned char *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 /* Returns the first 32 bits of a root's fractional part. A double holds them, since the integer part is
    below 8. */
@@ -37,7 +35,7 @@ static Sha256 start(void) {
 
 static void add_block(Sha256 *s, const unsigned char *block) {
     uint32_t w[ROUNDS], v[8];
-    for (int t = 0; t < 16; t++) w[t] = big_endian(block + 4 * t);
+    for (int t = 0; t < 16; t++) w[t] = big32(block + 4 * t);
     for (int t = 16; t < ROUNDS; t++) {
         uint32_t a = w[t - 15], b = w[t - 2];
         w[t] = w[t - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[t - 7] +
@@ -46,7 +44,7 @@ static void add_block(Sha256 *s, const unsigned char *block) {
     memcpy(v, s->state, sizeof v);
     for (int t = 0; t < ROUNDS; t += 8) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) { /* the letters rotate, instead of the values */
+        for (int i = 0; i < 8; i++) { /* the names a to h move through v, instead of the values */
             uint32_t a = v[(8 - i) % 8], b = v[(9 - i) % 8], c = v[(10 - i) % 8], e = v[(12 - i) % 8],
                      f = v[(13 - i) % 8], g = v[(14 - i) % 8], *d = &v[(11 - i) % 8], *h = &v[(15 - i) % 8];
             uint32_t t1 = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) +

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4), with which a file is compared with the one that its makers published. */
+/* SHA-256 (FIPS 180-4). A file can be compared by its hash with the file that somebody has published. */
 #ifndef TI_SHA256_H
 #define TI_SHA256_H
 

@@ -11,11 +11,11 @@ enum { SHEET_WIDTH = 1100, MARGIN = 24, GAP = 8, MAX_ENLARGEMENT = 6, TITLE_SCAL
 
 static const Color BLACK = { 24, 24, 28 }, GREY = { 90, 90, 100 };
 
-/* place_all runs twice: first without a canvas to measure the height, which may be more than a picture can
-   have, then to draw. */
+/* The state of place_all, which runs twice: first without a canvas, to measure the sheet's height, which may
+   exceed that of any picture, and then to draw. */
 typedef struct {
     Image *canvas;    /* NULL when only measuring */
-    int64_t width, y; /* the sheet's width, and where the next text or picture is placed */
+    int64_t width, y; /* the sheet's width, and the top of the next text or picture */
     int64_t columns, cell_width, cell_height;
 } Sheet;
 
@@ -26,7 +26,7 @@ static int line_height(int scale) { return TEXT_HEIGHT * scale + scale; }
 static void place_text(Sheet *s, const char *text, int scale, Color color) {
     char *line = mem_string(text);
     for (char *start = line; *start;) {
-        char *end = start + strcspn(start, " "); /* at least one word */
+        char *end = start + strcspn(start, " "); /* a line has at least one word */
         for (char *next = end; *next;) {
             next += strspn(next, " ");
             next += strcspn(next, " ");
@@ -78,8 +78,8 @@ static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t
     return true;
 }
 
-/* Sets the sheet's width, its cells, and its height in y. Returns false and adds a message when no picture
-   can be that large. */
+/* Sets the sheet's width, the size of its cells, and y to its height. Returns false and adds a message when
+   no picture can be that large. */
 static bool measure(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
                     Sheet *s, Messages *errors) {
     int64_t width = 1, height = 1;

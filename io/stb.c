@@ -1,15 +1,15 @@
-/* Compiles the stb libraries' own code, once. Of the decoders, only those for common formats of photographs
-   are compiled: the rare ones are where hostile files have found bugs. */
+/* The one file that compiles the stb libraries' own code. It leaves out the decoders of rare formats, in
+   whose code hostile files have found bugs. */
 #include "io/image.h"
 
 #include <stdlib.h>
 
 /* The most bytes that a decoder may allocate at once: 16-bit RGBA of the largest accepted picture, 1.4 GB.
-   The limit keeps a small PNG from filling the memory by decompression. */
+   The limit keeps a small PNG from filling the memory when it is decompressed. */
 enum { DECODE_MAX = 8 * IMAGE_MAX_PIXELS + (64 << 10) };
 
-/* The memory is zeroed, so that the parts that a damaged file leaves out (pixels, Huffman tables) are
-   harmless and the same in every run. */
+/* The memory is zeroed, so that what a damaged file leaves out (pixels, Huffman tables) is harmless and the
+   same in every run. */
 static void *bounded_alloc(size_t bytes) { return bytes > DECODE_MAX ? NULL : calloc(1, bytes); }
 
 static void *bounded_realloc(void *old, size_t bytes) {

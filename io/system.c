@@ -30,8 +30,9 @@ uint64_t system_program_hash(void) {
                       (size_t)((uintptr_t)etext - (uintptr_t)__executable_start));
 }
 
-/* Returns a number from a file of /proc or /sys: the one that follows key, or without a key the one at the
-   beginning. Returns -1 when there is none; a limit that is not set reads "max". */
+/* Returns a number from a file of /proc or /sys: the one after key in the line that begins with it, or, when
+   key is NULL, the one at the beginning of the file. Returns -1 when there is none; a limit that is not set
+   is the word "max". */
 static int64_t number_in(const char *path, const char *key) {
     FILE *file = fopen(path, "r");
     char line[256];
@@ -49,7 +50,7 @@ static int64_t number_in(const char *path, const char *key) {
 }
 
 /* Returns how much memory a cgroup leaves: its limit minus what is in use, without the page cache, which the
-   kernel can reclaim. INT64_MAX when there is no limit. */
+   kernel can reclaim. Returns INT64_MAX when there is no limit. */
 static int64_t memory_left_in(const char *folder, const char *max, const char *usage, const char *cache) {
     char *paths[3] = { mem_format("%s/%s", folder, max), mem_format("%s/%s", folder, usage),
                        mem_format("%s/memory.stat", folder) };
@@ -99,9 +100,9 @@ int64_t system_free_memory(void) {
 }
 
 bool system_standard_descriptors(void) {
+    /* The descriptors below i are open, so that open returns i unless it fails. */
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i)
-            return false; /* open returns the lowest free number */
+        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i) return false;
     return true;
 }
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Makes room for size more bytes and the closing 0; returns where they go. */
+/* Makes room for size more bytes and the final 0, and returns where they are to be written. */
 static char *text_end(Text *t, size_t size) {
     if (t->length + size >= t->capacity) {
         t->capacity = 2 * (t->length + size) + 1;

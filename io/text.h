@@ -6,11 +6,11 @@
 
 /* Starts as {0}. The caller frees `at`. */
 typedef struct {
-    char *at; /* the string, always closed by a 0; NULL as long as nothing was added */
+    char *at; /* the string, which ends with a 0; NULL until something is added */
     size_t length, capacity;
 } Text;
 
-/* Append a string, size bytes of one, or formatted text. */
+/* Append a string, the first size bytes of a string, or formatted text. */
 void text_add(Text *t, const char *s);
 void text_add_part(Text *t, const char *s, size_t size);
 void text_format(Text *t, const char *format, ...) PRINTF_LIKE(2, 3);

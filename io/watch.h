@@ -5,7 +5,7 @@
 #include "io/base.h"
 
 /* go_on is called before each part of the work, and once after the last one, with the number of parts that
-   are done and of all. The work stops when it returns false. */
+   are done and the number of all parts. The work stops when go_on returns false. */
 typedef struct {
     bool (*go_on)(void *user, int64_t done, int64_t all);
     void *user;

@@ -1,14 +1,15 @@
-/* text_encoder/config.json: CLIPTextModel. */
+/* Parses text_encoder/config.json, the config of transformers' CLIPTextModel. */
 #include "weights/config.h"
 #include "io/object.h"
 
 static const JsonFixed FIXED[] = {
     { "model_type", "\"clip_text_model\"", "\"clip\"" }, /* the reference accepts both */
-    /* Dropout would act, since the reference's script trains with the text encoder in training mode. */
+    /* Other values would act, since the reference's script puts the text encoder in training mode. */
     { "attention_dropout", "0", NULL },
 };
 
-/* Keys about text generation, which transformers 4 wrote into every config that is nested in another one. */
+/* Keys that mostly concern text generation, which transformers 4 wrote into every config that is nested in
+   another one. */
 static const char *const GENERATION[] = { "add_cross_attention",
                                           "bad_words_ids",
                                           "begin_suppress_tokens",
@@ -56,7 +57,7 @@ static const char *const GENERATION[] = { "add_cross_attention",
                                           NULL };
 
 /* Keys that change nothing here: the ids and projection_dim concern the pooled output, which is not used, and
-   the initializers concern models that are trained from nothing. */
+   the initializers concern models that are trained from scratch. */
 static const char *const IGNORED[] = { "architectures",
                                        "bos_token_id",
                                        "eos_token_id",
@@ -95,7 +96,7 @@ static void read_fields(JsonObject *o, ClipConfig *c) {
     object_finish(o);
 }
 
-/* The config of a whole CLIP model has its text encoder's as the member text_config. Its other members
+/* In the config of a whole CLIP model, the text encoder's config is the member text_config. The other members
    concern the picture encoder and are not read. */
 bool clip_config_parse(const char *path, const void *text, size_t size, ClipConfig *c, Messages *errors,
                        Messages *warnings) {

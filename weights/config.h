@@ -1,5 +1,5 @@
-/* The architecture of a model as the config.json files of its folder state it: plain data from which nn/
-   builds the networks. */
+/* The configs of a model: what the JSON files of its folder say about the networks and the noise schedule.
+   nn/ and diffusion/ are built from this plain data. */
 #ifndef TI_CONFIG_H
 #define TI_CONFIG_H
 
@@ -18,8 +18,8 @@ typedef struct {
 } ClipConfig;
 
 /* unet/config.json, diffusers' UNet2DConditionModel. A level is one resolution; level 0 is the finest. Down
-   and up blocks may differ in whether they attend to the text (have transformers): down_attends[i] is about
-   down_block_types[i], the finest level first, and up_attends[i] about up_block_types[i], the coarsest level
+   and up blocks may differ in whether they attend to the text (have transformers): down_attends[i] belongs to
+   down_block_types[i], the finest level first, and up_attends[i] to up_block_types[i], the coarsest level
    first. */
 typedef struct {
     int64_t in_channels, out_channels, sample_size, cross_attention_dim;
@@ -27,11 +27,11 @@ typedef struct {
     int64_t channels[LEVELS_MAX];
     int layers_per_block[LEVELS_MAX];
     bool down_attends[LEVELS_MAX], up_attends[LEVELS_MAX], mid_attends;
-    int heads[LEVELS_MAX];              /* of attention; the trap: the file calls it attention_head_dim */
+    int heads[LEVELS_MAX]; /* heads of attention; the trap: the file calls it attention_head_dim */
     int transformer_layers[LEVELS_MAX]; /* BasicTransformerBlocks in a Transformer2DModel */
     int groups;
     float norm_eps;
-    bool linear_projection; /* proj_in and proj_out are linear layers instead of 1x1 convolutions */
+    bool linear_projection; /* whether proj_in and proj_out are linear layers, not 1x1 convolutions */
 } UnetConfig;
 
 /* vae/config.json, diffusers' AutoencoderKL. The UNet sees latents times scaling_factor. */
@@ -45,11 +45,11 @@ typedef struct {
 } VaeConfig;
 
 typedef enum { BETAS_LINEAR, BETAS_SCALED_LINEAR, BETAS_COSINE } BetaSchedule;
-/* What the UNet predicts: the noise, v, or the picture itself. With the last one a model can generate, but
-   not be trained with, since the reference's script has no target for it. */
+/* What the UNet predicts: the noise, v, or the picture itself. A model that predicts the picture can
+   generate, but no word can be learned with it, since the reference's script has no target for that. */
 typedef enum { PREDICT_EPSILON, PREDICT_V, PREDICT_SAMPLE } Prediction;
 typedef enum { SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } Spacing;
-/* The names of these enums' values in a config, ended by NULL. */
+/* The names of these enums' values in a config; each list ends with NULL. */
 extern const char *const BETA_SCHEDULE_NAMES[], *const PREDICTION_NAMES[], *const SPACING_NAMES[];
 
 /* scheduler/scheduler_config.json: the noise schedule, and what DDIMScheduler.from_config makes of the other
@@ -58,19 +58,19 @@ typedef struct {
     int64_t train_timesteps;
     double beta_start, beta_end;
     BetaSchedule beta_schedule;
-    double *trained_betas; /* [train_timesteps], or NULL: then the betas follow from the fields above */
-    bool zero_snr;         /* rescale_betas_zero_snr: the last timestep is pure noise */
+    double *trained_betas; /* [train_timesteps], or NULL when the betas follow from the fields above */
+    bool zero_snr;         /* rescale_betas_zero_snr, which makes the last timestep pure noise */
     Prediction prediction;
     Spacing spacing;
-    int64_t steps_offset; /* 1 where the file has the key, whatever its value, else 0 (scheduler_config.c) */
+    int64_t steps_offset; /* 1 when the file has the key, with any value, else 0 (scheduler_config.c) */
     bool set_alpha_to_one, clip_sample;
     double clip_sample_range;
-    bool thresholding; /* dynamic thresholding, instead of clipping (diffusion/ddim.c) */
+    bool thresholding; /* whether x0 is thresholded dynamically instead of clipped (diffusion/ddim.c) */
     double threshold_ratio, threshold_max;
 } SchedulerConfig;
 
-/* Each reads the text of one config.json, which path names in messages. Returns false and adds a message for
-   each field whose value is not supported. All unknown keys together add one warning. An absent key has the
+/* Each parses the text of one config file; path is its name in messages. Returns false and adds a message for
+   each field whose value is not supported. All unknown keys are named in one warning. An absent key has the
    default of the reference's class (diffusers 0.42.1, transformers 5.23.0). */
 bool clip_config_parse(const char *path, const void *text, size_t size, ClipConfig *c, Messages *errors,
                        Messages *warnings);

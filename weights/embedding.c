@@ -8,8 +8,8 @@
 
 enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
 
-/* Whether a tensor's name is the word, as in diffusers' files. The names listed here are those that other
-   programs give to a word's only tensor. */
+/* Returns whether a tensor's name is the word, as in diffusers' files. The names listed here are those that
+   other programs give to the tensor of every word. */
 static bool names_a_word(const char *name) {
     static const char *const others[] = { "emb_params", "emp_params", "*",
                                           "weight",     "embedding",  "embeddings",
@@ -19,7 +19,7 @@ static bool names_a_word(const char *name) {
     return true;
 }
 
-/* "dir/cat-toy.safetensors" -> "cat-toy" */
+/* Returns the file's name without folder and ending: "cat-toy" for "dir/cat-toy.safetensors". */
 static char *word_of_path(const char *path) {
     const char *name = strrchr(path, '/');
     name = name ? name + 1 : path;
@@ -27,7 +27,7 @@ static char *word_of_path(const char *path) {
     return mem_format("%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
 }
 
-/* Converts doubles, which need not be aligned, to floats. What a float cannot hold becomes infinite. */
+/* Converts doubles, which need not be aligned, to floats. Values too large for a float become infinite. */
 static void narrow(const void *doubles, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++) {
         double x;
@@ -36,8 +36,8 @@ static void narrow(const void *doubles, int64_t count, float *out) {
     }
 }
 
-/* Whether the file holds a per-layer word of extended textual inversion (XTI, Voynov et al. 2023), which has
-   a vector for each of the UNet's 16 cross-attention layers. */
+/* Returns whether the file holds a per-layer word of extended textual inversion (XTI, Voynov et al. 2023),
+   which has a vector for each of the UNet's 16 cross-attention layers. */
 static bool is_per_layer(const Safetensors *s) {
     static const char *const layers[] = { "IN01", "MID", "OUT11" };
     for (int i = 0; i < 3; i++)
@@ -92,8 +92,8 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
     e->words = mem_alloc((size_t)s.count * sizeof *e->words);
     for (int64_t i = 0; i < s.count && ok; i++)
         ok = read_word(path, &s.tensors[i], &e->words[e->count++], errors);
-    for (int64_t i = 1; i < e->count && ok;
-         i++) /* two tensors without a word would both get the file's name */
+    /* Two tensors without a word of their own would both get the file's name. */
+    for (int64_t i = 1; i < e->count && ok; i++)
         for (int64_t j = 0; j < i && ok && e->words[i].token_from_path; j++)
             if (strcmp(e->words[i].token, e->words[j].token) == 0)
                 ok = messages_add(errors, "%s: holds several tensors whose names do not say what the word is",
@@ -107,7 +107,7 @@ void embeddings_free(Embeddings *e) {
     for (int64_t i = 0; i < e->count; i++) {
         free(e->words[i].token);
         free(e->words[i].path);
-        free(e->words[i].called);
+        free(e->words[i].name_in_file);
         free(e->words[i].learned);
     }
     free(e->words);

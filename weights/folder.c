@@ -20,9 +20,9 @@ static bool exists_in(const char *folder, const char *name) {
     return yes;
 }
 
-/* model_index.json */
+/* ---- model_index.json ---- */
 
-/* Checks that the entry of a part, ["library", "Class"], names one of two classes; other may be NULL. */
+/* Checks that the entry of a part, ["library", "Class"], names the class, or `other` if that is not NULL. */
 static void check_part(JsonObject *o, const char *key, const char *class, const char *other) {
     const char *name = json_string_value(json_array_get(object_member(o, key), 1));
     bool ok = name && (strcmp(name, class) == 0 || (other && strcmp(name, other) == 0));
@@ -34,7 +34,7 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
     static const char *const ignored[] = { "scheduler",     "safety_checker",          "feature_extractor",
                                            "image_encoder", "requires_safety_checker", NULL };
     /* These pipelines share the same parts, so a text-to-image model may have been saved from any of them. An
-       inpainting model, whose UNet has more channels, is found out by folder_check. */
+       inpainting model, whose UNet has more channels, is refused by folder_check. */
     static const char *const pipelines[] = { "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
                                              "StableDiffusionInpaintPipeline",
                                              "StableDiffusionInpaintPipelineLegacy", NULL };
@@ -60,11 +60,11 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
     return errors->count == before;
 }
 
-/* Weight files */
+/* ---- weight files ---- */
 
 enum { SHARDS_MAX = 1000 };
 
-/* Whether a shard's name is that of a file in the folder itself, so that no path can lead out of it. */
+/* Returns whether a shard's name is a plain file name, so that no path can lead out of the folder. */
 static bool plain_name(const char *name) {
     return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
@@ -132,8 +132,8 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
     return ok;
 }
 
-/* Opens the weights of a part: the first there is of the plain file, its shards and the 16-bit variants. stem
-   is "model" or "diffusion_pytorch_model". */
+/* Opens the weights of a part from the first that exists of the plain file, its shards and the 16-bit
+   variants. stem is "model" or "diffusion_pytorch_model". */
 static bool open_weights(WeightFiles *w, const char *folder, const char *stem, Messages *errors) {
     static const char *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".fp16.safetensors",
                                             ".safetensors.index.fp16.json", ".fp16.safetensors.index.json" };
@@ -163,9 +163,9 @@ static void close_weights(WeightFiles *w) {
     *w = (WeightFiles) { 0 };
 }
 
-/* The folder */
+/* ---- the folder ---- */
 
-/* A small file of the folder, read whole. */
+/* A config file of the folder, read as a whole. */
 typedef struct {
     char *path;
     File file;
@@ -195,7 +195,7 @@ static bool read_index(const ModelFolder *m, Messages *errors, Messages *warning
     return ok;
 }
 
-/* Reads the folder's configs of its tokenizer. positions is the length of a prompt, and rows the number of
+/* Reads the configs of the folder's tokenizer. positions is the length of a prompt, and rows the number of
    rows in the text encoder's table. */
 static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t rows, Messages *errors,
                                   Messages *warnings) {
@@ -216,7 +216,7 @@ static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t row
     m->tokenizer.rows = rows;
 }
 
-/* Finds the vocabulary's files. Where there is a tokenizer.json, transformers reads it and ignores vocab.json
+/* Finds the vocabulary's files. If there is a tokenizer.json, transformers reads it and ignores vocab.json
    and merges.txt. */
 static void find_vocabulary(ModelFolder *m, Messages *errors) {
     m->vocab_path = mem_format("%s/tokenizer/tokenizer.json", m->path);
@@ -286,7 +286,7 @@ bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *error
     *m = (ModelFolder) { .path = mem_string(path) };
     if (!exists(path)) {
         messages_add(errors, "%s: there is no such folder or file", path);
-    } else if (read_index(m, errors, warnings)) { /* without an index further messages would not help */
+    } else if (read_index(m, errors, warnings)) { /* without it further messages would not help */
         read_configs(m, own_vae, errors, warnings);
         open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
                   errors);
@@ -337,8 +337,8 @@ void folder_close(ModelFolder *m) {
     *m = (ModelFolder) { 0 };
 }
 
-/* Returns the model's mapped file of this index, or NULL behind the last. The views of a single file count as
-   files too, but have no bytes of their own. */
+/* Returns the index-th of the model's mapped files, or NULL after the last one. The views of a single file
+   count as files, too, but have no bytes of their own. */
 static const Safetensors *mapped_file(const ModelFolder *m, int64_t index) {
     const WeightFiles groups[] = {
         { m->single ? &m->single->file : NULL, m->single != NULL },
@@ -354,7 +354,7 @@ static const Safetensors *mapped_file(const ModelFolder *m, int64_t index) {
     return NULL;
 }
 
-void folder_forget(const ModelFolder *m) {
+void folder_release_pages(const ModelFolder *m) {
     const Safetensors *s;
     for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_release_pages(&s->file);
 }

@@ -25,12 +25,8 @@ static double dot(const float *a, const float *b, int64_t n) {
     return sum;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Inserts a token into the list of the nearest, if it belongs there. */
+/* Inserts a token into the list of the nearest tokens, if it is nearer than one of them or the list is not
+   full. */
 static void insert_near(Neighbours *r, int64_t nearest, Near token) {
     int64_t i = r->found;
     while (i > 0 && r->near[i - 1].cosine < token.cosine) i--;
@@ -53,7 +49,7 @@ static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *
         }
     }
     free(workspace);
-    qsort(v->norms, (size_t)v->count, sizeof *v->norms, by_value);
+    qsort(v->norms, (size_t)v->count, sizeof *v->norms, compare_doubles);
     for (int64_t k = 0; k < n; k++) {
         int64_t below = 0;
         while (below < v->count && v->norms[below] < reports[k].norm) below++;

@@ -37,8 +37,8 @@ static int64_t byte_count(Shape shape, unsigned bits) {
     return n / 8;
 }
 
-/* Parses the header's entry of one tensor and checks it by itself. data [data_size] are the bytes behind the
-   header. */
+/* Parses the header's entry of one tensor and checks it without regard to the others. data [data_size] are
+   the bytes after the header. */
 static bool parse_tensor(const Safetensors *s, const char *name, const json_t *entry,
                          const unsigned char *data, uint64_t data_size, SafeTensor *t, Messages *errors) {
     *t = (SafeTensor) { .weight.name = name };
@@ -80,7 +80,7 @@ static bool parse_tensor(const Safetensors *s, const char *name, const json_t *e
     return true;
 }
 
-/* Of tensors at the same place, empty ones come first. */
+/* Orders tensors by where their data begin. Empty tensors come before another one at the same place. */
 static int by_place(const void *a, const void *b) {
     const SafeTensor *s = a, *t = b;
     const char *p = s->weight.data, *q = t->weight.data;
@@ -91,7 +91,7 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const SafeTensor *)a)->weight.name, ((const SafeTensor *)b)->weight.name);
 }
 
-/* Checks that the tensors' bytes follow each other from the first byte behind the header to the last, and
+/* Checks that the tensors' bytes follow each other from the first byte after the header to the last, and
    leaves the tensors in the order of their names. */
 static bool check_places(Safetensors *s, const unsigned char *data, uint64_t data_size, Messages *errors) {
     const unsigned char *expected = data;
@@ -213,7 +213,7 @@ const char *safetensors_metadata(const Safetensors *s, const char *key) {
     return json_string_value(json_object_get(json_object_get(s->header, "__metadata__"), key));
 }
 
-/* Adds the header's size and the header of tensors whose bytes follow in this order. */
+/* Adds the header's size and the header. The tensors' bytes have to follow in the order of this list. */
 static void add_header(Text *out, const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
                        int64_t pairs) {
     Text t = { 0 };
@@ -245,7 +245,7 @@ static void add_header(Text *out, const SafeTensor *tensors, int64_t count, cons
     free(t.at);
 }
 
-/* Returns a copy of the list in the order of the names, to be freed. No name may occur twice. */
+/* Returns a copy of the list, sorted by name, which the caller frees. No name may occur twice. */
 static SafeTensor *in_order(const SafeTensor *tensors, int64_t count) {
     SafeTensor *order = mem_alloc((size_t)count * sizeof *order);
     if (count) memcpy(order, tensors, (size_t)count * sizeof *order);
@@ -264,7 +264,7 @@ Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *con
     return bytes;
 }
 
-/* Returns the tensors as a list of F32 SafeTensors, to be freed. */
+/* Returns the tensors as a list of F32 SafeTensors, which the caller frees. */
 static SafeTensor *as_f32(const NamedTensor *tensors, int64_t count) {
     SafeTensor *list = mem_alloc((size_t)count * sizeof *list);
     for (int64_t i = 0; i < count; i++) {
@@ -276,8 +276,9 @@ static SafeTensor *as_f32(const NamedTensor *tensors, int64_t count) {
     return list;
 }
 
-static void begin(Output *out, const char *path, const SafeTensor *tensors, int64_t count,
-                  const char *const (*metadata)[2], int64_t pairs) {
+/* Opens the output and writes the header to it. */
+static void write_header(Output *out, const char *path, const SafeTensor *tensors, int64_t count,
+                         const char *const (*metadata)[2], int64_t pairs) {
     Text header = { 0 };
     add_header(&header, tensors, count, metadata, pairs);
     output_open(out, path);
@@ -288,7 +289,7 @@ static void begin(Output *out, const char *path, const SafeTensor *tensors, int6
 void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs) {
     SafeTensor *list = as_f32(tensors, count);
-    begin(out, path, list, count, metadata, pairs);
+    write_header(out, path, list, count, metadata, pairs);
     free(list);
 }
 
@@ -296,7 +297,7 @@ bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t cou
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors) {
     SafeTensor *list = as_f32(tensors, count), *order = in_order(list, count);
     Output out;
-    begin(&out, path, order, count, metadata, pairs);
+    write_header(&out, path, order, count, metadata, pairs);
     for (int64_t i = 0; i < count; i++) output_write(&out, order[i].weight.data, order[i].size);
     free(order);
     free(list);

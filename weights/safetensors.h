@@ -9,19 +9,19 @@
 #include "tensor/tensor.h"
 
 typedef struct {
-    Weight weight;     /* weight.dtype is set only where is_float; the data may have any alignment */
+    Weight weight;     /* weight.dtype is set only if is_float; the data may have any alignment */
     const char *dtype; /* the type's name in the file, such as "F32" or "I64" */
-    bool is_float;     /* F32, F16 or BF16 */
-    size_t size;       /* bytes at weight.data */
+    bool is_float;     /* whether it is F32, F16 or BF16 */
+    size_t size;       /* the number of bytes at weight.data */
 } SafeTensor;
 
 typedef struct {
     char *path;
-    File file;           /* size 0 where the bytes belong to the caller */
+    File file;           /* {0} when the bytes belong to the caller */
     SafeTensor *tensors; /* [count], in the order of their names */
     int64_t count;
     void *header;   /* the parsed JSON header, which owns the names and the metadata */
-    char **renamed; /* [renamed_count]: names from safetensors_rename, which the header does not own */
+    char **renamed; /* [renamed_count], the names from safetensors_rename, which the header does not own */
     int64_t renamed_count;
 } Safetensors;
 
@@ -30,21 +30,20 @@ typedef struct {
    each tensor's bytes is the product of its shape times its type's size without overflow, the tensors' bytes
    follow each other without gap or overlap up to the end of the file, and all metadata are strings. In
    addition no name may occur twice, a tensor has at most 8 dimensions, and all numbers are below 2^53.
-   Returns false and adds one message when that does not hold. */
+   Returns false and adds one message when one of these conditions does not hold. */
 bool safetensors_open(const char *path, Safetensors *s, Messages *errors);
-/* The same for bytes in memory, which must outlive s. path only names them in messages. */
+/* Does the same for bytes in memory, which must outlive s. path is only used for messages. */
 bool safetensors_parse(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors);
 void safetensors_close(Safetensors *s);
 
-/* Returns a second list of the same tensors, which can be renamed and has to be closed by itself. s must
-   outlive it. */
+/* Returns a second list of the same tensors, in which they can be renamed. s must outlive it, and the caller
+   closes both. */
 Safetensors safetensors_view(const Safetensors *s);
-/* Renames tensors. rename(name) returns a new allocated name, which is freed with s, or NULL to keep the old
-   one. */
+/* Renames tensors. rename(name) returns a newly allocated name, which is freed with s, or NULL to keep the
+   old name. */
 void safetensors_rename(Safetensors *s, char *(*rename)(const char *name));
 
-/* Returns false and adds a message when a tensor has a float type that cannot be read, as in F8
-   checkpoints. */
+/* Returns false and adds a message when a tensor has a float type that cannot be read, such as F8. */
 bool safetensors_readable(const Safetensors *s, Messages *errors);
 
 /* Returns the tensor of that name, or NULL when there is none. */
@@ -63,15 +62,15 @@ typedef struct {
     const float *data;
 } NamedTensor;
 
-/* Writes F32 tensors and the metadata, [pairs] of key and value. The bytes are those of
+/* Writes F32 tensors and the metadata [pairs], each a key and its value. The bytes are those of
    safetensors.torch.save_file: tensors in the order of their names, the header padded with spaces to a
    multiple of 8. The metadata keep the given order (the reference's order varies). Names and values are
    UTF-8. The file appears whole or not at all. Returns false and adds a message when it cannot be written. */
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 
-/* Returns the bytes of such a file with tensors of any type. Of each tensor weight.name, weight.shape,
-   weight.data, dtype and size are read. The caller frees the text's `at`. */
+/* Returns the bytes of such a file with tensors of any type. It reads each tensor's weight.name,
+   weight.shape, weight.data, dtype and size. The caller frees the text's `at`. */
 Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
                        int64_t pairs);
 

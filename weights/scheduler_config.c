@@ -1,10 +1,10 @@
-/* scheduler/scheduler_config.json, read as DDIMScheduler.from_config(pipeline.scheduler.config) reads it. All
-   of diffusers' scheduler classes share the fields of the noise schedule. Absent keys take DDIM's defaults,
+/* Parses scheduler/scheduler_config.json as DDIMScheduler.from_config(pipeline.scheduler.config) does. All of
+   diffusers' scheduler classes share the fields of the noise schedule. Absent keys take DDIM's defaults,
    not those of the class that the file names.
 
    The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config drops
-   keys that the file did not have. So these two values hold only where the file has the key (whatever its
-   value there); without it they are DDIM's defaults, 0 and true. This was measured. */
+   keys that the file did not have. So these two values are used only if the file has the key, whatever its
+   value; otherwise DDIM's defaults are used, 0 and true. We found this by measuring. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +81,7 @@ static const char *const IGNORED[] = { "skip_prk_steps",
                                        "timestep_scaling",
                                        NULL };
 
-/* The two numbers of dynamic thresholding, which are read only where it is on. */
+/* The two numbers of dynamic thresholding, which are read only when it is on. */
 static const char *const THRESHOLDS[] = { "dynamic_thresholding_ratio", "sample_max_value", NULL };
 
 const char *const BETA_SCHEDULE_NAMES[] = { [BETAS_LINEAR] = "linear",
@@ -138,7 +138,7 @@ bool scheduler_config_parse(const char *path, const void *text, size_t size, Sch
     c->prediction = (Prediction)object_choice(&o, "prediction_type", PREDICT_EPSILON, PREDICTION_NAMES);
     c->spacing = (Spacing)object_choice(&o, "timestep_spacing", SPACING_LEADING, SPACING_NAMES);
     c->zero_snr = object_bool(&o, "rescale_betas_zero_snr", false);
-    object_int(&o, "steps_offset", 0, 0, 1000); /* only checked: see above */
+    object_int(&o, "steps_offset", 0, 0, 1000); /* only checks it; see above */
     c->steps_offset = object_member(&o, "steps_offset") ? 1 : 0;
     object_bool(&o, "clip_sample", true);
     c->clip_sample = !object_member(&o, "clip_sample");

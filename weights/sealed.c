@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The checksum is the first entry of the header, so that it stands at the same place in every file: after the
-   8 bytes of the header's length and these characters. */
+/* The checksum is the first entry of the header, so that it is at the same place in every file: after the 8
+   bytes of the header's length and these characters. */
 static const char BEFORE[] = "{\"__metadata__\":{\"checksum\":\"";
 static const char ZEROS[] = "0000000000000000";
 enum { PLACE = 8 + sizeof BEFORE - 1, DIGITS = sizeof ZEROS - 1 };

@@ -12,10 +12,10 @@ enum { FAULTS_MAX = 10, GROUPS_MAX = 100 };
 struct Store {
     const Safetensors *files;
     int64_t count;
-    char *prefix, *optional; /* optional: may be NULL */
+    char *prefix, *optional; /* optional may be NULL */
     Messages *errors;
     int faults;
-    bool **read; /* [file][tensor]: store_get has returned it */
+    bool **read; /* [file][tensor], whether store_get has found it */
 };
 
 Store *store_new(const Safetensors *files, int64_t count, const char *prefix, const char *optional,
@@ -45,7 +45,7 @@ static const SafeTensor *find_full(const Store *s, const char *full) {
     return NULL;
 }
 
-/* Finds the name as it was asked for, or else with the optional prefix added or taken away. */
+/* Finds the name, or else the name with the optional prefix added or removed. */
 static const SafeTensor *find(const Store *s, const char *name) {
     char *full = mem_format("%s%s", s->prefix, name);
     const SafeTensor *t = find_full(s, full);

@@ -1,4 +1,4 @@
-/* unet/config.json: UNet2DConditionModel. */
+/* Parses unet/config.json, the config of diffusers' UNet2DConditionModel. */
 #include <stdio.h>
 #include <string.h>
 
@@ -39,8 +39,8 @@ static const JsonFixed FIXED[] = {
     { "cross_attention_norm", "null", NULL },
 };
 
-/* Keys that change nothing here: upcast_attention, since all arithmetic is fp32, and settings of parts that
-   FIXED does not allow. */
+/* Keys that change nothing here: upcast_attention, since all arithmetic is fp32, and the settings of parts
+   that FIXED rules out. */
 static const char *const IGNORED[] = { "upcast_attention",
                                        "addition_time_embed_dim",
                                        "addition_embed_type_num_heads",
@@ -79,7 +79,7 @@ static int64_t read_sample_size(JsonObject *o) {
     object_ints(o, "sample_size", 0, 1, 8192, json_is_array(m) ? 2 : 1, sides);
     if (json_is_array(m) && sides[0] != sides[1])
         object_fault(o, "sample_size", "height and width have to be the same");
-    /* Files from before diffusers 0.9.0 have the default of another pipeline here, which is too small. The
+    /* Files written before diffusers 0.9.0 have the default of another pipeline here, which is too small. The
        reference corrects it in the same way. */
     const json_t *version = object_member(o, "_diffusers_version");
     int major = 0, minor = 0;
@@ -91,7 +91,7 @@ static int64_t read_sample_size(JsonObject *o) {
 static void read_levels(JsonObject *o, UnetConfig *c) {
     int64_t numbers[LEVELS_MAX];
     int n = c->levels = object_length(o, "block_out_channels", LEVELS_MAX);
-    if (n == 0) { /* the other lists cannot be checked: only mark them as known */
+    if (n == 0) { /* the other lists cannot be checked and are only marked as known */
         static const char *const dependent[] = { "down_block_types",   "up_block_types",
                                                  "layers_per_block",   "transformer_layers_per_block",
                                                  "attention_head_dim", NULL };

@@ -1,4 +1,4 @@
-/* vae/config.json: AutoencoderKL. */
+/* Parses vae/config.json, the config of diffusers' AutoencoderKL. */
 #include <string.h>
 
 #include "weights/config.h"
@@ -14,7 +14,7 @@ static const JsonFixed FIXED[] = {
 /* force_upcast changes nothing here, since all arithmetic is fp32. */
 static const char *const IGNORED[] = { "force_upcast", NULL };
 
-/* Checks a list of block types: one for each level, all of the same type. */
+/* Checks that a list of block types has one entry for each level and that all are of this type. */
 static void check_blocks(JsonObject *o, const char *key, const char *type, int levels) {
     const json_t *m = object_member(o, key);
     if (levels == 0) return; /* its length cannot be checked */

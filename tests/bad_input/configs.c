@@ -125,8 +125,8 @@ const BadInput BAD_CONFIGS[] = {
       .make = TEXT_SAYS("hidden_act", "\"relu\""),
       .command = LOOK,
       .status = 1,
-      .says =
-          "model/text_encoder/config.json: \"hidden_act\" is \"relu\": supported: \"quick_gelu\", \"gelu\"" },
+      .says = "model/text_encoder/config.json: \"hidden_act\" is \"relu\": the supported values are "
+              "\"quick_gelu\", \"gelu\"" },
     { .input = "the text encoder has a smaller vocabulary",
       .make = TEXT_SAYS("vocab_size", "100"),
       .command = LOOK,
@@ -140,8 +140,9 @@ const BadInput BAD_CONFIGS[] = {
       .make = NOISE_SAYS("beta_schedule", "\"sigmoid\""),
       .command = LOOK,
       .status = 1,
-      .says = "model/scheduler/scheduler_config.json: \"beta_schedule\" is \"sigmoid\": supported: "
-              "\"linear\", \"scaled_linear\", \"squaredcos_cap_v2\"" },
+      .says =
+          "model/scheduler/scheduler_config.json: \"beta_schedule\" is \"sigmoid\": the supported values are "
+          "\"linear\", \"scaled_linear\", \"squaredcos_cap_v2\"" },
     { .input = "a scheduler of flow matching",
       .make = NOISE_SAYS("_class_name", "\"FlowMatchEulerDiscreteScheduler\""),
       .command = LOOK,
@@ -155,13 +156,15 @@ const BadInput BAD_CONFIGS[] = {
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"flow_prediction\""),
       .command = LOOK,
       .status = 1,
-      .says = "model/scheduler/scheduler_config.json: \"prediction_type\" is \"flow_prediction\": supported: "
+      .says = "model/scheduler/scheduler_config.json: \"prediction_type\" is \"flow_prediction\": the "
+              "supported values are "
               "\"epsilon\", \"v_prediction\", \"sample\"" },
     { .input = "another spacing of timesteps",
       .make = NOISE_SAYS("beta_start", "0.00085, \"timestep_spacing\": \"karras\""),
       .command = LOOK,
       .status = 1,
-      .says = "model/scheduler/scheduler_config.json: \"timestep_spacing\" is \"karras\": supported: "
+      .says = "model/scheduler/scheduler_config.json: \"timestep_spacing\" is \"karras\": the supported "
+              "values are "
               "\"leading\", \"linspace\", \"trailing\"" },
     { .input = "one timestep, rescaled to zero SNR",
       .make = NOISE_SAYS("num_train_timesteps", "1, \"rescale_betas_zero_snr\": true"),

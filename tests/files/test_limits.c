@@ -314,7 +314,7 @@ static void test_messages(void) {
     Messages errors = { 0 }, warnings = { 0 };
     Config c;
     bool ok = parse(CLIP, text, &c, &errors, &warnings);
-    test_true("a long value", !ok && strstr(errors.text, strcat(want, "...: supported")), "%s",
+    test_true("a long value", !ok && strstr(errors.text, strcat(want, "...: the supported values")), "%s",
               text_of(&errors, ""));
     messages_free(&errors);
     free(text);
