@@ -410,7 +410,7 @@ static bool run_loop(Run *r, Messages *errors) {
         ok = losses_add(&r->folder.losses, record, errors);
         char before[40];
         snprintf(before, sizeof before, "step %lld: ", (long long)record.step);
-        ok = check_loss((double)record.loss, r->loop.ran, before, SMALLER_LR, errors) && ok;
+        ok = check_loss((double)record.loss, r->loop.latest, before, SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
         if (ok && record.updated) ok = after_update(r, record.step, false, errors);
         if (ok && saver_due(&r->saver))
