@@ -33,21 +33,21 @@ void identity_free(RunIdentity *identity) {
     *identity = (RunIdentity) { 0 };
 }
 
-/* Adds the message that this input is not what it was. */
+/* Adds the message that an input has changed. */
 static void changed(const char *path, const char *what, Messages *errors) {
     messages_add(errors, "%s: %s, so the run cannot go on (put it back, or begin anew with --force)", path,
                  what);
 }
 
-/* Whether the run had a picture with these pixels. */
+/* Returns whether the run had a picture with these pixels. */
 static bool has(const RunIdentity *identity, uint64_t picture) {
     for (int64_t i = 0; i < identity->picture_count; i++)
         if (identity->pictures[i] == picture) return true;
     return false;
 }
 
-/* Names the pictures that are new; if there are none, the number of those that are missing; and if there are
-   neither, that the order has changed, or how often a picture occurs. */
+/* Adds a message for each picture that is new. If none is new, adds one with the number of missing pictures.
+   If none is missing either, adds one when the order of the pictures has changed, or how often one occurs. */
 static void compare_pictures(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o,
                              const Pictures *pictures, Messages *errors) {
     int before = errors->count;

@@ -19,7 +19,7 @@ static const char *const KINDS[] = { "object", "style", NULL };
 
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
-#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: JSON keeps whole numbers up to this one exactly */
+#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1; JSON keeps all whole numbers up to this one exactly */
 
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
@@ -173,14 +173,14 @@ static void check_token(const TrainOptions *o, Messages *errors) {
 
 static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
-/* The default of --out, such as out/grum for "<grum>". */
+/* Returns the default of --out, such as out/grum for "<grum>". */
 static char *default_folder(const char *token) {
     char *name = token_file_name(token), *folder = mem_format("out/%s", name);
     free(name);
     return folder;
 }
 
-/* Checks --token, --init and --vectors, which must fit together wherever the options come from. */
+/* Checks --token, --init and --vectors, which must fit together, no matter where the options come from. */
 static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->vectors > 64)
         messages_add(errors, "--init: names %lld words, a word can have 64 vectors",
@@ -276,7 +276,7 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
 }
 
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
-    if (o->resume) return true; /* options.json is complete, whatever the model's defaults are now */
+    if (o->resume) return true; /* options.json is complete; the model's defaults may have changed */
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
@@ -289,18 +289,18 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     return errors->count == before;
 }
 
-/* The run's record, options.json */
+/* The record of a run, options.json */
 
-/* Parses an options.json that is known to be valid; returns the options in the document. */
+/* Parses an options.json that is known to be valid, and returns the options in the document. */
 static json_t *options_of(const char *text, size_t size, json_t **document) {
     *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(*document);
     return json_object_get(*document, TRAIN_COMMAND.name);
 }
 
-/* A hash of an options.json without the options that may differ when the run is resumed. Only the options
-   that the file contains count, so that a newer ti, which has more of them, can resume the run of an
-   older one. */
+/* Returns a hash of an options.json without the options that may differ when the run is resumed. Only
+   the options that the file contains are hashed, so that a newer ti, which has more options, can
+   resume the run of an older one. */
 static uint64_t identity_of(const char *text, size_t size) {
     json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
@@ -313,9 +313,9 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* The record of a run that is resumed: the old text, whichever version of ti wrote it, with the number of
-   steps and the paths of the inputs as they are now. (The contents of the inputs are compared through the
-   state.) free() it. */
+/* Returns the record of a run that is resumed; free() it. This is the old text, no matter which version of ti
+   wrote it, with the present number of steps and the present paths of the inputs. (The contents of the inputs
+   are compared through the state.) */
 static char *moved_record(const File *was, const char *now) {
     static const char *const movable[] = { "steps", "images", "templates", "model", "vae" };
     json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
@@ -330,8 +330,8 @@ static char *moved_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* An absolute path, so that the run can be resumed from another folder; the path as it was given if there is
-   no such file. */
+/* Returns the absolute path, so that the run can be resumed from another folder, or the path as it was
+   given if there is no such file. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
     if (real && utf8_valid(real, strlen(real))) return real;
@@ -339,7 +339,7 @@ static char *absolute(const char *path) {
     return path ? mem_string(path) : NULL;
 }
 
-/* The text of options.json; free() it. */
+/* Returns the text of options.json; free() it. */
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
     record.images = absolute(o->images);
@@ -379,7 +379,7 @@ bool train_options_extendable(const TrainOptions *o) {
     return o->schedule == CONSTANT || o->schedule == CONSTANT_WITH_WARMUP;
 }
 
-/* Checks that a run which was to have `steps` steps can have o->steps. */
+/* Checks that a run whose options say `steps` steps can have o->steps instead. */
 static void check_more_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
     if (o->steps < steps)
         messages_add(errors,
@@ -392,13 +392,13 @@ static void check_more_steps(const TrainOptions *o, int64_t steps, const char *p
                      (long long)o->steps, (long long)steps, path, LR_SCHEDULE_NAMES[o->schedule]);
 }
 
-/* Reads options.json beneath the options of the command line, which must agree with it. */
+/* Reads options.json for all options that are not on the command line. Those that are must agree with it. */
 static bool read_record(TrainOptions *o, const char *path, const File *file, int64_t *recorded,
                         Messages *errors) {
     int before = errors->count;
     int64_t wanted = given(o, "steps") ? o->steps : 0;
     options_forget(&TRAIN_COMMAND, o, "steps");
-    if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
+    if (o->init_is_file) { /* the record has an absolute path, with which this one is compared */
         char *real = absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;

@@ -1,7 +1,7 @@
 /* The training loop, which minimises equation 2 (training.c) by stochastic gradient descent:
 
        repeat until `steps` updates are done:
-         1  take a batch: for each example a picture x, mirrored or not, and a template y   dataset_next
+         1  take a batch of examples: pictures x, mirrored or not, and templates y        dataset_next
          2  z ~ E(x), eps ~ N(0, 1), t ~ U{0 .. T - 1}                                    draw_noise
             z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps                                   training_step_set
          3  loss = || eps - eps_theta(z_t, t, c_theta(y)) ||^2                            forward pass
