@@ -106,7 +106,7 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
     bool ok = folder_make(path, errors) && start(r, path, word, errors);
     if (ok && !force && !is_empty(path))
         ok = messages_add(errors,
-                          "%s: holds a run or other files already (--resume goes on with a run, --force "
+                          "%s: holds a run or other files already (--resume continues a run, --force "
                           "overwrites its files)",
                           path);
     if (ok)
@@ -206,7 +206,7 @@ bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vector
     for (int i = 0; i < 2; i++) {
         if (ok && !holds_word(r, paths[i], learned, vectors, width)) {
             ok = embedding_write(paths[i], r->word, learned, vectors, width, errors);
-            if (ok) console_line(stderr, "ti: %s: was damaged or gone, and is written again", paths[i]);
+            if (ok) console_line(stderr, "ti: %s: was damaged or missing and has been rewritten", paths[i]);
         }
         free(paths[i]);
     }

@@ -228,8 +228,8 @@ static bool resume_run(Run *r, Messages *errors) {
         if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
             !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
             return false;
-        console_line(stderr, "ti: %s goes on at step %lld of %lld", r->folder.path, (long long)r->state.step,
-                     (long long)r->o->steps);
+        console_line(stderr, "ti: %s continues at step %lld of %lld", r->folder.path,
+                     (long long)r->state.step, (long long)r->o->steps);
     }
     return train_options_save(r->o, r->folder.path, errors);
 }
@@ -252,7 +252,7 @@ static bool weights_unchanged(Run *r, Messages *errors) {
     if (r->weights_changed || folder_unchanged(&r->model.folder, errors)) return !r->weights_changed;
     r->weights_changed = true;
     char *command = resume_command(r->folder.path);
-    messages_add(errors, "%s: the run stays as it was last saved; restore the file, then go on with: %s",
+    messages_add(errors, "%s: the run stays as it was last saved; restore the file, then continue with: %s",
                  r->folder.path, command);
     free(command);
     return false;
@@ -433,7 +433,7 @@ static void print_stopped(const Run *r) {
     if (r->loop.step > 0)
         console_line(stderr, "ti: the word so far: %s/learned_embeds-steps-%lld.safetensors", r->folder.path,
                      (long long)step);
-    console_line(stderr, "ti: stopped at step %lld of %lld; go on with: %s", (long long)step,
+    console_line(stderr, "ti: stopped at step %lld of %lld; continue with: %s", (long long)step,
                  (long long)r->o->steps, command);
     free(command);
 }
@@ -476,7 +476,7 @@ static bool show_plan(Run *r, Messages *errors) {
     Estimate e = estimate(r, work, SECONDS, ROUNDS);
     watch_go_on(&watch, 1, 1);
     MemoryNeed reading = reading_need(r);
-    dry_run(&r->model, r->o, &e, &r->loop.full.plan, &reading, r->threads);
+    dry_run(&r->model, r->o, &e, step, &reading, r->threads);
     return true;
 }
 

@@ -19,7 +19,7 @@ void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *
     for (int i = 0; i < 4 && !clash; i++)
         if (*files[i] && path_holds(out, files[i])) clash = files[i];
     if (clash)
-        messages_add(errors, "%s %s: is where %s lies, which the run reads; take a folder of its own", option,
+        messages_add(errors, "%s %s: is where %s lies, which the run reads; choose another folder", option,
                      out, clash);
 }
 
@@ -46,7 +46,7 @@ static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) 
     Embedding *e = &file.words[0];
     float *learned = NULL;
     if (file.count > 1)
-        messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
+        messages_add(errors, "--init %s: holds %lld words; give a file with one", path,
                      (long long)file.count);
     else if (e->width != width)
         messages_add(errors,
@@ -128,6 +128,6 @@ void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width)
                      f->file_name, f->file_name, f->file_name);
     if (!train_options_extendable(o)) return;
     char *command = resume_command(f->path);
-    console_line(stderr, "ti: more than these %lld steps: %s --steps N", (long long)o->steps, command);
+    console_line(stderr, "ti: for more than these %lld steps: %s --steps N", (long long)o->steps, command);
     free(command);
 }

@@ -43,8 +43,8 @@ static char *division_fault(const NoiseSchedule *schedule, int64_t t, float a, f
     bool bounded = c->clip_sample || c->thresholding; /* an infinite x0 then becomes finite again */
     if (a == 0 && c->prediction == PREDICT_EPSILON && !bounded)
         return mem_format(
-            "timestep %lld of this model's noise schedule is pure noise, in which a UNet that predicts "
-            "the noise (epsilon, not v_prediction) sees no picture",
+            "timestep %lld of this model's noise schedule is pure noise, from which a UNet that predicts "
+            "the noise (epsilon, not v_prediction) cannot predict the picture",
             (long long)t);
     if (b == 0 || (a == 1 && c->prediction == PREDICT_SAMPLE))
         return mem_format("at timestep %lld of this model's noise schedule DDIM divides by zero",

@@ -82,7 +82,7 @@ static const char *cache_fault(const Cache *c) {
                                                  "was computed with another OpenBLAS or other kernels of it",
                                                  "was computed by another build of ti" };
     if (!sealed_intact(c->file.file.data, c->file.file.size))
-        return "is damaged, or of an older version of ti";
+        return "is damaged, or was written by an older version of ti";
     for (int i = 0; i < ORIGINS; i++) {
         const char *then = safetensors_metadata(&c->file, c->origin.text[i][0]);
         if (!then || strcmp(then, c->origin.text[i][1]) != 0) return others[i];

@@ -167,10 +167,10 @@ RunState state_of(const Loop *l) {
 }
 
 static bool damaged(const char *path, Messages *errors) {
-    return messages_add(
-        errors,
-        "%s: is damaged, so the run cannot go on from it (without this file it begins with its first step)",
-        path);
+    return messages_add(errors,
+                        "%s: is damaged, so the run cannot be resumed from it (without this file it begins "
+                        "with its first step)",
+                        path);
 }
 
 bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *errors) {
@@ -215,9 +215,10 @@ static bool read_fields(const char *path, const Safetensors *file, RunState *s, 
     s->newer = true;
     const char *unknown = safetensors_unknown(file, f.names, f.count);
     if (unknown)
-        return messages_add(errors,
-                            "%s: holds \"%s\", which a later version of ti wrote: that one can go on from it",
-                            path, unknown);
+        return messages_add(
+            errors,
+            "%s: contains \"%s\", which a later version of ti wrote; resume the run with that version", path,
+            unknown);
     return (!f.wrong && plausible(s)) || damaged(path, errors);
 }
 
@@ -228,8 +229,8 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
     int version = state_version(bytes, size);
     bool ok;
     if (version && version != 2)
-        ok = messages_add(errors, "%s: was written by another version of ti, which alone can go on from it",
-                          path);
+        ok = messages_add(errors,
+                          "%s: was written by another version of ti; resume the run with that version", path);
     else if (version)
         ok = (state_parse_2(bytes, size, s) && plausible(s)) || damaged(path, errors);
     else if (!sealed_intact(bytes, size) || !safetensors_parse(path, bytes, size, &file, &why))

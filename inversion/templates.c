@@ -58,7 +58,7 @@ static const char *line_fault(const char *line, size_t size) {
     if (size > LINE_MAX_BYTES) return "is longer than 1000 bytes";
     int holes = 0;
     for (size_t i = 0; i + 1 < size; i++) holes += line[i] == '{' && line[i + 1] == '}';
-    if (holes != 1) return holes ? "has {} more than once" : "has no {} for the word to go";
+    if (holes != 1) return holes ? "has {} more than once" : "has no {} where the word goes";
     if (memchr(line, 0, size)) return "has a zero byte";
     return utf8_valid(line, size) ? NULL : "is not UTF-8 text";
 }
