@@ -269,7 +269,7 @@ static void test_options_refused(void) {
     refuse("more --steps of a cosine",
            "sed -i 's/\"constant\"/\"cosine\"/; s/\"warmup\":\t500/\"warmup\":\t1/' "
            "$R/options.json",
-           MORE, "the schedule cosine depends on it");
+           MORE, "--schedule cosine depends on this number");
     int status = ti("train --resume --steps 4");
     test_true("no --out", status == 2 && said("stderr", "--resume: needs --out FOLDER"), "exit status %d",
               status);
