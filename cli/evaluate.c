@@ -35,7 +35,7 @@ static const Option OPTIONS[] = {
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "first crop the pictures to their middle square" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; up to rounding, any number gives the same loss",
-      .help = "pictures that go through the network together" },
+      .help = "the number of pictures that go through the network together" },
     THREADS_OPTION(AT(threads)),
 };
 

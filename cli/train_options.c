@@ -73,7 +73,7 @@ static const Option OPTIONS[] = {
       .help = "each step shrinks the word's vectors by --lr times this" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .model = true,
       .reason = "takes the least memory and the least time for a step",
-      .help = "pictures that go through the network together" },
+      .help = "the number of pictures that go through the network together" },
     { "accumulate", OPTION_INT, AT(accumulate), "N", 1, MILLION, .standard = "1", .model = true,
       .reason = "each batch makes a step", .help = "the number of batches whose gradients make one step" },
     { "repeats", OPTION_INT, AT(repeats), "N", 1, MILLION, .standard = "100", .model = true,
@@ -256,7 +256,7 @@ const Command TRAIN_COMMAND = {
     .brief = "learn a word from a few pictures",
     .summary =
         "Learns a new word from a few pictures by textual inversion: only the word's embedding changes, "
-        "the model stays as it is.",
+        "and the model stays frozen.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(TrainOptions),
@@ -275,8 +275,8 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
             (long long)o->warmup, (long long)o->steps, LR_SCHEDULE_NAMES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     if (o->schedule == POLYNOMIAL && o->lr * scale <= LR_SCHEDULE_END)
-        messages_add(errors, "--lr %g: the schedule polynomial decreases to %g, so it must start higher", o->lr,
-                     LR_SCHEDULE_END);
+        messages_add(errors, "--lr %g: the schedule polynomial decreases to %g, so it must start higher",
+                     o->lr, LR_SCHEDULE_END);
 }
 
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {

@@ -30,7 +30,7 @@ bool pictures_list(const char *folder, int resolution, bool center_crop, Picture
 bool pictures_read(Pictures *pictures, int resolution, bool center_crop, Messages *errors);
 void pictures_free(Pictures *pictures);
 
-/* The index of the picture that takes the most memory to read. */
+/* Returns the index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 
 /* Reads the header and the pixels of one file in the same way. */

@@ -26,25 +26,17 @@ static const char *const OBJECT[] = {
     "a photo of a small {}",
 };
 
+/* Two of these occur twice, as in the script. */
 static const char *const STYLE[] = {
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a cropped painting in the style of {}",
-    "a good painting in the style of {}",
-    "a close-up painting in the style of {}", /* occurs twice, as in the script */
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
+    "a painting in the style of {}",         "a rendering in the style of {}",
+    "a cropped painting in the style of {}", "the painting in the style of {}",
+    "a clean painting in the style of {}",   "a dirty painting in the style of {}",
+    "a dark painting in the style of {}",    "a picture in the style of {}",
+    "a cool painting in the style of {}",    "a close-up painting in the style of {}",
+    "a bright painting in the style of {}",  "a cropped painting in the style of {}",
+    "a good painting in the style of {}",    "a close-up painting in the style of {}",
+    "a rendition in the style of {}",        "a nice painting in the style of {}",
+    "a small painting in the style of {}",   "a weird painting in the style of {}",
     "a large painting in the style of {}",
 };
 
