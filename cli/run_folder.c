@@ -56,7 +56,7 @@ static char *word_file_name(const char *word) {
 
 /* Opens the folder and locks it, so that only one run at a time writes there. The lock ends with the process,
    even when the process is killed. On a file system without locks the run continues without one. */
-static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
+static bool open_and_lock(RunFolder *r, const char *path, const char *word, Messages *errors) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
     if (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -103,7 +103,7 @@ static void remove_leftovers(const RunFolder *r) {
 
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors) {
     *r = (RunFolder) { 0 };
-    bool ok = folder_make(path, errors) && start(r, path, word, errors);
+    bool ok = folder_make(path, errors) && open_and_lock(r, path, word, errors);
     if (ok && !force && !is_empty(path))
         ok = messages_add(errors,
                           "%s: holds a run or other files already (--resume continues a run, --force "
@@ -118,7 +118,7 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
 
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
     *r = (RunFolder) { 0 };
-    if (!start(r, path, word, errors)) return false;
+    if (!open_and_lock(r, path, word, errors)) return false;
     remove_leftovers(r);
     return true;
 }

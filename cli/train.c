@@ -54,7 +54,7 @@ typedef struct {
     bool interrupted;     /* whether a signal interrupted the validation picture or the fixed-grid loss of the
                              last step, which a resumed run then does first */
     bool weights_changed; /* whether a file of weights was modified during the run, so that
-                             later results must not be kept */
+                             no further results may be kept */
     Profile profile;
 } Run;
 
@@ -77,8 +77,8 @@ static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
     r->prompts = templates_encode(&t, r->model.tokenizer, r->o->token, &longest);
     if (longest > room)
         messages_add(warnings,
-                     "a template has %lld tokens with the word in it; the text encoder takes %lld, the rest "
-                     "is cut off",
+                     "a template has %lld tokens with the word in it; the text encoder takes only %lld, "
+                     "so the rest is cut off",
                      (long long)longest, (long long)room);
     templates_free(&t);
     return true;

@@ -37,8 +37,8 @@ double sampling_flops(const Sampling *s);
 void sampling_bind(Sampling *s, Arena *arena, int threads);
 /* The graph of a denoising step, for profiles. */
 Graph *sampling_graph(Sampling *s);
-/* Returns one of the three graphs and its plan, for reports. */
 typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE } SamplingStage;
+/* Returns one of the three graphs and its plan, for reports. */
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 
 /* The functions that sampling_run calls; `user` is passed on to them. */

@@ -42,9 +42,9 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     return l;
 }
 
-/* Seeds the generators. loop_new cannot do this, since the dataset points at the generators, which move when
-   loop_new returns the struct. */
-static void start(Loop *l) {
+/* Seeds the generators and creates the dataset. loop_new cannot do this, since the dataset points at the
+   generators, which move when loop_new returns the struct. */
+static void seed_generators(Loop *l) {
     const LoopOptions *o = &l->options;
     generator_seed(&l->torch, o->seed);
     python_seed(&l->python, o->seed);
@@ -82,7 +82,7 @@ void loop_plan_within(Loop *l, int64_t bytes, int threads) {
 void loop_bind(Loop *l, Arena *arena, int threads) {
     graph_bind(l->full.graph, arena, threads);
     if (l->last.graph) graph_bind(l->last.graph, arena, threads);
-    start(l);
+    seed_generators(l);
 }
 
 /* The last update of an epoch may have fewer micro-batches than the others. */
@@ -147,7 +147,7 @@ float loop_first_loss(Loop *l) {
     Batch batch;
     float loss = training_step_loss(prepare(l, &batch));
     dataset_free(&l->dataset);
-    start(l); /* resets the generators, as if nothing had been drawn */
+    seed_generators(l); /* resets the generators, as if nothing had been drawn */
     return loss;
 }
 

@@ -33,7 +33,7 @@ bool losses_begin(Losses *l, const char *path, Messages *errors) {
     return true;
 }
 
-static void keep(Losses *l, int64_t step, double loss) {
+static void append(Losses *l, int64_t step, double loss) {
     if (l->count == l->capacity) {
         l->capacity = l->capacity ? 2 * l->capacity : 1024;
         l->loss = mem_grow(l->loss, (size_t)l->capacity * sizeof *l->loss);
@@ -61,7 +61,7 @@ static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t 
             !isfinite(loss))
             return false;
         l->hash = hash_bytes(l->hash, line, strlen(line));
-        keep(l, step, (double)loss);
+        append(l, step, (double)loss);
     }
     return ftell(l->file) == bytes && (!hash || l->hash == *hash);
 }
@@ -88,7 +88,7 @@ void losses_close(Losses *l) {
 }
 
 bool losses_add(Losses *l, LoopRecord record, Messages *errors) {
-    keep(l, record.step, (double)record.loss);
+    append(l, record.step, (double)record.loss);
     char line[100];
     int size = snprintf(line, sizeof line, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss,
                         record.lr);
