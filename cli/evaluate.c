@@ -48,7 +48,7 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
         word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_learned_id(m->tokenizer)));
     } else if (o->init && tokenizer_single_token(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
-        words->vectors = 1; /* the training step needs one, although this prompt does not contain it */
+        words->vectors = 1; /* the training step needs a learned vector, although the prompt has none */
         words->learned = mem_alloc((size_t)words->width * sizeof(float));
     }
     Templates templates;

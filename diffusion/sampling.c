@@ -40,8 +40,8 @@ struct Sampling {
 };
 
 /* Returns the number of pictures that go through the UNet together: as many as have 2048 latent pixels in
-   all, which keeps the processor busy, but at least one. It depends on the latents' size alone, so that the
-   bits depend neither on the memory nor on the machine. */
+   all, which keeps the processor busy, but at least one. It depends only on the number and the size of the
+   pictures, so that the bits depend neither on the memory nor on the machine. */
 static int64_t unet_batch(int64_t count, int64_t latent_pixels) {
     return min_i64(count, max_i64(1, 2048 / latent_pixels));
 }

@@ -39,7 +39,7 @@ static void append(Losses *l, int64_t step, double loss) {
         l->loss = mem_grow(l->loss, (size_t)l->capacity * sizeof *l->loss);
         l->smoothed = mem_grow(l->smoothed, (size_t)l->capacity * sizeof *l->smoothed);
     }
-    /* This is an exponential mean over about 50 losses, and the plain mean of the first 50. */
+    /* This is an exponential mean over about 50 losses. For the first 50 losses it is their plain mean. */
     double weight = l->count < 50 ? 1.0 / (double)(l->count + 1) : 0.02;
     l->average += weight * (loss - l->average);
     l->step = step;

@@ -21,8 +21,8 @@ typedef struct {
     int64_t tensor_count, pairs;
 } Fields;
 
-/* Handles a number as text. When writing, the text is kept until state_write frees it. When reading, returns
-   the file's text, or "" if the file has no such name. */
+/* Writes or reads a number as text. When writing, the text is kept until state_write frees it. When reading,
+   returns the file's text, or "" if the file has no such name. */
 static const char *text_field(Fields *f, const char *name, char *text) {
     CHECK(f->count < FIELDS_MAX);
     f->names[f->count++] = name;
@@ -62,9 +62,9 @@ static void real_field(Fields *f, const char *name, double *value) {
     f->wrong = f->wrong || end == text || *end;
 }
 
-/* Handles a tensor of numbers of `size` bytes: [count], or [count, 2] if pairs is true. When reading,
-   returns the file's data, or NULL if the tensor does not fit. *count < 0 accepts any number of elements,
-   and becomes the number in the file. */
+/* Writes or reads a tensor of numbers of `size` bytes: [count], or [count, 2] if pairs is true. When reading,
+   returns the file's data, or NULL if the tensor does not fit. *count < 0 accepts any number of elements, and
+   becomes the number in the file. */
 static const void *tensor_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
                                 size_t size, const void *data) {
     CHECK(f->count < FIELDS_MAX);

@@ -68,7 +68,7 @@ void training_step_free(TrainingStep *s) {
     *s = (TrainingStep) { 0 };
 }
 
-/* Handles one sample of the expectation: computes z_t and the target of the UNet from z, eps and t. */
+/* Fills in one sample of the expectation: computes z_t and the UNet's target from z, eps and t. */
 void training_step_set(TrainingStep *s, const NoiseSchedule *schedule, int64_t i, const float *z,
                        const float *noise, int64_t t) {
     CHECK(i >= 0 && i < s->batch);
