@@ -33,8 +33,8 @@ typedef struct {
 /* Names */
 
 /* Returns the name of a node's weights without its last part, which is the name of the module in the
-   reference, or NULL when the node has no weights of its own. A node that adds position embeddings is
-   no module. */
+   reference. Returns NULL when the node has no weights, and for a node that adds position
+   embeddings, which is not a module. */
 static char *module_name(const Node *n) {
     const Weight *w = n->layer.weight;
     if (!w && n->ids) w = n->table;
@@ -55,7 +55,7 @@ static char **name_nodes(const TrainingStep *s) {
     for (int i = 0; i < count; i++) {
         const Node *n = graph_get(s->graph, i);
         char *module = module_name(n);
-        int same = 0; /* earlier nodes with this op in this block */
+        int same = 0; /* the number of earlier nodes with this op in this block */
         for (int k = i; k-- > 0 && graph_get(s->graph, k)->block == n->block;)
             same += graph_get(s->graph, k)->op == n->op;
         if (n->out == s->loss)
@@ -76,7 +76,7 @@ static int index_of(const Graph *g, const Tensor *out) {
     return -1;
 }
 
-/* The name of a tensor that a node reads: another node's output or a leaf. */
+/* Returns the name of a tensor that a node reads, which is another node's output or a leaf. */
 static const char *tensor_name(const Dump *d, const Tensor *t) {
     int i = index_of(d->step->graph, t);
     if (i >= 0) return d->names[i];
@@ -109,9 +109,9 @@ static bool write_graph(const Dump *d, const char *path, Messages *errors) {
     return ok;
 }
 
-/* The tensors as they come */
+/* Writing tensors while the graph runs */
 
-/* Writes the header. learned: the gradient of the learned vectors follows the last node. */
+/* Writes the header. If learned is true, the gradient of the learned vectors follows the last node. */
 static void stream_open(const Dump *d, Stream *s, const char *path, bool learned) {
     NamedTensor *list = mem_alloc((size_t)(s->count + 1) * sizeof *list);
     for (int i = 0; i < s->count; i++)
@@ -130,21 +130,21 @@ static void stream_add(Stream *s, const Node *n, const float *data) {
     output_write(&s->out, data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }
 
-/* After a node's forward pass: writes its output before its memory is reused. Outputs that are recomputed
-   during the backward pass were written in the forward pass. */
+/* Called after a node runs. In the forward pass this writes the node's output before its memory is reused.
+   Outputs that are recomputed during the backward pass were written in the forward pass. */
 static void after(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (!backward && d->forward.next < d->forward.count) stream_add(&d->forward, n, n->out->data);
 }
 
-/* Before a node's backward pass: all nodes that read its output have run backward by then, so the output's
-   gradient is complete, and is written. */
+/* Called before a node runs. In the backward pass this writes the gradient of the node's output, which is
+   complete, since all nodes that read the output have run backward already. */
 static void before(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (backward) stream_add(&d->backward, n, n->out->grad);
 }
 
-/* Finds the order in which the plan runs the nodes. Recomputed nodes are no part of it. */
+/* Finds the order in which the plan runs the nodes. Recomputed nodes are not part of it. */
 static void find_orders(Dump *d) {
     const Graph *g = d->step->graph;
     d->forward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
@@ -189,7 +189,7 @@ static void remove_files(const char *folder) {
     }
 }
 
-/* Moves the new folder to its place or, where a folder exists, its files one by one. */
+/* Renames the new folder or, where a folder of this name exists, moves its files one by one. */
 static bool move_folder(const char *from, const char *to, Messages *errors) {
     if (rename(from, to) == 0) return true;
     bool ok = errno == EEXIST || errno == ENOTEMPTY;
@@ -203,8 +203,8 @@ static bool move_folder(const char *from, const char *to, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", to, strerror(errno));
 }
 
-/* Runs the micro-batch and writes the four files. loop_next updates the learned vectors, so they are
-   copied before. */
+/* Runs the micro-batch and writes the four files. loop_next updates the learned
+   vectors, so they are copied first. */
 static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Messages *errors,
                         Messages *warnings) {
     if (!write_graph(d, paths[GRAPH], errors)) return false;

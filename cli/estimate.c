@@ -10,7 +10,8 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     Estimate e = { .work = work };
     GraphTime encoding = { 0 };
     size_t bytes = (size_t)l->adamw.count * sizeof(float);
-    /* Timing overwrites the graph's inputs. A step fills in all of them but the learned vectors. */
+    /* Timing overwrites the graph's inputs. A training step fills in all of them except the learned
+       vectors, so these are saved here. */
     float *learned = mem_alloc(bytes);
     memcpy(learned, l->data.learned, bytes);
     e.batch = graph_time(l->full.graph, seconds, rounds);
@@ -21,7 +22,8 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
-    /* Sampling consists of the same operations as the step's forward pass, and runs at the same speed. */
+    /* Sampling consists of the same operations as the step's forward pass, so it is
+       assumed to run at the same speed. */
     if (sampling)
         e.pictures =
             (double)work.sampled * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;

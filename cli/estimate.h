@@ -6,7 +6,7 @@
 #include "inversion/loop.h"
 #include "diffusion/sampling.h"
 
-/* What a run has to do. */
+/* The amount of work that a run has to do. */
 typedef struct {
     int64_t batches; /* micro-batches */
     int64_t encoded; /* pictures to encode */
@@ -20,14 +20,14 @@ typedef struct {
     double steps, encoding, grids, pictures; /* seconds for the four kinds of work */
 } Estimate;
 
-/* Times nodes of a micro-batch and, if there are pictures to encode, of the encoder: each kind of node
-   at most `rounds` times, and each graph for about `seconds`. The graphs of loop, encoder and sampling
-   (NULL without validation) must be bound. The loop's state does not change, but what the arena contains
-   is lost. */
+/* Estimates the time of the work by timing nodes of a micro-batch and, if there are pictures to encode, of
+   the encoder. Each kind of node is timed at most `rounds` times, and each graph for about `seconds`. The
+   graphs of loop, encoder and sampling (NULL without validation) must be bound. The loop's state does not
+   change, but the contents of the arena are lost. */
 Estimate estimate_new(const Loop *loop, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds);
 
-/* The seconds of all work together. */
+/* Returns the seconds of all work together. */
 double estimate_all(const Estimate *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* `ti evaluate`: measures how well a word fits pictures, with the fixed-grid loss of `ti train`. */
+/* `ti evaluate`: measures how well a word fits pictures, using the fixed-grid loss of `ti train`. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
@@ -35,12 +35,12 @@ static const Option OPTIONS[] = {
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "first crop the pictures to their middle square" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; up to rounding, any number gives the same loss",
-      .help = "pictures that go through the network together" },
+      .help = "the number of pictures that go through the network together" },
     THREADS_OPTION(AT(threads)),
 };
 
-/* Returns the token ids of the prompt with the word in it, or NULL and adds a message. A learned word goes to
-   `words`, which keeps its vectors. */
+/* Returns the token ids of the prompt with the word in it, or NULL after adding a message. The vectors of a
+   learned word are loaded into `words`. */
 static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Messages *errors,
                             Messages *warnings) {
     char *word = NULL;
@@ -48,7 +48,7 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
         word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_learned_id(m->tokenizer)));
     } else if (o->init && tokenizer_single_token(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
-        words->vectors = 1; /* the training step needs a learned vector, although this prompt has none */
+        words->vectors = 1; /* the training step needs a learned vector, although the prompt has none */
         words->learned = mem_alloc((size_t)words->width * sizeof(float));
     }
     Templates templates;

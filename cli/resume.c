@@ -33,39 +33,40 @@ void identity_free(RunIdentity *identity) {
     *identity = (RunIdentity) { 0 };
 }
 
-/* Adds the message that this input is not what it was. */
-static void changed(const char *path, const char *what, Messages *errors) {
-    messages_add(errors, "%s: %s, so the run cannot go on (put it back, or begin anew with --force)", path,
-                 what);
+/* Adds the message that an input has changed. */
+static void report_change(const char *path, const char *what, Messages *errors) {
+    messages_add(errors, "%s: %s, so the run cannot be resumed (restore it, or begin a new run with --force)",
+                 path, what);
 }
 
-/* Whether the run had a picture with these pixels. */
-static bool has(const RunIdentity *identity, uint64_t picture) {
+/* Returns whether the run had a picture with these pixels. */
+static bool contains_picture(const RunIdentity *identity, uint64_t picture) {
     for (int64_t i = 0; i < identity->picture_count; i++)
         if (identity->pictures[i] == picture) return true;
     return false;
 }
 
-/* Names the pictures that are new; if there are none, the number of those that are missing; and if there are
-   neither, that the order has changed, or how often a picture occurs. */
+/* Adds a message for each picture that is new. If none is new, adds one with the number of missing pictures.
+   If none is missing either, adds one when the order of the pictures has changed, or how often one occurs. */
 static void compare_pictures(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o,
                              const Pictures *pictures, Messages *errors) {
     int before = errors->count;
     for (int64_t i = 0; i < now->picture_count; i++)
-        if (!has(then, now->pictures[i]))
-            changed(pictures->paths[i], "is not one of the pictures that the run began with", errors);
+        if (!contains_picture(then, now->pictures[i]))
+            report_change(pictures->paths[i], "is not one of the pictures that the run began with", errors);
     int64_t gone = 0;
-    for (int64_t i = 0; i < then->picture_count; i++) gone += !has(now, then->pictures[i]);
+    for (int64_t i = 0; i < then->picture_count; i++) gone += !contains_picture(now, then->pictures[i]);
     if (gone > 0 && errors->count == before) {
         char *what = mem_format("lacks %lld of the %lld pictures that the run began with", (long long)gone,
                                 (long long)then->picture_count);
-        changed(o->images, what, errors);
+        report_change(o->images, what, errors);
         free(what);
     }
     bool same = then->picture_count == now->picture_count;
     for (int64_t i = 0; same && i < now->picture_count; i++) same = then->pictures[i] == now->pictures[i];
     if (!same && errors->count == before)
-        changed(o->images, "has the pictures in another order or number than when the run began", errors);
+        report_change(o->images, "has the pictures in another order or number than when the run began",
+                      errors);
 }
 
 bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o, const Model *m,
@@ -73,17 +74,19 @@ bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainO
     int before = errors->count;
     if (then->options != now->options) {
         char *path = mem_format("%s/%s", o->out, RUN_OPTIONS);
-        changed(path, "has other options than the run began with", errors);
+        report_change(path, "has other options than the run began with", errors);
         free(path);
     }
     static const char weights[] = "has other weights than the run began with";
-    if (then->text_encoder != now->text_encoder) changed(store_path(m->folder.text_encoder), weights, errors);
-    if (then->unet != now->unet) changed(store_path(m->folder.unet), weights, errors);
-    if (then->vae != now->vae) changed(store_path(m->folder.vae), weights, errors);
+    if (then->text_encoder != now->text_encoder)
+        report_change(store_path(m->folder.text_encoder), weights, errors);
+    if (then->unet != now->unet) report_change(store_path(m->folder.unet), weights, errors);
+    if (then->vae != now->vae) report_change(store_path(m->folder.vae), weights, errors);
     if (then->prompts != now->prompts && o->templates)
-        changed(o->templates, "has other templates than the run began with", errors);
+        report_change(o->templates, "has other templates than the run began with", errors);
     else if (then->prompts != now->prompts)
-        changed(m->folder.vocab_path, "or its merges give other tokens than when the run began", errors);
+        report_change(m->folder.vocab_path, "or its merges give other tokens than when the run began",
+                      errors);
     compare_pictures(then, now, o, pictures, errors);
     return errors->count == before;
 }

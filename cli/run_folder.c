@@ -21,7 +21,8 @@
 
 static bool is_empty(const char *path) {
     DIR *folder = opendir(path);
-    /* Making the folder reports a path that is no folder. One that cannot be read may hold a run. */
+    /* A path that is not a folder is reported when the folder is made. A folder that
+       cannot be read may hold a run. */
     if (!folder) return errno == ENOENT || errno == ENOTDIR;
     int entries = 0;
     for (const struct dirent *e; (e = readdir(folder));)
@@ -39,7 +40,8 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
-/* The name of the word's own file, without its ending. No other file of the run may have this name. */
+/* Returns the name of the word's own file, without its extension. It is not the
+   name of any other file of the run. */
 static char *word_file_name(const char *word) {
     static const char *const taken[] = { "latents", "losses", "loss", "options", "run" };
     char *name = token_file_name(word);
@@ -53,8 +55,8 @@ static char *word_file_name(const char *word) {
 }
 
 /* Opens the folder and locks it, so that only one run at a time writes there. The lock ends with the process,
-   whatever ends that. On a file system without locks the run goes on unlocked. */
-static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
+   even when the process is killed. On a file system without locks the run continues without one. */
+static bool open_and_lock(RunFolder *r, const char *path, const char *word, Messages *errors) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
     if (flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -69,8 +71,8 @@ static bool start(RunFolder *r, const char *path, const char *word, Messages *er
     return true;
 }
 
-/* Removes the state of an earlier run in this folder. This comes before its losses are overwritten, so that
-   the state never refers to losses that are gone. */
+/* Removes the state of an earlier run in this folder. This happens before the losses are overwritten, so that
+   a state never refers to losses that no longer exist. */
 static bool remove_state(const RunFolder *r, Messages *errors) {
     char *path = run_folder_file(r, RUN_STATE);
     bool ok = unlink(path) == 0 || errno == ENOENT;
@@ -79,7 +81,8 @@ static bool remove_state(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-/* Whether a name is such as run.state.tmp-123: a file that a process was writing when it was killed. */
+/* Returns whether a name is like run.state.tmp-123, that of a file that a process
+   was writing when it was killed. */
 static bool is_leftover(const char *name) {
     static const char *const endings[] = { ".csv", ".json", ".png", ".safetensors", ".state" };
     const char *mark = strstr(name, ".tmp-");
@@ -100,10 +103,10 @@ static void remove_leftovers(const RunFolder *r) {
 
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors) {
     *r = (RunFolder) { 0 };
-    bool ok = folder_make(path, errors) && start(r, path, word, errors);
+    bool ok = folder_make(path, errors) && open_and_lock(r, path, word, errors);
     if (ok && !force && !is_empty(path))
         ok = messages_add(errors,
-                          "%s: holds a run or other files already (--resume goes on with a run, --force "
+                          "%s: holds a run or other files already (--resume continues a run, --force "
                           "overwrites its files)",
                           path);
     if (ok)
@@ -115,7 +118,7 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
 
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
     *r = (RunFolder) { 0 };
-    if (!start(r, path, word, errors)) return false;
+    if (!open_and_lock(r, path, word, errors)) return false;
     remove_leftovers(r);
     return true;
 }
@@ -146,7 +149,7 @@ void run_folder_add_grid_loss(RunFolder *r, int64_t step, double loss) {
     r->grid[2 * r->points++ + 1] = loss;
 }
 
-/* Draws loss.png. The plot takes the grid losses as two columns: the steps, then the losses. */
+/* Draws loss.png. plot_losses takes the grid losses as two columns: the steps, then the losses. */
 static bool draw_losses(const RunFolder *r, Messages *errors) {
     double *columns = mem_alloc((size_t)r->points * 2 * sizeof *columns);
     for (int64_t i = 0; i < r->points; i++)
@@ -160,7 +163,7 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-/* Writes the word to a file, and frees its path. */
+/* Writes the word to a file, and frees the path. */
 static bool save_as(const RunFolder *r, char *path, const float *learned, int64_t vectors, int64_t width,
                     Messages *errors) {
     bool ok = embedding_write(path, r->word, learned, vectors, width, errors);
@@ -181,7 +184,7 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t v
     return ok && (r->losses.count == 0 || draw_losses(r, errors));
 }
 
-/* Whether the file contains exactly this word with these vectors. */
+/* Returns whether the file contains exactly this word with these vectors. */
 static bool holds_word(const RunFolder *r, const char *path, const float *learned, int64_t vectors,
                        int64_t width) {
     Messages unreadable = { 0 };
@@ -203,7 +206,7 @@ bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vector
     for (int i = 0; i < 2; i++) {
         if (ok && !holds_word(r, paths[i], learned, vectors, width)) {
             ok = embedding_write(paths[i], r->word, learned, vectors, width, errors);
-            if (ok) console_line(stderr, "ti: %s: was damaged or gone, and is written again", paths[i]);
+            if (ok) console_line(stderr, "ti: %s: was damaged or missing and has been rewritten", paths[i]);
         }
         free(paths[i]);
     }

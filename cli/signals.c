@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* A global variable, since a signal handler has no other way to report anything. */
+/* This is a global variable because a signal handler has no other way to report anything. */
 static volatile sig_atomic_t caught;
 
 /* Installs a handler, unless the signal is ignored. */
@@ -25,7 +25,7 @@ static void on_signal(int signal_number) {
     if (signal_number == SIGHUP) return;
     handle(SIGINT, SIG_DFL);
     handle(SIGTERM, SIG_DFL);
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* nobody can read it any more */
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* the message cannot be shown any more */
 }
 
 void signals_catch(void) {

@@ -5,16 +5,17 @@
 
 #include <stdbool.h>
 
-/* From now on these signals do not end the program; signals_caught reports them, so that the run can stop
-   after a step. A second SIGINT or SIGTERM ends the program at once. A signal that is ignored already stays
-   ignored, as SIGINT is in a script's background job and SIGHUP under nohup. SIGPIPE is ignored too, so that
-   the run survives the program that reads its output. */
+/* From this call on these signals do not end the program; signals_caught reports them, so that the run can
+   stop after a step. A second SIGINT or SIGTERM ends the program at once. A signal that is already ignored
+   stays ignored, as SIGINT is in a script's background job and SIGHUP under nohup. SIGPIPE is ignored too, so
+   that the run survives when the program that reads its output ends. */
 void signals_catch(void);
 
-/* Returns the number of the last signal that came, or 0. */
+/* Returns the number of the last signal that was caught, or 0. */
 int signals_caught(void);
 
-/* Called once everything is saved: from now on each of these signals ends the program at once. */
+/* To be called after everything is saved. From this call on each of these
+   signals ends the program at once. */
 void signals_release(void);
 
 #endif

@@ -23,11 +23,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How a run ended, unless it was killed. A dry run and a dump end as RUN_DONE too. */
+/* How a run ended. A dry run and a dump end with RUN_DONE too. */
 typedef enum {
-    RUN_DONE,    /* everything that was asked for is done and written */
-    RUN_STOPPED, /* a signal stopped it; what it did until then is saved, and --resume continues it */
-    RUN_FAILED   /* `errors` says why */
+    RUN_DONE,    /* everything is done and written */
+    RUN_STOPPED, /* a signal stopped the run, which is saved up to this point, and --resume continues it */
+    RUN_FAILED   /* `errors` contains the reasons */
 } RunResult;
 
 static bool not_interrupted(void) { return !signals_caught(); }
@@ -37,7 +37,7 @@ typedef struct {
     int threads;
     MemoryLimit memory;
     Model model;
-    Words words; /* the one word that is learned; words.learned are its vectors */
+    Words words; /* the word that is learned; words.learned are its vectors */
     Pictures pictures;
     int32_t *prompts; /* [templates, tokens]: token ids */
     int64_t templates;
@@ -51,10 +51,10 @@ typedef struct {
     RunState state;
     StateSaver saver;
     float *initial;       /* [vectors, width]: the learned vectors before the first step */
-    bool interrupted;     /* whether a signal cut off the validation picture or the fixed-grid loss of the
+    bool interrupted;     /* whether a signal interrupted the validation picture or the fixed-grid loss of the
                              last step, which a resumed run then does first */
-    bool weights_changed; /* whether a file of weights was modified meanwhile, so that nothing that was
-                             computed since may be kept */
+    bool weights_changed; /* whether a file of weights was modified during the run, so that
+                             no further results may be kept */
     Profile profile;
 } Run;
 
@@ -68,7 +68,7 @@ static bool initial_vectors(Run *r, Messages *errors) {
                                    r->words.width, "--token", NULL, errors);
 }
 
-/* The token ids of each template with the placeholder token in it. */
+/* Computes the token ids of each template with the placeholder token in it. */
 static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
     Templates t;
     if (!templates_get(&t, r->o->kind, r->o->templates, errors)) return false;
@@ -77,8 +77,8 @@ static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
     r->prompts = templates_encode(&t, r->model.tokenizer, r->o->token, &longest);
     if (longest > room)
         messages_add(warnings,
-                     "a template has %lld tokens with the word in it; the text encoder takes %lld, the rest "
-                     "is cut off",
+                     "a template has %lld tokens with the word in it; the text encoder takes only %lld, "
+                     "so the rest is cut off",
                      (long long)longest, (long long)room);
     templates_free(&t);
     return true;
@@ -123,20 +123,20 @@ static bool plan_validation(Run *r, Messages *errors, Messages *warnings) {
     return r->validation != NULL;
 }
 
-/* The bytes of the arena: those of the graph that needs the most. */
+/* Returns the bytes of the arena, which are those of the graph that needs the most. */
 static int64_t arena_bytes(const Run *r) {
     int64_t bytes = max_i64(plan_bytes(&r->encoder.plan, r->threads), loop_bytes(&r->loop, r->threads));
     return r->validation ? max_i64(bytes, sampling_bytes(validation_sampling(r->validation), r->threads))
                          : bytes;
 }
 
-/* The bytes of the pictures at the training resolution, which stay in memory during the whole run. */
+/* Returns the bytes of the pictures at the training resolution, which stay in memory during the whole run. */
 static int64_t picture_bytes(const Run *r) {
     return 3 * r->pictures.count * r->o->resolution * r->o->resolution;
 }
 
-/* The pictures are read one at a time, before anything else is computed, so the need is that of the picture
-   that takes the most memory to read. */
+/* Returns the memory need of reading the pictures. They are read one at a time, before anything else is
+   computed, so this is the need of the picture that takes the most memory to read. */
 static MemoryNeed reading_need(const Run *r) {
     int64_t largest = pictures_largest(&r->pictures);
     const PictureSize *size = &r->pictures.sizes[largest];
@@ -146,8 +146,9 @@ static MemoryNeed reading_need(const Run *r) {
                           .height = size->height };
 }
 
-/* The pictures are encoded first; the buffers that this touches stay in memory, but not the encoder's
-   weights. Validation needs the weights of a training step, and then only the decoder's. */
+/* Returns the memory need of the run, which is that of encoding or of training. The pictures are encoded
+   first. The buffers that this touches stay in memory, but the encoder's weights do not. Validation needs the
+   weights of a training step, and then only the decoder's. */
 static MemoryNeed memory_need(const Run *r) {
     const Plan *step = &r->loop.full.plan, *encoder = &r->encoder.plan;
     int64_t pictures = picture_bytes(r);
@@ -185,9 +186,9 @@ static bool allocate(Run *r, Messages *errors) {
 
 /* Before the first step */
 
-/* --resume: reads the options and the state of the run in --out. A run that was extended, but stopped
-   before it saved a state, has more steps in its options than in its state: then --steps has to say which
-   are meant. */
+/* --resume: reads the options and the state of the run in --out. A run that was extended, but
+   stopped before it saved a state, has more steps in its options than in its state. In this case
+   --steps has to say which number is meant. */
 static bool read_run(Run *r, Messages *errors) {
     int64_t recorded;
     if (!train_options_resume(r->o, &recorded, errors) ||
@@ -215,7 +216,7 @@ static bool begin_run(Run *r, Messages *errors) {
     return true;
 }
 
-/* Makes sure that the inputs are those that the run began with, then continues in its folder. */
+/* Makes sure that the inputs are those with which the run began, then continues in its folder. */
 static bool resume_run(Run *r, Messages *errors) {
     RunIdentity *now = &r->saver.identity;
     *now = identity_now(r);
@@ -227,8 +228,8 @@ static bool resume_run(Run *r, Messages *errors) {
         if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
             !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
             return false;
-        console_line(stderr, "ti: %s goes on at step %lld of %lld", r->folder.path, (long long)r->state.step,
-                     (long long)r->o->steps);
+        console_line(stderr, "ti: %s continues at step %lld of %lld", r->folder.path,
+                     (long long)r->state.step, (long long)r->o->steps);
     }
     return train_options_save(r->o, r->folder.path, errors);
 }
@@ -244,13 +245,14 @@ static bool compute_posteriors(Run *r, uint64_t vae_key, const char *cache, Mess
                               vae_key, cache, &watch, errors, warnings);
 }
 
-/* Weights are mapped files: had another program changed one, the numbers since would be wrong. This is asked
-   before anything that was computed is kept. Returns false and adds a message when a file was modified. */
+/* Weights are mapped files. If another program changes one, everything that is computed
+   afterwards is wrong. So this must be called before results are kept. Returns false and adds a
+   message when a file was modified. */
 static bool weights_unchanged(Run *r, Messages *errors) {
     if (r->weights_changed || folder_unchanged(&r->model.folder, errors)) return !r->weights_changed;
     r->weights_changed = true;
     char *command = resume_command(r->folder.path);
-    messages_add(errors, "%s: the run stays as it was last saved; restore the file, then go on with: %s",
+    messages_add(errors, "%s: the run stays as it was last saved; restore the file, then continue with: %s",
                  r->folder.path, command);
     free(command);
     return false;
@@ -266,8 +268,9 @@ static bool encode_pictures(Run *r, Messages *errors, Messages *warnings) {
     return ok && !r->weights_changed;
 }
 
-/* By default the fixed-grid loss is measured before and after training, if both together take less than a
-   twentieth of the training's time. A forward pass takes about half the time of a training step. */
+/* Returns whether the fixed-grid loss is measured. By default this is done before and after
+   training, if both together take less than a twentieth of the training's time. A forward pass takes
+   about half the time of a training step. */
 static bool grid_wanted(const Run *r) {
     if (r->o->grid_loss > 0) return true;
     if (r->o->grid_loss == 0 && r->o->grid_loss_given) return false;
@@ -275,7 +278,7 @@ static bool grid_wanted(const Run *r) {
     return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
 }
 
-/* What the run still has to do, for the estimate of its time. */
+/* Returns the work that remains, for the estimate of its time. */
 static Work work_left(const Run *r) {
     const TrainOptions *o = r->o;
     int64_t done = r->folder.losses.step, last = o->steps - 1;
@@ -293,8 +296,8 @@ static Estimate estimate(const Run *r, Work work, double seconds, int rounds) {
     return estimate_new(&r->loop, &r->encoder, sampling, work, seconds, rounds);
 }
 
-/* Prints how long the run will take. The estimate is rough and cheap, since the progress line soon gives a
-   better one. */
+/* Prints how long the run will take. A rough and cheap estimate suffices, since the
+   progress line soon shows a better one. */
 static void print_time(const Run *r) {
     Estimate e = estimate(r, work_left(r), 0.5, 2);
     char text[DURATION_TEXT];
@@ -308,8 +311,8 @@ static void print_time(const Run *r) {
     fprintf(stderr, "\n");
 }
 
-/* Recomputes the loss of the run's first micro-batch. If it is not what it was, the rest of the run will not
-   have the bits that it would have had either, and a warning says so. */
+/* Recomputes the loss of the run's first micro-batch. If it differs, the bits of the
+   rest of the run will differ too, and a warning says so. */
 static void check_first_loss(Run *r) {
     r->saver.first_loss = r->state.first_loss;
     if (r->state.records == 0) return;
@@ -327,7 +330,8 @@ static void check_first_loss(Run *r) {
 
 static const char SMALLER_LR[] = " (a smaller --lr?)";
 
-/* Measures the fixed-grid loss and keeps it for loss.png. When a signal interrupts it, nothing is kept. */
+/* Measures the fixed-grid loss and adds it to the run's folder. When a signal
+   interrupts this, nothing is added. */
 static bool measure_grid(Run *r, double *loss, Messages *errors) {
     int64_t passes = ceil_div(r->pictures.count * GRID_TIMESTEPS, r->o->batch);
     Wait wait;
@@ -344,7 +348,7 @@ static bool measure_grid(Run *r, double *loss, Messages *errors) {
 
 /* The run */
 
-/* Where this process began, for the speed that the progress line shows. */
+/* The point of the run at which this process began, from which the progress line computes the speed. */
 typedef struct {
     int64_t records, step;
 } Start;
@@ -358,8 +362,8 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
                   duration_text(progress_left(p, done, all), left));
 }
 
-/* Generates the validation picture of a step. When a signal interrupts it, a picture that an earlier run left
-   under this name is removed, so that a resumed run generates it. */
+/* Generates the validation picture of a step. When a signal interrupts this, a picture of this name from an
+   earlier run is removed, so that a resumed run generates it. */
 static bool sample_validation(Run *r, int64_t step, Messages *errors) {
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
     Wait wait;
@@ -379,8 +383,9 @@ static bool has_picture(const Run *r, int64_t step) {
     return has;
 }
 
-/* What follows an update at some steps: a validation picture, the fixed-grid loss, a checkpoint. resumed: the
-   run was stopped at this step, so that some of it may be done already. */
+/* Does the work that follows the updates of some steps: a validation picture, the
+   fixed-grid loss, a checkpoint. resumed says that the run was stopped at this step, so
+   that some of the work may be done already. */
 static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
     const TrainOptions *o = r->o;
     bool last = step == o->steps;
@@ -398,7 +403,7 @@ static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
                            errors);
 }
 
-/* The training loop. Returns false after an error; a signal ends the loop with true. */
+/* Runs the training loop. Returns false after an error. A signal ends the loop with true. */
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
     Start start = { r->folder.losses.count, r->loop.step };
@@ -410,7 +415,7 @@ static bool run_loop(Run *r, Messages *errors) {
         ok = losses_add(&r->folder.losses, record, errors);
         char before[40];
         snprintf(before, sizeof before, "step %lld: ", (long long)record.step);
-        ok = check_loss((double)record.loss, r->loop.ran, before, SMALLER_LR, errors) && ok;
+        ok = check_loss((double)record.loss, r->loop.latest, before, SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
         if (ok && record.updated) ok = after_update(r, record.step, false, errors);
         if (ok && saver_due(&r->saver))
@@ -428,15 +433,15 @@ static void print_stopped(const Run *r) {
     if (r->loop.step > 0)
         console_line(stderr, "ti: the word so far: %s/learned_embeds-steps-%lld.safetensors", r->folder.path,
                      (long long)step);
-    console_line(stderr, "ti: stopped at step %lld of %lld; go on with: %s", (long long)step,
+    console_line(stderr, "ti: stopped at step %lld of %lld; continue with: %s", (long long)step,
                  (long long)r->o->steps, command);
     free(command);
 }
 
-/* Saves what a loop that has ended leaves: the word, as finished or as a checkpoint, and then the state.
-   The state comes last, since it must never claim more than the other files contain. ok is run_loop's
-   result; after an error the word is saved, but not the state, so that a resumed run continues from the
-   last good one. */
+/* Saves the results of the loop: the word, as the final word or as a checkpoint, and then the state.
+   The state comes last, since it must never claim more than the other files contain. ok is
+   run_loop's result. After an error the word is saved, but not the state, so that a resumed run
+   continues from the last good state. */
 static RunResult finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
     bool complete = ok && r->loop.step == r->o->steps && !r->interrupted;
@@ -471,7 +476,7 @@ static bool show_plan(Run *r, Messages *errors) {
     Estimate e = estimate(r, work, SECONDS, ROUNDS);
     watch_go_on(&watch, 1, 1);
     MemoryNeed reading = reading_need(r);
-    dry_run(&r->model, r->o, &e, &r->loop.full.plan, &reading, r->threads);
+    dry_run(&r->model, r->o, &e, step, &reading, r->threads);
     return true;
 }
 
@@ -485,9 +490,9 @@ static bool dump(Run *r, Messages *errors, Messages *warnings) {
 
 static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
 
-/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes them and
-   trains. From signals_catch on, a signal no longer ends the program; it stops the run as soon as its step
-   is done. */
+/* Plans all graphs and makes sure that they fit into memory, then reads the pictures, encodes
+   them and trains. After signals_catch a signal no longer ends the program; the run stops
+   when the current step is done. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||
@@ -498,8 +503,8 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     if (!allocate(r, errors) || !(r->o->resume ? resume_run : begin_run)(r, errors)) return RUN_FAILED;
     signals_catch();
     if (!encode_pictures(r, errors, warnings)) return errors->count > 0 ? RUN_FAILED : RUN_STOPPED;
-    if (r->has_state) check_first_loss(r);    /* before the learned vectors are restored */
-    if (signals_caught()) return RUN_STOPPED; /* nothing has changed since the run was last saved */
+    if (r->has_state) check_first_loss(r);    /* this needs the initial vectors */
+    if (signals_caught()) return RUN_STOPPED; /* nothing has changed since the last save */
     print_time(r);
     if (r->o->profile) {
         profile_start(&r->profile);
@@ -549,8 +554,8 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     return errors->count == 0;
 }
 
-/* --resume of a run that is finished: writes the word's files if they are damaged or missing, and says how to
-   use them. */
+/* --resume of a run that is finished: writes the word's files if they are damaged or
+   missing, and says how to use the word. */
 static bool show_finished(Run *r, Messages *errors) {
     int64_t vectors = r->o->vectors, width = r->state.count / vectors;
     if (width * vectors != r->state.count)
@@ -572,7 +577,8 @@ static RunResult run(Run *r, Messages *errors, Messages *warnings) {
     return train(r, errors, warnings);
 }
 
-/* The exit status of a run that a signal stopped is 128 and the signal's number, as a shell reports it. */
+/* Returns the exit status, which is 128 plus the signal's number for a run that a signal
+   stopped, as a shell reports it. */
 int train_run(void *options, Messages *errors, Messages *warnings) {
     Run *r = mem_alloc(sizeof *r);
     r->o = options;

@@ -11,13 +11,13 @@ typedef struct {
     /* what is learned */
     char *images, *token;
     StringList init;
-    bool init_is_file; /* whether init's only item is the path of a learned word's file */
+    bool init_is_file; /* whether init's only item is the path of the file of a learned word */
     int64_t vectors;
     Kind kind;
-    char *templates; /* NULL for those of the kind */
+    char *templates; /* NULL for the templates of `kind` */
     char *model;     /* NULL for the embedded model */
     char *vae;       /* NULL for the model's own */
-    int prediction;  /* an index in PREDICTIONS */
+    int prediction;  /* an index into PREDICTIONS */
     /* how it is learned */
     int64_t steps;
     double lr;
@@ -29,9 +29,9 @@ typedef struct {
     int64_t resolution; /* 0 for the model's own */
     bool center_crop, no_flip;
     /* what is written */
-    char *out; /* never NULL once the options are parsed without an error */
+    char *out; /* not NULL after the options were parsed without an error */
     bool resume, force;
-    bool steps_given; /* with --resume: whether --steps is on the command line */
+    bool steps_given; /* whether --steps is on the command line, set with --resume */
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL for no validation pictures */
     int64_t validation_every, sampling_steps;
@@ -45,13 +45,13 @@ typedef struct {
     /* instead of training */
     bool dry_run, json;
     char *dump;        /* the folder of --dump, or NULL */
-    uint64_t identity; /* a hash of all options that must be the same when the run is resumed */
+    uint64_t identity; /* a hash of all options that must not change when the run is resumed */
 } TrainOptions;
 
-/* Runs the command. Returns the exit status: 0 when it is done, 1 after errors, 128 + N after signal N. */
+/* Runs the command. Returns the exit status: 0 after success, 1 after errors, 128 + N after signal N. */
 int train_run(void *options, Messages *errors, Messages *warnings);
 
-/* Completes the options once the model is known: reads the defaults.json of its folder, then makes the checks
+/* Completes the options when the model is known: reads the defaults.json of its folder, then makes the checks
    that depend on it. Returns false and adds a message for each fault. */
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
 
@@ -59,8 +59,8 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    --vectors gives another number or --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* Writes FOLDER/options.json with absolute paths. With --resume, only the steps and the paths of the inputs
-   are changed in the file. Sets o->identity. */
+/* Writes FOLDER/options.json with absolute paths. With --resume, only the number of steps and the paths of
+   the inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
 /* With --resume: takes all options that are not on the command line from options.json of the run in o->out,
@@ -69,8 +69,8 @@ bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
    of steps. */
 bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors);
 
-/* Whether a run can be extended by more steps, that is, whether its learning-rate schedule does not depend on
-   their number. */
+/* Returns whether a run can be extended by more steps, which is possible if its learning-rate schedule
+   does not depend on their number. */
 bool train_options_extendable(const TrainOptions *o);
 
 #endif

@@ -19,7 +19,7 @@ static const char *const KINDS[] = { "object", "style", NULL };
 
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
-#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: JSON keeps whole numbers up to this one exactly */
+#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1; JSON keeps all whole numbers up to this one exactly */
 
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
@@ -36,7 +36,7 @@ static const Option OPTIONS[] = {
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1",
       .reason =
           "as in the paper; more vectors fit the pictures more closely, but follow the prompt less. With "
-          "several words in --init it is their number",
+          "several words in --init, the default is their number",
       .help = "the number of the word's vectors" },
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
@@ -73,7 +73,7 @@ static const Option OPTIONS[] = {
       .help = "each step shrinks the word's vectors by --lr times this" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .model = true,
       .reason = "takes the least memory and the least time for a step",
-      .help = "pictures that go through the network together" },
+      .help = "the number of pictures that go through the network together" },
     { "accumulate", OPTION_INT, AT(accumulate), "N", 1, MILLION, .standard = "1", .model = true,
       .reason = "each batch makes a step", .help = "the number of batches whose gradients make one step" },
     { "repeats", OPTION_INT, AT(repeats), "N", 1, MILLION, .standard = "100", .model = true,
@@ -129,8 +129,7 @@ static const Option OPTIONS[] = {
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .may_differ = true,
       .reason = "what the machine, or the container, has free",
       .help = "the most memory that the run may take, such as 3GB, including that for reading the pictures; "
-              "if it "
-              "is not enough, parts of a step are computed twice, with the same result" },
+              "if this is not enough, parts of a step are computed twice, with the same result" },
     { "profile", OPTION_FLAG, AT(profile), .may_differ = true,
       .help = "print at the end which operations took how much time" },
 
@@ -153,9 +152,9 @@ static void check_token(const TrainOptions *o, Messages *errors) {
     }
     for (int64_t i = 0; small && i < points.count; i++) small = points.at[i] == normal.at[i];
     if (!points.count)
-        messages_add(errors, "--token: is empty; a word such as '<grum>' is meant");
+        messages_add(errors, "--token: is empty; give a word such as '<grum>'");
     else if (space)
-        messages_add(errors, "--token '%s': has a space in it; one word is meant, such as '<grum>'",
+        messages_add(errors, "--token '%s': has a space in it; give a single word, such as '<grum>'",
                      o->token);
     else if (!plain)
         messages_add(errors, "--token '%s': has a control character in it", o->token);
@@ -164,8 +163,8 @@ static void check_token(const TrainOptions *o, Messages *errors) {
     else if (o->vectors > 1 && !small)
         messages_add(
             errors,
-            "--token '%s': has capitals, and of such a word diffusers would use only the first of its "
-            "%lld vectors; write it in lower case",
+            "--token '%s': has capitals; diffusers would use only the first of the %lld vectors of such a "
+            "word, so write it in lower case",
             o->token, (long long)o->vectors);
     free(points.at);
     free(normal.at);
@@ -173,17 +172,17 @@ static void check_token(const TrainOptions *o, Messages *errors) {
 
 static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
-/* The default of --out, such as out/grum for "<grum>". */
+/* Returns the default of --out, such as out/grum for "<grum>". */
 static char *default_folder(const char *token) {
     char *name = token_file_name(token), *folder = mem_format("out/%s", name);
     free(name);
     return folder;
 }
 
-/* Checks --token, --init and --vectors, which must fit together wherever the options come from. */
+/* Checks --token, --init and --vectors, which must fit together, no matter where the options come from. */
 static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->vectors > 64)
-        messages_add(errors, "--init: names %lld words, a word can have 64 vectors",
+        messages_add(errors, "--init: names %lld words, but a word can have at most 64 vectors",
                      (long long)o->init.count);
     if (o->init.count > 1 && o->init.count != o->vectors)
         messages_add(errors, "--init: names %lld words for %lld vectors; give one for all or one for each",
@@ -219,11 +218,17 @@ bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *error
         messages_add(errors, "--vectors %lld: the word in --init has %lld", (long long)o->vectors,
                      (long long)vectors);
     if (vectors > 64)
-        messages_add(errors, "--init: the word has %lld vectors, a word can have 64 here",
+        messages_add(errors, "--init: the word has %lld vectors, but it can have at most 64 here",
                      (long long)vectors);
     o->vectors = vectors;
     check_token(o, errors);
     return errors->count == before;
+}
+
+static void check_cycles(const TrainOptions *o, Messages *errors) {
+    if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
+        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
+                     LR_SCHEDULE_NAMES[o->schedule]);
 }
 
 static void check(void *options, Messages *errors) {
@@ -233,17 +238,16 @@ static void check(void *options, Messages *errors) {
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
-    if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
-                     LR_SCHEDULE_NAMES[o->schedule]);
+    if (given(o, "schedule")) check_cycles(o, errors); /* otherwise the model's defaults may set it */
     if (given(o, "templates") && given(o, "kind"))
-        messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
+        messages_add(errors, "--templates: replaces --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
         messages_add(errors, "--validation-every: needs a --validation-prompt");
-    if (o->json && !o->dry_run) messages_add(errors, "--json: goes with --dry-run");
-    if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
+    if (o->json && !o->dry_run) messages_add(errors, "--json: needs --dry-run");
+    if (o->dump && o->dry_run)
+        messages_add(errors, "--dump: runs a step, but --dry-run does not; leave one of them out");
     if (o->resume && !o->out && !o->token)
-        messages_add(errors, "--resume: needs --out FOLDER, the run to go on with");
+        messages_add(errors, "--resume: needs --out FOLDER, the folder of the run");
     if (!o->out && o->token) o->out = default_folder(o->token);
 }
 
@@ -252,7 +256,7 @@ const Command TRAIN_COMMAND = {
     .brief = "learn a word from a few pictures",
     .summary =
         "Learns a new word from a few pictures by textual inversion: only the word's embedding changes, "
-        "the model stays as it is.",
+        "and the model stays frozen.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(TrainOptions),
@@ -271,36 +275,35 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
             (long long)o->warmup, (long long)o->steps, LR_SCHEDULE_NAMES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     if (o->schedule == POLYNOMIAL && o->lr * scale <= LR_SCHEDULE_END)
-        messages_add(errors, "--lr %g: the schedule polynomial goes down to %g, so it must be more", o->lr,
-                     LR_SCHEDULE_END);
+        messages_add(errors, "--lr %g: the schedule polynomial decreases to %g, so it must start higher",
+                     o->lr, LR_SCHEDULE_END);
 }
 
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
-    if (o->resume) return true; /* options.json is complete, whatever the model's defaults are now */
+    if (o->resume) return true; /* options.json is complete; the model's defaults may have changed */
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
-    if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
-                     LR_SCHEDULE_NAMES[o->schedule]);
+    check_cycles(o, errors);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
-        messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
+        messages_add(errors,
+                     "--warmup %lld: the schedule constant has no warm-up (constant_with_warmup has one)",
                      (long long)o->warmup);
     check_schedule(o, errors);
     return errors->count == before;
 }
 
-/* The run's record, options.json */
+/* The record of a run, options.json */
 
-/* Parses an options.json that is known to be valid; returns the options in the document. */
+/* Parses an options.json that is known to be valid, and returns the options in the document. */
 static json_t *options_of(const char *text, size_t size, json_t **document) {
     *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(*document);
     return json_object_get(*document, TRAIN_COMMAND.name);
 }
 
-/* A hash of an options.json without the options that may differ when the run is resumed. Only the options
-   that the file contains count, so that a newer ti, which has more of them, can resume the run of an
-   older one. */
+/* Returns a hash of an options.json without the options that may differ when the run is resumed. Only
+   the options that the file contains are hashed, so that a newer ti, which has more options, can
+   resume the run of an older one. */
 static uint64_t identity_of(const char *text, size_t size) {
     json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
@@ -313,10 +316,10 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* The record of a run that is resumed: the old text, whichever version of ti wrote it, with the number of
-   steps and the paths of the inputs as they are now. (The contents of the inputs are compared through the
-   state.) free() it. */
-static char *moved_record(const File *was, const char *now) {
+/* Returns the record of a run that is resumed; free() it. This is the old text, no matter which version of ti
+   wrote it, with the present number of steps and the present paths of the inputs. (The contents of the inputs
+   are compared through the state.) */
+static char *updated_record(const File *was, const char *now) {
     static const char *const movable[] = { "steps", "images", "templates", "model", "vae" };
     json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
     const json_t *options = options_of(now, strlen(now), &new);
@@ -330,8 +333,8 @@ static char *moved_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* An absolute path, so that the run can be resumed from another folder; the path as it was given if there is
-   no such file. */
+/* Returns the absolute path, so that the run can be resumed from another folder, or the path as it was
+   given if there is no such file. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
     if (real && utf8_valid(real, strlen(real))) return real;
@@ -339,7 +342,7 @@ static char *absolute(const char *path) {
     return path ? mem_string(path) : NULL;
 }
 
-/* The text of options.json; free() it. */
+/* Returns the text of options.json; free() it. */
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
     record.images = absolute(o->images);
@@ -362,9 +365,9 @@ bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     File was = { 0 };
     bool ok = !o->resume || file_read(path, &was, errors), same = false;
     if (ok && o->resume) {
-        char *moved = moved_record(&was, text);
+        char *updated = updated_record(&was, text);
         free(text);
-        text = moved;
+        text = updated;
         same = was.size == strlen(text) && memcmp(was.data, text, was.size) == 0;
     }
     file_close(&was);
@@ -379,26 +382,26 @@ bool train_options_extendable(const TrainOptions *o) {
     return o->schedule == CONSTANT || o->schedule == CONSTANT_WITH_WARMUP;
 }
 
-/* Checks that a run which was to have `steps` steps can have o->steps. */
+/* Checks that a run whose options say `steps` steps can have o->steps instead. */
 static void check_more_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
     if (o->steps < steps)
         messages_add(errors,
-                     "--steps: is %lld now, and %lld in %s: a run that goes on can have more, not fewer",
+                     "--steps: is %lld now, and %lld in %s: a resumed run can have more, but not fewer",
                      (long long)o->steps, (long long)steps, path);
     if (o->steps > steps && !train_options_extendable(o))
         messages_add(errors,
-                     "--steps: is %lld now, and %lld in %s: the schedule %s depends on it, so that it cannot "
-                     "become more",
+                     "--steps: is %lld now, and %lld in %s: --schedule %s depends on this number, so it "
+                     "cannot become more",
                      (long long)o->steps, (long long)steps, path, LR_SCHEDULE_NAMES[o->schedule]);
 }
 
-/* Reads options.json beneath the options of the command line, which must agree with it. */
+/* Reads options.json for all options that are not on the command line. Those that are must agree with it. */
 static bool read_record(TrainOptions *o, const char *path, const File *file, int64_t *recorded,
                         Messages *errors) {
     int before = errors->count;
     int64_t wanted = given(o, "steps") ? o->steps : 0;
     options_forget(&TRAIN_COMMAND, o, "steps");
-    if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
+    if (o->init_is_file) { /* the record has an absolute path, with which this one is compared */
         char *real = absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;
@@ -421,7 +424,7 @@ bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors) 
     File file;
     bool ok;
     if (access(path, F_OK) != 0) {
-        ok = messages_add(errors, "%s: holds no run that could go on (it has no %s)", o->out, RUN_OPTIONS);
+        ok = messages_add(errors, "%s: holds no run to resume (it has no %s)", o->out, RUN_OPTIONS);
     } else {
         ok = file_read(path, &file, errors) && read_record(o, path, &file, recorded, errors);
         file_close(&file);

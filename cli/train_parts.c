@@ -19,11 +19,11 @@ void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *
     for (int i = 0; i < 4 && !clash; i++)
         if (*files[i] && path_holds(out, files[i])) clash = files[i];
     if (clash)
-        messages_add(errors, "%s %s: is where %s lies, which the run reads; take a folder of its own", option,
+        messages_add(errors, "%s %s: is where %s lies, which the run reads; choose another folder", option,
                      out, clash);
 }
 
-/* The embeddings of the initialiser words: one word for all vectors, or one for each. */
+/* Returns the embeddings of the initialiser words: one word for all vectors, or one word for each. */
 static float *vectors_of_words(const TrainOptions *o, const Model *m, Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
     float *learned = mem_alloc((size_t)(o->vectors * width) * sizeof *learned);
@@ -38,7 +38,7 @@ static float *vectors_of_words(const TrainOptions *o, const Model *m, Messages *
     return NULL;
 }
 
-/* The vectors of a word that was learned before; --vectors becomes their number. */
+/* Returns the vectors of a word that was learned before. --vectors becomes their number. */
 static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) {
     const char *path = o->init.items[0];
     Embeddings file;
@@ -46,7 +46,7 @@ static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) 
     Embedding *e = &file.words[0];
     float *learned = NULL;
     if (file.count > 1)
-        messages_add(errors, "--init %s: holds %lld words; a file with one is meant", path,
+        messages_add(errors, "--init %s: holds %lld words; give a file with one", path,
                      (long long)file.count);
     else if (e->width != width)
         messages_add(errors,
@@ -54,13 +54,14 @@ static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) 
                      path, (long long)e->width, (long long)width);
     else if (train_options_set_vectors(o, e->vectors, errors)) {
         learned = e->learned;
-        e->learned = NULL; /* it belongs to the caller now */
+        e->learned = NULL; /* the array belongs to the caller now */
     }
     embeddings_free(&file);
     return learned;
 }
 
-/* The vectors that the state remembers, so that a run can be resumed without the file of --init. */
+/* Returns the initial vectors that the state contains, so that a run can be
+   resumed without the file of --init. */
 static float *vectors_of_state(const TrainOptions *o, int64_t width, const RunState *state,
                                Messages *errors) {
     int64_t count = o->vectors * width;
@@ -96,7 +97,7 @@ LoopOptions train_loop_options(const TrainOptions *o) {
     return options;
 }
 
-/* One line can be pasted into a shell, the other into Python. */
+/* Prints one line that can be pasted into a shell, and one that can be pasted into Python. */
 static void print_commands(const RunFolder *f, const char *file) {
     char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
     char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
@@ -127,6 +128,6 @@ void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width)
                      f->file_name, f->file_name, f->file_name);
     if (!train_options_extendable(o)) return;
     char *command = resume_command(f->path);
-    console_line(stderr, "ti: more than these %lld steps: %s --steps N", (long long)o->steps, command);
+    console_line(stderr, "ti: for more than these %lld steps: %s --steps N", (long long)o->steps, command);
     free(command);
 }

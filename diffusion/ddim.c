@@ -3,26 +3,27 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The timestep that a step from t leads to. The reference takes the same distance in every spacing. A
-   negative one is the end, where the picture is finished. */
+/* Returns the timestep that a step from t leads to. The reference takes the same distance in every spacing. A
+   negative result means that the picture is finished. */
 static int64_t previous_timestep(const SchedulerConfig *c, int64_t steps, int64_t t) {
     return t - c->train_timesteps / steps;
 }
 
-/* abar_t. The trap: at the end (t < 0) it is 1 or abar_0, as the config's set_alpha_to_one says. */
+/* Returns abar_t. The trap: after the last step (t < 0) it is 1 or abar_0, as the
+   config's set_alpha_to_one says. */
 static float alpha_cumprod_at(const NoiseSchedule *schedule, int64_t t) {
     if (t >= 0) return schedule->alphas_cumprod[t];
     return schedule->config.set_alpha_to_one ? 1.0f : schedule->alphas_cumprod[0];
 }
 
-/* Timestep i of N, in descending order, out of T:
+/* Returns timestep i of N in descending order, where T is the number of training timesteps:
 
        leading    (N - 1 - i) (T div N) + steps_offset
        linspace   round((N - 1 - i) (T - 1) / (N - 1))
        trailing   round(T - i T / N) - 1
 
-   Two traps are numpy's: it rounds halves to even, and its arange of floats advances by the difference of its
-   first two members, each rounded, rather than by the step it was given. */
+   Two traps come from numpy: it rounds halves to even, and its arange of floats advances by the difference of
+   its first two members, each rounded, rather than by the step that it was given. */
 static int64_t timestep_at(const SchedulerConfig *c, int64_t steps, int64_t i) {
     int64_t total = c->train_timesteps, ascending = steps - 1 - i;
     if (c->spacing == SPACING_LEADING) return ascending * (total / steps) + c->steps_offset;
@@ -34,16 +35,16 @@ static int64_t timestep_at(const SchedulerConfig *c, int64_t steps, int64_t i) {
     return (int64_t)rint(first - (double)i * stride) - 1;
 }
 
-/* Returns a text when a step from abar_t = a to abar_t' = b would divide by zero, else NULL. The variance
+/* Returns a message when a step from abar_t = a to abar_t' = b would divide by zero, else NULL. The variance
    divides by b. The predicted picture divides by sqrt(a) where the model predicts the noise, and the
-   predicted noise divides by sqrt(1 - a) where it predicts the picture. */
+   predicted noise divides by sqrt(1 - a) where the model predicts the picture. */
 static char *division_fault(const NoiseSchedule *schedule, int64_t t, float a, float b) {
     const SchedulerConfig *c = &schedule->config;
     bool bounded = c->clip_sample || c->thresholding; /* an infinite x0 then becomes finite again */
     if (a == 0 && c->prediction == PREDICT_EPSILON && !bounded)
         return mem_format(
-            "timestep %lld of this model's noise schedule is pure noise, in which a UNet that predicts "
-            "the noise (epsilon, not v_prediction) sees no picture",
+            "timestep %lld of this model's noise schedule is pure noise, from which a UNet that predicts "
+            "the noise (epsilon, not v_prediction) cannot predict the picture",
             (long long)t);
     if (b == 0 || (a == 1 && c->prediction == PREDICT_SAMPLE))
         return mem_format("at timestep %lld of this model's noise schedule DDIM divides by zero",
@@ -92,14 +93,16 @@ static Coefficients coefficients_of(const NoiseSchedule *schedule, int64_t steps
     return k;
 }
 
-/* x0 = (x_t - sqrt(1 - a) eps) / sqrt(a), or sqrt(a) x_t - sqrt(1 - a) v, or the output itself. */
+/* Returns x0, which is (x_t - sqrt(1 - a) eps) / sqrt(a) where the output is eps, sqrt(a) x_t - sqrt(1 - a) v
+   where it is v, and otherwise the output itself. */
 static float predicted_x0(const Coefficients *k, float x, float output) {
     if (k->prediction == PREDICT_SAMPLE) return output;
     return k->prediction == PREDICT_V ? k->sqrt_a * x - k->sqrt_one_minus_a * output
                                       : (x - k->sqrt_one_minus_a * output) / k->sqrt_a;
 }
 
-/* eps: the output itself, or sqrt(a) v + sqrt(1 - a) x_t, or (x_t - sqrt(a) x0) / sqrt(1 - a). */
+/* Returns eps, which is the output itself, sqrt(a) v + sqrt(1 - a) x_t where the output is v, or
+   (x_t - sqrt(a) x0) / sqrt(1 - a) where it is x0. */
 static float predicted_noise(const Coefficients *k, float x, float output) {
     if (k->prediction == PREDICT_SAMPLE) return (x - k->sqrt_a * output) / k->sqrt_one_minus_a;
     return k->prediction == PREDICT_V ? k->sqrt_a * output + k->sqrt_one_minus_a * x : output;
@@ -110,9 +113,9 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The bound of dynamic thresholding (Saharia et al. 2022): x0 is clamped to this quantile of |x0|, itself
-   kept between 1 and the config's maximum, and then divided by it. As in torch.quantile the rank is computed
-   in fp32 and values between two ranks are interpolated linearly. */
+/* Returns the bound of dynamic thresholding (Saharia et al. 2022): a quantile of |x0|, limited to the range
+   from 1 to the config's maximum. x0 is clamped to this bound and then divided by it. As in torch.quantile,
+   the rank is computed in fp32 and values between two ranks are interpolated linearly. */
 static float dynamic_threshold(const SchedulerConfig *c, const Coefficients *k, const float *x,
                                const float *output, int64_t count) {
     float *sizes = mem_alloc((size_t)count * sizeof *sizes);

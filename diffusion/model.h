@@ -18,17 +18,19 @@ typedef struct {
     NoiseSchedule noise_schedule;
 } Model;
 
-/* Loads the parts of an open folder (from folder_open, or from exchange_open_model for the files of other
-   programs) and takes the folder over. Returns false and adds a message for everything that is wrong; then
-   the folder is closed, and so is the model. Tensors in the files that belong to no part add one warning. */
+/* Loads the parts of an open folder (from folder_open, or from exchange_open_model for the files of
+   other programs). The model owns the folder from then on. Returns false and adds a message for
+   everything that is wrong; then the folder and the model are closed. Tensors in the files that belong
+   to no part of the model add one warning. */
 bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnings);
 
 /* Loads the parts of the open folder m->folder, as model_open does. Returns false and adds a message for
-   everything that is wrong with them; the model stays to be closed. */
+   everything that is wrong with them; the model must still be closed by model_close. */
 bool model_load(Model *m, Messages *errors);
 
-/* Sets what the UNet predicts, for a file that does not say it (folder.prediction_guessed) or says it
-   wrongly. Where it was guessed, the UNet's sample_size follows it: 64 for epsilon, 96 for v_prediction. */
+/* Sets what the UNet predicts, for a file that does not say so (folder.prediction_guessed)
+   or says something wrong. Where it was guessed, the UNet's sample_size changes with it: 64
+   for epsilon, 96 for v_prediction. */
 void model_set_prediction(Model *m, Prediction prediction);
 
 void model_close(Model *m);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* torch.linspace(lo, hi, n)[i] in fp32. The trap: torch counts from both ends towards the middle and rounds
-   each value once (a fused multiply-add); counting from lo alone gives other last bits. */
+/* Returns torch.linspace(lo, hi, n)[i] in fp32. The trap: torch counts from both ends towards the middle and
+   rounds each value once (a fused multiply-add). Counting from lo alone gives different last bits. */
 static float linspace(float lo, float hi, int64_t n, int64_t i) {
     float step = n > 1 ? (hi - lo) / (float)(n - 1) : 0;
     return i < n / 2 ? fmaf(step, (float)i, lo) : fmaf(-step, (float)(n - 1 - i), hi);
@@ -32,8 +32,8 @@ static float beta_at(const SchedulerConfig *c, int64_t i) {
     return root * root;
 }
 
-/* Replaces the betas by abar_t = prod_{s <= t} (1 - beta_s). The running product is a double and each result
-   is rounded to fp32, as torch's cumprod does. */
+/* Replaces the betas by abar_t = prod_{s <= t} (1 - beta_s). Like torch's cumprod, this keeps the running
+   product as a double and rounds each result to fp32. */
 static void betas_to_alphas_cumprod(float *betas, int64_t n) {
     double product = 1;
     for (int64_t i = 0; i < n; i++) {
@@ -42,13 +42,13 @@ static void betas_to_alphas_cumprod(float *betas, int64_t n) {
     }
 }
 
-/* Replaces abar by betas whose schedule has zero SNR at its end (Lin et al. 2023, algorithm 1): with s_t =
-   sqrt(abar_t) and T the last timestep
+/* Replaces abar by betas whose schedule has zero SNR at its end (Lin et al. 2023, algorithm 1). With
+   s_t = sqrt(abar_t) and T the last timestep,
 
        s'_t = (s_t - s_T) s_0 / (s_0 - s_T),   beta'_t = 1 - abar'_t / abar'_(t-1)
 
-   keeps s_0 and makes s'_T 0. Each operation is rounded to fp32, as in the reference, with one difference:
-   torch takes the square roots from MKL, whose last bit is not always right. */
+   keeps s_0 and makes s'_T equal to 0. Each operation is rounded to fp32 as in the reference, with one
+   difference: torch takes the square roots from MKL, whose last bit is not always right. */
 static void rescale_to_zero_snr(float *abar, int64_t n) {
     float first = sqrtf(abar[0]), last = sqrtf(abar[n - 1]), scale = first / (first - last);
     for (int64_t i = 0; i < n; i++) {

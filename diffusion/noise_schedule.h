@@ -18,24 +18,25 @@ typedef struct {
 
 NoiseSchedule noise_schedule_new(const SchedulerConfig *config);
 void noise_schedule_free(NoiseSchedule *schedule);
-/* Returns false when rescaling to zero SNR has divided by zero, which happens with a single timestep, with
-   betas that are all 0, and where an abar reaches 0 too early. */
+/* Returns false when rescaling to zero SNR has divided by zero. This happens with a single timestep, with
+   betas that are all 0, and where an abar reaches 0 before the last timestep. */
 bool noise_schedule_finite(const NoiseSchedule *schedule);
 
 /* Computes the sample of q(z_t | z) that belongs to the given noise eps ~ N(0, I) (DDPMScheduler.add_noise):
 
        z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps
 
-   z, noise and out [count] are of one picture. */
+   z, noise and out [count] belong to one picture. */
 void noise_schedule_add_noise(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                               int64_t count, float *out);
 
-/* What the UNet has to predict from z_t: eps, or (v_prediction, DDPMScheduler.get_velocity; Salimans and Ho
-   2022)
+/* Computes what the UNet has to predict from z_t: eps, or for v-prediction
+   (DDPMScheduler.get_velocity; Salimans and Ho 2022)
 
        v = sqrt(abar_t) eps - sqrt(1 - abar_t) z
 
-   A model that predicts the picture itself is a CHECK, since the reference's script has no target for it. */
+   A model that predicts the picture itself fails a CHECK, since the
+   reference's script has no target for it. */
 void noise_schedule_target(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                            int64_t count, float *out);
 

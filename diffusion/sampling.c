@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One of the three networks: its graph, the result of the graph and the plan. */
+/* One of the three networks: its graph, the graph's result and its plan. */
 typedef struct {
     Graph *graph;
     Tensor *result;
     Plan plan;
 } Stage;
 
-/* B pictures in a batch of the UNet, n contexts of each, S text tokens of width D, L latent channels, h w
-   latent picture. */
+/* B pictures in one pass of the UNet, n contexts for each of them, S text tokens of width D, L
+   latent channels, h w latent picture. */
 struct Sampling {
     const NoiseSchedule *noise_schedule;
     SamplingOptions options;
@@ -30,18 +30,18 @@ struct Sampling {
     float scaling_factor;
     int64_t *timesteps; /* [steps], in descending order */
     Stage encode_text, denoise, decode;
-    /* The leaves of the graphs. With guidance the unconditional contexts come first. */
+    /* The inputs of the graphs. With guidance the unconditional contexts come first. */
     int32_t *ids;             /* [n, S] */
     float *context;           /* [n B, S, D] */
     float *input, *t;         /* [B, L, h, w], [B] */
     float *to_decode;         /* [1, L, h, w] */
-    float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is read where eta > 0 */
+    float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is read only where eta > 0 */
     float *guided_noise_pred; /* [L, h, w] */
 };
 
-/* The number of pictures that run through the UNet together: as many as have 2048 latent pixels, at least
-   one, which keeps it busy. It follows from the latents' size alone, so that the bits depend neither on the
-   memory nor on the machine. */
+/* Returns the number of pictures that go through the UNet together: as many as have 2048 latent pixels in
+   all, which keeps the processor busy, but at least one. It depends only on the number and the size of the
+   pictures, so that the bits depend neither on the memory nor on the machine. */
 static int64_t unet_batch(int64_t count, int64_t latent_pixels) {
     return min_i64(count, max_i64(1, 2048 / latent_pixels));
 }
@@ -161,8 +161,8 @@ const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan) 
     return chosen->graph;
 }
 
-/* Computes the contexts of the prompt and (with guidance) the negative prompt once for all steps, and copies
-   them for each picture of a UNet pass. */
+/* Computes the contexts of the prompt and, with guidance, of the negative prompt. This is done once for all
+   steps. The contexts are then copied for each picture of a UNet pass. */
 static void encode_prompts(Sampling *s, const int32_t *ids, const int32_t *negative) {
     size_t size = (size_t)s->tokens * sizeof *ids;
     if (s->guided) memcpy(s->ids, negative, size);
@@ -174,8 +174,8 @@ static void encode_prompts(Sampling *s, const int32_t *ids, const int32_t *negat
                (size_t)s->context_count * sizeof(float));
 }
 
-/* One denoising step at timestep t of the batch that begins with picture `first`. Pictures before
-   first_pending have had this step already: they only fill the batch, and their latents stay as they are. */
+/* Does the denoising step at timestep t for the batch that begins with picture `first`. Pictures before
+   first_pending have had this step already: they only fill the batch, and their latents do not change. */
 static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t t) {
     int64_t per_picture = s->latent_count;
     memcpy(s->input, s->latents + first * per_picture, (size_t)(s->batch * per_picture) * sizeof(float));
@@ -206,7 +206,7 @@ bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, cons
         return false;
     for (int64_t k = 0; k < o->steps; k++) {
         if (o->eta > 0) generator_randn(&generator, s->noise, all);
-        /* The last batch may reach back over pictures that have had this step, so that it is full. */
+        /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < o->count; done += s->batch) {
             denoise(s, min_i64(done, o->count - s->batch), done, s->timesteps[k]);
             char what[80];

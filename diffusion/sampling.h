@@ -1,6 +1,6 @@
 /* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does with
    DDIMScheduler. The latents begin as noise, each timestep has a denoising step with classifier-free
-   guidance, and at the end the VAE's decoder makes pictures of them. */
+   guidance, and at the end the VAE's decoder turns the latents into pictures. */
 #ifndef TI_SAMPLING_H
 #define TI_SAMPLING_H
 
@@ -19,16 +19,16 @@ typedef struct {
 
 typedef struct Sampling Sampling;
 
-/* Records and plans the three graphs (text encoder, UNet, VAE decoder). learned [vectors, D] are the learned
-   vectors that ids from vocab_size on stand for, read at every run, or NULL when there are none. tokens is
-   the length of a prompt. height and width have to be multiples of the VAE's factor (a CHECK). */
+/* Records and plans the three graphs (text encoder, UNet, VAE decoder). learned [vectors, D] are the
+   learned vectors, which ids of vocab_size or more stand for. They are read in every run; learned is NULL
+   when there are none. tokens is the length of a prompt. height and width have to be multiples of the
+   VAE's factor, which is a CHECK. */
 Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
                        float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
                        PlanOptions plan);
 void sampling_free(Sampling *s);
 
-/* The bytes that the graphs need of an arena, which they share, and the bytes of the weights that they
-   read. */
+/* The bytes of the arena that the graphs share, and the bytes of the weights that they read. */
 int64_t sampling_bytes(const Sampling *s, int threads);
 int64_t sampling_weights(const Sampling *s);
 /* The floating-point operations of a whole run. */
@@ -37,23 +37,22 @@ double sampling_flops(const Sampling *s);
 void sampling_bind(Sampling *s, Arena *arena, int threads);
 /* The graph of a denoising step, for profiles. */
 Graph *sampling_graph(Sampling *s);
-/* Any of the three graphs and its plan, for reports. */
 typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE } SamplingStage;
+/* Returns one of the three graphs and its plan, for reports. */
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 
-/* What sampling_run calls as it goes; `user` is passed on. */
+/* The functions that sampling_run calls; `user` is passed on to them. */
 typedef struct {
     /* Called after each denoising step; returning false stops the run. May be NULL. */
     bool (*step)(void *user, int64_t done, int64_t steps);
-    /* Called with each finished picture i, [3, height, width], values about -1..1. */
+    /* Called with each finished picture i, [3, height, width], whose values are about -1..1. */
     void (*picture)(void *user, int64_t i, const float *picture);
     void *user;
 } SamplingEvents;
 
-/* Generates the pictures. ids and negative [tokens] are the prompt and the negative prompt (usually ""),
-   which is read only with guidance. The noise schedule has to allow the number of steps (there is no
-   ddim_fault; a CHECK). Returns false when an event stopped the run, and false with a message in errors when
-   numbers came out that are not finite. */
+/* Generates the pictures. ids [tokens] is the prompt. negative [tokens] is the negative prompt (usually ""),
+   which is read only with guidance. ddim_fault must return NULL for the number of steps. Returns false when
+   an event stopped the run. Returns false and adds a message when a result is not finite. */
 bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
                   Messages *errors);
 

@@ -14,27 +14,27 @@ static const AdamWOptions ADAMW_DEFAULTS = {
     .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2
 };
 
-/* The optimiser's state. Together with the parameters it is all that a later update depends on. */
+/* The optimiser's state. Together with the parameters it is everything that a later update depends on. */
 typedef struct {
     int64_t step;  /* updates done */
     int64_t count; /* elements of m and of v */
-    float *m, *v;  /* the first and second moment: running means of the gradient and of its square */
+    float *m, *v;  /* the first and second moments: running means of the gradient and of its square */
 } AdamW;
 
-AdamW adamw_new(int64_t count); /* at step 0, with both moments 0 */
+AdamW adamw_new(int64_t count); /* starts at step 0, with both moments 0 */
 void adamw_free(AdamW *state);
 
-/* Update k = 1, 2, ... of the parameters p [count] with the gradient g [count] and learning rate lr, where
-   b1, b2 are the betas and wd is the weight decay:
+/* Update k = 1, 2, ... of the parameters p [count] with the gradient g [count] and learning rate lr, where b1
+   and b2 are the betas and wd is the weight decay:
 
        p *= 1 - lr wd                                                     decoupled weight decay
        m += (1 - b1) (g - m)                                              first moment
        v  = b2 v + (1 - b2) g^2                                           second moment
        p -= lr / (1 - b1^k) m / (sqrt(v) / sqrt(1 - b2^k) + eps)          step, with the bias corrected
 
-   All of it is in fp32 and rounded where AdamW of torch 2.13 rounds on a CPU, so that m and v have the same
-   bits. p has the same bits as well, except where torch's square root, which is MKL's, is not correctly
-   rounded: there the step differs by one ulp. */
+   Everything is computed in fp32 and rounded where AdamW of torch 2.13 rounds on a CPU, so that m and v have
+   the same bits. p has the same bits as well, except where torch's square root, which comes from MKL, is not
+   correctly rounded: there the step differs by one ulp. */
 void adamw_step(AdamW *state, const AdamWOptions *options, double lr, float *p, const float *g);
 
 #endif

@@ -1,4 +1,4 @@
-/* The timeline of all random draws stands at the top of dataset.h. */
+/* The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/dataset.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@ void dataset_free(Dataset *d) {
 int64_t dataset_batches(const Dataset *d) { return ceil_div(d->pictures * d->repeats, d->batch); }
 
 /* DataLoader.__iter__ draws a base seed for its worker processes, although there are none. Then RandomSampler
-   draws the seed of a generator of its own, which makes the permutation. */
+   draws the seed for a generator of its own, which makes the permutation. */
 static void start_epoch(Dataset *d) {
     d->epoch_torch = *d->torch;
     d->epoch_python = *d->python;
@@ -43,7 +43,7 @@ static void start_epoch(Dataset *d) {
 }
 
 /* The script's Dataset.__getitem__ for each example of a batch: random.choice draws the template from
-   Python's generator, RandomHorizontalFlip the flip from torch's. */
+   Python's generator, and RandomHorizontalFlip draws the flip from torch's. */
 static void fetch(Dataset *d, Batch *b) {
     int64_t all = d->pictures * d->repeats;
     b->count = min_i64(d->batch, all - d->fetched);
@@ -51,7 +51,7 @@ static void fetch(Dataset *d, Batch *b) {
         Example *e = &b->examples[i];
         e->picture = d->order[d->fetched++] % d->pictures;
         e->template = python_choice(d->python, d->templates);
-        /* Without flipping the number is drawn as well, as RandomHorizontalFlip(p=0) does. */
+        /* The number is drawn even where flipping is off, as RandomHorizontalFlip(p=0) does. */
         float u;
         generator_rand(d->torch, &u, 1);
         e->flipped = d->flip && u < 0.5f;

@@ -8,9 +8,9 @@
 
 enum { GRID_SEED = 20220802 };
 
-/* Fills in example i of the batch with point p of the grid, which is picture p / 20 at timestep (p % 20 +
-   1/2) T / 20, where T is the number of the noise schedule's timesteps. z and noise [L, h, w] are room for
-   its latents and its noise. */
+/* Fills in example i of the batch with a point of the grid. Point p is picture p / 20 at timestep (p % 20 +
+   1/2) T / 20, where T is the number of the noise schedule's timesteps. z and noise [L, h, w] are buffers for
+   the picture's latents and noise. */
 static void set_grid_point(const GridLossData *d, TrainingStep *s, int64_t i, int64_t point,
                            Generator *generator, float *z, float *noise) {
     const float *mean = posterior_of(d->posteriors, point / GRID_TIMESTEPS, false);
@@ -33,8 +33,8 @@ double grid_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
             sum = (double)NAN;
             break;
         }
-        /* Where the last batch has fewer points, its other examples are computed as they were filled in
-           before, and do not count. */
+        /* Where the last batch has fewer points, its other examples still have the contents of the batch
+           before. They are computed, but they do not count. */
         int64_t count = min_i64(s->batch, points - first);
         for (int64_t i = 0; i < count; i++) set_grid_point(d, s, i, first + i, &generator, z, noise);
         training_step_loss(s);

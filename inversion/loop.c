@@ -1,14 +1,14 @@
 /* The training loop, which minimises equation 2 (training.c) by stochastic gradient descent:
 
        repeat until `steps` updates are done:
-         1  take a batch: per example a picture x, mirrored or not, and a template y      dataset_next
+         1  take a batch of examples: pictures x, mirrored or not, and templates y        dataset_next
          2  z ~ E(x), eps ~ N(0, 1), t ~ U{0 .. T - 1}                                    draw_noise
             z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps                                   training_step_set
          3  loss = || eps - eps_theta(z_t, t, c_theta(y)) ||^2                            forward pass
          4  accumulated += d (loss / accumulate) / d v                                    backward pass
          5  every `accumulate` batches and at an epoch's end: v = AdamW(v, accumulated)   update
 
-   The timeline of all random draws stands at the top of dataset.h. */
+   The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/loop.h"
 
 #include <math.h>
@@ -38,13 +38,13 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     int64_t latents = options.batch * l.full.latent_count;
     l.latents = floats(latents);
     l.noise = floats(latents);
-    l.normal = floats(latents);
+    l.posterior_noise = floats(latents);
     return l;
 }
 
-/* Seeds the generators. loop_new cannot do this, since the dataset points at the generators, which move when
-   loop_new returns the struct. */
-static void start(Loop *l) {
+/* Seeds the generators and creates the dataset. loop_new cannot do this, since the dataset points at the
+   generators, which move when loop_new returns the struct. */
+static void seed_generators(Loop *l) {
     const LoopOptions *o = &l->options;
     generator_seed(&l->torch, o->seed);
     python_seed(&l->python, o->seed);
@@ -61,7 +61,7 @@ void loop_free(Loop *l) {
     free(l->accumulated);
     free(l->latents);
     free(l->noise);
-    free(l->normal);
+    free(l->posterior_noise);
     *l = (Loop) { 0 };
 }
 
@@ -82,10 +82,10 @@ void loop_plan_within(Loop *l, int64_t bytes, int threads) {
 void loop_bind(Loop *l, Arena *arena, int threads) {
     graph_bind(l->full.graph, arena, threads);
     if (l->last.graph) graph_bind(l->last.graph, arena, threads);
-    start(l);
+    seed_generators(l);
 }
 
-/* An epoch's last update may have fewer micro-batches than the others. */
+/* The last update of an epoch may have fewer micro-batches than the others. */
 int64_t loop_micro_batches(const Loop *l) {
     int64_t epoch = dataset_batches(&l->dataset), updates = ceil_div(epoch, l->options.accumulate);
     int64_t rest = l->options.steps % updates;
@@ -94,12 +94,12 @@ int64_t loop_micro_batches(const Loop *l) {
 
 /* Line 2 of the algorithm, with the draws in the script's order: the posterior's noise for the whole batch,
    the training noise for the whole batch, then the timesteps. The trap: for two or more pictures the
-   attention in the reference's VAE returns its result in channels-last memory order, which the latents
-   inherit, and torch.randn_like draws the training noise in that order. */
+   attention in the reference's VAE returns its result in channels-last memory order. The latents inherit this
+   order, and torch.randn_like draws the training noise in it. */
 static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
     const LoopData *d = &l->data;
     int64_t n = s->latent_count, channels = d->unet->config.in_channels;
-    generator_randn(&l->torch, l->normal, batch->count * n);
+    generator_randn(&l->torch, l->posterior_noise, batch->count * n);
     if (batch->count > 1 && d->vae->mid_attention)
         generator_randn_channels_last(&l->torch, l->noise,
                                       shape4(batch->count, channels, d->height, d->width));
@@ -108,7 +108,7 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
     for (int64_t i = 0; i < batch->count; i++) {
         const Example *e = &batch->examples[i];
         float *z = l->latents + i * n;
-        posterior_sample(posterior_of(d->posteriors, e->picture, e->flipped), l->normal + i * n, n,
+        posterior_sample(posterior_of(d->posteriors, e->picture, e->flipped), l->posterior_noise + i * n, n,
                          d->vae->scaling_factor, z);
         int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
@@ -117,7 +117,8 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
     }
 }
 
-/* Line 5: one step of AdamW on the learned vectors. Nothing else has a gradient, so nothing else can move. */
+/* Line 5: one step of AdamW on the learned vectors. Nothing else has a
+   gradient, so nothing else can change. */
 static void update(Loop *l) {
     double lr = lr_schedule_at(&l->options.schedule, l->step);
     adamw_step(&l->adamw, &l->options.adamw, lr, l->data.learned, l->accumulated);
@@ -126,7 +127,7 @@ static void update(Loop *l) {
     l->step++;
 }
 
-/* Lines 1 and 2: fills in the graph for the next batch. The networks do not run yet. */
+/* Lines 1 and 2: fills in the inputs of the graph for the next batch, without running the networks. */
 static TrainingStep *prepare(Loop *l, Batch *batch) {
     *batch = dataset_next(&l->dataset);
     TrainingStep *s = batch->count == l->options.batch ? &l->full : &l->last;
@@ -146,14 +147,14 @@ float loop_first_loss(Loop *l) {
     Batch batch;
     float loss = training_step_loss(prepare(l, &batch));
     dataset_free(&l->dataset);
-    start(l); /* as if nothing had been drawn */
+    seed_generators(l); /* resets the generators, as if nothing had been drawn */
     return loss;
 }
 
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
     Batch batch;
-    TrainingStep *s = l->ran = prepare(l, &batch);         /* lines 1 and 2 */
+    TrainingStep *s = l->latest = prepare(l, &batch);      /* lines 1 and 2 */
     LoopRecord record = { .loss = training_step_loss(s) }; /* line 3 */
     if (isfinite(record.loss)) {
         training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */

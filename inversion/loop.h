@@ -1,6 +1,6 @@
 /* The training loop. It repeats the reference script (diffusers' textual_inversion.py) draw for draw: which
-   example comes when, what noise it gets, and when the learned vectors are updated. The algorithm stands at
-   the top of loop.c, the timeline of its random draws at the top of dataset.h. */
+   example comes when, what noise it gets, and when the learned vectors are updated. The algorithm is at the
+   top of loop.c, and the timeline of its random draws is at the top of dataset.h. */
 #ifndef TI_LOOP_H
 #define TI_LOOP_H
 
@@ -21,7 +21,7 @@ typedef struct {
     AdamWOptions adamw;
 } LoopOptions;
 
-/* What the loop trains on; all of it stays the caller's. */
+/* The data on which the loop trains. All of it belongs to the caller. */
 typedef struct {
     const Clip *clip;
     const Unet *unet;
@@ -42,51 +42,51 @@ typedef struct {
     Twister python;
     Dataset dataset;
     AdamW adamw;
-    int64_t step;                    /* updates done */
-    int64_t gathered;                /* micro-batches since the last update */
-    float *grad;                     /* [vectors, D]: the gradient of one micro-batch */
-    float *accumulated;              /* [vectors, D]: the sum of the gradients since the last update */
-    TrainingStep full;               /* for batches of options.batch examples */
-    TrainingStep last;               /* for an epoch's last batch; has no graph where that is a full one */
-    TrainingStep *ran;               /* the one of these two that the last loop_next has run */
-    float *latents, *noise, *normal; /* [batch, L, h, w]: z, eps, and the posterior's noise */
+    int64_t step;         /* updates done */
+    int64_t gathered;     /* micro-batches since the last update */
+    float *grad;          /* [vectors, D]: the gradient of one micro-batch */
+    float *accumulated;   /* [vectors, D]: the sum of the gradients since the last update */
+    TrainingStep full;    /* for batches of options.batch examples */
+    TrainingStep last;    /* for an epoch's smaller last batch; without a graph if there is none */
+    TrainingStep *latest; /* the one of these two that the latest loop_next used */
+    float *latents, *noise, *posterior_noise; /* [batch, L, h, w]: z, eps, and the posterior's noise */
 } Loop;
 
-/* What losses.csv says of one micro-batch. */
+/* The contents of one line of losses.csv, which describes one micro-batch. */
 typedef struct {
-    int64_t step; /* updates done, this micro-batch's included */
-    float loss;   /* its own loss, not divided by options.accumulate */
-    double lr;    /* of the next step: the script logs it after its scheduler has moved on */
-    bool updated; /* whether an update followed it */
+    int64_t step; /* updates done, including this micro-batch's */
+    float loss;   /* the micro-batch's loss, not divided by options.accumulate */
+    double lr;    /* of the next step, since the script logs it after its scheduler has advanced */
+    bool updated; /* whether an update followed this micro-batch */
 } LoopRecord;
 
 /* Records and plans the graphs. */
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan);
 void loop_free(Loop *l);
 
-/* The bytes of the arena that the loop needs. */
+/* Returns the bytes of the arena that the loop needs. */
 int64_t loop_bytes(const Loop *l, int threads);
-/* Plans the graphs once more so that loop_bytes is at most this number, by recomputing blocks in the backward
-   pass. Where even recomputing all blocks does not suffice, all are recomputed. */
+/* Plans the graphs once more so that loop_bytes is at most `bytes`, by recomputing blocks in the backward
+   pass. If even recomputing all blocks does not suffice, all blocks are recomputed. */
 void loop_plan_within(Loop *l, int64_t bytes, int threads);
 /* Binds the graphs to an arena and seeds both generators. */
 void loop_bind(Loop *l, Arena *arena, int threads);
 
-/* The number of micro-batches of the whole run. */
+/* Returns the number of micro-batches of the whole run. */
 int64_t loop_micro_batches(const Loop *l);
 
-/* Runs one micro-batch. It must not be called once step == options.steps. If the loss is not finite, neither
-   the gradients nor the learned vectors change, and `updated` is false. */
+/* Runs one micro-batch. It must not be called when all updates are done (step == options.steps). If the loss
+   is not finite, neither the gradients nor the learned vectors change, and `updated` is false. */
 LoopRecord loop_next(Loop *l);
 
-/* Returns the loss of the run's first micro-batch for the learned vectors as they are. The loop must not have
-   run yet; afterwards it is at its beginning as before. */
+/* Returns the loss of the run's first micro-batch for the current learned vectors. The loop must not have run
+   yet. Afterwards it is at its beginning again. */
 float loop_first_loss(Loop *l);
 
-/* Moves a loop that has not run yet to where a run with the same options and data was when `step` updates
-   were done, and `taken` micro-batches of an epoch at whose beginning the generators were in the states torch
-   and python. It repeats the random draws of these micro-batches without running the networks. The caller
-   restores the learned vectors, the accumulated gradients and AdamW's state. */
+/* Moves a loop that has not run yet to a later point of a run with the same options and data. At this point
+   `step` updates were done, as well as `taken` micro-batches of an epoch at whose beginning the generators
+   were in the states torch and python. The random draws of these micro-batches are repeated without running
+   the networks. The caller restores the learned vectors, the accumulated gradients and AdamW's state. */
 void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step);
 
 #endif

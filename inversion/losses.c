@@ -17,7 +17,7 @@ static bool cannot_write(const Losses *l, int error, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", l->path, strerror(error));
 }
 
-/* O_NOFOLLOW: the file that is written is the run's own, never one that a link points to. */
+/* O_NOFOLLOW makes sure that the file is the run's own, and not one that a link points to. */
 static bool open_at(Losses *l, const char *path, const char *mode, Messages *errors) {
     int descriptor = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | (*mode == 'a' ? O_APPEND : 0));
     *l = (Losses) { .path = mem_string(path), .file = descriptor < 0 ? NULL : fdopen(descriptor, mode) };
@@ -26,20 +26,20 @@ static bool open_at(Losses *l, const char *path, const char *mode, Messages *err
 }
 
 bool losses_begin(Losses *l, const char *path, Messages *errors) {
-    /* file_write writes aside and renames, so that an existing file survives a full disk. */
+    /* file_write writes a temporary file and renames it, so that an existing file survives a full disk. */
     if (!file_write(path, HEADER, strlen(HEADER), errors) || !open_at(l, path, "a", errors)) return false;
     l->bytes = (int64_t)strlen(HEADER);
     l->hash = hash_bytes(HASH_START, HEADER, strlen(HEADER));
     return true;
 }
 
-static void keep(Losses *l, int64_t step, double loss) {
+static void append(Losses *l, int64_t step, double loss) {
     if (l->count == l->capacity) {
         l->capacity = l->capacity ? 2 * l->capacity : 1024;
         l->loss = mem_grow(l->loss, (size_t)l->capacity * sizeof *l->loss);
         l->smoothed = mem_grow(l->smoothed, (size_t)l->capacity * sizeof *l->smoothed);
     }
-    /* An exponential mean over about 50 losses. For the first 50 losses it is their plain mean. */
+    /* This is an exponential mean over about 50 losses. For the first 50 losses it is their plain mean. */
     double weight = l->count < 50 ? 1.0 / (double)(l->count + 1) : 0.02;
     l->average += weight * (loss - l->average);
     l->step = step;
@@ -48,7 +48,7 @@ static void keep(Losses *l, int64_t step, double loss) {
 }
 
 /* Reads the header and the records, and checks that they are the bytes that were written. A float that was
-   written with nine digits is read back as the same float. */
+   written with nine digits becomes the same float when it is read. */
 static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t *hash) {
     char line[100];
     if (!fgets(line, sizeof line, l->file) || strcmp(line, HEADER) != 0) return false;
@@ -61,7 +61,7 @@ static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t 
             !isfinite(loss))
             return false;
         l->hash = hash_bytes(l->hash, line, strlen(line));
-        keep(l, step, (double)loss);
+        append(l, step, (double)loss);
     }
     return ftell(l->file) == bytes && (!hash || l->hash == *hash);
 }
@@ -88,7 +88,7 @@ void losses_close(Losses *l) {
 }
 
 bool losses_add(Losses *l, LoopRecord record, Messages *errors) {
-    keep(l, record.step, (double)record.loss);
+    append(l, record.step, (double)record.loss);
     char line[100];
     int size = snprintf(line, sizeof line, "%lld,%.9g,%.9g\n", (long long)record.step, (double)record.loss,
                         record.lr);

@@ -10,7 +10,7 @@
 
 static int by_path(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Lists the paths of the folder's pictures, sorted. */
+/* Lists the paths of the folder's pictures in sorted order. */
 static bool list_paths(const char *folder, Pictures *out, Messages *errors, Messages *warnings) {
     DIR *directory = opendir(folder);
     if (!directory)
@@ -49,9 +49,9 @@ static bool list_paths(const char *folder, Pictures *out, Messages *errors, Mess
     return true;
 }
 
-/* `bytes` is the largest of three needs: the decoder's; the picture beside its cropped copy; and while
-   resizing, the picture, its copy of which only one axis is resized yet, and the filter's weights. file is
-   the size of the mapped file. */
+/* `bytes` is the largest of three needs: that of the decoder; that of cropping, which is the picture and its
+   cropped copy; and that of resizing, which is the picture, a copy of which only one axis has been resized,
+   and the weights of the filter. file is the size of the mapped file. */
 static PictureSize size_of(const ImageHeader *h, int64_t file, int64_t resolution, bool center_crop) {
     bool turned = h->orientation >= 5;
     int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height, rgb = 3 * w * height;

@@ -1,14 +1,14 @@
-/* The training pictures: the picture files of a folder, in the order of their names, at the
-   training resolution. */
+/* The training pictures: the picture files of a folder, in the order of their
+   names, at the training resolution. */
 #ifndef TI_PICTURES_H
 #define TI_PICTURES_H
 
 #include "io/image.h"
 
-/* What the header of a picture's file says. */
+/* The data from the header of a picture's file. */
 typedef struct {
-    int width, height; /* of the picture when it is upright; 0 x 0 if the header could not be read */
-    int64_t bytes;     /* the most memory that reading the picture takes at once, its mapped file included */
+    int width, height; /* of the upright picture; 0 x 0 if the header could not be read */
+    int64_t bytes;     /* the most memory that reading the picture takes at once, including its mapped file */
 } PictureSize;
 
 typedef struct {
@@ -18,11 +18,11 @@ typedef struct {
     Image *images;      /* [count], each resolution x resolution; pictures_read fills in their pixels */
 } Pictures;
 
-/* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file is
-   taken for a picture if its name has a picture's ending (image_has_known_extension) or its first bytes are those of
-   one. Hidden files are skipped silently; a warning counts the others. Returns false and adds a message for
-   each fault: the folder cannot be read or holds no pictures; a file is not a picture, has an unsupported
-   format or is damaged. pictures_free in every case. */
+/* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file counts
+   as a picture if its name has a picture's extension (image_has_known_extension) or its first bytes are those
+   of a picture. Hidden files are skipped silently, and a warning counts the other files. Returns false and
+   adds a message for each fault: the folder cannot be read or holds no pictures; a file is not a picture, has
+   an unsupported format or is damaged. Call pictures_free in every case. */
 bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
 /* Reads the pixels: turns each picture upright, crops it to its middle square if center_crop, and resizes it
@@ -30,10 +30,10 @@ bool pictures_list(const char *folder, int resolution, bool center_crop, Picture
 bool pictures_read(Pictures *pictures, int resolution, bool center_crop, Messages *errors);
 void pictures_free(Pictures *pictures);
 
-/* The index of the picture that takes the most memory to read. */
+/* Returns the index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 
-/* Does the same for the header and the pixels of one file. */
+/* Reads the header and the pixels of one file in the same way. */
 bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
                   Messages *errors);
 

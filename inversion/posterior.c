@@ -38,15 +38,15 @@ const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped) {
     return parameters_at(p, 2 * picture + flipped);
 }
 
-/* The name of an entry of the cache: the size of the picture that is in the encoder, and a hash of its pixels
-   and of the VAE. */
+/* Returns the name of a cache entry for the picture that the encoder now holds: the picture's size, and a
+   hash of its pixels and of the VAE. */
 static char *cache_key(const Encoder *e, uint64_t vae_key) {
     int64_t floats = 3 * e->resolution * e->resolution;
     uint64_t hash = hash_bytes(vae_key, e->picture, (size_t)floats * sizeof(float));
     return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
 }
 
-/* What the posteriors are computed with, as keys and values of the cache's metadata. */
+/* What the posteriors were computed with, as keys and values of the cache's metadata. */
 enum { ORIGINS = 3 };
 typedef struct {
     char *text[ORIGINS][2];
@@ -65,13 +65,13 @@ static void origin_free(Origin *o) {
         for (int k = 0; k < 2; k++) free(o->text[i][k]);
 }
 
-/* The cache's file as it was found, and the entries with which it will be written. */
+/* The contents of the cache's file when it was opened, and the entries with which it will be written. */
 typedef struct {
     Safetensors file;
     bool open;    /* whether the file exists and can be used */
     bool changed; /* whether the file lacks an entry, so that it has to be written */
     Origin origin;
-    SafeTensor *entries; /* the entries so far, whose names are keys */
+    SafeTensor *entries; /* the entries so far, named by `keys` */
     char **keys;
     int64_t used; /* their number */
 } Cache;
@@ -82,7 +82,7 @@ static const char *cache_fault(const Cache *c) {
                                                  "was computed with another OpenBLAS or other kernels of it",
                                                  "was computed by another build of ti" };
     if (!sealed_intact(c->file.file.data, c->file.file.size))
-        return "is damaged, or of an older version of ti";
+        return "is damaged, or was written by an older version of ti";
     for (int i = 0; i < ORIGINS; i++) {
         const char *then = safetensors_metadata(&c->file, c->origin.text[i][0]);
         if (!then || strcmp(then, c->origin.text[i][1]) != 0) return others[i];
@@ -114,7 +114,7 @@ static void cache_close(Cache *c) {
     origin_free(&c->origin);
 }
 
-/* Reads an entry, if the file has it. */
+/* Reads an entry. Returns false if the file does not have it. */
 static bool cache_read(const Cache *c, const char *key, Shape shape, float *out) {
     const SafeTensor *found = c->open ? safetensors_find(&c->file, key) : NULL;
     if (!found || !found->is_float || !shape_equal(found->weight.shape, shape)) return false;
@@ -122,7 +122,7 @@ static bool cache_read(const Cache *c, const char *key, Shape shape, float *out)
     return true;
 }
 
-/* Pictures with the same pixels have the same key, which the file may hold only once. */
+/* Writes the file. Pictures with the same pixels have the same key, so that only the first is written. */
 static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     int64_t different = 0;
     SafeTensor *entries = c->entries;
@@ -142,7 +142,8 @@ static bool encode(const Encoder *e, float *parameters, Messages *errors) {
     return check_finite(e->graph, e->parameters, "the VAE's output for a picture", errors);
 }
 
-/* The posterior of picture i and, if flips, of its mirror image: read from the cache or computed. */
+/* Reads the posterior of picture i from the cache or computes it, and does the same for its
+   mirror image if flips is true. */
 static bool compute_one(const Posteriors *p, const Encoder *e, const Image *image, int64_t i, bool flips,
                         uint64_t vae_key, Cache *c, Messages *errors) {
     Shape shape = e->parameters->shape;

@@ -14,15 +14,15 @@ typedef struct {
     const Safetensors *file;       /* the file that is read, or NULL when one is written */
     const char *names[FIELDS_MAX]; /* the names of all fields so far */
     int64_t count;
-    bool wrong; /* reading: a field is missing, or has a value that is never written */
-    /* writing: the tensors and the metadata so far */
+    bool wrong; /* when reading: whether a field is missing, or has a value that is never written */
+    /* When writing: the tensors and the metadata so far. */
     SafeTensor tensors[FIELDS_MAX];
     const char *metadata[FIELDS_MAX][2];
     int64_t tensor_count, pairs;
 } Fields;
 
-/* A number as text. When writing, the text is kept until state_write frees it. When reading, returns the
-   file's text, or "" if the file has none of this name. */
+/* Writes or reads a number as text. When writing, the text is kept until state_write frees it. When reading,
+   returns the file's text, or "" if the file has no such name. */
 static const char *text_field(Fields *f, const char *name, char *text) {
     CHECK(f->count < FIELDS_MAX);
     f->names[f->count++] = name;
@@ -53,7 +53,7 @@ static void hash_field(Fields *f, const char *name, uint64_t *value) {
     f->wrong = f->wrong || end == text || *end;
 }
 
-/* A double that was written with 17 digits is read back as the same double. */
+/* A double that was written with 17 digits becomes the same double when it is read. */
 static void real_field(Fields *f, const char *name, double *value) {
     char *end;
     const char *text = text_field(f, name, f->file ? NULL : mem_format("%.17g", *value));
@@ -62,8 +62,9 @@ static void real_field(Fields *f, const char *name, double *value) {
     f->wrong = f->wrong || end == text || *end;
 }
 
-/* A tensor [count], or [count, 2] if pairs, of numbers of `size` bytes. When reading, returns the file's
-   data, or NULL if it does not fit; *count < 0 accepts any number of elements and becomes the file's. */
+/* Writes or reads a tensor of numbers of `size` bytes: [count], or [count, 2] if pairs is true. When reading,
+   returns the file's data, or NULL if the tensor does not fit. *count < 0 accepts any number of elements, and
+   becomes the number in the file. */
 static const void *tensor_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
                                 size_t size, const void *data) {
     CHECK(f->count < FIELDS_MAX);
@@ -85,7 +86,7 @@ static const void *tensor_field(Fields *f, const char *name, const char *dtype, 
     return t->weight.data;
 }
 
-/* The same for an array of the state: when reading, a copy of the file's data is allocated. */
+/* Does the same for an array of the state. When reading, returns an allocated copy of the file's data. */
 static void *array_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
                          size_t size, void *data) {
     const void *found = tensor_field(f, name, dtype, count, pairs, size, data);
@@ -166,10 +167,10 @@ RunState state_of(const Loop *l) {
 }
 
 static bool damaged(const char *path, Messages *errors) {
-    return messages_add(
-        errors,
-        "%s: is damaged, so the run cannot go on from it (without this file it begins with its first step)",
-        path);
+    return messages_add(errors,
+                        "%s: is damaged, so the run cannot be resumed from it (without this file it begins "
+                        "with its first step)",
+                        path);
 }
 
 bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *errors) {
@@ -200,7 +201,8 @@ bool state_write(const char *path, const RunState *s, Messages *errors) {
     return ok;
 }
 
-/* Whether a run can have this state: a checksum does not rule out a file that was made by hand. */
+/* Returns whether a run can have this state. The check is needed because a checksum does not rule
+   out a file that was made by hand. */
 static bool plausible(const RunState *s) {
     return s->step >= 0 && s->taken >= 0 && s->gathered >= 0 && s->count > 0 && s->records >= 0 &&
            s->losses_bytes >= 0 && (!s->newer || s->steps > 0) && generator_valid(&s->torch) &&
@@ -213,9 +215,10 @@ static bool read_fields(const char *path, const Safetensors *file, RunState *s, 
     s->newer = true;
     const char *unknown = safetensors_unknown(file, f.names, f.count);
     if (unknown)
-        return messages_add(errors,
-                            "%s: holds \"%s\", which a later version of ti wrote: that one can go on from it",
-                            path, unknown);
+        return messages_add(
+            errors,
+            "%s: contains \"%s\", which a later version of ti wrote; resume the run with that version", path,
+            unknown);
     return (!f.wrong && plausible(s)) || damaged(path, errors);
 }
 
@@ -226,8 +229,8 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
     int version = state_version(bytes, size);
     bool ok;
     if (version && version != 2)
-        ok = messages_add(errors, "%s: was written by another version of ti, which alone can go on from it",
-                          path);
+        ok = messages_add(errors,
+                          "%s: was written by another version of ti; resume the run with that version", path);
     else if (version)
         ok = (state_parse_2(bytes, size, s) && plausible(s)) || damaged(path, errors);
     else if (!sealed_intact(bytes, size) || !safetensors_parse(path, bytes, size, &file, &why))

@@ -1,5 +1,5 @@
-/* Version 2 of a run's state, which is read but no longer written. The file consists of MAGIC, the fields
-   below one after the other as they lie in memory, and the hash of all these bytes. */
+/* Version 2 of a run's state, which is read but no longer written. The file consists of MAGIC, the fields in
+   the order of fields() as they lie in memory, and the hash of all these bytes. */
 #include "inversion/state.h"
 
 #include "io/hash.h"
@@ -25,7 +25,7 @@ static void field(Cursor *c, void *data, size_t size) {
     }
 }
 
-/* Reads an array of count elements. It is allocated only once it is known that the file is long enough. */
+/* Reads an array of count elements. It is allocated only after checking that the file is long enough. */
 static void *array(Cursor *c, int64_t count, size_t element) {
     bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
     c->wrong = c->wrong || !fits;

@@ -8,7 +8,7 @@
 
 enum { LINE_MAX_BYTES = 1000, LINES_MAX = 1000000, FAULTS_TOLD = 20 };
 
-/* The templates of diffusers' textual_inversion.py, in its order, on which the random choice depends. */
+/* The templates of diffusers' textual_inversion.py. The random choice depends on their order and number. */
 static const char *const OBJECT[] = {
     "a photo of a {}",           "a rendering of a {}",
     "a cropped photo of the {}", "the photo of a {}",
@@ -26,25 +26,17 @@ static const char *const OBJECT[] = {
     "a photo of a small {}",
 };
 
+/* Two of these occur twice, as in the script. */
 static const char *const STYLE[] = {
-    "a painting in the style of {}",
-    "a rendering in the style of {}",
-    "a cropped painting in the style of {}",
-    "the painting in the style of {}",
-    "a clean painting in the style of {}",
-    "a dirty painting in the style of {}",
-    "a dark painting in the style of {}",
-    "a picture in the style of {}",
-    "a cool painting in the style of {}",
-    "a close-up painting in the style of {}",
-    "a bright painting in the style of {}",
-    "a cropped painting in the style of {}",
-    "a good painting in the style of {}",
-    "a close-up painting in the style of {}", /* twice, as in the script: every draw depends on the number */
-    "a rendition in the style of {}",
-    "a nice painting in the style of {}",
-    "a small painting in the style of {}",
-    "a weird painting in the style of {}",
+    "a painting in the style of {}",         "a rendering in the style of {}",
+    "a cropped painting in the style of {}", "the painting in the style of {}",
+    "a clean painting in the style of {}",   "a dirty painting in the style of {}",
+    "a dark painting in the style of {}",    "a picture in the style of {}",
+    "a cool painting in the style of {}",    "a close-up painting in the style of {}",
+    "a bright painting in the style of {}",  "a cropped painting in the style of {}",
+    "a good painting in the style of {}",    "a close-up painting in the style of {}",
+    "a rendition in the style of {}",        "a nice painting in the style of {}",
+    "a small painting in the style of {}",   "a weird painting in the style of {}",
     "a large painting in the style of {}",
 };
 
@@ -53,12 +45,12 @@ static void push(Templates *t, const char *line, size_t size) {
     t->lines[t->count++] = mem_format("%.*s", (int)size, line);
 }
 
-/* Returns what is wrong with a line, as the rest of a message, or NULL. */
+/* Returns what is wrong with a line, as the second part of a message, or NULL. */
 static const char *line_fault(const char *line, size_t size) {
     if (size > LINE_MAX_BYTES) return "is longer than 1000 bytes";
     int holes = 0;
     for (size_t i = 0; i + 1 < size; i++) holes += line[i] == '{' && line[i + 1] == '}';
-    if (holes != 1) return holes ? "has {} more than once" : "has no {} for the word to go";
+    if (holes != 1) return holes ? "has {} more than once" : "has no {} where the word goes";
     if (memchr(line, 0, size)) return "has a zero byte";
     return utf8_valid(line, size) ? NULL : "is not UTF-8 text";
 }
@@ -66,7 +58,7 @@ static const char *line_fault(const char *line, size_t size) {
 bool templates_parse(Templates *t, const char *path, const char *text, size_t size, Messages *errors) {
     *t = (Templates) { 0 };
     int64_t number = 0, faults = 0;
-    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* the byte order mark of some editors */
+    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* the byte order mark that some editors write */
         text += 3;
         size -= 3;
     }

@@ -2,17 +2,18 @@
 
        v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2
 
-   A prompt y such as "a photo of S*" contains the placeholder token S*. The text encoder c_theta looks up the
-   embedding of every token, and for S* it takes the learned vectors v instead of rows of its own table; its
-   output is the context. x is a training picture and z ~ E(x) its latents, a sample of the VAE's posterior.
-   z_t is z with the noise eps mixed in, the more the larger the timestep t is. The UNet eps_theta sees z_t, t
-   and the context, and predicts the noise. The loss is the squared difference between this prediction and
-   eps, averaged over all elements; each example of the batch is one sample of the expectation.
+   A prompt y such as "a photo of S*" contains the placeholder token S*. The text encoder c_theta looks up
+   the embedding of every token, and for S* it takes the learned vectors v instead of rows of its own
+   table. Its output is the context. x is a training picture, and z ~ E(x) are its latents, a sample of
+   the VAE's posterior. z_t is a mixture of z and the noise eps, with more noise the larger the timestep t
+   is. The UNet eps_theta gets z_t, t and the context, and predicts the noise. The loss is the squared
+   difference between this prediction and eps, averaged over all elements. Each example of the batch is
+   one sample of the expectation.
 
-   c_theta and eps_theta stay frozen: their weights are of the type Weight, which has no gradient. So v is the
-   only thing that can learn. Its gradient comes from the loss through the UNet's cross-attention to the
-   context, and from there through the text encoder. adamw.c moves v against it, and loop.c repeats all this
-   with other samples. */
+   c_theta and eps_theta are frozen: their weights are of the type Weight, which has no gradient. So only v
+   can learn. The gradient flows from the loss through the UNet to the context, which the UNet reads in its
+   cross-attention, and from there through the text encoder to v. adamw.c moves v against the gradient, and
+   loop.c repeats this with other samples. */
 #include "inversion/training.h"
 
 #include "autograd/finite.h"
@@ -31,7 +32,7 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.target = mem_alloc(size);
     s.timesteps = mem_alloc((size_t)batch * sizeof(float));
 
-    /* The leaves are the learned vectors v, which alone have a gradient (dumps call them "rows"), and the
+    /* The leaves are the learned vectors v (named "rows" in dumps), which alone have a gradient, and the
        inputs, which training_step_set fills in. */
     Graph *g = s.graph = graph_new();
     Shape vectors = shape2(shape.vectors, clip->config.hidden_size);
@@ -67,13 +68,13 @@ void training_step_free(TrainingStep *s) {
     *s = (TrainingStep) { 0 };
 }
 
-/* One sample of the expectation: z, eps and t become z_t and what the UNet should predict. */
-void training_step_set(TrainingStep *s, const NoiseSchedule *d, int64_t i, const float *z, const float *noise,
-                       int64_t t) {
+/* Fills in one sample of the expectation: computes z_t and the UNet's target from z, eps and t. */
+void training_step_set(TrainingStep *s, const NoiseSchedule *schedule, int64_t i, const float *z,
+                       const float *noise, int64_t t) {
     CHECK(i >= 0 && i < s->batch);
     int64_t offset = i * s->latent_count;
-    noise_schedule_add_noise(d, z, noise, t, s->latent_count, s->noisy + offset);
-    noise_schedule_target(d, z, noise, t, s->latent_count, s->target + offset);
+    noise_schedule_add_noise(schedule, z, noise, t, s->latent_count, s->noisy + offset);
+    noise_schedule_target(schedule, z, noise, t, s->latent_count, s->target + offset);
     s->timesteps[i] = (float)t;
 }
 
@@ -87,7 +88,7 @@ void training_step_gradient(TrainingStep *s, float weight) { graph_backward(s->g
 
 char *training_step_not_finite(TrainingStep *s, bool *too_large) {
     NotFinite found = graph_find_not_finite(s->graph);
-    int context = 0; /* index of the text encoder's last node */
+    int context = 0; /* the index of the text encoder's last node */
     while (graph_get(s->graph, context)->out != s->context) context++;
     bool text = found.node && found.index <= context;
     char *where = not_finite_text(found);

@@ -37,9 +37,9 @@ void validation_free(Validation *v) {
 
 Sampling *validation_sampling(Validation *v) { return v->sampling; }
 
-/* After the last denoising step the weights of the text encoder and the UNet are not needed until
-   training goes on, so their pages are released before the decoder's weights are read. Memory then never
-   holds both. */
+/* After the last denoising step the weights of the text encoder and the UNet are not needed
+   until training continues. Their pages are released before the decoder's weights are read,
+   so that memory never holds both. */
 static bool after_step(void *user, int64_t done, int64_t steps) {
     const Validation *v = user;
     if (!watch_go_on(v->watch, done, steps)) return false;
@@ -47,7 +47,7 @@ static bool after_step(void *user, int64_t done, int64_t steps) {
     return true;
 }
 
-/* Keeps the decoded picture, and releases the pages of the decoder's weights in turn. */
+/* Keeps the decoded picture, and then releases the pages of the decoder's weights too. */
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Validation *v = user;
     (void)i;

@@ -11,13 +11,13 @@
 
 typedef struct Validation Validation;
 
-/* options.count is 1. The prompt may contain the words, which must outlive the result, as the model
-   must. Returns NULL and adds a message when there is not enough memory; a prompt that is too long gives
-   a warning. */
+/* options.count must be 1. The prompt may contain the words. The words and the model must
+   outlive the result. Returns NULL and adds a message when there is not enough memory. A prompt
+   that is too long gives a warning. */
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
                            Messages *errors, Messages *warnings);
 void validation_free(Validation *v);
-/* The sampler inside, to ask for its memory and to bind it to an arena. */
+/* Returns the sampler inside, so that the caller can plan its memory and bind it to an arena. */
 Sampling *validation_sampling(Validation *v);
 
 /* Generates the picture and writes it to a PNG file. watch (may be NULL) is asked after each denoising step.

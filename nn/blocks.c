@@ -24,8 +24,8 @@ Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t 
 
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb) {
     graph_block(g, "%s", r->name.text);
-    /* The skip is recorded first, so that x itself need not be kept until the end. On the UNet's way up x is
-       the wider of the two: a concatenation with about twice the channels of the result. */
+    /* The skip connection is recorded first, so that x itself need not be kept until the end. In the UNet's
+       up path x is the wider of the two: a concatenation with about twice the channels of the result. */
     Tensor *skip = r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x;
     Tensor *h = conv2d(g, silu(g, group_norm(g, x, &r->norm1, r->groups, r->eps)), &r->conv1, 1, PAD1);
     if (temb) h = add_channel(g, h, repeat_batch_like(g, linear(g, silu(g, temb), &r->time_emb_proj), h));
@@ -46,7 +46,7 @@ static Attention attention_load(Store *s, const char *name, int64_t channels, in
 }
 
 /* x [B, N, C], context [n B, S, D] -> [n B, N, C]: softmax(q k^T / sqrt(d)) v, d = C / heads. Where there are
-   several contexts, the queries are computed once and repeated. */
+   several contexts, the queries are computed once and then repeated. */
 static Tensor *multi_head_attention(Graph *g, const Attention *a, Tensor *x, Tensor *context) {
     Tensor *q = linear(g, x, &a->to_q);
     Tensor *k = linear(g, context, &a->to_k);
@@ -72,7 +72,7 @@ static TransformerBlock transformer_block_load(Store *s, const char *name, int64
         .norm2 = load_norm(s, name, "norm2", channels),
         .attn2 = attention_load(s, name_of("%s.attn2", name).text, channels, context, heads),
         .norm3 = load_norm(s, name, "norm3", channels),
-        /* One projection makes both halves of GEGLU: the value, then its gate, 4 C wide each. */
+        /* One projection computes both halves of GEGLU: the value, then its gate, each 4 C wide. */
         .ff_in = load_linear(s, name, "ff.net.0.proj", 8 * channels, channels, true),
         .ff_out = load_linear(s, name, "ff.net.2", channels, 4 * channels, true),
     };
@@ -105,8 +105,9 @@ static Tensor *transformer_block(Graph *g, const TransformerBlock *b, Tensor *x,
     return add(g, x, linear(g, h, &b->ff_out));
 }
 
-/* proj_in and proj_out are 1x1 convolutions in Stable Diffusion 1.x and linear layers in 2.x. Applied to
-   tokens both are the same operation, so the weights' shape alone differs (load_linear takes either). */
+/* proj_in and proj_out are 1x1 convolutions in Stable Diffusion 1.x and linear layers in 2.x.
+   Both are the same operation when applied to tokens, and only the shape of the weights
+   differs (load_linear accepts either). */
 Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context) {
     graph_block(g, "%s", t->name.text);
     /* The trap: this group norm has eps 1e-6, while those of the UNet's ResNet blocks have 1e-5. */

@@ -25,14 +25,14 @@ typedef struct {
 Clip clip_load(const ClipConfig *config, Store *s);
 void clip_free(Clip *c);
 
-/* One layer (transformers' CLIPEncoderLayer): causal self-attention and an MLP, each with a LayerNorm in
-   front and a skip connection around. x [B, S, D] -> the same shape. */
+/* One layer (transformers' CLIPEncoderLayer): causal self-attention and an MLP, each with a LayerNorm before
+   it and a skip connection around it. x [B, S, D] -> the same shape. */
 ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config);
 Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x);
 
-/* ids [batch * tokens], read at every run -> the last hidden state behind the final LayerNorm, [batch,
-   tokens, D]. An id from vocab_size on stands for row id - vocab_size of learned [n, D], the learned vectors;
-   learned is NULL where there are none. */
+/* Records the text encoder: ids [batch * tokens] -> the last hidden state after the final LayerNorm, [batch,
+   tokens, D]. The ids are read in every forward pass. An id of vocab_size or more stands for row
+   id - vocab_size of learned [n, D], the learned vectors; learned is NULL when there are none. */
 Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens,
                   Tensor *learned);
 

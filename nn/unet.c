@@ -2,11 +2,11 @@
 
 #include <stdlib.h>
 
-/* On the way down conv_in, every layer and every downsampling leave a skip connection. The way up takes them
-   back, the last one first. */
+/* In the down path conv_in, every layer and every downsampling leave a skip connection. The up path
+   consumes them in reverse order. */
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 
-/* in [layers]: the input channels of each ResNet block. */
+/* in [layers] holds the input channels of each ResNet block. */
 static UnetLevel level_load(Store *s, const char *name, int layers, const int64_t *in, int64_t out,
                             int64_t time, const UnetConfig *c, int level, bool attends) {
     UnetLevel l = { .layers = layers, .attends = attends };
@@ -29,8 +29,8 @@ static void level_free(UnetLevel *l) {
     free(l->transformers);
 }
 
-/* Loads the way down. Fills skips[] with the channels of the skip connections that it leaves and returns
-   their number. */
+/* Loads the down path. Fills skips[] with the channels of the skip connections that it
+   leaves, and returns their number. */
 static int load_down(Unet *u, Store *s, int64_t time, int64_t skips[SKIPS_MAX]) {
     const UnetConfig *c = &u->config;
     int64_t channels = c->channels[0];
@@ -54,7 +54,8 @@ static int load_down(Unet *u, Store *s, int64_t time, int64_t skips[SKIPS_MAX]) 
     return count;
 }
 
-/* Loads the way up, whose ResNet blocks read the concatenation of what comes from below and a skip. */
+/* Loads the up path. Its ResNet blocks read the previous block's output,
+   concatenated with a skip connection. */
 static void load_up(Unet *u, Store *s, int64_t time, const int64_t skips[SKIPS_MAX], int count) {
     const UnetConfig *c = &u->config;
     int64_t channels = c->channels[c->levels - 1];

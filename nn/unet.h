@@ -9,8 +9,9 @@
 #include "nn/blocks.h"
 #include "weights/config.h"
 
-/* One resolution on the way down or up. Each layer is a ResNet block and, where the level attends to the
-   text, a transformer; where it resamples, a change of size follows. */
+/* One resolution of the down path or the up path. Each layer is a ResNet block, followed by a
+   transformer where the level attends to the text. After the last layer, `resample` changes
+   the size where resamples is true. */
 typedef struct {
     int layers;
     bool attends, resamples;
@@ -33,8 +34,8 @@ Unet unet_load(const UnetConfig *config, Store *s);
 void unet_free(Unet *u);
 
 /* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w]: the
-   whole batch with its first contexts, then with its second ones. h and w may be any numbers: the way up
-   resizes to the size of the next skip connection, also where halving has rounded. */
+   whole batch with its first contexts, then the whole batch with its second contexts. h and w may be any
+   numbers: the up path resizes to the size of the next skip connection, even where halving has rounded. */
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context);
 
 #endif

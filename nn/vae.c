@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* The eps of every group norm in the VAE. Those of the UNet's ResNet blocks have 1e-5. */
+/* The eps of every group norm in the VAE. In the UNet's ResNet blocks it is 1e-5. */
 static const float EPS = 1e-6f;
 
 int64_t vae_factor(const VaeConfig *config) { return (int64_t)1 << (config->levels - 1); }
@@ -98,7 +98,7 @@ Tensor *vae_encode(Graph *g, const Vae *v, Tensor *picture) {
     Tensor *x = conv2d(g, picture, &e->conv_in, 1, PAD1);
     for (int i = 0; i < v->config.levels; i++) {
         for (int j = 0; j < e->levels[i].layers; j++) x = resnet(g, &e->levels[i].resnets[j], x, NULL);
-        /* The trap: the encoder pads at the bottom and on the right only, the UNet all around. */
+        /* The trap: the encoder pads only at the bottom and on the right, but the UNet pads all around. */
         if (e->levels[i].resamples) x = downsample(g, &e->levels[i].resample, x, PAD_END);
     }
     x = mid_block(g, &e->mid, x);

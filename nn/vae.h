@@ -1,12 +1,12 @@
-/* The autoencoder (diffusers' AutoencoderKL), E(x) and D(z) of the latent diffusion paper: between pictures
-   [B, 3, H, W] with values in -1..1 and latents [B, L, H / f, W / f], where f = 2^(levels - 1). */
+/* The autoencoder (diffusers' AutoencoderKL), E(x) and D(z) of the latent diffusion paper. It maps between
+   pictures [B, 3, H, W] with values in -1..1 and latents [B, L, H / f, W / f], where f = 2^(levels - 1). */
 #ifndef TI_VAE_H
 #define TI_VAE_H
 
 #include "nn/blocks.h"
 #include "weights/config.h"
 
-/* One resolution: ResNet blocks and, where it resamples, a change of size behind them. */
+/* One resolution: ResNet blocks, followed by a change of size where resamples is true. */
 typedef struct {
     int layers;
     bool resamples;
@@ -17,13 +17,13 @@ typedef struct {
 /* The mid block: attention between two ResNet blocks, at the coarsest resolution. */
 typedef struct {
     Resnet resnets[2];
-    VaeAttention attention; /* groups 0 where the config has no attention */
+    VaeAttention attention; /* its `groups` are 0 where the config has no attention */
 } VaeMid;
 
 /* One half of the autoencoder: the encoder, whose levels go down, or the decoder, whose levels go up. */
 typedef struct {
     Layer conv_in, conv_norm_out, conv_out;
-    /* The 1x1 convolution behind the encoder (quant_conv) or in front of the decoder (post_quant_conv); NULL
+    /* The 1x1 convolution after the encoder (quant_conv) or before the decoder (post_quant_conv); NULL
        weights where the config has none. */
     Layer quant_conv;
     VaeMid mid;
@@ -38,7 +38,7 @@ typedef struct {
 /* Weights that are missing or misshapen become messages in the store's errors. */
 Vae vae_load(const VaeConfig *config, Store *s);
 void vae_free(Vae *v);
-/* f, the number of pixels along a side of the picture that one latent pixel stands for. */
+/* Returns f, the number of pixels along a side of the picture that correspond to one latent pixel. */
 int64_t vae_factor(const VaeConfig *config);
 
 /* picture [B, 3, H, W] -> the posterior's parameters [B, 2 L, H / f, W / f] (diffusers'

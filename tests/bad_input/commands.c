@@ -100,7 +100,7 @@ const BadInput BAD_COMMANDS[] = {
       .status = 2,
       .says = "--steps 0: must be 1 to 1000000\n"
               "--lr x: is not a number\n"
-              "--token: is empty; a word such as '<grum>' is meant" },
+              "--token: is empty; give a word such as '<grum>'" },
     { .input = "an option without its value",
       .command = TRAIN WORD "--steps",
       .status = 2,
@@ -207,7 +207,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "both templates and a kind",
       .command = TRAIN WORD "--templates t.txt --kind style",
       .status = 2,
-      .says = "--templates: takes the place of --kind; leave one of them out" },
+      .says = "--templates: replaces --kind; leave one of them out" },
     { .input = "validation pictures without a prompt",
       .command = TRAIN WORD "--validation-every 5",
       .status = 2,
@@ -219,7 +219,7 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "a warm-up for the constant schedule",
       .command = TRAIN WORD "--warmup 5",
       .status = 1,
-      .says = "--warmup 5: the schedule constant has none (constant_with_warmup does)" },
+      .says = "--warmup 5: the schedule constant has no warm-up (constant_with_warmup has one)" },
     { .input = "a warm-up as long as the run",
       .command = TRAIN WORD "--schedule linear --steps 10 --warmup 10",
       .status = 1,
@@ -263,8 +263,8 @@ const BadInput BAD_COMMANDS[] = {
           "\"timestep_spacing\": \"trailing\"/'",
       .command = GENERATE "--prompt x --steps 7",
       .status = 1,
-      .says = "--steps 7: timestep 999 of this model's noise schedule is pure noise, in which a UNet that "
-              "predicts the noise (epsilon, not v_prediction) sees no picture" },
+      .says = "--steps 7: timestep 999 of this model's noise schedule is pure noise, from which a UNet that "
+              "predicts the noise (epsilon, not v_prediction) cannot predict the picture" },
     { .input = "--tensors for a word",
       .command = "inspect word.safetensors --tensors",
       .status = 1,
@@ -313,11 +313,11 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "an empty token",
       .command = TRAIN "--token '' --init a",
       .status = 2,
-      .says = "--token: is empty; a word such as '<grum>' is meant" },
+      .says = "--token: is empty; give a word such as '<grum>'" },
     { .input = "a token with a space in it",
       .command = TRAIN "--token 'my cat' --init a",
       .status = 2,
-      .says = "--token 'my cat': has a space in it; one word is meant, such as '<grum>'" },
+      .says = "--token 'my cat': has a space in it; give a single word, such as '<grum>'" },
     { .input = "a token with a control character in it",
       .command = TRAIN "--token \"$(printf 'a\\033b')\" --init a",
       .status = 2,
@@ -329,8 +329,8 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "capitals in a token of several vectors",
       .command = TRAIN "--token '<Grum>' --init a --vectors 2",
       .status = 2,
-      .says = "--token '<Grum>': has capitals, and of such a word diffusers would use only the first of its "
-              "2 vectors; write it in lower case" },
+      .says = "--token '<Grum>': has capitals; diffusers would use only the first of the 2 vectors of such a "
+              "word, so write it in lower case" },
     { .input = "templates that are missing",
       .command = TRAIN WORD "--templates t.txt",
       .status = 1,
@@ -344,13 +344,13 @@ const BadInput BAD_COMMANDS[] = {
       .make = "echo 'a photo of it' >t.txt",
       .command = TRAIN WORD "--templates t.txt",
       .status = 1,
-      .says = "t.txt: line 1 has no {} for the word to go" },
+      .says = "t.txt: line 1 has no {} where the word goes" },
     { .input = "templates that are no text",
       .make = "cp samples/rgb.png t.txt",
       .command = TRAIN WORD "--templates t.txt",
       .status = 1,
-      .says = "t.txt: line 1 has no {} for the word to go\n"
-              "t.txt: line 2 has no {} for the word to go\n"
-              "t.txt: line 3 has no {} for the word to go" },
+      .says = "t.txt: line 1 has no {} where the word goes\n"
+              "t.txt: line 2 has no {} where the word goes\n"
+              "t.txt: line 3 has no {} where the word goes" },
     { 0 },
 };

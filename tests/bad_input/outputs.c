@@ -32,7 +32,7 @@ const BadInput BAD_OUTPUTS[] = {
       .make = "mkdir run; echo mine >run/losses.csv",
       .command = TRAIN "--out run",
       .status = 1,
-      .says = "run: holds a run or other files already (--resume goes on with a run, --force overwrites its "
+      .says = "run: holds a run or other files already (--resume continues a run, --force overwrites its "
               "files)" },
     { .input = "a file in the place of a run's folder",
       .make = "echo mine >run",

@@ -63,7 +63,7 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: peak memory",
                                      "ti: generate with it",
                                      "ti: in ",
-                                     "ti: more than these ",
+                                     "ti: for more than these ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 

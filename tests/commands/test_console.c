@@ -236,9 +236,9 @@ static void test_pasted(void) {
     ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: generate with it: ti//p' @/said; } >@/script\n"
              "sed -i 's|picture.png$|@/x.png --steps 1 --threads 1 " SMALL "|' @/script; bash @/script") == 0;
     test_true("ti generate, pasted", ok && holds("err", "word \"<it's>\""), "generates");
-    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: more than these 1 steps: ti//p' @/said; } >@/script\n"
+    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: for more than these 1 steps: ti//p' @/said; } >@/script\n"
              "sed -i 's|N$|2|' @/script; bash @/script") == 0;
-    test_true("ti train --resume, pasted", ok && holds("err", "goes on at step 1 of 2"), "goes on");
+    test_true("ti train --resume, pasted", ok && holds("err", "continues at step 1 of 2"), "goes on");
 }
 
 /* When standard output is a terminal, no control characters go there, not even those of a path. */

@@ -89,7 +89,7 @@ static void test_refused(void) {
     refused("--images a --init toy --token <a\xff>", 1, "is not UTF-8");
     refused("--images a --init toy --token <Ab> --vectors 2", 1, "has capitals");
     refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is only for");
-    refused(NEEDED "--templates a --kind style", 1, "--templates: takes the place of --kind");
+    refused(NEEDED "--templates a --kind style", 1, "--templates: replaces --kind");
     refused(NEEDED "--validation-every 5", 1, "needs a --validation-prompt");
     refused("--resume", 1, "--resume: needs --out FOLDER");
     refused("--resume --out a --steps 0", 1, "--steps 0");

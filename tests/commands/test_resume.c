@@ -208,7 +208,7 @@ static void test_finished(void) {
               "exit status %d", status);
     expect_same("nothing changed", "before", "run");
     status = ti("train --resume --out %s/run --steps 9", folder);
-    test_true("5 steps more", status == 0 && said("stderr", "goes on at step 4 of 9"), "exit status %d",
+    test_true("5 steps more", status == 0 && said("stderr", "continues at step 4 of 9"), "exit status %d",
               status);
     status = ti(TRAIN "--images %s/one --steps 9 --schedule constant_with_warmup --warmup 2 --out %s/whole",
                 folder, folder);
@@ -234,7 +234,7 @@ static void refuse(const char *name, const char *spoil, const char *options, con
 #define MORE       "--steps 4"
 
 static void test_state_refused(void) {
-    static const char damaged[] = "run.state: is damaged, so the run cannot go on";
+    static const char damaged[] = "run.state: is damaged, so the run cannot be resumed";
     refuse("state: a byte of its middle", AT_BYTE(3000), MORE, damaged);
     refuse("state: a byte of its sum",
            "S=$(wc -c <$R/run.state); printf '\\377\\376' | "
@@ -250,14 +250,14 @@ static void test_state_refused(void) {
     refuse("losses: a line less", "sed -i 2d $R/losses.csv", MORE, "losses.csv: was changed");
     refuse("losses: another line", "sed -i 's/^1,0/1,x/' $R/losses.csv", MORE, "losses.csv: was changed");
     refuse("losses: none", "rm $R/losses.csv", MORE, "losses.csv: cannot be opened");
-    refuse("no options", "rm $R/options.json", MORE, "holds no run that could go on");
+    refuse("no options", "rm $R/options.json", MORE, "holds no run to resume");
     refuse("options: cut off", "head -c 100 $R/options.json >t; mv t $R/options.json", MORE,
            "options.json: line");
     refuse("options: changed", "sed -i 's/\"seed\":\t0/\"seed\":\t1/' $R/options.json", MORE,
            "options.json: has other options than the run began with");
     refuse("options: one missing", "sed -i '/\"images\"/d' $R/options.json", MORE,
            "options.json: \"images\" is missing");
-    refuse("no such run", "rm -r $R", MORE, "holds no run that could go on");
+    refuse("no such run", "rm -r $R", MORE, "holds no run to resume");
 }
 
 static void test_options_refused(void) {
@@ -269,13 +269,13 @@ static void test_options_refused(void) {
     refuse("more --steps of a cosine",
            "sed -i 's/\"constant\"/\"cosine\"/; s/\"warmup\":\t500/\"warmup\":\t1/' "
            "$R/options.json",
-           MORE, "the schedule cosine depends on it");
+           MORE, "--schedule cosine depends on this number");
     int status = ti("train --resume --steps 4");
     test_true("no --out", status == 2 && said("stderr", "--resume: needs --out FOLDER"), "exit status %d",
               status);
     status = ti(TRAIN "--images %s/one --steps 1 --out %s/base", folder, folder);
-    test_true("a run is there", status == 1 && said("stderr", "--resume goes on with a run"),
-              "exit status %d", status);
+    test_true("a run is there", status == 1 && said("stderr", "--resume continues a run"), "exit status %d",
+              status);
 }
 
 static void test_inputs_refused(void) {

@@ -63,7 +63,7 @@ static void test_version_2(void) {
     expect("another model", "\"$TI\" train --resume --out @/old --images @/moved --model golden/models/wide",
            1, "golden/models/wide");
     expect("where they are now", "\"$TI\" train --resume --out @/old --images @/moved " MODEL, 0,
-           "goes on at step 26 of 60");
+           "continues at step 26 of 60");
     Messages errors = { 0 };
     float got[64] = { 0 }, want[64] = { 0 };
     Shape shape = { 0 };
@@ -105,7 +105,7 @@ static void make_base(void) {
 static void test_words(void) {
     expect("a word's file that is gone",
            "cp -r @/whole @/run && rm @/run/new.safetensors && \"$TI\" train --resume --out @/run", 0,
-           "new.safetensors: was damaged or gone, and is written again");
+           "new.safetensors: was damaged or missing and has been rewritten");
     expect_true("is there again",
                 "cmp @/run/new.safetensors @/whole/new.safetensors; s=$?; rm -r @/run; exit $s");
 }
@@ -151,7 +151,7 @@ static void test_options(void) {
            "rm -rf @/run; cp -r @/base @/run; sed -i 's#\"threads\"#\"dump\":\t\"@/dumped\",\"force\":\ttrue,"
            "\"dry-run\":\ttrue,\"json\":\ttrue,\"resume\":\tfalse,\"out\":\t\"@/else\",\"threads\"#' "
            "@/run/options.json; \"$TI\" train --resume --steps 6 --out @/run",
-           0, "goes on at step 4 of 6");
+           0, "continues at step 4 of 6");
     expect_true("goes on, and writes nothing elsewhere",
                 "cmp @/run/new.safetensors @/whole/new.safetensors && [ ! -e @/dumped ] && [ ! -e @/else ]");
     expect("more steps than it was given",
@@ -159,7 +159,7 @@ static void test_options(void) {
            "\"$TI\" train --resume --out @/run",
            1, "options.json: has 6 steps, and the run had 4: say which with --steps");
     expect("steps that are said", "\"$TI\" train --resume --steps 6 --out @/run", 0,
-           "goes on at step 4 of 6");
+           "continues at step 4 of 6");
     expect("losses that are a link",
            "rm -rf @/run; cp -r @/base @/run; mv @/run/losses.csv @/l; ln -s @/l @/run/losses.csv; "
            "\"$TI\" train --resume --steps 6 --out @/run",
@@ -183,7 +183,7 @@ static void test_cache(void) {
 
 /* A run may not be written into folders that it reads, and its word's file gets a name of its own. */
 static void test_places(void) {
-    static const char where[] = ", which the run reads; take a folder of its own";
+    static const char where[] = ", which the run reads; choose another folder";
     static const char *const places[][2] = {
         { "the pictures", "--images @/pictures --out @/pictures --force " MODEL },
         { "the pictures, by a link", "--images @/pictures --out @/link/ --force " MODEL },

@@ -164,9 +164,9 @@ static void test_names(void) {
                        .size = sizeof numbers };
     expect_state("the state's own names", NULL, 0, NULL, NULL);
     expect_state("a tensor that is not known", &ema, 1, NULL,
-                 "holds \"ema\", which a later version of ti wrote");
+                 "contains \"ema\", which a later version of ti wrote");
     expect_state("a number that is not known", NULL, 0, (const char *const[2]) { "norm", "1" },
-                 "holds \"norm\", which a later version");
+                 "contains \"norm\", which a later version");
     expect_state("a number less", NULL, 0, (const char *const[2]) { "step", NULL }, "is damaged");
     expect_state("a number that is none", NULL, 0, (const char *const[2]) { "step", "3x" }, "is damaged");
     SafeTensor m = ema;
