@@ -13,8 +13,9 @@ typedef struct {
    follow (powers of 1000). Returns false and adds a message when the text is neither. */
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
 
-/* What a part of a run needs, in bytes. The parts of a run follow one another, and folder_release_pages between
-   two of them frees the memory of the first one's weights, so that a run needs what its largest part needs. */
+/* What a part of a run needs, in bytes. The parts of a run follow one another, and folder_release_pages
+   between two of them frees the memory of the first one's weights, so that a run needs what its largest part
+   needs. */
 typedef struct {
     int64_t weights;        /* mapped from files */
     int64_t buffers;        /* allocated, including the workspaces of all threads */
