@@ -120,7 +120,7 @@ folder:
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
-tests: $(PROGRAMS) $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing
+tests: $(PROGRAMS) $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)

@@ -1,4 +1,5 @@
-/* ti: Textual Inversion in plain C. The commands are in cli/, one file each. */
+/* ti: Textual Inversion in plain C. This file finds the command that the first argument names; each command
+   has a file of its own in cli/. */
 #define _XOPEN_SOURCE 700
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -24,9 +25,11 @@ int main(int argc, char *argv[]) {
         return 1;
     }
     threads_restart(argv);
-    signal(SIGXFSZ, SIG_IGN); /* a file larger than the limit is a failed write, which is told, not the end */
+    signal(SIGXFSZ, SIG_IGN); /* A write beyond the limit of a file's size then fails, and is reported. */
     file_guard();
-    json_set_alloc_funcs(mem_alloc, free); /* no JSON silently short of what there was no memory for */
+    /* Jansson leaves parts of a document out when its allocations fail; mem_alloc ends the
+       program instead. */
+    json_set_alloc_funcs(mem_alloc, free);
     if (argc < 2) {
         help_list(COMMANDS, stderr);
         return 2;
@@ -35,5 +38,6 @@ int main(int argc, char *argv[]) {
         if (strcmp(argv[1], COMMANDS[i]->name) == 0) return command_run(COMMANDS[i], argc - 2, argv + 2);
     if (strcmp(argv[1], "help") == 0) return help_command(COMMANDS, argc - 2, argv + 2);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help_command(COMMANDS, 0, NULL);
+    if (strcmp(argv[1], "--version") == 0) return help_version();
     return help_unknown(COMMANDS, argv[1]);
 }

@@ -1,6 +1,7 @@
-/* Nodes of one op with the same shapes do the same work, so one of them is run, by itself and with its real
-   weights, and stands for all: a large network has many nodes of few kinds. Where there is no time to run
-   each kind, those that are left are taken to be as fast as the others of their op. */
+/* A large network has many nodes but few kinds of nodes: those with the same op and the same shapes do the
+   same work. One node of each kind runs alone, with its real weights, and its time stands for all. If there
+   is not enough time to run each kind, the others are assumed to be as fast, per operation, as the kinds of
+   the same op that did run. */
 #include "autograd/estimate.h"
 
 #include "io/system.h"
@@ -9,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The moments of a plan that do the same. */
+/* The plan steps of one kind, which do the same work. */
 typedef struct {
     const Node *node;
     bool backward;
-    int moment; /* the one that is run */
+    int step; /* the one that is run */
     int64_t count;
-    double work;    /* of all of them: operations, or values where the op counts none */
-    double seconds; /* of one, the least of all runs; INFINITY: not run */
-} Group;
+    double work;    /* of all: operations, or elements of the output if the op counts no operations */
+    double seconds; /* of the fastest run of one step, INFINITY when there was no run */
+} Kind;
 
 static bool same_weight(const Weight *a, const Weight *b) {
     return a == b || (a && b && a->dtype == b->dtype && shape_equal(a->shape, b->shape));
@@ -41,32 +42,32 @@ static double work_of(const Node *n) {
 }
 
 static int by_work(const void *a, const void *b) {
-    const Group *x = a, *y = b;
+    const Kind *x = a, *y = b;
     if (x->work != y->work) return x->work < y->work ? 1 : -1;
-    return (x->moment > y->moment) - (x->moment < y->moment);
+    return (x->step > y->step) - (x->step < y->step);
 }
 
-/* Those with the most work first. */
-static Group *find_groups(const Graph *g, int *count) {
-    Group *groups = mem_alloc((size_t)graph_plan_steps(g) * sizeof *groups);
+/* Lists the kinds, the one with the most work first. */
+static Kind *find_kinds(const Graph *g, int *count) {
+    Kind *kinds = mem_alloc((size_t)graph_plan_steps(g) * sizeof *kinds);
     *count = 0;
     for (int i = 0; i < graph_plan_steps(g); i++) {
-        PlanStep m = graph_plan_step(g, i);
-        bool backward = m.pass == BACKWARD;
+        PlanStep step = graph_plan_step(g, i);
+        bool backward = step.pass == BACKWARD;
         int k = 0;
-        while (k < *count && (groups[k].backward != backward || !same_work(groups[k].node, m.node))) k++;
-        if (k == *count) groups[(*count)++] = (Group) { m.node, backward, i, 0, 0, INFINITY };
-        groups[k].count++;
-        groups[k].work += work_of(m.node);
+        while (k < *count && (kinds[k].backward != backward || !same_work(kinds[k].node, step.node))) k++;
+        if (k == *count) kinds[(*count)++] = (Kind) { step.node, backward, i, 0, 0, INFINITY };
+        kinds[k].count++;
+        kinds[k].work += work_of(step.node);
     }
-    qsort(groups, (size_t)*count, sizeof *groups, by_work);
-    return groups;
+    qsort(kinds, (size_t)*count, sizeof *kinds, by_work);
+    return kinds;
 }
 
-/* Running one moment. Its inputs are filled with ordinary numbers, since denormal ones, which memory may
-   happen to hold, take longer. The weights and the memory of the output are touched, since the disk and the
-   system's first pages would be timed too. And a node finds its inputs in the cache where the one before has
-   just written them. */
+/* What happens before the clock starts. The inputs are filled with ordinary numbers, since memory may hold
+   denormal ones, which take longer; this also brings them into the cache, where a run finds what the node
+   before has just written. The weights and the output are touched, so that reading from the disk and the
+   system's first access to a page are not timed. */
 typedef struct {
     double started, seconds;
 } Clock;
@@ -103,40 +104,40 @@ static void after(void *user, const Node *n, bool backward) {
     clock->seconds = system_seconds() - clock->started;
 }
 
-static bool same_op(const Group *a, const Group *b) {
+static bool same_op(const Kind *a, const Kind *b) {
     return a->node->op == b->node->op && a->backward == b->backward;
 }
 
-static bool first_of_its_op(const Group *groups, int k) {
+static bool first_of_its_op(const Kind *kinds, int k) {
     for (int i = 0; i < k; i++)
-        if (same_op(&groups[i], &groups[k])) return false;
+        if (same_op(&kinds[i], &kinds[k])) return false;
     return true;
 }
 
-/* The kinds are run one after the other, so that each finds the caches as full of others' weights as in a
-   real run; small networks, whose times are short and scatter, get several rounds. The first kind of each op
-   is run in any case. */
-static void time_groups(Graph *g, Group *groups, int count, double seconds, int rounds) {
+/* The kinds run one after the other, so that the caches hold other nodes' weights, as in a real run. Small
+   networks, whose times are short and vary, get several rounds. The first kind of each op runs in any
+   case. */
+static void time_kinds(Graph *g, Kind *kinds, int count, double seconds, int rounds) {
     Clock clock;
     Trace trace = { before, after, &clock };
     graph_trace(g, &trace);
     double end = system_seconds() + seconds;
     for (int round = 0; round < rounds; round++)
         for (int k = 0; k < count; k++) {
-            if (system_seconds() > end && (round > 0 || !first_of_its_op(groups, k))) continue;
-            graph_run_plan_step(g, groups[k].moment);
-            groups[k].seconds = fmin(groups[k].seconds, clock.seconds);
+            if (system_seconds() > end && (round > 0 || !first_of_its_op(kinds, k))) continue;
+            graph_run_plan_step(g, kinds[k].step);
+            kinds[k].seconds = fmin(kinds[k].seconds, clock.seconds);
         }
     graph_trace(g, NULL);
 }
 
-/* Seconds for the work of a kind that was not run, from those of its op and pass that were. */
-static double at_the_rate_of_its_op(const Group *groups, int count, const Group *one) {
+/* Estimates the seconds of a kind that did not run, from the kinds of its op and pass that did. */
+static double at_the_rate_of_its_op(const Kind *kinds, int count, const Kind *one) {
     double seconds = 0, work = 0;
     for (int k = 0; k < count; k++) {
-        if (!same_op(&groups[k], one) || isinf(groups[k].seconds)) continue;
-        seconds += (double)groups[k].count * groups[k].seconds;
-        work += groups[k].work;
+        if (!same_op(&kinds[k], one) || isinf(kinds[k].seconds)) continue;
+        seconds += (double)kinds[k].count * kinds[k].seconds;
+        work += kinds[k].work;
     }
     return one->work * seconds / work;
 }
@@ -144,15 +145,15 @@ static double at_the_rate_of_its_op(const Group *groups, int count, const Group 
 GraphTime graph_time(Graph *g, double seconds, int rounds) {
     GraphTime time = { .all = graph_plan_steps(g) };
     int count;
-    Group *groups = find_groups(g, &count);
-    time_groups(g, groups, count, seconds, rounds);
+    Kind *kinds = find_kinds(g, &count);
+    time_kinds(g, kinds, count, seconds, rounds);
     for (int k = 0; k < count; k++) {
-        bool timed = !isinf(groups[k].seconds);
+        bool timed = !isinf(kinds[k].seconds);
         time.timed += timed;
-        *(groups[k].backward ? &time.backward : &time.forward) +=
-            timed ? (double)groups[k].count * groups[k].seconds
-                  : at_the_rate_of_its_op(groups, count, &groups[k]);
+        *(kinds[k].backward ? &time.backward : &time.forward) +=
+            timed ? (double)kinds[k].count * kinds[k].seconds
+                  : at_the_rate_of_its_op(kinds, count, &kinds[k]);
     }
-    free(groups);
+    free(kinds);
     return time;
 }

@@ -1,4 +1,4 @@
-/* The time that a planned graph takes, from a few timed nodes. */
+/* Estimates how long a planned graph takes, from the times of a few nodes. */
 #ifndef TI_GRAPH_ESTIMATE_H
 #define TI_GRAPH_ESTIMATE_H
 
@@ -6,11 +6,11 @@
 
 typedef struct {
     double forward, backward; /* seconds */
-    int timed, all;           /* of its operations */
+    int timed, all;           /* kinds of steps that were timed; steps of the plan */
 } GraphTime;
 
-/* Each kind of operation is timed at most `rounds` times, for about `seconds`. The graph is bound; what lies
-   in the arena and in the leaves is lost. */
+/* Times each kind of step at most `rounds` times, and stops after about `seconds`. The graph must be bound.
+   The contents of the arena and of the leaves are overwritten. */
 GraphTime graph_time(Graph *g, double seconds, int rounds);
 
 #endif

@@ -1,5 +1,5 @@
-/* Running a planned graph: one loop over the schedule that hands every op its memory. Nothing is allocated
-   here. */
+/* Running a planned graph: one loop over the steps of the plan gives every op its memory. A run allocates
+   nothing. */
 #define _GNU_SOURCE /* madvise */
 #include "autograd/internal.h"
 
@@ -15,7 +15,7 @@ float *node_workspace(const Node *n) { return thread_workspace(n->workspaces, n-
 
 void write_gradient(const Node *n, int i, int64_t at, const float *restrict part, int64_t count) {
     float *restrict to = n->in[i]->grad + at;
-    if (gradient_overwrites(n, i)) {
+    if (overwrites_gradient(n, i)) {
         memcpy(to, part, (size_t)count * sizeof(float));
         return;
     }
@@ -25,7 +25,7 @@ void write_gradient(const Node *n, int i, int64_t at, const float *restrict part
 
 int64_t plan_bytes(const Plan *plan, int threads) { return plan->buffers + plan->workspace * threads; }
 
-/* Where the system has huge pages on request, they make a step 1 to 2 % faster. */
+/* Huge pages, where the system offers them, make a training step 1 to 2 % faster. */
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
 bool arena_allocate(Arena *arena, int64_t bytes) {
@@ -44,32 +44,25 @@ void arena_free(Arena *arena) {
     *arena = (Arena) { 0 };
 }
 
-static void bind_separately(Buffer *b) {
-    if (b->first == NEVER) return;
-    b->separate = malloc((size_t)b->floats * sizeof(float));
-    CHECK(b->separate);
-}
-
 void graph_bind(Graph *g, Arena *arena, int threads) {
-    CHECK(g->schedule && arena->memory);
+    CHECK(g->steps && arena->memory);
     CHECK((g->floats + g->workspace_floats * threads) * 4 <= arena->bytes);
     g->memory = arena->memory;
     g->threads = threads;
-    if (!g->options.separate) return;
-    for (int i = 0; i < g->tensors; i++) {
-        bind_separately(&g->slots[i].data);
-        bind_separately(&g->slots[i].recomputed);
-        bind_separately(&g->slots[i].grad);
+    for (int i = 0; g->options.separate && i < buffer_count(g); i++) {
+        Buffer *b = buffer_at(g, i);
+        if (b->first_write == NEVER) continue;
+        b->separate = malloc((size_t)b->floats * sizeof(float));
+        CHECK(b->separate);
     }
-    for (int m = 0; m < g->moments; m++) bind_separately(&g->scratch[m]);
 }
 
 static float *address(const Graph *g, const Buffer *b) {
-    if (b->first == NEVER) return NULL;
+    if (b->first_write == NEVER) return NULL;
     return b->separate ? b->separate : g->memory + b->offset;
 }
 
-/* Floats that one thread sets to zero as fast as several. */
+/* One thread sets fewer floats than this to zero as fast as several threads do. */
 enum { ZEROED_ALONE = 65536 };
 
 static void set_to_zero(float *x, int64_t count) {
@@ -77,64 +70,58 @@ static void set_to_zero(float *x, int64_t count) {
     for (int64_t i = 0; i < count; i++) x[i] = 0;
 }
 
-static int occurrences(const Node *n, const Tensor *t) {
+static int times_used(const Node *n, const Tensor *t) {
     int count = 0;
     for (int k = 0; k < NODE_INPUTS; k++) count += n->in[k] == t;
     return count;
 }
 
-/* The first moment that adds to a gradient sets it instead, if the op can and no other input is the same
-   tensor. */
-static void open_gradients(Graph *g, Node *n, int moment) {
+/* Prepares the gradients that this step is the first to write. The op overwrites such a gradient if it can
+   and if only one of its inputs is this tensor; otherwise the gradient is filled with zeros. */
+static void prepare_gradients(Graph *g, Node *n, int step) {
     n->overwrites = 0;
     for (int k = 0; k < NODE_INPUTS; k++) {
         Tensor *t = n->in[k];
         if (!t || !t->needs_grad) continue;
         const Slot *s = &g->slots[t->id];
-        if (s->leaf || s->grad.first != moment) continue;
+        if (s->leaf || s->grad.first_write != step) continue;
         t->grad = address(g, &s->grad);
-        if ((n->op->overwrites & (1u << k)) && occurrences(n, t) == 1)
+        if ((n->op->can_overwrite & (1u << k)) && times_used(n, t) == 1)
             n->overwrites |= 1u << k;
         else
             set_to_zero(t->grad, shape_count(t->shape));
     }
 }
 
-static void poison(const Graph *g, const Buffer *b, int moment) {
-    if (b->first == NEVER || b->last != moment) return;
-    float *data = address(g, b);
-    for (int64_t i = 0; i < b->floats; i++) data[i] = NAN;
-}
-
-static void poison_released(const Graph *g, int moment) {
-    for (int i = 0; i < g->tensors; i++) {
-        poison(g, &g->slots[i].data, moment);
-        poison(g, &g->slots[i].recomputed, moment);
-        poison(g, &g->slots[i].grad, moment);
+static void poison_released(Graph *g, int step) {
+    for (int k = 0; k < buffer_count(g); k++) {
+        const Buffer *b = buffer_at(g, k);
+        if (b->first_write == NEVER || b->last_read != step) continue;
+        float *data = address(g, b);
+        for (int64_t i = 0; i < b->floats; i++) data[i] = NAN;
     }
-    poison(g, &g->scratch[moment], moment);
 }
 
-static void run(Graph *g, int moment) {
-    Moment now = g->schedule[moment];
-    Node *n = g->nodes[now.node];
+static void run_step(Graph *g, int step) {
+    PlanStep now = g->steps[step];
+    Node *n = g->nodes[now.index];
     Slot *out = &g->slots[n->out->id];
-    n->scratch = address(g, &g->scratch[moment]);
+    n->scratch = address(g, &g->scratch[step]);
     n->workspaces = g->memory + g->floats;
     n->workspace_floats = (size_t)g->workspace_floats;
     if (g->trace && g->trace->before) g->trace->before(g->trace->user, n, now.pass == BACKWARD);
     if (now.pass == BACKWARD) {
-        open_gradients(g, n, moment);
+        prepare_gradients(g, n, step);
         n->op->backward(n);
     } else {
         n->out->data = address(g, now.pass == FORWARD ? &out->data : &out->recomputed);
         n->op->forward(n);
     }
     if (g->trace && g->trace->after) g->trace->after(g->trace->user, n, now.pass == BACKWARD);
-    if (g->options.poison) poison_released(g, moment);
+    if (g->options.poison) poison_released(g, step);
 }
 
-/* Each thread that may work has its workspace. */
+/* The graph must be bound, with a workspace for each thread that may run. */
 static void check_bound(const Graph *g) {
     CHECK(g->memory);
     CHECK(omp_get_max_threads() <= g->threads);
@@ -142,7 +129,7 @@ static void check_bound(const Graph *g) {
 
 void graph_forward(Graph *g) {
     check_bound(g);
-    for (int m = 0; m < g->forward_moments; m++) run(g, m);
+    for (int i = 0; i < g->forward_steps; i++) run_step(g, i);
 }
 
 void graph_backward(Graph *g, const float *seed) {
@@ -154,27 +141,27 @@ void graph_backward(Graph *g, const float *seed) {
             memset(s->tensor->grad, 0, (size_t)shape_count(s->tensor->shape) * sizeof(float));
     }
     Slot *result = &g->slots[g->result->id];
-    if (result->grad.first == NEVER) return; /* nothing learned leads to the result */
+    if (result->grad.first_write == NEVER) return; /* the result depends on no learned leaf */
     g->result->grad = address(g, &result->grad);
     int64_t count = shape_count(g->result->shape);
     for (int64_t i = 0; i < count; i++) g->result->grad[i] = seed ? seed[i] : 1.0f;
-    for (int m = g->forward_moments; m < g->moments; m++) run(g, m);
+    for (int i = g->forward_steps; i < g->step_count; i++) run_step(g, i);
 }
 
-/* Where a tensor lies when this moment reads it. */
-static void set_addresses(const Graph *g, Tensor *t, int moment) {
+/* Sets a tensor's addresses to those that it has in this step. */
+static void set_addresses(const Graph *g, Tensor *t, int step) {
     const Slot *s = &g->slots[t->id];
     if (s->leaf) return;
-    bool recomputed = s->recomputed.first != NEVER && moment >= g->forward_moments;
+    bool recomputed = s->recomputed.first_write != NEVER && step >= g->forward_steps;
     t->data = address(g, recomputed ? &s->recomputed : &s->data);
     t->grad = address(g, &s->grad);
 }
 
-void graph_run_plan_step(Graph *g, int moment) {
-    CHECK(g->memory && moment >= 0 && moment < g->moments);
-    const Node *n = g->nodes[g->schedule[moment].node];
+void graph_run_plan_step(Graph *g, int step) {
+    CHECK(g->memory && step >= 0 && step < g->step_count);
+    const Node *n = g->steps[step].node;
     for (int k = 0; k < NODE_INPUTS; k++)
-        if (n->in[k]) set_addresses(g, n->in[k], moment);
-    set_addresses(g, n->out, moment);
-    run(g, moment);
+        if (n->in[k]) set_addresses(g, n->in[k], step);
+    set_addresses(g, n->out, step);
+    run_step(g, step);
 }

@@ -1,4 +1,4 @@
-/* Recording: nodes and tensors without data. */
+/* Recording a graph: nodes and tensors without data. */
 #include "autograd/internal.h"
 
 #include <stdio.h>
@@ -12,20 +12,18 @@ Graph *graph_new(void) {
 }
 
 void graph_release_plan(Graph *g) {
-    for (int i = 0; i < g->tensors; i++) {
-        free(g->slots[i].data.separate);
-        free(g->slots[i].recomputed.separate);
-        free(g->slots[i].grad.separate);
+    for (int i = 0; i < buffer_count(g); i++) {
+        free(buffer_at(g, i)->separate);
+        buffer_at(g, i)->separate = NULL;
     }
-    for (int i = 0; i < g->moments; i++) free(g->scratch[i].separate);
-    free(g->live);
+    free(g->needed);
     free(g->recomputed);
-    free(g->schedule);
+    free(g->steps);
     free(g->scratch);
-    g->live = g->recomputed = NULL;
-    g->schedule = NULL;
+    g->needed = g->recomputed = NULL;
+    g->steps = NULL;
     g->scratch = NULL;
-    g->moments = 0;
+    g->step_count = 0;
     g->memory = NULL;
 }
 
@@ -81,7 +79,7 @@ Tensor *graph_leaf(Graph *g, const char *name, Shape shape, float *data, float *
 }
 
 Tensor *graph_node(Graph *g, const Op *op, Node node, Shape out) {
-    CHECK(!g->schedule); /* a planned graph does not grow */
+    CHECK(!g->steps); /* a planned graph takes no more nodes */
     if (g->count == g->capacity) {
         g->capacity = g->capacity ? 2 * g->capacity : 64;
         g->nodes = mem_grow(g->nodes, (size_t)g->capacity * sizeof *g->nodes);
@@ -107,21 +105,10 @@ const Node *graph_get(const Graph *g, int i) {
     return g->nodes[i];
 }
 
-int graph_plan_steps(const Graph *g) { return g->moments; }
-
-static int64_t bytes_at(const Buffer *b, int moment) {
-    return b->first != NEVER && b->first <= moment && moment <= b->last ? b->floats * 4 : 0;
-}
-
+int graph_plan_steps(const Graph *g) { return g->step_count; }
 PlanStep graph_plan_step(const Graph *g, int i) {
-    CHECK(i >= 0 && i < g->moments);
-    const Moment *m = &g->schedule[i];
-    PlanStep moment = { g->nodes[m->node], m->node, m->pass, bytes_at(&g->scratch[i], i) };
-    for (int k = 0; k < g->tensors; k++) {
-        const Slot *s = &g->slots[k];
-        moment.alive += bytes_at(&s->data, i) + bytes_at(&s->recomputed, i) + bytes_at(&s->grad, i);
-    }
-    return moment;
+    CHECK(i >= 0 && i < g->step_count);
+    return g->steps[i];
 }
 
 void graph_trace(Graph *g, const Trace *trace) { g->trace = trace; }

@@ -4,28 +4,22 @@
 
 #include "autograd/graph.h"
 
-/* A time on the plan's schedule at which nothing happens. */
+/* Stands for the number of a plan step where there is none. */
 enum { NEVER = -1 };
 
-/* A stretch of the schedule [first, last], both included, during which bytes at offset belong to one
-   buffer. */
+/* Memory with a lifetime: in the plan steps from first_write to last_read, both included, the floats at
+   offset belong to this buffer. */
 typedef struct {
-    int first, last; /* first == NEVER: not needed */
+    int first_write, last_read; /* first_write is NEVER when the plan does not need the buffer */
     int64_t floats, offset;
-    float *separate; /* PlanOptions.separate: a malloc of its own instead */
+    float *separate; /* its own allocation, with PlanOptions.separate */
 } Buffer;
 
-/* What a run does in one moment. */
-typedef struct {
-    int node;
-    Pass pass;
-} Moment;
-
-/* The buffers of one tensor: its data in the forward pass, again where its block is recomputed, its
-   gradient. */
+/* A tensor and its buffers: its data, the copy that exists if its block is recomputed, and its gradient. The
+   caller owns the memory of a leaf, whose buffers are not needed. */
 typedef struct {
     Tensor *tensor;
-    int producer; /* the node, -1 for a leaf */
+    int producer; /* the index of the node that computes the tensor, -1 for a leaf */
     bool leaf, keep;
     const char *name; /* of a leaf */
     Buffer data, recomputed, grad;
@@ -34,28 +28,36 @@ typedef struct {
 struct Graph {
     Node **nodes;
     int count, capacity;
-    Slot *slots; /* by Tensor.id */
+    Slot *slots; /* [tensors], by Tensor.id */
     int tensors, slot_capacity;
-    char **blocks;
+    char **blocks; /* [block_count], their names */
     int block_count;
     /* the plan */
     PlanOptions options;
     Tensor *result;
-    bool *live;       /* [count]: the result depends on it */
-    bool *recomputed; /* [block_count] */
-    Moment *schedule;
-    int moments;
-    int forward_moments;      /* the schedule's first part */
-    Buffer *scratch;          /* [moments] */
+    bool *needed;     /* [count]: the result or a kept tensor depends on the node */
+    bool *recomputed; /* [block_count]: backward computes the block's interior tensors once more */
+    PlanStep *steps;  /* [step_count]; NULL when there is no plan */
+    int step_count;
+    int forward_steps;        /* the first steps, which are the forward pass */
+    Buffer *scratch;          /* [step_count] */
     int64_t floats;           /* of all buffers together */
-    int64_t workspace_floats; /* a thread */
+    int64_t workspace_floats; /* for each thread */
     /* the run */
     float *memory;
     int threads;
     const Trace *trace;
 };
 
-/* Forgets the plan and what was bound to it. */
+/* All buffers of a planned graph, numbered: three for each tensor, then the scratch of each step. */
+static inline int buffer_count(const Graph *g) { return 3 * g->tensors + g->step_count; }
+static inline Buffer *buffer_at(Graph *g, int i) {
+    if (i >= 3 * g->tensors) return &g->scratch[i - 3 * g->tensors];
+    Slot *s = &g->slots[i / 3];
+    return i % 3 == 0 ? &s->data : i % 3 == 1 ? &s->recomputed : &s->grad;
+}
+
+/* Forgets the plan and the memory that was bound to it. */
 void graph_release_plan(Graph *g);
 
 #endif

@@ -1,16 +1,21 @@
-/* Activations: each element by itself, so that any split of the loop over threads gives the same bits. */
+/* Activations. Each element is computed by itself, so any division of a loop among threads gives the same
+   bits. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
-/* Elements whose gradient a thread computes before it gives it away. */
+/* A thread computes the gradients of this many elements before it writes them. */
 enum { PIECE = 512 };
 
-/* Loops shorter than this are not worth waking the other threads. */
+/* A shorter loop takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 16384 };
 
 static const float QUICK_GELU = 1.702f;
 
-/* y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))       silu: a = 1 */
+/* silu is the case a = 1, quick_gelu the case a = 1.702:
+
+       y = x s,  s = 1 / (1 + e^(-a x))              dx += dy s (1 + a x (1 - s))
+
+   docs/autograd.md derives the gradient. */
 static void swish_forward(const Node *n, float a) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
@@ -39,12 +44,14 @@ static void silu_forward(const Node *n) { swish_forward(n, 1); }
 static void silu_backward(const Node *n) { swish_backward(n, 1); }
 
 static const Op SILU = {
-    .name = "silu", .forward = silu_forward, .backward = silu_backward, .overwrites = IN0, .reads = IN0
+    .name = "silu", .forward = silu_forward, .backward = silu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *silu(Graph *g, Tensor *x) { return graph_node(g, &SILU, (Node) { .in = { x } }, x->shape); }
 
-/* y = x Phi(x)         dx += dy (Phi(x) + x phi(x))         Phi: the normal distribution, phi = Phi' */
+/* With Phi the cumulative normal distribution and phi = Phi' its density:
+
+       y = x Phi(x)              dx += dy (Phi(x) + x phi(x)) */
 static void gelu_forward(const Node *n) {
     const float *x = n->in[0]->data;
     float *y = n->out->data;
@@ -70,7 +77,7 @@ static void gelu_backward(const Node *n) {
 }
 
 static const Op GELU = {
-    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .overwrites = IN0, .reads = IN0
+    .name = "gelu", .forward = gelu_forward, .backward = gelu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *gelu(Graph *g, Tensor *x) { return graph_node(g, &GELU, (Node) { .in = { x } }, x->shape); }
@@ -81,15 +88,16 @@ static void quick_gelu_backward(const Node *n) { swish_backward(n, QUICK_GELU); 
 static const Op QUICK_GELU_OP = { .name = "quick_gelu",
                                   .forward = quick_gelu_forward,
                                   .backward = quick_gelu_backward,
-                                  .overwrites = IN0,
+                                  .can_overwrite = IN0,
                                   .reads = IN0 };
 
 Tensor *quick_gelu(Graph *g, Tensor *x) {
     return graph_node(g, &QUICK_GELU_OP, (Node) { .in = { x } }, x->shape);
 }
 
-/* Each row of x is (a, b), and the second half is the one that is gated:
-   y = a b Phi(b)              da += dy b Phi(b),  db += dy a (Phi(b) + b phi(b)) */
+/* Each row of x is (a, b), and gelu is applied to the second half:
+
+       y = a gelu(b) = a b Phi(b)              da += dy b Phi(b),  db += dy a (Phi(b) + b phi(b)) */
 static void geglu_forward(const Node *n) {
     int64_t count = shape_count(n->out->shape), d = n->out->shape.dim[n->out->shape.rank - 1];
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
@@ -121,7 +129,7 @@ static void geglu_backward(const Node *n) {
 }
 
 static const Op GEGLU = {
-    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .overwrites = IN0, .reads = IN0
+    .name = "geglu", .forward = geglu_forward, .backward = geglu_backward, .can_overwrite = IN0, .reads = IN0
 };
 
 Tensor *geglu(Graph *g, Tensor *x) {

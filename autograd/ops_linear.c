@@ -10,9 +10,9 @@ static void check_bias(const Layer *layer, int64_t out) {
     if (layer->bias) CHECK_EQ(shape_count(layer->bias->shape), out);
 }
 
-/* linear: with X [R, I], W [O, I], b [O] and Y [R, O],
+/* ---- linear: with X [R, I], W [O, I], b [O] and Y [R, O]
 
-       Y = X W^T + 1 b^T        dX += dY W */
+             Y = X W^T + 1 b^T        dX += dY W ---- */
 
 typedef struct {
     int64_t rows, in, out;
@@ -24,10 +24,10 @@ static Linear linear_of(const Node *n) {
     return (Linear) { shape_count(x) / in, in, y.dim[y.rank - 1] };
 }
 
-/* The weights that a thread has widened last. Neighbouring tiles have the same columns: they are good for
-   more than one, where the inner length is that of one panel. */
+/* The weights that a thread has converted to fp32 last. Neighbouring tiles have the same columns and can use
+   them too, if one panel holds the whole inner dimension. */
 typedef struct {
-    int64_t column; /* -1: none yet */
+    int64_t column; /* of the tile whose weights these are, -1 before the first */
     Panel weights;
     const float *bias;
 } Widened;
@@ -57,13 +57,13 @@ static void linear_backward_tile(const Node *n, Linear l, Tile t, Widened *w) {
         if (w->column != t.column || depth < l.out)
             w->weights = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
         gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out,
-             w->weights.data, w->weights.stride, o > 0 || !gradient_overwrites(n, 0),
+             w->weights.data, w->weights.stride, o > 0 || !overwrites_gradient(n, 0),
              n->in[0]->grad + t.row * l.in + t.column, l.in);
     }
     w->column = t.column;
 }
 
-/* All tiles of a product [rows, columns] of that inner length. */
+/* Computes all tiles of a product [rows, columns] with this inner length, with all threads. */
 static void linear_tiles(const Node *n, Linear l, int64_t columns, int64_t inner,
                          void (*tile)(const Node *, Linear, Tile, Widened *)) {
     Tiles tiles = gemm_tiles(l.rows, columns, inner);
@@ -87,7 +87,7 @@ static void linear_backward(const Node *n) {
     linear_tiles(n, l, l.in, l.out, linear_backward_tile);
 }
 
-/* A widened panel of weights, and the bias of a tile. */
+/* Room for a panel of weights in fp32, and for the bias of a tile. */
 static size_t linear_workspace(const Node *n) {
     Linear l = linear_of(n);
     Tiles forward = gemm_tiles(l.rows, l.out, l.in), backward = gemm_tiles(l.rows, l.in, l.out);
@@ -102,7 +102,7 @@ static double linear_flops(const Node *n) {
 static const Op LINEAR = { .name = "linear",
                            .forward = linear_forward,
                            .backward = linear_backward,
-                           .overwrites = IN0,
+                           .can_overwrite = IN0,
                            .workspace = linear_workspace,
                            .flops = linear_flops,
                            .backward_flops = 1 };
@@ -117,7 +117,7 @@ Tensor *linear(Graph *g, Tensor *x, const Layer *layer) {
     return graph_node(g, &LINEAR, (Node) { .in = { x }, .layer = *layer }, y);
 }
 
-/* conv2d: the equation and the methods are in tensor/conv.h. */
+/* ---- conv2d: tensor/conv.h has the equation and the methods ---- */
 
 static Conv conv_of(const Node *n) {
     Shape x = n->in[0]->shape, y = n->out->shape, w = n->layer.weight->shape;
@@ -147,7 +147,7 @@ static void conv2d_forward(const Node *n) {
 static void conv2d_backward(const Node *n) {
     if (!n->in[0]->needs_grad) return;
     Conv c = conv_of(n);
-    conv_backward(conv_method(&c), &c, n->layer.weight, n->out->grad, !gradient_overwrites(n, 0),
+    conv_backward(conv_method(&c), &c, n->layer.weight, n->out->grad, !overwrites_gradient(n, 0),
                   n->in[0]->grad, conv_memory(n));
 }
 
@@ -169,7 +169,7 @@ static double conv2d_flops(const Node *n) {
 static const Op CONV2D = { .name = "conv2d",
                            .forward = conv2d_forward,
                            .backward = conv2d_backward,
-                           .overwrites = IN0,
+                           .can_overwrite = IN0,
                            .workspace = conv2d_workspace,
                            .scratch = conv2d_scratch,
                            .flops = conv2d_flops,

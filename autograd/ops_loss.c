@@ -1,9 +1,11 @@
-/* The loss of the paper's equation (2): || eps - eps_theta(z_t, t, c_theta(y)) ||^2 as a mean over all
+/* The loss of the paper's equation (2), || eps - eps_theta(z_t, t, c_theta(y)) ||^2, taken as a mean over all
    elements. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
-/* loss = mean((p - t)^2)              dp += dloss 2 (p - t) / count */
+/* With p the prediction and t the target:
+
+       loss = mean((p - t)^2)              dp += dloss 2 (p - t) / count */
 static void mse_loss_forward(const Node *n) {
     const float *p = n->in[0]->data, *t = n->in[1]->data;
     int64_t count = shape_count(n->in[0]->shape);
@@ -26,6 +28,6 @@ static const Op MSE_LOSS = {
 
 Tensor *mse_loss(Graph *g, Tensor *pred, Tensor *target) {
     CHECK(shape_equal(pred->shape, target->shape));
-    CHECK(!target->needs_grad); /* it would get none */
+    CHECK(!target->needs_grad); /* backward computes none for it */
     return graph_node(g, &MSE_LOSS, (Node) { .in = { pred, target } }, shape1(1));
 }

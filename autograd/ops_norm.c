@@ -1,23 +1,24 @@
-/* Normalisation. Mean and deviation are computed in two passes (the textbook's E[x^2] - E[x]^2 loses all
-   digits where the mean is large) and again in backward: cheaper than keeping them through the whole step.
+/* Normalisation. The statistics, mean and rstd = 1 / sqrt(variance + eps), take two passes over the data,
+   since the textbook's E[x^2] - E[x]^2 loses all digits where the mean is large. Backward computes them once
+   more, which is cheaper than keeping them until then. With h = (x - mean) rstd and q = w dy:
 
-   For m normalised elements, h = (x - mean) rstd, rstd = 1 / sqrt(variance + eps), y = w h + b, and q = w dy:
+       y = w h + b              dx += rstd (q - mean(q) - h mean(q h))
 
-       dx += rstd (q - mean(q) - h mean(q h)) */
+   where the means are over all elements that were normalised together. */
 #include "autograd/ops.h"
 #include "tensor/vmath.h"
 
-/* Tensors smaller than this are not worth waking the other threads. */
+/* A smaller tensor takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 8192 };
 
 typedef struct {
     float mean, rstd;
-} Moments;
+} Statistics;
 
-static Moments moments(const float *x, int64_t count, float eps) {
+static Statistics statistics(const float *x, int64_t count, float eps) {
     float mean = (float)(vsum(x, count) / (double)count);
     double variance = vsum_squares(x, mean, count) / (double)count;
-    return (Moments) { mean, (float)(1 / sqrt(variance + (double)eps)) };
+    return (Statistics) { mean, (float)(1 / sqrt(variance + (double)eps)) };
 }
 
 static void check_layer(const Layer *layer, int64_t channels) {
@@ -25,11 +26,11 @@ static void check_layer(const Layer *layer, int64_t channels) {
     CHECK(shape_equal(layer->bias->shape, shape1(channels)));
 }
 
-/* ---- group_norm: a group's channels lie side by side, one run of C / groups * positions floats ---- */
+/* ---- group_norm: the channels of a group are contiguous, C / groups * positions floats ---- */
 
 typedef struct {
-    int64_t channels, positions, size; /* of one group: channels, elements a channel, elements */
-    int64_t count;                     /* of groups in the batch: the tiles of the loops */
+    int64_t channels, positions, size; /* of one group: its channels, elements per channel, elements */
+    int64_t count;                     /* groups in the whole batch, over which the loops run */
 } Groups;
 
 static Groups groups_of(const Node *n) {
@@ -47,18 +48,18 @@ static void group_norm_forward(const Node *n) {
         int64_t first = tile % n->groups * k.channels;
         const float *w = weight_vector(n->layer.weight, first, k.channels, workspace);
         const float *b = weight_vector(n->layer.bias, first, k.channels, workspace + k.channels);
-        Moments m = moments(x, k.size, n->eps);
+        Statistics s = statistics(x, k.size, n->eps);
         for (int64_t c = 0; c < k.channels; c++) {
-            float scale = w[c] * m.rstd, shift = b[c];
+            float scale = w[c] * s.rstd, shift = b[c];
 #pragma omp simd
             for (int64_t p = 0; p < k.positions; p++)
-                y[c * k.positions + p] = (x[c * k.positions + p] - m.mean) * scale + shift;
+                y[c * k.positions + p] = (x[c * k.positions + p] - s.mean) * scale + shift;
         }
     }
 }
 
 static void group_norm_backward(const Node *n) {
-    bool fresh = gradient_overwrites(n, 0);
+    bool overwrite = overwrites_gradient(n, 0);
     Groups k = groups_of(n);
 #pragma omp parallel for schedule(static) if (k.count * k.size >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < k.count; tile++) {
@@ -66,20 +67,20 @@ static void group_norm_backward(const Node *n) {
         float *dx = n->in[0]->grad + tile * k.size;
         const float *w =
             weight_vector(n->layer.weight, tile % n->groups * k.channels, k.channels, node_workspace(n));
-        Moments m = moments(x, k.size, n->eps);
-        double mean_q = 0, mean_qh = 0; /* w is the same all over a channel: sum dy and dy h first */
+        Statistics s = statistics(x, k.size, n->eps);
+        double mean_q = 0, mean_qh = 0; /* w is constant in a channel and can be applied to its sums */
         for (int64_t c = 0; c < k.channels; c++) {
             const float *dyc = dy + c * k.positions, *xc = x + c * k.positions;
             mean_q += (double)w[c] * vsum(dyc, k.positions);
-            mean_qh += (double)w[c] * (double)m.rstd * vdot_centred(dyc, xc, m.mean, k.positions);
+            mean_qh += (double)w[c] * (double)s.rstd * vdot_centred(dyc, xc, s.mean, k.positions);
         }
-        float a = (float)(mean_q / (double)k.size), b = (float)(mean_qh / (double)k.size) * m.rstd;
+        float a = (float)(mean_q / (double)k.size), b = (float)(mean_qh / (double)k.size) * s.rstd;
         for (int64_t c = 0; c < k.channels; c++) {
             float weight = w[c];
             int64_t at = c * k.positions;
 #pragma omp simd
             for (int64_t p = at; p < at + k.positions; p++)
-                dx[p] = (fresh ? 0 : dx[p]) + m.rstd * (dy[p] * weight - a - (x[p] - m.mean) * b);
+                dx[p] = (overwrite ? 0 : dx[p]) + s.rstd * (dy[p] * weight - a - (x[p] - s.mean) * b);
         }
     }
 }
@@ -91,7 +92,7 @@ static double norm_flops(const Node *n) { return 8 * (double)shape_count(n->out-
 static const Op GROUP_NORM = { .name = "group_norm",
                                .forward = group_norm_forward,
                                .backward = group_norm_backward,
-                               .overwrites = IN0,
+                               .can_overwrite = IN0,
                                .reads = IN0,
                                .workspace = group_norm_workspace,
                                .flops = norm_flops,
@@ -104,13 +105,13 @@ Tensor *group_norm(Graph *g, Tensor *x, const Layer *layer, int groups, float ep
                       x->shape);
 }
 
-/* ---- layer_norm: a row at a time, in tiles of rows ---- */
+/* ---- layer_norm: each row is normalised, and a thread takes 16 rows at a time ---- */
 
 enum { ROWS = 16 };
 
 static void layer_norm_forward(const Node *n) {
-    Shape s = n->out->shape;
-    int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
+    Shape shape = n->out->shape;
+    int64_t d = shape.dim[shape.rank - 1], rows = shape_count(shape) / d;
 #pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n);
@@ -119,17 +120,17 @@ static void layer_norm_forward(const Node *n) {
         for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
             const float *x = n->in[0]->data + r * d;
             float *y = n->out->data + r * d;
-            Moments m = moments(x, d, n->eps);
+            Statistics s = statistics(x, d, n->eps);
 #pragma omp simd
-            for (int64_t i = 0; i < d; i++) y[i] = (x[i] - m.mean) * m.rstd * w[i] + b[i];
+            for (int64_t i = 0; i < d; i++) y[i] = (x[i] - s.mean) * s.rstd * w[i] + b[i];
         }
     }
 }
 
 static void layer_norm_backward(const Node *n) {
-    bool fresh = gradient_overwrites(n, 0);
-    Shape s = n->out->shape;
-    int64_t d = s.dim[s.rank - 1], rows = shape_count(s) / d;
+    bool overwrite = overwrites_gradient(n, 0);
+    Shape shape = n->out->shape;
+    int64_t d = shape.dim[shape.rank - 1], rows = shape_count(shape) / d;
 #pragma omp parallel for schedule(static) if (rows * d >= PARALLEL_FROM)
     for (int64_t tile = 0; tile < ceil_div(rows, ROWS); tile++) {
         float *workspace = node_workspace(n), *q = workspace + d;
@@ -137,14 +138,14 @@ static void layer_norm_backward(const Node *n) {
         for (int64_t r = tile * ROWS; r < min_i64(rows, (tile + 1) * ROWS); r++) {
             const float *x = n->in[0]->data + r * d, *dy = n->out->grad + r * d;
             float *dx = n->in[0]->grad + r * d;
-            Moments m = moments(x, d, n->eps);
+            Statistics s = statistics(x, d, n->eps);
 #pragma omp simd
             for (int64_t i = 0; i < d; i++) q[i] = dy[i] * w[i];
             float a = (float)(vsum(q, d) / (double)d);
-            float b = (float)(vdot_centred(q, x, m.mean, d) * (double)m.rstd / (double)d) * m.rstd;
+            float b = (float)(vdot_centred(q, x, s.mean, d) * (double)s.rstd / (double)d) * s.rstd;
 #pragma omp simd
             for (int64_t i = 0; i < d; i++)
-                dx[i] = (fresh ? 0 : dx[i]) + m.rstd * (q[i] - a - (x[i] - m.mean) * b);
+                dx[i] = (overwrite ? 0 : dx[i]) + s.rstd * (q[i] - a - (x[i] - s.mean) * b);
         }
     }
 }
@@ -156,7 +157,7 @@ static size_t layer_norm_workspace(const Node *n) {
 static const Op LAYER_NORM = { .name = "layer_norm",
                                .forward = layer_norm_forward,
                                .backward = layer_norm_backward,
-                               .overwrites = IN0,
+                               .can_overwrite = IN0,
                                .reads = IN0,
                                .workspace = layer_norm_workspace,
                                .flops = norm_flops,

@@ -1,5 +1,5 @@
-/* Ops that look up, add and move: embedding, sums, concatenation, upsampling, layouts, the timestep
-   embedding. */
+/* Ops that look up, add or move elements: the token embedding, sums, concatenation, repetition, upsampling,
+   layouts and the timestep embedding. */
 #include "autograd/ops.h"
 
 #include "tensor/transpose.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Loops shorter than this are not worth waking the other threads. */
+/* PARALLEL_FROM: a shorter loop takes less time than waking the other threads. */
 enum { PARALLEL_FROM = 16384, PIECE = 4096 };
 
 static void copy_to(float *restrict to, const float *restrict from, int64_t count) {
@@ -15,16 +15,16 @@ static void copy_to(float *restrict to, const float *restrict from, int64_t coun
     for (int64_t i = 0; i < count; i++) to[i] = from[i];
 }
 
-/* Part of dy, or all of it, to in[i]'s gradient from element `at` on. */
-static void pass_on(const Node *n, int i, int64_t at, const float *dy, int64_t count) {
+/* write_gradient with all threads. */
+static void write_gradient_parallel(const Node *n, int i, int64_t at, const float *dy, int64_t count) {
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
     for (int64_t k = 0; k < count; k += PIECE)
         write_gradient(n, i, at + k, dy + k, min_i64(PIECE, count - k));
 }
 
-/* ---- embedding: y[t] = row ids[t] of the V rows of the table, or of the learned ones that follow them
+/* ---- embedding: y[t] = table[ids[t]] if ids[t] < V, else learned[ids[t] - V]
 
-                   drows[id - V] += dy[t] ---- */
+                   dlearned[ids[t] - V] += dy[t] ---- */
 
 static void embedding_forward(const Node *n) {
     int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
@@ -39,7 +39,8 @@ static void embedding_forward(const Node *n) {
     }
 }
 
-/* In the tokens' order: a row that stands several times in a text adds up the same way every time. */
+/* One thread goes through the tokens in order, so that the sum for a vector that occurs several times always
+   has the same bits. */
 static void embedding_backward(const Node *n) {
     int64_t vocabulary = n->table->shape.dim[0], d = n->table->shape.dim[1];
     int64_t count = shape_count(n->out->shape) / d;
@@ -61,7 +62,7 @@ Tensor *embedding(Graph *g, const Weight *table, Tensor *learned, const int32_t 
                       shape3(batch, tokens, d));
 }
 
-/* ---- add: y = a + b              da += dy, db += dy (twice where a is b) ---- */
+/* ---- add: y = a + b              da += dy, db += dy ---- */
 
 static void add_forward(const Node *n) {
     const float *a = n->in[0]->data, *b = n->in[1]->data;
@@ -73,11 +74,11 @@ static void add_forward(const Node *n) {
 
 static void add_backward(const Node *n) {
     for (int k = 0; k < 2; k++)
-        if (n->in[k]->needs_grad) pass_on(n, k, 0, n->out->grad, shape_count(n->out->shape));
+        if (n->in[k]->needs_grad) write_gradient_parallel(n, k, 0, n->out->grad, shape_count(n->out->shape));
 }
 
 static const Op ADD = {
-    .name = "add", .forward = add_forward, .backward = add_backward, .overwrites = IN0 | IN1
+    .name = "add", .forward = add_forward, .backward = add_backward, .can_overwrite = IN0 | IN1
 };
 
 Tensor *add(Graph *g, Tensor *a, Tensor *b) {
@@ -103,7 +104,7 @@ static void add_position_forward(const Node *n) {
 }
 
 static void add_position_backward(const Node *n) {
-    pass_on(n, 0, 0, n->out->grad, shape_count(n->out->shape));
+    write_gradient_parallel(n, 0, 0, n->out->grad, shape_count(n->out->shape));
 }
 
 static size_t add_position_workspace(const Node *n) { return (size_t)n->out->shape.dim[2]; }
@@ -111,7 +112,7 @@ static size_t add_position_workspace(const Node *n) { return (size_t)n->out->sha
 static const Op ADD_POSITION = { .name = "add_position",
                                  .forward = add_position_forward,
                                  .backward = add_position_backward,
-                                 .overwrites = IN0,
+                                 .can_overwrite = IN0,
                                  .workspace = add_position_workspace };
 
 Tensor *add_position(Graph *g, Tensor *x, const Weight *position) {
@@ -136,22 +137,23 @@ static void add_channel_forward(const Node *n) {
 
 static void add_channel_backward(const Node *n) {
     int64_t planes = shape_count(n->in[1]->shape), size = shape_count(n->out->shape) / planes;
-    if (n->in[0]->needs_grad) pass_on(n, 0, 0, n->out->grad, planes * size);
+    if (n->in[0]->needs_grad) write_gradient_parallel(n, 0, 0, n->out->grad, planes * size);
     if (!n->in[1]->needs_grad) return;
 #pragma omp parallel for schedule(static) if (planes * size >= PARALLEL_FROM)
     for (int64_t k = 0; k < planes; k++) n->in[1]->grad[k] += (float)vsum(n->out->grad + k * size, size);
 }
 
-static const Op ADD_CHANNEL = {
-    .name = "add_channel", .forward = add_channel_forward, .backward = add_channel_backward, .overwrites = IN0
-};
+static const Op ADD_CHANNEL = { .name = "add_channel",
+                                .forward = add_channel_forward,
+                                .backward = add_channel_backward,
+                                .can_overwrite = IN0 };
 
 Tensor *add_channel(Graph *g, Tensor *x, Tensor *t) {
     CHECK(x->shape.rank == 4 && shape_equal(t->shape, shape2(x->shape.dim[0], x->shape.dim[1])));
     return graph_node(g, &ADD_CHANNEL, (Node) { .in = { x, t } }, x->shape);
 }
 
-/* ---- concat: y[b] = (a[b], b[b]) along the channels              each input gets its part of dy ---- */
+/* ---- concat: y[b] = (a[b], b[b]) along the channels              da[b], db[b] += the parts of dy[b] ---- */
 
 static void concat_forward(const Node *n) {
     int64_t batch = n->out->shape.dim[0], width = shape_count(n->out->shape) / batch, at = 0;
@@ -168,13 +170,13 @@ static void concat_backward(const Node *n) {
     for (int k = 0; k < 2; k++) {
         int64_t part = shape_count(n->in[k]->shape) / batch;
         for (int64_t b = 0; n->in[k]->needs_grad && b < batch; b++)
-            pass_on(n, k, b * part, n->out->grad + b * width + at, part);
+            write_gradient_parallel(n, k, b * part, n->out->grad + b * width + at, part);
         at += part;
     }
 }
 
 static const Op CONCAT = {
-    .name = "concat", .forward = concat_forward, .backward = concat_backward, .overwrites = IN0 | IN1
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .can_overwrite = IN0 | IN1
 };
 
 Tensor *concat(Graph *g, Tensor *a, Tensor *b) {
@@ -206,7 +208,7 @@ static void repeat_backward(const Node *n) {
 }
 
 static const Op REPEAT = {
-    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .overwrites = IN0
+    .name = "repeat", .forward = repeat_forward, .backward = repeat_backward, .can_overwrite = IN0
 };
 
 Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
@@ -216,28 +218,30 @@ Tensor *repeat(Graph *g, Tensor *x, int64_t times) {
     return graph_node(g, &REPEAT, (Node) { .in = { x } }, out);
 }
 
-/* ---- upsample_nearest: y[.., i, j] = x[.., source(i), source(j)]              dx[source] += dy ---- */
+/* ---- upsample_nearest: y[.., i, j] = x[.., source(i), source(j)]
 
-/* floor(i from / to) as torch has it: the ratio is an fp32 number, which decides otherwise than whole numbers
-   would in rare sizes (2 to 82). */
-static inline int64_t source(int64_t i, int64_t from, int64_t to) {
+                          dx[.., source(i), source(j)] += dy[.., i, j] ---- */
+
+/* floor(i from / to) as torch computes it. The ratio is an fp32 number there, which in rare sizes (2 to 82)
+   gives another row than exact arithmetic would. */
+static inline int64_t source_index(int64_t i, int64_t from, int64_t to) {
     float ratio = (float)from / (float)to;
     return min_i64((int64_t)((float)i * ratio), from - 1);
 }
 
-/* Doubling, the usual case, gets loops that become vector code. */
-static void stretch_row(const float *x, int64_t w, float *y, int64_t width) {
+/* Doubling, the usual case, has a loop of its own that the compiler vectorises. */
+static void upsample_row(const float *x, int64_t w, float *y, int64_t width) {
     if (width == 2 * w)
         for (int64_t j = 0; j < w; j++) y[2 * j] = y[2 * j + 1] = x[j];
     else
-        for (int64_t j = 0; j < width; j++) y[j] = x[source(j, w, width)];
+        for (int64_t j = 0; j < width; j++) y[j] = x[source_index(j, w, width)];
 }
 
-static void shrink_row(const float *dy, int64_t width, float *dx, int64_t w) {
+static void upsample_row_backward(const float *dy, int64_t width, float *dx, int64_t w) {
     if (width == 2 * w)
         for (int64_t j = 0; j < w; j++) dx[j] += dy[2 * j] + dy[2 * j + 1];
     else
-        for (int64_t j = 0; j < width; j++) dx[source(j, w, width)] += dy[j];
+        for (int64_t j = 0; j < width; j++) dx[source_index(j, w, width)] += dy[j];
 }
 
 static void upsample_forward(const Node *n) {
@@ -246,8 +250,8 @@ static void upsample_forward(const Node *n) {
 #pragma omp parallel for schedule(static) if (shape_count(out) >= PARALLEL_FROM)
     for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
         for (int64_t i = 0; i < height; i++)
-            stretch_row(n->in[0]->data + (plane * h + source(i, h, height)) * w, w,
-                        n->out->data + (plane * height + i) * width, width);
+            upsample_row(n->in[0]->data + (plane * h + source_index(i, h, height)) * w, w,
+                         n->out->data + (plane * height + i) * width, width);
 }
 
 static void upsample_backward(const Node *n) {
@@ -256,8 +260,8 @@ static void upsample_backward(const Node *n) {
 #pragma omp parallel for schedule(static) if (shape_count(out) >= PARALLEL_FROM)
     for (int64_t plane = 0; plane < out.dim[0] * out.dim[1]; plane++)
         for (int64_t i = 0; i < height; i++)
-            shrink_row(n->out->grad + (plane * height + i) * width, width,
-                       n->in[0]->grad + (plane * h + source(i, h, height)) * w, w);
+            upsample_row_backward(n->out->grad + (plane * height + i) * width, width,
+                                  n->in[0]->grad + (plane * h + source_index(i, h, height)) * w, w);
 }
 
 static const Op UPSAMPLE = { .name = "upsample_nearest",
@@ -267,14 +271,15 @@ static const Op UPSAMPLE = { .name = "upsample_nearest",
 Tensor *upsample_nearest(Graph *g, Tensor *x, int64_t height, int64_t width) {
     Shape in = x->shape;
     CHECK(in.rank == 4 && height >= in.dim[2] && width >= in.dim[3]);
-    CHECK(height < 1 << 24 && width < 1 << 24); /* source counts in fp32 */
+    CHECK(height < 1 << 24 && width < 1 << 24); /* source_index() is exact up to there */
     return graph_node(g, &UPSAMPLE, (Node) { .in = { x } }, shape4(in.dim[0], in.dim[1], height, width));
 }
 
-/* ---- to_tokens, to_image: the transposition [B, C, N] <-> [B, N, C]    backward is the other one ---- */
+/* ---- to_tokens: the transposition [B, C, N] -> [B, N, C]. to_image is its inverse, and backward of each is
+   forward of the other. ---- */
 
-/* to [columns, rows] = (or +=) from [rows, columns] transposed, batch times; a square at a time, so that both
-   sides use whole cache lines. */
+/* For each image of the batch: to [columns, rows] = from [rows, columns] transposed, or += with add. It
+   moves a square at a time, so that reads and writes both use whole cache lines. */
 static void transpose_batch(const float *from, float *to, int64_t batch, int64_t rows, int64_t columns,
                             bool add) {
     enum { SIDE = TRANSPOSE_SIDE };
@@ -295,14 +300,14 @@ static void transpose_batch(const float *from, float *to, int64_t batch, int64_t
     }
 }
 
-/* The last two dimensions of the token side: [B, N, C]. */
+/* s is the shape of the tokens, [B, N, C]. */
 static void to_tokens_forward(const Node *n) {
     Shape s = n->out->shape;
     transpose_batch(n->in[0]->data, n->out->data, s.dim[0], s.dim[2], s.dim[1], false);
 }
 static void to_tokens_backward(const Node *n) {
     Shape s = n->out->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !gradient_overwrites(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[1], s.dim[2], !overwrites_gradient(n, 0));
 }
 static void to_image_forward(const Node *n) {
     Shape s = n->in[0]->shape;
@@ -310,14 +315,14 @@ static void to_image_forward(const Node *n) {
 }
 static void to_image_backward(const Node *n) {
     Shape s = n->in[0]->shape;
-    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !gradient_overwrites(n, 0));
+    transpose_batch(n->out->grad, n->in[0]->grad, s.dim[0], s.dim[2], s.dim[1], !overwrites_gradient(n, 0));
 }
 
 static const Op TO_TOKENS = {
-    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .overwrites = IN0
+    .name = "to_tokens", .forward = to_tokens_forward, .backward = to_tokens_backward, .can_overwrite = IN0
 };
 static const Op TO_IMAGE = {
-    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .overwrites = IN0
+    .name = "to_image", .forward = to_image_forward, .backward = to_image_backward, .can_overwrite = IN0
 };
 
 Tensor *to_tokens(Graph *g, Tensor *x) {
@@ -335,9 +340,9 @@ Tensor *to_image(Graph *g, Tensor *x, int64_t height, int64_t width) {
 
 /* ---- timestep_embedding: y[b] = (cos(t f_0), .., sin(t f_0), ..),  f_i = 10000^(-i / half) ---- */
 
-/* Frequencies and products are fp32 numbers, as in diffusers: at t = 999 an ulp of a frequency moves cos and
-   sin by 6e-5, so 'more exact' would be wrong. The exponential is rounded correctly here; torch's, which is
-   not quite, differs by an ulp in 1 to 3 frequencies. */
+/* Frequencies and products are rounded to fp32 as in diffusers. At t = 999 an ulp of a frequency changes cos
+   and sin by 6e-5, so more exact frequencies would not match the trained model. The exponential is correctly
+   rounded here; torch's is not always, and differs by an ulp in 1 to 3 frequencies. */
 static void timestep_embedding_forward(const Node *n) {
     int64_t batch = n->out->shape.dim[0], half = n->out->shape.dim[1] / 2;
     for (int64_t i = 0; i < half; i++) {

@@ -1,4 +1,4 @@
-/* Where a step's time goes, by op: a Trace that adds up seconds and operations. */
+/* A profile: a Trace that adds up the seconds and operations of each op and pass. */
 #ifndef TI_PROFILE_H
 #define TI_PROFILE_H
 
@@ -20,10 +20,11 @@ typedef struct {
     Trace trace;
 } Profile;
 
-/* profile must stay where it is while graphs use profile->trace. */
+/* Clears the profile and prepares profile->trace, for graph_trace. The trace points to the profile, which
+   must not move while a graph uses it. */
 void profile_start(Profile *profile);
 
-/* A copy, the most expensive lines first. */
+/* Returns a copy with the most expensive line first. */
 Profile profile_sorted(const Profile *profile);
 
 #endif

@@ -7,16 +7,16 @@ static int64_t weight_size(const Weight *w) {
 NodeSummary *graph_summary(const Graph *g) {
     NodeSummary *lines = mem_alloc((size_t)graph_nodes(g) * sizeof *lines);
     for (int i = 0; i < graph_plan_steps(g); i++) {
-        PlanStep m = graph_plan_step(g, i);
-        if (m.pass == RECOMPUTE) continue;
-        NodeSummary *line = &lines[m.index];
-        const Node *n = m.node;
+        PlanStep step = graph_plan_step(g, i);
+        if (step.pass == RECOMPUTE) continue;
+        NodeSummary *line = &lines[step.index];
+        const Node *n = step.node;
         double gflop = n->op->flops ? n->op->flops(n) * 1e-9 : 0;
         line->node = n;
         line->weights = weight_size(n->layer.weight) + weight_size(n->layer.bias) + weight_size(n->table);
-        line->backward |= m.pass == BACKWARD;
-        line->alive[m.pass == BACKWARD] = m.alive;
-        line->gflop[m.pass == BACKWARD] = m.pass == BACKWARD ? gflop * n->op->backward_flops : gflop;
+        line->backward |= step.pass == BACKWARD;
+        line->alive[step.pass == BACKWARD] = step.alive;
+        line->gflop[step.pass == BACKWARD] = step.pass == BACKWARD ? gflop * n->op->backward_flops : gflop;
     }
     return lines;
 }
@@ -24,8 +24,8 @@ NodeSummary *graph_summary(const Graph *g) {
 PlanStep graph_peak(const Graph *g) {
     PlanStep peak = graph_plan_step(g, 0);
     for (int i = 1; i < graph_plan_steps(g); i++) {
-        PlanStep m = graph_plan_step(g, i);
-        if (m.alive > peak.alive) peak = m;
+        PlanStep step = graph_plan_step(g, i);
+        if (step.alive > peak.alive) peak = step;
     }
     return peak;
 }

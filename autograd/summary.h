@@ -1,22 +1,21 @@
-/* What there is to say of a planned graph, node by node. */
+/* A report on a planned graph, node by node. */
 #ifndef TI_GRAPH_SUMMARY_H
 #define TI_GRAPH_SUMMARY_H
 
 #include "autograd/graph.h"
 
-/* A node runs forward once, and backward or again or not. */
 typedef struct {
-    const Node *node; /* NULL: nothing needs it */
-    bool backward;
+    const Node *node; /* NULL when the plan leaves the node out */
+    bool backward;    /* whether the plan has a backward step for the node */
     int64_t weights;  /* bytes of its weights */
-    int64_t alive[2]; /* bytes of the buffers that are alive in its forward and its backward pass */
-    double gflop[2];
+    int64_t alive[2]; /* bytes of the buffers that are alive in its forward and in its backward step */
+    double gflop[2];  /* of its forward and of its backward step */
 } NodeSummary;
 
-/* [graph_nodes]; free() it. */
+/* Returns a line for each node, [graph_nodes], which the caller frees. */
 NodeSummary *graph_summary(const Graph *g);
 
-/* The moment at which the most buffers are alive. */
+/* Returns the step in which the most bytes are alive, the first of them if there are several. */
 PlanStep graph_peak(const Graph *g);
 
 #endif

@@ -1,4 +1,4 @@
-/* The commands: a file each, and this table of them for ti.c and help. */
+/* The commands, each of which is defined in a file of its own. ti.c makes a table of them. */
 #ifndef TI_COMMANDS_H
 #define TI_COMMANDS_H
 

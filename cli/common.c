@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The way through a command */
+/* Running a command */
 
 static void print_lines(const char *before, const Messages *m) {
     for (const char *line = m->text; line && *line;) {
@@ -62,7 +62,8 @@ int command_run(const Command *c, int argc, char *const argv[]) {
 const char *const PREDICTIONS[] = { "auto", [1 + PREDICT_EPSILON] = "epsilon",
                                     [1 + PREDICT_V] = "v_prediction", NULL };
 
-/* The path of the model that is meant, free() it; NULL and a line where the embedded one is not found. */
+/* Returns the path of the model to use, to be freed: a copy of path, or the embedded model's where path is
+   NULL. Returns NULL and adds a message when the embedded model is not found. */
 static char *find_model(const char *path, Messages *errors) {
     if (path) {
         console_line(stderr, "ti: model %s", path);
@@ -89,8 +90,8 @@ bool open_model(const char *path, const char *vae, int prediction, Model *m, Mes
     else if (ok && prediction != PREDICTION_UNUSED && m->folder.prediction_guessed)
         messages_add(
             warnings,
-            "%s: says nothing of what its UNet predicts; taken as Stable Diffusion 2.x of 768 pixels, which "
-            "predicts v (one of 512 pixels: --prediction epsilon)",
+            "%s: does not say what its UNet predicts, so it is taken for Stable Diffusion 2.x of 768 pixels, "
+            "which predicts v (for a model of 512 pixels give --prediction epsilon)",
             found);
     free(found);
     return ok;
@@ -102,7 +103,8 @@ static bool any_has_text(const char *const prompts[], const char *token) {
     return false;
 }
 
-/* A warning if no prompt uses a loaded word, with what the first of them has that is spelt most like it. */
+/* Adds a warning when no prompt uses a loaded word. It names the similarly spelt word of the first prompt
+   that has one. */
 static void check_used(const Tokenizer *t, const Embedding *e, const char *const prompts[],
                        Messages *warnings) {
     for (int i = 0; prompts[i]; i++)
@@ -110,7 +112,7 @@ static void check_used(const Tokenizer *t, const Embedding *e, const char *const
     char *near = NULL;
     for (int i = 0; prompts[i] && !near; i++) near = prompt_nearest(t, prompts[i], e->token);
     messages_add(warnings, "%s: no prompt uses the word \"%s\"%s%s%s", e->path, e->token,
-                 near ? "; the nearest there is \"" : "", near ? near : "", near ? "\"" : "");
+                 near ? "; the most similar one there is \"" : "", near ? near : "", near ? "\"" : "");
     free(near);
 }
 
@@ -121,7 +123,7 @@ static bool load_word(Words *w, Tokenizer *t, const Embedding *e, Messages *erro
     char *token = console_text(e->token), *called = console_text(e->called ? e->called : "");
     if (ok)
         console_line(stderr, "ti: word \"%s\" (%lld vector%s) from %s%s%s%s", token, (long long)e->vectors,
-                     e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is \"" : "", called,
+                     e->vectors == 1 ? "" : "s", e->path, e->called ? ", where it is called \"" : "", called,
                      e->called ? "\"" : "");
     free(rename);
     free(path);
@@ -136,7 +138,7 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
     bool ok = words_read(source, &words, errors, warnings);
     for (int64_t i = 0; i < words.count && ok; i++) {
         const Embedding *e = &words.words[i];
-        if (e->optional) { /* one of a folder's, where it is no reason to stop */
+        if (e->optional) { /* It is one of a folder's words, and its errors are only warnings. */
             if (!prompts || any_has_text(prompts, e->token)) load_word(w, t, e, warnings);
             continue;
         }
@@ -149,7 +151,7 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
 
 /* Pictures */
 
-/* By more than a tenth of the longer side. */
+/* Whether resizing to a square changes the proportions by more than a tenth of the longer side. */
 static bool is_squashed(PictureSize s, int64_t side) {
     (void)side;
     int64_t longer = max_i64(s.width, s.height), shorter = min_i64(s.width, s.height);
@@ -160,8 +162,8 @@ static bool is_enlarged(PictureSize s, int64_t side) {
     return s.width > 0 && (s.width < side || s.height < side);
 }
 
-/* "PATH: W x H is" for the one picture of which that holds, "N pictures, the first of them PATH (W x H), are"
-   for several, NULL for none. free() it. */
+/* The beginning of a message about the pictures for which `holds` is true: "PATH: W x H is" for one picture,
+   "N pictures, the first of them PATH (W x H), are" for several. NULL when it is true for none. free() it. */
 static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_t), int64_t side) {
     int64_t count = 0, first = 0;
     for (int64_t i = 0; p->sizes && i < p->count; i++) {
@@ -224,7 +226,7 @@ bool check_side(const Model *m, const char *option, int64_t least, int64_t *side
     if (*side == 0) *side = own;
     if (*side == own) return true;
     if (*side % multiple != 0 || *side < least)
-        return messages_add(errors, "%s %lld: must be a multiple of %lld, %lld at least", option,
+        return messages_add(errors, "%s %lld: must be a multiple of %lld and at least %lld", option,
                             (long long)*side, (long long)multiple, (long long)max_i64(least, multiple));
     if (warnings)
         messages_add(warnings, "%s %lld: the model was made for %lld", option, (long long)*side,
@@ -238,11 +240,11 @@ bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Mes
 
 bool check_trainable(const Model *m, Messages *errors) {
     return m->noise_schedule.config.prediction != PREDICT_SAMPLE ||
-           messages_add(
-               errors,
-               "%s: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
-               "draws, and a word can be learned with epsilon and v_prediction alone",
-               m->folder.path);
+           messages_add(errors,
+                        "%s: its scheduler's prediction_type is sample (the UNet predicts the picture): such "
+                        "a model can generate pictures, but a word can be learned only with epsilon or "
+                        "v_prediction",
+                        m->folder.path);
 }
 
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
@@ -267,7 +269,7 @@ bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *error
                             smaller);
     return blas_reserve(omp_get_max_threads()) ||
            messages_add(errors,
-                        "out of memory: OpenBLAS needs %d MB of addresses for each thread (try fewer "
+                        "out of memory: OpenBLAS needs %d MB of address space for each thread (try fewer "
                         "--threads, or a higher ulimit -v)",
                         BLAS_BUFFER / 1000000);
 }
@@ -276,8 +278,8 @@ bool check_picture_name(const char *option, const char *path, Messages *errors) 
     if (image_format(path) != WRITE_NONE) return true;
     return messages_add(
         errors,
-        "%s %s: '%s' is no ending of a picture that is written: .png, .jpg or .jpeg, or none, "
-        "which is .png",
+        "%s %s: a picture cannot be written as '%s': its name must end in .png, .jpg or .jpeg, or have "
+        "no ending, which gives a .png",
         option, path, strrchr(path, '.'));
 }
 

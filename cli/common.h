@@ -1,5 +1,5 @@
-/* What the commands share: the way through a command, the model that is meant, its words and pictures,
-   outputs. */
+/* What the commands share: running a command from its arguments to its exit status, opening the model,
+   loading learned words and pictures, and checking options and outputs before the work begins. */
 #ifndef TI_COMMON_H
 #define TI_COMMON_H
 
@@ -9,110 +9,118 @@
 #include "inversion/training.h"
 #include "text/prompt.h"
 
-/* A command from its words to its end: parses them (help and faults are printed), runs it, prints errors and
-   warnings. The exit status: the command's own, 1 for errors, 2 for wrong usage. */
+/* Parses the arguments of a command, runs it, and prints its help, errors and warnings. Returns the exit
+   status: the command's own, 1 when there were errors, 2 for wrong usage. */
 int command_run(const Command *c, int argc, char *const argv[]);
 
-/* Prints errors as "ti: LINE" and warnings as "ti: warning: LINE" on stderr and forgets the warnings. Returns
-   whether there were no errors. */
+/* Prints errors as "ti: MESSAGE" and warnings as "ti: warning: MESSAGE" on stderr and frees the warnings, so
+   that none is printed twice. Returns whether there were no errors. */
 bool report(const Messages *errors, Messages *warnings);
-/* The warnings alone, before the work begins. */
+/* Prints and frees the warnings alone. Commands call it before the work begins. */
 void report_warnings(Messages *warnings);
 
-/* Rows of options that several commands have. */
+/* Entries of the option tables that several commands have. */
 #define MODEL_OPTION(at)                                                                                     \
     {                                                                                                        \
         "model", OPTION_STRING, at, "PATH",                                                                  \
             .may_differ = true, .shown = "the embedded model", .reason = "it needs no download",             \
             .help =                                                                                          \
-                "Stable Diffusion 1.x or 2.x: a folder as diffusers lays it out, or one .safetensors file"   \
+                "the model, Stable Diffusion 1.x or 2.x: a folder in diffusers' layout or one .safetensors " \
+                "file"                                                                                       \
     }
 #define VAE_OPTION(at)                                                                                       \
     {                                                                                                        \
         "vae", OPTION_STRING, at, "PATH",                                                                    \
             .may_differ = true, .shown = "the model's own",                                                  \
-            .help =                                                                                          \
-                "takes the VAE from elsewhere: a folder or a .safetensors file of a VAE or of a whole model" \
+            .help = "another VAE to use: a folder or a .safetensors file of a VAE or of a whole model"       \
     }
 #define PREDICTION_OPTION(at)                                                                                \
     {                                                                                                        \
         "prediction", OPTION_CHOICE, at, "NAME",                                                             \
             .choices = PREDICTIONS, .standard = "auto",                                                      \
-            .reason = "what the model's scheduler says, and v_prediction for a single file of 2.x, which "   \
-                      "says nothing",                                                                        \
-            .help =                                                                                          \
-                "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of 768)"  \
+            .reason = "what the model's scheduler says, or v_prediction for a single file of 2.x, which "    \
+                      "does not say",                                                                        \
+            .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of "  \
+                    "768 pixels)"                                                                            \
     }
 #define RESOLUTION_OPTION(at, text)                                                                          \
     {                                                                                                        \
         "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
-                                                    .reason = "what it was trained on", .help = text         \
+                                                    .reason = "it was trained at that size", .help = text    \
     }
 #define THREADS_OPTION(at)                                                                                   \
     {                                                                                                        \
         "threads", OPTION_INT, at, "N", 0, 1024,                                                             \
-            .shown = "the physical cores",                                                                   \
-            .reason = "a core's second thread slows the matrix products down",                               \
-            .help = "threads to compute with"                                                                \
+            .shown = "the physical cores", .reason = "a core's second thread slows matrix products down",    \
+            .help = "the number of threads to compute with"                                                  \
     }
 
-/* What --prediction offers: what the model says, or one of Prediction, in its order. */
+/* The choices of --prediction: "auto", which is what the model says, and then the names of the enum
+   Prediction in its order. Closed by NULL. */
 extern const char *const PREDICTIONS[];
-enum { PREDICTION_UNUSED = -1 }; /* of commands that do not use what the UNet predicts */
+enum { PREDICTION_UNUSED = -1 }; /* for commands that do not use the UNet's prediction */
 
-/* The model at path, or the embedded one's (NULL: beside the program, or in the shared folder where `make
-   install` put it); says which on stderr. vae: as in exchange_open_model. prediction: what the UNet predicts,
-   an index in PREDICTIONS; a warning where neither that nor the model says it. False and a line for each
-   fault; then there is nothing to close. */
+/* Opens the model at path, and prints on stderr which one it is. When path is NULL it is the embedded model,
+   which lies beside the program or in the shared folder where `make install` put it. vae is passed to
+   exchange_open_model. prediction is an index into PREDICTIONS; when it is "auto" and the model does not say
+   what its UNet predicts, a warning tells what is assumed. Returns false and adds a message for each fault;
+   then there is nothing to close. */
 bool open_model(const char *path, const char *vae, int prediction, Model *m, Messages *errors,
                 Messages *warnings);
 
-/* Adds the words of a source (words_read) to w and to the tokenizer, and names them on stderr as a prompt
-   must spell them. prompts, closed by NULL: of optional words those that they use; a warning for another that
-   none of them uses. NULL: all. */
+/* Adds the learned words of a source, as words_read takes it, to w and to the tokenizer, and prints on stderr
+   how a prompt must spell them. prompts is closed by NULL. Of a folder's words only those that a prompt uses
+   are added; a word that was given as a file is always added, with a warning when no prompt uses it. When
+   prompts is NULL all words are added without warnings. */
 bool words_load(Words *w, Tokenizer *t, const char *source, const char *const prompts[], Messages *errors,
                 Messages *warnings);
 
-/* pictures_list, with a warning each for all pictures that are squashed by more than a tenth and for all that
-   are enlarged. pictures_free in every case. */
+/* Calls pictures_list, and adds one warning for all pictures that are squashed by more than a tenth and one
+   for all that are enlarged. The caller frees the pictures in every case. */
 bool list_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
-/* And reads them. */
+/* Lists the pictures in the same way and reads them. */
 bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
-/* picture_load in the same way. */
+/* Loads one picture, with the warning when it is squashed. */
 bool load_picture(const char *path, int64_t resolution, bool center_crop, Image *out, Messages *errors,
                   Messages *warnings);
 
-/* The side of the model's pictures, in pixels. */
+/* The side in pixels of the pictures that the model was trained on. */
 int64_t model_side(const Model *m);
-/* A picture's side under an option's name: *side 0 becomes model_side, which is always allowed. False, with a
-   line, if another is below `least` or no multiple of 8 and of the VAE's factor. warnings (may be NULL) gets
-   a line where the side is not model_side. */
+/* Checks the side of a picture, in pixels, that the named option gives. A *side of 0 becomes model_side,
+   which is always allowed. Returns false and adds a message when another side is below `least` or is not a
+   multiple of 8 and of the VAE's factor. Adds a warning when the side is not model_side, unless warnings
+   is NULL. */
 bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors,
                 Messages *warnings);
-/* The same for --resolution, 64 at least. */
+/* Checks --resolution in the same way; it must be at least 64. */
 bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
-/* False, with a line, if there is no loss for what its UNet predicts. */
+/* Returns false and adds a message when the training loss is not defined for what the model's
+   UNet predicts. */
 bool check_trainable(const Model *m, Messages *errors);
-/* False, with a line, if the model cannot draw in so many steps, given by that option. */
+/* Returns false and adds a message when the model cannot generate pictures in the number of denoising steps
+   that the named option gives. */
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
 
-/* False, with a line, if a loss is not finite: where that begins. before: what the line begins with, "step 3:
-   "; hint: what to do where no weight of the model is to blame. */
+/* Returns false and adds a message when the loss of a training step that was run is not finite. The message
+   names the first node with such a value. It begins with `before`, such as "step 3: ", and ends with `hint`,
+   which says what to do, when the cause is not a weight of the model. */
 bool check_loss(double loss, TrainingStep *ran, const char *before, const char *hint, Messages *errors);
 
-/* All memory for computing: the arena, and what BLAS takes. False, with a line, where there is none. smaller:
-   what would take less, "a smaller --batch". */
+/* Allocates all memory that the computation takes: the arena, and OpenBLAS's buffers. Returns false and adds
+   a message when there is too little. `smaller` says what would take less, such as "a smaller --batch". */
 bool get_arena(Arena *arena, int64_t bytes, const char *smaller, Messages *errors);
 
-/* False, with a line, if that name, given by that option, ends in what no picture is written as. */
+/* Returns false and adds a message when the file name that the named option gives has an ending, and it is
+   not that of a format in which pictures can be written. */
 bool check_picture_name(const char *option, const char *path, Messages *errors);
 
-/* False, with a line, if path exists and force is not given, or cannot be written anyway. Asked before the
-   work. */
+/* Returns false and adds a message when the file exists and force is not set, or when it could not be
+   written. Commands ask before the work begins. */
 bool may_write(const char *path, bool force, Messages *errors);
-/* The same for a folder, which is not looked into. */
+/* Returns false and adds a message when the path, which is to become a folder, exists and force is
+   not set. */
 bool may_make(const char *path, bool force, Messages *errors);
 
 #endif

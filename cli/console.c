@@ -30,7 +30,7 @@ void console_line(FILE *to, const char *format, ...) {
     va_start(args, format);
     char *line = mem_format_list(format, args);
     va_end(args);
-    text_plain(line);
+    text_sanitize(line);
     fprintf(to, "%s\n", line);
     free(line);
 }
@@ -109,5 +109,5 @@ void profile_print(const Profile *profile, int64_t passes) {
     }
     printf("%-20s %-8s %7s %10.3f %9.1f %7.0f%% %6.1f%%\n", "all", "", "", 1e3 * seconds / n,
            flops / seconds * 1e-9, 100 * flops / seconds / peak, 100.0);
-    printf("peak, of matrix products in cache: %.1f GFLOP/s\n", peak * 1e-9);
+    printf("peak: %.1f GFLOP/s, measured with products of matrices that fit in the cache\n", peak * 1e-9);
 }

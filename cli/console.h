@@ -1,5 +1,5 @@
-/* What the commands that show things share: checked standard output, JSON, text that is safe on a
-   terminal. */
+/* Output of the commands: standard output whose errors are noticed, JSON documents, text that is safe on a
+   terminal, and numbers as text. */
 #ifndef TI_CONSOLE_H
 #define TI_CONSOLE_H
 
@@ -10,44 +10,50 @@
 
 #include <stdio.h>
 
-/* Prints the document and a newline, and deletes it. (Documents come from json_pack, whose I takes an int64_t
-   and f a double that is finite; what a number out of a file makes of others goes through json_double.) */
+/* Prints the document and a newline, and deletes it. json_pack, which builds the documents, takes an int64_t
+   for I and a finite double for f; a number that may not be finite, since it was computed from a file, goes
+   through json_double. */
 void console_json(json_t *document);
-/* Flushes standard output. False, with a line, if any of it could not be written (a full disk). */
+/* Flushes standard output. Returns false and adds a message when any of it could not be written, as on a
+   full disk. */
 bool console_finish(Messages *errors);
 
-/* Prints a line, on stdout or stderr, as a terminal may show it: it is text_plain. Whatever came from outside
-   (the command line, files, their names) is printed by this function, console_path or report; printf itself
-   prints what is ti's own, numbers and constant texts. */
+/* Prints a line on stdout or stderr with its control characters replaced (text_sanitize), so that a terminal can
+   show it safely. All text from outside (the command line, files, their names) is printed by this function,
+   console_path or report; printf is for numbers and constant texts. */
 void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Prints a path alone on a line of stdout, where a script may read it: as ls does, its very bytes where
-   stdout is no terminal, and as console_line where it is one. */
+/* Prints a path on a line of its own on stdout, where a script may read it. As ls does, it prints the
+   path's exact bytes when stdout is not a terminal, and replaces control characters as console_line does
+   when it is. */
 void console_path(const char *path);
 
-/* Text out of a file, as far as a line shows it: "..." stands for what is beyond 200 bytes. free() it. */
+/* A copy of a text from a file, short enough for a line: "..." stands for what lies beyond 200 bytes.
+   free() it. */
 char *console_text(const char *text);
 
-/* "412 MB" */
+/* Bytes as "412 MB" or "3.44 GB", for messages about memory. */
 enum { BYTES_TEXT = 32 };
 const char *bytes_text(int64_t bytes, char text[BYTES_TEXT]);
 
-/* "812 B", "9.2 kB", "25.5 MB", "3.44 GB" */
+/* Bytes as "812 B", "9.2 kB", "25.5 MB" or "3.44 GB", for tables. */
 enum { SIZE_TEXT = 32 };
 const char *size_text(int64_t bytes, char text[SIZE_TEXT]);
-/* "1,103,872" */
+/* A count with commas between groups of three digits: "1,103,872". */
 enum { COUNT_TEXT = 32 };
 const char *count_text(int64_t count, char text[COUNT_TEXT]);
 
-/* "1:02:03" or "2:03" */
+/* Seconds as "1:02:03" or "2:03". */
 enum { DURATION_TEXT = 32 };
 const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
+/* A shape as a JSON list of its dimensions. */
 json_t *json_shape(Shape shape);
 
-/* A profile as a table on stdout, the most expensive first; passes: how many runs to divide by ("a step").
-   What each op reaches is also a share of threads_peak_flops; a convolution's operations are those of the
-   direct algorithm, so that Winograd's can be above 100 %. */
+/* Prints a profile as a table on stdout, the most expensive op first. Times are divided by `passes`, the
+   number of steps that were run. The speed of each op is also given as a share of threads_peak_flops. The
+   operations of a convolution are counted as those of the direct algorithm, so Winograd's algorithm can reach
+   more than 100 %. */
 void profile_print(const Profile *profile, int64_t passes);
 
 #endif

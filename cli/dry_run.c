@@ -9,8 +9,8 @@
 static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan *plan) {
     double batch = e->batch.forward + e->batch.backward, flops = plan->forward_flops + plan->backward_flops;
     char text[DURATION_TEXT];
-    printf("\ntime, from %d of a batch's %d operations, each for all of its kind\n", e->batch.timed,
-           e->batch.all);
+    printf("\ntime, estimated by timing %d of a batch's %d operations, each for all of its kind\n",
+           e->batch.timed, e->batch.all);
     printf("%10.3f s  a batch of %lld: forward %.3f, backward %.3f; %.1f GFLOP/s\n", batch,
            (long long)o->batch, e->batch.forward, e->batch.backward, flops / batch * 1e-9);
     printf("%12s  %lld steps of %lld pictures\n", duration_text(e->steps, text), (long long)o->steps,
@@ -19,8 +19,9 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
     if (e->work.grids)
         printf("%12s  the fixed-grid loss, %lld times\n", duration_text(e->grids, text),
                (long long)e->work.grids);
-    if (e->work.drawn)
-        printf("%12s  drawing %lld pictures\n", duration_text(e->pictures, text), (long long)e->work.drawn);
+    if (e->work.sampled)
+        printf("%12s  generating %lld validation pictures\n", duration_text(e->pictures, text),
+               (long long)e->work.sampled);
     printf("%12s  in all\n", duration_text(estimate_all(e), text));
 }
 

@@ -1,4 +1,5 @@
-/* `ti train --dry-run`: what `ti plan --summary` says of the run, and how long it would take. */
+/* `ti train --dry-run`: prints the memory and the arithmetic of the run, as `ti plan --summary` does, and how
+   long it would take. */
 #ifndef TI_DRY_RUN_H
 #define TI_DRY_RUN_H
 
@@ -7,8 +8,8 @@
 #include "cli/train.h"
 #include "diffusion/model.h"
 
-/* Prints both (with options->json as a document). step: the plan of a batch. reading: the picture that takes
-   the most memory to read. */
+/* Prints both as text or, with options->json, as one JSON document. step is the plan of a training step,
+   reading the need of the picture that takes the most memory to read. */
 void dry_run(const Model *m, const TrainOptions *options, const Estimate *estimate, const Plan *step,
              const MemoryNeed *reading, int threads);
 

@@ -15,10 +15,11 @@ static const char *const FILES[] = { "graph.json", "step.safetensors", "forward.
                                      "backward.safetensors" };
 enum { GRAPH, STEP, FORWARD_FILE, BACKWARD_FILE, FILE_COUNT };
 
-/* A file of tensors that comes into being while the graph runs, one after the other as the header says. */
+/* A file of tensors that is written while the graph runs, one tensor after the other in the order of
+   its header. */
 typedef struct {
-    const Node **order; /* whose output, or its gradient, comes when */
-    int count, next;
+    const Node **order; /* [count]: the nodes whose outputs, or whose outputs' gradients, are written */
+    int count, next;    /* next: the index of the one that is written next */
     Output out;
 } Stream;
 
@@ -31,8 +32,9 @@ typedef struct {
 
 /* Names */
 
-/* What a node's weights are called without the last part; NULL: it has none of its own. (Positions are added
-   to what comes in: that node is no module.) */
+/* Returns the name of a node's weights without its last part, which is the name of the module in the
+   reference, or NULL when the node has no weights of its own. A node that adds position embeddings is
+   no module. */
 static char *module_name(const Node *n) {
     const Weight *w = n->layer.weight;
     if (!w && n->ids) w = n->table;
@@ -53,7 +55,7 @@ static char **name_nodes(const TrainingStep *s) {
     for (int i = 0; i < count; i++) {
         const Node *n = graph_get(s->graph, i);
         char *module = module_name(n);
-        int same = 0; /* of this op in this block */
+        int same = 0; /* earlier nodes with this op in this block */
         for (int k = i; k-- > 0 && graph_get(s->graph, k)->block == n->block;)
             same += graph_get(s->graph, k)->op == n->op;
         if (n->out == s->loss)
@@ -74,7 +76,7 @@ static int index_of(const Graph *g, const Tensor *out) {
     return -1;
 }
 
-/* What a node reads, as it is called: another node's output or a leaf. */
+/* The name of a tensor that a node reads: another node's output or a leaf. */
 static const char *tensor_name(const Dump *d, const Tensor *t) {
     int i = index_of(d->step->graph, t);
     if (i >= 0) return d->names[i];
@@ -109,6 +111,7 @@ static bool write_graph(const Dump *d, const char *path, Messages *errors) {
 
 /* The tensors as they come */
 
+/* Writes the header. learned: the gradient of the learned vectors follows the last node. */
 static void stream_open(const Dump *d, Stream *s, const char *path, bool learned) {
     NamedTensor *list = mem_alloc((size_t)(s->count + 1) * sizeof *list);
     for (int i = 0; i < s->count; i++)
@@ -127,32 +130,33 @@ static void stream_add(Stream *s, const Node *n, const float *data) {
     output_write(&s->out, data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }
 
-/* Written right behind its node, before another buffer takes the memory. A recomputed one was written
-   before. */
+/* After a node's forward pass: writes its output before its memory is reused. Outputs that are recomputed
+   during the backward pass were written in the forward pass. */
 static void after(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (!backward && d->forward.next < d->forward.count) stream_add(&d->forward, n, n->out->data);
 }
 
-/* All that reads an output comes behind it, so its gradient is complete when its own node's backward pass
-   begins. */
+/* Before a node's backward pass: all nodes that read its output have run backward by then, so the output's
+   gradient is complete, and is written. */
 static void before(void *user, const Node *n, bool backward) {
     Dump *d = user;
     if (backward) stream_add(&d->backward, n, n->out->grad);
 }
 
+/* Finds the order in which the plan runs the nodes. Recomputed nodes are no part of it. */
 static void find_orders(Dump *d) {
     const Graph *g = d->step->graph;
     d->forward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
     d->backward.order = mem_alloc((size_t)graph_nodes(g) * sizeof(Node *));
     for (int i = 0; i < graph_plan_steps(g); i++) {
-        PlanStep m = graph_plan_step(g, i);
-        if (m.pass == FORWARD) d->forward.order[d->forward.count++] = m.node;
-        if (m.pass == BACKWARD) d->backward.order[d->backward.count++] = m.node;
+        PlanStep step = graph_plan_step(g, i);
+        if (step.pass == FORWARD) d->forward.order[d->forward.count++] = step.node;
+        if (step.pass == BACKWARD) d->backward.order[d->backward.count++] = step.node;
     }
 }
 
-/* What the step started from. rows: as they were before it. */
+/* Writes step.safetensors. learned are the learned vectors as they were before the step. */
 static bool write_step(const Dump *d, const float *learned, const char *path, Messages *errors) {
     const TrainingStep *s = d->step;
     const LoopData *data = &d->loop->data;
@@ -185,7 +189,7 @@ static void remove_files(const char *folder) {
     }
 }
 
-/* The new folder to its place; where there is one already, file by file. */
+/* Moves the new folder to its place or, where a folder exists, its files one by one. */
 static bool move_folder(const char *from, const char *to, Messages *errors) {
     if (rename(from, to) == 0) return true;
     bool ok = errno == EEXIST || errno == ENOTEMPTY;
@@ -199,6 +203,8 @@ static bool move_folder(const char *from, const char *to, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", to, strerror(errno));
 }
 
+/* Runs the micro-batch and writes the four files. loop_next updates the learned vectors, so they are
+   copied before. */
 static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Messages *errors,
                         Messages *warnings) {
     if (!write_graph(d, paths[GRAPH], errors)) return false;

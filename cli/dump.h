@@ -1,25 +1,26 @@
-/* `ti train --dump`: every tensor of one training step and its gradient in files, so that another
-   implementation's can be compared with them by name, first to last (golden/dump.py does so with the
-   reference's).
+/* `ti train --dump`: writes every tensor of one training step and its gradient to files, so that they can be
+   compared by name with those of another implementation, from the first to the last. golden/dump.py compares
+   them with the reference's.
 
-   step.safetensors       what the step starts from: input_ids, timesteps (whole numbers, as F32), latents,
-                          noise, rows; what follows for the loss: noisy, target; and loss
-   forward.safetensors    each node's output in the order of execution
-   backward.safetensors   d loss / d each of these that has a gradient, in the order in which they are
-                          complete, rows last
-   graph.json             the nodes in the order of execution: name, op, what it reads, shape
+   step.safetensors       the inputs of the step: input_ids and timesteps (whole numbers as F32), latents,
+                          noise, rows (the learned vectors); noisy and target, which follow from them; loss
+   forward.safetensors    the output of each node, in the order of execution
+   backward.safetensors   the gradient d loss / d output of each node that has one, in the order in which they
+                          become complete; last that of rows
+   graph.json             the nodes in the order of execution: name, op, what each reads, shape
 
-   A node with weights is called after them, "unet.down_blocks.0.resnets.0.conv1", and any other after its
-   block and op with a number, "unet.down_blocks.0.resnets.0/silu.1". */
+   A node with weights is named after them, such as "unet.down_blocks.0.resnets.0.conv1". Any other is named
+   after its block and its op, with a number: "unet.down_blocks.0.resnets.0/silu.1". */
 #ifndef TI_DUMP_H
 #define TI_DUMP_H
 
 #include "inversion/loop.h"
 
-/* Runs the run's first batch (with --accumulate not the whole step) and writes it as it comes, so that no
-   more memory is taken than by a step. The folder is written aside and renamed. One that exists keeps its
-   other files and gets these; the caller has asked for that. A loss that is not finite has no gradients: a
-   warning. The loop is bound. */
+/* Runs the first micro-batch of a loop that is bound and has not run yet. Each tensor is written as soon as
+   it is computed, so that this needs no more memory than a training step. The folder is written aside and
+   renamed; if it exists already, these files are replaced and others stay. If the loss is not finite there
+   are no gradients and no backward.safetensors, and a warning says so. Returns false and adds a message when
+   a file cannot be written. */
 bool dump_step(Loop *l, const char *path, Messages *errors, Messages *warnings);
 
 #endif

@@ -10,7 +10,8 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     Estimate e = { .work = work };
     GraphTime encoding = { 0 };
     size_t bytes = (size_t)l->adamw.count * sizeof(float);
-    float *learned = mem_alloc(bytes); /* of all inputs the one that a step does not set */
+    /* Timing overwrites the graph's inputs. A step fills in all of them but the learned vectors. */
+    float *learned = mem_alloc(bytes);
     memcpy(learned, l->data.learned, bytes);
     e.batch = graph_time(l->full.graph, seconds, rounds);
     memcpy(l->data.learned, learned, bytes);
@@ -20,10 +21,10 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
-    /* A drawing's operations are those of the step's forward pass, and so is their speed. */
+    /* Sampling consists of the same operations as the step's forward pass, and runs at the same speed. */
     if (sampling)
         e.pictures =
-            (double)work.drawn * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;
+            (double)work.sampled * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;
     return e;
 }
 

@@ -1,4 +1,4 @@
-/* The time that a run will take, from a few timed nodes. */
+/* Estimates how long a run will take, by timing a few nodes of its graphs. */
 #ifndef TI_ESTIMATE_H
 #define TI_ESTIMATE_H
 
@@ -6,23 +6,28 @@
 #include "inversion/loop.h"
 #include "diffusion/sampling.h"
 
-/* What is to be done: micro-batches, pictures to encode, fixed-grid losses, pictures to draw. */
+/* What a run has to do. */
 typedef struct {
-    int64_t batches, encoded, grids, drawn;
+    int64_t batches; /* micro-batches */
+    int64_t encoded; /* pictures to encode */
+    int64_t grids;   /* measurements of the fixed-grid loss */
+    int64_t sampled; /* validation pictures to generate */
 } Work;
 
 typedef struct {
     Work work;
-    GraphTime batch;
-    double steps, encoding, grids, pictures; /* seconds of the work */
+    GraphTime batch;                         /* of one micro-batch */
+    double steps, encoding, grids, pictures; /* seconds for the four kinds of work */
 } Estimate;
 
-/* Times operations of a batch, and of the encoder where there is something to encode: each kind at most
-   `rounds` times, for about `seconds`. loop, encoder and drawing (NULL: none is drawn) are bound; the loop
-   stays as it is, what lies in the arena is lost. */
+/* Times nodes of a micro-batch and, if there are pictures to encode, of the encoder: each kind of node
+   at most `rounds` times, and each graph for about `seconds`. The graphs of loop, encoder and sampling
+   (NULL without validation) must be bound. The loop's state does not change, but what the arena contains
+   is lost. */
 Estimate estimate_new(const Loop *loop, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds);
 
+/* The seconds of all work together. */
 double estimate_all(const Estimate *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* `ti evaluate`: how well a word fits pictures, as the loss on the fixed grid of `ti train`. */
+/* `ti evaluate`: measures how well a word fits pictures, with the fixed-grid loss of `ti train`. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/progress.h"
@@ -21,32 +21,34 @@ typedef struct {
 static const char *const KINDS[] = { "object", "style", NULL };
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true,
-      .help = "the pictures: PNG, JPEG and BMP files" },
-    { "embedding", OPTION_STRING, AT(embedding), "FILE", .help = "a learned word" },
-    { "init", OPTION_STRING, AT(init), "WORD", .help = "or a word that the model knows" },
+      .help = "the folder of the pictures: PNG, JPEG and BMP files" },
+    { "embedding", OPTION_STRING, AT(embedding), "FILE", .help = "the file of the learned word to evaluate" },
+    { "init", OPTION_STRING, AT(init), "WORD",
+      .help = "instead of --embedding: a word that the model knows" },
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
-      .help = "the prompt: 'a photo of a WORD', or 'a painting in the style of WORD'" },
+      .help = "which prompt is used: 'a photo of a WORD' or 'a painting in the style of WORD'" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
-    RESOLUTION_OPTION(AT(resolution), "side of the square that pictures are resized to"),
-    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut pictures to their middle square first" },
+    RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
+    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "first crop the pictures to their middle square" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
-      .reason = "quick on small models; the loss is the same with any but for rounding",
+      .reason = "quick on small models; up to rounding, any number gives the same loss",
       .help = "pictures that go through the network together" },
     THREADS_OPTION(AT(threads)),
 };
 
-/* The prompt's ids, with the learned word or the known one; rows stay in words. */
+/* Returns the token ids of the prompt with the word in it, or NULL and adds a message. A learned word goes to
+   `words`, which keeps its vectors. */
 static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Messages *errors,
                             Messages *warnings) {
     char *word = NULL;
     if (o->embedding && words_load(words, m->tokenizer, o->embedding, NULL, errors, warnings)) {
-        word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_word(m->tokenizer)));
-    } else if (o->init && tokenizer_single(m->tokenizer, o->init, errors) >= 0) {
+        word = mem_string(tokenizer_token(m->tokenizer, tokenizer_first_learned_id(m->tokenizer)));
+    } else if (o->init && tokenizer_single_token(m->tokenizer, o->init, errors) >= 0) {
         word = mem_string(o->init);
-        words->vectors = 1; /* one that no prompt uses */
+        words->vectors = 1; /* the training step needs a learned vector, although this prompt has none */
         words->learned = mem_alloc((size_t)words->width * sizeof(float));
     }
     Templates templates;
@@ -61,14 +63,19 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
     return ids;
 }
 
+/* Encodes the pictures, then computes the fixed-grid loss of the prompt. */
 static bool measure(const EvaluateOptions *o, const Model *m, const Words *words, const int32_t *prompt,
                     const Pictures *pictures, int threads, double *loss, Messages *errors) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
     Posteriors posteriors = { 0 };
     Encoder encoder = encoder_new(&m->vae, o->resolution);
+    TrainingStepShape shape = { .batch = o->batch,
+                                .tokens = tokenizer_max_length(m->tokenizer),
+                                .height = side,
+                                .width = side,
+                                .vectors = words->vectors };
     TrainingStep step =
-        training_step_new(&m->clip, &m->unet, words->learned, NULL, words->vectors, o->batch,
-                          tokenizer_max_length(m->tokenizer), side, side, (PlanOptions) { 0 });
+        training_step_new(&m->clip, &m->unet, shape, words->learned, NULL, (PlanOptions) { 0 });
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));
     bool ok = get_arena(&arena, bytes, "a smaller --batch or --resolution", errors);
@@ -82,12 +89,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                                 &watch, errors, NULL);
     }
     if (ok) {
-        LoopData data = {
-            .clip = &m->clip, .unet = &m->unet, .noise_schedule = &m->noise_schedule, .vae = &m->vae.config
-        };
-        data.posteriors = &posteriors;
-        data.prompts = prompt;
-        data.tokens = step.tokens;
+        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, prompt };
         int64_t passes = ceil_div(pictures->count * GRID_TIMESTEPS, o->batch);
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step.plan.forward_flops, NULL);
         *loss = grid_loss(&data, &step, &watch);
@@ -134,10 +136,11 @@ static void check(void *options, Messages *errors) {
 
 const Command EVALUATE_COMMAND = {
     .name = "evaluate",
-    .brief = "how well a word fits pictures",
+    .brief = "measure how well a word fits pictures",
     .summary =
-        "Prints the fixed-grid loss of a word on pictures: the mean over 20 timesteps a picture, with fixed "
-        "noise. It falls as the word fits better, and compares words on the same pictures and model.",
+        "Prints the fixed-grid loss of a word on pictures: the mean loss over 20 timesteps for each picture, "
+        "with fixed noise. The better the word fits, the lower it is; use it to compare words on the same "
+        "pictures and model.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(EvaluateOptions),

@@ -1,4 +1,4 @@
-/* `ti generate`: draws pictures from a prompt. */
+/* `ti generate`: generates pictures from a prompt. */
 #include "cli/generate.h"
 
 #include "cli/common.h"
@@ -21,57 +21,60 @@ static const char *const SAMPLERS[] = { "ddim", NULL };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
 static const Option OPTIONS[] = {
-    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .heading = "what is drawn",
-      .help = "what to draw; a learned word stands for all its vectors" },
+    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .heading = "what is generated",
+      .help = "the text that the picture shows; a learned word in it stands for all its vectors" },
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
       .help =
-          "a learned word, as ti train, diffusers or A1111 write it, once for each word; NAME=FILE gives it "
-          "another name for this run; of a FOLDER those are loaded that the prompts use" },
+          "the file of a learned word, as ti train, diffusers or A1111 write it; may be given several times; "
+          "NAME=FILE gives the word another name for this run; of the words in a FOLDER, those that the "
+          "prompts use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
-      .reason = "StableDiffusionPipeline's", .help = "what the picture should be unlike" },
+      .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
-      .help = "pictures, drawn together from one generator" },
+      .help = "the number of pictures, whose noise comes from one random generator" },
     { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "what it was trained on", .help = "a multiple of the VAE's factor (8 in Stable Diffusion)" },
+      .reason = "it was trained at that size",
+      .help = "the width in pixels, a multiple of the VAE's factor (8 in Stable Diffusion)" },
     { "height", OPTION_INT, AT(height), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "what it was trained on", .help = "a multiple of the VAE's factor" },
+      .reason = "it was trained at that size",
+      .help = "the height in pixels, a multiple of the VAE's factor" },
 
-    { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is drawn",
+    { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is generated",
       .reason = "fixed, so that the same command gives the same picture",
-      .help = "of the start noise, as torch.Generator().manual_seed(N) draws it on a CPU" },
+      .help = "the seed of the initial noise, which is that of torch.Generator().manual_seed(N) on a CPU" },
     { "steps", OPTION_INT, AT(steps), "N", 1, 1000, .standard = "30", .model = true,
-      .reason = "with DDIM little changes beyond; StableDiffusionPipeline has 50",
-      .help = "denoising steps" },
+      .reason = "with DDIM, more steps change little; StableDiffusionPipeline takes 50",
+      .help = "the number of denoising steps" },
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
-      .reason = "StableDiffusionPipeline's",
-      .help = "classifier-free guidance: how far to go from the negative prompt to the prompt; 1 or less: no "
-              "such pass, in half the time" },
+      .reason = "as in StableDiffusionPipeline",
+      .help =
+          "the scale of classifier-free guidance, which leads from the negative prompt to the prompt; at 1 "
+          "or less there is no guidance, and a step takes half the time" },
     { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
-      .reason = "the paper's", .help = "how noise becomes a picture: ddim" },
-    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0",
-      .reason = "the paper's: no new noise on the way",
-      .help = "how much noise a DDIM step adds; 1: as DDPM" },
+      .reason = "as in the paper",
+      .help = "the method that turns noise into a picture; ddim is the only one" },
+    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper: none",
+      .help = "how much new noise a DDIM step adds, up to 1, which is as much as in DDPM" },
 
-    { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png",
-      .reason = "in the folder where you are", .heading = "what is written",
-      .help = "a PNG or, where it ends in .jpg or .jpeg, a JPEG of quality 95; several pictures go to "
-              "NAME-1.png, NAME-2.png, ..." },
+    { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png", .reason = "in the current folder",
+      .heading = "what is written",
+      .help = "the picture's file: a PNG, or a JPEG of quality 95 if the name ends in .jpg or .jpeg; several "
+              "pictures are written to NAME-1.png, NAME-2.png, ..." },
     { "grid", OPTION_FLAG, AT(grid),
-      .help = "write a contact sheet of all of them too, NAME-grid.png (or .jpg)" },
-    { "force", OPTION_FLAG, AT(force), .help = "write over files that exist" },
+      .help = "also write a contact sheet of all pictures, NAME-grid.png (or .jpg)" },
+    { "force", OPTION_FLAG, AT(force), .help = "overwrite files that exist" },
 
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
       .shown = "the physical cores",
-      .reason = "a core's second thread slows the matrix products down; the picture is the same with any",
-      .help = "threads to compute with" },
+      .reason = "a core's second thread slows matrix products down; any number gives the same picture",
+      .help = "the number of threads to compute with" },
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
       .reason = "what the machine, or the container, has free",
-      .help = "the most that the run may take, such as 3GB: it is known before, and what takes more doesn't "
-              "start" },
-    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took the time" },
+      .help = "the most memory that the run may take, such as 3GB; a run that needs more does not start" },
+    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took how much time" },
 };
 
 typedef struct {
@@ -84,12 +87,13 @@ typedef struct {
     Arena arena;
     Image *images;     /* [count] */
     Progress progress; /* of the denoising steps */
-    Wait wait;         /* of the decoder */
-    Watch decoding;
+    Wait wait;         /* for the decoder */
+    Watch decoding;    /* reports the decoder's progress to wait */
     Profile profile;
 } Generation;
 
-/* out.png -> out.png for one picture, out-1.png ... for several; what: "grid" */
+/* The path of picture i: --out itself for a single picture, NAME-1.png, NAME-2.png, ... for several. With
+   what = "grid" it is the contact sheet's, NAME-grid.png. free() it. */
 static char *picture_path(const GenerateOptions *o, int64_t i, const char *what) {
     if (what || o->count == 1) return image_path(o->out, what);
     char *number = mem_format("%lld", (long long)i + 1), *path = image_path(o->out, number);
@@ -114,7 +118,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
                   (long long)steps, progress_elapsed(&g->progress) / (double)done,
                   duration_text(progress_left(&g->progress, done, steps), left));
     if (done < steps) return true;
-    folder_forget(&g->model.folder); /* only the decoder's are needed now */
+    folder_forget(&g->model.folder); /* From now on only the decoder's weights are needed. */
     Plan decoder;
     sampling_stage(g->sampling, SAMPLING_DECODE, &decoder);
     g->decoding =
@@ -132,7 +136,8 @@ static SheetRow grid_row(const Generation *g) {
     return (SheetRow) { .caption = g->o->prompt, .pictures = g->images, .count = g->o->count };
 }
 
-/* The pictures, without pixels yet; false, with a line, where they are too many for one sheet. */
+/* Makes the list of pictures, still without pixels. Returns false and adds a message when they would make too
+   large a contact sheet. */
 static bool make_images(Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
     g->images = mem_alloc((size_t)o->count * sizeof *g->images);
@@ -146,7 +151,7 @@ static bool make_images(Generation *g, Messages *errors) {
     return ok;
 }
 
-/* Tells what the run will take, before any work, and gets it. */
+/* Prints how much memory the run will take, and allocates it. */
 static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
     static const char smaller[] = "a smaller --width and --height";
     if (!make_images(g, errors)) return false;
@@ -177,7 +182,7 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     return ok;
 }
 
-static bool draw(Generation *g, Messages *errors, Messages *warnings) {
+static bool generate_pictures(Generation *g, Messages *errors, Messages *warnings) {
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
         .count = o->count,
@@ -234,7 +239,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     g->o = options;
     g->threads = threads_start(g->o->threads);
     if (memory_limit_parse(g->o->memory, &g->memory, errors) && prepare(g, errors, warnings))
-        draw(g, errors, warnings);
+        generate_pictures(g, errors, warnings);
     for (int64_t i = 0; g->images && i < g->o->count; i++) image_free(&g->images[i]);
     free(g->images);
     sampling_free(g->sampling);
@@ -249,15 +254,15 @@ static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
-        messages_add(errors, "--out '%s': the name of a PNG or JPEG file is meant", o->out);
+        messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))
         memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
 }
 
 const Command GENERATE_COMMAND = {
     .name = "generate",
-    .brief = "draw pictures from a prompt",
-    .summary = "Draws pictures from a prompt, with words that ti train has learned.",
+    .brief = "generate pictures from a prompt",
+    .summary = "Generates pictures from a prompt, which may use words that ti train has learned.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(GenerateOptions),

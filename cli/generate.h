@@ -6,24 +6,24 @@
 
 typedef struct {
     Given given;
-    /* what is drawn */
-    char *prompt, *negative; /* negative: NULL: "" */
-    StringList embeddings;   /* files */
-    char *model;             /* NULL: the embedded one */
-    char *vae;               /* NULL: the model's own */
-    int prediction;          /* PREDICTIONS */
+    /* what is generated */
+    char *prompt, *negative; /* negative is NULL when it was not given, which means "" */
+    StringList embeddings;   /* each FILE, NAME=FILE or FOLDER, as words_load takes it */
+    char *model;             /* NULL for the embedded model */
+    char *vae;               /* NULL for the model's own VAE */
+    int prediction;          /* index into PREDICTIONS */
     int64_t count;
-    int64_t width, height; /* 0: the model's own side */
-    /* how */
+    int64_t width, height; /* in pixels; 0 for the model's own side */
+    /* how it is generated */
     int64_t seed, steps;
     double guidance, eta;
-    int sampler; /* 0: ddim */
+    int sampler; /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;
     bool grid, force;
     /* the machine */
     char *memory;    /* as memory_limit_parse takes it */
-    int64_t threads; /* 0: the physical cores */
+    int64_t threads; /* 0 for the physical cores */
     bool profile;
 } GenerateOptions;
 

@@ -2,6 +2,8 @@
 
 #include "cli/common.h"
 #include "cli/console.h"
+#include "tensor/gemm.h"
+#include "tensor/threads.h"
 #include "text/nearest.h"
 
 #include <stdlib.h>
@@ -19,15 +21,15 @@ static const char *const SHELLS[] = { "none", "bash", "zsh", NULL };
 #define AT(field) offsetof(HelpOptions, field)
 static const Option OPTIONS[] = {
     { "command", OPTION_STRING, AT(command), "COMMAND", .positional = true,
-      .help = "the command whose options to list, as its --help does" },
-    { "man", OPTION_FLAG, AT(man), .help = "print the manual page: ti help --man | man -l -" },
+      .help = "the command whose options are listed, as by its --help" },
+    { "man", OPTION_FLAG, AT(man), .help = "print the manual page; ti help --man | man -l - shows it" },
     { "completion", OPTION_CHOICE, AT(completion), "SHELL", .choices = SHELLS, .standard = "none",
-      .help = "print the completion for a shell, bash or zsh: source <(ti help --completion bash)" },
+      .help = "print the completions for bash or zsh; source <(ti help --completion bash) loads them" },
 };
 
 static const Command HELP_COMMAND = {
     .name = "help",
-    .summary = "Lists the commands, or a command's options.",
+    .summary = "Lists the commands, or the options of a command.",
     .size = sizeof(HelpOptions),
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
@@ -36,7 +38,34 @@ static const Command HELP_COMMAND = {
 void help_list(const Command *const commands[], FILE *out) {
     fprintf(out, "ti: Textual Inversion in plain C\n\n");
     for (int i = 0; commands[i]; i++) fprintf(out, "  ti %-12s %s\n", commands[i]->name, commands[i]->brief);
-    fprintf(out, "\nti COMMAND --help says more.\n");
+    fprintf(out, "\nti COMMAND --help explains a command and its options.\n"
+                 "ti --version prints the version and the facts that a bug report needs.\n");
+}
+
+int help_version(void) {
+#ifdef __clang__
+    static const char compiler[] = "clang " __clang_version__;
+#else
+    static const char compiler[] = "gcc " __VERSION__;
+#endif
+#if defined(__AVX512F__)
+    static const char machine[] = "x86-64 with AVX-512";
+#elif defined(__AVX2__)
+    static const char machine[] = "x86-64 with AVX2";
+#elif defined(__x86_64__)
+    static const char machine[] = "x86-64";
+#elif defined(__aarch64__)
+    static const char machine[] = "AArch64";
+#else
+    static const char machine[] = "another architecture";
+#endif
+    printf("ti %s\ncompiled by %s for %s\n%s, kernels %s\nphysical cores: %d\n", TI_VERSION, compiler,
+           machine, blas_build(), blas_kernel(), threads_cores());
+    Messages errors = { 0 };
+    console_finish(&errors);
+    bool ok = report(&errors, &(Messages) { 0 });
+    messages_free(&errors);
+    return ok ? 0 : 1;
 }
 
 int help_unknown(const Command *const commands[], const char *word) {
@@ -50,7 +79,7 @@ int help_unknown(const Command *const commands[], const char *word) {
     if (near)
         messages_add(&errors, "there is no command '%s', did you mean %s?", word, near);
     else
-        messages_add(&errors, "there is no command '%s' (ti --help names them)", word);
+        messages_add(&errors, "there is no command '%s' (ti --help lists them)", word);
     report(&errors, &(Messages) { 0 });
     messages_free(&errors);
     return 2;

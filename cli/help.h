@@ -1,20 +1,26 @@
-/* `ti help`: the list of commands, and what is made of their option tables: --help, a man page, completion
-   for shells. */
+/* `ti help` and `ti --version`: the list of commands, and the manual page and shell completions that are made
+   from their option tables. */
 #ifndef TI_HELP_H
 #define TI_HELP_H
 
 #include "cli/options.h"
 
-/* The list of commands; NULL closes it. */
+#define TI_VERSION "0.9.0"
+
+/* Prints the list of commands. Here and below, `commands` is closed by NULL. */
 void help_list(const Command *const commands[], FILE *out);
 
-/* `ti help [COMMAND] [--man] [--completion bash|zsh]` */
+/* Runs `ti help [COMMAND] [--man] [--completion bash|zsh]` and returns its exit status. */
 int help_command(const Command *const commands[], int argc, char *const argv[]);
 
-/* "ti: there is no command X", the nearest one named; exit status 2. */
+/* Runs `ti --version` and returns its exit status. It prints the version, and the facts about the build and
+   the machine that a bug report needs. */
+int help_version(void);
+
+/* Prints that there is no such command, with the most similar one, and returns the exit status 2. */
 int help_unknown(const Command *const commands[], const char *word);
 
-/* The files that packages install. */
+/* Print the files that `make install` installs. */
 void help_man(const Command *const commands[], FILE *out);
 void help_completion_bash(const Command *const commands[], FILE *out);
 void help_completion_zsh(const Command *const commands[], FILE *out);

@@ -1,4 +1,5 @@
-/* The manual page (man(7) macros) and the completions, from the option tables. */
+/* The manual page, in the macros of man(7), and the completions for bash and zsh. All are made from the
+   option tables. */
 #include "cli/help.h"
 
 #include <stdlib.h>
@@ -6,7 +7,8 @@
 
 /* The manual page */
 
-/* Text as troff takes it: no control lines, hyphens that can be copied. */
+/* Writes a text so that troff prints it as it is. No line begins with a control character, and hyphens are
+   minus signs, so that options can be copied from the page. */
 static void troff(FILE *out, const char *text) {
     bool start = true;
     for (const char *c = text; *c; c++) {
@@ -68,22 +70,28 @@ void help_man(const Command *const commands[], FILE *out) {
           ".SH DESCRIPTION\n"
           "Learns a word for what a few pictures show (Gal et al. 2022), on a Stable Diffusion 1.x or 2.x "
           "model,\n"
-          "and draws with it. A small model is embedded.\n"
-          ".PP\nA value may follow its option as a word of its own or behind a \\(aq=\\(aq; the last one "
-          "counts, and\n"
-          "\\(aq\\-\\-\\(aq ends the options. Each command has \\fB\\-\\-help\\fR.\n"
+          "and generates pictures with it. A small model is embedded.\n"
+          ".PP\nThe value of an option is the next argument, or follows a \\(aq=\\(aq. If an option is given "
+          "twice,\n"
+          "its last value counts, unless it takes several. \\(aq\\-\\-\\(aq ends the options.\n"
+          ".SH OPTIONS\n"
+          ".TP\n\\fB\\-\\-help\\fR\nList the commands; after a command, list its options.\n"
+          ".TP\n\\fB\\-\\-version\\fR\nPrint the version, the versions of the compiler and of OpenBLAS, and "
+          "the number of cores.\n"
           ".SH COMMANDS\n",
           out);
     for (int i = 0; commands[i]; i++) man_command(out, commands[i]);
     fputs(".SH EXIT STATUS\n"
-          ".TP\n0\nDone.\n.TP\n1\nAn error; a line for each fault on standard error.\n"
-          ".TP\n2\nWrong usage.\n.TP\n130\nStopped by a signal; what was learned is saved.\n",
+          ".TP\n0\nThe command succeeded.\n"
+          ".TP\n1\nAn error. Standard error has a line for each.\n"
+          ".TP\n2\nWrong usage.\n"
+          ".TP\n130\nStopped by a signal. What was learned is saved.\n",
           out);
 }
 
-/* Completion */
+/* Completions */
 
-/* What can stand for an option's value. */
+/* What the value of an option can be. */
 typedef enum { NOTHING, ANYTHING, A_FILE, A_FOLDER, A_CHOICE } Values;
 
 static Values values_of(const Option *o) {
@@ -134,7 +142,8 @@ void help_completion_bash(const Command *const commands[], FILE *out) {
           "        COMPREPLY=($(compgen -W \"",
           out);
     for (int i = 0; commands[i]; i++) fprintf(out, "%s ", commands[i]->name);
-    fputs("help --help\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", out);
+    fputs("help --help --version\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n",
+          out);
     for (int i = 0; commands[i]; i++) bash_command(out, commands[i]);
     fputs("    esac\n"
           "    case $cur in\n"
@@ -146,7 +155,8 @@ void help_completion_bash(const Command *const commands[], FILE *out) {
           out);
 }
 
-/* Text within '...' and within [...] or behind a ':' of an _arguments specification. */
+/* Writes a text that stands within '...' in the script, and there within [...] or after a ':' of a
+   specification for _arguments. */
 static void zsh(FILE *out, const char *text) {
     for (const char *c = text; *c; c++) {
         if (*c == '\'')
@@ -191,7 +201,8 @@ void help_completion_zsh(const Command *const commands[], FILE *out) {
         zsh(out, commands[i]->brief);
         fputs("'\n", out);
     }
-    fputs("        'help:the list of commands'\n    )\n"
+    fputs("        'help:list the commands'\n        '--help:list the commands'\n"
+          "        '--version:print the version'\n    )\n"
           "    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n"
           "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n    case $command in\n",
           out);

@@ -1,4 +1,5 @@
-/* `ti inspect`: what is in a model folder, a safetensors file or a learned word. */
+/* `ti inspect`: shows what is in a model folder, a safetensors file or a learned word. This file finds out
+   which of these the path names; inspect_model.c, inspect_tensors.c and inspect_words.c print the reports. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -22,17 +23,17 @@ typedef struct {
 #define AT(field) offsetof(InspectOptions, field)
 static const Option OPTIONS[] = {
     { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
-      .help = "a model's folder or file, or a .safetensors file with parts of one or a learned word" },
+      .help = "a model's folder or file, or a .safetensors file with a part of a model or a learned word" },
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
-      .reason = "which model a word was learned on, its file does not say",
-      .help = "for a learned word: the model whose vocabulary it is compared with" },
+      .reason = "a word's file does not say which model it was learned on",
+      .help = "for a learned word: the model with whose vocabulary it is compared" },
     VAE_OPTION(AT(vae)),
     { "nearest", OPTION_INT, AT(nearest), "N", 0, 100, .standard = "5", .reason = "they fit on a line",
-      .help = "with --model: how many of the vocabulary's words to name, nearest by cosine" },
+      .help = "with --model: how many of the vocabulary's nearest words, by cosine, to show" },
     { "tensors", OPTION_FLAG, AT(tensors), .help = "for a model: list every tensor" },
     { "hash", OPTION_FLAG, AT(hash),
-      .help = "for a file: print its SHA-256, which is done unasked where the size is that of a published "
-              "model" },
+      .help = "for a file: print its SHA-256; without the option it is printed if the file has the size of a "
+              "published model" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
@@ -48,7 +49,8 @@ static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *e
     return ok;
 }
 
-/* A file that can be read as tensors. */
+/* Shows a file that could be opened as a file of tensors: a learned word, a model, a part of one or
+   anything else. */
 static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages *errors,
                          Messages *warnings) {
     Embeddings e;
@@ -58,11 +60,11 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     if (words && !o->tensors)
         ok = show_words(o, &e, errors, warnings);
     else if (o->model && !words)
-        ok = messages_add(errors, "%s: is no learned word, which --model is for", o->path);
+        ok = messages_add(errors, "%s: is no learned word, and --model is only for one", o->path);
     else if (weights_family(s).checkpoint)
         ok = inspect_model(o->path, o->vae, o->tensors, o->hash, o->json, errors, warnings);
     else if (o->tensors)
-        ok = messages_add(errors, "%s: is no model, which --tensors is for", o->path);
+        ok = messages_add(errors, "%s: is no model, and --tensors is only for one", o->path);
     else
         inspect_tensors(s, o->hash, o->json);
     if (readable) embeddings_free(&e);
@@ -70,7 +72,8 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     return ok;
 }
 
-/* A word's pickle is small, a checkpoint's is not; how they are converted differs. */
+/* Whether a file that is no safetensors file may be the pickle of a learned word, going by its size and name.
+   Such a file is converted in another way than a checkpoint, so the message about it differs. */
 static bool may_be_word(const char *path) {
     enum { LARGE = 100 * 1000 * 1000 };
     struct stat status;
@@ -87,8 +90,9 @@ static bool show_file(const InspectOptions *o, Messages *errors, Messages *warni
         safetensors_close(&s);
     } else if (may_be_word(o->path)) {
         Embeddings e;
-        ok = word_file_read(o->path, &e, errors) && /* says what no safetensors file is, too */
-             show_words(o, &e, errors, warnings);   /* a file that could be opened the second time */
+        /* This adds the message that says what the file is. It succeeds only when the file has
+           changed since. */
+        ok = word_file_read(o->path, &e, errors) && show_words(o, &e, errors, warnings);
         embeddings_free(&e);
     } else {
         ok = messages_add(errors, "%.*s", (int)(no_tensors.length - 1), no_tensors.text);
@@ -111,10 +115,12 @@ static int inspect(void *options, Messages *errors, Messages *warnings) {
 
 const Command INSPECT_COMMAND = {
     .name = "inspect",
-    .brief = "what a model folder, a weights file or a learned word holds",
-    .summary = "Shows what a file or folder holds: a model's architecture, parts, types, defaults, faults "
-               "and what of it is ignored; a file's tensors and metadata; a learned word's vectors, with "
-               "--model their norms beside the vocabulary's and their nearest words.",
+    .brief = "show what a model, a weights file or a learned word holds",
+    .summary =
+        "Shows what a file or folder holds. For a model these are its parts, their types and architecture, "
+        "its defaults, the tensors that are ignored and all faults; for another file of tensors, its "
+        "tensors and metadata; for a learned word, the norms of its vectors and, with --model, their "
+        "nearest words.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(InspectOptions),

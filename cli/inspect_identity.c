@@ -1,10 +1,10 @@
-/* Files that are known by their hash. */
+/* Recognises published model files by their size and SHA-256. */
 #include "cli/inspect_parts.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* As their makers published them. */
+/* The files with the sizes and hashes that their publishers give. */
 static const struct {
     const char *name;
     int64_t bytes;
@@ -33,10 +33,10 @@ FileIdentity identify(const File *file, bool hash) {
 void print_identity(const FileIdentity *id) {
     char count[COUNT_TEXT];
     if (!id->sha256[0]) return;
-    printf("size          %s bytes%s%s\n", count_text(id->bytes, count), id->known ? ", as has " : "",
+    printf("size          %s bytes%s%s\n", count_text(id->bytes, count), id->known ? ", that of " : "",
            id->known ? id->known : "");
-    const char *verdict = id->same ? ", the published one"
-                                   : ": NOT the published one, so this is another file, or a damaged one";
+    const char *verdict =
+        id->same ? ", as published" : ": NOT as published, so this is another file, or a damaged one";
     printf("sha256        %s%s\n", id->sha256, id->known ? verdict : "");
 }
 

@@ -1,4 +1,5 @@
-/* Models, in folders and single files: parts and their weights, what the configs say, what is wrong. */
+/* The report on a model, in a folder or a single file: its parts and their weights, what its configs say, and
+   what is wrong with it. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/inspect_parts.h"
 
@@ -17,13 +18,13 @@ enum { TYPES_TEXT = 32 };
 typedef struct {
     const char *name;
     const WeightFiles *weights;
-    const char *single; /* the one file that holds all parts; NULL: a folder */
-    int64_t tensors, parameters, bytes;
-    int64_t unread;         /* tensors that the architecture has no use for */
-    char types[TYPES_TEXT]; /* "F16" or "F16, F32", the float ones */
+    const char *single;                 /* the file when one file holds several parts, else NULL */
+    int64_t tensors, parameters, bytes; /* of the tensors that the architecture uses */
+    int64_t unread;                     /* number of tensors that the architecture does not use */
+    char types[TYPES_TEXT];             /* the types of the tensors: "F16" or "F16, F32" */
 } Part;
 
-/* One more among "F16, F32". (F16 is also the end of BF16.) */
+/* Adds a type to a list such as "F16, F32" unless it is there already. "F16" within "BF16" does not count. */
 static void add_type(char types[TYPES_TEXT], const char *type) {
     const char *found = strstr(types, type);
     while (found && found > types && found[-1] != ' ') found = strstr(found + 1, type);
@@ -31,7 +32,7 @@ static void add_type(char types[TYPES_TEXT], const char *type) {
     if (!found) snprintf(types + n, TYPES_TEXT - n, "%s%s", n ? ", " : "", type);
 }
 
-/* Of what the architecture reads; the parts are loaded. */
+/* Counts the tensors of a part, which must have been loaded, so that the store knows which ones were used. */
 static Part part_of(const char *name, const WeightFiles *weights, const Store *store) {
     Part p = { .name = name, .weights = weights };
     for (int64_t i = 0; i < weights->count; i++)
@@ -64,7 +65,7 @@ static const char *family(const Model *m) {
 
 static const char *kind(const Model *m) { return m->folder.single ? "model file" : "model folder"; }
 
-/* What defaults.json holds; NULL where there is none. */
+/* The content of the folder's defaults.json, or NULL when there is none or it cannot be parsed. */
 static json_t *read_defaults(const char *folder, Messages *errors) {
     char *path = mem_format("%s/defaults.json", folder);
     File file;
@@ -99,7 +100,7 @@ static void print_parts(const Part *parts, const Unused *unused) {
            size_text(bytes, size));
     if (!unused->count) return;
     char *text = unused_text(unused);
-    console_line(stdout, "ignored, as no part of the model: %s", text);
+    console_line(stdout, "ignored, since they are no part of the model: %s", text);
     printf("\n");
     free(text);
 }
@@ -221,14 +222,14 @@ static json_t *unused_json(const Unused *u) {
     return json_pack("{s:I, s:I, s:o}", "tensors", u->count, "bytes", u->bytes, "names", names);
 }
 
-/* What was found, for both forms of the report. */
+/* What was found. The report is printed from it as text or as JSON. */
 typedef struct {
     const char *path;
-    Model *m; /* NULL: it could not be opened */
+    Model *m; /* NULL when the model could not be opened */
     Part parts[3];
     Unused unused;
     int64_t words;
-    json_t *defaults; /* NULL: there are none */
+    json_t *defaults; /* the content of defaults.json, or NULL */
     bool tensors, hash;
 } Report;
 
@@ -276,7 +277,8 @@ static void print_model(const Report *r, bool faults) {
     print_identity(&id);
 }
 
-/* Loads the parts as the commands do, for the faults that shows: r->m->folder is open. */
+/* Loads the parts of the model as the other commands do, which adds a message for each fault, and fills the
+   report. r->m->folder must be open. */
 static void load_parts(Report *r, Messages *errors) {
     ModelFolder *f = &r->m->folder;
     model_load(r->m, errors);
@@ -303,7 +305,7 @@ bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, b
     load_parts(&r, errors);
     options_check_model(&TRAIN_COMMAND, path, errors);
     options_check_model(&GENERATE_COMMAND, path, errors);
-    Messages unreadable = { 0 }; /* they have told */
+    Messages unreadable = { 0 }; /* dropped, since options_check_model has added the same messages */
     r.defaults = read_defaults(path, &unreadable);
     if (json)
         console_json(model_json(&r, errors));

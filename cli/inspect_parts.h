@@ -1,5 +1,5 @@
-/* What `ti inspect` shows of the three things it knows: files of tensors, models, learned words. Each
-   prints text, or JSON if json is set, to standard output. */
+/* The reports of `ti inspect` on files of tensors, models and learned words. Each is printed to standard
+   output, as text or, when json is set, as JSON. */
 #ifndef TI_INSPECT_PARTS_H
 #define TI_INSPECT_PARTS_H
 
@@ -9,34 +9,37 @@
 #include "weights/embedding.h"
 #include "weights/safetensors.h"
 
-/* A file beside the ones that are known by size and hash. */
+/* A file compared with the published files of known size and hash. */
 typedef struct {
     int64_t bytes;
-    const char *known;        /* the known file of this size; NULL: there is none */
-    char sha256[SHA256_TEXT]; /* empty: not computed */
-    bool same;                /* the known file's hash */
+    const char *known;        /* the name of the published file of this size, or NULL */
+    char sha256[SHA256_TEXT]; /* empty when it was not computed */
+    bool same;                /* whether the hash is that of the published file, too */
 } FileIdentity;
 
-/* Of the file with these bytes. Its hash is computed, some 0.3 GB a second, if it has a known file's size or
-   hash is set; a word on stderr says so. */
+/* Compares a file with the published ones. Its hash, which takes a second for 0.3 GB, is computed when it has
+   the size of a published file or when hash is set; for a large file a line on stderr says so. */
 FileIdentity identify(const File *file, bool hash);
 void print_identity(const FileIdentity *id);
 void add_identity(json_t *document, const FileIdentity *id);
 
+/* Reports on a file of tensors. hash is passed to identify. */
 void inspect_tensors(const Safetensors *s, bool hash, bool json);
 
-/* A model: its parts, architecture, types and defaults, as far as they can be read; of a single file what it
-   is, too (hash: identify). vae: as in exchange_open_model. tensors: list them. What is wrong goes to errors
-   (and into the JSON); then false. */
+/* Reports on a model: its parts, architecture, types and defaults, as far as they can be read, and the
+   identity of a single file, for which hash is passed to identify. vae is passed to exchange_open_model. The
+   tensors are listed when `tensors` is set. Returns false and adds a message for each fault; the JSON has
+   these messages, too. */
 bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, bool json, Messages *errors,
                    Messages *warnings);
 
-/* The words of a learned embedding; m: the model whose vocabulary stands beside them (NULL: none); nearest:
-   words a row. False, with a line, if the model's words have another width. */
+/* Reports on learned words. m is the model with whose vocabulary their vectors are compared, or NULL;
+   `nearest` is the number of nearest words to show for each vector. Returns false and adds a message when the
+   vectors have another width than the model's. */
 bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_t nearest, bool json,
                    Messages *errors);
 
-/* The tensors as lines, and as a list. */
+/* The list of a file's tensors, as text and as JSON. */
 void print_tensors(const Safetensors *s);
 json_t *json_tensors(const Safetensors *s);
 

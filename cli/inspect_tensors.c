@@ -1,4 +1,4 @@
-/* Files of tensors: what they look like, and the list of what is in them. */
+/* The report on a file of tensors: what it seems to be, its metadata and its tensors. */
 #include "cli/inspect_parts.h"
 
 #include "exchange/family.h"
@@ -35,7 +35,8 @@ json_t *json_tensors(const Safetensors *s) {
     return list;
 }
 
-/* Names beyond the width of the column push their values to the right. */
+/* The column of the names is as wide as the longest of them, but at most WIDTH; longer names move their
+   values to the right. */
 static void print_metadata(json_t *metadata) {
     enum { WIDTH = 40 };
     const char *name;
@@ -59,7 +60,7 @@ void inspect_tensors(const Safetensors *s, bool hash, bool json) {
         bytes += (int64_t)s->tensors[i].size;
         numbers += shape_count(s->tensors[i].weight.shape);
     }
-    json_t *metadata = json_object_get(s->header, "__metadata__"); /* an object of strings, null or NULL */
+    json_t *metadata = json_object_get(s->header, "__metadata__"); /* of strings; may be JSON null or NULL */
     if (json) {
         json_t *document =
             json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "kind", "tensors", "path", s->path, "family",

@@ -1,11 +1,12 @@
-/* Learned words: how long their vectors are, and which known words they lie near. */
+/* The report on learned words: the norms of their vectors and, with a model, the nearest words of
+   its vocabulary. */
 #include "cli/inspect_parts.h"
 #include "weights/neighbours.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_row(const Neighbours *r, int64_t k, const Model *m) {
+static void print_vector(const Neighbours *r, int64_t k, const Model *m) {
     Text line = { 0 };
     text_format(&line, "%6lld  %8.4f", (long long)k + 1, r->norm);
     if (m) text_format(&line, "  %6.1f %%", 100 * r->shorter);
@@ -22,7 +23,7 @@ static void print_word(const Embedding *e, const Neighbours *reports, const Voca
     char *token = console_text(e->token);
     printf("\n");
     console_line(stdout, "\"%s\"%s: %lld vector%s of %lld numbers", token,
-                 e->token_from_path ? " (by the file's name; the file itself doesn't say)" : "",
+                 e->token_from_path ? " (the file's name, since the file does not name the word)" : "",
                  (long long)e->vectors, e->vectors == 1 ? "" : "s", (long long)e->width);
     free(token);
     if (m)
@@ -30,10 +31,10 @@ static void print_word(const Embedding *e, const Neighbours *reports, const Voca
                v->norms[0], v->norms[v->count - 1], vocabulary_median(v));
     printf("%6s  %8s%s%s\n", "vector", "norm", m ? "  longer than" : "",
            v->nearest ? "  nearest words, by cosine" : "");
-    for (int64_t k = 0; k < e->vectors; k++) print_row(&reports[k], k, m);
+    for (int64_t k = 0; k < e->vectors; k++) print_vector(&reports[k], k, m);
 }
 
-static json_t *row_json(const Neighbours *r, const Model *m) {
+static json_t *vector_json(const Neighbours *r, const Model *m) {
     if (!m) return json_pack("{s:o}", "norm", json_double(r->norm));
     json_t *list = json_array();
     for (int64_t i = 0; i < r->found; i++)
@@ -45,13 +46,13 @@ static json_t *row_json(const Neighbours *r, const Model *m) {
 }
 
 static json_t *word_json(const Embedding *e, const Neighbours *reports, const Model *m) {
-    json_t *rows = json_array();
-    for (int64_t k = 0; k < e->vectors; k++) json_array_append_new(rows, row_json(&reports[k], m));
+    json_t *vectors = json_array();
+    for (int64_t k = 0; k < e->vectors; k++) json_array_append_new(vectors, vector_json(&reports[k], m));
     return json_pack("{s:s, s:b, s:I, s:I, s:o}", "token", e->token, "token_from_path", e->token_from_path,
-                     "vectors", e->vectors, "width", e->width, "rows", rows);
+                     "vectors", e->vectors, "width", e->width, "rows", vectors);
 }
 
-/* One word: its report as text, or into list. */
+/* Prints the report on one word or, when list is not NULL, appends it to that list. */
 static void report_word(const Embedding *e, Vocabulary *v, const Model *m, json_t *list) {
     Neighbours *reports = neighbours_of(v, e->learned, e->vectors, e->width);
     if (list)
@@ -64,7 +65,7 @@ static void report_word(const Embedding *e, Vocabulary *v, const Model *m, json_
 bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_t nearest, bool json,
                    Messages *errors) {
     Vocabulary v = { 0 };
-    if (m) /* the table may have more rows than the vocabulary */
+    if (m) /* The embedding table may have more rows than the vocabulary has tokens. */
         v = vocabulary_new(m->clip.token_embedding, tokenizer_vocab_size(m->tokenizer), nearest);
     bool ok = true;
     for (int64_t i = 0; m && i < e->count; i++)
@@ -82,7 +83,7 @@ bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_
             m ? json_pack("{s:I, s:o}", "words", v.count, "median_norm", json_double(vocabulary_median(&v)))
               : NULL));
     else if (ok && !m)
-        printf("\n--model FOLDER shows the vocabulary's norms and nearest words beside them.\n");
+        printf("\n--model PATH compares the vectors with the vocabulary of a model.\n");
     vocabulary_free(&v);
     return ok;
 }

@@ -30,22 +30,23 @@ bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors) 
         *limit = (MemoryLimit) { .bytes = (int64_t)bytes };
         return true;
     }
-    return messages_add(errors, "--memory '%s': bytes are meant, such as 3GB or 800M, or auto", text);
+    return messages_add(errors, "--memory '%s': must be a number of bytes, such as 3GB or 800M, or auto",
+                        text);
 }
 
 int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buffers; }
 
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
 
-MemoryNeed memory_of_sampling(const Sampling *d, int threads) {
+MemoryNeed memory_of_sampling(const Sampling *sampling, int threads) {
     Plan text, denoise, decode;
-    sampling_stage(d, SAMPLING_TEXT, &text);
-    sampling_stage(d, SAMPLING_DENOISE, &denoise);
-    sampling_stage(d, SAMPLING_DECODE, &decode);
+    sampling_stage(sampling, SAMPLING_TEXT, &text);
+    sampling_stage(sampling, SAMPLING_DENOISE, &denoise);
+    sampling_stage(sampling, SAMPLING_DECODE, &decode);
     MemoryNeed before = { .weights = text.weights + denoise.weights,
                           .buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads)) };
-    return memory_worse(before,
-                        (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(d, threads) });
+    return memory_worse(
+        before, (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(sampling, threads) });
 }
 
 static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) {
@@ -59,13 +60,14 @@ static void tell(const MemoryNeed *need, const MemoryLimit *limit, int threads) 
         text_format(&line, "buffers and workspace, %s of mapped weights; ", bytes_text(need->weights, size));
     text_format(&line, "%d threads; ", threads);
     if (need->recomputed)
-        text_format(&line, "%d of %d blocks are computed twice; ", need->recomputed, need->blocks);
+        text_format(&line, "%d of %d blocks are recomputed; ", need->recomputed, need->blocks);
     console_line(stderr, "%s%s %s", line.at, bytes_text(limit->bytes, size),
-                 limit->automatic ? "are free" : "allowed");
+                 limit->automatic ? "are free" : "are allowed");
     free(line.at);
 }
 
-/* "the run takes 3 GB at least", and what would take less. */
+/* Two parts of a message: what takes the memory, such as "the run takes at least 3 GB", and what would
+   take less. */
 typedef struct {
     char *takes, *smaller;
 } Advice;
@@ -77,7 +79,7 @@ static Advice advice(const MemoryNeed *need, const char *smaller) {
         return (Advice) { mem_format("reading %s (%d x %d) takes %s", need->picture, need->width,
                                      need->height, text[0]),
                           mem_string("a smaller copy of the picture") };
-    return (Advice) { mem_format("the run takes %s at least", text[0]), mem_string(smaller) };
+    return (Advice) { mem_format("the run takes at least %s", text[0]), mem_string(smaller) };
 }
 
 static bool check(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, Messages *errors,
@@ -92,7 +94,7 @@ static bool check(const MemoryNeed *need, const MemoryLimit *limit, const char *
                                    bytes_text(need->buffers, text[0]), bytes_text(need->weights, text[1]));
     if (limit->automatic)
         messages_add(warnings,
-                     "%s, and %s are free: it may be slow, or be ended by the system (%s would take less)",
+                     "%s, and %s are free: it may be slow, or the system may kill it (%s would take less)",
                      a.takes, limited, a.smaller);
     else
         messages_add(errors, "--memory: %s are too little; %s%s: give --memory %lldMB, or %s", limited,

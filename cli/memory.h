@@ -1,4 +1,4 @@
-/* How much memory a run may take, and what its plan takes: --memory BYTES|auto. */
+/* How much memory a run may take (--memory BYTES|auto), and how much its plan needs. */
 #ifndef TI_MEMORY_H
 #define TI_MEMORY_H
 
@@ -6,37 +6,41 @@
 
 typedef struct {
     int64_t bytes;  /* that may be taken */
-    bool automatic; /* what is free, rather than what the user said */
+    bool automatic; /* whether it is what the machine has free, and not a limit that the user set */
 } MemoryLimit;
 
-/* "auto", or a number of bytes, with K, M, G, KB, MB or GB behind it (powers of 1000). */
+/* Parses "auto", which is the memory that is free, or a number of bytes, which K, M, G, KB, MB or GB may
+   follow (powers of 1000). Returns false and adds a message when the text is neither. */
 bool memory_limit_parse(const char *text, MemoryLimit *limit, Messages *errors);
 
-/* What a part of a run takes: memory of its own, and mapped weights. Between two parts, folder_forget. */
+/* What a part of a run needs, in bytes. The parts of a run follow one another, and folder_forget between two
+   of them frees the memory of the first one's weights, so that a run needs what its largest part needs. */
 typedef struct {
-    int64_t weights, buffers; /* buffers: with the workspaces of all threads */
-    int recomputed, blocks;   /* of the training step */
-    const char *picture;      /* the part is reading this picture, of that size; else NULL */
-    int width, height;
+    int64_t weights;        /* mapped from files */
+    int64_t buffers;        /* allocated, including the workspaces of all threads */
+    int recomputed, blocks; /* recomputed blocks of the training step, and all of its blocks */
+    const char *picture;    /* the path when the part is the reading of a picture, else NULL */
+    int width, height;      /* of that picture */
 } MemoryNeed;
 
-/* The part that takes more. */
+/* The need of the part that takes more. */
 MemoryNeed memory_worse(MemoryNeed a, MemoryNeed b);
 
-/* A drawing's: prompts and denoising, or decoding, whose weights come when those of the others are
-   forgotten. */
-MemoryNeed memory_of_sampling(const Sampling *d, int threads);
+/* The need of generating pictures: that of the prompts and denoising, or that of decoding, whose weights are
+   read after the memory of the others has been freed. */
+MemoryNeed memory_of_sampling(const Sampling *sampling, int threads);
 
+/* Weights and buffers together. */
 int64_t memory_total(const MemoryNeed *need);
 
-/* Tells on stderr what the run takes, after the warnings. False, with a line that says what would do, if that
-   is over the limit; where the limit is automatic only a warning, since mapped weights can be read anew from
-   the disk. The line names the picture where that is what takes the most. smaller: what would take less, "a
-   smaller --batch". */
+/* Prints the warnings and then the need of a run on stderr. When the need is above the limit that the user
+   set, returns false and adds a message that says what would suffice. Above an automatic limit it only warns,
+   since mapped weights can be read from the disk again. The messages name the picture when reading it takes
+   the most. `smaller` says what would take less, such as "a smaller --batch". */
 bool memory_announce(const MemoryNeed *need, const MemoryLimit *limit, const char *smaller, int threads,
                      Messages *errors, Messages *warnings);
 
-/* What this process has taken, at the end of a run. */
+/* Prints on stderr, at the end of a run, the most memory that the process has taken. */
 void tell_peak_memory(void);
 
 #endif

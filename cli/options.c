@@ -12,11 +12,11 @@
 #include "io/utf8.h"
 #include "text/nearest.h"
 
-/* The place of an option's value in the command's struct. */
+/* A pointer to an option's value in the command's struct of values. */
 static void *place(const Option *o, void *values) { return (char *)values + o->offset; }
 static const void *place_of(const Option *o, const void *values) { return (const char *)values + o->offset; }
 
-/* Who has set it. */
+/* The flags that say who has set an option's value. */
 static unsigned char *given(const Command *c, const Option *o, const void *values) {
     return ((const Given *)values)->by + (o - c->options);
 }
@@ -45,7 +45,8 @@ void options_forget(const Command *c, void *values, const char *name) {
 static bool fault(Messages *errors, const char *from, const Option *o, const char *text, const char *format,
                   ...) PRINTF_LIKE(5, 6);
 
-/* "--steps 0: must be ...", from a file "defaults.json: \"steps\" 0: must be ..." */
+/* Adds the message "--steps 0: must be ..." or, when the value comes from the file `from`, the message
+   "defaults.json: \"steps\" 0: must be ...". Returns false. */
 static bool fault(Messages *errors, const char *from, const Option *o, const char *text, const char *format,
                   ...) {
     va_list args;
@@ -74,7 +75,7 @@ static bool set_int(const Option *o, const char *from, const char *text, int64_t
 static bool set_real(const Option *o, const char *from, const char *text, double *value, Messages *errors) {
     char *end;
     double x = strtod(text, &end);
-    /* strtod also knows "nan", "inf" and hexadecimal numbers */
+    /* strtod also accepts "nan", "inf" and hexadecimal numbers, which are refused here. */
     if (end == text || *end || strspn(text, "+-.0123456789eE") != strlen(text))
         return fault(errors, from, o, text, "is not a number");
     if (!(x >= o->low && x <= o->high))
@@ -112,27 +113,29 @@ static bool add_items(const Option *o, const char *from, const char *text, Strin
                       Messages *errors) {
     for (const char *item = text;;) {
         size_t size = o->commas ? strcspn(item, ",") : strlen(item);
-        if (!size) return fault(errors, from, o, text, "has an empty %s", o->argument);
+        if (!size) return fault(errors, from, o, text, "has an empty item");
         list_push(list, item, size);
         if (!item[size]) return true;
         item += size + 1;
     }
 }
 
-/* Whether it can be the name of what the option's argument says: a FILE, a FOLDER. */
+/* Whether the text can be the name of a file or folder, for an option whose argument is called so (FILE,
+   FOLDER, PATH, IN, OUT). */
 static bool check_name(const Option *o, const char *from, const char *text, Messages *errors) {
     bool folder = text_ends_with(o->argument, "FOLDER");
     bool file = text_ends_with(o->argument, "FILE") || strcmp(o->argument, "IN") == 0 ||
                 strcmp(o->argument, "OUT") == 0;
     bool either = strcmp(o->argument, "PATH") == 0;
     if (file && (!*text || text_ends_with(text, "/")))
-        return fault(errors, from, o, text, "the name of a file is meant");
-    if (folder && !*text) return fault(errors, from, o, text, "the name of a folder is meant");
-    if (either && !*text) return fault(errors, from, o, text, "the name of a file or folder is meant");
+        return fault(errors, from, o, text, "must be the name of a file");
+    if (folder && !*text) return fault(errors, from, o, text, "must be the name of a folder");
+    if (either && !*text) return fault(errors, from, o, text, "must be the name of a file or folder");
     return true;
 }
 
-/* from: the file that the text comes from, NULL: the command line. */
+/* Parses a value and stores it. `from` is the path of the file that the text comes from, or NULL when it
+   comes from the command line; it is for messages. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
     if (!utf8_valid(text, strlen(text))) return fault(errors, from, o, text, "is not UTF-8 text");
@@ -181,11 +184,11 @@ void options_free(const Command *c, void *values) {
 
 typedef struct {
     const Command *command;
-    int argc, at; /* at: the next word */
+    int argc, at; /* at: index of the next argument */
     char *const *argv;
     void *values;
     Messages *errors;
-    int positionals; /* so far */
+    int positionals; /* number of positional arguments so far */
 } Parser;
 
 static const Option *positional_option(const Command *c, int nth) {
@@ -197,7 +200,7 @@ static const Option *positional_option(const Command *c, int nth) {
 
 static void take(Parser *p, const Option *o, const char *text) {
     unsigned char *by = given(p->command, o, p->values);
-    /* a list's default goes when the first item of the user's comes */
+    /* The first item that the user gives replaces the default of a list. */
     if (o->type == OPTION_LIST && !(*by & GIVEN_BY_USER)) list_clear(place(o, p->values));
     *by |= GIVEN_BY_USER;
     set_value(o, NULL, text, p->values, p->errors);
@@ -228,14 +231,15 @@ static void unknown_option(Parser *p, const char *word, size_t length) {
         messages_add(p->errors, "%s: unknown option (ti %s --help lists them)", name, p->command->name);
     free(name);
     free(names);
-    /* What follows is its value, most likely: one fault is enough. */
+    /* The next argument is most likely the value of the unknown option. It is skipped, so that one mistake
+       does not give two messages. */
     const Option *meant = nearest ? find(p->command, nearest, strlen(nearest)) : NULL;
     bool valued = meant ? meant->type != OPTION_FLAG : !positional_option(p->command, 0);
     if (valued && !word[length] && p->at < p->argc && !looks_like_option(p->argv[p->at])) p->at++;
 }
 
 static void parse_word(Parser *p, const char *word) {
-    if (word[0] != '-' || !word[1]) { /* "-" alone is a value */
+    if (word[0] != '-' || !word[1]) { /* "-" alone is a value, too. */
         take_positional(p, word);
         return;
     }
@@ -253,9 +257,9 @@ static void parse_word(Parser *p, const char *word) {
     } else if (p->at < p->argc && !looks_like_option(p->argv[p->at])) {
         take(p, o, p->argv[p->at++]);
     } else {
-        *given(p->command, o, p->values) |= GIVEN_BY_USER; /* not missing as well */
+        *given(p->command, o, p->values) |= GIVEN_BY_USER; /* so that no second message calls it missing */
         messages_add(p->errors, "--%s: needs a value: --%s %s%s", o->name, o->name, o->argument,
-                     p->at < p->argc ? " (or --name=value where it begins with --)" : "");
+                     p->at < p->argc ? " (write --name=value if the value begins with --)" : "");
     }
 }
 
@@ -295,8 +299,8 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
 
 /* --help */
 
-/* The text from the cursor's column on, with line breaks between words, the lines after the first indented so
-   far. */
+/* Prints a text with line breaks between its words. The cursor must be at the column `indent`, and all lines
+   after the first are indented to it. */
 static void print_wrapped(FILE *out, const char *text, int indent) {
     enum { WIDTH = 100 };
     int column = indent;
@@ -348,12 +352,14 @@ void options_help(const Command *c, FILE *out) {
     }
     fprintf(out, " [options]\n\n");
     print_wrapped(out, c->summary, 0);
+    bool starred = false;
     for (int i = 0; i < c->count; i++) {
         if (c->options[i].heading) fprintf(out, "\n%s\n", c->options[i].heading);
         print_option(out, &c->options[i]);
+        starred = starred || c->options[i].model;
     }
-    fprintf(out, "  --help                  this text\n\n* where the model's folder has no defaults.json "
-                 "that sets another\n");
+    fprintf(out, "  --help                  print this text\n");
+    if (starred) fprintf(out, "\n* unless the defaults.json in the model's folder sets another value\n");
     if (c->examples) fprintf(out, "\nexamples\n%s", c->examples);
 }
 
@@ -421,12 +427,13 @@ static bool read_item(const Option *o, const char *path, const json_t *item, voi
     if (!(number ? json_is_number(item) : json_is_string(item)))
         return messages_add(errors, "%s: \"%s\" is not a %s", path, o->name, number ? "number" : "text");
     if (!number) return set_value(o, path, json_string_value(item), values, errors);
-    char text[40]; /* as one would type it */
+    char text[40]; /* the number as it would be typed */
     snprintf(text, sizeof text, "%.17g", json_number_value(item));
     return set_value(o, path, text, values, errors);
 }
 
-/* The object of this command's options in a document; *document is the caller's to delete. */
+/* Parses a JSON document and returns its object of this command's options. Returns NULL when there is none,
+   and adds a message when the document is malformed. The caller deletes *document, which holds the object. */
 static json_t *read_document(const Command *c, const char *path, const void *text, size_t size,
                              json_t **document, Messages *errors) {
     *document = json_parse(path, text, size, false, errors);
@@ -469,9 +476,9 @@ bool options_read_model(const Command *c, const char *folder, void *values, Mess
     return ok;
 }
 
-/* The values of a command that nobody gave any option, on this model. */
+/* The command's values with this model when the user gives no option. */
 static void *model_values(const Command *c, const char *folder, Messages *errors) {
-    Messages missing = { 0 }; /* the options that are required */
+    Messages missing = { 0 }; /* dropped: messages that required options are missing */
     void *values = mem_alloc(c->size);
     options_parse(c, 0, NULL, values, &missing);
     messages_free(&missing);
@@ -497,14 +504,14 @@ int64_t options_model_default(const Command *c, const char *folder, const char *
     return value;
 }
 
-/* Error if the user's value is another than the run's. */
+/* Adds an error when the value that the user gave differs from the run's. */
 static void compare_item(const Option *o, const char *path, const json_t *item, const void *values,
                          Messages *errors) {
     json_t *now = value_to_json(o, values);
     if (!json_equal(now, item)) {
         char *mine = json_text(now, JSON_EXACT), *run = json_text(item, 0);
-        messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to go on with that run", o->name,
-                     mine, json_is_null(item) ? "not set" : run, path);
+        messages_add(errors, "--%s: is %s now, and %s in %s: leave it out to resume that run", o->name, mine,
+                     json_is_null(item) ? "not set" : run, path);
         free(mine);
         free(run);
     }
@@ -534,7 +541,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         else if (user && !o->may_differ)
             compare_item(o, path, item, values, errors);
         else if (user || (json_is_null(item) && !o->standard))
-            continue; /* null: it had none */
+            continue; /* null means that the run had no value for it. */
         else if (read_item(o, path, item, values, errors))
             *given(c, o, values) |= GIVEN_BY_USER;
     }

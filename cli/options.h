@@ -1,5 +1,5 @@
-/* Command lines by table: one table a command is the source of its parsing, of --help, and of the JSON that
-   records what a run used. */
+/* Command lines, described by tables. A command's table of options is used to parse its arguments, to print
+   its --help, and to write and read the JSON that records the options of a run. */
 #ifndef TI_OPTIONS_H
 #define TI_OPTIONS_H
 
@@ -8,12 +8,12 @@
 #include "io/base.h"
 
 typedef enum {
-    OPTION_FLAG,   /* bool; takes no value */
-    OPTION_INT,    /* int64_t, low..high */
-    OPTION_REAL,   /* double, low..high */
-    OPTION_STRING, /* char *, NULL: not given */
-    OPTION_LIST,   /* StringList: given several times, or items with commas between (if commas) */
-    OPTION_CHOICE  /* int: the index in choices */
+    OPTION_FLAG,   /* bool; the option takes no value */
+    OPTION_INT,    /* int64_t from low to high */
+    OPTION_REAL,   /* double from low to high */
+    OPTION_STRING, /* char *, NULL when it was not given */
+    OPTION_LIST,   /* StringList; the option may be repeated, and its items may be separated by commas */
+    OPTION_CHOICE  /* int, the index into choices */
 } OptionType;
 
 typedef struct {
@@ -24,25 +24,25 @@ typedef struct {
 typedef struct {
     const char *name; /* without its dashes */
     OptionType type;
-    size_t offset;        /* of the value in the command's struct */
-    const char *argument; /* what --help calls the value: "N", "FILE" */
+    size_t offset;        /* of the value in the command's struct of values */
+    const char *argument; /* what --help calls the value: "N", "FILE"; a FILE or FOLDER must not be empty */
     double low, high;
     const char *const *choices; /* closed by NULL */
-    const char *standard;       /* the default, as one would type it; NULL: zero, NULL or empty */
-    const char *shown;  /* what --help says of the default where standard doesn't: "the model's own" */
-    const char *reason; /* why this default */
+    const char *standard;       /* the default as it would be typed; NULL for zero, NULL or an empty list */
+    const char *shown;          /* what --help shows as the default instead of standard, or NULL */
+    const char *reason;         /* why this is the default, for --help */
     const char *help;
-    const char *heading; /* opens a group in --help */
+    const char *heading; /* of the group that begins with this option in --help, or NULL */
     bool required;
-    const char *unless; /* required: but not where this flag is given */
-    bool commas;
-    bool positional; /* a value without a name, in the table's order; STRING, or LIST for all the rest */
-    bool model;      /* a model folder's defaults.json may set it */
-    bool may_differ; /* when a run goes on: it changes nothing in the results, or says where an input lies */
-    bool once;       /* of this call and not of the run: a run's record neither holds it nor sets it */
+    const char *unless; /* the flag with which a required option may be left out, or NULL */
+    bool commas;        /* the items of a LIST may be separated by commas */
+    bool positional;    /* a STRING without a name, in the table's order, or a LIST of all remaining ones */
+    bool model;         /* a model folder's defaults.json may set it */
+    bool may_differ; /* a resumed run may change it: the results do not depend on it, or an input has moved */
+    bool once;       /* belongs to the call and not to the run, so that the run's record leaves it out */
 } Option;
 
-/* Which options somebody has set, and who: a byte each, by their place in the table. */
+/* Who has set each option: flags in one byte for each, by its index in the table. */
 enum { GIVEN_BY_USER = 1, GIVEN_BY_MODEL = 2 };
 typedef struct {
     unsigned char *by; /* [options of the command] */
@@ -51,55 +51,59 @@ typedef struct {
 /* A command. Its struct of values begins with a Given. */
 typedef struct {
     const char *name, *brief; /* brief: for the list of commands */
-    const char *summary;
+    const char *summary;      /* the beginning of --help */
     const Option *options;
     int count;
     size_t size;          /* of the struct of values */
-    const char *examples; /* lines for --help; NULL: none */
-    /* Options that went away, closed by NULL: the record of a run that had them is read without; or NULL. */
+    const char *examples; /* lines for --help, or NULL */
+    /* The names of options of earlier versions, closed by NULL, which are skipped in the record of a run;
+       or NULL. */
     const char *const *retired;
-    /* After parsing: what has to fit together, a line for each fault. NULL: nothing. */
+    /* Called after parsing: adds a message for each option that does not fit the others. May be NULL. */
     void (*check)(void *values, Messages *errors);
-    /* Does it; the exit status where there are no errors. */
+    /* Runs the command. Returns the exit status for the case that there are no errors. */
     int (*run)(void *values, Messages *errors, Messages *warnings);
 } Command;
 
 typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
 
-/* Sets all values: the defaults, then argv[0..argc) (the words after the command's name), and checks them.
-   `--name value` or `--name=value`, the last one counts; `--` ends the options. HELP if --help or -h is among
-   them. WRONG: a line for each fault. values is zeroed first; options_free it in every case. */
+/* Sets all values, first to the defaults and then from the arguments argv[0..argc) that follow the command's
+   name, and checks them. An option is `--name value` or `--name=value`, and `--` ends the options. When an
+   option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is among
+   the arguments, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
+   call options_free on them in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
 
-/* Was it on the command line (or in the run's options.json)? CHECK: the name exists. */
+/* Whether the option was on the command line, or in the options.json of a resumed run. An option of that name
+   must exist. */
 bool options_given(const Command *c, const void *values, const char *name);
 
-/* As if it had not been on the command line; its value stays. */
+/* Makes options_given false for an option, whose value stays. */
 void options_forget(const Command *c, void *values, const char *name);
 
-/* What --help prints. */
+/* Prints the command's --help. */
 void options_help(const Command *c, FILE *out);
 
-/* FOLDER/defaults.json, if there is one: {"train": {"steps": 600, ...}, "generate": {...}}; the options of
-   this command that the user has not given and that a model may set. Errors: broken, an option that no model
-   may set, bad values. */
+/* Reads FOLDER/defaults.json, if it exists: {"train": {"steps": 600, ...}, "generate": {...}}. Sets the
+   options of this command that the user has not given. Returns false and adds messages when the file is
+   malformed, sets an option that a model may not set, or has a value that the option cannot have. */
 bool options_read_model(const Command *c, const char *folder, void *values, Messages *errors);
-/* Whether the file, if there is one, can be read so. */
+/* Checks the file, if it exists, in the same way. */
 bool options_check_model(const Command *c, const char *folder, Messages *errors);
-/* What the command takes for a whole number that nobody gives: the model's default, or its own. */
+/* The value of an OPTION_INT when the user does not give it: the model's default, else the command's own. */
 int64_t options_model_default(const Command *c, const char *folder, const char *name, Messages *errors);
-/* The same from the file's text; path is for messages. */
+/* Does as options_read_model with the file's text; path is for messages. */
 bool options_model_parse(const Command *c, const char *path, const void *text, size_t size, void *values,
                          Messages *errors);
 
-/* All options that are not `once` as {"train": {"steps": 600, ...}}; null where there is no value (also of a
-   number that has no default and was not given). free() it. */
+/* The options that are not `once` as the JSON text {"train": {"steps": 600, ...}}. An option without a value
+   is null, as is a number that has no default and was not given. free() it. */
 char *options_to_json(const Command *c, const void *values);
 
-/* Takes a run's options back from such a text (path is for messages): all that the user has not given now,
-   but for those that are `once` or retired. One that was given and differs is an error that names both
-   values, unless it may differ. */
+/* Sets the options that the user has not given to those of a run, from such a text; path is for messages.
+   Options that are `once` or retired are skipped. Returns false and adds a message with both values when an
+   option that the user gave differs from the run's and is not may_differ, and for each other fault. */
 bool options_from_json(const Command *c, const char *path, const void *text, size_t size, void *values,
                        Messages *errors);
 

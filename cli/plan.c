@@ -1,4 +1,5 @@
-/* `ti plan`: what a training step and a drawing do and need. */
+/* `ti plan`: shows what a training step and the sampling of a picture would compute, and the memory
+   they take. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/plan_report.h"
@@ -15,14 +16,15 @@ typedef struct {
 static const Option OPTIONS[] = {
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
-    RESOLUTION_OPTION(AT(resolution), "side of the pictures"),
-    { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "what ti train takes",
-      .reason = "so that it is planned as it is run", .help = "pictures in a training step" },
-    { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1", .reason = "what ti train takes",
-      .help = "rows that are learned" },
+    RESOLUTION_OPTION(AT(resolution), "the side of the pictures, in pixels"),
+    { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "that of ti train",
+      .reason = "so that a run is planned as it is run",
+      .help = "the number of pictures in a training step" },
+    { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1", .reason = "the default of ti train",
+      .help = "the number of vectors that are learned" },
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the physical cores",
-      .reason = "what ti train takes", .help = "threads, each of which needs a workspace" },
-    { "summary", OPTION_FLAG, AT(summary), .help = "leave the lists of nodes out" },
+      .reason = "the default of ti train", .help = "the number of threads, each of which needs a workspace" },
+    { "summary", OPTION_FLAG, AT(summary), .help = "leave out the lists of nodes" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
@@ -45,9 +47,11 @@ static int plan(void *values, Messages *errors, Messages *warnings) {
 
 const Command PLAN_COMMAND = {
     .name = "plan",
-    .brief = "what a training step and a drawing do and need",
-    .summary = "Shows what a training step and a drawing do and need, without doing it: memory, arithmetic, "
-               "what recomputation would save, and every node with its output, bytes and GFLOP.",
+    .brief = "show the memory and arithmetic of training and of generating",
+    .summary =
+        "Shows what training and generating pictures would compute, without computing it: their memory, "
+        "their arithmetic, what recomputation would save, and each node of the graphs with its output, "
+        "bytes and GFLOP.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(PlanValues),

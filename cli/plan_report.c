@@ -11,19 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A graph and what there is to say of it. */
+/* A graph and what the report says about it. */
 typedef struct {
     const char *name;
     const Graph *graph;
     Plan plan;
-    PlanStep peak; /* where the most buffers are alive */
+    PlanStep peak; /* the step at which the buffers that are alive take the most memory */
 } Planned;
 
 enum { GRAPHS = 5, TRADES = 4 };
 typedef struct {
     Planned graphs[GRAPHS];
-    Plan trades[TRADES];             /* the training step again, with more and more blocks recomputed */
-    int64_t train_bytes, draw_bytes; /* of the part that takes most: buffers, workspace and weights */
+    Plan trades[TRADES]; /* of the training step, with more and more blocks recomputed */
+    /* Buffers, workspace and weights of the part of ti train and of ti generate that takes the most. */
+    int64_t train_bytes, generate_bytes;
 } Report;
 
 static Planned planned(const char *name, const Graph *graph, Plan plan) {
@@ -46,7 +47,7 @@ static void print_nodes(const Planned *p) {
     printf("\n%s\n%5s  %-20s %9s %9s %9s %9s", p->name, "node", "output", "size", "weights", "GFLOP",
            "alive");
     if (train) printf(" %9s %9s", "GFLOP", "alive");
-    printf("  name%s\n", train ? "   (the second GFLOP and alive: backward)" : "");
+    printf("  name%s\n", train ? "   (the second GFLOP and alive are those of the backward pass)" : "");
     for (int i = 0; i < graph_nodes(p->graph); i++) {
         const NodeSummary *l = &lines[i];
         if (!l->node) continue;
@@ -64,7 +65,7 @@ static void print_nodes(const Planned *p) {
 static void print_graph(const Planned *p) {
     char size[4][SIZE_TEXT];
     printf("%-16s %6d %10s %10s %10s %10s %10.3f ", p->name, graph_nodes(p->graph),
-           size_text(p->plan.buffers, size[0]), size_text(p->plan.kept, size[1]),
+           size_text(p->plan.buffers, size[0]), size_text(p->plan.unshared, size[1]),
            size_text(p->plan.workspace, size[2]), size_text(p->plan.weights, size[3]),
            p->plan.forward_flops * 1e-9);
     if (p->plan.backward_flops > 0)
@@ -76,7 +77,7 @@ static void print_graph(const Planned *p) {
 static void print_trades(const Report *r) {
     char size[SIZE_TEXT];
     const Plan *none = &r->trades[0];
-    printf("\nrecomputing blocks of the training step in backward\n%10s %10s %10s %10s\n", "blocks",
+    printf("\nrecomputing blocks of the training step in the backward pass\n%10s %10s %10s %10s\n", "blocks",
            "buffers", "GFLOP", "more work");
     for (int i = 0; i < TRADES; i++) {
         const Plan *t = &r->trades[i];
@@ -95,16 +96,16 @@ static void print_report(const Report *r, const PlanRequest *o, int threads) {
     printf("%-16s %6s %10s %10s %10s %10s %10s %10s\n", "graph", "nodes", "buffers", "unshared", "workspace",
            "weights", "GFLOP", "backward");
     for (int i = 0; i < GRAPHS; i++) print_graph(&r->graphs[i]);
-    printf("\nbuffers: planned, with memory shared by those that live at different times; unshared: without "
-           "that.\n"
-           "workspace: a thread's. weights: mapped from their files.\n\n");
+    printf("\nbuffers: as planned, so that buffers with disjoint lifetimes share memory; unshared: without "
+           "sharing.\n"
+           "workspace: that of one thread. weights: mapped from their files.\n\n");
     for (int i = 0; i < GRAPHS; i++) {
         const Planned *p = &r->graphs[i];
         printf("peak of %-15s %10s alive at %s (%s)\n", p->name, size_text(p->peak.alive, size[0]),
                p->peak.node->name, pass_name(p->peak.pass));
     }
     printf("\nti train takes %s in all, ti generate %s\n", size_text(r->train_bytes, size[0]),
-           size_text(r->draw_bytes, size[1]));
+           size_text(r->generate_bytes, size[1]));
     print_trades(r);
     for (int i = 0; i < GRAPHS && o->nodes; i++) print_nodes(&r->graphs[i]);
 }
@@ -131,14 +132,14 @@ static json_t *nodes_json(const Planned *p) {
 
 static json_t *graph_json(const Planned *p, bool nodes) {
     return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:{s:I, s:s, s:i, s:s}, s:o*}", "graph", p->name,
-                     "buffers", p->plan.buffers, "unshared", p->plan.kept, "workspace", p->plan.workspace,
+                     "buffers", p->plan.buffers, "unshared", p->plan.unshared, "workspace", p->plan.workspace,
                      "weights", p->plan.weights, "gflop", p->plan.forward_flops * 1e-9, "backward_gflop",
                      p->plan.backward_flops * 1e-9, "peak", "alive", p->peak.alive, "name",
                      p->peak.node->name, "node", p->peak.index, "pass", pass_name(p->peak.pass), "nodes",
                      nodes ? nodes_json(p) : NULL);
 }
 
-/* time may be NULL; else it is the document's. */
+/* time is added to the document, which then owns it; it may be NULL. */
 static json_t *report_json(const Report *r, const PlanRequest *o, int threads, json_t *time) {
     json_t *graphs = json_array(), *trades = json_array();
     for (int i = 0; i < GRAPHS; i++) json_array_append_new(graphs, graph_json(&r->graphs[i], o->nodes));
@@ -150,7 +151,7 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
     }
     return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "resolution", o->resolution,
                      "batch", o->batch, "vectors", o->vectors, "threads", threads, "train_bytes",
-                     r->train_bytes, "generate_bytes", r->draw_bytes, "reading_bytes",
+                     r->train_bytes, "generate_bytes", r->generate_bytes, "reading_bytes",
                      o->reading ? json_integer(o->reading) : NULL, "graphs", graphs, "recomputation", trades,
                      "time", time);
 }
@@ -160,13 +161,18 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
 static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learned, float *grad,
                              int recompute) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
-    return training_step_new(&m->clip, &m->unet, learned, grad, o->vectors, o->batch,
-                             tokenizer_max_length(m->tokenizer), side, side,
+    TrainingStepShape shape = { .batch = o->batch,
+                                .tokens = tokenizer_max_length(m->tokenizer),
+                                .height = side,
+                                .width = side,
+                                .vectors = o->vectors };
+    return training_step_new(&m->clip, &m->unet, shape, learned, grad,
                              (PlanOptions) { .train = true, .recompute = recompute });
 }
 
-/* Without recomputation, then with a third, two thirds and all of the blocks that keep something for
-   backward. */
+/* Plans the training step without recomputation, and with the recomputation of a third, two thirds and all of
+   the blocks that keep something for the backward pass. How many these are is known after the last of the
+   plans, which is therefore made first. */
 static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *learned, float *grad) {
     int blocks = 0;
     for (int i = TRADES - 1; i >= 0; i--) {
@@ -181,11 +187,11 @@ static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *
 void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time) {
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *learned = mem_alloc(floats), *grad = mem_alloc(floats);
-    SamplingOptions drawn = {
+    SamplingOptions options = {
         .count = 1, .steps = 1, .height = o->resolution, .width = o->resolution, .guidance = 7.5f
     };
     Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
-                                      tokenizer_max_length(m->tokenizer), drawn, (PlanOptions) { 0 });
+                                      tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
     TrainingStep step = new_step(m, o, learned, grad, 0);
     Encoder encoder = encoder_new(&m->vae, o->resolution);
     Report r = { .graphs = { planned("training step", step.graph, step.plan),
@@ -199,8 +205,8 @@ void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     r.train_bytes = max_i64(plan_bytes(&step.plan, threads), plan_bytes(&encoder.plan, threads)) +
                     max_i64(step.plan.weights, encoder.plan.weights);
     r.train_bytes = max_i64(r.train_bytes, o->reading);
-    MemoryNeed drawn_need = memory_of_sampling(sampling, threads);
-    r.draw_bytes = memory_total(&drawn_need);
+    MemoryNeed generating = memory_of_sampling(sampling, threads);
+    r.generate_bytes = memory_total(&generating);
     plan_trades(&r, m, o, learned, grad);
     if (o->json)
         console_json(report_json(&r, o, threads, time));

@@ -1,4 +1,5 @@
-/* What a training step and a drawing compute and what memory they take, without computing anything. */
+/* The report of `ti plan` and of `ti train --dry-run`: what a training step and the sampling of a picture
+   compute and what memory they take. Nothing is computed for it. */
 #ifndef TI_PLAN_REPORT_H
 #define TI_PLAN_REPORT_H
 
@@ -7,12 +8,13 @@
 
 typedef struct {
     int64_t resolution, batch, vectors;
-    int64_t reading;  /* the bytes that reading the training pictures takes, 0: not known */
-    bool nodes, json; /* nodes: list them; json: as a document */
+    int64_t reading; /* the bytes that reading the training pictures takes; 0 when that is not known */
+    bool nodes;      /* whether to list the nodes of the graphs */
+    bool json;       /* whether to print JSON */
 } PlanRequest;
 
-/* Prints the report on an open model, with request->json as a document, which `time` is added to first (NULL:
-   nothing is; else it is the document's then). */
+/* Prints the report on an open model. With request->json it is a document that owns and includes `time`, the
+   estimate of a run's duration, which may be NULL. */
 void plan_report(const Model *m, const PlanRequest *request, int threads, json_t *time);
 
 #endif

@@ -38,7 +38,7 @@ double progress_left(const Progress *p, int64_t done, int64_t all) {
 }
 
 static bool show_wait(void *user, int64_t done, int64_t all) {
-    static const double LONG = 2, LARGE = 2e11; /* seconds; operations, that no processor does in a second */
+    static const double LONG = 2, LARGE = 2e11; /* seconds, and operations that take a second or more */
     Wait *w = user;
     char left[DURATION_TEXT], text[64] = "";
     w->ended = w->ended || (w->go_on && !w->go_on());

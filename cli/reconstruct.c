@@ -1,5 +1,5 @@
-/* `ti reconstruct`: a picture through the VAE and back, D(E(x)): the best that any word could make the model
-   draw. */
+/* `ti reconstruct`: encodes a picture x with the VAE and decodes it again, D(E(x)). No learned word can make
+   the model generate the picture better than that. */
 #include "autograd/finite.h"
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -24,22 +24,23 @@ typedef struct {
 #define AT(field) offsetof(ReconstructOptions, field)
 static const Option OPTIONS[] = {
     { "in", OPTION_STRING, AT(in), "IN", .required = true, .positional = true,
-      .help = "a picture (PNG, JPEG or BMP)" },
+      .help = "the picture to read (PNG, JPEG or BMP)" },
     { "out", OPTION_STRING, AT(out), "OUT", .required = true, .positional = true,
-      .help = "the PNG to write or, where it ends in .jpg or .jpeg, the JPEG" },
+      .help = "the picture to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
-    RESOLUTION_OPTION(AT(resolution), "side of the square that the picture is resized to"),
-    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "cut the picture to its middle square first" },
-    { "force", OPTION_FLAG, AT(force), .help = "write over a file that exists" },
+    RESOLUTION_OPTION(AT(resolution), "the side of the square that the picture is resized to, in pixels"),
+    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "crop the picture to its middle square first" },
+    { "force", OPTION_FLAG, AT(force), .help = "overwrite a file that exists" },
     THREADS_OPTION(AT(threads)),
 };
 
-/* latents: their shape; rms: of the scaled ones. */
+/* Encodes and decodes a picture. Sets *latents to the shape [1, L, h, w] of the latents, and *rms to the root
+   mean square of the latents that the UNet would get. */
 static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Shape *latents,
                           double *rms, Messages *errors) {
     Encoder encoder = encoder_new(&m->vae, in->width);
-    *latents = encoder.moments->shape; /* [1, 2 L, h, w] */
+    *latents = encoder.parameters->shape; /* [1, 2 L, h, w] */
     latents->dim[1] /= 2;
     int64_t count = shape_count(*latents);
     float *mean = mem_alloc((size_t)count * sizeof *mean);
@@ -57,9 +58,10 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
         Watch watch = wait_start(&wait, "VAE", encoder.plan.forward_flops + plan.forward_flops, NULL);
         watch_go_on(&watch, 0, 2);
         graph_forward(encoder.graph);
-        ok = check_finite(encoder.graph, encoder.moments, "what the VAE makes of the picture", errors);
-        /* The posterior's mean. Its scaling_factor would cancel here, so that both are left out. */
-        memcpy(mean, encoder.moments->data, (size_t)count * sizeof *mean);
+        ok = check_finite(encoder.graph, encoder.parameters, "the VAE's output for the picture", errors);
+        /* The latents are the posterior's mean. The UNet gets them multiplied by scaling_factor, which the
+           decoder would divide by again, so that both are left out here. */
+        memcpy(mean, encoder.parameters->data, (size_t)count * sizeof *mean);
         double squares = 0;
         for (int64_t i = 0; i < count; i++) squares += (double)mean[i] * mean[i];
         watch_go_on(&watch, 1, 2);
@@ -76,7 +78,7 @@ static bool encode_decode(const Model *m, const Image *in, Image *out, int threa
     return ok;
 }
 
-/* In steps of 8-bit values, over all pixels and colours. */
+/* Prints the difference of two pictures over all pixels and colours, in 8-bit values. */
 static void print_error(const Image *a, const Image *b) {
     int64_t count = 3 * (int64_t)a->width * a->height;
     double sum = 0, squares = 0;
@@ -93,7 +95,7 @@ static void print_error(const Image *a, const Image *b) {
 
 static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     ReconstructOptions *o = options;
-    char *path = image_path(o->out, NULL); /* with an ending */
+    char *path = image_path(o->out, NULL); /* adds ".png" to a name without an ending */
     free(o->out);
     o->out = path;
     if (!may_write(o->out, o->force, errors)) return 1;
@@ -110,7 +112,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     double rms;
     if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
         folder_unchanged(&m.folder, errors) && image_write(o->out, &out, errors)) {
-        printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f when scaled (the UNet "
+        printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f after scaling (the UNet "
                "expects 1)\n",
                (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,
                in.width, rms);
@@ -130,9 +132,10 @@ static void check(void *options, Messages *errors) {
 
 const Command RECONSTRUCT_COMMAND = {
     .name = "reconstruct",
-    .brief = "a picture through the VAE and back",
-    .summary = "Puts a picture through the VAE and back, and prints the error: what of it the latents hold. "
-               "No learned word can make the model draw it better than this.",
+    .brief = "encode a picture with the VAE and decode it again",
+    .summary =
+        "Encodes a picture with the VAE, decodes it again, and prints the error. It shows how much of the "
+        "picture the latents hold: no learned word can make the model generate it better than this.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(ReconstructOptions),

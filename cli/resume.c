@@ -33,17 +33,21 @@ void identity_free(RunIdentity *identity) {
     *identity = (RunIdentity) { 0 };
 }
 
+/* Adds the message that this input is not what it was. */
 static void changed(const char *path, const char *what, Messages *errors) {
     messages_add(errors, "%s: %s, so the run cannot go on (put it back, or begin anew with --force)", path,
                  what);
 }
 
+/* Whether the run had a picture with these pixels. */
 static bool has(const RunIdentity *identity, uint64_t picture) {
     for (int64_t i = 0; i < identity->picture_count; i++)
         if (identity->pictures[i] == picture) return true;
     return false;
 }
 
+/* Names the pictures that are new; if there are none, the number of those that are missing; and if there are
+   neither, that the order has changed, or how often a picture occurs. */
 static void compare_pictures(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o,
                              const Pictures *pictures, Messages *errors) {
     int before = errors->count;
@@ -96,11 +100,11 @@ bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages
 bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, int64_t every,
                    Messages *errors) {
     char *path = run_folder_file(folder, RUN_STATE);
-    bool ok = state_fits(state, loop, path, errors) && run_folder_go_on(folder, state, errors);
+    bool ok = state_fits(state, loop, path, errors) && run_folder_open_losses(folder, state, errors);
     for (int64_t i = 0; ok && i < state->points; i++) {
         int64_t step = (int64_t)state->grid[2 * i];
         if (step == 0 || (every > 0 && step % every == 0))
-            run_folder_grid(folder, step, state->grid[2 * i + 1]);
+            run_folder_add_grid_loss(folder, step, state->grid[2 * i + 1]);
     }
     free(path);
     return ok;

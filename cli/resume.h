@@ -1,5 +1,5 @@
-/* What makes a run go on where it was stopped: what it was started on, to be compared, and its state, to be
-   saved as it goes. */
+/* What lets a run continue where it was stopped: the identity of its inputs, which is compared, and its
+   state, which is saved as it goes. */
 #ifndef TI_RESUME_H
 #define TI_RESUME_H
 
@@ -9,40 +9,43 @@
 #include "cli/train.h"
 #include "diffusion/model.h"
 
-/* prompts [count]: the ids of all templates. Free with identity_free. */
+/* Hashes what the run is started with. prompts [count] are the token ids of all templates. Free the result
+   with identity_free. */
 RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
                          const int32_t *prompts, int64_t count);
 void identity_free(RunIdentity *identity);
 
-/* Whether the run that began with `then` may go on with `now`. A line for each file that is another by
-   now. */
+/* Returns whether a run that began with the inputs `then` may continue with the inputs `now`. Adds a message
+   for each file that has changed. */
 bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o, const Model *m,
                    const Pictures *pictures, Messages *errors);
 
-/* The state of the run in a folder. *found is false, without an error, if it was stopped before its first
-   one. */
+/* Reads the state of the run in a folder. If the run was stopped before it saved its first state, *found
+   becomes false, which is no error. */
 bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages *errors);
 
-/* Puts the folder where the state was, once it is known that the loop can follow (state_restore). every:
-   steps between two points of the fixed-grid loss; one that was measured at an end that is none any more is
-   dropped. Errors: the state or losses.csv does not fit; then the folder is as it was. */
+/* Restores the folder's losses and fixed-grid losses to the state, after checking that the state fits the
+   loop; state_restore does the rest. every is the number of steps between two fixed-grid losses: where a run
+   is extended, the one that was measured at its former end is dropped, unless it is one of these. Returns
+   false and adds a message when the state or losses.csv does not fit; then the folder is left as it is. */
 bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, int64_t every,
                    Messages *errors);
 
-/* Writes the state: at once the first time, then a second after the last time at the earliest, or later where
-   the disk is so slow that it would cost more than a fiftieth of the time. */
+/* Writes the run's state from time to time: after the first micro-batch, and then once a second, or less
+   often on a slow disk, so that it takes at most a fiftieth of the time. */
 typedef struct {
     RunIdentity identity;
-    double first_loss;    /* RunState's */
-    const float *initial; /* RunState's; the caller's */
-    double next;          /* on system_seconds' clock */
+    double first_loss;    /* for RunState.first_loss */
+    const float *initial; /* for RunState.initial; the array stays the caller's */
+    double next;          /* the next state is due at this time of system_seconds */
 } StateSaver;
 
 bool saver_due(const StateSaver *s);
-/* Between two micro-batches, after everything that belongs to the last one is written. */
+/* Writes the state now. Call it between two micro-batches, when all files that belong to the last one
+   are written. */
 bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finished, Messages *errors);
 
-/* "ti train --resume --out FOLDER", as a shell takes it; free() it. */
+/* Returns the command "ti train --resume --out FOLDER", quoted for a shell; free() it. */
 char *resume_command(const char *folder);
 
 #endif

@@ -21,8 +21,8 @@
 
 static bool is_empty(const char *path) {
     DIR *folder = opendir(path);
-    if (!folder)
-        return errno == ENOENT || errno == ENOTDIR; /* making it tells; what cannot be read may hold a run */
+    /* Making the folder reports a path that is no folder. One that cannot be read may hold a run. */
+    if (!folder) return errno == ENOENT || errno == ENOTDIR;
     int entries = 0;
     for (const struct dirent *e; (e = readdir(folder));)
         entries += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
@@ -39,7 +39,7 @@ char *run_folder_file(const RunFolder *r, const char *format, ...) {
     return mem_format("%s/%s", r->path, name);
 }
 
-/* The name of the word's own file, which must not be that of another file of the run. */
+/* The name of the word's own file, without its ending. No other file of the run may have this name. */
 static char *word_file_name(const char *word) {
     static const char *const taken[] = { "latents", "losses", "loss", "options", "run" };
     char *name = token_file_name(word);
@@ -52,8 +52,8 @@ static char *word_file_name(const char *word) {
     return other;
 }
 
-/* One run at a time: the lock goes with the process, however that ends. A file system that has no locks is
-   used without. */
+/* Opens the folder and locks it, so that only one run at a time writes there. The lock ends with the process,
+   whatever ends that. On a file system without locks the run goes on unlocked. */
 static bool start(RunFolder *r, const char *path, const char *word, Messages *errors) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
@@ -69,7 +69,8 @@ static bool start(RunFolder *r, const char *path, const char *word, Messages *er
     return true;
 }
 
-/* The state of a run that stood here: before its losses go. */
+/* Removes the state of an earlier run in this folder. This comes before its losses are overwritten, so that
+   the state never refers to losses that are gone. */
 static bool remove_state(const RunFolder *r, Messages *errors) {
     char *path = run_folder_file(r, RUN_STATE);
     bool ok = unlink(path) == 0 || errno == ENOENT;
@@ -78,7 +79,7 @@ static bool remove_state(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
-/* NAME.json.tmp-123: what a process that was killed was writing */
+/* Whether a name is such as run.state.tmp-123: a file that a process was writing when it was killed. */
 static bool is_leftover(const char *name) {
     static const char *const endings[] = { ".csv", ".json", ".png", ".safetensors", ".state" };
     const char *mark = strstr(name, ".tmp-");
@@ -119,12 +120,12 @@ bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Message
     return true;
 }
 
-bool run_folder_go_on(RunFolder *r, const RunState *state, Messages *errors) {
+bool run_folder_open_losses(RunFolder *r, const RunState *state, Messages *errors) {
     char *path = run_folder_file(r, "losses.csv");
     bool ok = !state || state->records == 0
                   ? remove_state(r, errors) && losses_begin(&r->losses, path, errors)
-                  : losses_go_on(&r->losses, path, state->records, state->losses_bytes,
-                                 state->newer ? &state->losses_hash : NULL, errors);
+                  : losses_resume(&r->losses, path, state->records, state->losses_bytes,
+                                  state->newer ? &state->losses_hash : NULL, errors);
     free(path);
     return ok;
 }
@@ -139,12 +140,13 @@ void run_folder_close(RunFolder *r) {
     *r = (RunFolder) { 0 };
 }
 
-void run_folder_grid(RunFolder *r, int64_t step, double loss) {
+void run_folder_add_grid_loss(RunFolder *r, int64_t step, double loss) {
     r->grid = mem_grow(r->grid, (size_t)(r->points + 1) * 2 * sizeof *r->grid);
     r->grid[2 * r->points] = (double)step;
     r->grid[2 * r->points++ + 1] = loss;
 }
 
+/* Draws loss.png. The plot takes the grid losses as two columns: the steps, then the losses. */
 static bool draw_losses(const RunFolder *r, Messages *errors) {
     double *columns = mem_alloc((size_t)r->points * 2 * sizeof *columns);
     for (int64_t i = 0; i < r->points; i++)
@@ -158,6 +160,7 @@ static bool draw_losses(const RunFolder *r, Messages *errors) {
     return ok;
 }
 
+/* Writes the word to a file, and frees its path. */
 static bool save_as(const RunFolder *r, char *path, const float *learned, int64_t vectors, int64_t width,
                     Messages *errors) {
     bool ok = embedding_write(path, r->word, learned, vectors, width, errors);
@@ -178,7 +181,7 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t v
     return ok && (r->losses.count == 0 || draw_losses(r, errors));
 }
 
-/* Whether the file holds this one word and nothing else. */
+/* Whether the file contains exactly this word with these vectors. */
 static bool holds_word(const RunFolder *r, const char *path, const float *learned, int64_t vectors,
                        int64_t width) {
     Messages unreadable = { 0 };

@@ -1,52 +1,53 @@
-/* The folder that a training run writes: the learned word at the end and at checkpoints, the losses as
-   numbers and as a picture. */
+/* The folder that a training run writes: the learned word at the end and at checkpoints, and the losses as
+   numbers and as a plot. */
 #ifndef TI_RUN_FOLDER_H
 #define TI_RUN_FOLDER_H
 
 #include "inversion/losses.h"
 #include "inversion/state.h"
 
-/* Names in it: the options used, and the state that --resume goes on from. */
+/* The names of two of its files: the options of the run, and the state from which --resume continues. */
 #define RUN_OPTIONS "options.json"
 #define RUN_STATE   "run.state"
 
 typedef struct {
     char *path;
     char *word;      /* the token, "<grum>" */
-    char *file_name; /* the token as a file's name, "grum": A1111 and ComfyUI take the word from it */
-    int folder;      /* open and locked while open is true: two runs in one folder would spoil each other */
-    bool open;
+    char *file_name; /* the token as a file's name, "grum", which A1111 and ComfyUI use as the word */
+    int folder;    /* the folder's descriptor, which holds a lock: two runs would damage each other's files */
+    bool open;     /* whether the descriptor is open */
     Losses losses; /* losses.csv */
     int64_t points;
     double *grid; /* [points, 2]: a step and its fixed-grid loss */
 } RunFolder;
 
-/* Makes the folder. An existing one that holds anything is refused without force. run_folder_go_on follows,
-   once the options are written. */
+/* Creates and locks the folder of a new run. Without force, a folder that contains anything is refused. After
+   the options are written, run_folder_open_losses must follow. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors);
 
-/* Opens the folder of a run that was stopped, and removes what it was writing then. */
+/* Opens and locks the folder of a run that was stopped, and removes the temporary files that it left. */
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
-/* Reads losses.csv back, as far as the state knows it, and cuts off what follows. Without a state (NULL), or
-   if that has no records, it begins, and a state's file that is there goes. Errors: losses.csv is not as it
-   was; then nothing is changed. */
-bool run_folder_go_on(RunFolder *r, const RunState *state, Messages *errors);
+/* Opens losses.csv. With a state that has records it is read as far as the state knows it, and the rest is
+   cut off. Otherwise (state may be NULL) it begins anew, and an old state's file is removed first. Returns
+   false and adds a message when losses.csv does not begin as the state says; then it is left as it is. */
+bool run_folder_open_losses(RunFolder *r, const RunState *state, Messages *errors);
 
 void run_folder_close(RunFolder *r);
 
-/* PATH/NAME; free() it */
+/* Returns the path of a file in the folder, whose name is formatted; free() it. */
 char *run_folder_file(const RunFolder *r, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A point of the fixed-grid loss for loss.png. */
-void run_folder_grid(RunFolder *r, int64_t step, double loss);
+/* Adds a point of the fixed-grid loss, for loss.png and for the state. */
+void run_folder_add_grid_loss(RunFolder *r, int64_t step, double loss);
 
-/* The learned vectors [vectors, width]: learned_embeds-steps-N.safetensors and loss.png; at the end (step <
-   0) learned_embeds.safetensors, and the same under the word's own name. */
+/* Writes loss.png and the learned vectors [vectors, width]: as the checkpoint
+   learned_embeds-steps-N.safetensors, or at the end (step < 0) as learned_embeds.safetensors and under the
+   word's own name. */
 bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t vectors, int64_t width,
                      Messages *errors);
 
-/* At the end of a finished run that is looked at again: writes its word's files, and says so, where they are
-   not these vectors. */
+/* For a finished run that is resumed: writes those of the word's two files that do not hold these vectors,
+   and prints a note about each. */
 bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vectors, int64_t width,
                         Messages *errors);
 

@@ -1,4 +1,4 @@
-/* `ti sheet`: pictures with captions on one sheet. */
+/* `ti sheet`: lays pictures out in rows with captions on one sheet. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "io/image_kind.h"
@@ -17,22 +17,23 @@ typedef struct {
 #define AT(field) offsetof(SheetOptions, field)
 static const Option OPTIONS[] = {
     { "out", OPTION_STRING, AT(out), "FILE", .required = true,
-      .help = "the sheet, a PNG or, where it ends in .jpg or .jpeg, a JPEG" },
-    { "title", OPTION_STRING, AT(title), "TEXT", .help = "a line at its top" },
-    { "force", OPTION_FLAG, AT(force), .help = "replace a sheet that exists" },
+      .help = "the sheet to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
+    { "title", OPTION_STRING, AT(title), "TEXT", .help = "a title at the top of the sheet" },
+    { "force", OPTION_FLAG, AT(force), .help = "overwrite a sheet that exists" },
     { "arguments", OPTION_LIST, AT(arguments), "CAPTION|PICTURE", .required = true, .positional = true,
-      .help = "pictures (PNG, JPEG or BMP files), and before them the caption of their row: whatever is not "
-              "the name of a picture" },
+      .help =
+          "the rows: a caption, and after it the pictures of its row (PNG, JPEG or BMP files); an argument "
+          "that names no picture is a caption" },
 };
 
 typedef struct {
     SheetRow *rows;
-    int64_t row_count, count; /* of the rows, of the pictures */
-    Image *images;            /* as large as they are when upright; without pixels until they are loaded */
-    const char **paths;
+    int64_t row_count, count; /* numbers of rows and of pictures */
+    Image *images;      /* [count], with their upright sizes, and without pixels until they are loaded */
+    const char **paths; /* [count] */
 } Contents;
 
-/* Which of the arguments are pictures, and how large. */
+/* Sorts the arguments into captions and pictures, and reads the sizes of the pictures from their headers. */
 static void read_contents(Contents *c, const StringList *arguments, Messages *errors) {
     size_t n = (size_t)arguments->count;
     c->rows = mem_alloc((n + 1) * sizeof *c->rows);
@@ -40,16 +41,16 @@ static void read_contents(Contents *c, const StringList *arguments, Messages *er
     c->paths = mem_alloc(n * sizeof *c->paths);
     for (size_t i = 0; i < n; i++) {
         const char *argument = arguments->items[i];
-        bool picture = image_is_named(argument) || image_kind_of_file(argument) != IMAGE_NONE;
+        bool picture = image_has_known_extension(argument) || image_kind_of_file(argument) != IMAGE_NONE;
         if (!picture || c->row_count == 0)
             c->rows[c->row_count++] =
                 (SheetRow) { .caption = picture ? "" : argument, .pictures = c->images + c->count };
         ImageHeader h;
         int64_t bytes;
         if (!picture || !image_load_header(argument, &h, &bytes, errors)) continue;
-        bool lies = h.orientation >= 5; /* turned by a quarter */
+        bool turned = h.orientation >= 5; /* EXIF orientations 5 to 8 turn the picture by 90 degrees. */
         c->images[c->count] =
-            (Image) { .width = lies ? h.height : h.width, .height = lies ? h.width : h.height };
+            (Image) { .width = turned ? h.height : h.width, .height = turned ? h.width : h.height };
         c->paths[c->count++] = argument;
         c->rows[c->row_count - 1].count++;
     }
@@ -84,11 +85,11 @@ static void check(void *options, Messages *errors) {
 const Command SHEET_COMMAND = {
     .name = "sheet",
     .brief = "lay pictures out on one sheet",
-    .summary = "Lays pictures out on one sheet, with captions.",
+    .summary = "Lays pictures out in rows with captions on one sheet.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(SheetOptions),
-    .examples = "  ti sheet --out sheet.png 'learned from' pictures/*.png 'drawn' grum-*.png\n",
+    .examples = "  ti sheet --out sheet.png 'learned from' pictures/*.png 'generated' grum-*.png\n",
     .check = check,
     .run = make_sheet,
 };

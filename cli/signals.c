@@ -5,9 +5,10 @@
 #include <stddef.h>
 #include <unistd.h>
 
-/* A handler has no other way to tell than a variable of the whole program. */
+/* A global variable, since a signal handler has no other way to report anything. */
 static volatile sig_atomic_t caught;
 
+/* Installs a handler, unless the signal is ignored. */
 static void handle(int signal_number, void (*handler)(int)) {
     struct sigaction now, action = { .sa_handler = handler, .sa_flags = SA_RESTART };
     sigemptyset(&action.sa_mask);
@@ -15,15 +16,16 @@ static void handle(int signal_number, void (*handler)(int)) {
         sigaction(signal_number, &action, NULL);
 }
 
-/* SIGHUP is not counted, neither as the first nor as the second: where a terminal goes it comes several
-   times, and from some supervisors together with SIGTERM. */
+/* After the first signal, a second SIGINT or SIGTERM ends the program at once. SIGHUP counts neither as the
+   first nor as the second: a terminal that closes may send it several times, and some supervisors send it
+   together with SIGTERM. */
 static void on_signal(int signal_number) {
-    static const char text[] = "\nti: finishing the step (once more: stops at once)\n";
+    static const char text[] = "\nti: finishing the step (a second signal stops at once)\n";
     caught = signal_number;
     if (signal_number == SIGHUP) return;
     handle(SIGINT, SIG_DFL);
     handle(SIGTERM, SIG_DFL);
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* nobody there to read it */
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* nobody can read it any more */
 }
 
 void signals_catch(void) {

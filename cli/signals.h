@@ -1,19 +1,20 @@
-/* The signals that ask a run to stop: Ctrl-C (SIGINT), SIGTERM, and SIGHUP, which comes when the terminal
-   goes. */
+/* The signals that ask a run to stop: SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which is sent when the terminal
+   is closed. */
 #ifndef TI_SIGNALS_H
 #define TI_SIGNALS_H
 
 #include <stdbool.h>
 
-/* From now on they are kept for the run to ask for. What is ignored already stays so: Ctrl-C by a script's
-   background job, SIGHUP behind nohup. A second Ctrl-C or SIGTERM ends the program at once. SIGPIPE is
-   ignored: who reads the results may go, and the run stays. */
+/* From now on these signals do not end the program; signals_caught reports them, so that the run can stop
+   after a step. A second SIGINT or SIGTERM ends the program at once. A signal that is ignored already stays
+   ignored, as SIGINT is in a script's background job and SIGHUP under nohup. SIGPIPE is ignored too, so that
+   the run survives the program that reads its output. */
 void signals_catch(void);
 
-/* The one that came, 0: none. */
+/* Returns the number of the last signal that came, or 0. */
 int signals_caught(void);
 
-/* Once all is saved, each of them just ends the program, whatever that is doing. */
+/* Called once everything is saved: from now on each of these signals ends the program at once. */
 void signals_release(void);
 
 #endif

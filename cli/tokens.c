@@ -1,4 +1,4 @@
-/* `ti tokens`: what the text encoder gets of a prompt. */
+/* `ti tokens`: shows the tokens that the text encoder gets for a prompt. */
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/console.h"
@@ -17,27 +17,29 @@ typedef struct {
 #define AT(field) offsetof(TokensOptions, field)
 static const Option OPTIONS[] = {
     { "prompt", OPTION_STRING, AT(prompt), "PROMPT", .required = true, .positional = true,
-      .help = "the text, in quotes" },
+      .help = "the text of the prompt, in quotes" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
-      .help = "a learned word, under another NAME if that is given, or a FOLDER of words" },
+      .help = "the file of a learned word, which NAME renames, or a FOLDER of words; may be given several "
+              "times" },
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
 /* A prompt as tokens. S: the length of the window. */
 typedef struct {
-    char *expanded;  /* each learned word as all its tokens */
-    int32_t *window; /* [S]: start, what fits, end, padding */
-    int32_t *all;    /* [count]: the text's tokens */
-    int64_t length, count, kept;
+    char *expanded;      /* the prompt with all placeholder tokens in the place of each learned word */
+    int32_t *window;     /* [S]: the start token, the tokens that fit, the end token and padding */
+    int32_t *all;        /* [count]: the tokens of the whole text */
+    int64_t length;      /* S */
+    int64_t count, kept; /* of the text's tokens: all, and those that fit */
 } Tokens;
 
 static Tokens tokens_of(const Tokenizer *t, const char *prompt) {
     Tokens k = { .length = tokenizer_max_length(t) };
     k.expanded = tokenizer_expand_placeholders(t, prompt);
     k.window = mem_alloc((size_t)k.length * sizeof *k.window);
-    k.all = tokenizer_prompt(t, prompt, &k.count);
+    k.all = tokenizer_encode_prompt(t, prompt, &k.count);
     tokenizer_window(t, k.all, k.count, k.window);
     k.kept = min_i64(k.count, k.length - 2);
     return k;
@@ -57,8 +59,8 @@ static void print_token(const Tokenizer *t, int64_t place, int32_t id) {
 
 static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt) {
     int64_t room = k->length - 2, padding = room - k->kept;
-    if (strcmp(prompt, k->expanded) != 0) console_line(stdout, "stands for: %s", k->expanded);
-    printf("%lld token%s; the window of %lld holds %lld beside the start and the end\n\n",
+    if (strcmp(prompt, k->expanded) != 0) console_line(stdout, "expanded: %s", k->expanded);
+    printf("%lld token%s; the window of %lld holds %lld besides the start and the end token\n\n",
            (long long)k->count, k->count == 1 ? "" : "s", (long long)k->length, (long long)room);
     printf("%6s  %6s  token\n", "place", "id");
     for (int64_t i = 0; i < k->kept + 2; i++) print_token(t, i, k->window[i]);
@@ -72,11 +74,11 @@ static void print_tokens(const Tokenizer *t, const Tokens *k, const char *prompt
         free(places);
         free(name);
     }
-    if (k->kept < k->count) printf("\n%lld fall off the end:\n", (long long)(k->count - k->kept));
+    if (k->kept < k->count) printf("\n%lld do not fit:\n", (long long)(k->count - k->kept));
     for (int64_t i = k->kept; i < k->count; i++) print_token(t, i + 1, k->all[i]);
 }
 
-/* k->all[from..to) */
+/* The tokens k->all[from..to) */
 static json_t *list_json(const Tokenizer *t, const Tokens *k, int64_t from, int64_t to) {
     json_t *list = json_array();
     for (int64_t i = from; i < to; i++)
@@ -116,10 +118,10 @@ static int tokens(void *options, Messages *errors, Messages *warnings) {
 
 const Command TOKENS_COMMAND = {
     .name = "tokens",
-    .brief = "the tokens of a prompt",
+    .brief = "show the tokens of a prompt",
     .summary =
-        "Prints the tokens of a prompt and their ids as the text encoder gets them, and what falls off "
-        "the end of its window.",
+        "Prints the tokens of a prompt and their ids as the text encoder gets them, and the tokens that do "
+        "not fit into its window.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(TokensOptions),

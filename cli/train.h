@@ -1,4 +1,4 @@
-/* `ti train`: its options (train_options.c) and the run (train.c). */
+/* `ti train`: its options (train_options.c) and the run itself (train.c). */
 #ifndef TI_TRAIN_H
 #define TI_TRAIN_H
 
@@ -11,14 +11,14 @@ typedef struct {
     /* what is learned */
     char *images, *token;
     StringList init;
-    bool init_is_file; /* init's only item is the path of a learned word */
+    bool init_is_file; /* whether init's only item is the path of a learned word's file */
     int64_t vectors;
     Kind kind;
-    char *templates; /* NULL: the kind's own */
-    char *model;     /* NULL: the embedded one */
-    char *vae;       /* NULL: the model's own */
-    int prediction;  /* PREDICTIONS */
-    /* how */
+    char *templates; /* NULL for those of the kind */
+    char *model;     /* NULL for the embedded model */
+    char *vae;       /* NULL for the model's own */
+    int prediction;  /* an index in PREDICTIONS */
+    /* how it is learned */
     int64_t steps;
     double lr;
     bool scale_lr;
@@ -26,48 +26,51 @@ typedef struct {
     int64_t warmup, cycles;
     double weight_decay;
     int64_t batch, accumulate, repeats, seed;
-    int64_t resolution; /* 0: the model's own */
+    int64_t resolution; /* 0 for the model's own */
     bool center_crop, no_flip;
     /* what is written */
-    char *out; /* never NULL once they are parsed without a fault */
+    char *out; /* never NULL once the options are parsed without an error */
     bool resume, force;
-    bool steps_given; /* with --resume: --steps stands on the command line */
+    bool steps_given; /* with --resume: whether --steps is on the command line */
     int64_t checkpoint_every;
-    char *validation_prompt; /* NULL: no pictures */
+    char *validation_prompt; /* NULL for no validation pictures */
     int64_t validation_every, sampling_steps;
     double guidance;
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */
-    char *memory;    /* as memory_limit_parse takes it */
-    int64_t threads; /* 0: the physical cores */
+    char *memory;    /* parsed by memory_limit_parse */
+    int64_t threads; /* 0 for the number of physical cores */
     bool profile;
     /* instead of training */
     bool dry_run, json;
-    char *dump;        /* NULL: no */
-    uint64_t identity; /* hash of those that a resumed run must share */
+    char *dump;        /* the folder of --dump, or NULL */
+    uint64_t identity; /* a hash of all options that must be the same when the run is resumed */
 } TrainOptions;
 
-/* The run; the exit status where there are no errors. */
+/* Runs the command. Returns the exit status: 0 when it is done, 1 after errors, 128 + N after signal N. */
 int train_run(void *options, Messages *errors, Messages *warnings);
 
-/* Once the model is known: its folder's defaults.json, and the checks that depend on it. */
+/* Completes the options once the model is known: reads the defaults.json of its folder, then makes the checks
+   that depend on it. Returns false and adds a message for each fault. */
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors);
 
-/* A learned word in --init has so many vectors. False, with a line, if --vectors says another number or
-   --token cannot have so many. */
+/* Sets the number of vectors to that of the learned word in --init. Returns false and adds a message when
+   --vectors gives another number or --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* FOLDER/options.json, its paths absolute; with --resume the file that is there, with the steps and the
-   places of the inputs as they are now. Sets o->identity. */
+/* Writes FOLDER/options.json with absolute paths. With --resume, only the steps and the paths of the inputs
+   are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
-/* With --resume: the options of the run in o->out, all that were not given now; sets o->identity. Errors, a
-   line each: there is no such run, an option that differs, --steps that the run cannot have. *recorded: the
-   steps that the run's options have. */
+/* With --resume: takes all options that are not on the command line from options.json of the run in o->out,
+   and sets o->identity. *recorded becomes the number of steps in that file. Returns false and adds a message
+   for each fault: there is no such run, an option differs from the run's, or the run cannot have this number
+   of steps. */
 bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors);
 
-/* Whether a run can have more steps afterwards: where the learning rate does not depend on their number. */
+/* Whether a run can be extended by more steps, that is, whether its learning-rate schedule does not depend on
+   their number. */
 bool train_options_extendable(const TrainOptions *o);
 
 #endif

@@ -19,123 +19,128 @@ static const char *const KINDS[] = { "object", "style", NULL };
 
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
-#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: what JSON holds for certain */
+#define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1: JSON keeps whole numbers up to this one exactly */
 
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
       .heading = "what is learned",
-      .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files whatever "
-              "their names, used in the order of these" },
+      .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files, which are "
+              "used in the order of their names" },
     { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
-      .help = "the new word, one that the model doesn't know, such as '<grum>' (quoted, for the shell)" },
+      .help = "the new word, which the model must not know yet, such as '<grum>' (quoted for the shell)" },
     { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
       .commas = true,
-      .help = "the known word, a single token, where the new one starts: a coarse name of the thing, such as "
-              "toy; with several vectors one word for all, or one a vector. Or the file of a learned word, "
-              "whose vectors it starts from" },
+      .help = "the known word from which the new one starts: a coarse name of the thing, such as toy, which "
+              "must be a single token. With several vectors, give one word for all or one for each. Or give "
+              "the file of a learned word, to start from its vectors" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1",
       .reason =
-          "the paper's; more fit the pictures closer and obey the prompt less. With several words in --init "
-          "their number",
-      .help = "how many vectors the word has" },
+          "as in the paper; more vectors fit the pictures more closely, but follow the prompt less. With "
+          "several words in --init it is their number",
+      .help = "the number of the word's vectors" },
     { "kind", OPTION_CHOICE, AT(kind), "object|style", .choices = KINDS, .standard = "object",
       .reason = "a style has to be asked for",
-      .help = "the templates: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style of {}'" },
+      .help =
+          "which templates are used: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style "
+          "of {}'" },
     { "templates", OPTION_STRING, AT(templates), "FILE", .may_differ = true, .shown = "those of --kind",
-      .help = "templates of your own, one a line, each with {} where the word goes" },
+      .help = "a text file of your own templates, one on each line, with {} where the word goes" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
 
     { "steps", OPTION_INT, AT(steps), "N", 1, MILLION, .standard = "3000", .model = true,
-      .heading = "how it is learned",
-      .reason = "what diffusers' documentation trains with; the paper has 5000",
-      .help = "updates of the word" },
+      .heading = "how it is learned", .reason = "as in diffusers' documentation; the paper has 5000",
+      .help = "the number of updates of the word" },
     { "lr", OPTION_REAL, AT(lr), "X", 1e-10, 100, .standard = "5e-4", .model = true,
-      .reason = "diffusers' documentation, for one picture a step; a coordinate of a token is about 0.015, "
-                "so that a step moves it by a thirtieth",
-      .help = "learning rate of AdamW" },
+      .reason = "as in diffusers' documentation, for one picture in each step; an element of a token's "
+                "embedding is about 0.015, so a step changes it by a thirtieth",
+      .help = "the learning rate of AdamW" },
     { "scale-lr", OPTION_FLAG, AT(scale_lr), .model = true,
-      .help = "multiply --lr by --batch and --accumulate, as the reference script's --scale_lr does" },
+      .help = "multiply --lr by --batch and by --accumulate, as --scale_lr of the reference script does" },
     { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = LR_SCHEDULE_NAMES, .standard = "constant",
-      .model = true, .reason = "the reference script's; the paper's as well",
-      .help = "how the learning rate goes: constant, constant_with_warmup, linear, cosine, "
-              "cosine_with_restarts or "
-              "polynomial" },
+      .model = true, .reason = "as in the reference script and in the paper",
+      .help = "the learning-rate schedule: constant, constant_with_warmup, linear, cosine, "
+              "cosine_with_restarts or polynomial" },
     { "warmup", OPTION_INT, AT(warmup), "N", 0, MILLION, .standard = "500", .model = true,
-      .reason = "the reference script's; the schedule constant has none",
-      .help = "steps on which it rises from 0" },
-    { "cycles", OPTION_INT, AT(cycles), "N", 1, MILLION, .standard = "1", .reason = "the reference script's",
-      .help = "falls of cosine_with_restarts" },
+      .reason = "as in the reference script; the schedule constant has no warm-up",
+      .help = "the number of steps during which the learning rate rises from 0" },
+    { "cycles", OPTION_INT, AT(cycles), "N", 1, MILLION, .standard = "1",
+      .reason = "as in the reference script",
+      .help = "how often the learning rate falls with cosine_with_restarts" },
     { "weight-decay", OPTION_REAL, AT(weight_decay), "X", 0, 100, .standard = "0.01", .model = true,
-      .reason = "AdamW's own, in the reference script and in the paper's code",
-      .help = "each step takes --lr times this from the word" },
+      .reason = "AdamW's default, as in the reference script and in the paper's code",
+      .help = "each step shrinks the word's vectors by --lr times this" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .model = true,
-      .reason = "the least memory and the quickest step",
+      .reason = "takes the least memory and the least time for a step",
       .help = "pictures that go through the network together" },
     { "accumulate", OPTION_INT, AT(accumulate), "N", 1, MILLION, .standard = "1", .model = true,
-      .reason = "a step a batch", .help = "batches whose gradients make one step" },
+      .reason = "each batch makes a step", .help = "the number of batches whose gradients make one step" },
     { "repeats", OPTION_INT, AT(repeats), "N", 1, MILLION, .standard = "100", .model = true,
-      .reason = "the reference script's; it only says where the shuffled order starts anew",
+      .reason = "as in the reference script; it only decides when the order is shuffled anew",
       .help = "how often an epoch shows each picture" },
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0",
       .reason = "fixed, so that the same command gives the same word",
-      .help = "of both random generators, as if Python's and torch's were seeded with it" },
-    RESOLUTION_OPTION(AT(resolution), "side of the square that pictures are resized to"),
+      .help = "the seed of the random numbers, as if Python's and torch's generators were seeded with it" },
+    RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
     { "center-crop", OPTION_FLAG, AT(center_crop),
-      .help = "cut pictures to their middle square first; without it they are squashed, as in the reference "
-              "script" },
+      .help = "first crop the pictures to their middle square; without this they are squashed, as in the "
+              "reference script" },
     { "no-flip", OPTION_FLAG, AT(no_flip),
-      .help = "don't mirror pictures at random: for what has a left and a right, such as letters" },
+      .help = "don't mirror pictures at random; for things whose left and right differ, such as letters" },
 
     { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .once = true,
       .heading = "what is written",
-      .help = "the run's folder: learned_embeds.safetensors, the same under the word's name, losses.csv, "
-              "loss.png, options.json, checkpoints" },
+      .help = "the run's folder, for the learned word (learned_embeds.safetensors, and the same under the "
+              "word's name), losses.csv, loss.png, options.json and checkpoints" },
     { "resume", OPTION_FLAG, AT(resume), .once = true,
-      .help = "go on with the run in --out, which was stopped by Ctrl-C or in any other way, to the same "
-              "bits: it needs no other option. More --steps than it had go on beyond its end, where "
-              "--schedule is constant or constant_with_warmup" },
-    { "force", OPTION_FLAG, AT(force), .once = true,
-      .help = "write into a folder that holds something already" },
+      .help =
+          "continue the run in --out, which was stopped by Ctrl-C or in any other way; the result is the "
+          "same, to the bit, as without the stop. No other option is needed. More --steps extend the run, "
+          "if its --schedule is constant or constant_with_warmup" },
+    { "force", OPTION_FLAG, AT(force), .once = true, .help = "write into a folder that is not empty" },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "N", 0, MILLION, .standard = "500",
-      .reason = "the reference script's; 0: none",
-      .help = "steps between two copies of the word as it is by then" },
+      .reason = "as in the reference script; 0 for none",
+      .help = "the number of steps between two checkpoints, which are copies of the word so far" },
     { "validation-prompt", OPTION_STRING, AT(validation_prompt), "TEXT", .shown = "no pictures",
-      .help = "draw this with the word as it learns: 'a photo of a <grum>'" },
+      .help = "generate pictures of this prompt while the word is learned, such as 'a photo of a <grum>'" },
     { "validation-every", OPTION_INT, AT(validation_every), "N", 0, MILLION, .standard = "500", .model = true,
-      .reason = "with the checkpoints: a picture takes as long as some 40 steps; 0: at the end alone",
-      .help = "steps between two such pictures" },
+      .reason =
+          "together with the checkpoints; a picture takes as long as about 40 steps; 0 for one at the end "
+          "only",
+      .help = "the number of steps between two such pictures" },
     { "sampling-steps", OPTION_INT, AT(sampling_steps), "N", 1, 1000, .standard = "30", .model = true,
-      .reason = "with DDIM little changes beyond", .help = "denoising steps of such a picture" },
+      .reason = "with DDIM, more steps change little",
+      .help = "the number of denoising steps of such a picture" },
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
-      .reason = "StableDiffusionPipeline's",
-      .help = "classifier-free guidance of such a picture; 1 or less: none" },
+      .reason = "as in StableDiffusionPipeline",
+      .help = "the classifier-free guidance scale of such a picture; 1 or less for none" },
     { "grid-loss", OPTION_INT, AT(grid_loss), "N", 0, MILLION,
       .shown = "before the first step and after the last, where that takes less than a twentieth of the run",
       .help =
-          "every N steps the loss on a fixed grid of pictures, timesteps and noise, which falls as the word "
-          "fits better; 0: never" },
+          "measure the loss on a fixed grid of pictures, timesteps and noise every N steps; the better the "
+          "word fits, the lower it is; 0 for never" },
 
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .may_differ = true, .heading = "the machine",
       .shown = "the physical cores",
-      .reason = "a core's second thread slows the matrix products down; the numbers are the same with any",
-      .help = "threads to compute with" },
+      .reason = "a core's second thread slows the matrix products down; any number of threads gives the same "
+                "bits",
+      .help = "the number of threads to compute with" },
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .may_differ = true,
       .reason = "what the machine, or the container, has free",
-      .help =
-          "the most that the run may take, such as 3GB, reading the pictures included; where it is less than "
-          "the run likes, parts of a step are computed twice, to the same numbers" },
+      .help = "the most memory that the run may take, such as 3GB, including that for reading the pictures; "
+              "if it "
+              "is not enough, parts of a step are computed twice, with the same result" },
     { "profile", OPTION_FLAG, AT(profile), .may_differ = true,
-      .help = "print at the end which operations took the time" },
+      .help = "print at the end which operations took how much time" },
 
     { "dry-run", OPTION_FLAG, AT(dry_run), .once = true, .heading = "instead of training",
-      .help = "show what the run would take, in memory, arithmetic and, from a few timed operations, time; "
-              "write nothing" },
-    { "json", OPTION_FLAG, AT(json), .once = true, .help = "the same as JSON, for programs" },
+      .help = "show how much memory and arithmetic the run would take and, by timing a few operations, how "
+              "much time; nothing is written" },
+    { "json", OPTION_FLAG, AT(json), .once = true, .help = "print the result of --dry-run as JSON" },
     { "dump", OPTION_STRING, AT(dump), "FOLDER", .once = true, .shown = "none",
-      .help = "run the first batch alone and write every tensor and gradient of it there, for "
-              "golden/dump.py to compare with the reference's" },
+      .help = "run only the first batch, and write all its tensors and gradients to this folder, where "
+              "golden/dump.py can compare them with the reference's" },
 };
 
 static void check_token(const TrainOptions *o, Messages *errors) {
@@ -160,7 +165,7 @@ static void check_token(const TrainOptions *o, Messages *errors) {
         messages_add(
             errors,
             "--token '%s': has capitals, and of such a word diffusers would use only the first of its "
-            "%lld vectors; write it small",
+            "%lld vectors; write it in lower case",
             o->token, (long long)o->vectors);
     free(points.at);
     free(normal.at);
@@ -168,26 +173,26 @@ static void check_token(const TrainOptions *o, Messages *errors) {
 
 static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
-/* out/grum for "<grum>" */
+/* The default of --out, such as out/grum for "<grum>". */
 static char *default_folder(const char *token) {
     char *name = token_file_name(token), *folder = mem_format("out/%s", name);
     free(name);
     return folder;
 }
 
-/* What has to fit together wherever the options come from. */
+/* Checks --token, --init and --vectors, which must fit together wherever the options come from. */
 static void check_words(const TrainOptions *o, Messages *errors) {
     if (o->vectors > 64)
         messages_add(errors, "--init: names %lld words, a word can have 64 vectors",
                      (long long)o->init.count);
     if (o->init.count > 1 && o->init.count != o->vectors)
-        messages_add(errors, "--init: names %lld words for %lld vectors: one for all, or one a vector",
+        messages_add(errors, "--init: names %lld words for %lld vectors; give one for all or one for each",
                      (long long)o->init.count, (long long)o->vectors);
     if (o->token) check_token(o, errors);
 }
 
-/* A slash, or the ending of a word's file, tells a file from words. Its name may have commas, at which it was
-   cut. */
+/* A value of --init that contains a slash, or ends as a word's file does, is a path. It may contain commas,
+   at which the value was split, so the items are joined first. */
 static void find_init_file(TrainOptions *o) {
     static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
     char *whole = mem_string(o->init.count ? o->init.items[0] : "");
@@ -229,12 +234,12 @@ static void check(void *options, Messages *errors) {
     check_words(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "cycles") && given(o, "schedule") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
+        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
                      LR_SCHEDULE_NAMES[o->schedule]);
     if (given(o, "templates") && given(o, "kind"))
         messages_add(errors, "--templates: takes the place of --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
-        messages_add(errors, "--validation-every: needs a --validation-prompt to draw");
+        messages_add(errors, "--validation-every: needs a --validation-prompt");
     if (o->json && !o->dry_run) messages_add(errors, "--json: goes with --dry-run");
     if (o->dump && o->dry_run) messages_add(errors, "--dump: runs a step, --dry-run none; leave one out");
     if (o->resume && !o->out && !o->token)
@@ -271,11 +276,11 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
 }
 
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
-    if (o->resume) return true; /* its own options are complete, whatever the model's defaults are now */
+    if (o->resume) return true; /* options.json is complete, whatever the model's defaults are now */
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     if (given(o, "cycles") && o->schedule != COSINE_WITH_RESTARTS)
-        messages_add(errors, "--cycles: is for --schedule cosine_with_restarts, here %s",
+        messages_add(errors, "--cycles: is only for --schedule cosine_with_restarts, and here it is %s",
                      LR_SCHEDULE_NAMES[o->schedule]);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors, "--warmup %lld: the schedule constant has none (constant_with_warmup does)",
@@ -284,16 +289,18 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     return errors->count == before;
 }
 
-/* The run's record */
+/* The run's record, options.json */
 
+/* Parses an options.json that is known to be valid; returns the options in the document. */
 static json_t *options_of(const char *text, size_t size, json_t **document) {
     *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, NULL);
     CHECK(*document);
     return json_object_get(*document, TRAIN_COMMAND.name);
 }
 
-/* A hash of an options.json without what may differ when the run goes on. It is of the options that the file
-   has: a newer ti, with more of them, goes on with an older one's run. */
+/* A hash of an options.json without the options that may differ when the run is resumed. Only the options
+   that the file contains count, so that a newer ti, which has more of them, can resume the run of an
+   older one. */
 static uint64_t identity_of(const char *text, size_t size) {
     json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
@@ -306,8 +313,9 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* The record of a run that goes on: as it was, whichever version of ti wrote it, but for the steps and
-   where its inputs lie, whose contents the state knows. free() it. */
+/* The record of a run that is resumed: the old text, whichever version of ti wrote it, with the number of
+   steps and the paths of the inputs as they are now. (The contents of the inputs are compared through the
+   state.) free() it. */
 static char *moved_record(const File *was, const char *now) {
     static const char *const movable[] = { "steps", "images", "templates", "model", "vae" };
     json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
@@ -322,8 +330,8 @@ static char *moved_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* The same place from anywhere, so that a run can go on from another folder; as it was typed where it is not
-   found. */
+/* An absolute path, so that the run can be resumed from another folder; the path as it was given if there is
+   no such file. */
 static char *absolute(const char *path) {
     char *real = path ? realpath(path, NULL) : NULL;
     if (real && utf8_valid(real, strlen(real))) return real;
@@ -331,7 +339,7 @@ static char *absolute(const char *path) {
     return path ? mem_string(path) : NULL;
 }
 
-/* What options.json holds; free() it. */
+/* The text of options.json; free() it. */
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
     record.images = absolute(o->images);
@@ -371,7 +379,7 @@ bool train_options_extendable(const TrainOptions *o) {
     return o->schedule == CONSTANT || o->schedule == CONSTANT_WITH_WARMUP;
 }
 
-/* Whether a run of so many steps, whose other options are in o, can have o->steps. */
+/* Checks that a run which was to have `steps` steps can have o->steps. */
 static void check_more_steps(const TrainOptions *o, int64_t steps, const char *path, Messages *errors) {
     if (o->steps < steps)
         messages_add(errors,
@@ -384,12 +392,13 @@ static void check_more_steps(const TrainOptions *o, int64_t steps, const char *p
                      (long long)o->steps, (long long)steps, path, LR_SCHEDULE_NAMES[o->schedule]);
 }
 
+/* Reads options.json beneath the options of the command line, which must agree with it. */
 static bool read_record(TrainOptions *o, const char *path, const File *file, int64_t *recorded,
                         Messages *errors) {
     int before = errors->count;
     int64_t wanted = given(o, "steps") ? o->steps : 0;
     options_forget(&TRAIN_COMMAND, o, "steps");
-    if (o->init_is_file) { /* to be compared with the record's */
+    if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
         char *real = absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;

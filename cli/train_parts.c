@@ -8,14 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At the embeddings of the initialiser words, one for all vectors or one a vector. */
-static float *known_rows(const TrainOptions *o, const Model *m, Messages *errors) {
+void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *errors) {
+    const char *option = o->dump ? "--dump" : "--out", *out = o->dump ? o->dump : o->out;
+    const char *files[] = { store_path(m->text_encoder), store_path(m->unet), store_path(m->vae),
+                            o->init_is_file ? o->init.items[0] : "" };
+    const char *folders[] = { m->path, o->vae ? o->vae : "" };
+    const char *clash = path_same(out, o->images) ? o->images : NULL;
+    for (int i = 0; i < 2 && !clash; i++)
+        if (path_is_folder(folders[i]) && path_inside(out, folders[i])) clash = folders[i];
+    for (int i = 0; i < 4 && !clash; i++)
+        if (*files[i] && path_holds(out, files[i])) clash = files[i];
+    if (clash)
+        messages_add(errors, "%s %s: is where %s lies, which the run reads; take a folder of its own", option,
+                     out, clash);
+}
+
+/* The embeddings of the initialiser words: one word for all vectors, or one for each. */
+static float *vectors_of_words(const TrainOptions *o, const Model *m, Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
     float *learned = mem_alloc((size_t)(o->vectors * width) * sizeof *learned);
     int before = errors->count;
     for (int64_t i = 0; i < o->vectors; i++) {
         const char *word = o->init.items[o->init.count == 1 ? 0 : i];
-        int32_t id = tokenizer_single(m->tokenizer, word, errors);
+        int32_t id = tokenizer_single_token(m->tokenizer, word, errors);
         if (id >= 0) weight_read_row(m->clip.token_embedding, id, learned + i * width);
     }
     if (errors->count == before) return learned;
@@ -23,8 +38,8 @@ static float *known_rows(const TrainOptions *o, const Model *m, Messages *errors
     return NULL;
 }
 
-/* At those of a word that was learned before, as many as it has. */
-static float *learned_rows(TrainOptions *o, int64_t width, Messages *errors) {
+/* The vectors of a word that was learned before; --vectors becomes their number. */
+static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) {
     const char *path = o->init.items[0];
     Embeddings file;
     if (!word_file_read(path, &file, errors)) return NULL;
@@ -39,17 +54,18 @@ static float *learned_rows(TrainOptions *o, int64_t width, Messages *errors) {
                      path, (long long)e->width, (long long)width);
     else if (train_options_set_vectors(o, e->vectors, errors)) {
         learned = e->learned;
-        e->learned = NULL; /* taken over */
+        e->learned = NULL; /* it belongs to the caller now */
     }
     embeddings_free(&file);
     return learned;
 }
 
-/* As they were, so that a run goes on without the file of --init. */
-static float *remembered_rows(const TrainOptions *o, int64_t width, const RunState *state, Messages *errors) {
+/* The vectors that the state remembers, so that a run can be resumed without the file of --init. */
+static float *vectors_of_state(const TrainOptions *o, int64_t width, const RunState *state,
+                               Messages *errors) {
     int64_t count = o->vectors * width;
     if (state->count != count) {
-        messages_add(errors, "%s/%s: is of another model, whose vectors have other numbers", o->out,
+        messages_add(errors, "%s/%s: belongs to another model, whose vectors have another length", o->out,
                      RUN_STATE);
         return NULL;
     }
@@ -58,17 +74,33 @@ static float *remembered_rows(const TrainOptions *o, int64_t width, const RunSta
     return learned;
 }
 
-float *train_initial_rows(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {
+float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
-    if (state && state->newer) return remembered_rows(o, width, state, errors);
-    return o->init_is_file ? learned_rows(o, width, errors) : known_rows(o, m, errors);
+    if (state && state->newer) return vectors_of_state(o, width, state, errors);
+    return o->init_is_file ? vectors_of_file(o, width, errors) : vectors_of_words(o, m, errors);
 }
 
-/* As it can be pasted into a shell, and into Python. */
-static void print_drawing(const RunFolder *f, const char *file) {
+LoopOptions train_loop_options(const TrainOptions *o) {
+    double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
+    LoopOptions options = {
+        .steps = o->steps,
+        .batch = o->batch,
+        .accumulate = o->accumulate,
+        .repeats = o->repeats,
+        .seed = (uint64_t)o->seed,
+        .flip = !o->no_flip,
+        .schedule = { o->schedule, o->lr * scale, o->warmup, o->steps, (int)o->cycles },
+        .adamw = ADAMW_DEFAULTS,
+    };
+    options.adamw.weight_decay = o->weight_decay;
+    return options;
+}
+
+/* One line can be pasted into a shell, the other into Python. */
+static void print_commands(const RunFolder *f, const char *file) {
     char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
     char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
-    console_line(stderr, "ti: draw with it: ti generate --embedding %s --prompt %s --out picture.png",
+    console_line(stderr, "ti: generate with it: ti generate --embedding %s --prompt %s --out picture.png",
                  quoted_file, quoted_prompt);
     Text path = { 0 }, word = { 0 };
     json_quote(&path, learned);
@@ -86,7 +118,7 @@ static void print_drawing(const RunFolder *f, const char *file) {
 void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width) {
     char *file = run_folder_file(f, "%s.safetensors", f->file_name);
     console_path(file);
-    print_drawing(f, file);
+    print_commands(f, file);
     free(file);
     if (width == 768 || width == 1024)
         console_line(stderr,

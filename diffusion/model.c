@@ -14,7 +14,7 @@ bool model_load(Model *m, Messages *errors) {
         messages_add(
             errors,
             "%s/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot "
-            "be rescaled, it divides by zero",
+            "be rescaled, since that would divide by zero",
             f->path);
     if (m->tokenizer && tokenizer_vocab_size(m->tokenizer) > f->clip.vocab_size)
         messages_add(errors, "%s: the tokenizer has %lld tokens, the text encoder %lld", f->path,
@@ -32,7 +32,7 @@ bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnin
     folder_unused(&m->folder, &unused);
     if (unused.count) {
         char *text = unused_text(&unused);
-        messages_add(warnings, "%s: ignored, as no part of the model: %s", folder.path, text);
+        messages_add(warnings, "%s: ignored, since they are no part of the model: %s", folder.path, text);
         free(text);
     }
     unused_free(&unused);
@@ -42,7 +42,7 @@ bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnin
 void model_set_prediction(Model *m, Prediction prediction) {
     enum { LATENTS_512 = 64, LATENTS_768 = 96 };
     ModelFolder *f = &m->folder;
-    if (f->prediction_guessed) /* then the size was guessed with it */
+    if (f->prediction_guessed) /* the default size was guessed along with it */
         f->unet_config.sample_size = m->unet.config.sample_size =
             prediction == PREDICT_V ? LATENTS_768 : LATENTS_512;
     f->prediction_guessed = false;

@@ -1,4 +1,4 @@
-/* A whole Stable Diffusion model: the parts and what connects them. */
+/* A whole Stable Diffusion model: tokenizer, text encoder, UNet, VAE and noise schedule of one folder. */
 #ifndef TI_MODEL_H
 #define TI_MODEL_H
 
@@ -18,15 +18,17 @@ typedef struct {
     NoiseSchedule noise_schedule;
 } Model;
 
-/* Takes an open folder over (folder_open, or exchange_open_model for files of other programs) and loads its
-   parts. Everything that is wrong becomes a line in errors; then false, and there is nothing to close. What
-   the files hold beyond the model is one line in warnings. */
+/* Loads the parts of an open folder (from folder_open, or from exchange_open_model for the files of other
+   programs) and takes the folder over. Returns false and adds a message for everything that is wrong; then
+   the folder is closed, and so is the model. Tensors in the files that belong to no part add one warning. */
 bool model_open(ModelFolder folder, Model *m, Messages *errors, Messages *warnings);
 
-/* The parts of an open folder, as model_open loads them, and what is wrong with them. */
+/* Loads the parts of the open folder m->folder, as model_open does. Returns false and adds a message for
+   everything that is wrong with them; the model stays to be closed. */
 bool model_load(Model *m, Messages *errors);
 
-/* Says what the UNet predicts, where a file does not (folder.prediction_guessed) or says it wrongly. */
+/* Sets what the UNet predicts, for a file that does not say it (folder.prediction_guessed) or says it
+   wrongly. Where it was guessed, the UNet's sample_size follows it: 64 for epsilon, 96 for v_prediction. */
 void model_set_prediction(Model *m, Prediction prediction);
 
 void model_close(Model *m);

@@ -4,18 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* torch.linspace(lo, hi, n) in fp32: from both ends towards the middle, each value with one rounding. */
+/* torch.linspace(lo, hi, n)[i] in fp32. The trap: torch counts from both ends towards the middle and rounds
+   each value once (a fused multiply-add); counting from lo alone gives other last bits. */
 static float linspace(float lo, float hi, int64_t n, int64_t i) {
     float step = n > 1 ? (hi - lo) / (float)(n - 1) : 0;
     return i < n / 2 ? fmaf(step, (float)i, lo) : fmaf(-step, (float)(n - 1 - i), hi);
 }
 
-/* squaredcos_cap_v2: abar(t) = cos^2(pi/2 (t + 0.008) / 1.008) for t from 0 to 1, and no beta above 0.999 */
+/* abar(t) = cos^2(pi/2 (t + 0.008) / 1.008) of the schedule squaredcos_cap_v2, for t from 0 to 1. */
 static double cosine_alpha(double t) {
     double root = cos((t + 0.008) / 1.008 * 3.14159265358979323846 / 2);
     return root * root;
 }
 
+/* beta_i = 1 - abar((i + 1) / n) / abar(i / n), but at most 0.999. */
 static float cosine_beta(int64_t n, int64_t i) {
     double before = cosine_alpha((double)i / (double)n), after = cosine_alpha((double)(i + 1) / (double)n);
     return (float)fmin(1 - after / before, 0.999);
@@ -30,8 +32,9 @@ static float beta_at(const SchedulerConfig *c, int64_t i) {
     return root * root;
 }
 
-/* betas -> abar, in their place. torch's cumprod runs in double and rounds each result. */
-static void cumulate(float *betas, int64_t n) {
+/* Replaces the betas by abar_t = prod_{s <= t} (1 - beta_s). The running product is a double and each result
+   is rounded to fp32, as torch's cumprod does. */
+static void betas_to_alphas_cumprod(float *betas, int64_t n) {
     double product = 1;
     for (int64_t i = 0; i < n; i++) {
         product *= (double)(1.0f - betas[i]);
@@ -39,10 +42,13 @@ static void cumulate(float *betas, int64_t n) {
     }
 }
 
-/* s'_t = (s_t - s_T) s_0 / (s_0 - s_T) with s = sqrt(abar),   beta'_t = 1 - abar'_t / abar'_(t-1)
+/* Replaces abar by betas whose schedule has zero SNR at its end (Lin et al. 2023, algorithm 1): with s_t =
+   sqrt(abar_t) and T the last timestep
 
-   begins as before and ends in 0 (Lin et al. 2023, algorithm 1). abar -> betas', in their place, each
-   operation rounded to fp32 as there (but torch's roots are MKL's, and not always the nearest). */
+       s'_t = (s_t - s_T) s_0 / (s_0 - s_T),   beta'_t = 1 - abar'_t / abar'_(t-1)
+
+   keeps s_0 and makes s'_T 0. Each operation is rounded to fp32, as in the reference, with one difference:
+   torch takes the square roots from MKL, whose last bit is not always right. */
 static void rescale_to_zero_snr(float *abar, int64_t n) {
     float first = sqrtf(abar[0]), last = sqrtf(abar[n - 1]), scale = first / (first - last);
     for (int64_t i = 0; i < n; i++) {
@@ -55,38 +61,40 @@ static void rescale_to_zero_snr(float *abar, int64_t n) {
 
 NoiseSchedule noise_schedule_new(const SchedulerConfig *config) {
     int64_t n = config->train_timesteps;
-    NoiseSchedule d = { .config = *config };
-    d.alphas_cumprod = mem_alloc((size_t)n * sizeof(float));
-    for (int64_t i = 0; i < n; i++) d.alphas_cumprod[i] = beta_at(config, i);
-    cumulate(d.alphas_cumprod, n);
+    NoiseSchedule schedule = { .config = *config };
+    schedule.alphas_cumprod = mem_alloc((size_t)n * sizeof(float));
+    for (int64_t i = 0; i < n; i++) schedule.alphas_cumprod[i] = beta_at(config, i);
+    betas_to_alphas_cumprod(schedule.alphas_cumprod, n);
     if (config->zero_snr) {
-        rescale_to_zero_snr(d.alphas_cumprod, n);
-        cumulate(d.alphas_cumprod, n);
+        rescale_to_zero_snr(schedule.alphas_cumprod, n);
+        betas_to_alphas_cumprod(schedule.alphas_cumprod, n);
     }
-    return d;
+    return schedule;
 }
 
-void noise_schedule_free(NoiseSchedule *d) { free(d->alphas_cumprod); }
+void noise_schedule_free(NoiseSchedule *schedule) { free(schedule->alphas_cumprod); }
 
-bool noise_schedule_finite(const NoiseSchedule *d) {
-    for (int64_t i = 0; i < d->config.train_timesteps; i++)
-        if (!isfinite(d->alphas_cumprod[i])) return false;
+bool noise_schedule_finite(const NoiseSchedule *schedule) {
+    for (int64_t i = 0; i < schedule->config.train_timesteps; i++)
+        if (!isfinite(schedule->alphas_cumprod[i])) return false;
     return true;
 }
 
-void noise_schedule_add_noise(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
+void noise_schedule_add_noise(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                               int64_t count, float *out) {
-    CHECK(t >= 0 && t < d->config.train_timesteps);
-    float signal = sqrtf(d->alphas_cumprod[t]), spread = sqrtf(1.0f - d->alphas_cumprod[t]);
-    for (int64_t i = 0; i < count; i++) out[i] = signal * z[i] + spread * noise[i];
+    CHECK(t >= 0 && t < schedule->config.train_timesteps);
+    float sqrt_alpha = sqrtf(schedule->alphas_cumprod[t]);
+    float sqrt_one_minus_alpha = sqrtf(1.0f - schedule->alphas_cumprod[t]);
+    for (int64_t i = 0; i < count; i++) out[i] = sqrt_alpha * z[i] + sqrt_one_minus_alpha * noise[i];
 }
 
-void noise_schedule_target(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
+void noise_schedule_target(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                            int64_t count, float *out) {
-    CHECK(t >= 0 && t < d->config.train_timesteps && d->config.prediction != PREDICT_SAMPLE);
-    float signal = sqrtf(d->alphas_cumprod[t]), spread = sqrtf(1.0f - d->alphas_cumprod[t]);
-    if (d->config.prediction == PREDICT_EPSILON)
+    CHECK(t >= 0 && t < schedule->config.train_timesteps && schedule->config.prediction != PREDICT_SAMPLE);
+    float sqrt_alpha = sqrtf(schedule->alphas_cumprod[t]);
+    float sqrt_one_minus_alpha = sqrtf(1.0f - schedule->alphas_cumprod[t]);
+    if (schedule->config.prediction == PREDICT_EPSILON)
         memcpy(out, noise, (size_t)count * sizeof *out);
     else
-        for (int64_t i = 0; i < count; i++) out[i] = signal * noise[i] - spread * z[i];
+        for (int64_t i = 0; i < count; i++) out[i] = sqrt_alpha * noise[i] - sqrt_one_minus_alpha * z[i];
 }

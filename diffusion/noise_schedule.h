@@ -1,6 +1,10 @@
-/* The noise schedule: how a latent picture is noised (DDPM).
+/* The noise schedule of training and sampling (DDPM, Ho et al. 2020): how much noise a latent picture z has
+   at timestep t = 0 .. T - 1, T = train_timesteps.
 
-   abar_t = prod_{s <= t} (1 - beta_s):   z_t = sqrt(abar_t) z + sqrt(1 - abar_t) noise */
+       alpha_t = 1 - beta_t,   abar_t = prod_{s <= t} alpha_s
+       q(z_t | z) = N(sqrt(abar_t) z, (1 - abar_t) I)
+
+   In diffusers beta_t is scheduler.betas[t] and abar_t is scheduler.alphas_cumprod[t]. */
 #ifndef TI_NOISE_SCHEDULE_H
 #define TI_NOISE_SCHEDULE_H
 
@@ -9,22 +13,30 @@
 
 typedef struct {
     SchedulerConfig config;
-    float *alphas_cumprod; /* [train_timesteps], rounded as the reference's fp32 tensor is */
+    float *alphas_cumprod; /* abar [train_timesteps], rounded to fp32 as the reference's tensor is */
 } NoiseSchedule;
 
 NoiseSchedule noise_schedule_new(const SchedulerConfig *config);
-void noise_schedule_free(NoiseSchedule *d);
-/* False where rescaling divided by zero: one timestep, betas that are all 0, an abar that is 0 too early. */
-bool noise_schedule_finite(const NoiseSchedule *d);
+void noise_schedule_free(NoiseSchedule *schedule);
+/* Returns false when rescaling to zero SNR has divided by zero, which happens with a single timestep, with
+   betas that are all 0, and where an abar reaches 0 too early. */
+bool noise_schedule_finite(const NoiseSchedule *schedule);
 
-/* z_t of one picture (DDPMScheduler.add_noise). */
-void noise_schedule_add_noise(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
+/* Computes the sample of q(z_t | z) that belongs to the given noise eps ~ N(0, I) (DDPMScheduler.add_noise):
+
+       z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps
+
+   z, noise and out [count] are of one picture. */
+void noise_schedule_add_noise(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                               int64_t count, float *out);
 
-/* What the UNet has to predict: noise, or v = sqrt(abar) noise - sqrt(1 - abar) z
-   (DDPMScheduler.get_velocity). CHECK: it does not predict the picture, for which the reference's script has
-   no target. */
-void noise_schedule_target(const NoiseSchedule *d, const float *z, const float *noise, int64_t t,
+/* What the UNet has to predict from z_t: eps, or (v_prediction, DDPMScheduler.get_velocity; Salimans and Ho
+   2022)
+
+       v = sqrt(abar_t) eps - sqrt(1 - abar_t) z
+
+   A model that predicts the picture itself is a CHECK, since the reference's script has no target for it. */
+void noise_schedule_target(const NoiseSchedule *schedule, const float *z, const float *noise, int64_t t,
                            int64_t count, float *out);
 
 #endif

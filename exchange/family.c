@@ -8,7 +8,7 @@ static bool has(const Safetensors *s, const char *name) { return safetensors_fin
 
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
-/* The first tensor whose name begins and ends so. */
+/* Returns the first tensor whose name begins with prefix and ends with suffix, or NULL. */
 static const SafeTensor *find_like(const Safetensors *s, const char *prefix, const char *suffix) {
     for (int64_t i = 0; i < s->count; i++)
         if (begins(s->tensors[i].weight.name, prefix) && text_ends_with(s->tensors[i].weight.name, suffix))
@@ -22,7 +22,8 @@ static int64_t dimension(const SafeTensor *t, int d) {
 
 static int64_t last_dimension(const SafeTensor *t) { return t ? dimension(t, t->weight.shape.rank - 1) : 0; }
 
-/* What tells other models apart: a tensor whose name begins and ends so. The first that is found counts. */
+/* Models that are not supported are recognised by a tensor whose name begins with prefix and ends with
+   suffix. The first row that matches counts. */
 static const struct {
     const char *prefix, *suffix, *is;
 } OTHERS[] = {
@@ -42,7 +43,8 @@ static const struct {
     { "model.diffusion_model.time_embed.cond_proj.", "", "a latent consistency model in one file" },
 };
 
-/* By the channels that the UNet reads. NULL: 4, a text-to-image model. */
+/* Describes a checkpoint by the number of the UNet's input channels; NULL when they are those of a
+   text-to-image model (4). */
 static const char *by_channels(int64_t channels) {
     return channels == 9   ? "an inpainting checkpoint (9 input channels)"
            : channels == 8 ? "an InstructPix2Pix checkpoint (8 input channels)"
@@ -51,7 +53,7 @@ static const char *by_channels(int64_t channels) {
                            : NULL;
 }
 
-/* By the width of the text that cross-attention reads (the input width of its keys' projection). */
+/* Names a model by the width of its text context: the input width of the cross-attention's key projection. */
 static const char *by_width(int64_t width, const char *other) {
     return width == 768                     ? "Stable Diffusion 1.x"
            : width == 1024                  ? "Stable Diffusion 2.x"
@@ -59,7 +61,8 @@ static const char *by_width(int64_t width, const char *other) {
                                             : other;
 }
 
-/* The original layout, by its three parts. */
+/* Describes a file in the original layout by the parts that it has; unet is one of the UNet's tensors,
+   or NULL. */
 static Family original_family(const Safetensors *s, const SafeTensor *unet) {
     Family f = { 0 };
     const char *other =
@@ -104,7 +107,7 @@ static Family family_of(const Safetensors *s) {
         const char *of = by_width(width, NULL);
         if (!of) return alone("a UNet alone, in diffusers' layout");
         snprintf(f.text, sizeof f.text,
-                 "the UNet of %s alone, by the %lld numbers of its text (diffusers' layout)", of,
+                 "the UNet of %s alone, judging by its text width of %lld (diffusers' layout)", of,
                  (long long)width);
         return f;
     }
@@ -122,10 +125,11 @@ static Family family_of(const Safetensors *s) {
         return f;
     }
     if (looks_like_words(s)) return alone("a learned word");
-    return alone("a file of no model that is known here");
+    return alone("a file of an unknown kind");
 }
 
-/* A name without its wrappers' parts, wherever they stand in it; NULL: it has none. */
+/* Returns the name without the parts that wrappers add, wherever they are in it, or NULL if it has none. The
+   caller frees it. */
 static char *unwrapped(const char *name) {
     static const char *const wrappers[] = { "_orig_mod.", "module." };
     char *plain = mem_alloc(strlen(name) + 1), *to = plain;
@@ -167,7 +171,8 @@ bool looks_like_words(const Safetensors *s) {
 
 bool is_pickle(const void *bytes, size_t size) {
     const unsigned char *p = bytes;
-    if (size > 8 && p[8] == '{') return false; /* a safetensors file, whose header's size may begin so */
+    if (size > 8 && p[8] == '{')
+        return false; /* a safetensors file; the size of its header may begin with the same bytes */
     return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
 }
 
@@ -177,12 +182,12 @@ bool weights_open(const char *path, Safetensors *s, Messages *errors) {
     bool pickle = is_pickle(file.data, file.size), gguf = file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0;
     file_close(&file);
     if (gguf)
-        return messages_add(errors, "%s: is a GGUF file; F32, F16 and BF16 safetensors are read here", path);
+        return messages_add(errors, "%s: is a GGUF file; only F32, F16 and BF16 safetensors are read", path);
     if (pickle)
         return messages_add(
             errors,
-            "%s: is a pickle (.ckpt, .pt, .bin), which could run anything and is not read here; convert it "
-            "once, if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
+            "%s: is a pickle (.ckpt, .pt, .bin), which can run any code and is not read; convert it once, "
+            "if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
             "map_location='cpu', weights_only=False); d = d.get('state_dict', d); s.save_file({k: v.clone() "
             "for k, v in d.items() if hasattr(v, 'shape')}, 'NEW.safetensors')\"",
             path);

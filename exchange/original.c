@@ -4,19 +4,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tables. A row takes a name that begins as `original`, where # is a number, up to a dot or the name's
-   end. What is left is renamed by `rest`, or stays as it is if that is NULL. The first row that fits counts.
-   In `ours` stand
+/* ---- the tables ---- */
 
-       A B   the first and the second number
-       R     levels - 1 - A: the decoder counts its resolutions from the coarsest here, from the finest there
-       I J   the level and the layer of a UNet's block, which is numbered through there: A - first =
-             I (layers + 1) + J, the last of a level's layers + 1 blocks being what changes the resolution, or
-             the one layer more going up
-       Q     q, k and v: the tensor is cut into these thirds */
+/* A row matches a name that begins with `original`, in which # stands for a number, if then a dot or the
+   name's end follows. The matched part becomes `diffusers`; what follows is renamed by the table `rest`, or
+   kept when that is NULL. The first row that matches counts. These letters in `diffusers` are replaced:
+
+       A B   by the first and the second number
+       R     by levels - 1 - A: in diffusers the decoder's resolutions are numbered from the coarsest, in the
+             original layout from the finest
+       I J   by the level and the layer of a UNet's block. The original layout numbers all blocks
+             consecutively: A - first = I (layers + 1) + J. The last of a level's layers + 1 blocks changes
+             the resolution on the way down, and is one more layer on the way up
+       Q     by q, k and v in turn: the tensor is split into these three, one below the other */
 typedef struct Rename Rename;
 struct Rename {
-    const char *original, *ours;
+    const char *original, *diffusers;
     const Rename *rest;
     int first;
 };
@@ -59,8 +62,8 @@ static const Rename VAE_RESNET[] = {
     { 0 },
 };
 
-/* 1x1 convolutions there. Files that went through diffusers and back carry its names, older or newer,
-   instead. */
+/* These are 1x1 convolutions in the original layout. Files that were converted to diffusers' layout and back
+   keep its older or newer names instead. */
 static const Rename VAE_ATTENTION[] = {
     { "norm", "group_norm", NULL, 0 },
     { "q", "to_q", NULL, 0 },
@@ -101,7 +104,7 @@ static const Rename VAE[] = {
     { 0 },
 };
 
-/* Stable Diffusion 1.x holds the text encoder as transformers names it. */
+/* Checkpoints of Stable Diffusion 1.x name the text encoder's tensors as transformers does. */
 static const Rename CLIP[] = {
     { "embeddings.token_embedding", "embeddings.token_embedding", NULL, 0 },
     { "embeddings.position_embedding", "embeddings.position_embedding", NULL, 0 },
@@ -121,7 +124,7 @@ static const Rename OPENCLIP_LAYER[] = {
     { 0 },
 };
 
-/* Stable Diffusion 2.x holds it as OpenCLIP names it. */
+/* Checkpoints of Stable Diffusion 2.x name them as OpenCLIP does. */
 static const Rename OPENCLIP[] = {
     { "token_embedding", "embeddings.token_embedding", NULL, 0 },
     { "positional_embedding", "embeddings.position_embedding.weight", NULL, 0 },
@@ -142,13 +145,14 @@ static const struct {
     { "cond_stage_model.model.", PART_TEXT_ENCODER, OPENCLIP },
 };
 
-/* Applying them */
+/* ---- renaming ---- */
 
 enum { NUMBERS_MAX = 2, DIGITS_MAX = 4 };
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* What is left of the name behind the pattern; NULL if it does not begin so. */
+/* If the name begins with the pattern, reads the pattern's numbers and returns the rest of the name;
+   NULL otherwise. */
 static const char *match(const char *pattern, const char *name, int numbers[NUMBERS_MAX]) {
     for (int found = 0; *pattern; pattern++) {
         if (*pattern != '#') {
@@ -164,16 +168,18 @@ static const char *match(const char *pattern, const char *name, int numbers[NUMB
     return *name == '.' || !*name ? name : NULL;
 }
 
+/* What the replacement of the letters depends on. */
 typedef struct {
-    int unet_layers, vae_levels, third;
+    int unet_layers, vae_levels, third; /* third: 0, 1, 2 for q, k, v */
 } Sizes;
 
-/* Appends ours with its letters replaced; false if a number comes out below 0. */
-static bool append(char out[ORIGINAL_NAME], const char *ours, const int numbers[NUMBERS_MAX], int first,
+/* Appends the row's name in diffusers with its letters replaced. Returns false if a number would be
+   below 0. */
+static bool append(char out[ORIGINAL_NAME], const char *diffusers, const int numbers[NUMBERS_MAX], int first,
                    Sizes sizes) {
     size_t n = strlen(out);
     int blocks = sizes.unet_layers + 1, from_first = numbers[0] - first;
-    for (const char *c = ours; *c; c++) {
+    for (const char *c = diffusers; *c; c++) {
         int value = *c == 'A'   ? numbers[0]
                     : *c == 'B' ? numbers[1]
                     : *c == 'R' ? sizes.vae_levels - 1 - numbers[0]
@@ -190,16 +196,16 @@ static bool append(char out[ORIGINAL_NAME], const char *ours, const int numbers[
     return true;
 }
 
-/* The name's rows in this table and those that it leads to; false if there is none. thirds: set where it is
-   three. */
+/* Appends the renamed name to out, by this table and those that its rows refer to. Returns false if no row
+   matches. Sets *thirds if the tensor holds q, k and v. */
 static bool rename_by(const Rename *table, const char *name, Sizes sizes, char out[ORIGINAL_NAME],
                       bool *thirds) {
     for (const Rename *row = table; row->original; row++) {
         int numbers[NUMBERS_MAX] = { 0 };
         const char *rest = match(row->original, name, numbers);
         if (!rest) continue;
-        if (!append(out, row->ours, numbers, row->first, sizes)) return false;
-        *thirds = *thirds || strchr(row->ours, 'Q');
+        if (!append(out, row->diffusers, numbers, row->first, sizes)) return false;
+        *thirds = *thirds || strchr(row->diffusers, 'Q');
         if (row->rest) {
             if (*rest != '.') return false;
             strcat(out, ".");
@@ -212,24 +218,24 @@ static bool rename_by(const Rename *table, const char *name, Sizes sizes, char o
 }
 
 int original_rename(const char *name, int unet_layers, int vae_levels, ModelPart *part,
-                    char ours[3][ORIGINAL_NAME]) {
-    if (strlen(name) > ORIGINAL_NAME / 2) return 0; /* what the tables add is far less than the other half */
+                    char renamed[3][ORIGINAL_NAME]) {
+    if (strlen(name) > ORIGINAL_NAME / 2) return 0; /* the tables add far less than the other half */
     for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++) {
         size_t n = strlen(PREFIXES[i].prefix);
         if (strncmp(name, PREFIXES[i].prefix, n) != 0) continue;
         *part = PREFIXES[i].part;
         bool thirds = false;
         for (int k = 0; k == 0 || (k < 3 && thirds); k++) {
-            ours[k][0] = 0;
+            renamed[k][0] = 0;
             Sizes sizes = { unet_layers, vae_levels, k };
-            if (!rename_by(PREFIXES[i].names, name + n, sizes, ours[k], &thirds)) break;
+            if (!rename_by(PREFIXES[i].names, name + n, sizes, renamed[k], &thirds)) break;
             if (k == 2 || !thirds) return k + 1;
         }
     }
     return 0;
 }
 
-/* The views */
+/* ---- the views ---- */
 
 static bool has(const Safetensors *s, const char *format, int number) {
     char name[128];
@@ -239,8 +245,8 @@ static bool has(const Safetensors *s, const char *format, int number) {
 
 enum { BLOCKS_MAX = 1000 };
 
-/* The first block that halves the resolution ends the first level; without one all blocks are a level's
-   layers. */
+/* Returns the number of ResNet layers of the first level, which ends before the first block that halves the
+   resolution. Without such a block there is only one level. */
 static int count_unet_layers(const Safetensors *s) {
     int n = 1;
     while (n < BLOCKS_MAX && has(s, "model.diffusion_model.input_blocks.%d.0.in_layers.0.weight", n)) n++;
@@ -253,18 +259,19 @@ static int count_vae_levels(const Safetensors *s) {
     return n;
 }
 
-/* A view before its part is sorted by name. */
+/* A view, from before its part is sorted by name. */
 typedef struct {
     SafeTensor tensor;
-    int64_t source;
+    int64_t source; /* index of the file's tensor */
 } View;
 
 static int by_name(const void *a, const void *b) {
     return strcmp(((const View *)a)->tensor.weight.name, ((const View *)b)->tensor.weight.name);
 }
 
-/* The k-th of n equal parts of a tensor, one below the other. False if its rows can't be divided so. */
-static bool cut(SafeTensor *t, int k, int n) {
+/* Reduces the tensor to the k-th of n equal parts of its rows. Returns false if its rows cannot be divided
+   by n. */
+static bool take_part(SafeTensor *t, int k, int n) {
     Weight *w = &t->weight;
     if (n == 1) return true;
     if (w->shape.rank == 0 || w->shape.dim[0] % n != 0 || t->size % (size_t)n != 0) return false;
@@ -274,7 +281,8 @@ static bool cut(SafeTensor *t, int k, int n) {
     return true;
 }
 
-/* The VAE's attention is of 1x1 convolutions there and of linears in diffusers: the same numbers. */
+/* The VAE's attention consists of 1x1 convolutions in the original layout and of linear layers in diffusers;
+   the numbers are the same. */
 static void flatten(SafeTensor *t, ModelPart part) {
     Shape *shape = &t->weight.shape;
     if (part == PART_VAE && strstr(t->weight.name, ".attentions.0.to_") && shape->rank == 4 &&
@@ -292,32 +300,32 @@ static void make_part(OriginalFile *o, ModelPart part, View *views, int64_t coun
     o->single.sources[part] = mem_alloc((size_t)count * sizeof *o->single.sources[part]);
     for (int64_t i = 0; i < count; i++) {
         if (s->count && strcmp(s->tensors[s->count - 1].weight.name, views[i].tensor.weight.name) == 0)
-            continue; /* named twice, in two ways */
+            continue; /* two of the file's names give the same one */
         o->single.sources[part][s->count] = views[i].source;
         s->tensors[s->count++] = views[i].tensor;
     }
 }
 
-/* One pass over the file's tensors: counts the views and the bytes of their names, or, where there is room
-   for them, makes them. */
+/* Counts the views of the file's tensors and the bytes of their names; once o->single.names is allocated,
+   also makes them. */
 static void make_views(OriginalFile *o, View *views[PART_COUNT], int64_t counts[PART_COUNT], size_t *bytes) {
     int layers = count_unet_layers(&o->single.file), levels = count_vae_levels(&o->single.file);
     memset(counts, 0, PART_COUNT * sizeof *counts);
     *bytes = 0;
     for (int64_t i = 0; i < o->single.file.count; i++) {
-        char ours[3][ORIGINAL_NAME];
+        char renamed[3][ORIGINAL_NAME];
         ModelPart part = PART_COUNT;
-        int n = original_rename(o->single.file.tensors[i].weight.name, layers, levels, &part, ours);
+        int n = original_rename(o->single.file.tensors[i].weight.name, layers, levels, &part, renamed);
         for (int k = 0; k < n; k++) {
             View view = { o->single.file.tensors[i], i };
-            if (!cut(&view.tensor, k, n)) break;
+            if (!take_part(&view.tensor, k, n)) break;
             if (o->single.names) {
-                view.tensor.weight.name = strcpy(o->single.names + *bytes, ours[k]);
+                view.tensor.weight.name = strcpy(o->single.names + *bytes, renamed[k]);
                 flatten(&view.tensor, part);
                 views[part][counts[part]] = view;
             }
             counts[part]++;
-            *bytes += strlen(ours[k]) + 1;
+            *bytes += strlen(renamed[k]) + 1;
         }
     }
 }

@@ -9,18 +9,19 @@
 #include "exchange/original.h"
 #include "io/file.h"
 
-/* What no shape tells, as all of Stable Diffusion 1.x and 2.x has it. */
+/* Numbers that do not follow from any shape. They are the same in all models of Stable Diffusion 1.x
+   or 2.x. */
 enum {
     GROUPS = 32,        /* of every group norm */
     CLIP_HEAD = 64,     /* width of a head of the text encoder */
     UNET_HEADS_1 = 8,   /* 1.x: heads at every level */
     UNET_HEAD_2 = 64,   /* 2.x: width of a head at every level */
-    CLIP_LAYERS_2 = 23, /* 2.x reads what comes before the last of OpenCLIP's 24 */
-    LATENTS_512 = 64,
+    CLIP_LAYERS_2 = 23, /* 2.x uses the output of the 23rd of OpenCLIP's 24 layers */
+    LATENTS_512 = 64,   /* side of the latents of a picture of 512 pixels */
     LATENTS_768 = 96
 };
 
-/* The shapes that a config is read from; a tensor that is missing is told once for each. */
+/* The part whose shapes a config is read from, and where faults are reported. */
 typedef struct {
     const Safetensors *part;
     Messages *errors;
@@ -41,7 +42,8 @@ static bool has(const Shapes *s, const char *format, ...) {
     return yes;
 }
 
-/* Dimension d of that tensor, 1 to high; else a line and 1. */
+/* Returns dimension d of the named tensor, which must be 1 to high. Adds a message and returns 1 when it is
+   not, or when there is no such tensor. */
 static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) PRINTF_LIKE(4, 5);
 static int64_t dimension(const Shapes *s, int d, int64_t high, const char *format, ...) {
     va_list args;
@@ -53,53 +55,54 @@ static int64_t dimension(const Shapes *s, int d, int64_t high, const char *forma
     if (t && d < t->weight.shape.rank && t->weight.shape.dim[d] >= 1 && t->weight.shape.dim[d] <= high)
         return t->weight.shape.dim[d];
     if (t)
-        messages_add(s->errors, "%s: tensor \"%s\" has the shape %s, which no model that is known here has",
+        messages_add(s->errors, "%s: tensor \"%s\" has the shape %s, which no supported model has",
                      s->part->path, name, shape_text(t->weight.shape, shape));
     else
         messages_add(s->errors, "%s: no tensor \"%s\"", s->part->path, name);
     return 1;
 }
 
-/* How many of PREFIX0.SUFFIX, PREFIX1.SUFFIX, ... there are, at most max. */
+/* Returns how many tensors PREFIX0.SUFFIX, PREFIX1.SUFFIX, ... exist, at most max. */
 static int count(const Shapes *s, const char *prefix, const char *suffix, int max) {
     int n = 0;
     while (n < max && has(s, "%s%d.%s", prefix, n, suffix)) n++;
     return n;
 }
 
-static void divides(const Shapes *s, int64_t divisor, int64_t channels, const char *what) {
+/* Adds a message when Stable Diffusion's numbers of groups or heads cannot be those of this model. */
+static void check_divisible(const Shapes *s, int64_t divisor, int64_t channels, const char *what) {
     if (channels % divisor != 0)
         messages_add(
             s->errors,
-            "%s: %lld channels can't be %s, as in Stable Diffusion: of another model only its folder, "
-            "with its configs, can be read",
+            "%s: %lld channels cannot be divided into %s as in Stable Diffusion; a model that differs "
+            "from it can be read only from a folder with its configs",
             s->part->path, (long long)channels, what);
 }
 
-static void read_clip(const Shapes *s, bool second, ClipConfig *c) {
+static void read_clip(const Shapes *s, bool sd2, ClipConfig *c) {
     *c = (ClipConfig) {
         .vocab_size = dimension(s, 0, 10000000, "embeddings.token_embedding.weight"),
         .hidden_size = dimension(s, 1, 65536, "embeddings.token_embedding.weight"),
         .positions = dimension(s, 0, 4096, "embeddings.position_embedding.weight"),
         .intermediate_size = dimension(s, 0, 262144, "encoder.layers.0.mlp.fc1.weight"),
-        .layers = count(s, "encoder.layers.", "mlp.fc1.weight", second ? CLIP_LAYERS_2 : 128),
+        .layers = count(s, "encoder.layers.", "mlp.fc1.weight", sd2 ? CLIP_LAYERS_2 : 128),
         .layer_norm_eps = 1e-5f,
-        .activation = second ? ACT_GELU : ACT_QUICK_GELU,
+        .activation = sd2 ? ACT_GELU : ACT_QUICK_GELU,
     };
     c->heads = (int)(c->hidden_size / CLIP_HEAD);
-    divides(s, CLIP_HEAD, c->hidden_size, "heads of 64");
+    check_divisible(s, CLIP_HEAD, c->hidden_size, "heads of 64");
 }
 
 enum { PREFIX_TEXT = 80 };
 
-/* BasicTransformerBlocks of the attention in block "down", 1 */
+/* Returns the number of BasicTransformerBlocks in the first attention of a block; kind is "down" or "up". */
 static int transformer_layers(const Shapes *s, const char *kind, int block) {
     char prefix[PREFIX_TEXT];
     snprintf(prefix, sizeof prefix, "%s_blocks.%d.attentions.0.transformer_blocks.", kind, block);
     return count(s, prefix, "norm1.weight", 64);
 }
 
-static void read_unet_level(const Shapes *s, UnetConfig *c, int i, bool second) {
+static void read_unet_level(const Shapes *s, UnetConfig *c, int i, bool sd2) {
     int up = c->levels - 1 - i, layers = 0;
     char name[PREFIX_TEXT];
     c->channels[i] = dimension(s, 0, 65536, "down_blocks.%d.resnets.0.conv1.weight", i);
@@ -112,13 +115,13 @@ static void read_unet_level(const Shapes *s, UnetConfig *c, int i, bool second) 
     if (!layers && i == c->levels - 1)
         layers = count(s, "mid_block.attentions.0.transformer_blocks.", "norm1.weight", 64);
     c->transformer_layers[i] = layers ? layers : 1;
-    c->heads[i] = second ? (int)(c->channels[i] / UNET_HEAD_2) : UNET_HEADS_1;
-    divides(s, GROUPS, c->channels[i], "norms of 32 groups");
+    c->heads[i] = sd2 ? (int)(c->channels[i] / UNET_HEAD_2) : UNET_HEADS_1;
+    check_divisible(s, GROUPS, c->channels[i], "32 groups");
     if (c->down_attends[i] || c->up_attends[up] || (c->mid_attends && i == c->levels - 1))
-        divides(s, second ? UNET_HEAD_2 : UNET_HEADS_1, c->channels[i], second ? "heads of 64" : "8 heads");
+        check_divisible(s, sd2 ? UNET_HEAD_2 : UNET_HEADS_1, c->channels[i], sd2 ? "heads of 64" : "8 heads");
 }
 
-static void read_unet(const Shapes *s, bool second, UnetConfig *c) {
+static void read_unet(const Shapes *s, bool sd2, UnetConfig *c) {
     *c = (UnetConfig) {
         .in_channels = dimension(s, 1, 1024, "conv_in.weight"),
         .out_channels = dimension(s, 0, 1024, "conv_out.weight"),
@@ -129,7 +132,7 @@ static void read_unet(const Shapes *s, bool second, UnetConfig *c) {
     };
     if (!c->levels)
         messages_add(s->errors, "%s: no tensor \"down_blocks.0.resnets.0.conv1.weight\"", s->part->path);
-    for (int i = 0; i < c->levels; i++) read_unet_level(s, c, i, second);
+    for (int i = 0; i < c->levels; i++) read_unet_level(s, c, i, sd2);
     for (int64_t i = 0; i < s->part->count; i++) {
         const Weight *w = &s->part->tensors[i].weight;
         if (strstr(w->name, ".attn2.to_k.weight") && w->shape.rank == 2)
@@ -156,48 +159,48 @@ static void read_vae(const Shapes *s, VaeConfig *c) {
                      s->part->path);
     for (int i = 0; i < c->levels; i++) {
         c->channels[i] = dimension(s, 0, 65536, "encoder.down_blocks.%d.resnets.0.conv1.weight", i);
-        divides(s, GROUPS, c->channels[i], "norms of 32 groups");
+        check_divisible(s, GROUPS, c->channels[i], "32 groups");
     }
 }
 
-/* What every pipeline of Stable Diffusion has in its scheduler_config.json. */
-static SchedulerConfig scheduler(bool second) {
+/* Returns what every pipeline of Stable Diffusion has in its scheduler_config.json. */
+static SchedulerConfig scheduler(bool sd2) {
     return (SchedulerConfig) {
         .train_timesteps = 1000,
         .beta_start = 0.00085,
         .beta_end = 0.012,
         .beta_schedule = BETAS_SCALED_LINEAR,
-        .prediction = second ? PREDICT_V : PREDICT_EPSILON,
+        .prediction = sd2 ? PREDICT_V : PREDICT_EPSILON,
         .steps_offset = 1,
         .clip_sample_range = 1,
     };
 }
 
-/* 2.x is known by its text encoder's names, or where those were converted by its linear projections. No shape
-   tells its models of 512 pixels, which predict the noise, from those of 768, which predict v: the latter are
-   meant here, as in diffusers. */
+/* A model of 2.x is recognised by the names of its text encoder, or, where those were converted, by its
+   linear projections. Its models for 512 pixels, which predict the noise, have the same shapes as those for
+   768 pixels, which predict v; as in diffusers, the latter are assumed. */
 static bool read_shapes(const OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     int before = errors->count;
     Shapes s[PART_COUNT];
     for (int p = 0; p < PART_COUNT; p++) s[p] = (Shapes) { &o->parts[p], errors };
     const SafeTensor *projection =
         safetensors_find(&o->parts[PART_UNET], "mid_block.attentions.0.proj_in.weight");
-    bool second = o->openclip || (projection && projection->weight.shape.rank == 2);
-    read_clip(&s[PART_TEXT_ENCODER], second, &m->clip);
-    read_unet(&s[PART_UNET], second, &m->unet_config);
+    bool sd2 = o->openclip || (projection && projection->weight.shape.rank == 2);
+    read_clip(&s[PART_TEXT_ENCODER], sd2, &m->clip);
+    read_unet(&s[PART_UNET], sd2, &m->unet_config);
     if (own_vae) read_vae(&s[PART_VAE], &m->vae_config);
-    m->scheduler = scheduler(second);
-    m->prediction_guessed = second;
-    m->unet_config.sample_size = second ? LATENTS_768 : LATENTS_512;
+    m->scheduler = scheduler(sd2);
+    m->prediction_guessed = sd2;
+    m->unet_config.sample_size = sd2 ? LATENTS_768 : LATENTS_512;
     if (own_vae)
         m->vae_config.sample_size = m->unet_config.sample_size << (max_i64(m->vae_config.levels, 1) - 1);
     m->tokenizer.model_max_length = m->clip.positions;
     m->tokenizer.rows = m->clip.vocab_size;
-    if (second) m->tokenizer.pad_token = mem_string("!");
+    if (sd2) m->tokenizer.pad_token = mem_string("!");
     return errors->count == before;
 }
 
-/* The views become the files of a folder's parts. */
+/* Hands the views over to m as the files of its parts. */
 static void take_parts(OriginalFile *o, bool own_vae, ModelFolder *m, Messages *errors) {
     WeightFiles *files[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };
     Store **stores[PART_COUNT] = { &m->text_encoder, &m->unet, &m->vae };
@@ -240,8 +243,8 @@ bool single_open(const char *path, bool own_vae, ModelFolder *m, Messages *error
     m->merges_path = file_of_program("clip/merges.txt");
     if (!m->merges_path)
         ok = messages_add(
-            errors, "CLIP's vocabulary, clip/merges.txt, is neither in weights beside the program nor in "
-                    "../share/ti (make install puts it there)");
+            errors, "CLIP's vocabulary, clip/merges.txt, is neither in the folder weights beside the program "
+                    "nor in ../share/ti, where make install puts it");
     take_parts(&o, own_vae, m, errors);
     if (ok) folder_check(m, true, true, own_vae, errors);
     if (errors->count == before) return true;
@@ -249,12 +252,13 @@ bool single_open(const char *path, bool own_vae, ModelFolder *m, Messages *error
     return false;
 }
 
-/* A VAE alone */
+/* ---- a VAE from elsewhere ---- */
 
-/* A VAE's file of its own lacks what stands before its names in a checkpoint. */
+/* The names in a file that holds only a VAE lack the prefix that they have in a checkpoint. */
 static char *name_in_checkpoint(const char *name) { return mem_format("first_stage_model.%s", name); }
 
-/* The VAE of a file in the original layout, a checkpoint or a file of its own. */
+/* Opens the VAE of a file in the original layout: a checkpoint, or, if alone, a file with only a VAE. Takes
+   the file over. */
 static void open_original_vae(Safetensors s, bool alone, ModelFolder *m, Messages *errors) {
     if (alone) safetensors_rename(&s, name_in_checkpoint);
     OriginalFile o;
@@ -290,7 +294,8 @@ static void open_vae_file(const char *path, ModelFolder *m, Messages *errors) {
     }
 }
 
-/* A folder of the VAE's own, or a model's, whose VAE is in vae/. */
+/* Opens a VAE from a file, from a folder that holds only a VAE, or from a model's folder, where it is
+   in vae/. */
 static void open_vae(const char *path, ModelFolder *m, Messages *errors, Messages *warnings) {
     char *config = mem_format("%s/config.json", path), *inner = mem_format("%s/vae", path);
     if (path_is_file(path))

@@ -37,7 +37,7 @@ static bool read_renamed(const char *name, const char *path, Embeddings *e, Mess
     if (!word_file_read(path, e, errors)) return false;
     if (e->count > 1) {
         embeddings_free(e);
-        return messages_add(errors, "%s: holds several words, and \"%s\" would be the name of one", path,
+        return messages_add(errors, "%s: holds several words, and \"%s\" can be the name of only one", path,
                             name);
     }
     e->words[0].called = e->words[0].token;
@@ -45,7 +45,8 @@ static bool read_renamed(const char *name, const char *path, Embeddings *e, Mess
     return true;
 }
 
-/* The words of a file of the folder, if it holds any, behind those that there are. */
+/* Appends the words of one of the folder's files to e, as optional ones. A file without words gives
+   a warning. */
 static void add_file(const char *path, Embeddings *e, Messages *warnings) {
     Embeddings file;
     Messages faults = { 0 };
@@ -55,9 +56,9 @@ static void add_file(const char *path, Embeddings *e, Messages *warnings) {
             e->words[e->count] = file.words[i];
             e->words[e->count++].optional = true;
         }
-        free(file.words); /* its words are e's now */
+        free(file.words); /* only the list: its words belong to e now */
     } else {
-        messages_add(warnings, "passed over: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
+        messages_add(warnings, "skipped: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
     }
     messages_free(&faults);
 }
@@ -84,7 +85,7 @@ bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *w
     if (!equals || access(source, F_OK) == 0) return word_file_read(source, e, errors);
     char *name = mem_format("%.*s", (int)(equals - source), source);
     bool ok = *name ? read_renamed(name, equals + 1, e, errors)
-                    : messages_add(errors, "%s: has no name before its =", source);
+                    : messages_add(errors, "%s: has no name before the =", source);
     free(name);
     return ok;
 }

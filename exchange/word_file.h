@@ -1,18 +1,21 @@
-/* Learned words in the files of any program. */
+/* Learned words in the files of various programs. */
 #ifndef TI_WORD_FILE_H
 #define TI_WORD_FILE_H
 
 #include "weights/embedding.h"
 
-/* Reads a learned word's file as embeddings_parse does. Errors beside its own: no such file, a pickle (.pt,
-   .bin; the line says how to convert it). */
+/* These return false and add a message when there are no words to read; otherwise the caller frees *e
+   with embeddings_free. */
+
+/* Reads the file of a learned word as embeddings_parse does. In addition to that function's errors, the file
+   may not be readable, or it may be a pickle (.pt, .bin); the message then says how to convert it. */
 bool word_file_read(const char *path, Embeddings *e, Messages *errors);
-/* The same from a source, as a user names it: FILE; NAME=FILE, which gives the file's only word another name
-   (a file whose name has a = in it is a FILE); or FOLDER, all of whose .safetensors files with words are
-   read, as optional ones, the others passed over with a warning each. */
+/* Reads a source as a user gives it. FILE is a file. NAME=FILE gives the only word of a file another name,
+   unless a file of that whole name exists. FOLDER means all .safetensors files in it: their words are
+   optional ones, and each file without words gives a warning. */
 bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *warnings);
 
-/* The same from the file's bytes; path names it. */
+/* The same as word_file_read for a file's bytes; path is used for messages and for a word without a name. */
 bool word_file_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
 
 #endif

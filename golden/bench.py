@@ -1,14 +1,18 @@
-"""Times PyTorch on what tests/bench/bench_steps.c times, a process a measure, so that each has its own peak of memory:
+"""Measures the speed of PyTorch on the same tasks as tests/bench/bench_steps.c. Each task runs in a process
+of its own, since the peak of memory is that of the whole process:
 
     python golden/bench.py --what train [--model FOLDER] [--resolution N] [--batch N] [--threads N]
 
-    train      a training step, latents given: noise, text encoder, UNet, loss, backward to the token embedding, AdamW
-    draw       pictures, DDIM 30 steps with guidance, decoded
-    predict    a noise prediction without gradient
-    encode     the VAE's encoder without gradient, decode: its decoder
+    train      a training step from given latents: noise, text encoder, UNet, loss, backward pass to the token
+               embedding, AdamW
+    draw       generating pictures: 30 DDIM steps with guidance, then the VAE's decoder
+    predict    one noise prediction without a gradient
+    encode     the VAE's encoder without a gradient
+    decode     the VAE's decoder without a gradient
 
-Prints versions behind a '#', then: name, seconds of one run (after one that is not counted), peak of the process in MB. Only
-the parts that are needed are loaded, in fp32.
+Prints the versions in a line that begins with "#". The next line has the name of the task, the seconds of one
+run (after a first run that is not counted), and the process's peak of memory in MB. Only the networks that a
+task needs are loaded, in fp32.
 """
 import argparse
 import os
@@ -26,6 +30,7 @@ from picture import open_pipeline
 
 
 def measure(name, run):
+    """Runs the task once, then repeatedly for at least a second, and prints the result."""
     run()
     start, runs, seconds = time.perf_counter(), 0, 0
     while seconds < 1:
@@ -36,7 +41,8 @@ def measure(name, run):
 
 
 def load(kind, folder, subfolder, **options):
-    """Frozen; transformers keeps the type on disk, so it is cast."""
+    """Loads a frozen network in fp32. It is converted because transformers keeps the type that the file
+    has."""
     return kind.from_pretrained(folder, subfolder=subfolder, **options).float().eval().requires_grad_(False)
 
 

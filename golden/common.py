@@ -1,8 +1,9 @@
-"""What the golden scripts share: the file they write, and float64 beside fp32 for every result.
+"""Shared by the golden scripts: writing a golden file, and computing every result in float64 and in fp32.
 
-A golden file is a safetensors file. Inputs and weights lie in it as they were used, results as the reference computes
-them in float64 on exactly those inputs and weights, rounded to fp32 once. How far the reference's own fp32 is from
-that stands in the metadata as "torch:NAME", so that a test can print it beside the error it finds.
+A golden file is a safetensors file. It holds inputs and weights as they were used. Results are what the
+reference computes in float64 on exactly these inputs and weights, rounded once to fp32. The metadata key
+"torch:NAME" holds the error of the reference's own fp32 computation of NAME, so that a test can print it
+beside the error that it measures.
 """
 import importlib.metadata
 import json
@@ -29,16 +30,17 @@ diffusers.logging.disable_progress_bar()
 
 
 def relative_error(a, b):
-    """max|a - b| / max|b| in float64, the measure of all tests"""
+    """Returns max|a - b| / max|b|, computed in float64. All tests measure errors in this way."""
     a, b = a.detach().double(), b.detach().double()
     return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300)).item()
 
 
 class Golden:
-    """A golden file in the making."""
+    """Collects the tensors and metadata of a golden file and writes it."""
 
     def __init__(self, script, seed):
-        """script: the name of the script that makes it. seed: what its random numbers come from, and torch's here."""
+        """script is the path of the calling script. seed goes to the metadata, and seeds torch's global
+        generator."""
         torch.manual_seed(seed)
         self.tensors = {}
         self.metadata = {"script": os.path.basename(script), "seed": str(seed)}
@@ -52,18 +54,20 @@ class Golden:
         self.tensors[name] = tensor.detach().clone().contiguous()
 
     def result(self, name, f64, f32=None):
-        """Stores what was computed in float64, as fp32. f32: the same computed in fp32."""
+        """Stores a float64 result as fp32. When f32, the same result computed in fp32, is given, its error is
+        stored as well."""
         assert f64.dtype == torch.float64, f"{name} is {f64.dtype}"
         self.put(name, f64.float())
         if f32 is not None:
             self.meta(f"torch:{name}", "%.1e" % relative_error(f32, f64))
 
     def meta(self, key, text):
+        """Stores a text under a metadata key."""
         assert key not in self.metadata, key
         self.metadata[key] = str(text)
 
     def save(self, path):
-        """A bare file name goes beside the scripts."""
+        """Writes the file. A path without a folder is a name in the folder of the scripts."""
         if not os.path.dirname(path):
             path = os.path.join(HERE, path)
         write_safetensors(path, self.tensors, self.metadata)
@@ -73,9 +77,10 @@ class Golden:
 
 
 def write_safetensors(path, tensors, metadata):
-    """The safetensors library writes metadata in an order that changes from run to run; golden files must not change."""
+    """Writes a safetensors file whose bytes depend on its content alone. The safetensors library writes
+    metadata in an order that changes from run to run."""
     header, parts, offset = {"__metadata__": dict(sorted(metadata.items()))}, [], 0
-    # wide elements first, so that each tensor is aligned to its own
+    # The largest element size comes first, so that each tensor is aligned to its element size.
     for name in sorted(tensors, key=lambda n: (-tensors[n].element_size(), n)):
         t = tensors[name]
         data = t.reshape(-1).view(torch.uint8).numpy().tobytes() if t.numel() else b""
@@ -91,9 +96,10 @@ def write_safetensors(path, tensors, metadata):
 
 
 def random_weights(module, seed, dtype=torch.float32):
-    """Fills a module with numbers that keep activations alive through any depth, the same on every machine: matrices and
-    kernels with variance 1 / fan_in, norm weights about 1, biases about 0. All are exact in dtype. Returns the module in
-    fp32, in eval mode, without gradients of its own."""
+    """Fills a module with random weights, the same on every machine, with which activations keep their size
+    through any depth: matrices and kernels have variance 1 / fan_in, weights of norms are near 1, biases near
+    0. dtype represents all of them exactly. Returns the module in fp32, in eval mode, and with gradients of
+    its parameters turned off."""
     generator = torch.Generator().manual_seed(seed)
     module.float().eval().requires_grad_(False)
     for name, p in sorted(module.named_parameters()):
@@ -111,12 +117,14 @@ def random_weights(module, seed, dtype=torch.float32):
 
 
 def normal(*shape, seed):
+    """Returns standard normal numbers from a generator of their own."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def both(function, modules, inputs):
-    """function(*inputs) -> tuple of tensors, run twice: with modules and floating inputs in float64, then in fp32 again.
-    Returns both tuples; what comes of it is detached. Inputs that require grad are leaves of their own in each run."""
+    """Runs function(*inputs), which returns a tuple of tensors, twice: first with the modules and all
+    floating-point inputs converted to float64, then to fp32. Returns both tuples, detached. An input that
+    requires a gradient becomes a new leaf in each run."""
     results = []
     for dtype in (torch.float64, torch.float32):
         for m in modules:

@@ -1,10 +1,14 @@
-"""What the embedded model computes: writes golden/critters.safetensors.
+"""Writes golden/critters.safetensors, results of the embedded model:
 
-    PROMPTS     text/ids, text/states (the last hidden state; two placeholders with the rows text/rows)
-    pictures    vae/picture (two pictures of a concept, as training has them), vae/mean, vae/logvar (clamped),
-                vae/decoded (of the mean)
-    unet/t1, t250, t999    latents, context, noise_pred: two real latents noised to that timestep, with real contexts
-    step/one, step/three   from 1 and 3 rows to the loss and back: ids, rows, noisy, timesteps, target, loss, drows
+    text/ids, text/states      token ids of PROMPTS and the last hidden states, with two placeholder tokens
+                               whose learned vectors are text/rows
+    vae/picture                two pictures of a concept, prepared as for training
+    vae/mean, vae/logvar       the parameters of their posterior (logvar is clamped)
+    vae/decoded                the decoded mean
+    unet/t1, t250, t999        latents, noise_pred: two real latents with the noise of that timestep, and the
+                               prediction for unet/context, the states of two real prompts
+    step/one, step/three       from 1 and 3 learned vectors to the loss and back: ids, rows (the learned
+                               vectors), noisy, timesteps, target, loss, drows
 """
 import os
 
@@ -14,7 +18,7 @@ from diffusers import DDPMScheduler
 from PIL import Image
 
 from common import CRITTERS, Golden, normal
-from models import encode_with_rows, leaf, load_folder, results
+from models import encode_with_learned, leaf, load_folder, results
 
 SEED = 41
 PROMPTS = [
@@ -29,17 +33,17 @@ def pictures():
     return torch.from_numpy(np.stack([(a / 127.5 - 1.0).astype(np.float32) for a in arrays])).permute(0, 3, 1, 2)
 
 
-def step(golden, name, parts, ids, rows, noisy, timesteps, target):
+def step(golden, name, parts, ids, learned, noisy, timesteps, target):
     clip, unet = parts["clip"], parts["unet"]
-    for key, x in dict(ids=ids.int(), rows=rows, noisy=noisy, timesteps=timesteps.int(), target=target).items():
+    for key, x in dict(ids=ids.int(), rows=learned, noisy=noisy, timesteps=timesteps.int(), target=target).items():
         golden.put(f"{name}/{key}", x)
 
-    def run(rows, noisy, target):
-        pred = unet(noisy, timesteps, encode_with_rows(clip, ids, rows)).sample
+    def run(learned, noisy, target):
+        pred = unet(noisy, timesteps, encode_with_learned(clip, ids, learned)).sample
         loss = torch.nn.functional.mse_loss(pred, target)
-        return loss.reshape(1), *torch.autograd.grad(loss, rows)
+        return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-    results(golden, name, ["loss", "drows"], run, [clip, unet], [leaf(rows), noisy, target])
+    results(golden, name, ["loss", "drows"], run, [clip, unet], [leaf(learned), noisy, target])
 
 
 def main():
@@ -50,7 +54,7 @@ def main():
     table = clip.get_input_embeddings().weight
     critter = tokenizer.encode("critter", add_special_tokens=False)
     assert len(critter) == 1 and tokenizer.add_tokens(["<grum>", "<grum>_1", "<grum>_2"]) == 3
-    rows = table[critter] + table.std() * normal(3, table.shape[1], seed=SEED)
+    learned = table[critter] + table.std() * normal(3, table.shape[1], seed=SEED)
 
     def tokens(prompts):
         return tokenizer(prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
@@ -59,8 +63,8 @@ def main():
     ids = tokens(PROMPTS)
     golden.meta("text/prompts", "\n".join(PROMPTS))
     golden.put("text/ids", ids.int())
-    golden.put("text/rows", rows[:2])
-    results(golden, "text", ["states"], lambda rows: (encode_with_rows(clip, ids, rows),), [clip], [rows[:2]])
+    golden.put("text/rows", learned[:2])
+    results(golden, "text", ["states"], lambda learned: (encode_with_learned(clip, ids, learned),), [clip], [learned[:2]])
 
     picture = pictures()
     golden.put("vae/picture", picture)
@@ -75,7 +79,7 @@ def main():
 
     z = mean * vae.config.scaling_factor
     with torch.no_grad():
-        context = encode_with_rows(clip, tokens(["a photo of a critter", "pixel art of a <grum> at night"]), rows)
+        context = encode_with_learned(clip, tokens(["a photo of a critter", "pixel art of a <grum> at night"]), learned)
     golden.put("unet/context", context)
     for t in (1, 250, 999):
         noisy = scheduler.add_noise(z, normal(*z.shape, seed=SEED + t), torch.tensor([t, t]))
@@ -89,7 +93,7 @@ def main():
     }  # fmt: skip
     for i, (name, (prompts, vectors, timesteps)) in enumerate(cases.items()):
         t, noise = torch.tensor(timesteps), normal(*z.shape, seed=SEED + 2000 + i)
-        step(golden, name, parts, tokens(prompts), rows[:vectors], scheduler.add_noise(z, noise, t), t, noise)
+        step(golden, name, parts, tokens(prompts), learned[:vectors], scheduler.add_noise(z, noise, t), t, noise)
     golden.save("critters.safetensors")
 
 

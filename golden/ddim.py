@@ -1,14 +1,19 @@
-"""Drawing with DDIM from every kind of scheduler_config.json: writes golden/ddim.safetensors, for each CONFIG in CONFIGS
+"""Writes golden/ddim.safetensors: DDIM sampling with every kind of scheduler_config.json. For each CONFIG in
+CONFIGS it has
 
-    CONFIG/alphas_cumprod    abar of DDIMScheduler and DDPMScheduler, fp32 as it is there
-    CONFIG/timesteps/N       of N steps; without the last of N + 1 that 'trailing' spacing makes of some N, timestep -1
-    CONFIG/chain/ETA         [6, 60], x after each of 6 steps from `x` with `outputs` and `noise`, by DDIMScheduler.step
-    CONFIG/noised, velocity  [3, 60], DDPMScheduler.add_noise and get_velocity of `x` and the first noise, at NOISED
+    CONFIG/alphas_cumprod    alphas_cumprod of DDIMScheduler and DDPMScheduler, in fp32 as in the reference
+    CONFIG/timesteps/N       the timesteps of N steps. For some N, spacing "trailing" makes N + 1 of them, of
+                             which the last, -1, is left out
+    CONFIG/chain/ETA         [6, 60], the sample after each of 6 calls of DDIMScheduler.step, which start from
+                             the tensor `x` with the network outputs `outputs` and the noise `noise`
+    CONFIG/noised, velocity  [3, 60], DDPMScheduler.add_noise and get_velocity of `x` and the first noise, at
+                             the timesteps NOISED
 
-The metadata "CONFIG/config" is the file that the config's own class saves, read back by that class, put into a
-StableDiffusionPipeline and taken from there by DDIMScheduler.from_config. In it also stand "picture" cases, as
-golden/picture.py has them, of a model in golden/models ("CASE/model") with such a file ("CASE/scheduler") in the place of
-its own.
+The metadata key "CONFIG/config" holds the config file. It is saved and read back by the scheduler class that
+it names, put into a StableDiffusionPipeline, and converted with DDIMScheduler.from_config.
+
+In addition the file has pictures as golden/picture.py records them. Each is generated with a model of
+golden/models ("CASE/model"), whose scheduler config is replaced by one of CONFIGS ("CASE/scheduler").
 """
 import json
 import os
@@ -26,7 +31,8 @@ from files import reading, saved, scheduler_class
 SD = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1,
           set_alpha_to_one=False, clip_sample=False, trained_betas=None, num_train_timesteps=1000)  # fmt: skip
 ZERO = dict(timestep_spacing="trailing", rescale_betas_zero_snr=True)
-# From Stable Diffusion 1.x's own file, by the class: what its saved config says instead. False: without what 1.x says.
+# The scheduler class, and the fields in which its config differs from the config of Stable Diffusion 1.x
+# converted to that class. With False the config has only the fields in CLIPPED.
 CONFIGS = {
     "euler": ("EulerDiscreteScheduler", {}),
     "ancestral": ("EulerAncestralDiscreteScheduler", dict(ZERO, prediction_type="v_prediction")),
@@ -47,7 +53,7 @@ CLIPPED = {
     "clipped_zero": dict(ZERO, clip_sample_range=0.75, beta_start=0.001, beta_end=0.02),
 }
 STEPS = (1, 2, 3, 7, 30, 50, 61, 499, 999, 1000)
-NOISED = (0, 0.5, 1)  # of the last timestep
+NOISED = (0, 0.5, 1)  # as fractions of the last timestep
 CHAIN = 6
 PICTURES = {
     "linspace": ("euler", "golden/models/narrow", "--prompt 'a cat' --steps 11 --guidance 3 --seed 8 --eta 0.4"),
@@ -60,7 +66,7 @@ PICTURES = {
 def make_config(name):
     cls, fields = CONFIGS[name]
     theirs = scheduler_class(cls)
-    if fields is False:  # a file without clip_sample: only then DDIM clips
+    if fields is False:  # DDIM clips the predicted sample only when the file has no clip_sample
         return {"_class_name": cls, **CLIPPED[name]}
     config = saved(theirs.from_config(PNDMScheduler.from_config(SD).config))
     return saved(theirs.from_config({**config, **fields}))
@@ -84,11 +90,12 @@ def put_timesteps(golden, name, ddim):
         if len(t) > n:
             assert c.timestep_spacing == "trailing" and len(t) == n + 1 and t[-1] == -1, (name, n)
             t = t[:n]
-        if t[0] < c.num_train_timesteps:  # else alphas_cumprod[t] raises IndexError
+        if t[0] < c.num_train_timesteps:  # otherwise alphas_cumprod[t] raises IndexError
             golden.put(f"{name}/timesteps/{n}", t.int())
 
 
 def chain(ddim, eta):
+    """Returns a function that makes one DDIM step after another, for common.both."""
     def run(x, outputs, noise, abar):
         ddim.alphas_cumprod = abar
         ddim.final_alpha_cumprod = torch.ones_like(abar[0]) if ddim.config.set_alpha_to_one else abar[0]

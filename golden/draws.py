@@ -1,4 +1,6 @@
-"""What torch's CPU generator and Python's random draw: single calls of many sizes, and a long mixed sequence."""
+"""Writes golden/draws.safetensors: random numbers of torch's CPU generator and of Python's random, from
+single calls of many sizes and from a long sequence of mixed calls.
+"""
 import random
 
 import torch
@@ -9,7 +11,9 @@ SEED = 20220811
 SIZES = [1, 2, 3, 15, 16, 17, 31, 32, 33, 100, 623, 624, 625, 1250, 4096, 20000]
 RANGES = [(0, 1000), (-7, 20), (0, 2**28 - 1), (0, 2**28), (5, 2**31 - 1)]
 PYTHON_SEEDS = [0, 11, 2**32 - 1, 2**32 + 5, 2**63 + 9]
-ZERO_RADIUS = [1753191, 2934939, 3109716, 5528393]  # seeds whose first 8 uniforms have an exact 0: ln 1, +0 or -0
+# With these seeds one of the first 8 uniform numbers u is exactly 0, so that ln(1 - u) in the Box-Muller
+# transform is +0 or -0.
+ZERO_RADIUS = [1753191, 2934939, 3109716, 5528393]
 RAND, RANDN, RANDINT, RANDPERM, CHANNELS_LAST, RESEED = range(6)  # as in tests/ops/test_rng.c
 
 
@@ -19,12 +23,13 @@ def generator(seed):
 
 def channels_last(shape, g):
     like = torch.empty(shape).to(memory_format=torch.channels_last)
-    like = like.normal_(generator=g)  # what randn_like does; it takes no generator itself
+    like = like.normal_(generator=g)  # the same as randn_like, which accepts no generator
     return like.contiguous()
 
 
 def sequence(out):
-    """Calls chosen at random, which meet the kept normal, the twister's block ends and each other in every state."""
+    """Records calls in a random order, so that each kind of call occurs with and without a cached normal
+    number, and at any position in the generator's block of 624 numbers."""
     choose = random.Random(SEED)
     g = generator(SEED)
     calls, floats, ints = [], [], []
@@ -65,7 +70,7 @@ def main():
     for seed in ZERO_RADIUS:
         out.put(f"zero_radius.{seed}", torch.randn(16, generator=generator(seed)))
 
-    g = generator(2**40 + 3)  # the low 32 bits count
+    g = generator(2**40 + 3)  # only the low 32 bits of a seed matter
     for i, (low, high) in enumerate(RANGES):
         out.put(f"randint.{i}.range", torch.tensor([low, high], dtype=torch.int32))
         out.put(f"randint.{i}", torch.randint(low, high, (50,), generator=g).to(torch.int32))
@@ -74,7 +79,7 @@ def main():
     out.put("u63.low", (seeds & 0x7FFFFFFF).to(torch.int32))
 
     g = generator(5)
-    out.put("channels_last.before", torch.randn(3, generator=g))  # leaves a kept normal behind
+    out.put("channels_last.before", torch.randn(3, generator=g))  # an odd count leaves a cached normal number
     out.put("channels_last", channels_last((2, 4, 5, 6), g))
     out.put("channels_last.after", torch.randn(3, generator=g))
     sequence(out)

@@ -1,8 +1,10 @@
-"""What the reference makes of files: safetensors' verdicts on headers, diffusers' and transformers' readings of configs.
+"""Records how the reference reads files: whether the safetensors library accepts a header, and what diffusers
+and transformers read from configs.
 
-Writes files.txt (a case a line, fields apart by tabs), files.safetensors (every type, as safetensors itself lays it out) and
-embedding.safetensors (a learned embedding as diffusers' script saves it)."""
-
+Writes files.txt, which has one case per line with fields separated by tabs, files.safetensors, which has a
+tensor of every type in the layout of the safetensors library, and embedding.safetensors, a learned word as
+diffusers' training script saves it.
+"""
 import importlib.metadata
 import json
 import os
@@ -26,7 +28,7 @@ HERE = Path(__file__).parent
 MODEL = HERE.parent / "weights" / "critters"
 SEED = 7
 
-# Accepted there, refused here, on purpose (weights/safetensors.h says so).
+# Headers that the safetensors library accepts and ti refuses on purpose (see weights/safetensors.h).
 STRICTER = {
     "twice": '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
     "metadata twice": '{"__metadata__":{"a":"b","a":"c"}}',
@@ -41,6 +43,7 @@ TYPES = "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5
 
 
 def accepts(header, size):
+    """Whether the safetensors library accepts a file with this header and `size` bytes of data."""
     raw = header.encode()
     try:
         deserialize(struct.pack("<Q", len(raw)) + raw + bytes(size))
@@ -54,6 +57,8 @@ def entry(dtype="F32", shape="[1]", offsets="[0,4]"):
 
 
 def headers():
+    """Yields headers to judge, each with the size of the data: systematic ones, and random edits of a valid
+    one."""
     yield "{}", 0
     yield "[]", 0
     yield "", 0
@@ -99,7 +104,8 @@ def headers():
         yield "".join(h), 8
 
 
-# Those that can be saved with a Stable Diffusion pipeline: all of KarrasDiffusionSchedulers and the others whose model is a DDPM.
+# The schedulers that can be saved with a Stable Diffusion pipeline: all of KarrasDiffusionSchedulers, and the
+# others whose model is a DDPM.
 SCHEDULERS = (
     "DDIM DDIMInverse DDIMParallel DDPM DDPMParallel PNDM EulerDiscrete EulerAncestralDiscrete LMSDiscrete HeunDiscrete "
     "KDPM2Discrete KDPM2AncestralDiscrete DPMSolverMultistep DPMSolverMultistepInverse DPMSolverSinglestep DPMSolverSDE "
@@ -109,7 +115,8 @@ assert {c.name for c in KarrasDiffusionSchedulers} <= {f"{s}Scheduler" for s in 
 
 
 def scheduler_class(name):
-    """Also where a package that its sampling needs is missing: neither configs nor schedules need one."""
+    """Imports a scheduler class of diffusers. Packages that are missing are replaced by empty ones, since
+    only sampling needs them, and neither configs nor noise schedules do."""
     for package in ("scipy", "scipy.stats", "scipy.integrate", "torchsde"):
         try:
             importlib.import_module(package)
@@ -121,8 +128,8 @@ def scheduler_class(name):
 
 
 def reading(scheduler, pipe):
-    """The DDIMScheduler that a pipeline with this scheduler makes. DDPMScheduler, of the training script, has the same noise
-    schedule."""
+    """Returns the DDIMScheduler made from the config of a pipeline with this scheduler. Checks that
+    DDPMScheduler, which the training script uses, has the same noise schedule."""
     whole = diffusers.StableDiffusionPipeline(
         vae=pipe.vae, text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer, unet=pipe.unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False)
@@ -133,12 +140,14 @@ def reading(scheduler, pipe):
 
 
 def saved(scheduler):
+    """Returns the config that save_pretrained writes for a scheduler."""
     with tempfile.TemporaryDirectory() as d:
         scheduler.save_pretrained(d)
         return json.loads(Path(d, "scheduler_config.json").read_text())
 
 
 def scheduler_cases(pipe):
+    """Yields configs of every scheduler class, each with the fields of the DDIMScheduler made from it."""
     pndm = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1,
                 set_alpha_to_one=False, clip_sample=False, trained_betas=None, num_train_timesteps=1000)
     for name in (f"{s}Scheduler" for s in SCHEDULERS):
@@ -167,6 +176,8 @@ def scheduler_cases(pipe):
 
 
 def tokenizer_cases():
+    """Yields tokenizer_config.json, special_tokens_map.json, and the padding token and length that they
+    result in."""
     base = {"model_max_length": 32, "tokenizer_class": "CLIPTokenizer"}
     end = "<|endoftext|>"
     added = {"__type": "AddedToken", "content": "!", "lstrip": False}
@@ -210,11 +221,11 @@ def main():
                "i32": torch.arange(3, dtype=torch.int32) - 1, "u8": torch.arange(3, dtype=torch.uint8),
                "bool": torch.tensor([True]), "scalar": torch.tensor(3.0), "empty": torch.zeros(0, 4)},
               HERE / "files.safetensors", metadata={"script": "files.py"})
-    rows = torch.randn(2, 8)
-    save_file({"<grum>": rows}, HERE / "embedding.safetensors", metadata={"format": "pt"})
+    learned = torch.randn(2, 8)
+    save_file({"<grum>": learned}, HERE / "embedding.safetensors", metadata={"format": "pt"})
     for name in ("files.safetensors", "embedding.safetensors"):
         os.chmod(HERE / name, 0o644)
-    assert torch.equal(load((HERE / "embedding.safetensors").read_bytes())["<grum>"], rows)
+    assert torch.equal(load((HERE / "embedding.safetensors").read_bytes())["<grum>"], learned)
 
 
 if __name__ == "__main__":

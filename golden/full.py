@@ -1,15 +1,20 @@
-"""Models at full size whose weights are made from their names: python golden/full.py sd15|sd21|tiny writes
-full_NAME.safetensors, what the reference computes on them; --look prints how alive the model is instead.
+"""Models at full size whose weights are generated from their tensors' names.
 
-tests/made_model.c makes the same weights and explains the rule; here it is written down a second time, from diffusers'
-own modules. The metadata keys "weights:PART" hold a sum over the bits of all weights, which the test compares first.
+    python golden/full.py sd15|sd21|tiny [--look]
 
-    sd15    Stable Diffusion 1.5: text states, noise predictions at 512 and 256 px, the VAE both ways at 512, loss and
-            gradient at both sizes, three steps of training at 256
-    sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): text states, noise prediction,
-            loss and gradient at 256 px, VAE at 256
-    tiny    the same build with 32 and 64 channels: everything, also at 72 px, where halving rounds, and not square; a
-            drawing that is not square
+writes full_NAME.safetensors, the reference's results on such a model. With --look it prints the sizes of
+activations instead, which shows whether they vanish or explode.
+
+tests/made_model.c generates the same weights, and tests/made_model.h explains the rule. Here the rule is
+implemented a second time, for the tensors of diffusers' own modules. The metadata keys "weights:PART" hold a
+checksum of all weights, which the test compares first.
+
+    sd15    Stable Diffusion 1.5: states of the text encoder, noise predictions at 512 and 256 px, the VAE's
+            encoder and decoder at 512 px, loss and gradient at both sizes, three training steps at 256 px
+    sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): states of the text
+            encoder, noise prediction, loss and gradient at 256 px, the VAE at 256 px
+    tiny    the same architecture with 32 and 64 channels: everything above, also at 72 px, where halving
+            rounds, and not square; and a generated picture that is not square
 """
 import argparse
 import math
@@ -23,7 +28,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusi
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from common import HERE, Golden, normal, relative_error
-from models import encode_with_rows, write_json
+from models import encode_with_learned, write_json
 
 SD_LEVELS = dict(
     down_block_types=["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"], up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
@@ -54,11 +59,12 @@ FAMILIES = {
     ),
 }  # fmt: skip
 
-# weights from names
+# Weights from names
 
 
 def gain(part, name):
-    """What a layer multiplies its input's standard deviation with, by what it does in the network."""
+    """Returns the factor by which a layer multiplies the standard deviation of its input, which depends on
+    its place in the network (see tests/made_model.c)."""
     layer = name.removesuffix(".weight")
     last = layer.split(".")[-1]
     if part == "text_encoder":
@@ -76,7 +82,8 @@ def gain(part, name):
 
 
 def rule(part, name, shape):
-    """(centre, spread, exponent): an element is (centre + u) 2^-exponent, u uniform in [-spread, spread]."""
+    """Returns (centre, spread, exponent). An element is (centre + u) 2^-exponent with u uniform in [-spread,
+    spread]."""
     if name.endswith("weight") and len(shape) == 1:
         return 64, 16, 6
     if name.endswith("bias"):
@@ -92,6 +99,7 @@ def rule(part, name, shape):
 
 
 def fnv(text):
+    """Returns the 64-bit FNV-1a hash of a text."""
     h = 0xCBF29CE484222325
     for byte in text.encode():
         h = (h ^ byte) * 0x100000001B3 % 2**64
@@ -104,7 +112,8 @@ ODD = 2 * np.arange(CHUNK, dtype=np.uint64) + 1
 
 
 def made_values(part, name, shape):
-    """The weight as fp32, and the sum of its bits, each times 2 index + 1, modulo 2^64."""
+    """Returns the weight in fp32 and its checksum: the sum over all elements of (2 index + 1) times the
+    element's bits, modulo 2^64."""
     centre, spread, exponent = rule(part, name, shape)
     low, high = (h := fnv(f"{part}.{name}")) % 2**32, h >> 32
     out, total = np.empty(math.prod(shape), np.float32), 0
@@ -129,7 +138,8 @@ def made_values(part, name, shape):
 
 
 def fill(part, module):
-    """Gives a module its made weights. Returns the sum over all of them, each tensor's times the hash of its name."""
+    """Sets the weights of a module. Returns the sum of the tensors' checksums, each times the hash of its
+    name, modulo 2^64."""
     total = 0
     module.eval().requires_grad_(False)
     for name, p in module.named_parameters():
@@ -140,6 +150,7 @@ def fill(part, module):
 
 
 def build(part, family):
+    """Returns a network of a family with its weights, and the checksum of these."""
     m = FAMILIES[family]
     with torch.device("meta"):
         if part == "unet":
@@ -155,7 +166,7 @@ def build(part, family):
 
 
 def tokenizer_of(m):
-    """CLIP's tokenizer; its vocabulary follows from its merges."""
+    """Makes CLIP's tokenizer. Its vocabulary is derived from its merges."""
     path = os.path.join(HERE, "..", "weights", "clip", "merges.txt")
     with open(path, encoding="utf-8") as f:
         merges = [line.rstrip("\n").replace(" ", "") for line in f][1:]
@@ -172,25 +183,26 @@ def tokenizer_of(m):
         return CLIPTokenizer.from_pretrained(folder)
 
 
-# results
+# Results
 
 
 class Jobs:
-    """What is computed on some modules: all jobs in fp32 first, then the modules become float64, once, and all again. So
-    the largest has to be in memory only once."""
+    """Computations on the same modules. All of them run in fp32 first. Then the modules are converted to
+    float64 in place, and all run a second time, so that the memory holds only one copy of the weights."""
 
     def __init__(self, golden):
         self.golden, self.jobs = golden, []
 
     def add(self, prefix, names, function, inputs, keep=lambda name, x: {name: x}):
-        """function(*inputs) -> a tensor a name. keep: what of a result goes into the golden file."""
+        """Adds a computation: function(*inputs) returns one tensor for each name. keep(name, tensor) returns
+        the tensors that go into the golden file for it."""
         self.jobs.append((prefix, names, function, inputs, keep))
 
     def run(self, modules):
         results = []
         for dtype in (torch.float32, torch.float64):
             for m in modules:
-                for p in m.parameters():  # one at a time, so that never two copies of all are there
+                for p in m.parameters():  # one at a time, so that two copies of all never exist
                     p.data = p.data.to(dtype)
             for prefix, names, function, inputs, keep in self.jobs:
                 cast = [x.detach().to(dtype, copy=True).requires_grad_(x.requires_grad)
@@ -206,13 +218,14 @@ class Jobs:
 
 
 def picture_of(height, width):
-    """A picture that both sides can make: k / 128."""
+    """Returns a picture with exact values k / 128, which the C test computes as well."""
     c, i, j = np.indices((3, height, width))
     return torch.from_numpy((((7 * i + 3 * j + i * j // 64 + 85 * c) % 255 - 127) / 128).astype(np.float32))[None]
 
 
 def on_grid(step, name, x):
-    """Every step-th pixel each way, and the means of blocks of step x step."""
+    """Reduces a large result to every step-th pixel in both directions, and to the means of blocks of step x
+    step pixels."""
     return {name: x} if step == 1 else {
         f"{name}/grid": x[..., step // 2::step, step // 2::step],
         f"{name}/means": torch.nn.functional.avg_pool2d(x, step),
@@ -235,13 +248,14 @@ def vae_goldens(golden, m, vae):
     jobs.run([vae])
 
 
-def loss_of(clip, unet, ids, rows, noisy, t, target):
-    pred = unet(noisy, t, encode_with_rows(clip, ids, rows)).sample
+def loss_of(clip, unet, ids, learned, noisy, t, target):
+    pred = unet(noisy, t, encode_with_learned(clip, ids, learned)).sample
     return torch.nn.functional.mse_loss(pred, target)
 
 
 def examples(golden, m, scheduler, prefix, shape, timesteps, seed):
-    """Latents, noise and timesteps, and what the UNet sees and has to predict."""
+    """Stores latents, noise and timesteps. Returns the UNet's input, the timesteps and the target of the
+    prediction."""
     t = torch.tensor(timesteps)
     z, noise = normal(*shape, seed=seed), normal(*shape, seed=seed + 1)
     noisy = scheduler.add_noise(z, noise, t)
@@ -251,21 +265,22 @@ def examples(golden, m, scheduler, prefix, shape, timesteps, seed):
     return noisy, t, target
 
 
-def three_steps(clip, unet, ids, rows, batches):
-    """The reference script's loop with the rows alone: losses, and the rows after each step."""
-    rows = rows.detach().clone().requires_grad_()
-    optimizer = torch.optim.AdamW([rows], lr=0.01)
+def three_steps(clip, unet, ids, learned, batches):
+    """Trains the learned vectors for three steps as the reference script does. Returns the losses, and the
+    vectors after each step."""
+    learned = learned.detach().clone().requires_grad_()
+    optimizer = torch.optim.AdamW([learned], lr=0.01)
     losses, after = [], []
     for noisy, t, target in batches:
-        loss = loss_of(clip, unet, ids, rows, noisy.to(rows.dtype), t, target.to(rows.dtype))
-        (rows.grad,) = torch.autograd.grad(loss, rows)
+        loss = loss_of(clip, unet, ids, learned, noisy.to(learned.dtype), t, target.to(learned.dtype))
+        (learned.grad,) = torch.autograd.grad(loss, learned)
         optimizer.step()
         losses.append(loss.detach())
-        after.append(rows.detach().clone())
+        after.append(learned.detach().clone())
     return torch.stack(losses), torch.stack(after)
 
 
-def step_goldens(golden, m, clip, unet, ids, rows):
+def step_goldens(golden, m, clip, unet, ids, learned):
     seed = 1000 * m["seed"]
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                               prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
@@ -277,16 +292,16 @@ def step_goldens(golden, m, clip, unet, ids, rows):
         noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], seed + 10 * i)
         jobs.add(name, ["noise_pred"], lambda x, c, t=t: (unet(x, t, c).sample,), [noisy, states[:1]])
 
-        def gradient(rows, noisy, target, t=t):
-            loss = loss_of(clip, unet, ids[:1], rows, noisy, t, target)
-            return loss.reshape(1), *torch.autograd.grad(loss, rows)
+        def gradient(learned, noisy, target, t=t):
+            loss = loss_of(clip, unet, ids[:1], learned, noisy, t, target)
+            return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-        jobs.add(name, ["loss", "drows"], gradient, [rows.clone().requires_grad_(), noisy, target])
+        jobs.add(name, ["loss", "drows"], gradient, [learned.clone().requires_grad_(), noisy, target])
     if "steps" in m:
         shape = (1, 4, m["steps"][0] // 8, m["steps"][1] // 8)
         batches = [examples(golden, m, scheduler, f"steps/{k}", shape, [(97 + 331 * k) % 1000], seed + 100 + 10 * k)
                    for k in range(3)]  # fmt: skip
-        jobs.add("steps", ["losses", "rows"], lambda rows: three_steps(clip, unet, ids[:1], rows, batches), [rows])
+        jobs.add("steps", ["losses", "rows"], lambda learned: three_steps(clip, unet, ids[:1], learned, batches), [learned])
     unet.enable_gradient_checkpointing()
     jobs.run([clip, unet])
     for key, drows in golden.tensors.items():
@@ -297,7 +312,7 @@ def step_goldens(golden, m, clip, unet, ids, rows):
 
 
 def picture_goldens(golden, m, clip, unet, vae):
-    """A drawing as the pipeline makes it, in fp32 as drawings are everywhere here."""
+    """Generates a picture with the reference's pipeline, in fp32 like all generated pictures in golden/."""
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
                               set_alpha_to_one=False, steps_offset=1)  # fmt: skip
     pipe = StableDiffusionPipeline(vae.float(), clip.float(), tokenizer_of(m), unet.float(), scheduler, None, None,
@@ -317,23 +332,24 @@ def text_goldens(golden, m, clip):
     prompts = ["a photo of a <thing> <thing>_1 in the snow", ""]
     ids = tokenizer(prompts, padding="max_length", max_length=77, return_tensors="pt").input_ids
     cat = tokenizer.encode("cat", add_special_tokens=False)
-    rows = clip.get_input_embeddings().weight[cat] + 0.1 * normal(2, m["clip"]["hidden_size"], seed=m["seed"])
+    learned = clip.get_input_embeddings().weight[cat] + 0.1 * normal(2, m["clip"]["hidden_size"], seed=m["seed"])
     golden.put("text/ids", ids.int())
     golden.meta("text/prompts", "\n".join(["a photo of a <thing> <thing>_1 in the snow", ""]))
-    golden.put("text/rows", rows)
+    golden.put("text/rows", learned)
     jobs = Jobs(golden)
-    jobs.add("text", ["states"], lambda rows: (encode_with_rows(clip, ids, rows),), [rows])
+    jobs.add("text", ["states"], lambda learned: (encode_with_learned(clip, ids, learned),), [learned])
     with torch.no_grad():
         jobs.run([clip])
     clip.float()
-    return ids, rows
+    return ids, learned
 
 
-# how alive a model is
+# Sizes of activations
 
 
 def look(family):
-    """The size of what each block gives on, the attention's logits, how much the prompt matters."""
+    """Prints the standard deviation of each block's output and of the attention logits, and how much
+    predictions for two prompts differ."""
     m = FAMILIES[family]
     clip, unet, vae = (build(part, family)[0] for part in ("text_encoder", "unet", "vae"))
     ids = torch.cat([torch.randint(0, 49000, (1, 77), generator=torch.Generator().manual_seed(i)) for i in range(2)])
@@ -373,7 +389,7 @@ def look(family):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("family", choices=FAMILIES)
-    p.add_argument("--look", action="store_true")
+    p.add_argument("--look", action="store_true", help="print the sizes of activations, write nothing")
     a = p.parse_args()
     m = FAMILIES[a.family]
     if a.look:
@@ -387,7 +403,7 @@ def main():
         del vae
     clip, total = build("text_encoder", a.family)
     golden.meta("weights:text_encoder", total)
-    ids, rows = text_goldens(golden, m, clip)
+    ids, learned = text_goldens(golden, m, clip)
     unet, total = build("unet", a.family)
     golden.meta("weights:unet", total)
     with torch.no_grad():
@@ -395,7 +411,7 @@ def main():
         x = normal(1, 4, 8, 8, seed=m["seed"])
         a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
-    step_goldens(golden, m, clip, unet, ids, rows)
+    step_goldens(golden, m, clip, unet, ids, learned)
     if "picture" in m:
         picture_goldens(golden, m, clip, unet, vae)
     golden.save(f"full_{a.family}.safetensors")

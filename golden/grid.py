@@ -1,7 +1,10 @@
-"""The fixed-grid loss of `ti evaluate` and `ti train --grid-loss`: each picture's latents (the posterior's mean) at 20
-timesteps in the middle of as many equal parts, with noise from one generator, a point after the other; the mean of all
-squared errors. Writes golden/grid.safetensors: for each case "CASE/loss" [1] in float64, with PyTorch's own fp32 error, and
-"CASE/options", the options of ti evaluate, in the metadata.
+"""Writes golden/grid.safetensors: the fixed-grid loss of `ti evaluate` and `ti train --grid-loss`.
+
+This loss is the mean of all squared errors of the noise predictions for each picture's latents (the mean of
+the posterior) at 20 timesteps, which are the middles of 20 equal parts of the noise schedule. One generator
+makes the noise for all of them in this order. For each case the file has "CASE/loss" [1], computed in
+float64, with the error of PyTorch's own fp32 computation, and in the metadata "CASE/options", the options of
+`ti evaluate`.
 """
 import os
 import shlex

@@ -1,4 +1,7 @@
-"""Pillow's pictures: resized bytes, and small files of every kind with what they must decode to."""
+"""Writes golden/images.safetensors and golden/pictures/: pictures resized by Pillow, and small picture files
+of every kind with the pixels that they must decode to. golden/large/ has small files of large pictures, which
+serve to measure memory.
+"""
 import io
 import os
 import struct
@@ -14,8 +17,8 @@ SEED = 20220812
 LARGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "large")
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pictures")
 
-# (height, width) -> (height, width). The input is torch.randint(0, 256, [height, width, 3]), seeded with the case's
-# number, which the test draws itself.
+# (height, width) -> (height, width). The input of case i is torch.randint(0, 256, [height, width, 3]) with
+# the seed i, which the test generates by itself.
 RESIZES = [
     ((17, 23), (31, 40)), ((64, 64), (16, 16)), ((60, 96), (32, 32)), ((120, 40), (32, 32)),
     ((1, 9), (5, 7)), ((9, 1), (4, 6)), ((1, 1), (8, 8)), ((13, 13), (7, 13)), ((13, 13), (13, 7)),
@@ -27,7 +30,7 @@ RESIZES = [
 
 
 def eight_bit(array):
-    """8-bit values, which fp16 holds exactly."""
+    """Returns 8-bit values as fp16, which represents them exactly."""
     return torch.from_numpy(np.array(array, dtype=np.uint8)).to(torch.float16)
 
 
@@ -36,31 +39,35 @@ def png_chunk(kind, data):
 
 
 def png(width, height, depth, color, rows, extra=b"", compress=zlib.compress, interlaced=0):
-    """A PNG of a kind that Pillow does not write; rows: the bytes of each row."""
+    """Makes a PNG file, also of kinds that Pillow does not write. rows are the bytes of each row."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
     data = compress(b"".join(b"\0" + row for row in rows))
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", data) + png_chunk(b"IEND", b"")
 
 
 def on_white(rgb, alpha):
+    """Blends a picture with white."""
     rgb, alpha = rgb.astype(int), alpha.astype(int)[..., None]
-    return (2 * (rgb * alpha + 255 * (255 - alpha)) + 255) // 510  # rounded
+    return (2 * (rgb * alpha + 255 * (255 - alpha)) + 255) // 510  # rounded to nearest
 
 
 def saved(image, kind, **options):
+    """Returns the bytes of a file that Pillow writes."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def smooth(height, width):
-    """Something JPEG is good at, whose sides and corners differ."""
+    """Returns a smooth picture, which JPEG preserves well. All its sides and corners differ, so that any
+    rotation shows."""
     y, x = np.mgrid[0:height, 0:width]
     blue = 120 + 60 * np.sin(x / 5) * (y < 6)
     return np.stack([255 * x / (width - 1), 255 * y / (height - 1), blue], 2).astype(np.uint8)
 
 
 def exact_kinds(out, write):
+    """Writes files of lossless formats, whose pixels are known exactly."""
     rng = np.random.default_rng(SEED)
     h, w = 9, 13
     rgba = rng.integers(0, 256, (h, w, 4), dtype=np.uint8)
@@ -92,6 +99,7 @@ def exact_kinds(out, write):
 
 
 def jpegs(out, write):
+    """Writes JPEG files of all orientations and several kinds, with the pixels that Pillow decodes."""
     picture = Image.fromarray(smooth(16, 24))
     for orientation in range(1, 9):
         exif = Image.Exif()
@@ -106,7 +114,8 @@ def jpegs(out, write):
 
 
 def tiff(tag_type, values, order="<", extra=b""):
-    """EXIF of one tag, the orientation, with values of that type (4: LONG); extra: entries before it."""
+    """Returns EXIF data with an orientation tag. tag_type is the type of its values (4 is LONG), and extra
+    are entries before it."""
     letter = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[tag_type]
     value = struct.pack(f"{order}{len(values)}{letter}", *values)
     entries = 1 + len(extra) // 12
@@ -120,27 +129,29 @@ def tiff(tag_type, values, order="<", extra=b""):
 
 
 def text_chunk(key, text, kind=b"zTXt"):
+    """Returns a text chunk of a PNG file."""
     body = {b"tEXt": text, b"zTXt": b"\0" + zlib.compress(text), b"iTXt": b"\0\0\0\0" + text}[kind]
     return png_chunk(kind, key + b"\0" + body)
 
 
 def profile(data, name="exif"):
-    """As ImageMagick writes it."""
+    """Returns data as the text of a "Raw profile type" chunk, in ImageMagick's format."""
     digits = data.hex()
     lines = "\n".join(digits[i:i + 72] for i in range(0, len(digits), 72))
     return f"\n{name}\n{len(data):8}\n{lines}\n".encode()
 
 
 def xmp(value, element=False):
+    """Returns XMP data with an orientation, as an attribute or as an element."""
     field = f"><tiff:Orientation>{value}</tiff:Orientation></x>" if element else f' tiff:Orientation="{value}"/>'
     return f"<x xmlns:tiff='http://ns.adobe.com/tiff/1.0/'{field}".encode()
 
 
 def orientations(write):
-    """Everywhere a file may say which way is up, as Pillow understands it."""
+    """Writes files with an orientation in every place where Pillow looks for one."""
     name = b"Exif\0\0"
     short, long, big = tiff(3, [6]), tiff(4, [6]), tiff(4, [6], ">")
-    other = struct.pack("<HHII", 0x10f, 2, 3, 0x4141)  # a maker before it
+    other = struct.pack("<HHII", 0x10f, 2, 3, 0x4141)  # the tag "Make", which precedes it
     picture = smooth(16, 24)
     plain = saved(Image.fromarray(picture), "JPEG", quality=95, subsampling=0)
 
@@ -174,17 +185,17 @@ def orientations(write):
     for key, chunks in pngs_of.items():
         data = png(7, 5, 8, 2, rows, extra=chunks)
         write(f"turned_{key}.png", data, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
-    for key, text in (("", name + short), ("_xmp", ns + xmp(6))):  # Pillow does not look there: what ImageMagick means
+    for key, text in (("", name + short), ("_xmp", ns + xmp(6))):  # Pillow ignores it, ImageMagick does not
         data = png(7, 5, 8, 2, rows, extra=text_chunk(app1, profile(text, "APP1")))
         write(f"turned_app1{key}.png", data, np.rot90(small, -1))
 
 
-# Of each pass: the first column and row, and from one to the next.
+# For each pass of Adam7: the first column and row, and the distances between columns and between rows.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def interlaced_png(depth, color, bits):
-    """9 x 7 pixels of so many bits in Adam7's seven passes, each with its own rows."""
+    """Returns a PNG of 9 x 7 pixels with the given number of bits each, in the seven passes of Adam7."""
     rows = []
     for x0, y0, dx, dy in ADAM7:
         w, h = len(range(x0, 9, dx)), len(range(y0, 7, dy))
@@ -193,7 +204,7 @@ def interlaced_png(depth, color, bits):
 
 
 def seeds():
-    """Kinds that no golden has, for the fuzzer to begin with."""
+    """Writes files of further kinds, from which the fuzzer starts."""
     picture = Image.fromarray(smooth(16, 24))
     key = png_chunk(b"tRNS", bytes((0, 10, 0, 20, 0, 30)))
     rows = [bytes(range(10, 10 + 18))] * 5
@@ -215,7 +226,8 @@ def seeds():
 
 
 def large():
-    """Small files of large pictures: what decoding each kind takes."""
+    """Writes small files of large pictures, for the test of the memory that decoding takes. Returns their
+    names."""
     os.makedirs(LARGE, exist_ok=True)
     w, h = 2500, 2000
     picture = Image.new("RGB", (w, h), (200, 100, 50))
@@ -269,19 +281,19 @@ def main():
     out.meta("pictures", " ".join(names))
     rows = [bytes(4)] * 4
     for name, width, height in (("claims_60000", 60000, 60000), ("claims_long", 200000, 1), ("claims_more", 100, 100)):
-        with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # small files that say they are large
+        with open(os.path.join(FOLDER, f"{name}.png"), "wb") as f:  # the header claims a large picture
             f.write(png(width, height, 8, 0, rows))
     seeds()
     out.meta("large", large())
 
-    # What a JPEG of quality 95 costs: Pillow's error, which ours is measured by.
+    # The error of Pillow's JPEG at quality 95, with which the test compares the error of ours.
     drawn = np.kron(np.random.default_rng(SEED).integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((9, 9, 1), np.uint8))
     drawn = (0.5 * drawn + 0.5 * smooth(54, 72)).astype(np.uint8)
     again = np.array(Image.open(io.BytesIO(saved(Image.fromarray(drawn), "JPEG", quality=95, subsampling=0))))
     out.put("jpeg95.in", eight_bit(drawn))
     out.put("jpeg95", eight_bit(again))
 
-    halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # rounded half to even, where the product is exact
+    halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # halves are rounded to even
     x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)
     out.put("from_floats.in", x)
     y = (x * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).numpy()

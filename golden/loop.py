@@ -1,24 +1,27 @@
-"""Textual inversion as the reference trains it: diffusers' models and schedulers, torch's DataLoader and AdamW, accelerate's
-loop, each call in the order of diffusers' examples/textual_inversion/textual_inversion.py, whose random draws follow from
-that order. Pictures are taken in the order of their names, and both generators are seeded just before the first epoch.
+"""Textual inversion as the reference trains it: diffusers' models and schedulers, torch's DataLoader and
+AdamW, and accelerate's training loop. The calls are in the order of diffusers'
+examples/textual_inversion/textual_inversion.py, since that order determines which random numbers each of them
+gets. Two things differ from that script: pictures are taken in the order of their names, and both generators
+are seeded immediately before the first epoch.
 
     python golden/loop.py --images DIR --token '<word>' --init WORD ... --csv losses.csv --out learned.safetensors
 
-trains as `ti train` does with the same options, and writes the same two files, so that anyone can compare. Without
-arguments it writes golden/loop.safetensors: for each CASE in CASES (whose options stand in the metadata as "CASE/options")
+trains as `ti train` does with the same options, and writes the same two files, so that anyone can compare
+them. Without arguments the script writes golden/loop.safetensors. For each CASE in CASES, whose options are
+in the metadata as "CASE/options", it has
 
-    CASE/step, loss, lr          a micro-batch each, as losses.csv has them (lr as F64)
-    CASE/pictures, templates, flips, timesteps, prompts    an example each (prompts: token ids)
-    CASE/count                   examples in each micro-batch
+    CASE/step, loss, lr          one value per micro-batch, as in losses.csv (lr as F64)
+    CASE/pictures, templates, flips, timesteps, prompts    one value per example (prompts: token ids)
+    CASE/count                   the number of examples in each micro-batch
     CASE/noise                   the first 8 noise values of each micro-batch, in memory order n, c, h, w
-    CASE/start, CASE/end         the learned rows
-    CASE/template_ids            [templates, tokens]; CASE/latents: the first micro-batch's z
+    CASE/start, CASE/end         the learned vectors before and after training
+    CASE/template_ids            [templates, tokens], the token ids of all templates
+    CASE/latents                 the latents z of the first micro-batch
 
-and in the metadata "CASE/threads": how far the same run with another number of threads is from it, the rows' error relative
-to the distance they travelled, then the losses' relative error.
+and in the metadata "CASE/threads", the difference to the same run with another number of threads: that of the
+learned vectors relative to the distance that they travelled, and the relative one of the losses.
 """
 import argparse
-import math
 import os
 import random
 import shlex
@@ -32,7 +35,7 @@ from diffusers import DDPMScheduler
 from diffusers.optimization import get_scheduler
 from PIL import Image, ImageOps
 
-from common import CRITTERS, HERE, Golden, relative_error, write_safetensors
+from common import CRITTERS, HERE, Golden, write_safetensors
 from models import load_folder
 
 OBJECT = """a photo of a {}|a rendering of a {}|a cropped photo of the {}|the photo of a {}|a photo of a clean {}
@@ -51,7 +54,8 @@ a close-up painting|a rendition|a nice painting|a small painting|a weird paintin
 assert len(OBJECT) == 27 and len(STYLE) == 19
 
 CASES = {
-    # 25 examples: 13 batches an epoch, the last a single picture (its noise comes from another path), 7 updates an epoch
+    # 25 examples make 13 batches and 7 updates per epoch. The last batch is a single picture, for which torch
+    # generates normal numbers in another way.
     "accumulate": "--images weights/critters/concepts/grum --token <grum> --init critter --steps 60 --lr 5e-3 --batch 2"
                   " --accumulate 2 --repeats 5 --seed 11",
     "batch": "--images weights/critters/concepts/mimi --token <mimi> --init critter --steps 40 --lr 5e-3 --batch 4"
@@ -69,12 +73,12 @@ def parse(arguments):
     p = argparse.ArgumentParser(description="Trains a word with the reference's own parts, as `ti train` does.")
     p.add_argument("--images", required=True)
     p.add_argument("--token", required=True)
-    p.add_argument("--init", required=True, help="one word for all vectors, or one a vector: WORD[,WORD...]")
+    p.add_argument("--init", required=True, help="one word, or one per vector: WORD[,WORD...]")
     p.add_argument("--model", default=CRITTERS)
-    p.add_argument("--variant", help="of the model's weight files, such as fp16")
+    p.add_argument("--variant", help="the variant of the model's weight files, such as fp16")
     p.add_argument("--vectors", type=int, default=1)
     p.add_argument("--kind", choices=["object", "style"], default="object")
-    p.add_argument("--templates", help="a file, one template a line")
+    p.add_argument("--templates", help="a file with one template per line")
     p.add_argument("--steps", type=int, default=3000)
     p.add_argument("--lr", type=float, default=5e-4)
     p.add_argument("--scale-lr", action="store_true")
@@ -96,7 +100,8 @@ def parse(arguments):
 
 
 class Pictures(torch.utils.data.Dataset):
-    """TextualInversionDataset: an example is a picture, and a random template with the word in it."""
+    """The reference's class TextualInversionDataset. An example is a picture, and a random template with the
+    word in it."""
 
     def __init__(self, a, tokenizer, placeholder):
         self.a, self.tokenizer, self.placeholder = a, tokenizer, placeholder
@@ -119,7 +124,7 @@ class Pictures(torch.utils.data.Dataset):
     def __getitem__(self, i):
         picture = i % len(self.paths)
         image = Image.open(self.paths[picture]).convert("RGB")
-        template = random.choice(range(len(self.templates)))  # choice(templates) draws the same
+        template = random.choice(range(len(self.templates)))  # choice(templates) draws the same number
         array = np.array(image).astype(np.uint8)
         if self.a.center_crop:
             h, w = array.shape[:2]
@@ -136,7 +141,8 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def add_word(parts, token, vectors, init):
-    """New rows in the text encoder's table, each started from a word that it knows. Returns their ids."""
+    """Adds a row to the token embedding for each learned vector, with the values of an initial word. Returns
+    their ids."""
     tokenizer, clip = parts["tokenizer"], parts["clip"]
     words = [token] + [f"{token}_{i}" for i in range(1, vectors)]
     assert tokenizer.add_tokens(words) == vectors, f"the model knows {token} already"
@@ -154,7 +160,8 @@ def add_word(parts, token, vectors, init):
 
 
 def train(a, on_batch=lambda **_: None):
-    """Trains; returns the learned rows before and after, and the losses: (step, loss, lr) a micro-batch."""
+    """Trains a word. Returns the learned vectors before and after, and (step, loss, lr) of each
+    micro-batch."""
     torch.set_num_threads(a.threads)
     parts = load_folder(a.model, a.variant)
     clip, unet, vae = parts["clip"], parts["unet"], parts["vae"]
@@ -185,7 +192,7 @@ def train(a, on_batch=lambda **_: None):
         for batch in loader:
             with accelerator.accumulate(clip):
                 latents = vae.encode(batch["pixel_values"]).latent_dist.sample().detach() * vae.config.scaling_factor
-                noise = torch.randn_like(latents)  # keeps the layout of latents, and so takes one of two paths
+                noise = torch.randn_like(latents)  # the order of values depends on the layout
                 timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (len(latents),)).long()
                 noisy = scheduler.add_noise(latents, noise, timesteps)
                 states = clip(batch["input_ids"])[0]
@@ -208,7 +215,8 @@ def train(a, on_batch=lambda **_: None):
 
 
 def check_draws():
-    """What the script itself draws with seed 11, 5 pictures, repeats 6, batch 2: any call out of order shows here."""
+    """Checks random choices against those of the reference script itself with seed 11, 5 pictures, repeats 6
+    and batch 2. They differ when any call is out of order."""
     seen = dict(item=[], template=[], flip=[], t=[])
 
     def on_batch(batch, timesteps, **_):
@@ -224,7 +232,8 @@ def check_draws():
 
 
 def write_pictures():
-    """Pictures that are not square: wide, high, and one whose middle is the training size already."""
+    """Writes pictures that are not square: a wide one, a high one, and one whose shorter side has the
+    training size already."""
     folder = os.path.join(HERE, "loop_pictures")
     os.makedirs(folder, exist_ok=True)
     for i, box in enumerate([(20, 60, 220, 210), (75, 30, 186, 247), (90, 96, 170, 160)]):
@@ -232,6 +241,7 @@ def write_pictures():
 
 
 def record(golden, name, options):
+    """Trains a case twice, with two threads and with one, and stores the results."""
     golden.meta(f"{name}/options", options)
     columns = {k: [] for k in ("picture", "template", "flip", "timesteps", "prompts", "count", "noise")}
     first = {}
@@ -265,14 +275,15 @@ def record(golden, name, options):
     worst = ((other_losses - losses).abs() / losses).max().item()
     golden.meta(f"{name}/distance", "%.6g" % distance.item())
     golden.meta(f"{name}/threads", "%.1e %.1e" % (error, worst))
-    print(f"{name}: {len(losses)} micro-batches, with 1 thread rows {error:.1e} losses {worst:.1e}")
+    print(f"{name}: {len(losses)} micro-batches; with 1 thread vectors differ by {error:.1e}, "
+          f"losses by {worst:.1e}")  # fmt: skip
 
 
 def main():
     if len(sys.argv) > 1:
         a = parse(sys.argv[1:])
-        _, rows, losses = train(a)
-        write_safetensors(a.out, {a.token: rows}, {"format": "pt"})
+        _, learned, losses = train(a)
+        write_safetensors(a.out, {a.token: learned}, {"format": "pt"})
         with open(a.csv, "w", encoding="utf-8") as f:
             f.write("step,loss,lr\n" + "".join("%d,%.9g,%.9g\n" % line for line in losses))
         return

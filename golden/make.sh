@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes all goldens anew: golden/make.sh [PYTHON]. PYTHON (python3) makes a virtual environment with the pinned versions in
-# golden/.venv; set VENV to use one that is there. The CPU wheels of PyTorch are enough.
+# Makes all golden files: golden/make.sh [PYTHON]. See golden/README.md. PYTHON, by default python3, makes a
+# virtual environment in golden/.venv with the versions of requirements.txt. Set VENV to the folder of an
+# environment to use that one instead. The CPU wheels of PyTorch are enough.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-golden/.venv}
@@ -9,12 +10,13 @@ if [ ! -x "$venv/bin/python" ]; then
     "$venv/bin/pip" install -q -r golden/requirements.txt
 fi
 export HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
-# loop before picture: a picture is drawn with a word that a loop learned; models before those that load folders as they do
+# The order matters: picture.py generates a picture with a word that loop.py has trained, and other scripts
+# load the folders that models.py writes.
 for script in ops optim draws images tokenizer files modules models single critters loop dump grid picture ddim; do
     echo "golden/$script.py"
     "$venv/bin/python" "golden/$script.py"
 done
-# At full size only where asked for (FULL=1): 10 GB of memory and an hour
+# Models at full size take 10 GB of memory and an hour, and are made only with FULL=1.
 for family in tiny ${FULL:+sd15 sd21}; do
     echo "golden/full.py $family"
     "$venv/bin/python" golden/full.py "$family"

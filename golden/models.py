@@ -1,13 +1,17 @@
-"""Four whole Stable Diffusion models, tiny and random, unlike the embedded one and unlike each other: writes for each
-golden/models/NAME, the model folder as save_pretrained lays it out, and golden/models/NAME.safetensors, what it computes.
+"""Four complete Stable Diffusion models, tiny and random, which differ from the embedded model and from each
+other. For each the script writes golden/models/NAME, a model folder in the layout of save_pretrained, and
+golden/models/NAME.safetensors, the reference's results on it.
 
-    narrow  F16, variant files; 2 layers a block, one level without attention, heads 2 3 4, CLIP's keys with "text_model."
-    linear  F32; as SD 2.x: linear projections, v-prediction, gelu, pad token "!", 2 transformer layers at the coarser level;
-            VAE without attention and without quant_conv
-    wide    BF16; four levels, layers 1 2 1 1, the up blocks attend elsewhere than the down blocks, a UNet in shards; VAE
-            without post_quant_conv, four latent levels
-    second  F16, variant files, a UNet in shards of that name; the build of SD 2.1: gelu, pad token "!", linear projections,
-            heads of one width, three levels that attend; at 72 pixels, where halving rounds up at every level
+    narrow  F16, variant files; 2 layers per block, one level without attention, 2, 3 and 4 heads, keys of the
+            text encoder with "text_model."
+    linear  F32; like Stable Diffusion 2.x: linear projections, v-prediction, gelu, padding token "!"; 2
+            transformer layers at the coarser level; a VAE without attention and without quant_conv
+    wide    BF16; four levels with 1, 2, 1 and 1 layers, attention at other levels of the up blocks than of
+            the down blocks, the UNet in several files (shards); a VAE without post_quant_conv and with four
+            levels
+    second  F16, variant files, the UNet in shards with the variant's name; the architecture of Stable
+            Diffusion 2.1: gelu, padding token "!", linear projections, all heads of the same width, attention
+            at three levels; at 72 pixels, where halving rounds up at every level
 """
 import json
 import os
@@ -85,7 +89,8 @@ def write_json(path, value):
 
 
 def write_tokenizer(folder, length, pad):
-    """CLIP's format at its smallest: the bytes, the bytes at a word's end, a few merges, two special tokens."""
+    """Writes a minimal tokenizer in CLIP's format: the bytes, the bytes with "</w>", a few merges and two
+    special tokens. Returns the size of its vocabulary."""
     with open(os.path.join(CRITTERS, "tokenizer", "vocab.json"), encoding="utf-8") as f:
         tokens = sorted((vocab := json.load(f)), key=vocab.get)[:512]
     tokens += ["".join(pair) for pair in MERGES] + ["<|startoftext|>", "<|endoftext|>"]
@@ -100,7 +105,7 @@ def write_tokenizer(folder, length, pad):
 
 
 def write_folder(folder, m):
-    """Builds the model and writes its folder."""
+    """Makes a model with random weights and writes its folder."""
     shutil.rmtree(folder, ignore_errors=True)
     seed, dtype, clip, u = m["seed"], m["dtype"], m["clip"], dict(m["unet"])
     vocab_size = write_tokenizer(f"{folder}/tokenizer", clip["max_position_embeddings"], m.get("pad"))
@@ -121,7 +126,7 @@ def write_folder(folder, m):
         if part == "unet" and "shard" in m:
             options["max_shard_size"] = m["shard"]
         module.save_pretrained(f"{folder}/{part}", **options)
-    if "prefix" in m:  # the layout of every SD 1.x checkpoint; old ones also hold this buffer
+    if "prefix" in m:  # as in all Stable Diffusion 1.x folders; old ones also have this buffer
         name = next(f for f in os.listdir(f"{folder}/text_encoder") if f.endswith(".safetensors"))
         state = {m["prefix"] + k: v for k, v in load_file(f"{folder}/text_encoder/{name}").items()}
         state[m["prefix"] + "embeddings.position_ids"] = torch.arange(clip["max_position_embeddings"])[None]
@@ -137,7 +142,8 @@ def write_folder(folder, m):
 
 
 def load_folder(folder, variant=None):
-    """The parts as the library loads them, in fp32 and frozen (transformers keeps the type on disk, so it is cast)."""
+    """Loads the parts of a model with the reference's classes, frozen and in fp32. They are converted because
+    transformers keeps the type that the file has."""
     parts = dict(
         tokenizer=CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer"),
         clip=CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", variant=variant, attn_implementation="sdpa"),
@@ -149,12 +155,13 @@ def load_folder(folder, variant=None):
     return parts
 
 
-def encode_with_rows(clip, ids, rows):
-    """The last hidden state where ids beyond the vocabulary mean the rows, differentiable in them."""
+def encode_with_learned(clip, ids, learned):
+    """Returns the last hidden state. Ids beyond the vocabulary stand for the learned vectors, to which
+    gradients flow."""
     table = clip.get_input_embeddings()
     before = table.weight
     del table.weight
-    table.weight = torch.cat([before, rows])  # a plain tensor, so that the gradient passes through to rows
+    table.weight = torch.cat([before, learned])  # not a Parameter, so that the gradient reaches them
     try:
         return clip(ids).last_hidden_state
     finally:
@@ -163,29 +170,31 @@ def encode_with_rows(clip, ids, rows):
 
 
 def results(golden, prefix, names, function, modules, inputs):
+    """Computes function(*inputs) in float64 and in fp32, and stores its results under the given names."""
     for name, f64, f32 in zip(names, *both(function, modules, inputs)):
         golden.result(f"{prefix}/{name}", f64, f32)
 
 
 def leaf(x):
+    """Returns a copy that requires a gradient."""
     return x.clone().requires_grad_()
 
 
-def clip_goldens(golden, parts, rows, seed):
+def clip_goldens(golden, parts, learned, seed):
     tokenizer, clip = parts["tokenizer"], parts["clip"]
     prompts = ["a <thing> <thing>_1", "to <thing>_1<thing>s cat"]
     ids = tokenizer(prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
                     return_tensors="pt").input_ids  # fmt: skip
     golden.meta("clip/prompts", "\n".join(prompts))
     golden.put("clip/ids", ids.int())
-    dy = normal(*ids.shape, rows.shape[1], seed=seed)
+    dy = normal(*ids.shape, learned.shape[1], seed=seed)
     golden.put("clip/dy", dy)
 
-    def run(rows, dy):
-        states = encode_with_rows(clip, ids, rows)
-        return states, *torch.autograd.grad(states, rows, dy)
+    def run(learned, dy):
+        states = encode_with_learned(clip, ids, learned)
+        return states, *torch.autograd.grad(states, learned, dy)
 
-    results(golden, "clip", ["states", "drows"], run, [clip], [leaf(rows), dy])
+    results(golden, "clip", ["states", "drows"], run, [clip], [leaf(learned), dy])
     return ids
 
 
@@ -227,19 +236,19 @@ def vae_goldens(golden, parts, prefix, batch, height, width, seed):
             [leaf(picture), leaf(latents), dmoments, ddecoded])  # fmt: skip
 
 
-def step_goldens(golden, parts, ids, rows, shape, timesteps, seed):
-    """From the rows through both networks to the loss, and back."""
+def step_goldens(golden, parts, ids, learned, shape, timesteps, seed):
+    """Stores the loss and its gradient with respect to the learned vectors, through both networks."""
     noisy, target = normal(*shape, seed=seed), normal(*shape, seed=seed + 1)
     golden.put("step/noisy", noisy)
     golden.put("step/target", target)
     golden.put("step/timesteps", torch.tensor(timesteps, dtype=torch.int32))
 
-    def run(rows, noisy, target):
-        pred = parts["unet"](noisy, torch.tensor(timesteps), encode_with_rows(parts["clip"], ids, rows)).sample
+    def run(learned, noisy, target):
+        pred = parts["unet"](noisy, torch.tensor(timesteps), encode_with_learned(parts["clip"], ids, learned)).sample
         loss = torch.nn.functional.mse_loss(pred, target)
-        return loss.reshape(1), *torch.autograd.grad(loss, rows)
+        return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-    results(golden, "step", ["loss", "drows"], run, [parts["clip"], parts["unet"]], [leaf(rows), noisy, target])
+    results(golden, "step", ["loss", "drows"], run, [parts["clip"], parts["unet"]], [leaf(learned), noisy, target])
 
 
 def write_goldens(name, m):
@@ -247,18 +256,19 @@ def write_goldens(name, m):
     parts = load_folder(folder, m.get("variant"))
     golden = Golden(__file__, m["seed"])
     assert parts["tokenizer"].add_tokens(PLACEHOLDERS) == 2
-    rows = 0.5 * normal(2, m["clip"]["hidden_size"], seed=seed)
-    golden.put("rows", rows)
-    ids = clip_goldens(golden, parts, rows, seed + 1)
-    # 9x7: halving rounds up, so going up takes the skip's size. The second: batch 1, both ends of the schedule
+    learned = 0.5 * normal(2, m["clip"]["hidden_size"], seed=seed)
+    golden.put("rows", learned)
+    ids = clip_goldens(golden, parts, learned, seed + 1)
+    # At 9 x 7 halving rounds up, so that the upsampling has to take the size of the skip connection. The
+    # other case has a batch of one and the last timestep.
     unet_goldens(golden, parts, "unet/odd", (2, 4, 9, 7), [7, 731], ids.shape[1], seed + 10)
     unet_goldens(golden, parts, "unet/even", (1, 4, 8, 16), [999], ids.shape[1] - 3, seed + 20)
     if side := m.get("side"):
         vae_goldens(golden, parts, "vae", 1, side, side, seed + 30)
-        step_goldens(golden, parts, ids, rows, (2, 4, side // 8, side // 8), [1, 999], seed + 40)
+        step_goldens(golden, parts, ids, learned, (2, 4, side // 8, side // 8), [1, 999], seed + 40)
     else:
         vae_goldens(golden, parts, "vae", 2, 16, 24, seed + 30)
-        step_goldens(golden, parts, ids, rows, (2, 4, 8, 10), [1, 999], seed + 40)
+        step_goldens(golden, parts, ids, learned, (2, 4, 8, 10), [1, 999], seed + 40)
     golden.save(os.path.join(HERE, "models", f"{name}.safetensors"))
 
 

@@ -1,8 +1,9 @@
-"""The modules of the three networks, with random weights: writes golden/modules.safetensors.
+"""Writes golden/modules.safetensors: the modules of the three networks with random weights.
 
-For a case NAME: NAME/weights.KEY (diffusers' keys), NAME/x and what else goes in (NAME/temb, NAME/context, NAME/ids), the
-incoming gradient NAME/dy, and the results NAME/out, NAME/dx, NAME/dtemb, NAME/dcontext. Sizes that are not in the shapes
-(heads, groups, eps) stand in tests/models/test_modules.c as they do here.
+For a case NAME it has the weights NAME/weights.KEY under diffusers' keys; the inputs NAME/x and, where the
+module has them, NAME/temb, NAME/context or NAME/ids; the incoming gradient NAME/dy; and the results NAME/out,
+NAME/dx, NAME/dtemb and NAME/dcontext. Parameters that do not follow from the shapes (heads, groups, eps) are
+given again in tests/models/test_modules.c.
 """
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
@@ -21,7 +22,8 @@ seeds = iter(range(1000, 2000))
 
 
 def case(name, module, inputs, forward, dtype=torch.float32):
-    """inputs: name -> tensor, each of which gets a gradient; forward(module, *inputs) -> output."""
+    """Stores a case. inputs maps names to tensors, each of which gets a gradient. forward(module, *inputs)
+    returns the output."""
     random_weights(module, next(seeds), dtype)
     for key, weight in module.state_dict().items():
         golden.put(f"{name}/weights.{key}", weight.to(dtype))
@@ -44,7 +46,7 @@ def x(*shape, scale=1.0):
     return normal(*shape, seed=next(seeds)) * scale
 
 
-# ResNet blocks. The small inputs make eps count: 1e-5 in the UNet, 1e-6 in the VAE.
+# Residual blocks. With small inputs eps makes a difference: it is 1e-5 in the UNet and 1e-6 in the VAE.
 def resnet(inputs, outputs, groups, eps, temb=None):
     return ResnetBlock2D(in_channels=inputs, out_channels=outputs, temb_channels=temb, groups=groups, eps=eps)
 
@@ -57,7 +59,8 @@ case("resnet.vae_shortcut", resnet(16, 24, 4, 1e-6), {"x": x(2, 16, 9, 6)}, with
 case("resnet.vae_same", resnet(16, 16, 1, 1e-6), {"x": x(1, 16, 5, 5, scale=0.003)}, without)
 
 
-# Transformers: heads of 40 with a convolution around them; heads of 8, two layers, linear projections
+# Transformers: one has heads of width 40 and 1x1 convolutions as projections, the other heads of width 8, two
+# layers and linear projections.
 def transformer(heads, width, layers, context, groups, linear):
     return Transformer2DModel(
         num_attention_heads=heads, attention_head_dim=width, in_channels=heads * width, num_layers=layers,
@@ -70,7 +73,8 @@ case("transformer.conv", transformer(2, 40, 1, 24, 16, False), {"x": x(2, 80, 3,
      torch.bfloat16)  # fmt: skip
 case("transformer.linear", transformer(4, 8, 2, 20, 8, True), {"x": x(2, 32, 4, 3), "context": x(2, 9, 20)}, attend)
 
-# Down and up. The UNet pads by 1 all round, the VAE at the end only; up may go to a size that is not the double.
+# Downsampling and upsampling. The UNet pads by 1 on all sides, the VAE only at the right and bottom. The size
+# after upsampling need not be the double.
 alone = lambda m, x: m(x)
 case("downsample.even", Downsample2D(12, use_conv=True, padding=1, name="op"), {"x": x(2, 12, 6, 8)}, alone)
 case("downsample.odd", Downsample2D(12, use_conv=True, padding=1, name="op"), {"x": x(2, 12, 7, 5)}, alone)
@@ -79,7 +83,7 @@ case("downsample.vae_odd", Downsample2D(12, use_conv=True, padding=0, name="op")
 case("upsample.double", Upsample2D(12, use_conv=True), {"x": x(2, 12, 3, 4)}, alone)
 case("upsample.odd", Upsample2D(12, use_conv=True), {"x": x(2, 12, 4, 5)}, lambda m, x: m(x, output_size=(7, 9)))
 
-# The VAE's attention: one head, biases, group norm, a skip
+# The attention of the VAE has one head, biases, a group norm and a residual connection.
 attention = Attention(
     32, heads=1, dim_head=32, rescale_output_factor=1.0, eps=1e-6, norm_num_groups=8, residual_connection=True,
     bias=True, _from_deprecated_attn_block=True, processor=AttnProcessor2_0(),
@@ -87,8 +91,10 @@ attention = Attention(
 case("pixel_attention", attention, {"x": x(2, 32, 5, 4, scale=0.01)}, alone)
 
 
-# CLIP. (transformers' eager attention takes the softmax in fp32 even in a float64 module; sdpa does not.)
+# CLIP. The attention implementation is sdpa, because transformers' eager one computes the softmax in fp32
+# even in a float64 module.
 def causal(m, x):
+    """Runs a layer of CLIP with its causal mask."""
     length = x.shape[1]
     mask = torch.full((length, length), float("-inf"), dtype=x.dtype).triu(1)
     return m(x, mask.expand(x.shape[0], 1, -1, -1))
@@ -102,7 +108,8 @@ def clip(act, width, heads, inner):
 case("clip_layer.quick_gelu", CLIPEncoderLayer(clip("quick_gelu", 80, 2, 96)), {"x": x(2, 9, 80)}, causal)
 case("clip_layer.gelu", CLIPEncoderLayer(clip("gelu", 24, 3, 40)), {"x": x(2, 10, 24, scale=0.01)}, causal)
 
-# Token and position embeddings. Ids 30 and 31 are placeholders: rows of their own here, the table's last ones there.
+# Token and position embeddings. Ids 30 and 31 are placeholder tokens. Their vectors are the last rows of the
+# table in the reference, and learned vectors in ti.
 embeddings = random_weights(CLIPTextEmbeddings(clip("gelu", 12, 3, 40)), next(seeds))
 ids = torch.tensor([[1, 30, 31, 5, 30, 29, 0], [30, 30, 2, 31, 31, 7, 29]])
 dy = x(2, 7, 12)

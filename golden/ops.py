@@ -1,8 +1,9 @@
-"""Every op of autograd/ops.h, forward and backward: writes golden/ops.safetensors.
+"""Writes golden/ops.safetensors: every op of autograd/ops.h, forward and backward.
 
-For a case NAME the file holds NAME.in0, in1, ... (inputs), NAME.weight and NAME.bias (as in a checkpoint,
-also in 16 bits), NAME.dy (the gradient that comes in), and the results NAME.y and NAME.dx0, dx1, ... where an
-input has a gradient. The parameters (stride, heads, ...) stand in tests/ops/test_ops.c, case by case, as here.
+For a case NAME the file has the inputs NAME.in0, in1, ...; NAME.weight and NAME.bias in the type of a
+checkpoint, also in 16 bits; NAME.dy, the gradient of the output; and the results NAME.y and NAME.dx0, dx1,
+... for the inputs that have a gradient. Other parameters (stride, heads, ...) are given again in
+tests/ops/test_ops.c, case by case.
 """
 import math
 import sys
@@ -30,7 +31,8 @@ def run(f, inputs, layer, dy, dtype, gradients):
 
 
 def case(name, f, *inputs, layer=(), gradients=None):
-    """f(*inputs, *layer); layer holds weight and bias, which have no gradient."""
+    """Stores a case of f(*inputs, *layer). layer has weight and bias, which get no gradient. gradients tells
+    which inputs get one."""
     gradients = gradients or [True] * len(inputs)
     for i, x in enumerate(inputs):
         golden.put(f"{name}.in{i}", x)
@@ -58,7 +60,7 @@ def affine(channels, dtype=torch.float32):
     return normal(channels, scale=0.5, mean=1.0).to(dtype), normal(channels, scale=0.5).to(dtype)
 
 
-# linear
+# Linear
 case("linear", F.linear, normal(2, 37, 33), layer=weights(29, 33))
 case("linear.no_bias", F.linear, normal(3, 50), layer=weights(41, 50, bias=False))
 case("linear.one_row", F.linear, normal(1, 70), layer=weights(130, 70))
@@ -70,7 +72,7 @@ conv1x1 = weights(18, 22, 1, 1)
 case("linear.conv1x1", lambda x, w, b: F.linear(x, w.flatten(1), b), normal(2, 15, 22), layer=conv1x1)
 
 
-# conv2d
+# Conv2d
 def convolution(stride, top, bottom, left, right):
     return lambda x, w, b: F.conv2d(F.pad(x, (left, right, top, bottom)), w, b, stride=stride)
 
@@ -89,7 +91,7 @@ bf16 = weights(28, 24, 3, 3, dtype=torch.bfloat16)
 case("conv2d.bf16", convolution(1, 1, 1, 1, 1), normal(1, 24, 16, 16), layer=bf16)
 
 
-# norms
+# Norms
 def group_norm(groups, eps):
     return lambda x, w, b: F.group_norm(x, groups, w, b, eps)
 
@@ -107,7 +109,7 @@ case("layer_norm", layer_norm, normal(2, 37, 33), layer=affine(33))
 case("layer_norm.bf16", layer_norm, normal(2, 3, 48, scale=30.0), layer=affine(48, torch.bfloat16))
 case("layer_norm.mean_100", layer_norm, normal(1, 17, 64, mean=100.0), layer=affine(64))
 
-# activations, from the far left to the far right
+# Activations, also over a range where they saturate on both sides
 for name, f in (
     ("silu", F.silu),
     ("gelu", F.gelu),
@@ -125,7 +127,7 @@ def geglu(x):
 case("geglu", geglu, normal(2, 13, 38, scale=2.0))
 
 
-# attention
+# Attention
 def attention(heads, causal=False):
     def f(q, k, v):
         q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
@@ -153,13 +155,13 @@ case("attention.one_key", attention(2), *qkv(1, 3, 1, 4))
 case("attention.frozen_q", attention(4), *qkv(2, 21, 32, 48), gradients=[False, True, True])
 case("attention.frozen_kv", attention(4), *qkv(2, 21, 32, 48), gradients=[True, False, False])
 
-# embedding: ids of 11 and more are the learned rows, some several times
+# Embedding. Ids from 11 on are learned vectors, of which some occur several times.
 ids = torch.tensor([[0, 11, 3, 10, 11], [13, 2, 2, 12, 11]])
 table = normal(11, 24).bfloat16()
 golden.put("embedding.ids", ids.int())
-case("embedding", lambda rows, w: F.embedding(ids, torch.cat([w, rows])), normal(3, 24), layer=(table,))
+case("embedding", lambda learned, w: F.embedding(ids, torch.cat([w, learned])), normal(3, 24), layer=(table,))
 
-# adding and moving
+# Additions, and ops that move data
 case("add", torch.add, normal(2, 3, 5, 7), normal(2, 3, 5, 7))
 case("add.frozen", torch.add, normal(3, 5), normal(3, 5), gradients=[True, False])
 case("add.twice", lambda x: x + x, normal(4, 5))
@@ -191,9 +193,9 @@ case("upsample_nearest.odd", nearest(9, 17), normal(1, 2, 5, 9))
 case("upsample_nearest.rounding", nearest(82, 2), normal(1, 1, 2, 2))
 
 
-# The timestep embedding is defined by its fp32 angles: of those, cos and sin in double are the exact result.
-# The exponential is the correctly rounded one; torch's own (MKL's) differs by an ulp in some frequencies: the
-# error beside the result shows it.
+# The timestep embedding is defined by its angles in fp32, so that the exact result is their cosine and sine
+# in double. The frequencies here are the correctly rounded exponentials. Those of torch, from MKL, differ by
+# one ulp in places, which the recorded error of torch includes.
 def timesteps(name, t, dim):
     half = dim // 2
     exponent = -math.log(10000) * torch.arange(half, dtype=torch.float32) / half
@@ -209,11 +211,11 @@ def timesteps(name, t, dim):
 timesteps("timestep_embedding", torch.tensor([0.0, 1.0, 250.0, 731.0, 999.0]), 320)
 timesteps("timestep_embedding.narrow", torch.tensor([999.0, 41.0]), 64)
 
-# the loss
+# The loss
 pred, target = normal(2, 4, 9, 13), normal(2, 4, 9, 13)
 case("mse_loss", lambda a, b: F.mse_loss(a, b).view(1), pred, target, gradients=[True, False])
 
-# at the end, so that what stands above keeps its numbers
+# New cases come last, so that the random numbers of those above do not change.
 case("repeat", lambda x: x.repeat(3, 1, 1, 1), normal(2, 3, 5, 7))
 
 golden.save(sys.argv[1] if len(sys.argv) > 1 else "ops.safetensors")

@@ -1,4 +1,5 @@
-"""torch's AdamW and the learning rates of diffusers' get_scheduler: writes golden/optim.safetensors."""
+"""Writes golden/optim.safetensors: torch's AdamW, and the learning rates of diffusers' get_scheduler.
+"""
 import sys
 
 import torch
@@ -13,8 +14,8 @@ STEPS, COUNT = 12, 256
 
 
 def adamw(name, lr, **options):
-    """Gradients of many sizes, zeros among them; lr changes from step to step. After each step p, m and v, and beside p how
-    far it is from the same in float64."""
+    """Records p, m and v after each step of AdamW, and the error of p against the same in float64. The
+    gradients have many orders of magnitude, and some are 0. The learning rate changes from step to step."""
     p = torch.nn.Parameter(torch.randn(COUNT, generator=generator) * 0.1)
     exact = torch.nn.Parameter(p.detach().double())
     optimizer, exact_optimizer = (torch.optim.AdamW([x], lr=lr, **options) for x in (p, exact))
@@ -45,7 +46,7 @@ adamw("adamw.other", 1e-3, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.0)
 
 
 def schedule(kind, lr, warmup, steps, cycles):
-    """The learning rate of steps 0 ... steps + 4, as text with all digits of the double."""
+    """Records the learning rates of the steps 0 ... steps + 4 as text with all digits of a double."""
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=lr)
     options = dict(num_warmup_steps=warmup, num_training_steps=steps, num_cycles=cycles)
     scheduler = get_scheduler(kind, optimizer, **options)
@@ -60,6 +61,6 @@ def schedule(kind, lr, warmup, steps, cycles):
 for kind in ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial"):
     schedule(kind, 5e-4, 0, 20, 1)
     schedule(kind, 0.04, 7, 40, 3)
-    schedule(kind, 1e-3, 30, 20, 2)  # the run ends within the warm-up
+    schedule(kind, 1e-3, 30, 20, 2)  # the run ends during the warm-up
 
 golden.save(sys.argv[1] if len(sys.argv) > 1 else "optim.safetensors")

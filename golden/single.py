@@ -1,15 +1,18 @@
-"""The original layout, a whole model in one file: writes golden/single/NAME/ for four architectures, the configs that
-diffusers has for it and names.txt, a line a tensor:
+"""Writes golden/single/NAME/ for four architectures: names and configs for the original layout, which has a
+whole model in one file. The configs are those of diffusers for the architecture. names.txt has one line per
+tensor:
 
-    its name in the single file <tab> part <tab> diffusers' name <tab> its shape there <tab> flags
+    name in the single file <tab> part <tab> diffusers' name <tab> diffusers' shape <tab> flag
 
-where the flag 1 says that the single file has a 1x1 convolution of it, and q, k, v that it is this third of the tensor.
+The flag "1" says that the single file stores the tensor as a 1x1 convolution. A flag "q", "k" or "v" says
+that the tensor is this third of the one in the single file.
 
-    sd15, sd21      Stable Diffusion 1.5 and 2.1 at their full size
-    small1, small2  the same builds with two levels of a layer each
+    sd15, sd21      Stable Diffusion 1.5 and 2.1 at full size
+    small1, small2  the same architectures with two levels of one layer each
 
-The names are made here from diffusers' own, the other way round than `ti` reads them. Then diffusers' loader of single
-files takes tensors under these names, numbered by their values, and has to find each number under diffusers' name.
+The script derives the original names from diffusers' names, while `ti` converts them in the other direction.
+To check them, diffusers' single-file loader gets tensors under the original names, each filled with a number
+of its own, and must return each number under the right name.
 """
 import json
 import os
@@ -67,13 +70,16 @@ MODELS = {
 
 
 def replaced(name, pairs):
+    """Replaces parts of a name between dots; pairs are (diffusers' part, original part)."""
     for new, old in pairs:
         name = re.sub(rf"(^|\.){re.escape(new)}(\.|$)", rf"\g<1>{old}\g<2>", name)
     return name
 
 
 def unet_name(name, m):
-    """A level going down has its layers' blocks and one that halves; going up one layer more, the last also doubles."""
+    """Returns the original name of a UNet tensor. The original numbers blocks consecutively. A level of the
+    down path has one block per layer and one for the downsampling. A level of the up path has one block more
+    than layers, the last of which includes the upsampling."""
     layers = m["unet"]["layers_per_block"]
     if name.startswith(("down_blocks", "up_blocks")):
         way, level, kind, layer, rest = re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.*)", name).groups()
@@ -122,7 +128,8 @@ def openclip_name(name):
 
 
 def lines(modules, m):
-    """(original name, part, name, shape, flag), the thirds of a tensor behind each other"""
+    """Returns (original name, part, name, shape, flag) of all tensors, with q, k and v of the same tensor in
+    sequence."""
     found = []
     for part, module in modules.items():
         state = module.state_dict()
@@ -144,7 +151,8 @@ def lines(modules, m):
 
 
 def check(modules, m, found):
-    """What diffusers makes of tensors with these names, each filled with its number (and no memory of its own)."""
+    """Checks the names with diffusers' loader. Tensor i is filled with the number i (by expand, so that it
+    takes no memory)."""
     single, thirds = {}, {}
     for i, (original, part, name, shape, flag) in enumerate(found):
         t = torch.tensor(i, dtype=torch.int16).expand(*shape)
@@ -164,7 +172,7 @@ def check(modules, m, found):
     }  # fmt: skip
     for i, (_, part, name, shape, _) in enumerate(found):
         key = name
-        if part == "text_encoder":  # the loader names them as transformers did before 5.0
+        if part == "text_encoder":  # the loader's names are those of transformers before 5.0
             key = "text_model." + name
         t = loaded[part].pop(key)
         assert list(t.shape) == shape and t.min() == t.max() == i, (name, t.shape)

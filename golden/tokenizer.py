@@ -1,26 +1,33 @@
-"""Records what transformers' CLIPTokenizer makes of thousands of generated texts: golden/tokenizer.txt.
+"""Writes golden/tokenizer.txt: the tokens that transformers' CLIPTokenizer gives for thousands of generated
+texts. Run it in the root folder of the repository. tests/files/test_tokenizer.c reads the file. The first
+word of a line is its kind:
 
-Run from the repository root. tests/files/test_tokenizer.c reads the lines, whose first word says what they are:
-
-    vocab NAME       from here on this vocabulary: critters, or clip (built from weights/clip/merges.txt)
-    pad TOKEN        ... with this pad_token
-    add N ID WORD    a placeholder token of N vectors is added, the first gets this id
+    vocab NAME       selects a vocabulary: critters, or clip (derived from weights/clip/merges.txt)
+    pad TOKEN        makes a tokenizer of that vocabulary with this padding token
+    add N ID WORD    adds a placeholder token for N vectors; the first gets this id
     text IDS|TEXT    all tokens of the text
-    window IDS|TEXT  the same padded and truncated
-    expand OUT|IN    maybe_convert_prompt, where it makes of a word all its vectors and of nothing else anything
-    prompt IDS|TEXT  all tokens of the text, those of a word of several vectors each followed by its others
-    join OUT|WORD    how the training script names all vectors of a word
-    noise COUNT HASH SEED LENGTH|ALPHABET   a text of LENGTH code points drawn from ALPHABET (see noise), its tokens
-    block COUNT HASH LOW HIGH               a text with every code point of LOW..HIGH (see block), its tokens
-    folder NAME      from here on a tokenizer of the files that follow
-    file NAME|TEXT   one of them
-    open ROWS        ... which are all; the text encoder has so many rows
+    window IDS|TEXT  the same, padded or truncated, with start and end token
+    expand OUT|IN    the result of maybe_convert_prompt, for prompts on which it replaces words by all their
+                     vectors correctly
+    prompt IDS|TEXT  all tokens of the text, with words of several vectors replaced by the tokens of all their
+                     vectors
+    join OUT|WORD    the text that names all vectors of a word, as in the training script
+    noise COUNT HASH SEED LENGTH|ALPHABET   the tokens of a text of LENGTH code points from ALPHABET (see
+                                            noise)
+    block COUNT HASH LOW HIGH               the tokens of a text with every code point of LOW..HIGH (see
+                                            block)
+    folder NAME      begins a tokenizer folder, whose files follow
+    file NAME|TEXT   one file of the folder
+    open ROWS        opens the folder; the token embedding has this number of rows
 
-Bytes outside printable ASCII and valid UTF-8, backslash and "|" are \\xHH. HASH is FNV-1a over the ids as 32-bit words,
-low byte first. No code point is newer than Unicode 14, which Python 3.11 knows: utf8proc and the tokenizers package know
-different versions of Unicode, and a character is what it is only to the one that has it. A word with a space is
-added with the flag single_word, which diffusers does not set (text/tokenizer.h says why). The package's NFC is older
-still (Unicode 9): combining marks and compositions that came since are left out of the texts too.
+In the texts, bytes outside printable ASCII and valid UTF-8, the backslash and "|" are written as \\xHH. HASH
+is FNV-1a over the ids as 32-bit little-endian words, COUNT their number.
+
+Texts have no code point that is newer than Unicode 14, the version that Python 3.11 has, because utf8proc and
+the tokenizers package have different versions of Unicode, and classify newer characters differently. The
+package's NFC is older still (Unicode 9), so that combining marks and compositions added since then are left
+out as well. A word with a space is added with the flag single_word, which diffusers does not set;
+text/tokenizer.h explains why.
 """
 
 import json
@@ -68,8 +75,8 @@ placeholders = ["<grum>", "<GRUM>", "<Grum>_1", "<grum>_2", "<thing>_12", "<thin
 
 
 def too_new_for_nfc():
-    """Those which the package's NFC takes for ordinary characters: marks that it doesn't sort, and compositions that it
-    doesn't know, with their parts."""
+    """Returns the characters that are too new for the package's NFC: marks that it does not sort, and
+    compositions that it does not know, with their parts."""
     nfc, nfd = tokenizers.normalizers.NFC(), tokenizers.normalizers.NFD()
     new = set()
     for c in map(chr, known):
@@ -163,7 +170,8 @@ def fnv(ids):
 
 
 def noise(seed, length, alphabet):
-    """x' = 6364136223846793005 x + 1442695040888963407 mod 2^64; element (x' >> 33) mod n of the alphabet"""
+    """Returns a random text. A linear congruential generator, x' = 6364136223846793005 x +
+    1442695040888963407 mod 2^64, chooses element (x' >> 33) mod n of the alphabet, of length n, each time."""
     out = []
     for _ in range(length):
         seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
@@ -176,6 +184,8 @@ def block(low, high):
 
 
 class Reference:
+    """A tokenizer of the reference. Each method appends lines with its results to `out`."""
+
     def __init__(self, out, name, pad=None):
         self.out = out
         with tempfile.TemporaryDirectory() as folder:
@@ -259,7 +269,7 @@ class Reference:
 
 
 class Folder(Reference):
-    """A tokenizer of files that are given as texts or as what their JSON holds."""
+    """A tokenizer from files, whose contents are given as texts or as JSON values."""
 
     def __init__(self, out, name, files):
         self.out = out
@@ -298,7 +308,7 @@ def without_id(token):
 
 
 def tokenizer_json(words=(), vocab=SMALL, merges=SMALL_MERGES):
-    """As save_pretrained writes it."""
+    """Returns a tokenizer.json as save_pretrained writes it."""
     saved = CLIPTokenizer(vocab=vocab, merges=[tuple(m.split(" ") if isinstance(m, str) else m) for m in merges])
     document = json.loads(saved.backend_tokenizer.to_str())
     document["added_tokens"] = [added(0, START, True, True), added(1, END, False, True), *words]
@@ -313,7 +323,7 @@ def folders(out):
     mapped = {k: v if isinstance(v, str) else {n: f for n, f in without_id(v).items() if n != "special"} for k, v in mapped.items()}
     n = len(SMALL)
     old = {"vocab.json": SMALL, "merges.txt": "#version: 0.2\n" + "".join(" ".join(m) + "\n" for m in SMALL_MERGES)}
-    # The words in another order than that of their ids, and with other flags each.
+    # Added tokens that are not in the order of their ids, each with other flags.
     words = [added(n + 3, "<ab>"), added(n, "zork", False), added(n + 1, "my cat", True, False, single_word=True),
              added(n + 2, "foo", True, True, lstrip=True, rstrip=True), added(n + 4, "<ab>_1"), added(n + 5, "<ab>_2"),
              added(n + 6, "Bar", False, False, single_word=True)]
@@ -363,7 +373,7 @@ def folders(out):
 
 
 def broken():
-    """Text with bytes that are no UTF-8."""
+    """Returns a sentence with some bytes that are not UTF-8."""
     data = bytearray(sentence([]).encode())
     for _ in range(rng.randrange(1, 5)):
         i = rng.randrange(len(data) + 1)

@@ -15,8 +15,9 @@ void adamw_free(AdamW *state) {
     *state = (AdamW) { 0 };
 }
 
-/* Coefficients are made in double and used as floats. The fused multiply-adds are torch's: lerp and addcmul
-   have them, addcdiv has none. */
+/* The equations stand in adamw.h. Like torch, this computes the coefficients in double and uses them as
+   floats. The multiply-adds are fused where torch fuses them: in lerp (m) and addcmul (v), but not in
+   addcdiv (p). */
 void adamw_step(AdamW *state, const AdamWOptions *o, double lr, float *p, const float *g) {
     double k = (double)++state->step;
     const float decay = (float)(1 - lr * o->weight_decay);

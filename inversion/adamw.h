@@ -1,4 +1,5 @@
-/* AdamW (Loshchilov and Hutter 2019) on one small array: the learned rows. */
+/* AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2) for one small
+   array: the learned vectors. */
 #ifndef TI_ADAMW_H
 #define TI_ADAMW_H
 
@@ -8,30 +9,32 @@ typedef struct {
     double beta1, beta2, eps, weight_decay;
 } AdamWOptions;
 
-/* torch's defaults, which the reference script keeps. */
+/* The defaults of torch.optim.AdamW, which the reference script keeps. */
 static const AdamWOptions ADAMW_DEFAULTS = {
     .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 1e-2
 };
 
-/* What has to be saved to go on as if nothing had happened. */
+/* The optimiser's state. Together with the parameters it is all that a later update depends on. */
 typedef struct {
     int64_t step;  /* updates done */
-    int64_t count; /* elements of the three arrays */
-    float *m, *v;  /* running means of the gradient and of its square */
+    int64_t count; /* elements of m and of v */
+    float *m, *v;  /* the first and second moment: running means of the gradient and of its square */
 } AdamW;
 
-AdamW adamw_new(int64_t count); /* zeros, step 0 */
+AdamW adamw_new(int64_t count); /* at step 0, with both moments 0 */
 void adamw_free(AdamW *state);
 
-/* One update of p [count] with the gradient g [count]:
+/* Update k = 1, 2, ... of the parameters p [count] with the gradient g [count] and learning rate lr, where
+   b1, b2 are the betas and wd is the weight decay:
 
-       p *= 1 - lr wd
-       m += (1 - b1) (g - m)
-       v  = b2 v + (1 - b2) g^2
-       p -= lr / (1 - b1^k) m / (sqrt(v) / sqrt(1 - b2^k) + eps)          k = 1, 2, ...
+       p *= 1 - lr wd                                                     decoupled weight decay
+       m += (1 - b1) (g - m)                                              first moment
+       v  = b2 v + (1 - b2) g^2                                           second moment
+       p -= lr / (1 - b1^k) m / (sqrt(v) / sqrt(1 - b2^k) + eps)          step, with the bias corrected
 
-   in fp32, rounded where torch 2.13's AdamW on a CPU rounds: m and v are its bits. p is where torch's square
-   root is correctly rounded, which MKL's is not always: then it is an ulp of the step away. */
+   All of it is in fp32 and rounded where AdamW of torch 2.13 rounds on a CPU, so that m and v have the same
+   bits. p has the same bits as well, except where torch's square root, which is MKL's, is not correctly
+   rounded: there the step differs by one ulp. */
 void adamw_step(AdamW *state, const AdamWOptions *options, double lr, float *p, const float *g);
 
 #endif

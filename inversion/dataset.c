@@ -1,3 +1,4 @@
+/* The timeline of all random draws stands at the top of dataset.h. */
 #include "inversion/dataset.h"
 
 #include <stdlib.h>
@@ -9,10 +10,10 @@ Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, int64_t te
     };
     d.torch = torch;
     d.python = python;
-    d.epoch_torch = *torch; /* for a state that is saved before the first epoch */
+    d.epoch_torch = *torch; /* a state may be saved before the first epoch begins */
     d.epoch_python = *python;
     d.order = mem_alloc((size_t)(pictures * repeats) * sizeof *d.order);
-    d.fetched = pictures * repeats; /* no epoch is under way */
+    d.fetched = pictures * repeats; /* no epoch has begun */
     d.current.examples = mem_alloc((size_t)batch * sizeof(Example));
     d.ahead.examples = mem_alloc((size_t)batch * sizeof(Example));
     return d;
@@ -27,17 +28,13 @@ void dataset_free(Dataset *d) {
 
 int64_t dataset_batches(const Dataset *d) { return ceil_div(d->pictures * d->repeats, d->batch); }
 
-int64_t dataset_last_batch(const Dataset *d) {
-    return d->pictures * d->repeats - (dataset_batches(d) - 1) * d->batch;
-}
-
-/* DataLoader.__iter__ draws a base seed for workers that there are none of, then RandomSampler a seed for a
-   generator of its own, which makes the permutation. */
+/* DataLoader.__iter__ draws a base seed for its worker processes, although there are none. Then RandomSampler
+   draws the seed of a generator of its own, which makes the permutation. */
 static void start_epoch(Dataset *d) {
     d->epoch_torch = *d->torch;
     d->epoch_python = *d->python;
     d->taken = 0;
-    generator_u64(d->torch);
+    generator_u64(d->torch); /* the base seed */
     uint64_t seed = generator_u64(d->torch);
     Generator sampler;
     generator_seed(&sampler, seed);
@@ -45,8 +42,8 @@ static void start_epoch(Dataset *d) {
     d->fetched = 0;
 }
 
-/* The dataset's __getitem__, example by example: the template from Python's generator, the flip from
-   torch's. */
+/* The script's Dataset.__getitem__ for each example of a batch: random.choice draws the template from
+   Python's generator, RandomHorizontalFlip the flip from torch's. */
 static void fetch(Dataset *d, Batch *b) {
     int64_t all = d->pictures * d->repeats;
     b->count = min_i64(d->batch, all - d->fetched);
@@ -54,24 +51,27 @@ static void fetch(Dataset *d, Batch *b) {
         Example *e = &b->examples[i];
         e->picture = d->order[d->fetched++] % d->pictures;
         e->template = python_choice(d->python, d->templates);
+        /* Without flipping the number is drawn as well, as RandomHorizontalFlip(p=0) does. */
         float u;
-        generator_rand(d->torch, &u,
-                       1); /* drawn whether or not flipping is wanted, as with a probability of 0 */
+        generator_rand(d->torch, &u, 1);
         e->flipped = d->flip && u < 0.5f;
     }
     b->last = d->fetched == all;
 }
 
 Batch dataset_next(Dataset *d) {
-    if (d->ahead.count == 0) {
+    if (d->ahead.count == 0) { /* at the beginning, and after an epoch's last batch */
         start_epoch(d);
         fetch(d, &d->ahead);
     }
+    /* The batch that was fetched ahead becomes the current one. The two exchange their arrays, so that the
+       next one is fetched into the array of the batch that has been used. */
     Batch batch = d->ahead;
     d->ahead = d->current;
     d->current = batch;
     d->ahead.count = 0;
     d->taken++;
-    if (!batch.last) fetch(d, &d->ahead); /* accelerate: to know which batch is the last */
+    /* accelerate fetches the next batch before it hands out this one, so its draws come before the noise. */
+    if (!batch.last) fetch(d, &d->ahead);
     return batch;
 }

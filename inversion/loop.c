@@ -1,3 +1,14 @@
+/* The training loop, which minimises equation 2 (training.c) by stochastic gradient descent:
+
+       repeat until `steps` updates are done:
+         1  take a batch: per example a picture x, mirrored or not, and a template y      dataset_next
+         2  z ~ E(x), eps ~ N(0, 1), t ~ U{0 .. T - 1}                                    draw_noise
+            z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps                                   training_step_set
+         3  loss = || eps - eps_theta(z_t, t, c_theta(y)) ||^2                            forward pass
+         4  accumulated += d (loss / accumulate) / d v                                    backward pass
+         5  every `accumulate` batches and at an epoch's end: v = AdamW(v, accumulated)   update
+
+   The timeline of all random draws stands at the top of dataset.h. */
 #include "inversion/loop.h"
 
 #include <math.h>
@@ -8,17 +19,19 @@ static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(fl
 
 static TrainingStep new_step(const Loop *l, int64_t batch, PlanOptions plan) {
     const LoopData *d = &l->data;
-    return training_step_new(d->clip, d->unet, d->learned, l->grad, d->vectors, batch, d->tokens, d->height,
-                             d->width, plan);
+    TrainingStepShape shape = {
+        .batch = batch, .tokens = d->tokens, .height = d->height, .width = d->width, .vectors = d->vectors
+    };
+    return training_step_new(d->clip, d->unet, shape, d->learned, l->grad, plan);
 }
 
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     Loop l = { .options = options, .data = data };
-    int64_t learned = data.vectors * data.clip->config.hidden_size;
+    int64_t count = data.vectors * data.clip->config.hidden_size;
     plan.train = true;
-    l.grad = floats(learned);
-    l.accumulated = floats(learned);
-    l.adamw = adamw_new(learned);
+    l.grad = floats(count);
+    l.accumulated = floats(count);
+    l.adamw = adamw_new(count);
     l.full = new_step(&l, options.batch, plan);
     int64_t last = data.posteriors->pictures * options.repeats % options.batch;
     if (last) l.last = new_step(&l, last, plan);
@@ -29,7 +42,8 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     return l;
 }
 
-/* Not in loop_new, since the dataset points at the generators, and these move with the struct. */
+/* Seeds the generators. loop_new cannot do this, since the dataset points at the generators, which move when
+   loop_new returns the struct. */
 static void start(Loop *l) {
     const LoopOptions *o = &l->options;
     generator_seed(&l->torch, o->seed);
@@ -71,15 +85,17 @@ void loop_bind(Loop *l, Arena *arena, int threads) {
     start(l);
 }
 
+/* An epoch's last update may have fewer micro-batches than the others. */
 int64_t loop_micro_batches(const Loop *l) {
     int64_t epoch = dataset_batches(&l->dataset), updates = ceil_div(epoch, l->options.accumulate);
     int64_t rest = l->options.steps % updates;
     return l->options.steps / updates * epoch + rest * l->options.accumulate;
 }
 
-/* z ~ E(x), eps ~ N(0, 1) and t, in the script's order of draws: the posterior's noise for the whole batch,
-   the training noise, the timesteps. With two or more pictures the VAE's attention leaves the reference's
-   latents channels-last, and randn_like draws in that order. */
+/* Line 2 of the algorithm, with the draws in the script's order: the posterior's noise for the whole batch,
+   the training noise for the whole batch, then the timesteps. The trap: for two or more pictures the
+   attention in the reference's VAE returns its result in channels-last memory order, which the latents
+   inherit, and torch.randn_like draws the training noise in that order. */
 static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
     const LoopData *d = &l->data;
     int64_t n = s->latent_count, channels = d->unet->config.in_channels;
@@ -96,12 +112,12 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
                          d->vae->scaling_factor, z);
         int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
-        memcpy(s->ids + i * d->tokens, d->prompts + e->template * d->tokens,
+        memcpy(s->ids + i * d->tokens, d->prompts + e->template * d->tokens, /* y */
                (size_t)d->tokens * sizeof *s->ids);
     }
 }
 
-/* AdamW on the rows alone: nothing else has a gradient, so nothing else can move. */
+/* Line 5: one step of AdamW on the learned vectors. Nothing else has a gradient, so nothing else can move. */
 static void update(Loop *l) {
     double lr = lr_schedule_at(&l->options.schedule, l->step);
     adamw_step(&l->adamw, &l->options.adamw, lr, l->data.learned, l->accumulated);
@@ -110,6 +126,7 @@ static void update(Loop *l) {
     l->step++;
 }
 
+/* Lines 1 and 2: fills in the graph for the next batch. The networks do not run yet. */
 static TrainingStep *prepare(Loop *l, Batch *batch) {
     *batch = dataset_next(&l->dataset);
     TrainingStep *s = batch->count == l->options.batch ? &l->full : &l->last;
@@ -129,22 +146,21 @@ float loop_first_loss(Loop *l) {
     Batch batch;
     float loss = training_step_loss(prepare(l, &batch));
     dataset_free(&l->dataset);
-    start(l);
+    start(l); /* as if nothing had been drawn */
     return loss;
 }
 
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
     Batch batch;
-    TrainingStep *s = l->ran = prepare(l, &batch);
-
-    LoopRecord record = { .loss = training_step_loss(s) };
+    TrainingStep *s = l->ran = prepare(l, &batch);         /* lines 1 and 2 */
+    LoopRecord record = { .loss = training_step_loss(s) }; /* line 3 */
     if (isfinite(record.loss)) {
-        training_step_gradient(s, 1.0f / (float)l->options.accumulate);
+        training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */
         for (int64_t i = 0; i < l->adamw.count; i++) l->accumulated[i] += l->grad[i];
         l->gathered++;
         record.updated = l->gathered == l->options.accumulate || batch.last;
-        if (record.updated) update(l);
+        if (record.updated) update(l); /* line 5 */
     }
     record.step = l->step;
     record.lr = lr_schedule_at(&l->options.schedule, l->step);

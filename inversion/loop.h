@@ -1,5 +1,6 @@
-/* The training loop, draw for draw the reference script's (diffusers' textual_inversion.py): which example
-   comes when, what noise it gets, when the rows are updated. */
+/* The training loop. It repeats the reference script (diffusers' textual_inversion.py) draw for draw: which
+   example comes when, what noise it gets, and when the learned vectors are updated. The algorithm stands at
+   the top of loop.c, the timeline of its random draws at the top of dataset.h. */
 #ifndef TI_LOOP_H
 #define TI_LOOP_H
 
@@ -10,25 +11,28 @@
 #include "inversion/training.h"
 
 typedef struct {
-    int64_t steps, batch, accumulate, repeats; /* steps: updates */
-    uint64_t seed;
-    bool flip;
+    int64_t steps;      /* updates of the learned vectors */
+    int64_t batch;      /* examples in a micro-batch */
+    int64_t accumulate; /* micro-batches whose gradients make one update */
+    int64_t repeats;    /* how often an epoch shows each picture */
+    uint64_t seed;      /* of both generators */
+    bool flip;          /* whether pictures are mirrored at random */
     LrSchedule schedule;
     AdamWOptions adamw;
 } LoopOptions;
 
-/* What the loop trains on; stays the caller's. */
+/* What the loop trains on; all of it stays the caller's. */
 typedef struct {
     const Clip *clip;
     const Unet *unet;
     const NoiseSchedule *noise_schedule;
     const VaeConfig *vae;
-    const Posteriors *posteriors;
-    const int32_t *prompts; /* [templates, tokens]: each template with the placeholder, as ids */
+    const Posteriors *posteriors; /* of the training pictures */
+    const int32_t *prompts; /* [templates, tokens]: the ids of each template with the placeholder token */
     int64_t templates, tokens;
     int64_t height, width; /* of the latents */
     int64_t vectors;
-    float *learned; /* [vectors, D]: what is learned */
+    float *learned; /* [vectors, D]: the learned vectors, which the loop updates */
 } LoopData;
 
 typedef struct {
@@ -38,46 +42,51 @@ typedef struct {
     Twister python;
     Dataset dataset;
     AdamW adamw;
-    int64_t step;            /* updates done */
-    int64_t gathered;        /* micro-batches since the last update */
-    float *grad;             /* [vectors, D] of one micro-batch */
-    float *accumulated;      /* of all since the last update */
-    TrainingStep full, last; /* an epoch's last batch may be shorter; the same graph where it is not */
-    TrainingStep *ran;       /* by the last loop_next */
-    float *latents, *noise, *normal; /* [batch, L, h, w] */
+    int64_t step;                    /* updates done */
+    int64_t gathered;                /* micro-batches since the last update */
+    float *grad;                     /* [vectors, D]: the gradient of one micro-batch */
+    float *accumulated;              /* [vectors, D]: the sum of the gradients since the last update */
+    TrainingStep full;               /* for batches of options.batch examples */
+    TrainingStep last;               /* for an epoch's last batch; has no graph where that is a full one */
+    TrainingStep *ran;               /* the one of these two that the last loop_next has run */
+    float *latents, *noise, *normal; /* [batch, L, h, w]: z, eps, and the posterior's noise */
 } Loop;
 
-/* One micro-batch, as a line of losses.csv. */
+/* What losses.csv says of one micro-batch. */
 typedef struct {
-    int64_t step; /* updates done by then */
-    float loss;   /* its own, undivided */
-    double lr;    /* of the next step: the script logs it after its scheduler has moved */
-    bool updated;
+    int64_t step; /* updates done, this micro-batch's included */
+    float loss;   /* its own loss, not divided by options.accumulate */
+    double lr;    /* of the next step: the script logs it after its scheduler has moved on */
+    bool updated; /* whether an update followed it */
 } LoopRecord;
 
-/* Records and plans the graphs; seeds both generators. */
+/* Records and plans the graphs. */
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan);
 void loop_free(Loop *l);
 
+/* The bytes of the arena that the loop needs. */
 int64_t loop_bytes(const Loop *l, int threads);
-/* Plans anew so that loop_bytes is at most this, if recomputing blocks can reach it, else with all of them
-   recomputed. */
+/* Plans the graphs once more so that loop_bytes is at most this number, by recomputing blocks in the backward
+   pass. Where even recomputing all blocks does not suffice, all are recomputed. */
 void loop_plan_within(Loop *l, int64_t bytes, int threads);
+/* Binds the graphs to an arena and seeds both generators. */
 void loop_bind(Loop *l, Arena *arena, int threads);
 
-/* Micro-batches in all, and updates an epoch. */
+/* The number of micro-batches of the whole run. */
 int64_t loop_micro_batches(const Loop *l);
 
-/* One micro-batch; do not call once step == options.steps. A loss that is not finite changes nothing: updated
-   is false. */
+/* Runs one micro-batch. It must not be called once step == options.steps. If the loss is not finite, neither
+   the gradients nor the learned vectors change, and `updated` is false. */
 LoopRecord loop_next(Loop *l);
 
-/* The loss of a run's first micro-batch, on the rows as they are. The loop has not run yet, and stays so. */
+/* Returns the loss of the run's first micro-batch for the learned vectors as they are. The loop must not have
+   run yet; afterwards it is at its beginning as before. */
 float loop_first_loss(Loop *l);
 
-/* Goes on where a run of the same options and data was after `taken` micro-batches of an epoch that began
-   with the generators in this state and `step` updates done: the draws are made again, the network does not
-   run. The caller puts rows and the moments of adamw back. */
+/* Moves a loop that has not run yet to where a run with the same options and data was when `step` updates
+   were done, and `taken` micro-batches of an epoch at whose beginning the generators were in the states torch
+   and python. It repeats the random draws of these micro-batches without running the networks. The caller
+   restores the learned vectors, the accumulated gradients and AdamW's state. */
 void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step);
 
 #endif

@@ -17,7 +17,7 @@ static bool cannot_write(const Losses *l, int error, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", l->path, strerror(error));
 }
 
-/* A link is not followed: the file that is written is the run's own. */
+/* O_NOFOLLOW: the file that is written is the run's own, never one that a link points to. */
 static bool open_at(Losses *l, const char *path, const char *mode, Messages *errors) {
     int descriptor = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | (*mode == 'a' ? O_APPEND : 0));
     *l = (Losses) { .path = mem_string(path), .file = descriptor < 0 ? NULL : fdopen(descriptor, mode) };
@@ -26,7 +26,7 @@ static bool open_at(Losses *l, const char *path, const char *mode, Messages *err
 }
 
 bool losses_begin(Losses *l, const char *path, Messages *errors) {
-    /* Written aside: what stood there stays if the disk is full. */
+    /* file_write writes aside and renames, so that an existing file survives a full disk. */
     if (!file_write(path, HEADER, strlen(HEADER), errors) || !open_at(l, path, "a", errors)) return false;
     l->bytes = (int64_t)strlen(HEADER);
     l->hash = hash_bytes(HASH_START, HEADER, strlen(HEADER));
@@ -39,7 +39,7 @@ static void keep(Losses *l, int64_t step, double loss) {
         l->loss = mem_grow(l->loss, (size_t)l->capacity * sizeof *l->loss);
         l->smoothed = mem_grow(l->smoothed, (size_t)l->capacity * sizeof *l->smoothed);
     }
-    /* An exponential mean over about 50 losses, whose beginning is the plain mean. */
+    /* An exponential mean over about 50 losses. For the first 50 losses it is their plain mean. */
     double weight = l->count < 50 ? 1.0 / (double)(l->count + 1) : 0.02;
     l->average += weight * (loss - l->average);
     l->step = step;
@@ -47,7 +47,8 @@ static void keep(Losses *l, int64_t step, double loss) {
     l->smoothed[l->count++] = l->average;
 }
 
-/* Nine digits give the same float again. */
+/* Reads the header and the records, and checks that they are the bytes that were written. A float that was
+   written with nine digits is read back as the same float. */
 static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t *hash) {
     char line[100];
     if (!fgets(line, sizeof line, l->file) || strcmp(line, HEADER) != 0) return false;
@@ -65,8 +66,8 @@ static bool read_back(Losses *l, int64_t records, int64_t bytes, const uint64_t 
     return ftell(l->file) == bytes && (!hash || l->hash == *hash);
 }
 
-bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
-                  Messages *errors) {
+bool losses_resume(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
+                   Messages *errors) {
     if (!open_at(l, path, "r+", errors)) return false;
     if (!read_back(l, records, bytes, hash))
         return messages_add(
@@ -74,7 +75,7 @@ bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, c
             "%s: was changed: it does not begin with the %lld losses that the run had when it stopped", path,
             (long long)records);
     l->bytes = bytes;
-    fseek(l->file, bytes, SEEK_SET); /* from reading to writing */
+    fseek(l->file, bytes, SEEK_SET); /* C requires this between reading and writing */
     return ftruncate(fileno(l->file), bytes) == 0 || cannot_write(l, errno, errors);
 }
 

@@ -1,5 +1,5 @@
-/* The losses of a run as the reference script logs them: losses.csv, "step,loss,lr" with a line a
-   micro-batch. */
+/* The losses of a run as the reference script logs them: the file losses.csv, with the header "step,loss,lr"
+   and one line for each micro-batch. */
 #ifndef TI_LOSSES_H
 #define TI_LOSSES_H
 
@@ -10,25 +10,27 @@
 typedef struct {
     char *path;
     FILE *file;
-    int64_t bytes; /* written by now */
-    uint64_t hash; /* of them (io/hash.h) */
-    double *loss;  /* [count] */
-    double *smoothed;
+    int64_t bytes;    /* of the file so far */
+    uint64_t hash;    /* of these bytes (io/hash.h) */
+    double *loss;     /* [count]: each micro-batch's loss */
+    double *smoothed; /* [count]: their exponential mean, for the plot */
     int64_t count, capacity;
     int64_t step;   /* updates done */
     double average; /* the last smoothed loss */
 } Losses;
 
-/* An empty file at path; one that is there is replaced. */
+/* Creates the file with its header; one that exists is replaced. */
 bool losses_begin(Losses *l, const char *path, Messages *errors);
-/* Reads the first records, which take so many bytes, back and cuts off what follows. hash: of these bytes;
-   NULL: not known. Errors: the file is not as it was; then nothing is changed. */
-bool losses_go_on(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
-                  Messages *errors);
+/* Opens the file of a run that is resumed: reads the first records, which take so many bytes, and cuts off
+   what follows. hash is that of these bytes, or NULL when it is not known. Returns false and adds a message
+   when the file does not begin as it did; then it is left as it is. */
+bool losses_resume(Losses *l, const char *path, int64_t records, int64_t bytes, const uint64_t *hash,
+                   Messages *errors);
 void losses_close(Losses *l);
 
+/* Appends a line. */
 bool losses_add(Losses *l, LoopRecord record, Messages *errors);
-/* The file is on the disk, before a state says so. */
+/* Makes sure that all lines are on the disk, before a state is written that counts on them. */
 bool losses_sync(Losses *l, Messages *errors);
 
 #endif

@@ -8,7 +8,7 @@ const char *const LR_SCHEDULE_NAMES[] = { "constant", "constant_with_warmup", "l
                                           "cosine",   "cosine_with_restarts", "polynomial",
                                           NULL };
 
-/* The factor on lr; q runs from 0 to 1 between the end of the warm-up and the last step. */
+/* The factor by which lr is multiplied. q runs from 0 at the end of the warm-up to 1 at the last step. */
 static double factor(const LrSchedule *s, int64_t step) {
     if (s->kind == CONSTANT) return 1;
     if (step < s->warmup) return (double)step / (double)max_i64(1, s->warmup);
@@ -17,7 +17,7 @@ static double factor(const LrSchedule *s, int64_t step) {
     case LINEAR:
         return fmax(0, (double)(s->steps - step) / span);
     case COSINE:
-        return fmax(0, 0.5 * (1 + cos(PI * q))); /* rises again after the last step, as there */
+        return fmax(0, 0.5 * (1 + cos(PI * q))); /* after the last step it rises again, as diffusers' does */
     case COSINE_WITH_RESTARTS:
         return q >= 1 ? 0 : fmax(0, 0.5 * (1 + cos(PI * fmod((double)s->cycles * q, 1))));
     case POLYNOMIAL:

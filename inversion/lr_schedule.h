@@ -1,6 +1,6 @@
-/* Learning rate schedules: diffusers' get_scheduler, in double as there. */
-#ifndef TI_SCHEDULE_H
-#define TI_SCHEDULE_H
+/* Learning-rate schedules: those of diffusers' get_scheduler, computed in double as there. */
+#ifndef TI_LR_SCHEDULE_H
+#define TI_LR_SCHEDULE_H
 
 #include "io/base.h"
 
@@ -16,19 +16,19 @@ typedef enum {
 
 typedef struct {
     LrScheduleKind kind;
-    double lr;      /* the highest; for POLYNOMIAL above LR_SCHEDULE_END */
-    int64_t warmup; /* steps on which it rises from 0; CONSTANT has none */
-    int64_t steps;  /* of the whole run */
-    int cycles;     /* COSINE_WITH_RESTARTS */
+    double lr;      /* the highest learning rate; for POLYNOMIAL it must be above LR_SCHEDULE_END */
+    int64_t warmup; /* steps during which it rises from 0; CONSTANT ignores them */
+    int64_t steps;  /* steps of the whole run */
+    int cycles;     /* for COSINE_WITH_RESTARTS: how often it falls from the highest to 0 */
 } LrSchedule;
 
-/* Where POLYNOMIAL ends. */
+/* The learning rate at which POLYNOMIAL ends (diffusers' lr_end). */
 #define LR_SCHEDULE_END 1e-7
 
-/* The names in LrScheduleKind's order, closed by NULL; they are diffusers': "constant_with_warmup". */
+/* diffusers' names of the schedules, in the order of LrScheduleKind; NULL follows the last. */
 extern const char *const LR_SCHEDULE_NAMES[];
 
-/* The learning rate of step 0, 1, ...  Any step may be asked for, also those after the last. */
+/* Returns the learning rate of step 0, 1, ... Steps after the last one are allowed too. */
 double lr_schedule_at(const LrSchedule *s, int64_t step);
 
 #endif

@@ -10,8 +10,8 @@
 
 static int by_path(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* The paths of the folder's pictures, sorted. */
-static bool list_pictures(const char *folder, Pictures *out, Messages *errors, Messages *warnings) {
+/* Lists the paths of the folder's pictures, sorted. */
+static bool list_paths(const char *folder, Pictures *out, Messages *errors, Messages *warnings) {
     DIR *directory = opendir(folder);
     if (!directory)
         return messages_add(errors, "%s: %s%s", folder,
@@ -24,7 +24,7 @@ static bool list_pictures(const char *folder, Pictures *out, Messages *errors, M
     while (errno = 0, (entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] == '.') continue;
         char *path = mem_format("%s/%s", folder, entry->d_name);
-        if (image_is_named(path) || image_kind_of_file(path) != IMAGE_NONE) {
+        if (image_has_known_extension(path) || image_kind_of_file(path) != IMAGE_NONE) {
             out->paths = mem_grow(out->paths, (size_t)(out->count + 1) * sizeof *out->paths);
             out->paths[out->count++] = path;
             continue;
@@ -49,8 +49,9 @@ static bool list_pictures(const char *folder, Pictures *out, Messages *errors, M
     return true;
 }
 
-/* The most that is held at once: by the decoder, by cropping, or by resizing with the picture between its
-   two axes and the filter's weights. */
+/* `bytes` is the largest of three needs: the decoder's; the picture beside its cropped copy; and while
+   resizing, the picture, its copy of which only one axis is resized yet, and the filter's weights. file is
+   the size of the mapped file. */
 static PictureSize size_of(const ImageHeader *h, int64_t file, int64_t resolution, bool center_crop) {
     bool turned = h->orientation >= 5;
     int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height, rgb = 3 * w * height;
@@ -92,7 +93,7 @@ bool picture_load(const char *path, int resolution, bool center_crop, Image *out
 bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings) {
     *out = (Pictures) { 0 };
-    bool ok = list_pictures(folder, out, errors, warnings);
+    bool ok = list_paths(folder, out, errors, warnings);
     out->images = mem_alloc((size_t)out->count * sizeof *out->images);
     out->sizes = mem_alloc((size_t)out->count * sizeof *out->sizes);
     for (int64_t i = 0; ok && i < out->count; i++)

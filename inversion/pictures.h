@@ -1,38 +1,39 @@
-/* The training pictures: a folder's files, in the order of their names, at the training resolution. */
+/* The training pictures: the picture files of a folder, in the order of their names, at the
+   training resolution. */
 #ifndef TI_PICTURES_H
 #define TI_PICTURES_H
 
 #include "io/image.h"
 
-/* What its file's header says of a picture. */
+/* What the header of a picture's file says. */
 typedef struct {
-    int width, height; /* when it is upright; 0 x 0: it could not be read */
-    int64_t bytes;     /* the most memory that reading it takes at once, with the file's mapped bytes */
+    int width, height; /* of the picture when it is upright; 0 x 0 if the header could not be read */
+    int64_t bytes;     /* the most memory that reading the picture takes at once, its mapped file included */
 } PictureSize;
 
 typedef struct {
     int64_t count;
     char **paths;       /* [count] */
     PictureSize *sizes; /* [count] */
-    Image *images;      /* [count], each resolution x resolution; without pixels until pictures_read */
+    Image *images;      /* [count], each resolution x resolution; pictures_read fills in their pixels */
 } Pictures;
 
-/* The pictures of a folder, sorted by the bytes of their names, and what their headers say: the files that
-   are named as pictures are (image_is_named), and those that are some by their first bytes, whatever their
-   names; hidden files are passed over, a warning counts the others. Errors, a line each: the folder cannot
-   be read, holds no pictures, a file is none, is of a kind that is not read or is damaged; then false.
-   pictures_free in every case. */
+/* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file is
+   taken for a picture if its name has a picture's ending (image_has_known_extension) or its first bytes are those of
+   one. Hidden files are skipped silently; a warning counts the others. Returns false and adds a message for
+   each fault: the folder cannot be read or holds no pictures; a file is not a picture, has an unsupported
+   format or is damaged. pictures_free in every case. */
 bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
-/* Reads them: each is turned upright, cropped to its middle square if asked to, and resized as Pillow's
-   bicubic does. A line for each that is damaged; then false. */
+/* Reads the pixels: turns each picture upright, crops it to its middle square if center_crop, and resizes it
+   as Pillow's bicubic filter does. Returns false and adds a message for each picture that is damaged. */
 bool pictures_read(Pictures *pictures, int resolution, bool center_crop, Messages *errors);
 void pictures_free(Pictures *pictures);
 
-/* The picture that takes the most memory to read. */
+/* The index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 
-/* One picture in the same way. */
+/* Does the same for the header and the pixels of one file. */
 bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
                   Messages *errors);
 

@@ -15,8 +15,8 @@ Encoder encoder_new(const Vae *vae, int64_t resolution) {
     Encoder e = { .graph = graph_new(), .resolution = resolution };
     Shape shape = shape4(1, vae->config.in_channels, resolution, resolution);
     e.picture = mem_alloc((size_t)shape_count(shape) * sizeof(float));
-    e.moments = vae_encode(e.graph, vae, graph_leaf(e.graph, "picture", shape, e.picture, NULL));
-    e.plan = graph_plan(e.graph, e.moments, (PlanOptions) { 0 });
+    e.parameters = vae_encode(e.graph, vae, graph_leaf(e.graph, "picture", shape, e.picture, NULL));
+    e.plan = graph_plan(e.graph, e.parameters, (PlanOptions) { 0 });
     return e;
 }
 
@@ -27,25 +27,26 @@ void encoder_free(Encoder *e) {
 }
 
 void posteriors_free(Posteriors *p) {
-    free(p->moments);
+    free(p->parameters);
     *p = (Posteriors) { 0 };
 }
 
-static float *moments_at(const Posteriors *p, int64_t i) { return p->moments + i * 2 * p->count; }
+static float *parameters_at(const Posteriors *p, int64_t i) { return p->parameters + i * 2 * p->count; }
 
 const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped) {
     CHECK(picture >= 0 && picture < p->pictures);
-    return moments_at(p, 2 * picture + flipped);
+    return parameters_at(p, 2 * picture + flipped);
 }
 
-/* What an entry of the cache is called: size and content of the picture as the VAE sees it, and which VAE. */
+/* The name of an entry of the cache: the size of the picture that is in the encoder, and a hash of its pixels
+   and of the VAE. */
 static char *cache_key(const Encoder *e, uint64_t vae_key) {
     int64_t floats = 3 * e->resolution * e->resolution;
     uint64_t hash = hash_bytes(vae_key, e->picture, (size_t)floats * sizeof(float));
     return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
 }
 
-/* What the posteriors are computed with: keys and values of the cache's metadata. */
+/* What the posteriors are computed with, as keys and values of the cache's metadata. */
 enum { ORIGINS = 3 };
 typedef struct {
     char *text[ORIGINS][2];
@@ -64,18 +65,18 @@ static void origin_free(Origin *o) {
         for (int k = 0; k < 2; k++) free(o->text[i][k]);
 }
 
-/* The file that keeps them, and what goes into it when it is written again. */
+/* The cache's file as it was found, and the entries with which it will be written. */
 typedef struct {
     Safetensors file;
-    bool open;    /* it was there and can be used */
-    bool changed; /* it lacks something */
+    bool open;    /* whether the file exists and can be used */
+    bool changed; /* whether the file lacks an entry, so that it has to be written */
     Origin origin;
-    SafeTensor *entries;
+    SafeTensor *entries; /* the entries so far, whose names are keys */
     char **keys;
-    int64_t used;
+    int64_t used; /* their number */
 } Cache;
 
-/* Why the open file cannot be used; NULL if it can. */
+/* Returns why the open file cannot be used, or NULL if it can. */
 static const char *cache_fault(const Cache *c) {
     static const char *const others[ORIGINS] = { "was computed with another VAE",
                                                  "was computed with another OpenBLAS or other kernels of it",
@@ -113,6 +114,7 @@ static void cache_close(Cache *c) {
     origin_free(&c->origin);
 }
 
+/* Reads an entry, if the file has it. */
 static bool cache_read(const Cache *c, const char *key, Shape shape, float *out) {
     const SafeTensor *found = c->open ? safetensors_find(&c->file, key) : NULL;
     if (!found || !found->is_float || !shape_equal(found->weight.shape, shape)) return false;
@@ -120,7 +122,7 @@ static bool cache_read(const Cache *c, const char *key, Shape shape, float *out)
     return true;
 }
 
-/* The same picture may be there twice: a name stands in the file once. */
+/* Pictures with the same pixels have the same key, which the file may hold only once. */
 static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     int64_t different = 0;
     SafeTensor *entries = c->entries;
@@ -133,19 +135,19 @@ static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     return sealed_write(path, entries, different, (const char *const(*)[2])c->origin.text, ORIGINS, errors);
 }
 
-/* Runs the encoder on its picture. False, with a line, if what it gives is not finite. */
-static bool encode(const Encoder *e, float *moments, Messages *errors) {
+/* Runs the encoder on its picture. Returns false and adds a message when the result is not finite. */
+static bool encode(const Encoder *e, float *parameters, Messages *errors) {
     graph_forward(e->graph);
-    memcpy(moments, e->moments->data, (size_t)shape_count(e->moments->shape) * sizeof(float));
-    return check_finite(e->graph, e->moments, "what the VAE makes of a picture", errors);
+    memcpy(parameters, e->parameters->data, (size_t)shape_count(e->parameters->shape) * sizeof(float));
+    return check_finite(e->graph, e->parameters, "the VAE's output for a picture", errors);
 }
 
-/* One picture, mirrored as well if flips. */
+/* The posterior of picture i and, if flips, of its mirror image: read from the cache or computed. */
 static bool compute_one(const Posteriors *p, const Encoder *e, const Image *image, int64_t i, bool flips,
                         uint64_t vae_key, Cache *c, Messages *errors) {
-    Shape shape = e->moments->shape;
+    Shape shape = e->parameters->shape;
     shape.rank = 3;
-    memmove(shape.dim, shape.dim + 1, 3 * sizeof shape.dim[0]); /* without the batch */
+    memmove(shape.dim, shape.dim + 1, 3 * sizeof shape.dim[0]); /* [2 L, h, w], without the batch */
     Image own;
     if (!image_new(image->width, image->height, &own, errors)) return false;
     memcpy(own.rgb, image->rgb, (size_t)(3 * e->resolution * e->resolution));
@@ -154,13 +156,13 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
     for (int flipped = 0; ok && flipped <= last; flipped++) {
         if (flipped) image_flip(&own);
         image_to_floats(&own, e->picture);
-        float *moments = moments_at(p, 2 * i + flipped);
+        float *parameters = parameters_at(p, 2 * i + flipped);
         char *key = c->keys[c->used] = cache_key(e, vae_key);
-        c->entries[c->used++] = (SafeTensor) { .weight = { .name = key, .shape = shape, .data = moments },
+        c->entries[c->used++] = (SafeTensor) { .weight = { .name = key, .shape = shape, .data = parameters },
                                                .dtype = "F32",
                                                .size = (size_t)shape_count(shape) * sizeof(float) };
-        if (cache_read(c, key, shape, moments)) continue;
-        ok = encode(e, moments, errors);
+        if (cache_read(c, key, shape, parameters)) continue;
+        ok = encode(e, parameters, errors);
         c->changed = true;
     }
     image_free(&own);
@@ -170,8 +172,8 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
                         uint64_t vae_key, const char *cache_path, const Watch *watch, Messages *errors,
                         Messages *warnings) {
-    *p = (Posteriors) { .pictures = count, .count = shape_count(e->moments->shape) / 2 };
-    p->moments = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
+    *p = (Posteriors) { .pictures = count, .count = shape_count(e->parameters->shape) / 2 };
+    p->parameters = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
     Cache c = cache_open(cache_path, 2 * count, vae_key, warnings);
     int64_t done = 0;
     bool ok = true;
@@ -184,8 +186,9 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
     return ok && done == count;
 }
 
-void posterior_sample(const float *moments, const float *n, int64_t count, float scaling_factor, float *out) {
-    const float *mean = moments, *logvar = moments + count;
+void posterior_sample(const float *parameters, const float *n, int64_t count, float scaling_factor,
+                      float *out) {
+    const float *mean = parameters, *logvar = parameters + count;
     for (int64_t i = 0; i < count; i++) {
         float std = expf(0.5f * fminf(fmaxf(logvar[i], -30.0f), 20.0f));
         out[i] = (mean[i] + std * n[i]) * scaling_factor;

@@ -1,5 +1,7 @@
-/* The VAE's posterior of every training picture, mirrored and not: computed once, before the first step, and
-   kept in a file, since a step needs only a sample of it: z = mean + exp(logvar / 2) n. */
+/* The VAE's posterior of every training picture, as it is and mirrored. It is computed once, before the first
+   step, and kept in a file. A step then needs only a sample of it, which is cheap:
+
+       z = mean + exp(logvar / 2) n,  n ~ N(0, 1) */
 #ifndef TI_POSTERIOR_H
 #define TI_POSTERIOR_H
 
@@ -10,37 +12,47 @@
 /* The encoder's graph for one square picture. */
 typedef struct {
     Graph *graph;
-    Tensor *moments; /* [1, 2 L, h, w] */
+    Tensor *parameters; /* [1, 2 L, h, w]: the posterior's mean, then its logvar */
     Plan plan;
     int64_t resolution;
-    float *picture; /* [1, 3, resolution, resolution] */
+    float *picture; /* [1, 3, resolution, resolution], filled in before the graph runs */
 } Encoder;
 
 Encoder encoder_new(const Vae *vae, int64_t resolution);
 void encoder_free(Encoder *e);
 
+/* The parameters of all posteriors (diffusers' DiagonalGaussianDistribution.parameters). */
 typedef struct {
-    int64_t pictures, count; /* count: floats of a latent picture, L h w */
-    float *moments;          /* [pictures, 2, 2 count]: unflipped, flipped; mean, logvar */
+    int64_t pictures;
+    int64_t count;     /* elements of one picture's latents, L h w */
+    float *parameters; /* [pictures, 2, 2, count]: as it is or mirrored; mean or logvar */
 } Posteriors;
 
-/* images [count], of the encoder's resolution. cache: a file (weights/sealed.h) that is read, where its
-   entries' keys (pixels and vae_key) fit, and written again with all of these; NULL: none. A cache that is
-   damaged, or that was computed with another VAE, other BLAS kernels or another build of this program, whose
-   bits may differ, is computed anew, and a warning says so. The encoder is bound to its arena already. watch
-   (may be NULL) is asked before each picture: if it says no, what is done by then is in the cache, and false
-   without a line comes back. False and a line where the cache cannot be written, or numbers come out that are
-   not finite. */
+/* Computes the posteriors of images [count], which have the encoder's resolution; the mirrored ones only
+   where flips is true. The encoder must be bound to its arena.
+
+   cache is the path of a file (weights/sealed.h) that keeps the results, or NULL. What it holds of these
+   pictures and this VAE (vae_key) is read, the rest is computed, and then the file is written with all of
+   them. A cache that is damaged is not used, and neither is one that another VAE, other BLAS kernels or
+   another build of this program has written, since its bits may differ; a warning says so.
+
+   watch (may be NULL) is asked before each picture. When it stops the work, what is done by then is written
+   to the cache, and the function returns false without a message. It returns false and adds a message when
+   the cache cannot be written or a result is not finite. posteriors_free in every case. */
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
                         uint64_t vae_key, const char *cache, const Watch *watch, Messages *errors,
                         Messages *warnings);
 void posteriors_free(Posteriors *p);
 
-/* Mean and logvar [2 count] of a picture. */
+/* One picture's parameters [2, count]: its mean, then its logvar. */
 const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped);
 
-/* Posterior of the VAE: moments [2 count], mean then logvar (clamped to [-30, 20] here), and n [count] ~ N(0,
-   1): out = (mean + exp(logvar / 2) n) scaling_factor. One picture. */
-void posterior_sample(const float *moments, const float *n, int64_t count, float scaling_factor, float *out);
+/* Samples one posterior and scales the sample for the UNet:
+
+       out = (mean + exp(logvar / 2) n) scaling_factor,  logvar clamped to [-30, 20]
+
+   parameters [2, count]: mean, then logvar; n [count] ~ N(0, 1). (DiagonalGaussianDistribution.sample) */
+void posterior_sample(const float *parameters, const float *n, int64_t count, float scaling_factor,
+                      float *out);
 
 #endif

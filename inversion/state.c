@@ -7,19 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reading and writing go through the same list of fields: a field is put down, or taken back. */
+/* Reading and writing share one list of fields, the function fields(). Each ..._field function writes its
+   value when a file is written, and replaces the value when a file is read. */
 enum { FIELDS_MAX = 48 };
 typedef struct {
-    const Safetensors *file;       /* that is read; NULL: one is written */
-    const char *names[FIELDS_MAX]; /* of all fields so far */
+    const Safetensors *file;       /* the file that is read, or NULL when one is written */
+    const char *names[FIELDS_MAX]; /* the names of all fields so far */
     int64_t count;
-    bool wrong; /* a field is missing, or is what is never written */
+    bool wrong; /* reading: a field is missing, or has a value that is never written */
+    /* writing: the tensors and the metadata so far */
     SafeTensor tensors[FIELDS_MAX];
     const char *metadata[FIELDS_MAX][2];
     int64_t tensor_count, pairs;
 } Fields;
 
-/* A number's text: put down, it stays with the fields; taken back, it is the file's, "" if there is none. */
+/* A number as text. When writing, the text is kept until state_write frees it. When reading, returns the
+   file's text, or "" if the file has none of this name. */
 static const char *text_field(Fields *f, const char *name, char *text) {
     CHECK(f->count < FIELDS_MAX);
     f->names[f->count++] = name;
@@ -50,7 +53,7 @@ static void hash_field(Fields *f, const char *name, uint64_t *value) {
     f->wrong = f->wrong || end == text || *end;
 }
 
-/* 17 digits give the same double again. */
+/* A double that was written with 17 digits is read back as the same double. */
 static void real_field(Fields *f, const char *name, double *value) {
     char *end;
     const char *text = text_field(f, name, f->file ? NULL : mem_format("%.17g", *value));
@@ -59,7 +62,8 @@ static void real_field(Fields *f, const char *name, double *value) {
     f->wrong = f->wrong || end == text || *end;
 }
 
-/* A tensor [count] of numbers of `size` bytes, or [count, 2] if pairs. */
+/* A tensor [count], or [count, 2] if pairs, of numbers of `size` bytes. When reading, returns the file's
+   data, or NULL if it does not fit; *count < 0 accepts any number of elements and becomes the file's. */
 static const void *tensor_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
                                 size_t size, const void *data) {
     CHECK(f->count < FIELDS_MAX);
@@ -81,7 +85,7 @@ static const void *tensor_field(Fields *f, const char *name, const char *dtype, 
     return t->weight.data;
 }
 
-/* Such an array, which is allocated when it is read; *count < 0 takes the number that the file has. */
+/* The same for an array of the state: when reading, a copy of the file's data is allocated. */
 static void *array_field(Fields *f, const char *name, const char *dtype, int64_t *count, bool pairs,
                          size_t size, void *data) {
     const void *found = tensor_field(f, name, dtype, count, pairs, size, data);
@@ -112,6 +116,7 @@ static void bool_field(Fields *f, const char *name, bool *value) {
     *value = number == 1;
 }
 
+/* The names are those in the file; "rows" are the learned vectors. */
 static void fields(Fields *f, RunState *s) {
     RunIdentity *i = &s->identity;
     if (f->file) s->count = s->points = i->picture_count = -1;
@@ -195,6 +200,7 @@ bool state_write(const char *path, const RunState *s, Messages *errors) {
     return ok;
 }
 
+/* Whether a run can have this state: a checksum does not rule out a file that was made by hand. */
 static bool plausible(const RunState *s) {
     return s->step >= 0 && s->taken >= 0 && s->gathered >= 0 && s->count > 0 && s->records >= 0 &&
            s->losses_bytes >= 0 && (!s->newer || s->steps > 0) && generator_valid(&s->torch) &&

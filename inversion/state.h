@@ -1,59 +1,63 @@
-/* The state of a run, small enough to be written after every step: what is needed to go on to the same
-   bits. */
+/* The state of a run: all that a resumed run needs to reach the same bits as one that was never stopped. It
+   is small enough to be written after every step. */
 #ifndef TI_STATE_H
 #define TI_STATE_H
 
 #include "inversion/loop.h"
 
-/* What a run was started with and on; a resumed one must agree in all of it. */
+/* Hashes of what a run was started with. A resumed run must agree in all of them. */
 typedef struct {
-    uint64_t options;                 /* of options.json, but for what may differ (TrainOptions.identity) */
-    uint64_t prompts;                 /* of the templates' ids */
+    uint64_t options;                 /* of options.json without what may differ (TrainOptions.identity) */
+    uint64_t prompts;                 /* of the templates' token ids */
     uint64_t text_encoder, unet, vae; /* of the weight files' headers, sizes and sampled bytes */
     int64_t picture_count;
-    uint64_t *pictures; /* [picture_count]: of each one's pixels, in their order */
+    uint64_t *pictures; /* [picture_count]: of each picture's pixels, in their order */
 } RunIdentity;
 
 typedef struct {
     RunIdentity identity;
-    bool finished; /* all steps are done, and everything is written */
-    int64_t step;  /* updates done */
-    int64_t taken; /* micro-batches of the epoch that began with these generators */
-    Generator torch;
+    bool finished;   /* whether all steps are done and all files are written */
+    int64_t step;    /* updates done */
+    int64_t taken;   /* micro-batches of the current epoch that are done */
+    Generator torch; /* both generators as they were when this epoch began */
     Twister python;
-    int64_t gathered; /* micro-batches since the last update, whose gradients are in accumulated */
-    int64_t count;    /* floats of each of these: */
+    int64_t gathered; /* micro-batches since the last update, whose gradients are in `accumulated` */
+    int64_t count;    /* elements of each of the next four arrays */
     float *learned, *m, *v, *accumulated;
-    int64_t records, losses_bytes; /* lines, without the first, and bytes of losses.csv by then */
-    /* A file of version 2 has none of the next three. */
-    bool newer;
-    int64_t steps;        /* that the run was to have when this was written */
-    uint64_t losses_hash; /* of losses.csv's bytes by then */
-    float *initial;       /* [count]: the rows that the run began with */
+    int64_t records;      /* lines of losses.csv, without its header */
+    int64_t losses_bytes; /* bytes of losses.csv */
+    bool newer;           /* whether the file is newer than version 2, which lacks the next three */
+    int64_t steps;        /* steps that the run was to have when this was written */
+    uint64_t losses_hash; /* of the losses_bytes bytes of losses.csv */
+    float *initial;       /* [count]: the learned vectors before the first step */
     int64_t points;
     double *grid;      /* [points, 2]: a step and its fixed-grid loss */
-    double first_loss; /* of the run; a machine that computes the same numbers finds the same */
+    double first_loss; /* of the run's first micro-batch: a machine that computes the same bits repeats it */
 } RunState;
 
-/* A view of the loop as it is now: the arrays are the loop's. The rest is the caller's to fill in. */
+/* Returns the loop's part of the state as it is now. The arrays are the loop's own. The caller fills in
+   the rest. */
 RunState state_of(const Loop *l);
-/* Whether it can be a state of this loop; path is for the message. */
+/* Returns whether the state can be one of this loop, or adds a message about the file at path. */
 bool state_fits(const RunState *s, const Loop *l, const char *path, Messages *errors);
-/* Puts a loop that has not run yet where the state was; its pictures are encoded already. */
+/* Moves a loop that has not run yet to the state. The posteriors of its pictures must have been computed. */
 void state_restore(const RunState *s, Loop *l);
 
-/* Writes a safetensors file with a checksum (weights/sealed.h): the arrays are its tensors, the numbers its
-   metadata, each under its name. What a later version of ti adds gets a name of its own. */
+/* Writes a safetensors file with a checksum (weights/sealed.h). The arrays are its tensors and the numbers
+   are its metadata, each under a name of its own. A later version of ti that adds something gives it a new
+   name, so that this version can see that it does not know the file. */
 bool state_write(const char *path, const RunState *s, Messages *errors);
-/* Reads that, or a file of version 2 (state_parse_2). Errors: missing, cut off, damaged, of another version,
-   with a name that this one does not know: a line, false. Free with state_free. */
+/* Reads such a file, or one of version 2. Returns false and adds a message when it is missing, cut off,
+   damaged, of another version, or contains a name that this version does not know. state_free afterwards. */
 bool state_read(const char *path, RunState *s, Messages *errors);
+/* Reads it from memory; path is for messages. */
 bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunState *s, Messages *errors);
 void state_free(RunState *s);
 
-/* The version of a file whose fields lie one after the other, as up to version 2; 0: it is none. */
+/* Up to version 2 the fields of a state lay one after the other in the file, after a magic string. Returns
+   the version of such a file, or 0 if it is none. */
 int state_version(const unsigned char *bytes, size_t size);
-/* What is in one of version 2; false: it is damaged. */
+/* Reads a file of version 2. Returns false when it is damaged. */
 bool state_parse_2(const unsigned char *bytes, size_t size, RunState *s);
 
 #endif

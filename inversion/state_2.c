@@ -1,5 +1,5 @@
-/* Version 2 of a run's state, which is read and not written any more: MAGIC, the fields below one after the
-   other as they lie in memory, then the hash of all that. */
+/* Version 2 of a run's state, which is read but no longer written. The file consists of MAGIC, the fields
+   below one after the other as they lie in memory, and the hash of all these bytes. */
 #include "inversion/state.h"
 
 #include "io/hash.h"
@@ -7,12 +7,12 @@
 #include <string.h>
 
 static const char MAGIC[16] = "ti run state 2\n";
-enum { NAME_LENGTH = 13 }; /* of MAGIC, what all versions of this kind begin with */
+enum { NAME_LENGTH = 13 }; /* the bytes of MAGIC before its number, common to all versions of this kind */
 
 typedef struct {
     const unsigned char *bytes;
     size_t size, at;
-    bool wrong; /* short of bytes, or a value that was never written */
+    bool wrong; /* whether bytes were missing, or a value was one that is never written */
 } Cursor;
 
 static void field(Cursor *c, void *data, size_t size) {
@@ -25,7 +25,7 @@ static void field(Cursor *c, void *data, size_t size) {
     }
 }
 
-/* count elements, allocated once it is known that they can be there. */
+/* Reads an array of count elements. It is allocated only once it is known that the file is long enough. */
 static void *array(Cursor *c, int64_t count, size_t element) {
     bool fits = count >= 0 && (uint64_t)count <= (c->size - c->at) / element;
     c->wrong = c->wrong || !fits;

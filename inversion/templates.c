@@ -8,7 +8,7 @@
 
 enum { LINE_MAX_BYTES = 1000, LINES_MAX = 1000000, FAULTS_TOLD = 20 };
 
-/* In the order of diffusers' textual_inversion.py, which the random choice depends on. */
+/* The templates of diffusers' textual_inversion.py, in its order, on which the random choice depends. */
 static const char *const OBJECT[] = {
     "a photo of a {}",           "a rendering of a {}",
     "a cropped photo of the {}", "the photo of a {}",
@@ -40,7 +40,7 @@ static const char *const STYLE[] = {
     "a bright painting in the style of {}",
     "a cropped painting in the style of {}",
     "a good painting in the style of {}",
-    "a close-up painting in the style of {}", /* a second time: so it is there, and each draw depends on it */
+    "a close-up painting in the style of {}", /* twice, as in the script: every draw depends on the number */
     "a rendition in the style of {}",
     "a nice painting in the style of {}",
     "a small painting in the style of {}",
@@ -53,7 +53,7 @@ static void push(Templates *t, const char *line, size_t size) {
     t->lines[t->count++] = mem_format("%.*s", (int)size, line);
 }
 
-/* What is wrong with a line, or NULL. */
+/* Returns what is wrong with a line, as the rest of a message, or NULL. */
 static const char *line_fault(const char *line, size_t size) {
     if (size > LINE_MAX_BYTES) return "is longer than 1000 bytes";
     int holes = 0;
@@ -86,7 +86,8 @@ bool templates_parse(Templates *t, const char *path, const char *text, size_t si
     if (faults > FAULTS_TOLD)
         messages_add(errors, "%s: %lld more such lines", path, (long long)(faults - FAULTS_TOLD));
     if (!faults && !t->count)
-        messages_add(errors, "%s: holds no templates (a line each, such as: a photo of a {})", path);
+        messages_add(errors, "%s: holds no templates (write one on each line, such as: a photo of a {})",
+                     path);
     if (!faults && t->count) return true;
     templates_free(t);
     return false;

@@ -1,4 +1,4 @@
-/* The sentences that a word is learned in. */
+/* The templates: sentences such as "a photo of a {}", in which the word stands while it is learned. */
 #ifndef TI_TEMPLATES_H
 #define TI_TEMPLATES_H
 
@@ -6,25 +6,27 @@
 
 typedef enum { KIND_OBJECT, KIND_STYLE } Kind;
 
-/* Each line holds "{}" once, where the word goes. Their order counts: training draws a place in it. */
+/* Each line contains "{}" once, where the word goes. Their order matters, since training draws an index. */
 typedef struct {
     char **lines;
     int64_t count;
 } Templates;
 
-/* The reference script's 27 for objects or 19 for styles; or, if path is not NULL, those of a text file, one
-   a line (empty lines and lines that begin with '#' aside). Errors, a line each: no file, no templates, a
-   line without "{}" or with several, one that is not UTF-8 or longer than 1000 bytes. */
+/* Without a path (NULL): the reference script's templates, 27 for objects or 19 for styles. With a path:
+   those of a text file, one on each line; empty lines and lines that begin with '#' are skipped. Returns
+   false and adds a message for each fault: the file cannot be read or holds no templates; a line has no "{}"
+   or several, is not UTF-8, or is longer than 1000 bytes. */
 bool templates_get(Templates *t, Kind kind, const char *path, Messages *errors);
-/* The same from text; path is for messages. */
+/* Parses the text of such a file; path is for messages. */
 bool templates_parse(Templates *t, const char *path, const char *text, size_t size, Messages *errors);
 void templates_free(Templates *t);
 
-/* A template with the word in it; free() it. */
+/* Returns the template with the word in place of "{}"; free() it. */
 char *template_fill(const char *line, const char *word);
 
-/* Each template with all vectors of an added word in it, as ids [count, max_length], to be freed; longest:
-   the tokens of the longest, of which the window holds max_length - 2. */
+/* Returns the token ids [count, max_length] of each template with the added word in it, where the placeholder
+   token stands once for each of the word's vectors; free() them. *longest becomes the number of tokens of the
+   longest template, which may be more than the max_length - 2 that fit. */
 int32_t *templates_encode(const Templates *t, const Tokenizer *tokenizer, const char *word, int64_t *longest);
 
 #endif

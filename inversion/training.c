@@ -1,30 +1,52 @@
+/* Equation 2 of the paper, from the inside out (the letters are in training.h):
+
+       v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2
+
+   A prompt y such as "a photo of S*" contains the placeholder token S*. The text encoder c_theta looks up the
+   embedding of every token, and for S* it takes the learned vectors v instead of rows of its own table; its
+   output is the context. x is a training picture and z ~ E(x) its latents, a sample of the VAE's posterior.
+   z_t is z with the noise eps mixed in, the more the larger the timestep t is. The UNet eps_theta sees z_t, t
+   and the context, and predicts the noise. The loss is the squared difference between this prediction and
+   eps, averaged over all elements; each example of the batch is one sample of the expectation.
+
+   c_theta and eps_theta stay frozen: their weights are of the type Weight, which has no gradient. So v is the
+   only thing that can learn. Its gradient comes from the loss through the UNet's cross-attention to the
+   context, and from there through the text encoder. adamw.c moves v against it, and loop.c repeats all this
+   with other samples. */
 #include "inversion/training.h"
 
 #include "autograd/finite.h"
 
 #include <stdlib.h>
 
-TrainingStep training_step_new(const Clip *clip, const Unet *u, float *learned, float *grad, int64_t vectors,
-                               int64_t batch, int64_t tokens, int64_t height, int64_t width,
-                               PlanOptions options) {
-    int64_t latents = u->config.in_channels;
-    TrainingStep s = { .batch = batch, .tokens = tokens, .latent_count = latents * height * width };
-    Shape shape = shape4(batch, latents, height, width);
-    size_t size = (size_t)shape_count(shape) * sizeof(float);
+TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShape shape, float *learned,
+                               float *grad, PlanOptions options) {
+    int64_t batch = shape.batch, tokens = shape.tokens, channels = u->config.in_channels;
+    TrainingStep s = { .batch = batch,
+                       .tokens = tokens,
+                       .latent_count = channels * shape.height * shape.width };
+    size_t size = (size_t)(batch * s.latent_count) * sizeof(float);
     s.ids = mem_alloc((size_t)(batch * tokens) * sizeof *s.ids);
     s.noisy = mem_alloc(size);
     s.target = mem_alloc(size);
     s.timesteps = mem_alloc((size_t)batch * sizeof(float));
 
+    /* The leaves are the learned vectors v, which alone have a gradient (dumps call them "rows"), and the
+       inputs, which training_step_set fills in. */
     Graph *g = s.graph = graph_new();
-    Tensor *v =
-        graph_leaf(g, "rows", shape2(vectors, clip->config.hidden_size), learned, grad); /* all that learns */
-    Tensor *z_t = graph_leaf(g, "latents", shape, s.noisy, NULL);
+    Shape vectors = shape2(shape.vectors, clip->config.hidden_size);
+    Shape latents = shape4(batch, channels, shape.height, shape.width);
+    Tensor *v = graph_leaf(g, "rows", vectors, learned, grad);
+    Tensor *z_t = graph_leaf(g, "latents", latents, s.noisy, NULL);
     Tensor *t = graph_leaf(g, "timesteps", shape1(batch), s.timesteps, NULL);
-    Tensor *target = graph_leaf(g, "target", shape, s.target, NULL);
+    Tensor *target = graph_leaf(g, "target", latents, s.target, NULL);
 
-    s.context = clip_text(g, clip, s.ids, batch, tokens, v); /* c_theta(y) */
-    s.noise_pred = unet(g, u, z_t, t, s.context);            /* eps_theta(z_t, t, c_theta(y)) */
+    /* The prompts y (the ids) become the context c_theta(y). This is where v enters. */
+    s.context = clip_text(g, clip, s.ids, batch, tokens, v);
+    /* The UNet predicts the noise: eps_theta(z_t, t, c_theta(y)). */
+    s.noise_pred = unet(g, u, z_t, t, s.context);
+    /* || eps - eps_theta ||^2 as a mean over all elements. For v-prediction the target is a velocity,
+       not eps. */
     s.loss = mse_loss(g, s.noise_pred, target);
 
     graph_keep(g, s.noise_pred);
@@ -45,6 +67,7 @@ void training_step_free(TrainingStep *s) {
     *s = (TrainingStep) { 0 };
 }
 
+/* One sample of the expectation: z, eps and t become z_t and what the UNet should predict. */
 void training_step_set(TrainingStep *s, const NoiseSchedule *d, int64_t i, const float *z, const float *noise,
                        int64_t t) {
     CHECK(i >= 0 && i < s->batch);
@@ -59,11 +82,12 @@ float training_step_loss(TrainingStep *s) {
     return s->loss->data[0];
 }
 
+/* The chain rule starts with d (loss * weight) / d loss = weight. */
 void training_step_gradient(TrainingStep *s, float weight) { graph_backward(s->graph, &weight); }
 
 char *training_step_not_finite(TrainingStep *s, bool *too_large) {
     NotFinite found = graph_find_not_finite(s->graph);
-    int context = 0; /* the text encoder's last node */
+    int context = 0; /* index of the text encoder's last node */
     while (graph_get(s->graph, context)->out != s->context) context++;
     bool text = found.node && found.index <= context;
     char *where = not_finite_text(found);

@@ -1,7 +1,11 @@
-/* Textual inversion itself: the loss of the paper's equation 2 as a graph, of which only the learned rows
-   move.
+/* Textual inversion itself: the loss of equation 2 of the paper (Gal et al. 2022) as a graph in which only
+   the learned vectors v have a gradient.
 
-       v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2 */
+       v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2
+
+   training.c walks through it from the inside out; loop.c draws what the expectation runs over.
+
+   Letters: B batch, S text tokens, L latent channels, h w latent picture, n learned vectors of width D. */
 #ifndef TI_TRAINING_H
 #define TI_TRAINING_H
 
@@ -9,39 +13,47 @@
 #include "diffusion/noise_schedule.h"
 #include "nn/unet.h"
 
-/* The step for one batch size: the graph and what is filled in before it runs.
-   B batch, S text tokens, L latent channels, h w latent picture, n learned vectors of width D. */
+/* The sizes of a step that the model's configuration does not fix. */
+typedef struct {
+    int64_t batch, tokens; /* B, S */
+    int64_t height, width; /* h, w */
+    int64_t vectors;       /* n */
+} TrainingStepShape;
+
+/* The graph for one batch size, and the buffers of its inputs, which are filled in before it runs. */
 typedef struct {
     Graph *graph;
     Tensor *context, *noise_pred, *loss; /* [B, S, D], [B, L, h, w], [1] */
     Plan plan;
-    int64_t batch, tokens, latent_count; /* latent_count = L h w */
-    int32_t *ids;                        /* [B, S] */
-    float *noisy;                        /* z_t [B, L, h, w] */
+    int64_t batch, tokens, latent_count; /* B, S, L h w */
+    int32_t *ids;                        /* [B, S]: the prompts' tokens */
+    float *noisy;                        /* [B, L, h, w]: z_t */
     float *timesteps;                    /* [B] */
-    float *target;                       /* [B, L, h, w]: the noise, or v */
+    float *target;                       /* [B, L, h, w]: eps, or the velocity of v-prediction */
 } TrainingStep;
 
-/* Records and plans. rows [n, D] are the learned vectors and grad their gradient, both the caller's;
-   everything else is a Weight, which has none. With options.train false only the loss can be had. */
-TrainingStep training_step_new(const Clip *clip, const Unet *unet, float *learned, float *grad,
-                               int64_t vectors, int64_t batch, int64_t tokens, int64_t height, int64_t width,
-                               PlanOptions options);
+/* Records the graph and plans it. learned [n, D] are the learned vectors and grad [n, D] receives their
+   gradient; both stay the caller's. The networks' weights are of the type Weight, which has no gradient.
+   Where options.train is false, only the loss can be computed, and grad may be NULL. */
+TrainingStep training_step_new(const Clip *clip, const Unet *unet, TrainingStepShape shape, float *learned,
+                               float *grad, PlanOptions options);
 void training_step_free(TrainingStep *s);
-/* Plans anew; what was bound before is forgotten. */
+/* Plans the graph with other options. The graph has to be bound to an arena once more afterwards. */
 void training_step_plan(TrainingStep *s, PlanOptions options);
 
-/* Fills in example i: z_t and target from z and noise [L, h, w] at timestep t. */
+/* Fills in example i of the batch: z_t and the target, from the latents z and the noise eps [L, h, w] at
+   timestep t. The caller fills in the ids. */
 void training_step_set(TrainingStep *s, const NoiseSchedule *d, int64_t i, const float *z, const float *noise,
                        int64_t t);
 
-/* Runs forward; the loss of the batch. */
+/* Runs the forward pass and returns the batch's loss. */
 float training_step_loss(TrainingStep *s);
-/* Then backward: grad = d (loss * weight) / d rows. */
+/* Runs the backward pass after a forward pass, and overwrites grad with d (loss * weight) / d learned. */
 void training_step_gradient(TrainingStep *s, float weight);
 
-/* After a loss that is not finite: where that begins, "in the UNet, first in ...", for a message; free() it.
-   too_large: no weight is to blame. */
+/* After a loss that is not finite: returns where the first number that is not finite stands, such as "in
+   the UNet, first in ...", for a message; free() it. *too_large: all weights are finite, so the numbers
+   grew too large. */
 char *training_step_not_finite(TrainingStep *s, bool *too_large);
 
 #endif

@@ -37,14 +37,17 @@ void validation_free(Validation *v) {
 
 Sampling *validation_sampling(Validation *v) { return v->sampling; }
 
-/* The decoder's weights take the place of the others, and these theirs again. */
-static bool before_decoding(void *user, int64_t done, int64_t steps) {
+/* After the last denoising step the weights of the text encoder and the UNet are not needed until
+   training goes on, so their pages are released before the decoder's weights are read. Memory then never
+   holds both. */
+static bool after_step(void *user, int64_t done, int64_t steps) {
     const Validation *v = user;
     if (!watch_go_on(v->watch, done, steps)) return false;
     if (done == steps) folder_forget(&v->model->folder);
     return true;
 }
 
+/* Keeps the decoded picture, and releases the pages of the decoder's weights in turn. */
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Validation *v = user;
     (void)i;
@@ -52,9 +55,9 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     folder_forget(&v->model->folder);
 }
 
-bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors) {
+bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors) {
     v->watch = watch;
-    SamplingEvents events = { before_decoding, keep_picture, v };
+    SamplingEvents events = { after_step, keep_picture, v };
     return sampling_run(v->sampling, v->ids, v->negative, &events, errors) &&
            image_write_png(path, &v->image, errors);
 }

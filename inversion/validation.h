@@ -1,5 +1,5 @@
-/* A picture of the word as it learns: the same prompt and seed every time. Its generator is its own: no
-   random draw of the run is touched. */
+/* Validation: a picture that shows what the word has learned, generated from the same prompt and seed every
+   time. It has a generator of its own, so that the run's random draws do not depend on it. */
 #ifndef TI_VALIDATION_H
 #define TI_VALIDATION_H
 
@@ -11,15 +11,17 @@
 
 typedef struct Validation Validation;
 
-/* options.count is 1; its prompt may use the words. NULL and a line where there is no memory; a warning where
-   the prompt is too long. The model and the words must outlive it. */
+/* options.count is 1. The prompt may contain the words, which must outlive the result, as the model
+   must. Returns NULL and adds a message when there is not enough memory; a prompt that is too long gives
+   a warning. */
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
                            Messages *errors, Messages *warnings);
 void validation_free(Validation *v);
-Sampling *validation_sampling(Validation *v); /* for its memory and binding */
+/* The sampler inside, to ask for its memory and to bind it to an arena. */
+Sampling *validation_sampling(Validation *v);
 
-/* Draws it into a file. watch (may be NULL) is asked after each step: if it says no, nothing is written, and
-   false comes back without a line. */
-bool validation_draw(Validation *v, const char *path, const Watch *watch, Messages *errors);
+/* Generates the picture and writes it to a PNG file. watch (may be NULL) is asked after each denoising step.
+   When it stops the work, nothing is written and the function returns false without a message. */
+bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "io/utf8.h"
 
-/* Of a line that is longer than two of them, so many bytes at its beginning, which names the file, and at its
-   end, which says what to do. */
+/* A message longer than twice this is shortened: this many bytes are kept of its beginning, which names the
+   file, and of its end, which says what to do. */
 enum { MESSAGE_PART = 2000 };
 
 _Noreturn void check_failed(const char *file, int line, const char *condition) {
@@ -45,13 +45,13 @@ void *mem_grow(void *old, size_t bytes) {
 
 char *mem_format_list(const char *format, va_list args) {
     CHECK(format);
-    va_list again;
-    va_copy(again, args);
+    va_list copy;
+    va_copy(copy, args);
     int n = vsnprintf(NULL, 0, format, args);
     CHECK(n >= 0);
     char *s = mem_alloc((size_t)n + 1);
-    vsnprintf(s, (size_t)n + 1, format, again);
-    va_end(again);
+    vsnprintf(s, (size_t)n + 1, format, copy);
+    va_end(copy);
     return s;
 }
 
@@ -67,7 +67,7 @@ char *mem_string(const char *s) { return mem_format("%s", s); }
 
 bool text_is_control(int32_t c) { return c < ' ' || (0x7f <= c && c <= 0x9f); }
 
-void text_plain(char *text) {
+void text_sanitize(char *text) {
     char *out = text;
     int32_t c;
     for (size_t left = strlen(text); left > 0;) {
@@ -101,8 +101,8 @@ bool text_ends_with(const char *text, const char *end) {
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-/* $'...', in which each byte that is no printable ASCII is \ooo: always three digits, so that the next
-   character is none of them. */
+/* Returns $'...', in which each byte outside printable ASCII is \ooo: always three digits, so that a digit
+   that follows is not read as part of it. */
 static char *escaped_for_shell(const char *text) {
     char *quoted = mem_alloc(4 * strlen(text) + 4), *to = quoted;
     to += strlen(strcpy(to, "$'"));
@@ -118,21 +118,21 @@ static char *escaped_for_shell(const char *text) {
     return quoted;
 }
 
-static bool is_plain(const char *text) {
+static bool is_printable(const char *text) {
     char *shown = mem_string(text);
-    text_plain(shown);
-    bool plain = strcmp(shown, text) == 0;
+    text_sanitize(shown);
+    bool printable = strcmp(shown, text) == 0;
     free(shown);
-    return plain;
+    return printable;
 }
 
 char *text_for_shell(const char *text) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:@%/";
     if (*text && strspn(text, plain) == strlen(text)) return mem_string(text);
-    if (!is_plain(text)) return escaped_for_shell(text);
+    if (!is_printable(text)) return escaped_for_shell(text);
     char *quoted = mem_alloc(4 * strlen(text) + 3), *to = quoted;
     *to++ = '\'';
-    for (const char *c = text; *c; c++) { /* a quote ends the quotes, stands alone, and opens them again */
+    for (const char *c = text; *c; c++) { /* ' becomes '\'': it closes the quotes, adds one, reopens them */
         if (*c == '\'') to += strlen(strcpy(to, "'\\'"));
         *to++ = *c;
     }
@@ -146,7 +146,7 @@ bool messages_add(Messages *m, const char *format, ...) {
     char *whole = mem_format_list(format, args), *line = text_shortened(whole, MESSAGE_PART, MESSAGE_PART);
     va_end(args);
     free(whole);
-    text_plain(line);
+    text_sanitize(line);
     size_t n = strlen(line);
     m->text = mem_grow(m->text, m->length + n + 2);
     memcpy(m->text + m->length, line, n);

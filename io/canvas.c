@@ -31,11 +31,11 @@ void canvas_picture(Image *canvas, const Image *picture, int x, int y) {
 
 /* ---- text ---- */
 
-/* The font's tables are indexed without a check: only printable ASCII may reach them. */
+/* Replaces everything but printable ASCII by '?', since stb_easy_font indexes its tables without a check. */
 static char *printable(const char *text) {
     char *copy = mem_alloc(strlen(text) + 1), *to = copy;
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if ((*c & 0xc0) == 0x80) continue; /* the further bytes of a code point */
+        if ((*c & 0xc0) == 0x80) continue; /* a continuation byte of UTF-8 */
         *to++ = ' ' <= *c && *c <= '~' ? (char)*c : '?';
     }
     return copy;
@@ -49,7 +49,7 @@ int canvas_text_width(const char *text, int scale) {
 }
 
 void canvas_text(Image *canvas, const char *text, int x, int y, int scale, Color color) {
-    typedef struct { /* of a quad's four corners, in order around it */
+    typedef struct { /* one of a quad's four corners, which come in order around it */
         float x, y, z;
         unsigned char color[4];
     } Vertex;
@@ -75,7 +75,7 @@ static bool is_finite_point(Point p) { return isfinite(p.x) && isfinite(p.y); }
 
 static double clamp01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
-/* The distance from (x, y) to the line from a to b. */
+/* Returns the distance from (x, y) to the segment from a to b. */
 static double distance(double x, double y, Point a, Point b) {
     double dx = b.x - a.x, dy = b.y - a.y, length2 = dx * dx + dy * dy;
     double t = length2 > 0 ? clamp01(((x - a.x) * dx + (y - a.y) * dy) / length2) : 0;
@@ -89,13 +89,14 @@ static void blend(Image *canvas, int64_t pixel, Color color, double alpha) {
     p[2] = (unsigned char)lrint(p[2] + (color.b - p[2]) * alpha);
 }
 
-/* The pixels (their corners' coordinates) that lie within radius of the box around a and b, on the canvas. */
+/* A range of pixels on the canvas: left <= x < right, top <= y < bottom. */
 typedef struct {
     int left, top, right, bottom;
 } Box;
 
 static int within(double x, int high) { return (int)fmin(fmax(x, 0), high); }
 
+/* Returns the pixels within radius of the rectangle that a and b span. */
 static Box box_around(const Image *canvas, Point a, Point b, double radius) {
     return (Box) { within(fmin(a.x, b.x) - radius - 1, canvas->width),
                    within(fmin(a.y, b.y) - radius - 1, canvas->height),
@@ -103,8 +104,8 @@ static Box box_around(const Image *canvas, Point a, Point b, double radius) {
                    within(fmax(a.y, b.y) + radius + 2, canvas->height) };
 }
 
-/* Coverage is gathered as the maximum over the stretches before anything is coloured, so that joints
-   don't show. */
+/* Each pixel's coverage is the maximum over all segments, computed before anything is coloured. Blending one
+   segment after the other would show darker joints. */
 bool canvas_polyline(Image *canvas, const Point *points, int64_t n, double width, Color color, double opacity,
                      Messages *errors) {
     int64_t pixels = (int64_t)canvas->width * canvas->height;

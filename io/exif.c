@@ -15,43 +15,45 @@ static int upright_if_odd(int64_t value) { return 1 <= value && value <= 8 ? (in
 
 /* ---- a directory of tags ---- */
 
-/* How long a value of a type is, of those that hold whole numbers: SHORT, LONG, SBYTE, SSHORT, SLONG, IFD. */
+/* Returns the size in bytes of a number of a whole-number type (SHORT, LONG, SBYTE, SSHORT, SLONG, IFD), or 0
+   for any other type. */
 static size_t whole_number_size(uint32_t type) {
     static const unsigned char sizes[] = { [3] = 2, [4] = 4, [6] = 1, [8] = 2, [9] = 4, [13] = 4 };
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-/* The orientation in a TIFF header with its first directory (Exif 2.32, 4.6.2): byte order, 42, offset of
-   the directory; there: number of entries, and for each tag, type, count, value in 12 bytes, or the
-   value's offset where it is longer than 4. SHORT is the type that the standard has; other writers use
-   LONG. The first that can be read counts. */
+/* Returns the orientation in a TIFF header's first directory (Exif 2.32, 4.6.2). The header holds the byte
+   order, the number 42 and the offset of the directory. The directory holds the number of its entries; each
+   entry has 12 bytes: tag, type, count, and the value, or its offset where the value is longer than 4 bytes.
+   The standard's type for the orientation is SHORT, but some writers use LONG. The first entry that can be
+   read counts. */
 static int tiff_orientation(const unsigned char *tiff, size_t size) {
     enum { ORIENTATION = 0x112 };
-    if (size < 8) return EXIF_SILENT;
+    if (size < 8) return ORIENTATION_UNSET;
     bool little = memcmp(tiff, "II", 2) == 0;
-    if (!little && memcmp(tiff, "MM", 2) != 0) return EXIF_SILENT;
-    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return EXIF_SILENT;
+    if (!little && memcmp(tiff, "MM", 2) != 0) return ORIENTATION_UNSET;
+    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return ORIENTATION_UNSET;
     uint32_t (*get16)(const unsigned char *) = little ? little16 : big16;
     uint32_t (*get32)(const unsigned char *) = little ? little32 : big32;
     size_t at = get32(tiff + 4);
-    if (at > size - 2) return EXIF_SILENT;
+    if (at > size - 2) return ORIENTATION_UNSET;
     uint32_t entries = get16(tiff + at);
     at += 2;
     for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
         size_t each = whole_number_size(get16(tiff + at + 2)), count = get32(tiff + at + 4);
         if (get16(tiff + at) != ORIENTATION || each == 0 || count == 0) continue;
         const unsigned char *value = tiff + at + 8;
-        if (each * count > 4) { /* several numbers: the first is meant */
+        if (each * count > 4) { /* of several numbers the first is used */
             size_t offset = get32(value);
             if (count > size / each || offset > size - each * count) continue;
             value = tiff + offset;
         }
         return upright_if_odd(each == 1 ? value[0] : each == 2 ? get16(value) : get32(value));
     }
-    return EXIF_SILENT;
+    return ORIENTATION_UNSET;
 }
 
-/* Some writers put the segment's name before the header where it does not belong, or twice. */
+/* Some writers put the segment's name "Exif\0\0" before the header where it does not belong, or twice. */
 static int exif_orientation(const unsigned char *data, size_t size) {
     for (int i = 0; i < 2 && size >= 6 && memcmp(data, "Exif\0\0", 6) == 0; i++) {
         data += 6;
@@ -62,7 +64,7 @@ static int exif_orientation(const unsigned char *data, size_t size) {
 
 /* ---- XMP ---- */
 
-/* tiff:Orientation="6" as an attribute, or <tiff:Orientation>6 as an element. */
+/* Finds tiff:Orientation="6" (an attribute) or <tiff:Orientation>6 (an element). */
 static int xmp_orientation(const unsigned char *data, size_t size) {
     static const char name[] = "tiff:Orientation";
     enum { LENGTH = sizeof name - 1 };
@@ -72,12 +74,12 @@ static int xmp_orientation(const unsigned char *data, size_t size) {
         int skip = p[0] == '>' ? 1 : p[0] == '=' && p[1] == '"' ? 2 : 0;
         if (skip && '0' <= p[skip] && p[skip] <= '9') return upright_if_odd(p[skip] - '0');
     }
-    return EXIF_SILENT;
+    return ORIENTATION_UNSET;
 }
 
 /* ---- JPEG ---- */
 
-/* Whether data begins with a segment's name, which then is taken off. */
+/* If data begins with this name of a segment, skips it and returns true. */
 static bool begins(const unsigned char **data, size_t *size, const char *name, size_t length) {
     if (*size < length || memcmp(*data, name, length) != 0) return false;
     *data += length;
@@ -85,19 +87,19 @@ static bool begins(const unsigned char **data, size_t *size, const char *name, s
     return true;
 }
 
-void turns_of_app1(Turns *t, const unsigned char *data, size_t size) {
-    static const char xmp[] = "http://ns.adobe.com/xap/1.0/"; /* its closing 0 belongs to it */
+void orientations_read_app1(Orientations *o, const unsigned char *data, size_t size) {
+    static const char xmp[] = "http://ns.adobe.com/xap/1.0/"; /* with its closing 0 */
     if (begins(&data, &size, "Exif\0\0", 6)) {
-        if (t->exif == EXIF_ABSENT) t->exif = exif_orientation(data, size);
+        if (o->exif == ORIENTATION_ABSENT) o->exif = exif_orientation(data, size);
     } else if (begins(&data, &size, xmp, sizeof xmp)) {
-        t->xmp = xmp_orientation(data, size);
+        o->xmp = xmp_orientation(data, size);
     }
 }
 
 /* ---- PNG ---- */
 
-/* A text longer than this is no profile with an orientation: what a small file can make of itself by
-   decompression ends here. */
+/* Longer texts are ignored: no profile with an orientation is as long, and a small file must not fill the
+   memory by decompression. */
 enum { TEXT_MAX = 1 << 20 };
 
 static int hex_digit(unsigned char c) {
@@ -106,13 +108,14 @@ static int hex_digit(unsigned char c) {
     return 'a' <= c && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* ImageMagick's profiles as text: an empty line, the profile's name, its length, then hexadecimal digits
-   with line ends between them. The bytes, in the text's own place; 0 where it is no such text. */
+/* Decodes, in place, a profile as ImageMagick writes it into a text: an empty line, the profile's name, its
+   length, then hexadecimal digits with line ends between them. Returns the number of bytes; 0 when the text
+   has another form. */
 static size_t profile_bytes(unsigned char *text, size_t size) {
     size_t at = 0, count = 0;
     for (int lines = 0; lines < 3 && at < size; at++) lines += text[at] == '\n';
     for (int high = -1; at < size; at++) {
-        if (strchr(" \n\r\t", text[at])) continue; /* a 0 counts as well */
+        if (strchr(" \n\r\t", text[at])) continue; /* strchr matches a 0 byte as well */
         int digit = hex_digit(text[at]);
         if (digit < 0) return 0;
         if (high >= 0) text[count++] = (unsigned char)(high << 4 | digit);
@@ -121,16 +124,16 @@ static size_t profile_bytes(unsigned char *text, size_t size) {
     return count;
 }
 
-static void turns_of_text(Turns *t, const char *key, unsigned char *text, size_t size) {
-    if (strcmp(key, "XML:com.adobe.xmp") == 0) t->xmp = xmp_orientation(text, size);
-    if (strcmp(key, "exif") == 0) t->exif = exif_orientation(text, size);
+static void read_text(Orientations *o, const char *key, unsigned char *text, size_t size) {
+    if (strcmp(key, "XML:com.adobe.xmp") == 0) o->xmp = xmp_orientation(text, size);
+    if (strcmp(key, "exif") == 0) o->exif = exif_orientation(text, size);
     if (strcmp(key, "Raw profile type exif") == 0)
-        t->profile = exif_orientation(text, profile_bytes(text, size));
+        o->profile = exif_orientation(text, profile_bytes(text, size));
     if (strcmp(key, "Raw profile type APP1") == 0) { /* EXIF or XMP, as in a JPEG's segment */
-        Turns of_app1 = turns_new();
-        turns_of_app1(&of_app1, text, profile_bytes(text, size));
-        if (of_app1.exif != EXIF_ABSENT) t->app1 = of_app1.exif;
-        if (of_app1.xmp != EXIF_ABSENT) t->xmp = of_app1.xmp;
+        Orientations of_app1 = orientations_new();
+        orientations_read_app1(&of_app1, text, profile_bytes(text, size));
+        if (of_app1.exif != ORIENTATION_ABSENT) o->app1 = of_app1.exif;
+        if (of_app1.xmp != ORIENTATION_ABSENT) o->xmp = of_app1.xmp;
     }
 }
 
@@ -142,8 +145,8 @@ static bool is_wanted(const char *key) {
     return false;
 }
 
-/* iTXt has between the key and the text: whether it is compressed, the method, a language, a translated
-   key. Whether all that is there; *text is moved behind it. */
+/* In an iTXt chunk four fields stand between the key and the text: whether it is compressed, the method, a
+   language and the translated key. Moves *text behind them; returns false when they are incomplete. */
 static bool skip_international(const unsigned char **text, size_t *size, bool *compressed) {
     if (*size < 2 || (*text)[0] > 1 || (*text)[1] != 0) return false;
     *compressed = (*text)[0] == 1;
@@ -158,8 +161,9 @@ static bool skip_international(const unsigned char **text, size_t *size, bool *c
     return true;
 }
 
-void turns_of_chunk(Turns *t, const unsigned char *type, const unsigned char *data, size_t size) {
-    if (memcmp(type, "eXIf", 4) == 0) t->exif = exif_orientation(data, size);
+void orientations_read_chunk(Orientations *o, const unsigned char *type, const unsigned char *data,
+                             size_t size) {
+    if (memcmp(type, "eXIf", 4) == 0) o->exif = exif_orientation(data, size);
     bool compressed = memcmp(type, "zTXt", 4) == 0, international = memcmp(type, "iTXt", 4) == 0;
     if (!compressed && !international && memcmp(type, "tEXt", 4) != 0) return;
     const unsigned char *text = memchr(data, 0, size);
@@ -167,7 +171,7 @@ void turns_of_chunk(Turns *t, const unsigned char *type, const unsigned char *da
     text++;
     size -= (size_t)(text - data);
     if (international && !skip_international(&text, &size, &compressed)) return;
-    if (compressed && !international) { /* the method, which is 0 */
+    if (compressed && !international) { /* the compression method, always 0 */
         if (size == 0 || text[0] != 0) return;
         text++;
         size--;
@@ -179,18 +183,20 @@ void turns_of_chunk(Turns *t, const unsigned char *type, const unsigned char *da
         length = stbi_zlib_decode_buffer((char *)copy, TEXT_MAX, (const char *)text, (int)size);
     else
         memcpy(copy, text, size);
-    if (length > 0) turns_of_text(t, (const char *)data, copy, (size_t)length);
+    if (length > 0) read_text(o, (const char *)data, copy, (size_t)length);
     free(copy);
 }
 
-/* ---- all of it ---- */
+/* ---- the result ---- */
 
-Turns turns_new(void) { return (Turns) { EXIF_ABSENT, EXIF_ABSENT, EXIF_ABSENT, EXIF_ABSENT }; }
+Orientations orientations_new(void) {
+    return (Orientations) { ORIENTATION_ABSENT, ORIENTATION_ABSENT, ORIENTATION_ABSENT, ORIENTATION_ABSENT };
+}
 
-int turns_orientation(const Turns *t) {
-    int from = t->exif;
-    if (from == EXIF_ABSENT) from = t->profile;
-    if (from == EXIF_ABSENT) from = t->app1;
-    if (from < 1) from = t->xmp;
+int orientations_resolve(const Orientations *o) {
+    int from = o->exif;
+    if (from == ORIENTATION_ABSENT) from = o->profile;
+    if (from == ORIENTATION_ABSENT) from = o->app1;
+    if (from < 1) from = o->xmp;
     return from < 1 ? 1 : from;
 }

@@ -1,27 +1,34 @@
-/* Which way is up: what EXIF and XMP say of a picture, wherever a file keeps them. Pillow's exif_transpose
-   is followed; beyond it, the profile that older ImageMagick calls APP1 counts. */
+/* The orientation of a picture, which EXIF and XMP give, wherever a file keeps them. The rules are those of
+   Pillow's exif_transpose; in addition, the PNG text that older versions of ImageMagick call "Raw profile
+   type APP1" counts. */
 #ifndef TI_EXIF_H
 #define TI_EXIF_H
 
 #include "io/base.h"
 
-/* What each place says: 1 to 8 as EXIF numbers it (odd values are upright, 1), EXIF_SILENT where the place
-   has no such field, EXIF_ABSENT where the file has no such place. */
-enum { EXIF_ABSENT = -1, EXIF_SILENT = 0 };
+/* The orientation that each place gives: 1 to 8 as EXIF numbers them (any other value counts as 1,
+   upright), ORIENTATION_UNSET where the place has no such field, ORIENTATION_ABSENT where the file has no
+   such place. */
+enum { ORIENTATION_ABSENT = -1, ORIENTATION_UNSET = 0 };
 typedef struct {
-    int exif;    /* a JPEG's segment, a PNG's eXIf chunk */
+    int exif;    /* a JPEG's APP1 segment with EXIF, or a PNG's eXIf chunk */
     int profile; /* a PNG's text "Raw profile type exif" */
-    int app1;    /* and "Raw profile type APP1" */
-    int xmp;
-} Turns;
-Turns turns_new(void);
+    int app1;    /* EXIF in a PNG's text "Raw profile type APP1" */
+    int xmp;     /* XMP, in any of these formats */
+} Orientations;
 
-/* The bytes of a JPEG's APP1 segment. The first with EXIF counts. */
-void turns_of_app1(Turns *t, const unsigned char *data, size_t size);
-/* A PNG's chunk of that type; others are none of this business. The last of a kind counts. */
-void turns_of_chunk(Turns *t, const unsigned char *type, const unsigned char *data, size_t size);
+/* Returns a struct whose places are all ORIENTATION_ABSENT. */
+Orientations orientations_new(void);
 
-/* The orientation, 1 to 8: EXIF's, else a profile's, else (where that says nothing) XMP's, else upright. */
-int turns_orientation(const Turns *t);
+/* Reads the content of one of a JPEG's APP1 segments. The first one with EXIF counts. */
+void orientations_read_app1(Orientations *o, const unsigned char *data, size_t size);
+/* Reads the content of one of a PNG's chunks; type is its four letters. Chunks of types that have no
+   orientation are ignored. The last of each kind counts. */
+void orientations_read_chunk(Orientations *o, const unsigned char *type, const unsigned char *data,
+                             size_t size);
+
+/* Returns the orientation that counts, 1 to 8: that of EXIF, or without EXIF that of a profile; where that
+   gives none, XMP's; where there is none either, 1 (upright). */
+int orientations_resolve(const Orientations *o);
 
 #endif

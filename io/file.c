@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* How many names of what is not finished are tried, and the most that one has: ".tmp-", a process's number
-   and that of the try. */
+/* How many names are tried for a temporary file, and the most that is appended to its path: ".tmp-", the
+   process's number and the number of the try. */
 enum { TRIES = 1000, TEMPORARY_MAX = 24 };
 
 bool path_is_folder(const char *path) {
@@ -34,7 +34,8 @@ static char *folder_of(const char *path) {
     return folder;
 }
 
-/* The path from the root on, links followed as far as it is there, "." and ".." resolved. free() it. */
+/* Returns the absolute path, with "." and ".." resolved, and links followed in the part that exists. The
+   caller frees it. */
 static char *path_resolve(const char *path) {
     char *real = realpath(path, NULL);
     if (real) return real;
@@ -73,9 +74,10 @@ bool path_holds(const char *folder, const char *file) {
 
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }
 
-/* Opens a regular file for reading, with its size and when it was written to; -1 and a line. */
+/* Opens a regular file for reading and fills in its status. Returns -1 and adds a message when it cannot. */
 static int open_regular(const char *path, struct stat *status, Messages *errors) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait at a named pipe */
+    int descriptor =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* so as not to wait for a named pipe's writer */
     if (descriptor < 0) {
         messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
         return -1;
@@ -89,7 +91,7 @@ static int open_regular(const char *path, struct stat *status, Messages *errors)
     return -1;
 }
 
-/* Into memory for a byte more, so that an empty file has some. */
+/* Allocates one byte more than size, so that the memory of an empty file is not NULL. */
 static bool read_whole(int descriptor, const char *path, size_t size, File *file, Messages *errors) {
     unsigned char *data = malloc(size + 1);
     if (!data) return messages_add(errors, "%s: there is no memory for its %zu bytes", path, size);
@@ -101,7 +103,7 @@ static bool read_whole(int descriptor, const char *path, size_t size, File *file
             free(data);
             return messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
         }
-        if (n == 0) break; /* it was cut off just now: what is there is all */
+        if (n == 0) break; /* the file became shorter after fstat */
         got += (size_t)n;
     }
     *file = (File) { .data = data, .size = got, .kind = FILE_READ };
@@ -118,9 +120,9 @@ bool file_read(const char *path, File *file, Messages *errors) {
     return ok;
 }
 
-/* The mapped files, for the handler of SIGBUS. A signal says nothing but an address and comes at any time, so
-   that this has to be known to the whole program. A place is free where path is NULL; data and size are
-   written before it. */
+/* The mapped files, in which the handler of SIGBUS finds the path that belongs to an address. The table is
+   global, since a signal handler receives nothing else. An entry is free where path is NULL; data and size
+   are written before path, so that the handler never sees half an entry. */
 enum { MAPPED_MAX = 256 };
 typedef struct {
     const unsigned char *data;
@@ -129,46 +131,47 @@ typedef struct {
 } Mapping;
 static Mapping mappings[MAPPED_MAX];
 
-/* Beyond so many files a fault has no name. */
-static void remember(const char *path, const File *file) {
+/* Beyond MAPPED_MAX files a fault is not named, and SIGBUS ends the program. */
+static void mapping_add(const char *path, const File *file) {
     for (int i = 0; i < MAPPED_MAX; i++) {
         if (mappings[i].path) continue;
         mappings[i].data = file->data;
         mappings[i].size = file->size;
         char *shown = mem_string(path);
-        text_plain(shown);
+        text_sanitize(shown);
         mappings[i].path = shown;
         return;
     }
 }
 
-static void forget(const File *file) {
+static void mapping_remove(const File *file) {
     for (int i = 0; i < MAPPED_MAX; i++)
         if (mappings[i].path && mappings[i].data == file->data)
             free(atomic_exchange(&mappings[i].path, NULL));
 }
 
-static void say(const char *text) {
-    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nobody there to read it */
+/* Writes without stdio, which a signal handler must not use. */
+static void write_stderr(const char *text) {
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* nothing can be done about it */
 }
 
-static void on_fault(int signal_number, siginfo_t *fault, void *context) {
+static void on_bus_error(int signal_number, siginfo_t *fault, void *context) {
     (void)context;
     const unsigned char *at = fault->si_addr;
     for (int i = 0; i < MAPPED_MAX; i++) {
         const char *path = mappings[i].path;
         if (!path || at < mappings[i].data || (size_t)(at - mappings[i].data) >= mappings[i].size) continue;
-        say("\nti: ");
-        say(path);
-        say(": was cut off, or cannot be read any more, while it was in use; what was saved before is still "
-            "there\n");
+        write_stderr("\nti: ");
+        write_stderr(path);
+        write_stderr(": was cut off, or cannot be read any more, while it was in use; what was saved before "
+                     "is still there\n");
         _exit(1);
     }
-    signal(signal_number, SIG_DFL); /* not ours: the access is done again, and ends the program as ever */
+    signal(signal_number, SIG_DFL); /* any other fault: repeating the access ends the program */
 }
 
 void file_guard(void) {
-    struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
+    struct sigaction action = { .sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO };
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, &action, NULL);
 }
@@ -187,7 +190,7 @@ bool file_map(const char *path, File *file, Messages *errors) {
         return !data;
     }
     *file = (File) { data, size, FILE_MAPPED, descriptor, status.st_mtim.tv_sec, status.st_mtim.tv_nsec };
-    remember(path, file);
+    mapping_add(path, file);
     return true;
 }
 
@@ -198,14 +201,14 @@ bool file_unchanged(const File *file) {
            now.st_mtim.tv_nsec == file->nanoseconds;
 }
 
-void file_forget(const File *file) {
+void file_release_pages(const File *file) {
     if (file->kind == FILE_MAPPED) madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
 }
 
 void file_close(File *file) {
     void *data = (void *)(uintptr_t)file->data;
     if (file->kind == FILE_MAPPED) {
-        forget(file);
+        mapping_remove(file);
         munmap(data, file->size);
         close(file->descriptor);
     } else if (file->kind == FILE_READ) {
@@ -214,7 +217,7 @@ void file_close(File *file) {
     *file = (File) { 0 };
 }
 
-size_t file_begin(const char *path, void *bytes, size_t size) {
+size_t file_read_beginning(const char *path, void *bytes, size_t size) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return 0;
     struct stat status;
@@ -228,7 +231,7 @@ bool output_possible(const char *path, Messages *errors) {
     struct stat status;
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return messages_add(errors, "%s: is %s, and a file would take its place", path,
+        return messages_add(errors, "%s: is %s, which a file cannot replace", path,
                             file_kind(status.st_mode));
     if (strlen(name) > NAME_MAX - TEMPORARY_MAX)
         return messages_add(errors, "%.*s...: the file's name is too long", text_cut(name, 60), name);
@@ -242,8 +245,8 @@ bool output_possible(const char *path, Messages *errors) {
     return ok;
 }
 
-/* A file without a name, so that nothing is left of it whatever ends the program (Linux); -1 where the file
-   system has no such files. */
+/* Opens a file without a name, so that nothing is left of it however the program ends (Linux only). Returns
+   -1 where the file system has no such files. */
 static int open_nameless(const char *folder) {
 #ifdef O_TMPFILE
     if (access("/proc/self/fd", X_OK) == 0) return open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
@@ -252,8 +255,8 @@ static int open_nameless(const char *folder) {
     return -1;
 }
 
-/* Such a file gets a name. */
-static bool give_name(int descriptor, const char *name) {
+/* Gives such a file a name, unless something already has that name. */
+static bool link_descriptor(int descriptor, const char *name) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", descriptor);
     return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
@@ -261,9 +264,10 @@ static bool give_name(int descriptor, const char *name) {
 
 static char *temporary_new(const char *path) { return mem_format("%s.tmp-%*s", path, TEMPORARY_MAX, ""); }
 
-/* PATH.tmp-PID for the first try, PATH.tmp-PID001 and so on for the next ones, as long as they end with
-   EEXIST. What stands at such a name is a process's that was killed, or a trap: a file or a link that a
-   neighbour in the folder put there. It is neither written to nor removed. */
+/* Sets temporary to PATH.tmp-PID for the first try, PATH.tmp-PID001 and so on for the next ones. Returns
+   false when the last try failed for another reason than EEXIST, or after TRIES. A file that already has such
+   a name was left by a process that was killed, or it is a trap: a file or a link that another user of the
+   folder put there. It is neither written to nor removed. */
 static bool next_name(char *temporary, int try) {
     if (try > 0 && errno != EEXIST) return false;
     char *number = strrchr(temporary, '-') + 1;
@@ -276,11 +280,11 @@ static bool next_name(char *temporary, int try) {
 
 static bool name_file(Output *out) {
     for (int try = 0; !out->named && next_name(out->temporary, try); try++)
-        out->named = give_name(out->descriptor, out->temporary);
+        out->named = link_descriptor(out->descriptor, out->temporary);
     return out->named;
 }
 
-/* O_EXCL: only where there is nothing, no link either. */
+/* O_EXCL makes open fail if anything has that name, also a link. */
 static void open_named(Output *out) {
     for (int try = 0; !out->named && next_name(out->temporary, try); try++) {
         out->descriptor = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -300,14 +304,14 @@ char *folder_make_beside(const char *path, Messages *errors) {
     return NULL;
 }
 
-/* All that is needed until the end is allocated here: where there is no memory for it, no file has been made
-   yet. */
+/* Everything that output_commit needs is allocated here, before a file is made: if there is no memory, no
+   temporary file is left behind. */
 void output_open(Output *out, const char *path) {
     *out = (Output) { .path = mem_string(path), .folder = folder_of(path), .descriptor = -1 };
     out->temporary = temporary_new(path);
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP; /* a rename would take a device's place */
+        out->error = S_ISDIR(status.st_mode) ? EISDIR : ENOTSUP; /* rename would replace a device */
         return;
     }
     out->descriptor = open_nameless(out->folder);
@@ -319,7 +323,7 @@ void output_write(Output *out, const void *data, size_t size) {
     while (size > 0 && !out->error) {
         ssize_t n = write(out->descriptor, from, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) { /* 0 would be a full device that does not say so */
+        if (n <= 0) { /* 0 can only mean a full device */
             out->error = n < 0 ? errno : ENOSPC;
             return;
         }
@@ -328,7 +332,7 @@ void output_write(Output *out, const void *data, size_t size) {
     }
 }
 
-/* The rename itself lasts only once the folder is on the disk. */
+/* A rename survives a power cut only once the folder is on the disk. */
 static void sync_folder(const char *path) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {

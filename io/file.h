@@ -1,81 +1,91 @@
-/* Files: mapped for reading, written aside and renamed. */
+/* Reading files (into memory, or mapped) and writing them without ever leaving half a file under its name. */
 #ifndef TI_FILE_H
 #define TI_FILE_H
 
 #include "io/base.h"
 
-/* A whole file: in memory of its own, or mapped (an empty file has data "" and size 0). */
+/* A whole file, in allocated memory or mapped. An empty file has data "" and size 0. */
 typedef struct {
     const unsigned char *data;
     size_t size;
-    enum { FILE_NONE, FILE_MAPPED, FILE_READ } kind; /* of the memory; NONE: nothing to give back */
+    enum { FILE_NONE, FILE_MAPPED, FILE_READ } kind; /* of the memory; FILE_NONE: there is none to release */
     int descriptor;                                  /* of a mapped file, which stays open */
-    int64_t seconds, nanoseconds;                    /* when that was last written to, as it was opened */
+    int64_t seconds, nanoseconds; /* a mapped file's time of modification when it was opened */
 } File;
 
-/* What stands at the path, links followed: a folder, or anything else. Both false where there is nothing. */
+/* Whether a folder, or anything that is not a folder, stands at the path. Links are followed. Both return
+   false when nothing is there. */
 bool path_is_folder(const char *path);
 bool path_is_file(const char *path);
 
-/* Whether two paths lead to the same place, a path to a folder or to something in it, and a folder's path to
-   the folder in which a file lies. Links are followed; what is not there yet is where it would be. */
+/* path_same: whether two paths lead to the same place. path_inside: whether a path leads to the folder or to
+   something in it. path_holds: whether the file lies directly in the folder. All three follow links; the last
+   parts of a path may not exist yet. */
 bool path_same(const char *a, const char *b);
 bool path_inside(const char *path, const char *folder);
 bool path_holds(const char *folder, const char *file);
 
-/* Reads a regular file. Errors: missing, not readable, a folder or device, no memory for it: one line,
-   false. */
+/* Reads a regular file into memory. Returns false and adds a message when the file is missing or
+   not readable, is a folder or a device, or when there is no memory for it. The caller closes it
+   with file_close. */
 bool file_read(const char *path, File *file, Messages *errors);
-/* The same for weights, which are mapped and not copied: they come from the disk as they are used. Another
-   program that writes to the file changes them at any time (file_unchanged), one that cuts it off ends this
-   program where it reads on (file_guard). */
+/* The same for weights, which are mapped instead of copied, so that they are read from the disk as they are
+   used. If another program writes to the file, the data changes (file_unchanged); if it truncates the file,
+   the next read beyond the new end raises SIGBUS (file_guard). */
 bool file_map(const char *path, File *file, Messages *errors);
+/* Frees or unmaps the data, and sets *file to {0}. */
 void file_close(File *file);
-/* Whether nobody has written to a mapped file since it was opened. Another file that has taken its name
-   does no harm: the one that was opened is still there. */
+/* Whether a mapped file still has the size and the time of modification that it had when it was opened. It
+   does no harm when another file has been renamed over it, since the opened one stays open. */
 bool file_unchanged(const File *file);
-/* At the start of main: a mapped file that is cut off while it is read, or on a disk that fails, is named on
-   stderr, and the program ends with status 1. What is written aside is lost by that, and nothing else. */
+/* Installs a handler for SIGBUS, at the start of main. When a mapped file is truncated while it is read, or
+   its disk fails, the handler names the file on stderr and ends the program with status 1. Files that were
+   being written then are lost, but nothing that was saved before. */
 void file_guard(void);
-/* The pages of a mapped file that are in this process's memory leave it; those that are touched again come
-   back. */
-void file_forget(const File *file);
-/* Up to so many of a regular file's first bytes; how many, 0 where it cannot be read. */
-size_t file_begin(const char *path, void *bytes, size_t size);
+/* Removes a mapped file's pages from this process's memory. They are read again where they are touched. */
+void file_release_pages(const File *file);
+/* Reads at most size bytes from the beginning of a regular file. Returns how many it has read, 0 when the
+   file cannot be read. */
+size_t file_read_beginning(const char *path, void *bytes, size_t size);
 
-/* Whether a file can be written at path, asked before the work: its folder is there and may be written, and
-   path is no folder or device. False: one line. */
+/* Whether a file can be written at path, asked before long work: its folder exists and is writable, path is
+   not a folder or a device, and the name is not too long. Returns false and adds a message otherwise. */
 bool output_possible(const char *path, Messages *errors);
 
-/* A file being written: without a name until output_commit flushes it to the disk (fsync), calls it
-   PATH.tmp-PID and renames that over PATH; where the file system knows no such files, PATH.tmp-PID from the
-   start. Whatever stands at that name already stays, and the file's has more digits. After a failed write
-   nothing else happens until commit, which then reports it, removes the temporary file and returns false;
-   what stood at PATH is as it was. Nothing is allocated between open and commit. */
+/* A file being written. It has no name until output_commit flushes it to the disk (fsync), links it as
+   PATH.tmp-PID and renames that to PATH. Where the file system has no files without a name, it is
+   PATH.tmp-PID from the start. If something exists under that name, it is kept, and digits are added to the
+   new name. After a failed write all further ones do nothing; output_commit then reports the failure, removes
+   the temporary file and returns false, and what was at PATH is unchanged. Nothing is allocated between
+   output_open and output_commit. */
 typedef struct {
     char *path, *folder, *temporary;
-    int descriptor; /* -1: could not be opened */
-    bool named;     /* the temporary file is there */
+    int descriptor; /* -1 when it could not be opened */
+    bool named;     /* whether the temporary file exists under its name */
     int error;      /* errno of the first failure */
 } Output;
 
+/* output_open is followed by any number of output_write, then by output_commit or output_discard, which free
+   what *out holds. output_commit returns false and adds a message when anything failed. */
 void output_open(Output *out, const char *path);
 void output_write(Output *out, const void *data, size_t size);
 bool output_commit(Output *out, Messages *errors);
 void output_discard(Output *out);
 
-/* All of it in one call. */
+/* Writes a whole file as above. Returns false and adds a message when it cannot be written. */
 bool file_write(const char *path, const void *data, size_t size, Messages *errors);
 
-/* The path of what came with the program: weights/NAME beside it or a folder up, or NAME in ../share/ti,
-   where `make install` puts it. free() it; NULL if it is at none of these places. */
+/* Returns the path of a file that comes with the program: weights/NAME beside the program or one folder up,
+   or ../share/ti/NAME, where `make install` puts it. NULL when it is in none of these places. The caller
+   frees it. */
 char *file_of_program(const char *name);
 
-/* Makes a folder and the ones above it; one that is there is fine. */
+/* Makes a folder and the folders above it; existing ones are kept. Returns false and adds a message when it
+   cannot be made. */
 bool folder_make(const char *path, Messages *errors);
 
-/* Makes an empty folder PATH.tmp-PID, as files get their names while they are written, and the ones above it.
-   Its path, free() it; NULL and a line if it cannot be made. */
+/* Makes an empty folder PATH.tmp-PID (named as an Output's temporary file is) and the folders above it.
+   Returns its path, which the caller frees; NULL, after adding a message, when it cannot be made. */
 char *folder_make_beside(const char *path, Messages *errors);
 
 #endif

@@ -26,7 +26,8 @@ void image_free(Image *image) {
 
 /* ---- reading ---- */
 
-/* Grey, grey + alpha, RGB or RGBA to RGB, transparent parts on white. Takes pixels over. */
+/* Converts grey, grey with alpha, RGB or RGBA to RGB, with transparent parts on white. Either frees pixels or
+   makes them the image's own. */
 static bool to_rgb(unsigned char *pixels, int channels, Image *image, Messages *errors) {
     if (channels == 3) {
         image->rgb = pixels;
@@ -99,8 +100,8 @@ bool image_orient(Image *image, int orientation, Messages *errors) {
     bool transposed = orientation >= 5;
     Image out;
     if (!image_new(transposed ? h : w, transposed ? w : h, &out, errors)) return false;
-    /* The stored picture is the upright one mirrored and transposed: 2 3 6 7 run from right to left along the
-       upright picture's rows, 3 4 7 8 from the bottom up. */
+    /* Orientations 5 to 8 are transposed. In 2 3 6 7 the stored pixels run from right to left along the
+       upright picture's rows, in 3 4 7 8 from the bottom up. */
     bool from_right = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
     bool from_below = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
 #pragma omp parallel for

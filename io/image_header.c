@@ -1,5 +1,5 @@
-/* PNG, JPEG and BMP files as far as the decoder leaves it open: is the file whole, and which way is up.
-   (stb_image decodes a JPEG that was cut off in the middle to a picture with a grey lower half, checks no
+/* Checks of PNG, JPEG and BMP files that the decoder does not make: whether the file is complete, and which
+   orientation it gives. (stb_image decodes a truncated JPEG to a picture with a grey lower half, checks no
    checksums and ignores EXIF.) */
 #include "io/exif.h"
 #include "io/image.h"
@@ -12,8 +12,8 @@ static uint32_t big32(const unsigned char *p) { return big16(p) << 16 | big16(p 
 static uint32_t little16(const unsigned char *p) { return (uint32_t)p[1] << 8 | p[0]; }
 static uint32_t little32(const unsigned char *p) { return little16(p + 2) << 16 | little16(p); }
 
-/* Wide enough for what any header can say. */
-static bool size_is(ImageHeader *out, uint64_t width, uint64_t height, const char *name, Messages *errors) {
+/* Sets the size, or refuses it. Any header's numbers fit into 64 bits. */
+static bool set_size(ImageHeader *out, uint64_t width, uint64_t height, const char *name, Messages *errors) {
     if (width == 0 || height == 0) return messages_add(errors, "%s: the picture has no pixels", name);
     if (width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE || width * height > IMAGE_MAX_PIXELS)
         return messages_add(errors,
@@ -25,30 +25,30 @@ static bool size_is(ImageHeader *out, uint64_t width, uint64_t height, const cha
     return true;
 }
 
-/* ---- what the decoder takes ---- */
+/* ---- the decoder's memory ---- */
 
-/* How many rows or columns of so many one of Adam7's passes has. */
-static int64_t of_pass(int64_t size, int first, int step) {
+/* Returns how many of `size` rows or columns belong to one of Adam7's passes. */
+static int64_t pass_size(int64_t size, int first, int step) {
     return size > first ? (size - first + step - 1) / step : 0;
 }
 
-/* The bytes that an interlaced PNG's rows have before they are compressed, each with the byte of its
-   filter. */
+/* Returns the bytes of an interlaced PNG's uncompressed rows, each with the byte that names its filter. */
 static int64_t interlaced_bytes(int64_t width, int64_t height, int64_t bits) {
+    /* first column, first row, step of columns, step of rows */
     static const int passes[7][4] = { { 0, 0, 8, 8 }, { 4, 0, 8, 8 }, { 0, 4, 4, 8 }, { 2, 0, 4, 4 },
                                       { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 } };
     int64_t bytes = 0;
     for (int i = 0; i < 7; i++) {
         const int *p = passes[i];
-        bytes += of_pass(height, p[1], p[3]) * ((of_pass(width, p[0], p[2]) * bits + 7) / 8 + 1);
+        bytes += pass_size(height, p[1], p[3]) * ((pass_size(width, p[0], p[2]) * bits + 7) / 8 + 1);
     }
     return bytes;
 }
 
-/* stb_image holds the file's compressed bytes and the rows they become, then the rows and the pixels made
-   of them, of an interlaced file also those of a pass (half of them at most), of a palette both its
-   indices and colours. compressed: of all IDAT chunks. */
-static void png_needs(ImageHeader *out, const unsigned char *ihdr, bool transparent, int64_t compressed) {
+/* Sets channels and decoding of a PNG. stb_image holds first the compressed bytes and the uncompressed rows,
+   then the rows and the pixels; for an interlaced file it also holds the pixels of one pass (at most half of
+   all), for a palette both the indices and the colours. compressed is the size of all IDAT chunks. */
+static void png_memory(ImageHeader *out, const unsigned char *ihdr, bool transparent, int64_t compressed) {
     static const unsigned char channels[] = { [0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4 };
     int64_t pixels = (int64_t)out->width * out->height, depth = ihdr[8], color = ihdr[9];
     bool palette = color == 3, interlaced = ihdr[12] != 0;
@@ -63,10 +63,11 @@ static void png_needs(ImageHeader *out, const unsigned char *ihdr, bool transpar
     out->decoding = rows + max_i64(compressed, decoded + more);
 }
 
-/* All components' samples, in whole blocks, with two bytes of coefficients each where the file is
-   progressive; and then the picture. frame: the segment's precision, height, width, components, and for
-   each number, sampling, table. */
-static void jpeg_needs(ImageHeader *out, const unsigned char *frame, size_t size, bool progressive) {
+/* Sets channels and decoding of a JPEG. stb_image holds the samples of all components in whole blocks, and
+   for a progressive file two bytes of coefficients for each sample, then the picture. frame is the segment
+   that starts a frame: precision, height, width, number of components, and for each its number, its sampling
+   and its table. */
+static void jpeg_memory(ImageHeader *out, const unsigned char *frame, size_t size, bool progressive) {
     int count = size > 5 ? frame[5] : 0, across = 1, down = 1;
     if (size < 6 + 3 * (size_t)count) count = 0;
     for (int i = 0; i < count; i++) {
@@ -105,13 +106,13 @@ enum {
     JPEG_MAX_SCANS = 100
 };
 
-/* Start of frame: C0..CF without the tables C4 and CC and the reserved C8. */
+/* Whether a marker starts a frame: C0 to CF without the tables C4 and CC and the reserved C8. */
 static bool is_frame(int marker) {
     return (marker & 0xf0) == JPEG_FRAME && marker != JPEG_HUFFMAN && marker != 0xc8 && marker != 0xcc;
 }
 
-/* The next marker from *at on, and *at behind it; -1 where there is none. FF 00 is a data byte of a scan,
-   FF FF is filling. */
+/* Returns the next marker at or after *at and moves *at behind it; returns -1 when there is none. FF 00 is a
+   data byte of a scan, and FF FF is padding. */
 static int jpeg_marker(const unsigned char *data, size_t size, size_t *at) {
     for (; *at + 1 < size; ++*at)
         if (data[*at] == 0xff && data[*at + 1] != 0 && data[*at + 1] != 0xff) {
@@ -121,8 +122,9 @@ static int jpeg_marker(const unsigned char *data, size_t size, size_t *at) {
     return -1;
 }
 
-/* A segment of Huffman tables: each has a class and number, how many codes there are of 1..16 bits, and that
-   many values. The decoder stores up to 256 codes without counting them. */
+/* Checks a segment of Huffman tables. Each table has a byte for its class and number, 16 bytes with the
+   numbers of codes of 1..16 bits, and a value for each code. The decoder has room for 256 codes and does not
+   count them. */
 static bool huffman_tables_fit(const unsigned char *p, size_t size) {
     while (size >= 17) {
         size_t codes = 0;
@@ -135,7 +137,7 @@ static bool huffman_tables_fit(const unsigned char *p, size_t size) {
 }
 
 static bool jpeg_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                        Turns *turns, Messages *errors) {
+                        Orientations *orientations, Messages *errors) {
     out->format = "JPEG";
     size_t at = 2;
     for (int marker, scans = 0; (marker = jpeg_marker(data, size, &at)) >= 0;) {
@@ -147,13 +149,14 @@ static bool jpeg_header(const unsigned char *data, size_t size, const char *name
         if (length > size - at) break;
         if (length < 2 || (marker == JPEG_HUFFMAN && !huffman_tables_fit(data + at + 2, length - 2)))
             return messages_add(errors, "%s: the JPEG data is damaged at byte %zu", name, at);
-        if (marker == JPEG_SCAN && ++scans > JPEG_MAX_SCANS) /* each one runs over the whole picture */
+        if (marker == JPEG_SCAN && ++scans > JPEG_MAX_SCANS) /* each takes time for the whole picture */
             return messages_add(errors, "%s: a JPEG of more than %d scans is not read", name, JPEG_MAX_SCANS);
-        if (marker == JPEG_APP1 && scans == 0) turns_of_app1(turns, data + at + 2, length - 2);
+        if (marker == JPEG_APP1 && scans == 0)
+            orientations_read_app1(orientations, data + at + 2, length - 2);
         if (is_frame(marker) && length >= 7 && out->width == 0) {
             const unsigned char *frame = data + at + 2; /* precision, height, width */
-            if (!size_is(out, big16(frame + 3), big16(frame + 1), name, errors)) return false;
-            jpeg_needs(out, frame, length - 2, marker == JPEG_PROGRESSIVE);
+            if (!set_size(out, big16(frame + 3), big16(frame + 1), name, errors)) return false;
+            jpeg_memory(out, frame, length - 2, marker == JPEG_PROGRESSIVE);
         }
         at += length;
     }
@@ -182,15 +185,15 @@ static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t si
     return ~c;
 }
 
-/* Chunks: length, type, data, checksum of type and data. Checked where the type begins with a capital: the
-   picture depends on those. */
+/* A chunk is its length, its type, its data, and a checksum of type and data. The checksum is checked where
+   the type begins with a capital letter, which marks the chunks that decoding needs. */
 static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                       Turns *turns, Messages *errors) {
+                       Orientations *orientations, Messages *errors) {
     out->format = "PNG";
     CrcTable table = crc_table();
     int64_t compressed = 0;
     bool transparent = false;
-    if (size >= 24 && !size_is(out, big32(data + 16), big32(data + 20), name, errors))
+    if (size >= 24 && !set_size(out, big32(data + 16), big32(data + 20), name, errors))
         return false; /* IHDR */
     for (size_t at = 8; size - at >= 12;) {
         size_t length = big32(data + at);
@@ -203,10 +206,10 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
         if (memcmp(type, "IDAT", 4) == 0) compressed += (int64_t)length;
         transparent = transparent || memcmp(type, "tRNS", 4) == 0;
         if (memcmp(type, "IEND", 4) == 0 && out->width > 0 && size >= 29)
-            png_needs(out, data + 16, transparent, compressed);
+            png_memory(out, data + 16, transparent, compressed);
         if (memcmp(type, "IEND", 4) == 0)
             return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
-        turns_of_chunk(turns, type, type + 4, length);
+        orientations_read_chunk(orientations, type, type + 4, length);
         at += length + 12;
     }
     return messages_add(errors, "%s: the PNG file is cut off (its end is missing)", name);
@@ -214,9 +217,10 @@ static bool png_header(const unsigned char *data, size_t size, const char *name,
 
 /* ---- BMP ---- */
 
-/* 14 bytes of file header, then the length of the picture's header, width, height (negative: top row first),
-   planes, bits a pixel, compression (0 none, 3 bit masks). stb_image reads missing pixels as black and is not
-   careful with palettes. */
+/* A file header of 14 bytes is followed by the length of the picture's header, its width, its height
+   (negative when the top row comes first), planes, bits a pixel and compression (0 none, 3 bit
+   masks). Palettes are not read, since stb_image does not check their bounds; it also reads missing
+   pixels as black. */
 static bool bmp_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                        Messages *errors) {
     out->format = "BMP";
@@ -224,10 +228,11 @@ static bool bmp_header(const unsigned char *data, size_t size, const char *name,
     uint64_t offset = little32(data + 10), header = little32(data + 14), width = little32(data + 18);
     uint32_t height = little32(data + 22), bits = little16(data + 28), compression = little32(data + 30);
     if (header < 40 || (bits != 24 && bits != 32) || (compression != 0 && compression != 3))
-        return image_convert_it(
-            name, "is a BMP of a kind that is not read (24 or 32 bits a pixel, uncompressed, are)", errors);
+        return image_refuse_convertible(
+            name, "is a BMP of a kind that is not supported (24 or 32 bits a pixel, uncompressed, are)",
+            errors);
     uint64_t rows = height >> 31 ? 0u - height : height, row = (width * bits + 31) / 32 * 4;
-    if (!size_is(out, width, rows, name, errors)) return false;
+    if (!set_size(out, width, rows, name, errors)) return false;
     if (offset < 14 + header || offset + rows * row > size)
         return messages_add(errors, "%s: the BMP file is cut off", name);
     out->channels = bits == 24 ? 3 : 4;
@@ -235,25 +240,25 @@ static bool bmp_header(const unsigned char *data, size_t size, const char *name,
     return true;
 }
 
-/* ---- which of them ---- */
+/* ---- the format ---- */
 
 static bool read_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
-                        Turns *turns, Messages *errors) {
+                        Orientations *orientations, Messages *errors) {
     if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
     if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return png_header(data, size, name, out, turns, errors);
+        return png_header(data, size, name, out, orientations, errors);
     if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0)
-        return jpeg_header(data, size, name, out, turns, errors);
+        return jpeg_header(data, size, name, out, orientations, errors);
     if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);
-    if (image_is_foreign(data, size, name, errors)) return false;
+    if (image_refuse_foreign(data, size, name, errors)) return false;
     return messages_add(errors, "%s: is not a picture (PNG, JPEG and BMP are read)", name);
 }
 
 bool image_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                   Messages *errors) {
     *out = (ImageHeader) { 0 };
-    Turns turns = turns_new();
-    bool ok = read_header(data, size, name, out, &turns, errors);
-    out->orientation = turns_orientation(&turns);
+    Orientations orientations = orientations_new();
+    bool ok = read_header(data, size, name, out, &orientations, errors);
+    out->orientation = orientations_resolve(&orientations);
     return ok;
 }

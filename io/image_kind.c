@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Programs of Debian's packages that make a PNG of another kind of picture. ImageMagick takes the first of
-   several pictures in a file, and turns it upright. */
+/* A program that makes a PNG of another format, and the Debian package that has it. `which` is appended to
+   the input's name: ImageMagick's [0] selects the first of several pictures in a file. */
 typedef struct {
     const char *package, *command, *which, *options;
 } Converter;
@@ -16,11 +16,11 @@ static const Converter MAGICK = { "imagemagick", "convert", "[0]", "-auto-orient
                        HEIF = { "libheif-examples", "heif-convert", "", "" },
                        JXL = { "libjxl-tools", "djxl", "", "" };
 
-/* A format by the bytes at an offset. */
+/* A format and the bytes by which it is recognised. */
 typedef struct {
     const char *format; /* "a GIF" */
     const Converter *converter;
-    size_t at;
+    size_t at; /* offset of the bytes in the file */
     const char *bytes;
     size_t length;
 } Foreign;
@@ -53,7 +53,7 @@ static bool has(const unsigned char *data, size_t size, size_t at, const char *b
     return size >= at + length && memcmp(data + at, bytes, length) == 0;
 }
 
-static const Foreign *foreign(const unsigned char *data, size_t size) {
+static const Foreign *find_foreign(const unsigned char *data, size_t size) {
     for (size_t i = 0; i < sizeof FOREIGN / sizeof *FOREIGN; i++) {
         const Foreign *f = &FOREIGN[i];
         if (!has(data, size, f->at, f->bytes, f->length)) continue;
@@ -62,8 +62,8 @@ static const Foreign *foreign(const unsigned char *data, size_t size) {
     return NULL;
 }
 
-/* Any text may begin with BM: the four bytes that are 0 in every BMP, and the length of its second header,
-   tell. */
+/* A text, too, may begin with BM. In a BMP, four bytes are always 0, and the length of the second header is
+   12 to 124. */
 static bool is_bmp(const unsigned char *data, size_t size) {
     return has(data, size, 0, "BM", 2) && has(data, size, 6, "\0\0\0\0", 4) && size >= 18 && 12 <= data[14] &&
            data[14] <= 124 && has(data, size, 15, "\0\0\0", 3);
@@ -73,7 +73,7 @@ ImageKind image_kind(const unsigned char *data, size_t size) {
     if (has(data, size, 0, "\x89PNG\r\n\x1a\n", 8) || has(data, size, 0, "\xff\xd8\xff", 3) ||
         is_bmp(data, size))
         return IMAGE_READ;
-    return foreign(data, size) ? IMAGE_FOREIGN : IMAGE_NONE;
+    return find_foreign(data, size) ? IMAGE_FOREIGN : IMAGE_NONE;
 }
 
 static bool ends_as(const char *path, const char *const *endings) {
@@ -83,7 +83,7 @@ static bool ends_as(const char *path, const char *const *endings) {
     return false;
 }
 
-bool image_is_named(const char *path) {
+bool image_has_known_extension(const char *path) {
     static const char *const endings[] = { ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", NULL };
     return ends_as(path, endings);
 }
@@ -92,11 +92,11 @@ ImageKind image_kind_of_file(const char *path) {
     static const char *const raw[] = { ".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw",
                                        ".orf", ".pef", ".raf", ".rw2", ".srw", NULL };
     unsigned char bytes[32];
-    ImageKind kind = image_kind(bytes, file_begin(path, bytes, sizeof bytes));
+    ImageKind kind = image_kind(bytes, file_read_beginning(path, bytes, sizeof bytes));
     return kind == IMAGE_FOREIGN && ends_as(path, raw) ? IMAGE_NONE : kind;
 }
 
-/* The PNG is named behind the whole name, so that it takes no other picture's place. */
+/* The PNG's name is the whole name and ".png", so that the command replaces no other picture. */
 static bool refuse(const char *name, const char *what, const Converter *c, Messages *errors) {
     char *in = mem_format("%s%s", name, c->which), *out = mem_format("%s.png", name);
     char *from = text_for_shell(in), *to = text_for_shell(out);
@@ -109,8 +109,8 @@ static bool refuse(const char *name, const char *what, const Converter *c, Messa
     return false;
 }
 
-bool image_is_foreign(const unsigned char *data, size_t size, const char *name, Messages *errors) {
-    const Foreign *f = foreign(data, size);
+bool image_refuse_foreign(const unsigned char *data, size_t size, const char *name, Messages *errors) {
+    const Foreign *f = find_foreign(data, size);
     if (!f) return false;
     char *what = mem_format("is %s, which is not read", f->format);
     refuse(name, what, f->converter, errors);
@@ -118,6 +118,6 @@ bool image_is_foreign(const unsigned char *data, size_t size, const char *name, 
     return true;
 }
 
-bool image_convert_it(const char *name, const char *what, Messages *errors) {
+bool image_refuse_convertible(const char *name, const char *what, Messages *errors) {
     return refuse(name, what, &MAGICK, errors);
 }

@@ -1,25 +1,29 @@
-/* What a file is, by its first bytes, whatever its name; and for the kinds that are not read, how to make
-   a PNG of it. */
+/* The kind of a file, found by its first bytes and not by its name; and for pictures of other formats, the
+   command that converts them to PNG. */
 #ifndef TI_IMAGE_KIND_H
 #define TI_IMAGE_KIND_H
 
 #include "io/base.h"
 
-/* IMAGE_FOREIGN: a picture, but none that is read: GIF, WebP, HEIC, AVIF, TIFF, JPEG XL, JPEG 2000. */
+/* IMAGE_READ is a PNG, JPEG or BMP. IMAGE_FOREIGN is a picture of a format that is not read: GIF, WebP, HEIC,
+   AVIF, TIFF, JPEG XL or JPEG 2000. IMAGE_NONE is anything else. */
 typedef enum { IMAGE_NONE, IMAGE_READ, IMAGE_FOREIGN } ImageKind;
 ImageKind image_kind(const unsigned char *data, size_t size);
 
-/* The same of a file; IMAGE_NONE where there is none that can be read, and for a camera's raw files: they
-   begin as TIFF files do, and lie beside the JPEG of the same picture. */
+/* Returns the kind of the file at path; IMAGE_NONE when it cannot be read. A camera's raw files are
+   IMAGE_NONE as well: they begin as TIFF files do, and usually lie beside a JPEG of the same picture. */
 ImageKind image_kind_of_file(const char *path);
 
-/* Whether a file is named as a picture that is read: .png, .jpg, .jpeg, .jpe, .jfif or .bmp in any case. */
-bool image_is_named(const char *path);
+/* Whether the name has the extension of a format that is read: .png, .jpg, .jpeg, .jpe, .jfif or .bmp, in
+   upper or lower case. */
+bool image_has_known_extension(const char *path);
 
-/* True, with a line, where data is of a foreign kind: what it is, and the command that makes a PNG of it. */
-bool image_is_foreign(const unsigned char *data, size_t size, const char *name, Messages *errors);
+/* If data begins as a picture of a foreign format, adds a message that names the format and the command that
+   makes a PNG of it, and returns true. */
+bool image_refuse_foreign(const unsigned char *data, size_t size, const char *name, Messages *errors);
 
-/* The same line for a kind that only another program reads; false. what: "is a WebP, which is not read". */
-bool image_convert_it(const char *name, const char *what, Messages *errors);
+/* Adds such a message for another picture that ImageMagick can convert; what is for example "is a WebP, which
+   is not read". Always returns false. */
+bool image_refuse_convertible(const char *name, const char *what, Messages *errors);
 
 #endif

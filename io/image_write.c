@@ -11,11 +11,11 @@
 
 enum { JPEG_QUALITY = 95, JPEG_MAX_SIDE = 65535 };
 
-/* Public in stb_image_write.h, but declared only beside its definition. */
+/* stb_image_write.h declares this public function only in the part that implements it. */
 unsigned char *stbi_write_png_to_mem(const unsigned char *pixels, int stride_bytes, int x, int y, int n,
                                      int *out_len);
 
-/* From its dot on; the end of the path where there is none. */
+/* Returns the ending with its dot, or "" (the end of the path) when there is none. */
 static const char *ending(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
     return dot && dot > name ? dot : path + strlen(path);
@@ -33,15 +33,15 @@ char *image_path(const char *path, const char *name) {
                       *end ? end : ".png");
 }
 
-/* stb_image_write counts bytes in ints: 3 * width * height of them; for a PNG a byte more a row, and at worst
-   9 bits for each of these, in a buffer that grows to twice its size and one until it holds them, so that
-   beyond 1.6e9 its size is none. A picture of IMAGE_MAX_PIXELS takes 0.8e9 at worst. */
+/* stb_image_write counts bytes in ints. A PNG has 3 * width * height bytes and one more for each row, and
+   takes at worst 9 bits for each of them. Its buffer grows to twice its size plus one, so that beyond 1.6e9
+   bytes the size would overflow. A picture of IMAGE_MAX_PIXELS takes 0.8e9 at worst. */
 static bool fits(const char *path, int64_t width, int64_t height, Messages *errors) {
     CHECK(width > 0 && height > 0);
     if (width <= IMAGE_MAX_PIXELS / height) return true;
     return messages_add(errors,
                         "%s: %lld x %lld is more than a picture can have (%d million pixels): fewer or "
-                        "smaller ones would fit",
+                        "smaller pictures would fit",
                         path, (long long)width, (long long)height, IMAGE_MAX_PIXELS / 1000000);
 }
 

@@ -10,17 +10,17 @@
 
 enum { DEPTH_MAX = 64, VALUES_MAX = 4000000 };
 
-/* Reading */
+/* ---- reading ---- */
 
-/* What Jansson has no limit for: depth, which our recursions go down, and values, each of which takes it up
-   to 100 times the memory of its text; and numbers that are not whole. Brackets, commas and numbers are what
-   they seem as long as the text is JSON, and where it ceases to be, Jansson ends. The fault, in *line, or
-   NULL. */
+/* Checks limits that Jansson does not have: the depth, since our own functions recurse; the number of values,
+   since each takes Jansson up to 100 times the memory of its text; and that all numbers are whole. The scan
+   is exact as long as the text is valid JSON; where it is not, Jansson refuses it later. Returns the fault
+   and sets *line, or returns NULL. */
 static const char *limit_fault(const char *text, size_t size, bool whole_numbers, long *line) {
     int64_t values = 1;
     int depth = 0;
     bool string = false;
-    char before = 0; /* the last character that was no space */
+    char before = 0; /* the last character that was not white space */
     *line = 1;
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
@@ -38,12 +38,12 @@ static const char *limit_fault(const char *text, size_t size, bool whole_numbers
         if (depth > DEPTH_MAX) return "nested deeper than 64";
         if (values > VALUES_MAX) return "more than 4 million values";
         if (whole_numbers && (c == '-' || c == '.' || exponent))
-            return "a number that is no whole number >= 0";
+            return "a number that is not a whole number >= 0";
     }
     return NULL;
 }
 
-/* The key that ends at text[0..end), as what it stands for; NULL if none does. */
+/* Returns the key whose closing quote is at text[end - 1], decoded, or NULL when there is none. */
 static json_t *key_before(const char *text, size_t end) {
     size_t from = end;
     if (end < 2 || text[--from] != '"') return NULL;
@@ -55,7 +55,7 @@ static json_t *key_before(const char *text, size_t end) {
     return json_loadb(text + from, end - from, JSON_DECODE_ANY, NULL);
 }
 
-static void tell_fault(const char *path, const char *text, const json_error_t *e, Messages *errors) {
+static void report_fault(const char *path, const char *text, const json_error_t *e, Messages *errors) {
     const char *what = e->text;
     json_t *key = NULL;
     switch (json_error_code(e)) {
@@ -76,7 +76,7 @@ static void tell_fault(const char *path, const char *text, const json_error_t *e
         break;
     }
     if (key)
-        messages_add(errors, "%s: the key \"%s\" stands twice", path, json_string_value(key));
+        messages_add(errors, "%s: the key \"%s\" appears twice", path, json_string_value(key));
     else
         messages_add(errors, "%s: line %d: %s", path, e->line, what);
     json_decref(key);
@@ -92,7 +92,7 @@ json_t *json_parse(const char *path, const void *text, size_t size, bool whole_n
     json_error_t error;
     json_t *root =
         json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &error);
-    if (!root) tell_fault(path, text, &error, errors);
+    if (!root) report_fault(path, text, &error, errors);
     return root;
 }
 
@@ -101,7 +101,7 @@ int64_t json_whole(const json_t *item) {
     return v >= 0 && v < JSON_WHOLE_MAX && v == floor(v) ? (int64_t)v : -1;
 }
 
-/* Writing */
+/* ---- writing ---- */
 
 json_t *json_double(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
@@ -120,7 +120,8 @@ json_t *json_messages(const Messages *messages) {
     return list;
 }
 
-/* As many digits as the number needs to come back exactly, or as near as DBL_EPSILON. */
+/* If exact, writes x with the fewest digits that give it back; otherwise with 15 digits if that is within
+   DBL_EPSILON (relative), else with 17. */
 static void add_number(Text *t, double x, bool exact) {
     char text[40];
     for (int digits = 15; digits <= 17; digits += exact ? 1 : 2) {
@@ -178,7 +179,7 @@ static void add_object(Text *t, json_t *object, unsigned form, int depth) {
 static void add_value(Text *t, const json_t *value, unsigned form, int depth) {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        /* Jansson has no iterator of what is const; it changes nothing. */
+        /* Jansson has no iterator for a const object; nothing is changed here. */
         add_object(t, (json_t *)(uintptr_t)value, form, depth);
         return;
     case JSON_ARRAY:

@@ -1,4 +1,4 @@
-/* JSON: Jansson reads it, within limits of our own, and we write it. */
+/* JSON: Jansson reads it, with additional limits, and our own code writes it. */
 #ifndef TI_JSON_H
 #define TI_JSON_H
 
@@ -6,32 +6,34 @@
 
 #include "io/text.h"
 
-/* The document as a tree (json_decref it), or NULL and one line that names path and line. Refused beyond what
-   RFC 8259 refuses: the character U+0000, a key that stands twice in its object, numbers that no double
-   holds, nesting deeper than 64, more than 4 million values. Every number is a real. whole_numbers: nothing
-   but 0, 1, 2, ... as numbers. */
+/* Parses a document and returns it as a tree, which the caller releases with json_decref; or returns NULL and
+   adds one message that names path and line. In addition to what RFC 8259 forbids, it refuses the character
+   U+0000, a key that appears twice in an object, numbers too large for a double, more than 64 levels of
+   nesting and more than 4 million values. Every number becomes a real. With whole_numbers, the only numbers
+   allowed are 0, 1, 2, ... */
 json_t *json_parse(const char *path, const void *text, size_t size, bool whole_numbers, Messages *errors);
 
-#define JSON_WHOLE_MAX 9007199254740992.0 /* 2^53: from here on doubles skip whole numbers */
+#define JSON_WHOLE_MAX 9007199254740992.0 /* 2^53; not all larger whole numbers are doubles */
 
-/* The whole number >= 0 of item; -1 if it is none (or JSON_WHOLE_MAX and above). */
+/* Returns the item's value if it is a whole number from 0 to below JSON_WHOLE_MAX, else -1. */
 int64_t json_whole(const json_t *item);
 
-/* A number; null if it is none that JSON can write. */
+/* These return new values, which the caller owns. A double that is not finite becomes null, since JSON has no
+   such numbers. The lists hold whole numbers, or the messages as strings. */
 json_t *json_double(double x);
-/* Lists: of whole numbers, of the lines. */
 json_t *json_integers(const int64_t *at, int count);
 json_t *json_messages(const Messages *messages);
 
-/* The document on lines of their own, with tabs, or compact. Numbers have 15 digits where that is near
-   enough, and 17 elsewhere; if exact, the fewest that read back as the same number. */
+/* Writes a document: compact, or with JSON_LINES one member a line, indented with tabs. A number has 15
+   digits where that is within DBL_EPSILON (relative), else 17; with JSON_EXACT it has as few digits as give
+   the same number when read again. json_text returns a new string, which the caller frees. */
 enum { JSON_LINES = 1, JSON_EXACT = 2 };
 void json_write(Text *t, const json_t *value, unsigned form);
-char *json_text(const json_t *value, unsigned form); /* free() it */
+char *json_text(const json_t *value, unsigned form);
 
-/* Adds a string in quotes, as serde_json writes it: UTF-8 as it is; quotes, backslashes and control
-   characters escaped, and here U+007F to U+009F too, which JSON allows and terminals obey. It is a string of
-   Python's as well. */
+/* Adds a string in quotes, as serde_json writes it: UTF-8 is kept, while quotes, backslashes and control
+   characters are escaped. Here U+007F to U+009F are escaped, too: JSON allows them, but terminals take them
+   as commands. The result is also a valid string in Python. */
 void json_quote(Text *t, const char *s);
 
 #endif

@@ -7,21 +7,21 @@
 
 enum { TEXT_MAX = 64 << 20 };
 
-static bool stands_at(const char *text, size_t size, const char *word) {
+static bool begins_with(const char *text, size_t size, const char *word) {
     size_t n = strlen(word);
     return size >= n && memcmp(text, word, n) == 0;
 }
 
-/* Python's json module writes numbers that are none as Infinity, -Infinity and NaN, which are no JSON;
-   configs of DPMSolver schedulers have one ("lambda_min_clipped": -Infinity). The text with null in their
-   place; free() it. */
-static char *blank_nonfinite(const char *text, size_t size, size_t *length) {
+/* Returns the text with null in place of Infinity, -Infinity and NaN, which Python's json module writes
+   although they are not JSON: configs of DPMSolver schedulers have "lambda_min_clipped": -Infinity. The
+   caller frees it. */
+static char *replace_nonfinite(const char *text, size_t size, size_t *length) {
     char *out = mem_alloc(size + size / 3 + 1); /* null is longer than NaN */
     size_t n = 0;
     bool string = false;
     for (size_t i = 0; i < size; i++) {
-        bool infinity = !string && stands_at(text + i, size - i, "Infinity");
-        if (infinity || (!string && stands_at(text + i, size - i, "NaN"))) {
+        bool infinity = !string && begins_with(text + i, size - i, "Infinity");
+        if (infinity || (!string && begins_with(text + i, size - i, "NaN"))) {
             if (infinity && n && out[n - 1] == '-') n--;
             memcpy(out + n, "null", 4);
             n += 4;
@@ -45,13 +45,13 @@ bool object_parse(JsonObject *o, const char *path, const void *text, size_t size
         messages_add(errors, "%s: is larger than 64 MB", path);
     } else {
         size_t length;
-        char *blanked = blank_nonfinite(text, size, &length);
-        o->object = json_parse(path, blanked, length, false, errors);
+        char *finite = replace_nonfinite(text, size, &length);
+        o->object = json_parse(path, finite, length, false, errors);
         o->known = json_object();
-        free(blanked);
+        free(finite);
     }
     if (json_is_object(o->object)) return true;
-    if (o->object) messages_add(errors, "%s: is no JSON object {...}", path);
+    if (o->object) messages_add(errors, "%s: is not a JSON object {...}", path);
     object_close(o);
     return false;
 }
@@ -74,13 +74,13 @@ bool object_null(JsonObject *o, const char *key) {
     return !m || json_is_null(m);
 }
 
-/* A value as compact JSON, cut to what fits a message; free() it. */
+/* Returns a value as compact JSON, shortened to fit into a message. The caller frees it. */
 static char *value_text(const json_t *m) {
     enum { LENGTH_MAX = 80 };
     char *json = json_text(m, 0);
     size_t n = strlen(json);
     if (n <= LENGTH_MAX) return json;
-    for (n = LENGTH_MAX; n > 0 && ((unsigned char)json[n] & 0xc0) == 0x80;) n--; /* not within a character */
+    for (n = LENGTH_MAX; n > 0 && ((unsigned char)json[n] & 0xc0) == 0x80;) n--; /* not inside a character */
     char *text = mem_format("%.*s...", (int)n, json);
     free(json);
     return text;
@@ -111,7 +111,7 @@ bool object_enter(JsonObject *inner, JsonObject *o, const char *key) {
     return true;
 }
 
-/* Is m a whole number in the range? */
+/* Reads m into *out and returns true if it is a whole number from low to high. */
 static bool int_in(const json_t *m, int64_t low, int64_t high, int64_t *out) {
     double v = json_is_number(m) ? json_number_value(m) : 0.5;
     if (v != floor(v) || fabs(v) >= JSON_WHOLE_MAX || v < (double)low || v > (double)high) return false;
@@ -147,7 +147,7 @@ bool object_bool(JsonObject *o, const char *key, bool absent) {
 const char *object_string(JsonObject *o, const char *key, const char *absent) {
     const json_t *m = object_member(o, key);
     if (json_is_string(m)) return json_string_value(m);
-    if (m) object_fault(o, key, "a string should stand here");
+    if (m) object_fault(o, key, "a string is needed");
     return absent;
 }
 
@@ -179,7 +179,7 @@ void object_ints(JsonObject *o, const char *key, int64_t absent, int64_t low, in
 }
 
 int object_length(JsonObject *o, const char *key, int max) {
-    size_t n = json_array_size(object_member(o, key)); /* 0 of what is no list */
+    size_t n = json_array_size(object_member(o, key)); /* 0 when it is not a list */
     if (n >= 1 && n <= (size_t)max) return (int)n;
     object_fault(o, key, "a list of 1 to %d members is supported", max);
     return 0;
@@ -201,7 +201,7 @@ void object_ignore(JsonObject *o, const char *const keys[]) {
     for (int i = 0; keys[i]; i++) object_member(o, keys[i]);
 }
 
-static void name_unknown(JsonObject *o, Messages *sink, const char *what) {
+static void report_unknown(JsonObject *o, Messages *to, const char *what) {
     enum { NAMED_MAX = 20 };
     Text names = { 0 };
     int found = 0;
@@ -213,12 +213,12 @@ static void name_unknown(JsonObject *o, Messages *sink, const char *what) {
             text_format(&names, "%s \"%.*s\"", found > 1 ? "," : "", text_cut(key, 60), key);
     }
     if (found > NAMED_MAX)
-        messages_add(sink, "%s: %s%s and %d more", o->path, what, names.at, found - NAMED_MAX);
+        messages_add(to, "%s: %s%s and %d more", o->path, what, names.at, found - NAMED_MAX);
     else if (found)
-        messages_add(sink, "%s: %s%s", o->path, what, names.at);
+        messages_add(to, "%s: %s%s", o->path, what, names.at);
     free(names.at);
 }
 
-void object_finish(JsonObject *o) { name_unknown(o, o->warnings, "not known here, and ignored:"); }
+void object_finish(JsonObject *o) { report_unknown(o, o->warnings, "not known here, and ignored:"); }
 
-void object_finish_strictly(JsonObject *o) { name_unknown(o, o->errors, "not known here:"); }
+void object_finish_strictly(JsonObject *o) { report_unknown(o, o->errors, "not known here:"); }

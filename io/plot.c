@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* WIDTH to BOTTOM are in pixels; LEFT to BOTTOM are the edges of the area between the axes. */
 enum {
     WIDTH = 960,
     HEIGHT = 540,
@@ -14,7 +15,7 @@ enum {
     RIGHT = 936,
     TOP = 62,
     BOTTOM = 476,
-    TEXT = 2,
+    TEXT = 2, /* the scale of all texts */
     TICKS = 6,
     LINE_POINTS = 500
 };
@@ -22,7 +23,7 @@ enum {
 static const Color INK = { 40, 40, 48 }, RULE = { 226, 228, 234 }, DOTS = { 120, 156, 214 },
                    LINE = { 24, 72, 160 }, GRID = { 214, 84, 16 };
 
-/* Beyond this a loss is no number one could draw. */
+/* False for NaN, infinities and numbers too large to draw. */
 static bool drawable(double x) { return fabs(x) < 1e30; }
 
 typedef struct {
@@ -40,8 +41,8 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* What the vertical axis shows: the middle 96 % of the losses, so that a few high ones don't flatten the
-   rest, and all of the smoothed line and of the fixed-grid losses. */
+/* Returns the range of the vertical axis. It shows the middle 96 % of the losses, so that a few high ones do
+   not flatten the rest; the smoothed line without its first 2 %; and all fixed-grid losses. */
 static Range losses_range(const double *loss, const double *smoothed, int64_t count, PlotPoints grid) {
     Range r = { INFINITY, -INFINITY };
     double *sorted = mem_alloc((size_t)count * sizeof *sorted);
@@ -55,14 +56,14 @@ static Range losses_range(const double *loss, const double *smoothed, int64_t co
     }
     free(sorted);
     for (int64_t i = count / 50; i < count; i++)
-        include(&r, smoothed[i]); /* it starts as noisy as the losses */
+        include(&r, smoothed[i]); /* it begins as noisy as the losses */
     for (int64_t i = 0; i < grid.count; i++) include(&r, grid.loss[i]);
     if (r.low > r.high) r = (Range) { 0, 1 };
     double margin = fmax(0.08 * (r.high - r.low), 0.04 * fabs(r.high) + 1e-12);
     return (Range) { r.low >= 0 ? fmax(r.low - margin, 0) : r.low - margin, r.high + margin };
 }
 
-/* The smallest of 1, 2, 5 x 10^k that cuts the range into at most TICKS parts. */
+/* Returns the smallest of 1, 2, 5 x 10^k that divides the range into at most TICKS parts. */
 static double tick_step(Range r) {
     double step = pow(10, floor(log10((r.high - r.low) / (double)TICKS)));
     const double factors[] = { 1, 2, 5, 10 };
@@ -83,7 +84,7 @@ static Point place(const Plot *p, double x, double y) {
                      (double)BOTTOM - fmin(fmax(v, 0), 1) * (BOTTOM - TOP) };
 }
 
-/* The label of the k-th tick, with as many decimals as tell it from its neighbours. */
+/* Writes the label of the k-th tick, with enough decimals to distinguish it from its neighbours. */
 static void tick_text(double k, double step, char text[40]) {
     int decimals = (int)fmin(fmax(ceil(-log10(step) - 1e-9), 0), 9);
     snprintf(text, 40, step < 1e7 && step > 1e-7 ? "%.*f" : "%.*g", decimals, k == 0 ? 0 : k * step);
@@ -135,10 +136,10 @@ static bool draw_training(const Plot *p, const double *loss, const double *smoot
     if (!points) return messages_add(errors, "no memory to plot %lld losses", (long long)count);
     double scale = (double)steps / (double)count;
     for (int64_t i = 0; i < count; i++) points[i] = place(p, (double)(i + 1) * scale, loss[i]);
-    /* Many dots are smaller and fainter, so that where they are dense remains to be seen. */
-    double crowd = fmin(1, 400.0 / (double)count);
-    canvas_dots(p->canvas, points, count, 1.2 + 1.3 * crowd, DOTS, 0.15 + 0.5 * crowd);
-    int64_t run = ceil_div(count, LINE_POINTS), n = 0; /* a long line is drawn through the means of runs */
+    /* The more dots there are, the smaller and fainter they are, so that their density can still be seen. */
+    double sparsity = fmin(1, 400.0 / (double)count);
+    canvas_dots(p->canvas, points, count, 1.2 + 1.3 * sparsity, DOTS, 0.15 + 0.5 * sparsity);
+    int64_t run = ceil_div(count, LINE_POINTS), n = 0; /* each point of the line is the mean of a run */
     for (int64_t i = 0; i < count; i += run) {
         int64_t end = min_i64(i + run, count);
         double sum = 0;

@@ -1,6 +1,6 @@
-/* Pillow's bicubic resampling of 8-bit pictures, to the same bytes. One axis at a time, each output pixel a
-   weighted sum of the input pixels around its centre; when shrinking, the kernel is widened by the scale
-   (antialiasing).
+/* Bicubic resampling of 8-bit pictures that gives the same bytes as Pillow's. One axis is resized after the
+   other. Each output pixel is a weighted sum of the input pixels around its centre; when the picture becomes
+   smaller, the kernel is widened by the scale, which avoids aliasing.
 
        k(x) = 1.5 |x|^3 - 2.5 x^2 + 1                   |x| < 1      (a = -0.5)
             = -0.5 |x|^3 + 2.5 x^2 - 4 |x| + 2          |x| < 2
@@ -23,7 +23,7 @@ static double bicubic(double x) {
 /* Output pixel i of an axis is the sum over t < count[i] of weight[i * taps + t] * input[first[i] + t], in
    units of 2^-22. */
 typedef struct {
-    int size, taps; /* taps: the room for an output pixel's weights */
+    int size, taps; /* output pixels, and the most weights of one */
     int *first, *count;
     int32_t *weight;
 } Filter;
@@ -84,8 +84,8 @@ static void resize_row(const Filter *f, const unsigned char *in, unsigned char *
     }
 }
 
-/* Output row y from the rows above each other; row: bytes of a row. Columns are independent, so they are
-   summed a strip at a time. */
+/* Computes output row y as a weighted sum of input rows of `row` bytes each. Columns are independent, so they
+   are summed a strip at a time. */
 static void resize_column_strips(const Filter *f, int y, const unsigned char *in, int64_t row,
                                  unsigned char *out) {
     enum { STRIP = 256 };
@@ -128,9 +128,9 @@ static bool resize_height(const Image *in, int height, Image *out, Messages *err
     return ok;
 }
 
-/* One axis, rounded to bytes, then the other; an axis whose size stays is not touched. Pillow 13 takes the
-   width first, but for pictures that lose more than twice as many rows as columns (measured; the order shows
-   in the last bit). */
+/* Resizes one axis, rounding to bytes, then the other; an axis that keeps its size is skipped. Pillow 13
+   resizes the width first, except for pictures that lose more than twice as many rows as columns. (We found
+   this by measuring; the order shows in the last bit.) */
 bool image_resize(const Image *in, int width, int height, Image *out, Messages *errors) {
     CHECK(in != out && width > 0 && height > 0);
     *out = (Image) { 0 };

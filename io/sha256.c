@@ -16,10 +16,12 @@ static uint32_t big_endian(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* The first 32 bits behind the point of a root. A double holds them: the integer part is below 8. */
+/* Returns the first 32 bits of a root's fractional part. A double holds them, since the integer part is
+   below 8. */
 static uint32_t fraction_bits(double root) { return (uint32_t)((root - floor(root)) * 4294967296.0); }
 
-/* The constants are the square roots of the first 8 primes and the cube roots of the first 64. */
+/* The constants are the fractional parts of the square roots of the first 8 primes (state) and of the cube
+   roots of the first 64 (k). */
 static Sha256 start(void) {
     Sha256 s = { 0 };
     int found = 0;
@@ -44,7 +46,7 @@ static void add_block(Sha256 *s, const unsigned char *block) {
     memcpy(v, s->state, sizeof v);
     for (int t = 0; t < ROUNDS; t += 8) {
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) { /* instead of moving a to h on by one, the names move */
+        for (int i = 0; i < 8; i++) { /* the letters rotate, instead of the values */
             uint32_t a = v[(8 - i) % 8], b = v[(9 - i) % 8], c = v[(10 - i) % 8], e = v[(12 - i) % 8],
                      f = v[(13 - i) % 8], g = v[(14 - i) % 8], *d = &v[(11 - i) % 8], *h = &v[(15 - i) % 8];
             uint32_t t1 = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) +
@@ -61,7 +63,7 @@ void sha256_text(const void *data, size_t size, char text[SHA256_TEXT]) {
     Sha256 s = start();
     size_t whole = size / BLOCK * BLOCK, left = size - whole;
     for (size_t i = 0; i < whole; i += BLOCK) add_block(&s, bytes + i);
-    /* The end: a one bit, zeros, the length in bits, big-endian, in the last 8 bytes of a block. */
+    /* The padding is a one bit, zeros, and the length in bits, big-endian, in the last 8 bytes of a block. */
     unsigned char end[2 * BLOCK] = { 0 };
     if (left) memcpy(end, bytes + whole, left);
     end[left] = 0x80;

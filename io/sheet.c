@@ -11,18 +11,18 @@ enum { SHEET_WIDTH = 1100, MARGIN = 24, GAP = 8, MAX_ENLARGEMENT = 6, TITLE_SCAL
 
 static const Color BLACK = { 24, 24, 28 }, GREY = { 90, 90, 100 };
 
-/* Everything is placed by one function that runs twice: without a canvas for the height, which may be more
-   than a picture can have, then to draw. */
+/* place_all runs twice: first without a canvas to measure the height, which may be more than a picture can
+   have, then to draw. */
 typedef struct {
-    Image *canvas;    /* NULL: only measure */
-    int64_t width, y; /* the sheet's width; where the next thing goes */
+    Image *canvas;    /* NULL when only measuring */
+    int64_t width, y; /* the sheet's width, and where the next text or picture is placed */
     int64_t columns, cell_width, cell_height;
 } Sheet;
 
 static int line_height(int scale) { return TEXT_HEIGHT * scale + scale; }
 
-/* Text from the left margin on, broken before the word that would not fit; a word that is too long is
-   cut off. */
+/* Places a text at the left margin, with a line break before each word that does not fit. A word that is too
+   long for a line is cut off. */
 static void place_text(Sheet *s, const char *text, int scale, Color color) {
     char *line = mem_string(text);
     for (char *start = line; *start;) {
@@ -46,7 +46,7 @@ static void place_text(Sheet *s, const char *text, int scale, Color color) {
     free(line);
 }
 
-/* Pictures fill their cells as far as their own proportions let them. */
+/* Enlarges each picture as far as its proportions allow within its cell. */
 static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
     int64_t lines = ceil_div(row->count, s->columns);
     for (int64_t i = 0; s->canvas && i < row->count; i++) {
@@ -78,7 +78,8 @@ static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t
     return true;
 }
 
-/* Its width and cells, and in y its height; false, with a line, where no picture can be that large. */
+/* Sets the sheet's width, its cells, and its height in y. Returns false and adds a message when no picture
+   can be that large. */
 static bool measure(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
                     Sheet *s, Messages *errors) {
     int64_t width = 1, height = 1;

@@ -22,7 +22,7 @@ int64_t system_peak_memory(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
-/* The linker's names of the program's beginning and of the end of its code. */
+/* The linker defines these symbols at the beginning of the program and at the end of its code. */
 extern const char __executable_start[], etext[];
 
 uint64_t system_program_hash(void) {
@@ -30,8 +30,8 @@ uint64_t system_program_hash(void) {
                       (size_t)((uintptr_t)etext - (uintptr_t)__executable_start));
 }
 
-/* The number in a file of /proc or /sys: the first one, or the one behind key. -1: there is none ("max" says
-   so too). */
+/* Returns a number from a file of /proc or /sys: the one that follows key, or without a key the one at the
+   beginning. Returns -1 when there is none; a limit that is not set reads "max". */
 static int64_t number_in(const char *path, const char *key) {
     FILE *file = fopen(path, "r");
     char line[256];
@@ -48,36 +48,37 @@ static int64_t number_in(const char *path, const char *key) {
     return number;
 }
 
-/* What a cgroup's files leave: its limit less what is in use, where pages of files can be given back. */
-static int64_t left_in(const char *folder, const char *max, const char *usage, const char *cache) {
+/* Returns how much memory a cgroup leaves: its limit minus what is in use, without the page cache, which the
+   kernel can reclaim. INT64_MAX when there is no limit. */
+static int64_t memory_left_in(const char *folder, const char *max, const char *usage, const char *cache) {
     char *paths[3] = { mem_format("%s/%s", folder, max), mem_format("%s/%s", folder, usage),
                        mem_format("%s/memory.stat", folder) };
     int64_t limit = number_in(paths[0], NULL), used = number_in(paths[1], NULL);
-    int64_t given_back = number_in(paths[2], cache);
+    int64_t reclaimable = number_in(paths[2], cache);
     for (int i = 0; i < 3; i++) free(paths[i]);
     if (limit < 0 || used < 0) return INT64_MAX;
-    return max_i64(0, limit - max_i64(0, used - max_i64(0, given_back)));
+    return max_i64(0, limit - max_i64(0, used - max_i64(0, reclaimable)));
 }
 
-/* The least that this process's cgroup and those above it leave. Version 2's line in /proc/self/cgroup is
-   "0::/path", version 1's "N:memory:/path"; in a container the path may lie outside what is mounted, and then
-   the root's files are the container's. */
-static int64_t left_in_cgroups(void) {
+/* Returns the least memory that this process's cgroup and those above it leave. The line in /proc/self/cgroup
+   is "0::/path" in version 2 and "N:memory:/path" in version 1. In a container that path may not be mounted;
+   then the files at the root are the container's. */
+static int64_t memory_left_in_cgroups(void) {
     FILE *file = fopen("/proc/self/cgroup", "r");
     char line[1024];
     int64_t least = INT64_MAX;
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        bool second = strncmp(line, "0::", 3) == 0;
-        char *path = second ? line + 3 : strstr(line, ":memory:");
+        bool version2 = strncmp(line, "0::", 3) == 0;
+        char *path = version2 ? line + 3 : strstr(line, ":memory:");
         if (!path) continue;
-        if (!second) path += strlen(":memory:");
-        const char *root = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+        if (!version2) path += strlen(":memory:");
+        const char *root = version2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
         for (;;) {
             char *folder = mem_format("%s%s", root, path);
-            least = min_i64(least, second ? left_in(folder, "memory.max", "memory.current", "file ")
-                                          : left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
-                                                    "total_cache "));
+            least = min_i64(least, version2 ? memory_left_in(folder, "memory.max", "memory.current", "file ")
+                                            : memory_left_in(folder, "memory.limit_in_bytes",
+                                                             "memory.usage_in_bytes", "total_cache "));
             free(folder);
             char *slash = strrchr(path, '/');
             if (!slash) break;
@@ -94,13 +95,13 @@ int64_t system_free_memory(void) {
     struct rlimit address_space;
     if (getrlimit(RLIMIT_AS, &address_space) == 0 && address_space.rlim_cur != RLIM_INFINITY)
         free_bytes = min_i64(free_bytes, (int64_t)address_space.rlim_cur);
-    return min_i64(free_bytes, left_in_cgroups());
+    return min_i64(free_bytes, memory_left_in_cgroups());
 }
 
 bool system_standard_descriptors(void) {
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
         if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i)
-            return false; /* the lowest free number */
+            return false; /* open returns the lowest free number */
     return true;
 }
 

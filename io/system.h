@@ -1,27 +1,29 @@
-/* What the system says of this process: the time and its memory. */
+/* What the system tells a process about itself: the time, its memory, its descriptors. */
 #ifndef TI_SYSTEM_H
 #define TI_SYSTEM_H
 
 #include "io/base.h"
 
-/* Seconds on a clock that only goes forward. */
+/* Returns the seconds of a clock that never goes backwards; its zero is arbitrary. */
 double system_seconds(void);
 
-/* Bytes of memory this process has had resident at its peak. */
+/* Returns the peak of this process's resident memory, in bytes. */
 int64_t system_peak_memory(void);
 
-/* A hash of the code of the program that runs: another build may give other bits. */
+/* Returns a hash of the running program's code, since another build may compute other bits. */
 uint64_t system_program_hash(void);
 
-/* What this process could take more: what the machine has free (its page cache is, since mapped weights lie
-   there), at most what its cgroup and `ulimit -v` leave it. */
+/* Returns how many more bytes of memory this process could use: the machine's free memory, limited by
+   the process's cgroups and by `ulimit -v`. Pages of the page cache count as free, among them those of
+   mapped weights. */
 int64_t system_free_memory(void);
 
-/* Opens those of the descriptors 0 to 2 that are closed, on /dev/null: else the first file that is opened
-   gets such a number, and what is printed goes into it. False, with errno: that cannot be opened. */
+/* Opens /dev/null for each of the descriptors 0 to 2 that is closed; otherwise the next file that is opened
+   would get that number, and printed text would go into it. Returns false and sets errno when /dev/null
+   cannot be opened. */
 bool system_standard_descriptors(void);
 
-/* Whether a debugger or a tracer follows this process. */
+/* Whether a debugger or a tracer is attached to this process. */
 bool system_traced(void);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room for so many bytes more, and the 0. */
+/* Makes room for size more bytes and the closing 0; returns where they go. */
 static char *text_end(Text *t, size_t size) {
     if (t->length + size >= t->capacity) {
         t->capacity = 2 * (t->length + size) + 1;
@@ -22,13 +22,13 @@ void text_add_part(Text *t, const char *s, size_t size) {
 void text_add(Text *t, const char *s) { text_add_part(t, s, strlen(s)); }
 
 void text_format(Text *t, const char *format, ...) {
-    va_list args, again;
+    va_list args, copy;
     va_start(args, format);
-    va_copy(again, args);
+    va_copy(copy, args);
     int n = vsnprintf(NULL, 0, format, args);
     CHECK(n >= 0);
-    vsnprintf(text_end(t, (size_t)n), (size_t)n + 1, format, again);
+    vsnprintf(text_end(t, (size_t)n), (size_t)n + 1, format, copy);
     t->length += (size_t)n;
-    va_end(again);
+    va_end(copy);
     va_end(args);
 }

@@ -1,17 +1,17 @@
-/* Long work that somebody watches: shown as it goes, and ended when it is to end. */
+/* A callback by which a caller follows long work and can stop it. */
 #ifndef TI_WATCH_H
 #define TI_WATCH_H
 
 #include "io/base.h"
 
-/* go_on is asked before each part of the work, and once after the last one, with how many are done of all;
-   false ends it. */
+/* go_on is called before each part of the work, and once after the last one, with the number of parts that
+   are done and of all. The work stops when it returns false. */
 typedef struct {
     bool (*go_on)(void *user, int64_t done, int64_t all);
     void *user;
 } Watch;
 
-/* watch may be NULL: nobody watches. */
+/* Returns whether to continue. watch is NULL when nobody follows the work. */
 static inline bool watch_go_on(const Watch *watch, int64_t done, int64_t all) {
     return !watch || watch->go_on(watch->user, done, all);
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-Tensor *as_many(Graph *g, Tensor *x, const Tensor *other) {
+Tensor *repeat_batch_like(Graph *g, Tensor *x, const Tensor *other) {
     int64_t batch = x->shape.dim[0], wanted = other->shape.dim[0];
     CHECK_EQ(wanted % batch, 0);
     return wanted == batch ? x : repeat(g, x, wanted / batch);
@@ -24,11 +24,11 @@ Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t 
 
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb) {
     graph_block(g, "%s", r->name.text);
-    /* First, so that what is narrower waits for the end: a level's last ResNet going up has twice the
-       channels in x. */
+    /* The skip is recorded first, so that x itself need not be kept until the end. On the UNet's way up x is
+       the wider of the two: a concatenation with about twice the channels of the result. */
     Tensor *skip = r->conv_shortcut.weight ? conv2d(g, x, &r->conv_shortcut, 1, PAD0) : x;
     Tensor *h = conv2d(g, silu(g, group_norm(g, x, &r->norm1, r->groups, r->eps)), &r->conv1, 1, PAD1);
-    if (temb) h = add_channel(g, h, as_many(g, linear(g, silu(g, temb), &r->time_emb_proj), h));
+    if (temb) h = add_channel(g, h, repeat_batch_like(g, linear(g, silu(g, temb), &r->time_emb_proj), h));
     h = conv2d(g, silu(g, group_norm(g, h, &r->norm2, r->groups, r->eps)), &r->conv2, 1, PAD1);
     return add(g, skip, h);
 }
@@ -45,12 +45,21 @@ static Attention attention_load(Store *s, const char *name, int64_t channels, in
     };
 }
 
-/* x [B, N, C], context [n B, S, D] -> [n B, N, C]: softmax(q k^T / sqrt(d)) v, d = C / heads */
-static Tensor *attend(Graph *g, const Attention *a, Tensor *x, Tensor *context) {
+/* x [B, N, C], context [n B, S, D] -> [n B, N, C]: softmax(q k^T / sqrt(d)) v, d = C / heads. Where there are
+   several contexts, the queries are computed once and repeated. */
+static Tensor *multi_head_attention(Graph *g, const Attention *a, Tensor *x, Tensor *context) {
     Tensor *q = linear(g, x, &a->to_q);
     Tensor *k = linear(g, context, &a->to_k);
     Tensor *v = linear(g, context, &a->to_v);
-    return linear(g, attention(g, as_many(g, q, k), k, v, a->heads, false), &a->to_out);
+    return linear(g, attention(g, repeat_batch_like(g, q, k), k, v, a->heads, false), &a->to_out);
+}
+
+static Tensor *self_attention(Graph *g, const SelfAttention *a, Tensor *x) {
+    return multi_head_attention(g, a, x, x);
+}
+
+static Tensor *cross_attention(Graph *g, const CrossAttention *a, Tensor *x, Tensor *context) {
+    return multi_head_attention(g, a, x, context);
 }
 
 /* Transformer */
@@ -63,7 +72,7 @@ static TransformerBlock transformer_block_load(Store *s, const char *name, int64
         .norm2 = load_norm(s, name, "norm2", channels),
         .attn2 = attention_load(s, name_of("%s.attn2", name).text, channels, context, heads),
         .norm3 = load_norm(s, name, "norm3", channels),
-        /* value and gate, 4 C each */
+        /* One projection makes both halves of GEGLU: the value, then its gate, 4 C wide each. */
         .ff_in = load_linear(s, name, "ff.net.0.proj", 8 * channels, channels, true),
         .ff_out = load_linear(s, name, "ff.net.2", channels, 4 * channels, true),
     };
@@ -89,29 +98,30 @@ void transformer_free(Transformer *t) { free(t->blocks); }
 static Tensor *transformer_block(Graph *g, const TransformerBlock *b, Tensor *x, Tensor *context) {
     const float eps = 1e-5f;
     Tensor *h = layer_norm(g, x, &b->norm1, eps);
-    x = add(g, x, attend(g, &b->attn1, h, h));
-    h = attend(g, &b->attn2, layer_norm(g, x, &b->norm2, eps), context);
-    x = add(g, as_many(g, x, h), h);
+    x = add(g, x, self_attention(g, &b->attn1, h));
+    h = cross_attention(g, &b->attn2, layer_norm(g, x, &b->norm2, eps), context);
+    x = add(g, repeat_batch_like(g, x, h), h);
     h = geglu(g, linear(g, layer_norm(g, x, &b->norm3, eps), &b->ff_in));
     return add(g, x, linear(g, h, &b->ff_out));
 }
 
-/* proj_in and proj_out are 1x1 convolutions in SD 1.x and linears in SD 2.x: over tokens they are the same
-   thing. */
+/* proj_in and proj_out are 1x1 convolutions in Stable Diffusion 1.x and linear layers in 2.x. Applied to
+   tokens both are the same operation, so the weights' shape alone differs (load_linear takes either). */
 Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context) {
     graph_block(g, "%s", t->name.text);
-    Tensor *h = to_tokens(g, group_norm(g, x, &t->norm, t->groups, 1e-6f)); /* the ResNets' eps is another */
+    /* The trap: this group norm has eps 1e-6, while those of the UNet's ResNet blocks have 1e-5. */
+    Tensor *h = to_tokens(g, group_norm(g, x, &t->norm, t->groups, 1e-6f));
     h = linear(g, h, &t->proj_in);
     for (int i = 0; i < t->layers; i++) h = transformer_block(g, &t->blocks[i], h, context);
     h = to_image(g, linear(g, h, &t->proj_out), x->shape.dim[2], x->shape.dim[3]);
-    return add(g, as_many(g, x, h), h);
+    return add(g, repeat_batch_like(g, x, h), h);
 }
 
-/* The VAE's attention. Checkpoints of before 2023 call its weights query, key, value and proj_attn. */
+/* The VAE's attention. Checkpoints from before 2023 call its weights query, key, value and proj_attn. */
 
-PixelAttention pixel_attention_load(Store *s, const char *name, int64_t channels, int groups) {
+VaeAttention vae_attention_load(Store *s, const char *name, int64_t channels, int groups) {
     bool old = store_has(s, "%s.query.weight", name);
-    PixelAttention a = { .groups = groups, .attention.heads = 1 };
+    VaeAttention a = { .groups = groups, .attention.heads = 1 };
     a.name = name_of("%s", name);
     a.group_norm = load_norm(s, name, "group_norm", channels);
     a.attention.to_q = load_linear(s, name, old ? "query" : "to_q", channels, channels, true);
@@ -121,10 +131,10 @@ PixelAttention pixel_attention_load(Store *s, const char *name, int64_t channels
     return a;
 }
 
-Tensor *pixel_attention(Graph *g, const PixelAttention *a, Tensor *x) {
+Tensor *vae_attention(Graph *g, const VaeAttention *a, Tensor *x) {
     graph_block(g, "%s", a->name.text);
     Tensor *h = to_tokens(g, group_norm(g, x, &a->group_norm, a->groups, 1e-6f));
-    h = attend(g, &a->attention, h, h);
+    h = self_attention(g, &a->attention, h);
     return add(g, x, to_image(g, h, x->shape.dim[2], x->shape.dim[3]));
 }
 

@@ -1,45 +1,60 @@
-/* The blocks that the UNet and the VAE are built of. A struct holds a block's frozen weights under the
-   checkpoint's names, NAME_load finds them, and a function of the block's name records its forward pass.
+/* The blocks that the UNet and the VAE are built of. A struct holds a block's frozen weights in fields named
+   after the checkpoint's keys, NAME_load finds these weights in a store, and the function with the block's
+   name records its forward pass in a graph.
 
-   B batch, C channels, H W image, N = H W tokens, S text tokens, D width of the context. */
+   B batch, C channels, H W image, N = H W tokens of an image, S text tokens, D width of the context. A factor
+   n before B counts contexts: the UNet takes one batch of latents together with n contexts for each of them
+   (classifier-free guidance has two, unconditional and conditional). Every block in front of the first
+   cross-attention gives the same result for all n contexts, so it runs on [B, ..]; from the first
+   cross-attention on the tensors are [n B, ..], the whole batch with its first contexts, then with its second
+   ones. */
 #ifndef TI_BLOCKS_H
 #define TI_BLOCKS_H
 
 #include "autograd/ops.h"
 #include "nn/layers.h"
 
-/* A batch of pictures that several contexts look at (classifier-free guidance has two) runs once as long as
-   no context has entered. Repeats x where `other` is that many batches, else it is x itself. */
-Tensor *as_many(Graph *g, Tensor *x, const Tensor *other);
+/* Gives x the batch size of `other`, which must be a multiple n of its own: repeats the whole batch x n times
+   where n > 1 (as torch's x.repeat(n, 1, ..)), and returns x itself where n = 1. */
+Tensor *repeat_batch_like(Graph *g, Tensor *x, const Tensor *other);
 
-/* ResnetBlock2D: two 3x3 convolutions around a skip, the time embedding added between them. */
+/* diffusers' ResnetBlock2D: two 3x3 convolutions, the projected time embedding added between them, and a skip
+   connection around both. */
 typedef struct {
     Name name;
-    Layer norm1, conv1, time_emb_proj, norm2, conv2,
-        conv_shortcut; /* time_emb_proj: UNet only; shortcut: in != out */
+    Layer norm1, conv1, norm2, conv2;
+    Layer time_emb_proj; /* in the UNet only; NULL weights in the VAE */
+    Layer conv_shortcut; /* the 1x1 convolution of the skip; NULL weights where in == out */
     int groups;
-    float eps; /* 1e-5 in the UNet, 1e-6 in the VAE */
+    float eps; /* of the group norms: 1e-5 in the UNet, 1e-6 in the VAE */
 } Resnet;
 
-/* time: width of the time embedding, 0 for none (the VAE) */
+/* in, out: channels; time: the width of the time embedding, 0 where there is none (the VAE). */
 Resnet resnet_load(Store *s, const char *name, int64_t in, int64_t out, int64_t time, int groups, float eps);
-/* x [n B, in, H, W], temb [B, time] or NULL -> [n B, out, H, W] */
+/* x [n B, in, H, W], temb [B, time] or NULL (the VAE) -> [n B, out, H, W] */
 Tensor *resnet(Graph *g, const Resnet *r, Tensor *x, Tensor *temb);
 
-/* Attention: q from x, k and v from the context (x itself for self-attention). */
+/* The projections of a multi-head attention layer (latent diffusion paper, section 3.3):
+
+       Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V,   Q = W_q x,  K = W_k context,  V = W_v context
+
+   in each head, d = C / heads. In self-attention the context is x itself, the tokens of the image; in
+   cross-attention it is the text. */
 typedef struct {
     Layer to_q, to_k, to_v, to_out;
     int heads;
 } Attention;
+typedef Attention SelfAttention, CrossAttention;
 
-/* BasicTransformerBlock: self-attention, cross-attention, feed-forward with GEGLU, each behind a LayerNorm
-   and a skip. */
+/* diffusers' BasicTransformerBlock: self-attention among the image's tokens, cross-attention from them to the
+   text, and a feed-forward network with GEGLU. Each has a LayerNorm in front and a skip connection around. */
 typedef struct {
     Layer norm1, norm2, norm3, ff_in, ff_out;
-    Attention attn1, attn2;
+    SelfAttention attn1;
+    CrossAttention attn2;
 } TransformerBlock;
 
-/* Transformer2DModel: an image's pixels as tokens that look at each other and at the text. */
+/* diffusers' Transformer2DModel: takes an image's pixels as tokens through transformer blocks. */
 typedef struct {
     Name name;
     Layer norm, proj_in, proj_out;
@@ -47,31 +62,37 @@ typedef struct {
     int layers, groups;
 } Transformer;
 
+/* layers: the number of transformer blocks; context: the width D of the text's tokens. */
 Transformer transformer_load(Store *s, const char *name, int64_t channels, int heads, int layers,
                              int64_t context, int groups);
 void transformer_free(Transformer *t);
-/* x [B, C, H, W], context [n B, S, D] -> [n B, C, H, W] */
+/* x [B, C, H, W] (or already [n B, ..]), context [n B, S, D] -> [n B, C, H, W] */
 Tensor *transformer(Graph *g, const Transformer *t, Tensor *x, Tensor *context);
 
-/* The VAE's attention over pixels: one head, with biases, group norm before it. */
+/* The VAE's self-attention over pixels. Unlike the UNet's it has one head, and q, k and v have biases. A
+   group norm stands in front and a skip connection goes around. */
 typedef struct {
     Name name;
     Layer group_norm;
-    Attention attention;
+    SelfAttention attention;
     int groups;
-} PixelAttention;
+} VaeAttention;
 
-PixelAttention pixel_attention_load(Store *s, const char *name, int64_t channels, int groups);
-Tensor *pixel_attention(Graph *g, const PixelAttention *a, Tensor *x); /* [B, C, H, W] -> the same */
+VaeAttention vae_attention_load(Store *s, const char *name, int64_t channels, int groups);
+/* x [B, C, H, W] -> the same shape */
+Tensor *vae_attention(Graph *g, const VaeAttention *a, Tensor *x);
 
-/* Halves and doubles: a 3x3 convolution of stride 2, and one behind a nearest-neighbour upsampling. */
+/* diffusers' Downsample2D and Upsample2D have the same single weight, a 3x3 convolution. */
 typedef struct {
     Name name;
     Layer conv;
 } Resample;
 
 Resample resample_load(Store *s, const char *name, int64_t channels);
+/* x [B, C, H, W] -> half the size, by a convolution of stride 2. padding: PAD1 in the UNet, PAD_END in the
+   VAE. */
 Tensor *downsample(Graph *g, const Resample *r, Tensor *x, Padding padding);
+/* x [B, C, H, W] -> [B, C, height, width]: nearest neighbour, then the convolution. */
 Tensor *upsample(Graph *g, const Resample *r, Tensor *x, int64_t height, int64_t width);
 
 #endif

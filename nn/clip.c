@@ -41,7 +41,8 @@ Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tenso
     Tensor *q = linear(g, h, &l->q_proj);
     Tensor *k = linear(g, h, &l->k_proj);
     Tensor *v = linear(g, h, &l->v_proj);
-    /* Causal, and no padding mask: the padding behind a placeholder sees it too. */
+    /* The causal mask is the only one. There is no padding mask, so the padding tokens behind a placeholder
+       attend to it too, and the UNet attends to the padding. */
     x = add(g, x, linear(g, attention(g, q, k, v, config->heads, true), &l->out_proj));
     h = linear(g, layer_norm(g, x, &l->layer_norm2, eps), &l->fc1);
     h = config->activation == ACT_QUICK_GELU ? quick_gelu(g, h) : gelu(g, h);

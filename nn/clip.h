@@ -1,5 +1,7 @@
-/* CLIP's text encoder (transformers' CLIPTextModel): token ids -> the context c_theta(y) that the UNet
-   attends to. */
+/* CLIP's text encoder (transformers' CLIPTextModel): turns token ids into the context c_theta(y) that the
+   UNet attends to.
+
+   B batch, S text tokens, D width, n learned vectors. */
 #ifndef TI_CLIP_H
 #define TI_CLIP_H
 
@@ -19,17 +21,18 @@ typedef struct {
     Layer final_layer_norm;
 } Clip;
 
-/* What is missing is in the store's errors. */
+/* Weights that are missing or misshapen become messages in the store's errors. */
 Clip clip_load(const ClipConfig *config, Store *s);
 void clip_free(Clip *c);
 
-/* One layer: causal self-attention and an MLP, each behind a LayerNorm and a skip. x [B, S, D] -> the
-   same. */
+/* One layer (transformers' CLIPEncoderLayer): causal self-attention and an MLP, each with a LayerNorm in
+   front and a skip connection around. x [B, S, D] -> the same shape. */
 ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config);
 Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x);
 
-/* ids [batch * tokens], read at every run; an id >= vocab_size is row id - vocab_size of rows [n, D], the
-   learned vectors (NULL: none). -> the last hidden state behind the final LayerNorm, [batch, tokens, D]. */
+/* ids [batch * tokens], read at every run -> the last hidden state behind the final LayerNorm, [batch,
+   tokens, D]. An id from vocab_size on stands for row id - vocab_size of learned [n, D], the learned vectors;
+   learned is NULL where there are none. */
 Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens,
                   Tensor *learned);
 

@@ -12,6 +12,7 @@ Name name_of(const char *format, ...) {
     return name;
 }
 
+/* which: "weight" or "bias". */
 static const Weight *get(Store *s, Shape shape, const char *prefix, const char *name, const char *which) {
     return store_get(s, shape, "%s%s%s.%s", prefix, *prefix ? "." : "", name, which);
 }

@@ -2,10 +2,11 @@
 
 #include <stdlib.h>
 
-/* Going down, every ResNet layer and every downsampling leaves a skip connection; going up takes them back,
-   last first. */
+/* On the way down conv_in, every layer and every downsampling leave a skip connection. The way up takes them
+   back, the last one first. */
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 
+/* in [layers]: the input channels of each ResNet block. */
 static UnetLevel level_load(Store *s, const char *name, int layers, const int64_t *in, int64_t out,
                             int64_t time, const UnetConfig *c, int level, bool attends) {
     UnetLevel l = { .layers = layers, .attends = attends };
@@ -28,8 +29,8 @@ static void level_free(UnetLevel *l) {
     free(l->transformers);
 }
 
-/* Loads the way down; skips[] are the channels of the skip connections that it leaves, and their number is
-   returned. */
+/* Loads the way down. Fills skips[] with the channels of the skip connections that it leaves and returns
+   their number. */
 static int load_down(Unet *u, Store *s, int64_t time, int64_t skips[SKIPS_MAX]) {
     const UnetConfig *c = &u->config;
     int64_t channels = c->channels[0];
@@ -53,6 +54,7 @@ static int load_down(Unet *u, Store *s, int64_t time, int64_t skips[SKIPS_MAX]) 
     return count;
 }
 
+/* Loads the way up, whose ResNet blocks read the concatenation of what comes from below and a skip. */
 static void load_up(Unet *u, Store *s, int64_t time, const int64_t skips[SKIPS_MAX], int count) {
     const UnetConfig *c = &u->config;
     int64_t channels = c->channels[c->levels - 1];
@@ -132,7 +134,7 @@ Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *contex
         const UnetLevel *l = &u->up[i];
         for (int j = 0; j < l->layers; j++) {
             count--;
-            x = resnet(g, &l->resnets[j], concat(g, x, as_many(g, skips[count], x)), temb);
+            x = resnet(g, &l->resnets[j], concat(g, x, repeat_batch_like(g, skips[count], x)), temb);
             if (l->attends) x = transformer(g, &l->transformers[j], x, context);
         }
         if (l->resamples)
@@ -141,5 +143,5 @@ Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *contex
 
     graph_block(g, "conv_out");
     x = silu(g, group_norm(g, x, &u->conv_norm_out, u->config.groups, u->config.norm_eps));
-    return as_many(g, conv2d(g, x, &u->conv_out, 1, PAD1), context);
+    return repeat_batch_like(g, conv2d(g, x, &u->conv_out, 1, PAD1), context);
 }

@@ -1,13 +1,16 @@
-/* The denoiser eps_theta(z_t, t, c) (diffusers' UNet2DConditionModel): the noise in a latent picture, given
-   the text. */
+/* The denoiser eps_theta(z_t, t, c) (diffusers' UNet2DConditionModel): predicts the noise in a noisy latent
+   picture z_t at timestep t, given the text's context c. (Some models predict v or the picture instead:
+   weights/config.h, Prediction.)
+
+   B batch, n contexts for each picture, h w latent picture, S text tokens, D their width. */
 #ifndef TI_UNET_H
 #define TI_UNET_H
 
 #include "nn/blocks.h"
 #include "weights/config.h"
 
-/* One level on the way down or up: layers of ResNet block and (if it attends) transformer, then a change of
-   size. */
+/* One resolution on the way down or up. Each layer is a ResNet block and, where the level attends to the
+   text, a transformer; where it resamples, a change of size follows. */
 typedef struct {
     int layers;
     bool attends, resamples;
@@ -18,20 +21,20 @@ typedef struct {
 
 typedef struct {
     UnetConfig config;
-    Layer linear_1, linear_2; /* time_embedding */
+    Layer linear_1, linear_2; /* of the time embedding: linear, SiLU, linear */
     Layer conv_in, conv_norm_out, conv_out;
-    UnetLevel down[LEVELS_MAX], up[LEVELS_MAX];
+    UnetLevel down[LEVELS_MAX], up[LEVELS_MAX]; /* in the order in which they run */
     Resnet mid_resnets[2];
     Transformer mid_transformer;
 } Unet;
 
-/* What is missing is in the store's errors. */
+/* Weights that are missing or misshapen become messages in the store's errors. */
 Unet unet_load(const UnetConfig *config, Store *s);
 void unet_free(Unet *u);
 
-/* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w], the
-   whole batch with its first contexts, then with its second. Any h and w: going up takes the size of the skip
-   connection. */
+/* latents [B, in, h, w], t [B] timesteps as floats, context [n B, S, D] -> noise_pred [n B, out, h, w]: the
+   whole batch with its first contexts, then with its second ones. h and w may be any numbers: the way up
+   resizes to the size of the next skip connection, also where halving has rounded. */
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context);
 
 #endif

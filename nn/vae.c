@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* All over the VAE; the UNet's ResNet blocks have 1e-5. */
+/* The eps of every group norm in the VAE. Those of the UNet's ResNet blocks have 1e-5. */
 static const float EPS = 1e-6f;
 
 int64_t vae_factor(const VaeConfig *config) { return (int64_t)1 << (config->levels - 1); }
@@ -17,6 +17,7 @@ static VaeLevel level_load(Store *s, const char *name, int layers, int64_t in, i
     return l;
 }
 
+/* half: "encoder" or "decoder". */
 static VaeMid mid_load(Store *s, const char *half, int64_t channels, const VaeConfig *c) {
     VaeMid m = { 0 };
     for (int j = 0; j < 2; j++) {
@@ -25,12 +26,12 @@ static VaeMid mid_load(Store *s, const char *half, int64_t channels, const VaeCo
     }
     if (c->mid_attention)
         m.attention =
-            pixel_attention_load(s, name_of("%s.mid_block.attentions.0", half).text, channels, c->groups);
+            vae_attention_load(s, name_of("%s.mid_block.attentions.0", half).text, channels, c->groups);
     return m;
 }
 
 static VaeHalf encoder_load(Store *s, const VaeConfig *c) {
-    int64_t first = c->channels[0], last = c->channels[c->levels - 1], moments = 2 * c->latent_channels;
+    int64_t first = c->channels[0], last = c->channels[c->levels - 1], parameters = 2 * c->latent_channels;
     VaeHalf e = { .conv_in = load_conv(s, "encoder", "conv_in", first, c->in_channels, 3) };
     for (int i = 0; i < c->levels; i++) {
         e.levels[i] = level_load(s, name_of("encoder.down_blocks.%d", i).text, c->layers_per_block,
@@ -42,8 +43,8 @@ static VaeHalf encoder_load(Store *s, const VaeConfig *c) {
     }
     e.mid = mid_load(s, "encoder", last, c);
     e.conv_norm_out = load_norm(s, "encoder", "conv_norm_out", last);
-    e.conv_out = load_conv(s, "encoder", "conv_out", moments, last, 3);
-    if (c->quant_conv) e.quant_conv = load_conv(s, "", "quant_conv", moments, moments, 1);
+    e.conv_out = load_conv(s, "encoder", "conv_out", parameters, last, 3);
+    if (c->quant_conv) e.quant_conv = load_conv(s, "", "quant_conv", parameters, parameters, 1);
     return e;
 }
 
@@ -82,7 +83,7 @@ void vae_free(Vae *v) {
 
 static Tensor *mid_block(Graph *g, const VaeMid *m, Tensor *x) {
     x = resnet(g, &m->resnets[0], x, NULL);
-    if (m->attention.groups) x = pixel_attention(g, &m->attention, x);
+    if (m->attention.groups) x = vae_attention(g, &m->attention, x);
     return resnet(g, &m->resnets[1], x, NULL);
 }
 
@@ -97,6 +98,7 @@ Tensor *vae_encode(Graph *g, const Vae *v, Tensor *picture) {
     Tensor *x = conv2d(g, picture, &e->conv_in, 1, PAD1);
     for (int i = 0; i < v->config.levels; i++) {
         for (int j = 0; j < e->levels[i].layers; j++) x = resnet(g, &e->levels[i].resnets[j], x, NULL);
+        /* The trap: the encoder pads at the bottom and on the right only, the UNet all around. */
         if (e->levels[i].resamples) x = downsample(g, &e->levels[i].resample, x, PAD_END);
     }
     x = mid_block(g, &e->mid, x);

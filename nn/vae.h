@@ -1,11 +1,12 @@
-/* The autoencoder (diffusers' AutoencoderKL): pictures [B, 3, H, W] in -1..1 <-> latents [B, L, H / f, W /
-   f], f = 2^(levels - 1): E(x) and D(z) of the latent diffusion paper. */
+/* The autoencoder (diffusers' AutoencoderKL), E(x) and D(z) of the latent diffusion paper: between pictures
+   [B, 3, H, W] with values in -1..1 and latents [B, L, H / f, W / f], where f = 2^(levels - 1). */
 #ifndef TI_VAE_H
 #define TI_VAE_H
 
 #include "nn/blocks.h"
 #include "weights/config.h"
 
+/* One resolution: ResNet blocks and, where it resamples, a change of size behind them. */
 typedef struct {
     int layers;
     bool resamples;
@@ -13,18 +14,20 @@ typedef struct {
     Resample resample;
 } VaeLevel;
 
+/* The mid block: attention between two ResNet blocks, at the coarsest resolution. */
 typedef struct {
     Resnet resnets[2];
-    PixelAttention attention;
+    VaeAttention attention; /* groups 0 where the config has no attention */
 } VaeMid;
 
-/* One half: the encoder (down) or the decoder (up). */
+/* One half of the autoencoder: the encoder, whose levels go down, or the decoder, whose levels go up. */
 typedef struct {
     Layer conv_in, conv_norm_out, conv_out;
-    Layer quant_conv; /* 1x1 behind the encoder, in front of the decoder; NULL weights where the config has
-                         none */
+    /* The 1x1 convolution behind the encoder (quant_conv) or in front of the decoder (post_quant_conv); NULL
+       weights where the config has none. */
+    Layer quant_conv;
     VaeMid mid;
-    VaeLevel levels[LEVELS_MAX];
+    VaeLevel levels[LEVELS_MAX]; /* in the order in which they run */
 } VaeHalf;
 
 typedef struct {
@@ -32,16 +35,17 @@ typedef struct {
     VaeHalf encoder, decoder;
 } Vae;
 
-/* What is missing is in the store's errors. */
+/* Weights that are missing or misshapen become messages in the store's errors. */
 Vae vae_load(const VaeConfig *config, Store *s);
 void vae_free(Vae *v);
-/* f: pixels a latent pixel stands for, along a side */
+/* f, the number of pixels along a side of the picture that one latent pixel stands for. */
 int64_t vae_factor(const VaeConfig *config);
 
-/* picture [B, 3, H, W] -> moments [B, 2 L, H / f, W / f]: the posterior's mean, then its logvar, not yet
-   clamped */
+/* picture [B, 3, H, W] -> the posterior's parameters [B, 2 L, H / f, W / f] (diffusers'
+   DiagonalGaussianDistribution.parameters): the L channels of its mean, then those of its logvar, which is
+   not clamped yet. */
 Tensor *vae_encode(Graph *g, const Vae *v, Tensor *picture);
-/* latents [B, L, h, w], already divided by scaling_factor -> picture [B, 3, h f, w f] */
+/* latents [B, L, h, w], already divided by scaling_factor -> picture [B, 3, h f, w f], about -1..1. */
 Tensor *vae_decode(Graph *g, const Vae *v, Tensor *latents);
 
 #endif

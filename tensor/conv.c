@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-float *conv_own(const ConvMemory *memory) {
+float *conv_thread_workspace(const ConvMemory *memory) {
     return thread_workspace(memory->workspaces, memory->workspace_floats);
 }
 
@@ -28,14 +28,17 @@ bool conv_can(ConvMethod m, const Conv *c) {
 
 ConvMethod conv_method(const Conv *c) {
     if (conv_can(CONV_1X1, c)) return CONV_1X1;
-    /* Transforming few input channels costs more than the multiplications saved. */
+    /* Below 16 input channels the transforms, which work on 16 channels at a time, cost more than the
+       multiplications that are saved. */
     if (!conv_can(CONV_WINOGRAD, c) || c->in_channels < 16) return CONV_IM2COL;
-    /* Winograd's 36 products a tile, and its U for as much as another 200, against 9 a pixel. */
+    /* For each pair of an input and an output channel, Winograd's method multiplies 36 numbers a tile and
+       makes U, which takes as long as another 200 products; im2col multiplies 9 numbers an output pixel. */
     int64_t tiles = c->batch * ceil_div(c->out_height, 4) * ceil_div(c->out_width, 4);
     return 9 * c->batch * c->out_height * c->out_width > 36 * tiles + 200 ? CONV_WINOGRAD : CONV_IM2COL;
 }
 
-/* The bias stands first in the scratch memory, widened, with zeros where there is none: whole cache lines. */
+/* The scratch memory begins with the bias in fp32, zeros where there is none. It is rounded up to whole cache
+   lines so that the rest stays aligned. */
 static int64_t bias_floats(const Conv *c) { return ceil_div(c->out_channels, 16) * 16; }
 
 int64_t conv_scratch(ConvMethod m, const Conv *c) {

@@ -1,28 +1,30 @@
-/* Convolution as one matrix product: im2col. The general method: any stride, any padding.
+/* im2col: convolution as one matrix product, the general method for any stride and any padding.
 
-   Write the C k k numbers that an output pixel sees as a column. Then, with K = C k k and N = B H' W',
+   The C k k inputs that an output pixel depends on are written as a column of a matrix X. Then, with
+   K = C k k rows and N = B H' W' columns,
 
        X [K, N]:   X[(c,p,q), (b,i,j)] = x[b, c, i stride + p - top, j stride + q - left]   (0 outside)
-       Y [O, N] = W [O, K] X,  and y is Y with its columns put back where they came from.
+       Y [O, N] = W [O, K] X,   y[b, o, i, j] = Y[o, (b,i,j)] + bias[o]
 
-   The columns of all the batch's images stand side by side, so that small images still make a wide product.
-   Backward is the adjoint of each step: dX = W^T dY, and each number of dX is added to the pixel that it was
-   copied from.
+   The columns of all images of the batch stand side by side, so that small images make a wide product as
+   well. Backward is the adjoint of each step: dX = W^T dY, and each number of dX is added to the pixel of dx
+   from which the same number of X was copied.
 
-   X is k k times as large as x, so it is made for some lines at a time (a line: the W' outputs of one b and
-   i). */
+   X is k k times as large as x. Therefore it is made for a piece of a few lines at a time, where a line is
+   the W' output pixels of one b and i. */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
 
 #include <string.h>
 
-enum { COLUMNS_FLOATS = 4 << 20 }; /* of X at a time, if a line isn't longer by itself */
+enum { COLUMNS_FLOATS = 4 << 20 }; /* the size of X for a piece, unless a single line is larger */
 
-/* Some lines and the n = lines * W' columns they make. */
+/* Lines [line, line + lines), numbered through the batch, and their n = lines * W' columns of X. */
 typedef struct {
     int64_t line, lines, n;
 } Piece;
 
+/* K */
 static int64_t inner(const Conv *c) { return c->in_channels * c->kernel * c->kernel; }
 
 static int64_t all_lines(const Conv *c) { return c->batch * c->out_height; }
@@ -36,66 +38,67 @@ static Piece piece_at(const Conv *c, int64_t line) {
     return (Piece) { line, lines, lines * c->out_width };
 }
 
-/* X, and beside it in backward dY */
+/* Room for X of a piece or, in backward, for its dX and dY. */
 int64_t conv_im2col_scratch(const Conv *c) {
     return (inner(c) + c->out_channels) * piece_lines(c) * c->out_width;
 }
 
-/* A panel of weights, and in forward a tile of Y. */
+/* Room for a panel of weights and, in forward, a tile of Y. */
 int64_t conv_im2col_workspace(const Conv *c) {
     int64_t n = piece_lines(c) * c->out_width, rest = all_lines(c) % piece_lines(c) * c->out_width;
     int64_t most = 0;
-    for (int last = 0; last < 2; last++, n = rest) { /* the last piece may be cut into other tiles */
+    for (int last = 0; last < 2; last++, n = rest) { /* the last piece may be divided into other tiles */
         Tiles t = gemm_tiles(c->out_channels, n, inner(c)), back = gemm_tiles(inner(c), n, c->out_channels);
         most = max_i64(most, max_i64(t.rows * (t.columns + GEMM_INNER), back.rows * GEMM_INNER));
     }
     return most;
 }
 
-/* Where a line meets the image through tap (p, q): its outputs j in [first, end) see the pixels at, at +
-   stride, ... of x's plane; the others see padding. */
+/* The part of a line whose inputs through tap (p, q) of the kernel lie in the image: outputs j in
+   [first, end) read the elements at, at + stride, ... of x's channel; the other outputs read padding. */
 typedef struct {
     int64_t first, end, at;
-} Meeting;
+} Overlap;
 
-static Meeting meeting(const Conv *c, int64_t i, int64_t p, int64_t q) {
+static Overlap overlap(const Conv *c, int64_t i, int64_t p, int64_t q) {
     int64_t row = i * c->stride + p - c->top, shift = q - c->left; /* column = j stride + shift */
-    if (row < 0 || row >= c->height) return (Meeting) { 0, 0, 0 };
+    if (row < 0 || row >= c->height) return (Overlap) { 0, 0, 0 };
     int64_t first = shift < 0 ? ceil_div(-shift, c->stride) : 0;
     int64_t end = shift < c->width ? min_i64(ceil_div(c->width - shift, c->stride), c->out_width) : 0;
-    if (first >= end) return (Meeting) { 0, 0, 0 };
-    return (Meeting) { first, end, row * c->width + first * c->stride + shift };
+    if (first >= end) return (Overlap) { 0, 0, 0 };
+    return (Overlap) { first, end, row * c->width + first * c->stride + shift };
 }
 
-/* The k k rows of X that come from one channel. */
+/* Copies one channel of x to its k k rows of a piece's X. */
 static void gather_channel(const Conv *c, Piece piece, const float *x, int64_t channel, float *columns) {
     float *to = columns + channel * c->kernel * c->kernel * piece.n;
     for (int64_t tap = 0; tap < c->kernel * c->kernel; tap++)
         for (int64_t l = piece.line; l < piece.line + piece.lines; l++, to += c->out_width) {
             int64_t b = l / c->out_height, i = l % c->out_height;
-            Meeting m = meeting(c, i, tap / c->kernel, tap % c->kernel);
-            const float *from = x + (b * c->in_channels + channel) * c->height * c->width + m.at;
-            for (int64_t j = 0; j < m.first; j++) to[j] = 0;
+            Overlap part = overlap(c, i, tap / c->kernel, tap % c->kernel);
+            const float *from = x + (b * c->in_channels + channel) * c->height * c->width + part.at;
+            for (int64_t j = 0; j < part.first; j++) to[j] = 0;
             if (c->stride == 1)
-                for (int64_t j = m.first; j < m.end; j++) to[j] = from[j - m.first];
+                for (int64_t j = part.first; j < part.end; j++) to[j] = from[j - part.first];
             else
-                for (int64_t j = m.first; j < m.end; j++) to[j] = from[(j - m.first) * c->stride];
-            for (int64_t j = m.end; j < c->out_width; j++) to[j] = 0;
+                for (int64_t j = part.first; j < part.end; j++) to[j] = from[(j - part.first) * c->stride];
+            for (int64_t j = part.end; j < c->out_width; j++) to[j] = 0;
         }
 }
 
-/* Its adjoint. A channel's pixels belong to one thread, and taps and lines come in a fixed order. */
+/* The adjoint of gather_channel: adds a channel's k k rows of dX to dx. One thread does a whole channel, with
+   taps and lines in a fixed order, so that the sums do not depend on the number of threads. */
 static void scatter_channel(const Conv *c, Piece piece, const float *columns, int64_t channel, float *dx) {
     const float *from = columns + channel * c->kernel * c->kernel * piece.n;
     for (int64_t tap = 0; tap < c->kernel * c->kernel; tap++)
         for (int64_t l = piece.line; l < piece.line + piece.lines; l++, from += c->out_width) {
             int64_t b = l / c->out_height, i = l % c->out_height;
-            Meeting m = meeting(c, i, tap / c->kernel, tap % c->kernel);
-            float *to = dx + (b * c->in_channels + channel) * c->height * c->width + m.at;
+            Overlap part = overlap(c, i, tap / c->kernel, tap % c->kernel);
+            float *to = dx + (b * c->in_channels + channel) * c->height * c->width + part.at;
             if (c->stride == 1)
-                for (int64_t j = m.first; j < m.end; j++) to[j - m.first] += from[j];
+                for (int64_t j = part.first; j < part.end; j++) to[j - part.first] += from[j];
             else
-                for (int64_t j = m.first; j < m.end; j++) to[(j - m.first) * c->stride] += from[j];
+                for (int64_t j = part.first; j < part.end; j++) to[(j - part.first) * c->stride] += from[j];
         }
 }
 
@@ -105,14 +108,15 @@ static void clear_channel(const Conv *c, int64_t channel, float *dx) {
         memset(dx + (b * c->in_channels + channel) * area, 0, (size_t)area * sizeof(float));
 }
 
-/* The longest run of a piece's columns from `column` on, at most `columns`, that lies in one image; where it
-   starts in channel 0 of an output plane [B, O, H' W'] is *at. */
-static int64_t run(const Conv *c, Piece piece, int64_t column, int64_t columns, int64_t *at) {
+/* How many of a piece's next `columns` columns, from `column` on, lie in one image. *at is where they begin
+   in y [B, O, H' W'], in channel 0 of that image. */
+static int64_t columns_in_image(const Conv *c, Piece piece, int64_t column, int64_t columns, int64_t *at) {
     int64_t area = c->out_height * c->out_width, pixel = piece.line * c->out_width + column;
     *at = pixel / area * c->out_channels * area + pixel % area;
     return min_i64(columns, area - pixel % area);
 }
 
+/* A tile of Y, computed in the workspace and then written to y with the bias. */
 static void forward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *bias,
                          const float *columns, float *y, float *workspace) {
     float *product = workspace, *panel_space = workspace + t.rows * t.columns;
@@ -124,7 +128,7 @@ static void forward_tile(const Conv *c, Piece piece, Tile t, const Weight *weigh
     }
     int64_t area = c->out_height * c->out_width;
     for (int64_t done = 0, at, n; done < t.columns; done += n) {
-        n = run(c, piece, t.column + done, t.columns - done, &at);
+        n = columns_in_image(c, piece, t.column + done, t.columns - done, &at);
         for (int64_t r = 0; r < t.rows; r++) {
             const float *from = product + r * t.columns + done;
             float *to = y + at + (t.row + r) * area, add = bias[t.row + r];
@@ -145,19 +149,21 @@ void conv_im2col_forward(const Conv *c, const Weight *weight, const float *bias,
             for (int64_t i = 0; i < c->in_channels; i++) gather_channel(c, piece, x, i, columns);
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < tiles.count; i++)
-                forward_tile(c, piece, gemm_tile(&tiles, i), weight, bias, columns, y, conv_own(memory));
+                forward_tile(c, piece, gemm_tile(&tiles, i), weight, bias, columns, y,
+                             conv_thread_workspace(memory));
         }
     }
 }
 
-/* The piece's columns of one output channel's gradient, side by side. */
+/* Copies one output channel of dy to its row of a piece's dY [O, n]. */
 static void gather_gradient(const Conv *c, Piece piece, const float *dy, int64_t channel, float *row) {
     for (int64_t done = 0, at, n; done < piece.n; done += n) {
-        n = run(c, piece, done, piece.n - done, &at);
+        n = columns_in_image(c, piece, done, piece.n - done, &at);
         memcpy(row + done, dy + at + channel * c->out_height * c->out_width, (size_t)n * sizeof(float));
     }
 }
 
+/* A tile of dX, which overwrites `columns`. */
 static void backward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *gradient,
                           float *columns, float *workspace) {
     for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {
@@ -182,7 +188,8 @@ void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, 
                 gather_gradient(c, piece, dy, o, gradient + o * piece.n);
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < tiles.count; i++)
-                backward_tile(c, piece, gemm_tile(&tiles, i), weight, gradient, columns, conv_own(memory));
+                backward_tile(c, piece, gemm_tile(&tiles, i), weight, gradient, columns,
+                              conv_thread_workspace(memory));
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < c->in_channels; i++) {
                 if (!add && line == 0) clear_channel(c, i, dx);

@@ -1,11 +1,12 @@
-/* What conv.c needs of each method's file. bias: [O], zeros if the layer has none. */
+/* The functions of the three methods' files, which conv.c calls. bias is [O] in fp32 and zero where the layer
+   has none. The rest is as in conv.h. */
 #ifndef TI_CONV_METHODS_H
 #define TI_CONV_METHODS_H
 
 #include "tensor/conv.h"
 
-/* The calling thread's workspace. */
-float *conv_own(const ConvMemory *memory);
+/* The workspace of the calling thread. */
+float *conv_thread_workspace(const ConvMemory *memory);
 
 int64_t conv_1x1_workspace(const Conv *c);
 void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
@@ -20,7 +21,7 @@ void conv_im2col_forward(const Conv *c, const Weight *weight, const float *bias,
 void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                           const ConvMemory *memory);
 
-/* kernel 3, stride 1 */
+/* Only for a 3x3 kernel at stride 1. */
 int64_t conv_winograd_scratch(const Conv *c);
 int64_t conv_winograd_workspace(const Conv *c);
 void conv_winograd_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,

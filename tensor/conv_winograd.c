@@ -1,43 +1,100 @@
-/* Winograd's convolution F(4x4, 3x3) for 3x3 kernels at stride 1 (Lavin and Gray, arXiv 1509.09308).
+/* Winograd's fast convolution F(4x4, 3x3), for 3x3 kernels at stride 1 (Lavin and Gray, arXiv 1509.09308).
 
-   A tile of 4 x 4 outputs of one channel pair depends on 6 x 6 inputs d and 9 weights g. Evaluating the
-   polynomials they stand for at 6 points turns the convolution into a product for each point:
+   One dimension. Four outputs of a kernel g with three taps depend on six inputs d:
 
-       Y = A' [ (G g G') * (B' d B) ] A      (* by elements; A, B, G constant)
+       y_i = sum_q g_q d_(i+q)        0 <= i < 4, 0 <= q < 3                                            (1)
 
-   36 multiplications instead of 144. The sum over input channels can be taken before A, so each of the 36
-   points p is a matrix product over all tiles of the batch one after the other:
+   This is y = T' d (' transposes) with the 6 x 4 matrix T[i+q][i] = g_q. T also multiplies polynomials: for
+   any four coefficients v, T v are the six coefficients of g(x) v(x), with g(x) = g_0 + g_1 x + g_2 x^2 and
+   v(x) = v_0 + ... + v_3 x^3. A polynomial of degree 5 is determined by its values at six points, and at each
+   point one multiplication, g(p) times v(p), gives the value. So T = B diag(G g) A, where G evaluates g at
+   the six points, A evaluates v, and B goes back from six values to coefficients (Lagrange's interpolation,
+   whose denominators are moved into G). Its transpose turns (1) into
 
-       V[p] [tiles, C] = B' d B    U[p] [C, O] = G g G'    M[p] = V[p] U[p] [tiles, O]    y = A' M A + bias
+       y = A' [(G g) * (B' d)]        * multiplies element by element                                   (2)
+
+   with 6 multiplications in place of 12. The points here are 0, a, -a, b, -b and infinity, where the value of
+   a polynomial is its leading coefficient. With a1 = a, a2 = a^2, a3 = a^3, b1 = b, b2 = b^2, b3 = b^3:
+
+            [ a2 b2    0   -a2-b2    0     1  0 ]
+            [   0   -a1 b2  -b2     a1     1  0 ]    In the row of a finite point p stand the coefficients
+       B' = [   0    a1 b2  -b2    -a1     1  0 ]    of the product of (x - q) over all other finite
+            [   0   -b1 a2  -a2     b1     1  0 ]    points q; in the last row, that of infinity, those
+            [   0    b1 a2  -a2    -b1     1  0 ]    of the product over all finite points.
+            [   0    a2 b2    0   -a2-b2   0  1 ]
+
+            [ s0     0      0   ]
+            [ sa   sa a1  sa a2 ]    The row of p is [1, p, p^2] divided by the product of (p - q):
+        G = [ sa  -sa a1  sa a2 ]
+            [ sb   sb b1  sb b2 ]    s0 = 1 / (a2 b2), sa = 1 / (2 a2 (a2 - b2)), sb = 1 / (2 b2 (b2 - a2))
+            [ sb  -sb b1  sb b2 ]
+            [  0     0      1   ]
+
+            [ 1   1    1   1    1   0 ]
+       A' = [ 0   a1  -a1  b1  -b1  0 ]    The column of p is [1, p, p^2, p^3].
+            [ 0   a2   a2  b2   b2  0 ]
+            [ 0   a3  -a3  b3  -b3  1 ]
+
+   Two dimensions. (2) along the columns and then along the rows gives a tile of 4 x 4 outputs Y from 6 x 6
+   inputs d and a 3 x 3 kernel g, with 36 multiplications in place of 144:
+
+       Y = A' [(G g G') * (B' d B)] A                                                                   (3)
+
+   All channels. The sum over input channels c can be taken before A. So at each of the 36 points p (pairs of
+   the six above) there is a matrix product over all tiles t of the batch and all output channels o:
+
+       V = B' d B     U = G g G'     M[p][t][o] = sum_c V[p][t][c] U[p][c][o]     y = A' M A + bias
 
    Backward is the same computation: the gradient of a 3x3 convolution at stride 1 is the convolution of dy
-   with the kernel rotated by half a turn and its two channel axes exchanged; padding p becomes 2 - p.
+   with the kernel rotated by half a turn and its two channel axes exchanged; a padding of t pixels becomes 2
+   - t.
 
-   U would be 4 times as large as the weights, so it is not kept: it is made for a panel of output channels
-   at a time, in the cache of the core that uses it, at the cost of some 100 operations where the product
-   spends 72 a tile. Large images are worked through in pieces. The relative error is about 2e-6 (im2col:
-   3e-7).
+   In memory V, U and M are 36 matrices each, one after the other:
 
-   Transforms work on LANES channels at once, a lane each: element i of a tile stands in one row. So the last
-   axis of all three is one of channels, and a product is efficient however few tiles there are. */
+                  V[p]                         U[p]                         M[p]
+             input channels               output channels              output channels
+            +-------+-------+            +-------+-------+            +-------+-------+
+     tile 0 | Lanes | Lanes |  channel 0 | Lanes | Lanes |     tile 0 | Lanes | Lanes |
+     tile 1 |       |       |  channel 1 |       |       |     tile 1 |       |       |
+       ...  |       |       |     ...    |       |       |       ...  |       |       |
+            +-------+-------+            +-------+-------+            +-------+-------+
+       a row is v_row Lanes         a row is `row` Lanes         a row is `row` Lanes
+       V[p + 1] begins v_step       U[p + 1] begins u_step       M[p + 1] begins m_step
+       Lanes after V[p]             Lanes after U[p]             Lanes after M[p]
+
+   A `Lanes` is 16 floats that lie side by side: one number for each of 16 channels, a channel a lane.
+
+   The transforms B', G and A' do the same arithmetic on every channel, so they work on whole Lanes: one
+   vector instruction for 16 channels. They read and write V, U and M where the matrix products want them, and
+   these are efficient however few tiles there are, since their rows are channels. In an image the pixels of
+   one channel lie side by side, and so do the taps of one kernel in the weight: they are transposed on the
+   way (read_tile).
+
+   U would be 4 times as large as the weights, so it is not kept. A job makes it for some output channels (a
+   panel) and some input channels (`depth`) at a time, small enough for the cache of its core. That costs
+   about 100 operations for a pair of channels, for which the product spends 72 a tile. Large images are
+   worked through in pieces, so that V is bounded as well. The relative error is about 2e-6 (im2col: 3e-7). */
 #include "tensor/conv_methods.h"
 #include "tensor/gemm.h"
 #include "tensor/transpose.h"
 
 #include <string.h>
 
-enum { SIDE = 4, SPAN = SIDE + 2, POINTS = SPAN * SPAN, TAPS = 9, LANES = TRANSPOSE_SIDE };
+/* The side of a tile's outputs and that of its inputs; the numbers of points, of weights in a kernel and of
+   lanes. */
+enum { OUT_SIDE = 4, IN_SIDE = OUT_SIDE + 2, POINTS = IN_SIDE * IN_SIDE, TAPS = 9, LANES = TRANSPOSE_SIDE };
 typedef float Lanes[LANES];
 
-/* One-dimensional transforms of rows `step` apart to rows `to_step` apart: of the data, 6 values to 6; of the
-   kernel, 3 to 6; of the product, 6 to 4. to may be what it is made from.
-
-   The points are 0, a, -a, b, -b, infinity. 3/4 and 3/2 instead of the usual 1 and 2 cut the largest error to
-   a quarter, and all of these are exact in fp32 but the two divisors. */
+/* The points a = 3/4 and b = 3/2 and their powers. In place of the usual 1 and 2 they cut the largest error
+   to a quarter. All constants of the transforms are exact in fp32 except s0, sa and sb. */
 static const float a1 = 0.75f, a2 = 0.5625f, a3 = 0.421875f, b1 = 1.5f, b2 = 2.25f, b3 = 3.375f;
 
-/* B': the row of a point p is the product of (x - q) over all others. */
-static inline void data_row(Lanes *d, int64_t step, Lanes *to, int64_t to_step) {
+/* The three functions that follow are the matrices B', G and A' of one dimension: 6 values to 6, 3 to 6 and 6
+   to 4. The values they read are `step` Lanes apart, those they write `to_step` apart; `to` may be the input
+   itself.
+
+   to = B' d */
+static inline void transform_data_1d(Lanes *d, int64_t step, Lanes *to, int64_t to_step) {
 #pragma omp simd
     for (int l = 0; l < LANES; l++) {
         float d0 = d[0][l], d1 = d[step][l], d2 = d[2 * step][l];
@@ -53,8 +110,8 @@ static inline void data_row(Lanes *d, int64_t step, Lanes *to, int64_t to_step) 
     }
 }
 
-/* G: g(p) / the product of (p - q) */
-static inline void kernel_row(Lanes *g, int64_t step, Lanes *to, int64_t to_step) {
+/* to = G g */
+static inline void transform_kernel_1d(Lanes *g, int64_t step, Lanes *to, int64_t to_step) {
     const float scale_0 = 1 / (a2 * b2), scale_a = 1 / (2 * a2 * (a2 - b2)),
                 scale_b = 1 / (2 * b2 * (b2 - a2));
 #pragma omp simd
@@ -71,8 +128,8 @@ static inline void kernel_row(Lanes *g, int64_t step, Lanes *to, int64_t to_step
     }
 }
 
-/* A': the powers of the points */
-static inline void product_row(Lanes *m, int64_t step, Lanes *to, int64_t to_step) {
+/* to = A' m */
+static inline void transform_output_1d(Lanes *m, int64_t step, Lanes *to, int64_t to_step) {
 #pragma omp simd
     for (int l = 0; l < LANES; l++) {
         float m0 = m[0][l], m1 = m[step][l], m2 = m[2 * step][l];
@@ -85,52 +142,61 @@ static inline void product_row(Lanes *m, int64_t step, Lanes *to, int64_t to_ste
     }
 }
 
-/* The same in both dimensions; `step`: from one point to the next. A tile's rows of data are DATA_STEP apart,
-   so that LANES values are two whole ones. */
-enum { DATA_STEP = LANES / 2 };
+/* The transforms in both dimensions: first every column, then every row. `step` is the distance in Lanes from
+   one point's matrix to the next in V, U and M. The inputs d[r][s] of a tile stand at d[r * HALF_ROW + s]:
+   read_tile says why. */
+enum { HALF_ROW = LANES / 2 };
 
+/* v = B' d B. Overwrites d. */
 static inline void transform_data(Lanes *d, Lanes *v, int64_t step) {
-    for (int q = 0; q < SPAN; q++) data_row(d + q, DATA_STEP, d + q, DATA_STEP);
-    for (int p = 0; p < SPAN; p++) data_row(d + p * DATA_STEP, 1, v + p * SPAN * step, step);
+    for (int q = 0; q < IN_SIDE; q++) transform_data_1d(d + q, HALF_ROW, d + q, HALF_ROW);
+    for (int p = 0; p < IN_SIDE; p++) transform_data_1d(d + p * HALF_ROW, 1, v + p * IN_SIDE * step, step);
 }
 
+/* u = G g G' */
 static inline void transform_kernel(Lanes *g, Lanes *u, int64_t step) {
-    Lanes half[SPAN * 3];
-    for (int q = 0; q < 3; q++) kernel_row(g + q, 3, half + q, 3);
-    for (int p = 0; p < SPAN; p++) kernel_row(half + p * 3, 1, u + p * SPAN * step, step);
+    Lanes columns[IN_SIDE * 3]; /* transformed along the columns */
+    for (int q = 0; q < 3; q++) transform_kernel_1d(g + q, 3, columns + q, 3);
+    for (int p = 0; p < IN_SIDE; p++) transform_kernel_1d(columns + p * 3, 1, u + p * IN_SIDE * step, step);
 }
 
-static inline void transform_product(Lanes *m, int64_t step, Lanes *y) {
-    Lanes half[SIDE * SPAN];
-    for (int q = 0; q < SPAN; q++) product_row(m + q * step, SPAN * step, half + q, SPAN);
-    for (int p = 0; p < SIDE; p++) product_row(half + p * SPAN, 1, y + p * SIDE, 1);
+/* y = A' m A */
+static inline void transform_output(Lanes *m, int64_t step, Lanes *y) {
+    Lanes columns[OUT_SIDE * IN_SIDE];
+    for (int q = 0; q < IN_SIDE; q++) transform_output_1d(m + q * step, IN_SIDE * step, columns + q, IN_SIDE);
+    for (int p = 0; p < OUT_SIDE; p++) transform_output_1d(columns + p * IN_SIDE, 1, y + p * OUT_SIDE, 1);
 }
 
-/* How one convolution is worked through. V is made for a piece of the tiles and shared. The rest of the work
-   is cut into jobs, a panel of output channels for a block of the piece's tiles: each makes the U that it
-   needs for itself, some input channels at a time, so that U stays in the cache of one core. */
+/* How a convolution is divided. The tiles of the batch are taken a piece at a time. First the threads make V
+   of the piece, for all input channels, in the scratch memory. The rest is divided into jobs: a panel of
+   output channels for a block of the piece's tiles. A job makes the U that it needs in its own thread's
+   memory. */
 typedef struct {
-    int64_t down, across, tiles;    /* tiles of an image's height and width, and of the batch */
-    int64_t piece;                  /* tiles at a time */
-    int64_t panel, block;           /* of a job: output channels and tiles */
-    int64_t depth;                  /* input channels at a time */
-    int64_t v_row, row;             /* of V, and of U and M: a row, in Lanes */
-    int64_t v_step, u_step, m_step; /* from one point's matrix to the next, in Lanes */
+    int64_t down, across, tiles;    /* tiles in an image's height and width, and in the batch */
+    int64_t piece;                  /* tiles of a piece */
+    int64_t panel, block;           /* output channels and tiles of a job */
+    int64_t depth;                  /* input channels for which U is made at a time */
+    int64_t v_row, row;             /* length in Lanes of a row of V, and of a row of U and M */
+    int64_t v_step, u_step, m_step; /* Lanes from one point's matrix to the next one's */
 } Winograd;
 
+/* Bounds of a division: floats of V in a piece, floats of U, output channels of a panel, the number of panels
+   that is aimed at so that there are jobs for all threads, and tiles of a block. */
 enum { V_FLOATS = 4 << 20, U_FLOATS = 1 << 16, PANEL_MAX = 64, PANELS_WANTED = 8, BLOCK_MAX = 128 };
 
-/* length cut into the fewest equal parts of at most `most`; the second, in whole lanes */
+/* Divides a length into the fewest equal parts of at most `most` and returns the size of a part. */
 static int64_t equal_part(int64_t length, int64_t most) { return ceil_div(length, ceil_div(length, most)); }
+/* The same, with the size rounded up to whole Lanes. */
 static int64_t lanes_part(int64_t length, int64_t most) {
     return min_i64(length, ceil_div(equal_part(length, most), LANES) * LANES);
 }
 
-/* An odd number: at a distance of a power of two, all rows would share few cache sets. */
+/* Distances between matrices are odd numbers of Lanes: at a distance of a power of two, the same row of all
+   points would fall into few sets of the cache. */
 static int64_t padded(int64_t n) { return n | 1; }
 
 static Winograd winograd_of(const Conv *c) {
-    Winograd w = { .down = ceil_div(c->out_height, SIDE), .across = ceil_div(c->out_width, SIDE) };
+    Winograd w = { .down = ceil_div(c->out_height, OUT_SIDE), .across = ceil_div(c->out_width, OUT_SIDE) };
     w.tiles = c->batch * w.down * w.across;
     w.panel = lanes_part(c->out_channels, min_i64(PANEL_MAX, ceil_div(c->out_channels, PANELS_WANTED)));
     w.depth = lanes_part(c->in_channels, max_i64(LANES, U_FLOATS / (POINTS * w.panel)));
@@ -144,104 +210,128 @@ static Winograd winograd_of(const Conv *c) {
     return w;
 }
 
-/* The convolution that computes this one's gradient. */
-static Conv turned(const Conv *c) {
+/* The convolution from dy to dx that is the gradient of c; its kernel is the rotated one. */
+static Conv gradient_conv(const Conv *c) {
     return (Conv) {
         c->batch, c->out_channels, c->out_height, c->out_width, c->in_channels, c->height, c->width, 3,
         1,        2 - c->top,      2 - c->left
     };
 }
 
+/* Floats of V for a piece. */
 static int64_t scratch_of(const Conv *c) {
     Winograd w = winograd_of(c);
     return LANES * POINTS * ceil_div(c->in_channels, w.depth) * w.v_step;
 }
 
 int64_t conv_winograd_scratch(const Conv *c) {
-    Conv back = turned(c);
+    Conv back = gradient_conv(c);
     return max_i64(scratch_of(c), scratch_of(&back));
 }
 
-/* The weights of LANES input channels and a panel; U; M. */
-static int64_t weights_lanes(const Winograd *w) { return padded(TAPS * LANES * w->row); }
+/* A thread's workspace holds, one after the other: the weights of a panel and LANES input channels in fp32,
+   U, M. This is the room for the weights. */
+static int64_t weight_lanes(const Winograd *w) { return padded(TAPS * LANES * w->row); }
 
 static int64_t workspace_of(const Conv *c) {
     Winograd w = winograd_of(c);
-    return LANES * (weights_lanes(&w) + POINTS * (w.u_step + w.m_step));
+    return LANES * (weight_lanes(&w) + POINTS * (w.u_step + w.m_step));
 }
 
 int64_t conv_winograd_workspace(const Conv *c) {
-    Conv back = turned(c);
+    Conv back = gradient_conv(c);
     return max_i64(workspace_of(c), workspace_of(&back));
 }
 
-/* One convolution as its loops see it. rotate: conv is a turned convolution and weight the one it was turned
-   from. */
+/* One convolution, forward or backward. In backward conv is gradient_conv, x is dy and y is dx; the weight
+   stays the layer's own, and `rotate` says that its kernels are read rotated and its channel axes
+   exchanged. */
 typedef struct {
     Winograd w;
     const Conv *conv;
     const Weight *weight;
-    bool rotate, add; /* add: to what is in y */
+    bool rotate, add; /* add: y += the result in place of y = */
     const float *bias, *x;
     float *y;
     Lanes *v;
-    int64_t first, tiles; /* the piece */
+    int64_t first, tiles; /* of the current piece */
 } Work;
 
-/* Where a tile stands: in image b, its first output. */
+/* The image that a tile belongs to, and the row and column of its first output. */
 typedef struct {
     int64_t b, row, column;
-} Place;
+} TilePosition;
 
-static Place place_of(const Winograd *w, int64_t tile) {
-    return (Place) { tile / w->across / w->down, tile / w->across % w->down * SIDE, tile % w->across * SIDE };
+static TilePosition tile_position(const Winograd *w, int64_t tile) {
+    return (TilePosition) { tile / w->across / w->down, tile / w->across % w->down * OUT_SIDE,
+                            tile % w->across * OUT_SIDE };
 }
 
-/* A tile's inputs of LANES channels, a row of `squares` each; these are still to be transposed. x: the first
-   channel. Lanes too many repeat the last channel. */
-static inline void read_tile(const Conv *c, Place p, const float *x, int64_t channels, Lanes *squares) {
+/* Reads a tile's 6 x 6 inputs d of LANES channels, from channel x on, into three squares of 16 x 16 floats
+   which are still to be transposed. A row of a square is one channel. It holds two rows of the tile, each
+   filled up with zeros from 6 numbers to HALF_ROW = 8. The first square has r = 0, the second r = 2, the
+   third r = 4:
+
+                     0                                     8
+                    +-------------------------------------+-------------------------------------------+
+         channel 0  | d[r][0] d[r][1] ... d[r][5]   0   0 | d[r+1][0] d[r+1][1] ... d[r+1][5]   0   0 |
+         channel 1  |                 ...                 |                    ...                    |
+            ...     |                                     |                                           |
+         channel 15 |                                     |                                           |
+                    +-------------------------------------+-------------------------------------------+
+
+   Transposed, a square's rows are Lanes: d[r][s] of channel l is lane l of Lanes 8 r + s, counted over all
+   three. A row of a square holds two rows of the tile since with one it would be mostly empty, and six
+   squares would have to be transposed; each has a half to itself so that one vector instruction copies it.
+   Where fewer than LANES channels are left, the last one is repeated; its copies are not part of any
+   product. */
+static inline void read_tile(const Conv *c, TilePosition p, const float *x, int64_t channels,
+                             Lanes *squares) {
     int64_t row = p.row - c->top, column = p.column - c->left;
-    int first = (int)max_i64(0, -column), end = (int)min_i64(SPAN, c->width - column);
-    for (int r = 0; r < SPAN; r++) {
-        float *to = squares[r * DATA_STEP / LANES * LANES] + r * DATA_STEP % LANES;
+    /* Columns [first, end) of the tile lie in the image; what lies outside is padding. */
+    int first = (int)max_i64(0, -column), end = (int)min_i64(IN_SIDE, c->width - column);
+    for (int r = 0; r < IN_SIDE; r++) {
+        float *to = squares[r * HALF_ROW / LANES * LANES] + r * HALF_ROW % LANES;
         bool inside = row + r >= 0 && row + r < c->height;
         for (int l = 0; l < LANES; l++, to += LANES) {
             int64_t from = (min_i64(l, channels - 1) * c->height + row + r) * c->width + column;
             if (inside)
 #pragma omp simd
-                for (int s = 0; s < DATA_STEP; s++) to[s] = s >= first && s < end ? x[from + s] : 0;
+                for (int s = 0; s < HALF_ROW; s++) to[s] = s >= first && s < end ? x[from + s] : 0;
             else
-                memset(to, 0, DATA_STEP * sizeof(float));
+                memset(to, 0, HALF_ROW * sizeof(float));
         }
     }
 }
 
-/* Where V of a tile and of channels from this one on begins: a matrix [tiles, depth] for each point, and
-   these again for the next `depth` channels. */
+/* Where V of a tile of the piece begins, at the first point, for the input channels from `channel` on. V is
+   laid out as [channels / depth][point][tile][depth]. */
 static Lanes *v_at(const Work *k, int64_t tile, int64_t channel) {
     return k->v + channel / k->w.depth * POINTS * k->w.v_step + tile * k->w.v_row +
            channel % k->w.depth / LANES;
 }
 
-/* V of LANES channels of a tile of the piece. */
+/* Makes V of a tile of the piece, for the LANES input channels from `channel` on. */
 static void make_v(const Work *k, int64_t tile, int64_t channel) {
     const Conv *c = k->conv;
-    Place p = place_of(&k->w, k->first + tile);
-    Lanes d[SPAN * DATA_STEP];
+    TilePosition p = tile_position(&k->w, k->first + tile);
+    Lanes d[IN_SIDE * HALF_ROW];
     read_tile(c, p, k->x + (p.b * c->in_channels + channel) * c->height * c->width, c->in_channels - channel,
               d);
-    for (int e = 0; e < SPAN * DATA_STEP; e += LANES) transpose_square(d[e]);
+    for (int e = 0; e < IN_SIDE * HALF_ROW; e += LANES) transpose_square(d[e]);
     transform_data(d, v_at(k, tile, channel), k->w.v_step);
 }
 
+/* Copies `count` floats, at most LANES, and fills the lanes beyond them with zeros. */
 static inline void read_lanes(const float *from, int64_t count, float *to) {
-    if (count >= LANES) /* a copy of known size is a vector move */
+    if (count >= LANES) /* a copy of constant size compiles to a vector instruction */
         memcpy(to, from, LANES * sizeof(float));
     else
         for (int l = 0; l < LANES; l++) to[l] = l < count ? from[l] : 0;
 }
 
-/* U of output channels [o, o + channels) and input channels [i, i + depth). */
+/* Makes U of output channels [o, o + channels) and input channels [i, i + depth). The weights [O, C 9] are
+   read transposed, so that a tap of LANES output channels lies side by side. */
 static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_t depth, Lanes *u,
                    float *space) {
     Lanes g[TAPS];
@@ -257,10 +347,10 @@ static void make_u(const Work *k, int64_t o, int64_t channels, int64_t i, int64_
     }
 }
 
-/* from[3 i + q] to to[q][i]: a loop that becomes vector code, which reading one tap of each kernel would
-   not. */
-static inline void deal(const float *restrict from, int n, float *restrict a, float *restrict b,
-                        float *restrict c) {
+/* a[i], b[i], c[i] = from[3 i], from[3 i + 1], from[3 i + 2]. This loop becomes vector code, which a loop
+   over one tap of each kernel would not. */
+static inline void deinterleave(const float *restrict from, int n, float *restrict a, float *restrict b,
+                                float *restrict c) {
 #pragma omp simd
     for (int i = 0; i < n; i++) {
         a[i] = from[3 * i];
@@ -269,19 +359,20 @@ static inline void deal(const float *restrict from, int n, float *restrict a, fl
     }
 }
 
-/* Kernels, one after the other, to a lane each and rotated: first the columns are dealt out, then each
-   column's rows. */
+/* Reads up to LANES kernels that lie one after the other, rotated by half a turn: tap 8 - e of kernel l
+   becomes lane l of g[e]. The first step separates the three columns of all kernels, the second each column's
+   three rows. */
 static inline void read_rotated(const float *kernels, int64_t count, Lanes *g) {
     float last[TAPS * LANES], columns[3][3 * LANES];
     if (count < LANES) {
         memset(last, 0, sizeof last);
         kernels = memcpy(last, kernels, (size_t)(count * TAPS) * sizeof(float));
     }
-    deal(kernels, 3 * LANES, columns[0], columns[1], columns[2]);
-    for (int q = 0; q < 3; q++) deal(columns[q], LANES, g[8 - q], g[5 - q], g[2 - q]);
+    deinterleave(kernels, 3 * LANES, columns[0], columns[1], columns[2]);
+    for (int q = 0; q < 3; q++) deinterleave(columns[q], LANES, g[8 - q], g[5 - q], g[2 - q]);
 }
 
-/* The same of a turned convolution: its input channels are the weight's rows. */
+/* make_u for the gradient: its input channels are the rows of the weight, its output channels the columns. */
 static void make_u_rotated(const Work *k, int64_t o, int64_t channels, int64_t i, int64_t depth, Lanes *u,
                            float *space) {
     Lanes g[TAPS];
@@ -298,7 +389,8 @@ static void make_u_rotated(const Work *k, int64_t o, int64_t channels, int64_t i
     }
 }
 
-/* M += V U at every point (M = V U for the first input channels) */
+/* M += V U at every point, for a block's tiles and a panel's channels; M = V U where i = 0, the first input
+   channels. */
 static void multiply(const Work *k, int64_t channels, int64_t i, int64_t depth, int64_t tile, int64_t tiles,
                      Lanes *u, Lanes *m) {
     const Winograd *w = &k->w;
@@ -307,31 +399,36 @@ static void multiply(const Work *k, int64_t channels, int64_t i, int64_t depth, 
              u[p * w->u_step], w->row * LANES, i > 0, m[p * w->m_step], w->row * LANES);
 }
 
-/* One tile's outputs of a channel, a row of a transposed square. */
-static inline void write_tile(const Conv *c, Place p, const float *outputs, float shift, bool add, float *y) {
-    int64_t rows = min_i64(SIDE, c->out_height - p.row), columns = min_i64(SIDE, c->out_width - p.column);
+/* Writes one tile of one channel's plane y, adding either `shift` (the bias) or what y holds. The 4 x 4
+   outputs are a row of the transposed square; those beyond the image's edge are left out. */
+static inline void write_tile(const Conv *c, TilePosition p, const float *outputs, float shift, bool add,
+                              float *y) {
+    int64_t rows = min_i64(OUT_SIDE, c->out_height - p.row),
+            columns = min_i64(OUT_SIDE, c->out_width - p.column);
     float *to = y + p.row * c->out_width + p.column;
-    for (int64_t r = 0; r < rows; r++, to += c->out_width, outputs += SIDE)
+    for (int64_t r = 0; r < rows; r++, to += c->out_width, outputs += OUT_SIDE)
         for (int64_t s = 0; s < columns; s++) to[s] = outputs[s] + (add ? to[s] : shift);
 }
 
-/* y of a tile and of LANES output channels from o on (fewer at the end). m: their first point */
-static void write_product(const Work *k, int64_t tile, int64_t o, int64_t channels, Lanes *m) {
+/* y = A' M A + bias of a tile of the piece, for up to LANES output channels from o on. m is their M at the
+   first point. The 4 x 4 outputs of 16 channels are just one square of 16 x 16: a row of it is a pixel, and
+   once transposed a channel. */
+static void write_outputs(const Work *k, int64_t tile, int64_t o, int64_t channels, Lanes *m) {
     const Conv *c = k->conv;
-    Lanes outputs[SIDE * SIDE];
-    transform_product(m, k->w.m_step, outputs);
+    Lanes outputs[OUT_SIDE * OUT_SIDE];
+    transform_output(m, k->w.m_step, outputs);
     transpose_square(outputs[0]);
-    Place p = place_of(&k->w, k->first + tile);
+    TilePosition p = tile_position(&k->w, k->first + tile);
     float *y = k->y + (p.b * c->out_channels + o) * c->out_height * c->out_width;
     for (int64_t l = 0; l < min_i64(LANES, channels); l++, y += c->out_height * c->out_width)
         write_tile(c, p, outputs[l], k->bias ? k->bias[o + l] : 0, k->add, y);
 }
 
-/* The output channels from o on, for the piece's tiles from `tile` on. */
+/* A job: the panel of output channels from o on, for the block of the piece's tiles from `tile` on. */
 static void run_job(const Work *k, int64_t o, int64_t tile, float *workspace) {
     int64_t channels = min_i64(k->w.panel, k->conv->out_channels - o);
     int64_t tiles = min_i64(k->w.block, k->tiles - tile);
-    Lanes *u = (Lanes *)workspace + weights_lanes(&k->w), *m = u + POINTS * k->w.u_step;
+    Lanes *u = (Lanes *)workspace + weight_lanes(&k->w), *m = u + POINTS * k->w.u_step;
     for (int64_t i = 0; i < k->conv->in_channels; i += k->w.depth) {
         int64_t depth = min_i64(k->w.depth, k->conv->in_channels - i);
         (k->rotate ? make_u_rotated : make_u)(k, o, channels, i, depth, u, workspace);
@@ -339,10 +436,10 @@ static void run_job(const Work *k, int64_t o, int64_t tile, float *workspace) {
     }
     for (int64_t l = 0; l < channels; l += LANES)
         for (int64_t t = 0; t < tiles; t++)
-            write_product(k, tile + t, o + l, channels - l, m + t * k->w.row + l / LANES);
+            write_outputs(k, tile + t, o + l, channels - l, m + t * k->w.row + l / LANES);
 }
 
-/* The work of both passes. */
+/* Computes a whole convolution: pieces one after the other, in each V and then the jobs. */
 static void convolve(Work k, const ConvMemory *memory) {
     int64_t panels = ceil_div(k.conv->out_channels, k.w.panel);
     k.v = (Lanes *)memory->scratch;
@@ -356,7 +453,7 @@ static void convolve(Work k, const ConvMemory *memory) {
                 make_v(&k, i % k.tiles, i / k.tiles * LANES);
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < jobs; i++)
-                run_job(&k, i % panels * k.w.panel, i / panels * k.w.block, conv_own(memory));
+                run_job(&k, i % panels * k.w.panel, i / panels * k.w.block, conv_thread_workspace(memory));
         }
     }
 }
@@ -369,7 +466,7 @@ void conv_winograd_forward(const Conv *c, const Weight *weight, const float *bia
 
 void conv_winograd_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,
                             const ConvMemory *memory) {
-    Conv back = turned(c);
+    Conv back = gradient_conv(c);
     convolve((Work) { .w = winograd_of(&back),
                       .conv = &back,
                       .weight = weight,

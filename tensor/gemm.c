@@ -1,3 +1,4 @@
+/* Matrix products by OpenBLAS, their division into tiles, and the calls that set OpenBLAS up and query it. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/gemm.h"
 
@@ -6,8 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* OpenBLAS has them in every build, but not every distribution's cblas.h says so, and none's of the last
-   two. */
+/* Every build of OpenBLAS has these functions, but the cblas.h of some distributions lacks the first three,
+   and none declares the last two. */
 void openblas_set_num_threads(int num_threads);
 char *openblas_get_corename(void);
 char *openblas_get_config(void);
@@ -19,10 +20,10 @@ static int blas_int(int64_t n) {
     return (int)n;
 }
 
-/* OpenBLAS copies both factors into an order of its own before it multiplies. Its kernels for AVX-512 have an
-   exception for products of up to 100^3 multiply-adds, whose factors are read where they lie: these run at
-   the processor's peak, where the others lose a tenth. So there all products are made of small ones; but with
-   B transposed the exception is the slower of the two. */
+/* OpenBLAS usually copies both factors into an order of its own before it multiplies. With its AVX-512
+   kernels, products of up to 100^3 multiply-adds are an exception: their factors are read where they lie, and
+   they run at the processor's peak, while larger ones lose a tenth. So with these kernels every product is
+   divided into such small ones, unless B is transposed, for which the exception is slower. */
 enum { SMALL_PRODUCT = 1000000, BLOCK_ROWS_MIN = 32, BLOCK_COLUMNS = 64, BLOCK_INNER = 480 };
 
 static bool small_products_are_faster(void) {
@@ -33,7 +34,8 @@ static bool small_products_are_faster(void) {
     return false;
 }
 
-/* The length cut into the fewest equal parts of at most `most`, a multiple of 16 where it is cut at all. */
+/* Divides a length into the fewest equal parts of at most `most` and returns the size of a part, rounded up
+   to a multiple of 16 where there is more than one. */
 static int64_t part(int64_t length, int64_t most) {
     if (length <= most) return max_i64(length, 1);
     return ceil_div(ceil_div(length, ceil_div(length, most)), 16) * 16;
@@ -65,10 +67,14 @@ void gemm(Layout layout_a, Layout layout_b, int64_t m, int64_t n, int64_t k, flo
                      p > 0 ? 1 : beta, c + i * ldc + j, ldc);
 }
 
+/* Bounds for tiles: the most rows and columns; the fewest rows and columns that they are halved to; the
+   number of tiles that is aimed at; the cost of converting a tile's weights to fp32, as a number of rows
+   multiplied with them; and the rows of tiles in a band. */
 enum { TILE_MAX = 256, ROWS_MIN = 64, COLUMNS_MIN = 32, TILES_WANTED = 16, WIDENING = 32, BAND = 4 };
 
 Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
-    const int64_t worth = 1 << 19; /* multiply-adds: below, a tile costs less than handing it to a thread */
+    /* In multiply-adds: computing a smaller tile takes less time than handing it to a thread. */
+    const int64_t worth = 1 << 19;
     Tiles t = { m, n, part(m, TILE_MAX), part(n, TILE_MAX), 0, 0 };
     for (;;) {
         t.across = ceil_div(n, t.columns);
@@ -77,7 +83,7 @@ Tiles gemm_tiles(int64_t m, int64_t n, int64_t k) {
         if (t.count >= TILES_WANTED || (!cut_rows && t.columns <= COLUMNS_MIN) ||
             (t.rows + WIDENING) * t.columns * k < 2 * worth)
             return t;
-        if (cut_rows)
+        if (cut_rows) /* the tiles are very tall, or so narrow already that gemm would not divide them */
             t.rows = part(t.rows, (t.rows + 1) / 2);
         else
             t.columns = part(t.columns, (t.columns + 1) / 2);
@@ -93,8 +99,9 @@ Tile gemm_tile(const Tiles *t, int64_t i) {
 
 void blas_start(void) { openblas_set_num_threads(1); }
 
-/* OpenBLAS has room for 50 threads at least, and ends the program where more are asked for at once: how many
-   it has is not told, so that the threads beyond are left to themselves. */
+/* OpenBLAS can hold 50 buffers at least, and ends the program when more than it can hold are requested at
+   once. It does not tell how many these are, so no more than 50 are reserved; further threads get theirs when
+   they need it. */
 enum { BLAS_THREADS = 50 };
 
 bool blas_has_room(int threads) {
@@ -108,7 +115,7 @@ bool blas_has_room(int threads) {
     return mapped == count;
 }
 
-/* OpenBLAS keeps what it has once mapped, and a thread takes what is free. */
+/* OpenBLAS keeps the memory of a buffer that is freed, and a thread that needs one takes a free one. */
 bool blas_reserve(int threads) {
     if (!blas_has_room(threads)) return false;
     void *buffers[BLAS_THREADS];

@@ -1,3 +1,16 @@
+/* MT19937 and the numbers that PyTorch and Python derive from it, with the same bits.
+
+   MT19937 keeps N = 624 words of 32 bits and renews all of them at once:
+
+       x_(k+N) = x_(k+M) ^ twist(high bit of x_k, low 31 bits of x_(k+1))        M = 397
+
+   A draw is the next word after tempering, an invertible mix of its bits. Normal numbers come in pairs from
+   two uniform numbers u and v (Box and Muller):
+
+       sqrt(-2 ln(1 - u)) cos(2 pi v),  sqrt(-2 ln(1 - u)) sin(2 pi v)
+
+   PyTorch computes them in one of two ways: in blocks of 16 in single precision, or pair by pair in double
+   precision. */
 #include "tensor/rng.h"
 
 #include "tensor/vmath.h"
@@ -9,6 +22,7 @@
 
 enum { N = TWISTER_WORDS, M = 397 };
 
+/* The functions of the authors' mt19937ar.c, by the same names. */
 static void init_genrand(Twister *t, uint32_t seed) {
     t->word[0] = seed;
     for (uint32_t i = 1; i < N; i++) t->word[i] = 1812433253u * (t->word[i - 1] ^ (t->word[i - 1] >> 30)) + i;
@@ -83,7 +97,7 @@ uint64_t generator_u64(Generator *g) {
 
 void generator_rand(Generator *g, float *out, int64_t count) {
     Twister *t = &g->twister;
-    while (count > 0) { /* a run of words at a time, so that the tempering is vectorised */
+    while (count > 0) { /* many words at a time, so that the tempering becomes vector code */
         if (t->next == N) next_block(t);
         int64_t run = min_i64(count, N - t->next);
         const uint32_t *w = t->word + t->next;
@@ -102,7 +116,7 @@ int64_t generator_randint(Generator *g, int64_t low, int64_t high) {
 }
 
 void generator_randperm(Generator *g, int64_t *out, int64_t count) {
-    CHECK(count < RANDPERM_MAX); /* far above, PyTorch draws 64-bit numbers */
+    CHECK(count < RANDPERM_MAX); /* for much larger counts PyTorch draws 64-bit numbers */
     for (int64_t i = 0; i < count; i++) out[i] = i;
     for (int64_t i = 0; i < count - 1; i++) {
         int64_t j = i + generator_u32(g) % (count - i), kept = out[i];
@@ -111,14 +125,15 @@ void generator_randperm(Generator *g, int64_t *out, int64_t count) {
     }
 }
 
-/* ---- normal numbers, the block path ---- */
+/* ---- normal numbers in blocks, single precision ---- */
 
-/* Cephes' logf, sinf and cosf (Moshier), in the order and with the roundings of PyTorch's AVX2 kernel: a
-   product that is added to something is fused with the addition, as its compiler did, everything else is
-   rounded by itself. The calls of fmaf say exactly where; without them the last bit of one value in six
-   differs. No branches: loops over them are vectorised. */
+/* logf, sinf and cosf of the Cephes library (Moshier), in the order and with the roundings of PyTorch's AVX2
+   kernel. Where its compiler fused a product with an addition, fmaf stands here; everything else is rounded
+   by itself. Otherwise the last bit of one value in six would differ. The functions have no branches, so
+   loops that call them become vector code. */
 
-/* ln x for a normal x > 0: x = 2^e (1 + m), 1/sqrt(2) <= 1 + m < sqrt(2); e ln 2 + m - m^2/2 + m^3 P(m) */
+/* ln x for a normal x > 0. With x = 2^e (1 + m) and 1/sqrt(2) <= 1 + m < sqrt(2) it is e ln 2 + m - m^2/2 +
+   m^3 P(m) with a polynomial P. */
 static inline float cephes_log(float x) {
     uint32_t bits = float_bits(x);
     float fraction = float_from_bits((bits & 0x007fffffu) | 0x3f000000u); /* in [0.5, 1) */
@@ -140,8 +155,9 @@ static inline float cephes_log(float x) {
     return fmaf(e, 0.693359375f, m + y);
 }
 
-/* sin x and cos x for 0 <= x < 8192: octant j, rounded up to even; x - j pi/4 in three parts; a polynomial
-   each */
+/* sin x and cos x for 0 <= x < 8192. j is x's octant (of pi/4), rounded up to an even number. x - j pi/4 is
+   computed with pi/4 in three parts, so that little is rounded away; its sine and cosine are a polynomial
+   each. */
 static inline void cephes_sincos(float x, float *sine, float *cosine) {
     int32_t j = (int32_t)(x * 1.27323954473516f) + 1;
     j &= ~1;
@@ -156,20 +172,21 @@ static inline void cephes_sincos(float x, float *sine, float *cosine) {
     float s = fmaf(-1.9515295891e-4f, z, 8.3321608736e-3f);
     s = fmaf(s, z, -1.6666654611e-1f);
     s = fmaf(s * z, x, x);
-    bool swap = j & 2; /* in these octants sine and cosine change places */
+    bool swap = j & 2; /* in every second quadrant sine and cosine change places */
     float a = swap ? c : s, b = swap ? s : c;
     *sine = j & 4 ? -a : a;
     *cosine = (j + 2) & 4 ? -b : b;
 }
 
-/* Box-Muller on 16 uniforms in place: 0..7 give the radius, 8..15 the angle */
+/* Turns 16 uniform numbers into normal ones in place: numbers 0..7 give the radius sqrt(-2 ln(1 - u)),
+   numbers 8..15 the angle 2 pi v. */
 static void normals_from_uniforms(float block[16]) {
     const float two_pi = (float)(2 * 3.14159265358979323846);
 #pragma omp simd
     for (int j = 0; j < 8; j++) {
         float sine, cosine, radius = sqrtf(-2.0f * cephes_log(1.0f - block[j]));
         cephes_sincos(two_pi * block[j + 8], &sine, &cosine);
-        block[j] = radius * cosine + 0.0f; /* + mean, which turns -0 into 0 */
+        block[j] = radius * cosine + 0.0f; /* adds the mean 0, as PyTorch does: this turns -0 into 0 */
         block[j + 8] = radius * sine + 0.0f;
     }
 }
@@ -181,13 +198,13 @@ void generator_randn(Generator *g, float *out, int64_t count) {
     }
     generator_rand(g, out, count);
     for (int64_t i = 0; i + 16 <= count; i += 16) normals_from_uniforms(out + i);
-    if (count % 16 != 0) { /* the last 16 again, overlapping the block before */
+    if (count % 16 != 0) { /* the last 16 are drawn anew and overlap the block before */
         generator_rand(g, out + count - 16, 16);
         normals_from_uniforms(out + count - 16);
     }
 }
 
-/* ---- normal numbers, the slow path ---- */
+/* ---- normal numbers one by one, double precision ---- */
 
 static double uniform_double(Generator *g) {
     return (double)(generator_u64(g) & ((UINT64_C(1) << 53) - 1)) * 0x1p-53;

@@ -1,7 +1,7 @@
-/* The two random number generators that the reference script uses, draw for draw: torch.Generator('cpu') and
-   Python's random. Both are the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998); they differ in
-   seeding and in what they make of its 32-bit numbers. The structs are plain data without padding: a copy is
-   a saved state. */
+/* The two random number generators of the reference script, which give the same numbers as PyTorch's
+   torch.Generator('cpu') and Python's random. Both are the Mersenne Twister MT19937 (Matsumoto and Nishimura
+   1998); they differ in how they are seeded and in what they compute from its 32-bit numbers. The structs are
+   plain data without padding, so a copy of their bytes is a saved state. */
 #ifndef TI_RNG_H
 #define TI_RNG_H
 
@@ -11,52 +11,55 @@ enum { TWISTER_WORDS = 624 };
 
 typedef struct {
     uint32_t word[TWISTER_WORDS];
-    uint32_t next; /* the word that the next draw takes, 0..624; at 624 a new block is made first */
+    uint32_t next; /* index of the word that the next draw uses; at 624 all words are renewed first */
 } Twister;
 
-/* torch.Generator('cpu'). normal is the second value of a Box-Muller pair, kept by the slow path of randn. */
+/* torch.Generator('cpu'). generator_randn_slow computes normal numbers in pairs, and `normal` keeps the
+   second one. */
 typedef struct {
     Twister twister;
     uint32_t has_normal; /* 0 or 1 */
     double normal;
 } Generator;
 
-/* False where a state that came out of a file could not have been made by drawing. */
+/* Whether a state, which may have been read from a file, is one that a generator can be in. */
 bool generator_valid(const Generator *g);
 bool twister_valid(const Twister *t);
 
-/* manual_seed: the low 32 bits of the seed count. Clears the kept normal. */
+/* torch.Generator.manual_seed, which uses the low 32 bits of the seed alone. Clears the kept normal
+   number. */
 void generator_seed(Generator *g, uint64_t seed);
 
 uint32_t generator_u32(Generator *g);
-uint64_t generator_u64(Generator *g); /* two draws, the first is the high half */
+uint64_t generator_u64(Generator *g); /* two draws, of which the first is the high half */
 
 /* torch.rand(count): uniform in [0, 1), multiples of 2^-24 */
 void generator_rand(Generator *g, float *out, int64_t count);
 
-/* torch.randint(low, high, [1]): in low..high-1, 0 < high - low < 2^63; one 32-bit draw below a range of
-   2^28, else two */
+/* torch.randint(low, high, [1]): in low..high-1, with 0 < high - low < 2^63. Takes one 32-bit draw for a
+   range below 2^28, else two. */
 int64_t generator_randint(Generator *g, int64_t low, int64_t high);
 
-/* torch.randperm(count): 0..count-1 in random order, count < RANDPERM_MAX */
+/* torch.randperm(count): 0..count-1 in random order, with count < RANDPERM_MAX */
 enum { RANDPERM_MAX = 1 << 27 };
 void generator_randperm(Generator *g, int64_t *out, int64_t count);
 
-/* torch.randn of a contiguous tensor of count elements: 16 or more take the block path, in single precision
-   with the bits of PyTorch's AVX2 kernel on every machine; fewer take the slow path. */
+/* torch.randn of a contiguous tensor of count elements. From 16 elements on it works on blocks in single
+   precision, with the bits of PyTorch's AVX2 kernel on every machine; with fewer it is
+   generator_randn_slow. */
 void generator_randn(Generator *g, float *out, int64_t count);
 
-/* The slow path, double precision, one element after the other in memory order. PyTorch takes it, whatever
-   the size, for a tensor that is not contiguous. */
+/* Normal numbers one after the other in memory order, computed in double precision. PyTorch computes a tensor
+   that is not contiguous in this way, whatever its size. */
 void generator_randn_slow(Generator *g, float *out, int64_t count);
 
-/* torch.randn_like of a channels-last tensor [B, C, H, W]: the slow path in the order b, h, w, c, stored
-   contiguous (b, c, h, w) */
+/* torch.randn_like of a channels-last tensor [B, C, H, W]: the numbers of generator_randn_slow in the order
+   b, h, w, c. out is contiguous, [B, C, H, W]. */
 void generator_randn_channels_last(Generator *g, float *out, Shape shape);
 
-/* Python's random.seed(seed), for a seed >= 0 */
+/* random.seed(seed) for a seed >= 0 */
 void python_seed(Twister *t, uint64_t seed);
-/* random.getrandbits(bits), 1..32 */
+/* random.getrandbits(bits) for 1..32 bits */
 uint32_t python_getrandbits(Twister *t, int bits);
 /* The index that random.choice draws for a sequence of n elements, 0 < n < 2^32 */
 int64_t python_choice(Twister *t, int64_t n);

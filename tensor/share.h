@@ -1,5 +1,7 @@
-/* Tiles dealt out to threads: each has a stretch of its own, the same one in op after op, so that it finds in
-   its core's cache what it made there; who has finished helps the others. */
+/* Shares the tiles of an op out among threads, with work stealing. Each thread has a range of consecutive
+   tiles of its own: [k count / K, (k + 1) count / K) for thread k of K. These are the same in one op after
+   the other, so that a thread finds its inputs in its core's cache, where it wrote them. A thread that has
+   finished its range takes tiles of the others'. */
 #ifndef TI_SHARE_H
 #define TI_SHARE_H
 
@@ -7,22 +9,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STRETCHES_MAX = 64 }; /* threads beyond them help */
+enum { RANGES_MAX = 64 }; /* further threads have no range of their own and only steal */
 
 typedef struct {
     int64_t count;
-    int stretches;
+    int ranges;
     struct {
-        _Alignas(64) atomic_int_fast64_t taken; /* a cache line each */
-    } stretch[STRETCHES_MAX];
+        _Alignas(64) atomic_int_fast64_t taken; /* tiles taken so far, in a cache line of its own */
+    } range[RANGES_MAX];
 } Share;
 
-/* Before a parallel region: `count` tiles for its threads. */
+/* To be called before a parallel region whose threads are to share `count` tiles. */
 void share_start(Share *s, int64_t count);
-/* Inside it: the calling thread's next tile, -1 when there is none left. */
+/* To be called inside it: returns the calling thread's next tile, or -1 when none is left. */
 int64_t share_next(Share *s);
 
-/* The calling thread's own part of workspaces that have so many floats for each thread. */
+/* The calling thread's part of an array that holds `floats` floats for each thread. */
 float *thread_workspace(float *workspaces, size_t floats);
 
 #endif

@@ -34,9 +34,10 @@ size_t dtype_size(DType t) { return t == F32 ? 4 : 2; }
 
 const char *dtype_name(DType t) { return t == F32 ? "F32" : t == F16 ? "F16" : "BF16"; }
 
-/* IEEE half to single by integer arithmetic alone: shift the exponent and mantissa into place, then let one
-   multiplication by 2^112 rebias the exponent, which is exact and also right for subnormals. Inf and NaN have
-   their exponent filled up. The compiler turns the loop into vector code. */
+/* Converts IEEE half to single precision without branches, so that the compiler turns the loop into vector
+   code. The exponent and mantissa are shifted into place; then a multiplication by 2^112 corrects the
+   exponent's bias, which is exact and also right for subnormals. The exponent of inf and NaN is set to all
+   ones. */
 static inline float half_to_float(uint16_t h) {
     float value = float_from_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
     uint32_t bits = float_bits(value);
@@ -44,8 +45,8 @@ static inline float half_to_float(uint16_t h) {
     return float_from_bits(bits | (uint32_t)(h & 0x8000) << 16);
 }
 
-/* The processor's own instruction where there is one: it makes a training step on 16-bit weights some 5 %
-   faster. */
+/* Uses the processor's own instruction where there is one, which makes a training step with 16-bit weights
+   about 5 % faster. */
 static inline void widen_half(const unsigned char *bytes, int64_t count, float *out) {
     int64_t i = 0;
 #ifdef __F16C__
@@ -80,7 +81,7 @@ void widen(DType t, const void *data, int64_t count, float *out) {
 
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
 
-/* Numbers in a row of a weight seen as a matrix. */
+/* The elements in a row of a weight seen as a matrix [dim 0, product of the other dims]. */
 static int64_t row_of(const Weight *w) {
     int64_t n = 1;
     for (int i = 1; i < w->shape.rank; i++) n *= w->shape.dim[i];
@@ -104,7 +105,8 @@ void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t colum
     const char *from = element(w, width, row, column);
     for (int64_t i = 0; i < count * (int64_t)dtype_size(w->dtype); i += CACHE_LINE)
         __builtin_prefetch(from + i, 0, 2);
-    /* GCC takes a function that only prefetches for one without effect, and drops the calls in this file. */
+    /* GCC takes a function that only prefetches for one without effect and would drop its calls in this
+       file. */
     __asm__ volatile("");
 }
 
@@ -128,7 +130,7 @@ const float *weight_vector(const Weight *w, int64_t first, int64_t count, float 
 
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace) {
-    enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* at a time */
+    enum { DOWN = TRANSPOSE_SIDE, ACROSS = 128 }; /* rows and columns that are transposed at a time */
     float piece[DOWN * ACROSS];
     for (int64_t r = 0; r < rows; r += DOWN)
         for (int64_t c = 0; c < columns; c += ACROSS) {

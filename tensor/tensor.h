@@ -1,5 +1,6 @@
-/* Shapes; Weight: what lies in a file, frozen; Tensor: what is computed, fp32. Two types, so that the
-   compiler keeps frozen things frozen. */
+/* Shapes and the two kinds of arrays. A Weight is frozen and lies in a file; a Tensor is computed, in fp32,
+   and may have a gradient. They are two types so that the compiler sees to it that nothing frozen is
+   changed. */
 #ifndef TI_TENSOR_H
 #define TI_TENSOR_H
 
@@ -9,7 +10,7 @@ enum { SHAPE_MAX = 8 };
 
 typedef struct {
     int rank;
-    int64_t dim[SHAPE_MAX]; /* row-major, the last varies fastest */
+    int64_t dim[SHAPE_MAX]; /* row-major: the last varies fastest */
 } Shape;
 
 static inline Shape shape1(int64_t a) { return (Shape) { 1, { a } }; }
@@ -20,7 +21,7 @@ static inline Shape shape4(int64_t a, int64_t b, int64_t c, int64_t d) {
 }
 int64_t shape_count(Shape s); /* elements; 1 for rank 0 */
 bool shape_equal(Shape a, Shape b);
-/* "[2, 64, 16, 16]" into text, which is returned */
+/* Writes a shape as "[2, 64, 16, 16]" and returns text. */
 enum { SHAPE_TEXT = 200 };
 const char *shape_text(Shape s, char text[SHAPE_TEXT]);
 
@@ -36,13 +37,13 @@ typedef struct {
     const void *data;
 } Weight;
 
-/* fp32, contiguous; the planner gives it its place. grad has the shape of data; it exists where
-   needs_grad. */
+/* A contiguous fp32 array, whose memory the planner assigns. grad has the shape of data and is there where
+   needs_grad is true. */
 typedef struct {
     Shape shape;
     float *data, *grad;
     bool needs_grad;
-    int id; /* its number in its graph */
+    int id; /* its index in its graph */
 } Tensor;
 
 /* Part of a weight as fp32: element (r, c) of the part is data[r * stride + c]. */
@@ -51,32 +52,33 @@ typedef struct {
     int64_t stride;
 } Panel;
 
-/* Rows [row, row + rows) and columns [column, column + columns) of the weight seen as a matrix [dim 0, all
-   the rest]. A pointer into the file where the data is F32 and aligned (then the stride is the matrix'
-   width), else widened into workspace, which has room for rows * columns floats (then the stride is columns).
-   Exact in every type. */
+/* Rows [row, row + rows) and columns [column, column + columns) of a weight seen as a matrix [dim 0, product
+   of the other dims]. Where the data is F32 and aligned, the panel points into the file and its stride is the
+   matrix's width. Else the part is converted to fp32 in workspace, which has room for rows * columns floats,
+   and the stride is `columns`. The conversion is exact. */
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace);
 
-/* The same part transposed, always a copy: element (r, c) is data[c * stride + r], the stride is rows. */
+/* The same part transposed, always a copy in workspace: element (r, c) is data[c * stride + r] with stride =
+   rows. */
 Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                               float *workspace);
 
-/* Elements [first, first + count) of a weight, mostly one of one dimension: where they are in the file, or in
-   workspace. */
+/* Elements [first, first + count) of a weight in memory order (it mostly has one dimension), as weight_panel
+   gives them: in the file, or converted to fp32 in workspace, which has room for count floats. */
 const float *weight_vector(const Weight *w, int64_t first, int64_t count, float *workspace);
 
-/* Asks the processor to fetch a part of a row from memory, for weight_panel soon to come. A row that isn't
-   there: nothing. */
+/* Asks the processor to fetch columns [column, column + columns) of a row into its cache, for a weight_panel
+   that will follow soon. What lies outside the weight is left out. */
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns);
 
-/* One row of a weight seen as a matrix, widened into out. */
+/* Converts a row of a weight seen as a matrix to fp32. */
 void weight_read_row(const Weight *w, int64_t row, float *out);
 
-/* All of a weight, widened into out [shape_count]. */
+/* Converts a whole weight to fp32; out has shape_count elements. */
 void weight_read(const Weight *w, float *out);
 
-/* count elements of type t at data (any alignment) as fp32 */
+/* Converts `count` elements of type t at data, with any alignment, to fp32. */
 void widen(DType t, const void *data, int64_t count, float *out);
 
 #endif

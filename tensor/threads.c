@@ -1,3 +1,4 @@
+/* The number of threads, and the variables of the environment that OpenBLAS and OpenMP read before main. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "tensor/threads.h"
 
@@ -14,7 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* One number out of a file of /sys; -1 if there is none. */
+/* Reads a number of a logical processor from /sys; returns -1 when there is none. */
 static long topology(size_t cpu, const char *what) {
     char path[128];
     snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%zu/topology/%s", cpu, what);
@@ -31,6 +32,7 @@ int threads_cores(void) {
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
     long seen[CPU_SETSIZE][2];
     int cores = 0;
+    /* The hardware threads of a core are logical processors with the same package and core id. */
     for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &allowed)) continue;
         long package = topology(cpu, "physical_package_id"), core = topology(cpu, "core_id");
@@ -53,14 +55,15 @@ int threads_start(int64_t threads) {
 }
 
 #if defined(__x86_64__)
-static bool one_of(const char *name, const char *const *list) {
+static bool is_one_of(const char *name, const char *const *list) {
     for (; *list; list++)
         if (strcasecmp(name, *list) == 0) return true;
     return false;
 }
 #endif
 
-/* What OPENBLAS_CORETYPE should be, where OpenBLAS runs kernels below what the processor has; else NULL. */
+/* Returns the value that OPENBLAS_CORETYPE should have when OpenBLAS uses kernels older than the processor,
+   and NULL when its kernels are good. */
 static const char *better_kernels(void) {
 #if defined(__x86_64__)
     static const char *const avx512[] = { "SkylakeX", "Cooperlake", "SapphireRapids", NULL };
@@ -69,17 +72,18 @@ static const char *better_kernels(void) {
     bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
     bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const char *better = has_avx512 ? "SkylakeX" : has_avx2 ? "Haswell" : NULL;
-    if (!better || one_of(kernel, avx512) || (!has_avx512 && one_of(kernel, avx2))) return NULL;
+    if (!better || is_one_of(kernel, avx512) || (!has_avx512 && is_one_of(kernel, avx2))) return NULL;
     return better;
 #else
     return NULL;
 #endif
 }
 
-/* The start. OpenBLAS and libgomp read the environment before main, in their libraries' constructors, so
-   that what is to be set for them needs a new start of the program. */
+/* OpenBLAS and libgomp (GCC's OpenMP) read the environment in their libraries' constructors, before main. To
+   set a variable for them, the program has to be executed again. */
 
-/* Whether a variable, "NAME=VALUE", has this name: another such text, or "NAME=". */
+/* Whether `variable`, a "NAME=VALUE", has the same name as `name`, which is a "NAME=VALUE" or "NAME=" as
+   well. */
 static bool has_name(const char *variable, const char *name) {
     size_t length = strcspn(name, "=") + 1;
     return strncmp(variable, name, length) == 0;
@@ -91,8 +95,8 @@ static const char *find_variable(char *const environment[], const char *name) {
     return NULL;
 }
 
-/* Executes the program with these variables in the place of those of their names. It returns where that
-   fails; then the program goes on as it is. */
+/* Executes the program again with these variables added to the environment, in place of any of the same
+   names. Returns only when that fails; then the program goes on as it is. */
 static void execute_again(char *const argv[], char *const environment[], const char *const variables[],
                           size_t count) {
     size_t size = 0, used = 0;
@@ -109,30 +113,30 @@ static void execute_again(char *const argv[], char *const environment[], const c
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length > 0) {
         path[length] = 0;
-        execve(path, argv, (char *const *)with); /* by its own name, which `ps` shows */
+        execve(path, argv, (char *const *)with); /* by its own path, so that `ps` shows its name */
     }
-    execve("/proc/self/exe", argv, (char *const *)with); /* where the file was replaced meanwhile */
+    execve("/proc/self/exe", argv, (char *const *)with); /* when the file has been replaced meanwhile */
     free(with);
 }
 
-/* Where the addresses of its buffer are not to be had, OpenBLAS from 0.3.29 on spins for ever in its
-   constructor, and earlier versions do without. Which of them it is shows only so: a second of the
-   processor's time is gone before main has begun. */
-static void on_no_main(int signal_number) {
+/* When the address space has no room for its buffer, OpenBLAS from version 0.3.29 on loops for ever in its
+   constructor, while earlier versions go on without it. The one sign of the loop is that the process has used
+   a second of processor time before main begins. Then a timer's signal ends the program with a message. */
+static void on_startup_timeout(int signal_number) {
     static const char text[] =
-        "ti: out of memory: OpenBLAS needs 134 MB of addresses as it starts (try a higher "
+        "ti: out of memory: OpenBLAS needs 134 MB of address space to start (try a higher "
         "ulimit -v)\n";
     (void)signal_number;
     _exit(write(STDERR_FILENO, text, sizeof text - 1) < 0 ? 2 : 1);
 }
 
-static void await_main(void) {
-    signal(SIGVTALRM, on_no_main);
+static void limit_startup(void) {
+    signal(SIGVTALRM, on_startup_timeout);
     setitimer(ITIMER_VIRTUAL, &(struct itimerval) { .it_value = { .tv_sec = 1 } }, NULL);
 }
 
 void threads_restart(char *const argv[]) {
-    setitimer(ITIMER_VIRTUAL, &(struct itimerval) { 0 }, NULL); /* main has begun */
+    setitimer(ITIMER_VIRTUAL, &(struct itimerval) { 0 }, NULL); /* stops limit_startup's timer */
     const char *better = better_kernels();
     if (!better || getenv("OPENBLAS_CORETYPE")) return;
     char *variable = mem_format("OPENBLAS_CORETYPE=%s", better);
@@ -140,14 +144,19 @@ void threads_restart(char *const argv[]) {
     free(variable);
 }
 
-/* OPENBLAS_NUM_THREADS: BLAS runs on the caller's thread alone here, and yet it makes a thread for each core
-   before main. Where memory or threads are limited that fails, and OpenBLAS ends the program with a signal,
-   or spins for ever as the program ends.
-   GOMP_SPINCOUNT: how often a thread of OpenMP looks whether there is work before it sleeps. By default they
-   spin for milliseconds, on cores that other processes want: on two cores a training of 5 s takes 16 to 19 s
-   beside one that is busy. With 1000 it takes 9 to 10 s, and as long as before where it is alone; with none
-   (OMP_WAIT_POLICY=passive) it takes 7 s alone, with 100000 38 to 65 s beside the other. What the user has
-   set stays. LLVM's OpenMP has another variable, which was not measured and is left alone. */
+/* Executes the program again unless two variables are set:
+
+   - OPENBLAS_NUM_THREADS=1. This program uses BLAS on the calling thread alone, but OpenBLAS makes a thread
+     for each core before main all the same. Where memory or the number of threads is limited that fails, and
+     OpenBLAS ends the program with a signal or loops for ever as the program ends.
+   - GOMP_SPINCOUNT=1000, the number of times that a waiting OpenMP thread looks for work before it sleeps.
+     By default threads spin for milliseconds, on cores that other processes could use. On two cores, beside a
+     busy process, a training of 5 s takes 16 to 19 s by default, 9 to 10 s with 1000, and 38 to 65 s with
+     100000. Without other processes 1000 costs nothing, while no spinning at all (OMP_WAIT_POLICY=passive)
+     makes it 7 s. A value that the user has set is kept. LLVM's OpenMP has another variable, which was not
+     measured and is left alone.
+
+   A program that a debugger or tracer follows is not executed again. */
 static void before_libraries(int argc, char *argv[], char *environment[]) {
     static const char one_thread[] = "OPENBLAS_NUM_THREADS=1", short_wait[] = "GOMP_SPINCOUNT=1000";
     const char *variables[2];
@@ -158,11 +167,12 @@ static void before_libraries(int argc, char *argv[], char *environment[]) {
     if (!find_variable(environment, short_wait) && !find_variable(environment, "OMP_WAIT_POLICY="))
         variables[count++] = short_wait;
     if (count > 0 && !system_traced()) execute_again(argv, environment, variables, count);
-    if (!blas_has_room(1)) await_main();
+    if (!blas_has_room(1)) limit_startup();
 }
 
-/* glibc calls it before the constructors of all libraries, with main's arguments. What setenv does as early
-   as that is lost, so that this executes the program too. */
+/* glibc calls the functions of .preinit_array before the constructors of all libraries, with main's
+   arguments. What setenv changes at that time is lost, so before_libraries has to execute the program again
+   as well. */
 typedef void RunFirst(int argc, char *argv[], char *environment[]);
 __attribute__((section(".preinit_array"), used)) static RunFirst *const run_first = before_libraries;
 
@@ -170,7 +180,7 @@ void threads_check_blas(Messages *warnings) {
     const char *better = better_kernels();
     if (better)
         messages_add(warnings,
-                     "OpenBLAS runs its %s kernels, which are below what this processor has: "
+                     "OpenBLAS uses its %s kernels, which are older than this processor: "
                      "set OPENBLAS_CORETYPE=%s for more speed",
                      blas_kernel(), better);
 }

@@ -1,3 +1,20 @@
+/* A matrix is transposed in squares of 16 x 16 numbers, and a square by interleaving its two halves four
+   times. To interleave is to write the first number of the first half, the first of the second half, the
+   second of the first half, and so on. Two times are enough for a square of 4 x 4; with rows a, b, c and d:
+
+                          first half                second half
+       as it lies         a0 a1 a2 a3 b0 b1 b2 b3   c0 c1 c2 c3 d0 d1 d2 d3     the rows a, b, c, d
+       interleaved once   a0 c0 a1 c1 a2 c2 a3 c3   b0 d0 b1 d1 b2 d2 b3 d3
+       and twice          a0 b0 c0 d0 a1 b1 c1 d1   a2 b2 c2 d2 a3 b3 c3 d3     the columns 0, 1, 2, 3
+
+   This works for any side 2^n, with n steps. Write the place of a number in binary: first the digits of its
+   row, then those of its column. Number i of half h stands at the place whose highest digit is h and whose
+   other digits are those of i; interleaving moves it to 2 i + h. So the highest digit becomes the lowest and
+   the others move up by one. With 4 digits for the row and 4 for the column, row and column have changed
+   places after four such steps.
+
+   The compiler turns the loop that interleaves into vector instructions, which take half the time of moving
+   number by number. */
 #include "tensor/transpose.h"
 #include "io/base.h"
 
@@ -5,10 +22,9 @@
 
 enum { SIDE = TRANSPOSE_SIDE, HALF = SIDE * SIDE / 2 };
 
-/* Two halves dealt out in turns, as cards are riffled: the number at place HALF h + i goes to 2 i + h. In
-   binary, its place is turned left by one digit. n: of a half. */
-static inline void riffle(const float *restrict from, const float *restrict from_half, int n,
-                          float *restrict to) {
+/* Interleaves `from` and `from_half`, n numbers each, into the 2 n of `to`. */
+static inline void interleave(const float *restrict from, const float *restrict from_half, int n,
+                              float *restrict to) {
 #pragma omp simd
     for (int i = 0; i < n; i++) {
         to[2 * i] = from[i];
@@ -16,18 +32,18 @@ static inline void riffle(const float *restrict from, const float *restrict from
     }
 }
 
-/* A place has four digits of the row and then four of the column: after four turns they have changed places.
-   The first turn takes two rows at a time from where they lie, the last one makes two where they shall stand.
-   These loops become vector code, which takes half the time of moving number by number. */
+/* The four steps for a square of 16 x 16. The first reads the rows from where they lie, one of the first half
+   and one of the second at a time; the last writes two rows at a time to where they belong. `to` may be
+   `from`. */
 static inline void transpose_16(const float *from, int64_t from_stride, float *to, int64_t to_stride) {
     float a[SIDE * SIDE], b[SIDE * SIDE];
     for (int r = 0; r < SIDE / 2; r++)
-        riffle(from + r * from_stride, from + (r + SIDE / 2) * from_stride, SIDE, a + 2 * r * SIDE);
-    riffle(a, a + HALF, HALF, b);
-    riffle(b, b + HALF, HALF, a);
+        interleave(from + r * from_stride, from + (r + SIDE / 2) * from_stride, SIDE, a + 2 * r * SIDE);
+    interleave(a, a + HALF, HALF, b);
+    interleave(b, b + HALF, HALF, a);
     for (int r = 0; r < SIDE; r += 2) {
         float rows[2 * SIDE];
-        riffle(a + r * SIDE / 2, a + HALF + r * SIDE / 2, SIDE, rows);
+        interleave(a + r * SIDE / 2, a + HALF + r * SIDE / 2, SIDE, rows);
         memcpy(to + r * to_stride, rows, SIDE * sizeof(float));
         memcpy(to + (r + 1) * to_stride, rows + SIDE, SIDE * sizeof(float));
     }
@@ -35,7 +51,7 @@ static inline void transpose_16(const float *from, int64_t from_stride, float *t
 
 void transpose_square(float *square) { transpose_16(square, SIDE, square, SIDE); }
 
-/* A square that is not whole, by way of one that is. */
+/* Transposes a part of a square, by way of a whole one that is filled up with zeros. */
 static void transpose_part(const float *from, int64_t from_stride, int64_t rows, int64_t columns, float *to,
                            int64_t to_stride) {
     float square[SIDE * SIDE] = { 0 };
@@ -51,11 +67,11 @@ void transpose(const float *from, int64_t from_stride, int64_t rows, int64_t col
     for (int64_t c = 0; c < columns; c += SIDE)
         for (int64_t r = 0; r < rows; r += SIDE) {
             const float *square = from + r * from_stride + c;
-            float *turned = to + c * to_stride + r;
+            float *transposed = to + c * to_stride + r;
             if (rows - r >= SIDE && columns - c >= SIDE)
-                transpose_16(square, from_stride, turned, to_stride);
+                transpose_16(square, from_stride, transposed, to_stride);
             else
                 transpose_part(square, from_stride, min_i64(SIDE, rows - r), min_i64(SIDE, columns - c),
-                               turned, to_stride);
+                               transposed, to_stride);
         }
 }

@@ -1,7 +1,7 @@
-/* Vector math: exp, sigmoid and the normal distribution of a float without branches, tables or library calls,
-   so that the compiler turns the loops which call them into vector code; and sums in a fixed order.
-   tests/ops/test_vmath.c compares each with double over the whole range of floats; the errors stated here are
-   what it measures. NaN gives NaN everywhere. */
+/* Mathematical functions for vector code: exp, sigmoid and the normal distribution of a float, without
+   branches, tables or library calls, so that the compiler turns loops that call them into vector code; and
+   sums in a fixed order. tests/ops/test_vmath.c compares them with double precision over the whole range of
+   floats, and checks the bounds of error that are given here. All functions return NaN for NaN. */
 #ifndef TI_VMATH_H
 #define TI_VMATH_H
 
@@ -21,7 +21,7 @@ static inline float float_from_bits(uint32_t u) {
     return x;
 }
 
-/* a b + c, fused where the processor does that as fast as a product. */
+/* a b + c, with a single rounding where the processor computes that as fast as a product. */
 static inline float multiply_add(float a, float b, float c) {
 #ifdef FP_FAST_FMAF
     return fmaf(a, b, c);
@@ -30,44 +30,46 @@ static inline float multiply_add(float a, float b, float c) {
 #endif
 }
 
-/* e^x within 1.1 ulp, also where the result is subnormal; exp(-inf) = 0, above 88.72 it is inf.
+/* e^x within 1.1 ulp, also where the result is subnormal; e^-inf is 0, and above 88.72 the result is inf.
 
-   x = n ln 2 + r with n a whole number and |r| <= ln(2) / 2, so e^x = 2^n e^r. */
+   x = n ln 2 + r with a whole number n and |r| <= ln(2) / 2, so that e^x = 2^n e^r. */
 static inline float vexp(float x) {
-    /* Adding 1.5 * 2^23 rounds to a whole number, and leaves it in the low bits of the sum. */
+    /* Adding 1.5 * 2^23 rounds to a whole number n and leaves n in the low bits of the sum. */
     const float magic = 12582912.0f;
     float shifted = multiply_add(x, 1.44269504f, magic);
     float n = shifted - magic;
-    /* ln 2 in two parts, the first so short that its product with n is exact. */
+    /* ln 2 = 0.693359375 - 2.1219444e-4, where the first has so few digits that its product with n is
+       exact. */
     float r = multiply_add(n, 2.12194440e-4f, multiply_add(n, -0.693359375f, x));
-    /* e^r = 1 + r + r^2 p(r); p by the minimax fit of (e^r - 1 - r) / r^2 */
+    /* e^r = 1 + r + r^2 p(r), where the polynomial p is the minimax fit of (e^r - 1 - r) / r^2. */
     float p = 0.0013950724f;
     p = multiply_add(p, r, 0.008369025f);
     p = multiply_add(p, r, 0.041666202f);
     p = multiply_add(p, r, 0.16666518f);
     p = multiply_add(p, r, 0.5f);
     float y = 1.0f + multiply_add(r * r, p, r);
-    /* 2^n in two factors: one alone would not reach the subnormals, and is not a float for n = 128. */
+    /* 2^n as two factors: a float made of exponent bits alone can be neither 2^128 nor subnormal. */
     uint32_t e = float_bits(shifted) - float_bits(magic) + 256; /* n + 256 >= 0 */
     uint32_t half = e >> 1;
     y = y * float_from_bits((half - 1) << 23) * float_from_bits((e - half - 1) << 23);
-    /* Further out n does not fit the factors, and y is nonsense. Comparisons are false for NaN, which y is
-       then. */
+    /* Beyond these bounds n does not fit the factors and y is meaningless. For x = NaN both comparisons are
+       false and y is NaN. */
     y = x < -104.0f ? 0.0f : y;
     return x > 89.0f ? INFINITY : y;
 }
 
-/* 1 / (1 + e^-x) within 2.6 ulp for x > -87.3; below, where the result is smaller than any normal float,
-   within 2e-38. */
+/* 1 / (1 + e^-x), within 2.6 ulp for x > -87.3. Below that the result is smaller than any normal float, and
+   the absolute error is at most 2e-38. */
 static inline float vsigmoid(float x) { return 1.0f / (1.0f + vexp(-x)); }
 
-/* The standard normal distribution at x: Phi within 1.4e-7, and its derivative phi within 5e-8. */
+/* The standard normal distribution at x: its cdf Phi within 1.4e-7 and its density phi = Phi' within 5e-8. */
 typedef struct {
     float cdf, density;
 } Normal;
 
-/* phi(x) = e^(-x^2 / 2) / sqrt(2 pi), and Phi(-a) = phi(a) M(a) for a >= 0 with Mills' ratio M. A polynomial
-   stands for M, by the minimax fit of phi M on [0, 5]; beyond it M(5) does, where phi is less than 2e-6. */
+/* phi(x) = e^(-x^2 / 2) / sqrt(2 pi), and Phi(-a) = phi(a) M(a) for a >= 0, where M is Mills' ratio. M is
+   approximated by a polynomial that is the minimax fit of phi M on [0, 5], and beyond 5 by M(5), since phi is
+   less than 2e-6 there. */
 static inline Normal vnormal(float x) {
     float density = 0.39894228f * vexp(-0.5f * x * x);
     float a = fabsf(x);
@@ -88,8 +90,8 @@ static inline Normal vnormal(float x) {
     return (Normal) { x < 0 ? tail : 1.0f - tail, density };
 }
 
-/* Sums run over blocks of this many elements in fp32, in vector lanes; the blocks' sums are added in double:
-   a relative error near that of one rounding, however long the array is. */
+/* The functions below sum blocks of this many elements in fp32, in vector lanes, and add the blocks' sums in
+   double precision. So the relative error stays near that of one fp32 rounding, however long the array is. */
 enum { VSUM_BLOCK = 256 };
 
 /* sum x_i */

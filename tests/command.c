@@ -103,7 +103,7 @@ void expect_same_run(const char *label, const char *a, const char *b) {
                 files++;
                 differ += !same_file(a, b, e->d_name);
             } else if (!exists(a, e->d_name) && strncmp(e->d_name, "learned_embeds-steps-", 21) != 0) {
-                printf("%s is there too\n", e->d_name);
+                printf("%s is in the second folder only\n", e->d_name);
                 others++;
             }
         }

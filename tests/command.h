@@ -1,25 +1,29 @@
-/* Running the program under test as a user does. TI names it; run from the repository's root. */
+/* Runs the program under test as a user would. The environment variable TI holds its path, and tests run in
+   the root folder of the repository. */
 #ifndef TI_COMMAND_H
 #define TI_COMMAND_H
 
 #include "tests/test.h"
 
-/* A fresh folder under /tmp; free() the name after folder_remove. */
+/* Creates a folder with a unique name under /tmp; free() the name after folder_remove. */
 char *folder_new(void);
 void folder_remove(const char *folder);
 
-/* The text with the folder in the place of each @; free() it. */
+/* Returns the text with each @ replaced by the folder; free() it. */
 char *with_folder(const char *text, const char *folder);
 
-/* `$TI COMMAND OPTIONS MORE`, its output thrown away; options as a POSIX shell splits them, but < and > are
-   themselves. The exit status; -1 if it ended otherwise. On failure the end of stderr is shown. */
+/* Runs `$TI COMMAND OPTIONS MORE` and discards its output. The options are split as a POSIX shell does it,
+   except that < and > are ordinary characters. On failure the end of stderr, which is kept in the folder, is
+   printed. Returns the exit status; -1 when the program did not exit normally. */
 int run_ti(const char *command, const char *options, const char *more, const char *folder);
 
-/* `$TI ARGUMENTS` as a shell runs it: its standard output, to be freed, and its exit status. */
+/* Runs `$TI ARGUMENTS` in a shell. Returns its standard output, which the caller frees, and stores the exit
+   status. */
 char *output_of_ti(const char *arguments, int *status);
 
-/* Each file of the training run in folder a, but the options (the folder's name is among them), is in that of
-   run b with the same bytes; and b has nothing else but the word at some steps where it was stopped. */
+/* Checks that two folders of training runs hold the same files with the same bytes. options.json is left out,
+   since it contains the name of its folder. In addition b may have checkpoints learned_embeds-steps-*, which
+   are written where a run was stopped. */
 void expect_same_run(const char *label, const char *a, const char *b);
 
 #endif

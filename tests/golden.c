@@ -86,7 +86,7 @@ int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) {
     bool wide = strcmp(t->dtype, "I64") == 0;
     CHECK(wide || strcmp(t->dtype, "I32") == 0);
     int64_t n = shape_count(t->weight.shape);
-    const char *from = t->weight.data; /* not aligned: golden files may hold anything before it */
+    const char *from = t->weight.data; /* of any alignment, which depends on the tensors before it */
     int32_t *out = mem_alloc((size_t)n * sizeof *out);
     for (int64_t i = 0; i < n; i++) {
         if (wide) {
@@ -139,7 +139,7 @@ Store *golden_store(const Golden *g, const char *format, ...) {
     va_start(args, format);
     name_of(name, format, args);
     va_end(args);
-    Golden *owner = (Golden *)(uintptr_t)g; /* const for callers: it only keeps the store to free it */
+    Golden *owner = (Golden *)(uintptr_t)g; /* which frees the store in golden_free */
     owner->stores = mem_grow(owner->stores, (size_t)(owner->stores_count + 1) * sizeof *owner->stores);
     return owner->stores[owner->stores_count++] = store_new(&owner->file, 1, name, NULL, NULL);
 }

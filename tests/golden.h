@@ -1,5 +1,7 @@
-/* Golden files: safetensors with what the reference computed, made by golden/. For a result NAME the metadata
-   key "torch:NAME" holds the reference's own fp32 error, max|fp32 - float64| / max|float64|, as text. */
+/* Golden files are safetensors files with results of the reference implementation, made by the scripts in
+   golden/. For a result NAME the metadata key "torch:NAME" holds, as text, the error of the reference's own
+   fp32 computation, max|fp32 - float64| / max|float64|. The names of tensors and metadata keys are given as a
+   printf format. A tensor that is not there aborts the program. */
 #ifndef TI_GOLDEN_H
 #define TI_GOLDEN_H
 
@@ -8,26 +10,27 @@
 
 typedef struct Golden Golden;
 
-Golden *golden_open(const char *path); /* one line and exit 1 where the file is missing or broken */
+/* Opens a golden file. Prints a message and exits with status 1 when it is missing or malformed. */
+Golden *golden_open(const char *path);
 void golden_free(Golden *g);
 
 bool golden_has(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A float tensor as it is stored (CHECK: it is there). */
+/* Returns a float tensor as it is stored. */
 const Weight *golden_weight(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A copy in fp32; free() it. */
+/* Returns a copy of a float tensor in fp32; free() it. */
 float *golden_floats(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A copy of an integer tensor (I32 or I64) as int32; free() it. count may be NULL. */
+/* Returns a copy of an integer tensor (I32 or I64) as int32; free() it. count may be NULL. */
 int32_t *golden_ints(const Golden *g, int64_t *count, const char *format, ...) PRINTF_LIKE(3, 4);
-/* A copy of an F64 tensor; free() it. */
+/* Returns a copy of an F64 tensor; free() it. */
 double *golden_doubles(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 Shape golden_shape(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* A metadata value, NULL if there is none. */
+/* Returns a metadata value; NULL when there is none. */
 const char *golden_meta(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
-/* The tensors whose names begin with prefix, as a store that knows them without it (CHECKs instead of
-   messages). */
+/* Returns a store of the tensors whose names begin with the given prefix, under their names without it. A
+   tensor that is missing there aborts the program. */
 Store *golden_store(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* test_close against the golden of that name, whose shape is checked too. */
+/* Compares a tensor with the golden tensor of that name as test_close does, and their shapes as well. */
 void golden_close(const Golden *g, const char *name, const float *got, Shape shape, double tolerance);
 
 #endif

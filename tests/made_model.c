@@ -68,28 +68,31 @@ const Family *family_find(const char *name) {
     return NULL;
 }
 
-/* Gains: the standard deviation of what a layer makes of inputs of deviation 1 (or of what stands before it).
-   Behind an activation about 0.6 is left of that. A residual branch adds half of what it is added to, less in
-   the deep text encoder, so that nothing grows out of hand. Attention averages much away, which its output
-   projection makes good. */
+/* Gains: the standard deviation of a layer's output for inputs with standard deviation 1. An activation
+   reduces it to about 0.6, which AFTER_ACTIVATION compensates for. A residual branch has half the deviation
+   of what it is added to, and less in the deep text encoder, so that activations do not grow from block to
+   block. Attention averages over many values, which the gain of its output projection (ATTENDED) compensates
+   for. */
 static const double GAIN = 1, AFTER_ACTIVATION = 1.68, BRANCH = 0.84, TEXT_BRANCH = 0.35, ATTENDED = 3,
                     SHORTCUT = 0.7, TABLE = 0.5, BIAS = 0.05;
 
-/* The list in the making. d and o: a layer's name in the layout of diffusers and in the original one. */
+/* The list of tensors so far. In the functions below, d and o are the name of a layer or block in diffusers'
+   layout and in the original one. */
 typedef struct {
     MadeTensors tensors;
     int64_t capacity;
     Part part;
 } List;
 
-/* spread and exponent for a standard deviation: that of the integers in [-m, m] is sqrt(m (m + 1) / 3). */
+/* Sets spread and exponent for a given standard deviation. Integers uniform in [-m, m] have the standard
+   deviation sqrt(m (m + 1) / 3). */
 static void set_scale(MadeTensor *t, double deviation) {
     double range = sqrt(3.0) * deviation;
     CHECK(range > 0 && range < 64);
     while (ldexp(range, t->exponent + 1) < 128) t->exponent++;
     t->spread = (int)ldexp(range, t->exponent);
     CHECK(t->spread >= 64 && t->spread <= 127);
-    CHECK(t->exponent <= 24); /* 2^-24 is the smallest number of F16 */
+    CHECK(t->exponent <= 24); /* 2^-24 is the smallest positive number of F16 */
 }
 
 static MadeTensor *append(List *l, const char *d, const char *o, const char *which, Shape shape) {
@@ -123,13 +126,13 @@ static void conv(List *l, const char *d, const char *o, int64_t out, int64_t in,
     add_bias(l, d, o, out);
 }
 
-/* A linear whose weight is a 1x1 convolution in the original layout. */
+/* A linear layer that the original layout stores as a 1x1 convolution. */
 static void pointwise(List *l, const char *d, const char *o, int64_t out, int64_t in, double gain) {
     linear(l, d, o, out, in, gain);
     l->tensors.at[l->tensors.count - 2].pointwise = true;
 }
 
-/* Weights about 1: (64 + u) / 64, |u| <= 16. */
+/* A normalisation, with weights near 1: (64 + u) / 64, |u| <= 16. */
 static void norm(List *l, const char *d, const char *o, int64_t channels) {
     MadeTensor *weight = append(l, d, o, ".weight", shape1(channels));
     weight->centre = 64;
@@ -138,12 +141,13 @@ static void norm(List *l, const char *d, const char *o, int64_t channels) {
     add_bias(l, d, o, channels);
 }
 
-/* A part of a block, each layer under its two names. */
+/* Returns the name of a layer within a block: "block.name", or just the name for a block without one. */
 static Name in(const char *block, const char *name) {
     return *block ? name_of("%s.%s", block, name) : name_of("%s", name);
 }
 
-/* CLIP. The original of 2.x is OpenCLIP's, which keeps q, k and v in one matrix. */
+/* CLIP. The original layout of 2.x (`open`) is OpenCLIP's, which stacks the projections q, k and v into one
+   matrix. */
 
 static void clip_layer(List *l, const ClipConfig *c, bool open, const char *d, const char *o) {
     int64_t width = c->hidden_size, inner = c->intermediate_size;
@@ -186,7 +190,7 @@ static void text_encoder(List *l, const ClipConfig *c, bool open) {
 
 /* The blocks of UNet and VAE */
 
-/* time: width of the time embedding; 0: a VAE's block */
+/* A residual block. time is the width of the timestep embedding, 0 for a block of the VAE, which has none. */
 static void resnet(List *l, const char *d, const char *o, int64_t from, int64_t to, int64_t time) {
     norm(l, in(d, "norm1").text, in(o, time ? "in_layers.0" : "norm1").text, from);
     conv(l, in(d, "conv1").text, in(o, time ? "in_layers.2" : "conv1").text, to, from, 3, AFTER_ACTIVATION);
@@ -207,7 +211,7 @@ static void attention(List *l, const char *block, const char *o, const char *nam
     linear(l, in(d.text, "to_out.0").text, in(other.text, "to_out.0").text, channels, channels, ATTENDED);
 }
 
-/* Its names are the same in both layouts. */
+/* A transformer with its projections. Within it both layouts have the same names. */
 static void transformer(List *l, const UnetConfig *c, const char *d, const char *o, int level) {
     int64_t channels = c->channels[level];
     int kernel = c->linear_projection ? 0 : 1;
@@ -235,8 +239,9 @@ static void transformer(List *l, const UnetConfig *c, const char *d, const char 
     }
 }
 
-/* UNet. The original counts all steps on the way through: input_blocks.N and output_blocks.N, each a list of
-   ResNet, transformer and resampling as far as it has them. */
+/* UNet. The original layout numbers the residual blocks and resamplings consecutively through all levels, as
+   input_blocks.N and output_blocks.N. Such a block has a residual block or a resampling as .0, and then the
+   transformer and the upsampling if it has them. */
 
 enum { SKIPS_MAX = LEVELS_MAX * 33 };
 
@@ -303,7 +308,7 @@ static void unet(List *l, const UnetConfig *c) {
     conv(l, "conv_out", "model.diffusion_model.out.2", c->out_channels, first, 3, AFTER_ACTIVATION);
 }
 
-/* VAE. The original counts the decoder's levels from the finest, diffusers from the coarsest. */
+/* VAE. The original layout numbers the decoder's levels from the finest, and diffusers from the coarsest. */
 
 static void vae_mid(List *l, const char *half, int64_t channels) {
     Name d = name_of("%s.mid_block", half), o = name_of("first_stage_model.%s.mid", half);
@@ -318,7 +323,7 @@ static void vae_mid(List *l, const char *half, int64_t channels) {
 }
 
 static void vae_encoder(List *l, const VaeConfig *c) {
-    int64_t channels = c->channels[0], moments = 2 * c->latent_channels;
+    int64_t channels = c->channels[0], parameters = 2 * c->latent_channels;
     conv(l, "encoder.conv_in", "first_stage_model.encoder.conv_in", channels, c->in_channels, 3, 2);
     for (int i = 0; i < c->levels; i++) {
         for (int j = 0; j < c->layers_per_block; j++) {
@@ -334,8 +339,9 @@ static void vae_encoder(List *l, const VaeConfig *c) {
     }
     vae_mid(l, "encoder", channels);
     norm(l, "encoder.conv_norm_out", "first_stage_model.encoder.norm_out", channels);
-    conv(l, "encoder.conv_out", "first_stage_model.encoder.conv_out", moments, channels, 3, AFTER_ACTIVATION);
-    conv(l, "quant_conv", "first_stage_model.quant_conv", moments, moments, 1, GAIN);
+    conv(l, "encoder.conv_out", "first_stage_model.encoder.conv_out", parameters, channels, 3,
+         AFTER_ACTIVATION);
+    conv(l, "quant_conv", "first_stage_model.quant_conv", parameters, parameters, 1, GAIN);
 }
 
 static void vae_decoder(List *l, const VaeConfig *c) {
@@ -370,7 +376,8 @@ MadeTensors made_tensors(const Family *family) {
     return l.tensors;
 }
 
-/* The index multiplied, and each half of the name's hash mixed in (with MurmurHash3's finaliser). */
+/* Hashes the indices first, first + 1, ... with the finaliser of MurmurHash3, into which the two halves of
+   the name's hash are mixed, and scales each hash to 0 .. values - 1. */
 static void hash_run(uint32_t first, uint32_t low, uint32_t high, uint32_t values, int count,
                      unsigned char *restrict out) {
     for (int i = 0; i < count; i++) {

@@ -1,11 +1,11 @@
-/* Models whose weights are made from their names: the architecture of Stable Diffusion 1.5, 2.1 and of a tiny
-   model of the same build, tensor by tensor, under diffusers' names and under those of the original single
-   files. The real weights are not needed to test that a model of this size loads and computes what the
-   reference computes.
+/* Models whose weights are generated from their tensors' names. They have the architecture of Stable
+   Diffusion 1.5, of 2.1, or of a tiny model of the same kind. The tensors have their names in diffusers'
+   layout and in the original single-file layout. With them a test can check that a model of full size loads
+   and computes the same as the reference, without the real weights.
 
-   An element is k 2^-e: k = centre + u, u a hash of the tensor's name and the element's index, uniform in
-   [-m, m], |k| <= 127, so that F32, F16 and BF16 hold it exactly and give the same bits. golden/full.py has
-   the same rule. */
+   An element is k 2^-e with an integer k = centre + u, |k| <= 127. u is a hash of the tensor's name and the
+   element's index, uniform in [-m, m]. F32, F16 and BF16 represent such a number exactly, so that all three
+   give the same bits. golden/full.py generates the same weights by the same rule. */
 #ifndef TI_MADE_MODEL_H
 #define TI_MADE_MODEL_H
 
@@ -20,19 +20,18 @@ typedef struct {
     bool v_prediction;
 } Family;
 
-/* "sd15", "sd21" or "tiny"; NULL: there is none of that name. */
+/* Finds a family of models by its name, "sd15", "sd21" or "tiny"; NULL when there is none of that name. */
 const Family *family_find(const char *name);
 
 typedef enum { TEXT_ENCODER, UNET, VAE, PARTS } Part;
 
 typedef struct {
     Part part;
-    Name name;      /* diffusers' */
-    Name original;  /* in a single file; neighbours of the same one are parts of one tensor, one below the
-                       other */
-    Shape shape;    /* diffusers' */
-    bool pointwise; /* a linear here, in the single file a 1x1 convolution [out, in, 1, 1] */
-    int centre, spread, exponent; /* centre, m and e above */
+    Name name;      /* in diffusers' layout */
+    Name original;  /* in a single file, where successive tensors with the same name are stacked into one */
+    Shape shape;    /* in diffusers' layout */
+    bool pointwise; /* a linear layer in diffusers' layout, and a 1x1 convolution in the original layout */
+    int centre, spread, exponent; /* centre, m and e of the rule above */
 } MadeTensor;
 
 typedef struct {
@@ -40,14 +39,14 @@ typedef struct {
     int64_t count;
 } MadeTensors;
 
-/* All tensors of a model, in an order of their own. */
+/* Returns all tensors of a model. Their order is neither that of diffusers nor that of the original files. */
 MadeTensors made_tensors(const Family *family);
 
-/* Loops shorter than this are not worth waking the other threads. */
+/* The number of elements that one thread generates at a time. A shorter tensor is left to one thread. */
 enum { MADE_RUN = 1 << 16 };
 
-/* Elements [first, first + count) of a tensor as k - centre + spread, 0 to 2 spread: an index into the table
-   of the values that it can have, (centre - spread + index) 2^-e. */
+/* Generates the elements [first, first + count) of a tensor as indices k - centre + spread, from 0 to 2
+   spread. The value that belongs to an index is (centre - spread + index) 2^-e. */
 void made_indices(const MadeTensor *t, int64_t first, int64_t count, unsigned char *out);
 
 #endif

@@ -1,20 +1,23 @@
-/* Whole networks of a model folder against golden files: what test_models.c and test_critters.c share. */
+/* Helpers of test_models.c and test_critters.c, which compare the networks of a model folder with golden
+   files. */
 #ifndef TI_NETWORK_H
 #define TI_NETWORK_H
 
 #include "diffusion/model.h"
 #include "tests/golden.h"
 
-/* Opens a model folder, or ends the program with the faults. The model keeps ERRORS: free them after it. */
+/* Opens a model folder, or prints the errors and exits with status 1. The model keeps a pointer to `errors`,
+   which must be freed after it. */
 Model network_open(const char *path, Messages *errors);
 
-/* Leaves whose data come from a golden file and whose gradients are wanted; free with golden_leaf_free. */
+/* Adds a leaf with data from a golden file and with a gradient; release it with golden_leaf_free. */
 Tensor *golden_leaf(Graph *g, const Golden *golden, const char *name);
-/* The same without a gradient, from I32 or F32. */
+/* The same without a gradient. */
 Tensor *golden_constant(Graph *g, const Golden *golden, const char *name);
 void golden_leaf_free(Tensor *t);
 
-/* Golden PROMPTS (lines) tokenised to the model's length against golden IDS. */
+/* Tokenises the prompts of a golden file, the lines of its metadata value `prompts`, and compares the ids
+   with the tensor `ids`, [prompts, S]. */
 void network_tokens(const Model *m, const Golden *golden, const char *prompts, const char *ids);
 
 #endif

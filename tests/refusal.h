@@ -1,4 +1,4 @@
-/* What the tests of files share: texts to read, and files that must be refused with a line that says why. */
+/* Helpers of the tests that read files: files that must be refused with a message, and the text of files. */
 #ifndef TI_REFUSAL_H
 #define TI_REFUSAL_H
 
@@ -10,7 +10,8 @@
 #include "io/json.h"
 #include "tests/test.h"
 
-/* The whole text of a file of the repository */
+/* Returns the whole text of a file of the repository; free() it. Exits with status 1 when it cannot be
+   read. */
 static inline char *read_text(const char *path, size_t *size) {
     Messages errors = { 0 };
     File file;
@@ -25,8 +26,8 @@ static inline char *read_text(const char *path, size_t *size) {
     return text;
 }
 
-/* A JSON object with one member set to the JSON text value, which may be none, or taken out (NULL). free()
-   it. */
+/* Returns the text of the JSON object `base` with the member `key` set to the text `value`, which need not be
+   valid JSON, or removed when value is NULL; free() it. */
 static inline char *edited_object(const char *base, const char *key, const char *value) {
     json_t *root = json_loads(base, JSON_DECODE_INT_AS_REAL, NULL), *member;
     Text text = { 0 };
@@ -42,7 +43,7 @@ static inline char *edited_object(const char *base, const char *key, const char 
     return text.at;
 }
 
-/* The messages in one line, or what there is to say without any */
+/* Returns the messages joined to one line, or the text `none` when there are none. */
 static inline const char *text_of(Messages *m, const char *none) {
     if (!m->text) return none;
     for (char *c = m->text; *c; c++)
@@ -50,14 +51,15 @@ static inline const char *text_of(Messages *m, const char *none) {
     return m->text;
 }
 
-/* Refused, and some line says what. */
+/* Checks that something was refused (!ok), and that `what` occurs in the messages; frees these. */
 static inline void expect_refused(const char *name, bool ok, Messages *errors, const char *what) {
     bool said = errors->text && strstr(errors->text, what);
     test_true(name, !ok && said, "%s%s", ok ? "accepted " : "", text_of(errors, ""));
     messages_free(errors);
 }
 
-/* The lines of golden/files.txt, a case each, without their ends; *text is to be freed as well. */
+/* Returns the lines of golden/files.txt, each of which is one case, without their line breaks. Free both the
+   result and *text. */
 static inline char **read_cases(char **text, int *count) {
     char **lines = NULL;
     *text = read_text("golden/files.txt", NULL);

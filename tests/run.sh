@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs the test programs given, shows the lines that failed, and adds up their counts: "N passed, N failed".
-# VERBOSE=1 shows every line.
+# tests/run.sh PROGRAM...: runs test programs and prints the lines of checks that failed, or with VERBOSE=1
+# all lines. The last line has the sum of their counts: "N passed, N failed".
 passed=0 failed=0
-# Waiting threads sleep instead of spinning: on a machine that others use too, spinning makes tests ten times slower.
+# Threads that wait should sleep: on a machine that is also used for other work, spinning makes tests ten
+# times slower.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

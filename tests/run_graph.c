@@ -30,28 +30,28 @@ float *run_graph(Graph *g, Tensor *out, const float *dy, Tensor *const leaves[],
     static const struct {
         PlanOptions options;
         int threads;
-    } WAYS[] = {
+    } KINDS[] = {
         { { .keep_all = true, .poison = true }, 1 },
         { { .poison = true }, 2 },
         { { .poison = true, .recompute = 1000 }, 5 },
         { { .recompute = 2, .separate = true }, 2 },
     };
-    enum { WAY_COUNT = sizeof WAYS / sizeof WAYS[0], LEAVES_MAX = 4 };
+    enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0], LEAVES_MAX = 4 };
     CHECK(count <= LEAVES_MAX);
-    float *result = mem_alloc(bytes_of(out)), *again = mem_alloc(bytes_of(out)), *first[LEAVES_MAX];
+    float *result = mem_alloc(bytes_of(out)), *next = mem_alloc(bytes_of(out)), *first[LEAVES_MAX];
     bool same = true;
-    for (int w = 0; w < WAY_COUNT; w++) {
-        run_once(g, out, dy, WAYS[w].options, WAYS[w].threads, w ? again : result);
-        if (w) same = same && memcmp(result, again, bytes_of(out)) == 0;
+    for (int k = 0; k < KIND_COUNT; k++) {
+        run_once(g, out, dy, KINDS[k].options, KINDS[k].threads, k ? next : result);
+        if (k) same = same && memcmp(result, next, bytes_of(out)) == 0;
         for (int i = 0; i < count; i++) {
-            if (w)
+            if (k)
                 same = same && memcmp(first[i], leaves[i]->grad, bytes_of(leaves[i])) == 0;
             else
                 memcpy(first[i] = mem_alloc(bytes_of(leaves[i])), leaves[i]->grad, bytes_of(leaves[i]));
         }
     }
-    test_true(name, same, "the same bits kept, planned and recomputed, with 1, 2 and 5 threads");
+    test_true(name, same, "the same bits with all kinds of plans and with 1, 2 and 5 threads");
     for (int i = 0; i < count; i++) free(first[i]);
-    free(again);
+    free(next);
     return result;
 }

@@ -1,13 +1,13 @@
-/* Runs a recorded graph in every way there is (nothing reused, planned, recomputed by blocks; 1, 2 and 5
-   threads; released buffers poisoned; each buffer a malloc of its own) and tests that all give the same
-   bits. */
+/* Runs a recorded graph with all kinds of plans (without reuse of memory, with it, with recomputed blocks,
+   with separate allocations, with NaN in buffers after their last read) and with 1, 2 and 5 threads, and
+   tests that all give the same bits. */
 #ifndef TI_RUN_GRAPH_H
 #define TI_RUN_GRAPH_H
 
 #include "autograd/graph.h"
 
-/* A copy of out's data, free() it; the gradients are in the leaves [count]. dy: d loss / d out; NULL: forward
-   alone. name: of the test line. */
+/* Returns a copy of out's data, which the caller frees; afterwards the leaves [count] have their gradients.
+   dy is d loss / d out, or NULL to run only the forward pass. name is that of the test. */
 float *run_graph(Graph *g, Tensor *out, const float *dy, Tensor *const leaves[], int count, const char *name);
 
 #endif

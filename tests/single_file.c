@@ -9,6 +9,7 @@
 #include "io/hash.h"
 #include "tests/refusal.h"
 
+/* Ends the field at *at with a 0 and returns it; moves *at behind it. */
 static char *field(char **at) {
     char *start = *at, *end = start + strcspn(start, "\t\n");
     *at = end + 1;
@@ -21,22 +22,22 @@ Names names_read(const char *model) {
     Names n = { .text = read_text(path, NULL) };
     free(path);
     for (char *at = n.text; *at;) {
-        n.lines = mem_grow(n.lines, (size_t)(n.count + 1) * sizeof *n.lines);
-        Line *l = &n.lines[n.count++];
-        *l = (Line) { .original = field(&at), .part = field(&at), .name = field(&at) };
-        for (char *number = field(&at); *number; l->shape.rank++)
-            l->shape.dim[l->shape.rank] = strtoll(number, &number, 10);
-        l->flag = *field(&at);
+        n.pairs = mem_grow(n.pairs, (size_t)(n.count + 1) * sizeof *n.pairs);
+        NamePair *p = &n.pairs[n.count++];
+        *p = (NamePair) { .original = field(&at), .part = field(&at), .name = field(&at) };
+        for (char *number = field(&at); *number; p->shape.rank++)
+            p->shape.dim[p->shape.rank] = strtoll(number, &number, 10);
+        p->flag = *field(&at);
     }
     return n;
 }
 
 void names_free(Names *n) {
-    free(n->lines);
+    free(n->pairs);
     free(n->text);
 }
 
-/* Writing safetensors */
+/* ---- writing safetensors ---- */
 
 Entry *entries_put(Entries *e, const char *name, const char *dtype, Shape shape) {
     e->at = mem_grow(e->at, (size_t)(e->count + 1) * sizeof *e->at);
@@ -51,25 +52,26 @@ size_t entry_size(const char *dtype) {
     return strcmp(dtype, "I64") == 0 ? 8 : strcmp(dtype, "F32") == 0 || strcmp(dtype, "I32") == 0 ? 4 : 2;
 }
 
-static uint64_t seed_of(const Line *l) {
-    return hash_bytes(hash_bytes(HASH_START, l->part, strlen(l->part)), l->name, strlen(l->name));
+static uint64_t seed_of(const NamePair *p) {
+    return hash_bytes(hash_bytes(HASH_START, p->part, strlen(p->part)), p->name, strlen(p->name));
 }
 
-/* The n-th number of a tensor: a whole number from -64 to 126 over 1024, exact in all types. */
+/* Returns the n-th number of a tensor: a whole number from -64 to 126 divided by 1024, which is exact in
+   all types. */
 static float number(uint64_t seed, int64_t n) {
     uint64_t hash = (seed ^ (uint64_t)n) * UINT64_C(0x9E3779B97F4A7C15);
     return (float)((int)(hash >> 40) % 128 - 64 + (int)(hash >> 20 & 63)) / 1024;
 }
 
 static void write_numbers(FILE *f, const Entry *e) {
-    for (int i = 0; i < e->line_count; i++) {
-        uint64_t seed = seed_of(&e->lines[i]);
-        for (int64_t n = 0; n < shape_count(e->lines[i].shape); n++) {
+    for (int i = 0; i < e->source_count; i++) {
+        uint64_t seed = seed_of(&e->sources[i]);
+        for (int64_t n = 0; n < shape_count(e->sources[i].shape); n++) {
             float x = number(seed, n);
             unsigned char bytes[4];
             memcpy(bytes, &x, 4);
-            fwrite(entry_size(e->dtype) == 4 ? bytes : bytes + 2, entry_size(e->dtype), 1,
-                   f); /* BF16: the high half */
+            /* BF16 is the high half of an F32 */
+            fwrite(entry_size(e->dtype) == 4 ? bytes : bytes + 2, entry_size(e->dtype), 1, f);
         }
     }
 }
@@ -94,7 +96,7 @@ void entries_write(const char *path, const Entries *e, bool numbers) {
     fwrite(header.text, 1, header.length, f);
     for (int64_t i = 0; i < e->count && numbers; i++) {
         const Entry *t = &e->at[i];
-        if (t->lines)
+        if (t->sources)
             write_numbers(f, t);
         else
             for (int64_t n = 0; n < shape_count(t->shape) * (int64_t)entry_size(t->dtype); n++) fputc(0, f);
@@ -107,14 +109,14 @@ void entries_write(const char *path, const Entries *e, bool numbers) {
 Entries entries_of_names(const Names *names, const char *text_type, const char *type) {
     Entries e = { 0 };
     for (int64_t i = 0; i < names->count; i++) {
-        const Line *l = &names->lines[i];
-        if (l->flag == 'k' || l->flag == 'v') continue;
+        const NamePair *p = &names->pairs[i];
+        if (p->flag == 'k' || p->flag == 'v') continue;
         Entry *t =
-            entries_put(&e, l->original, strcmp(l->part, "text_encoder") == 0 ? text_type : type, l->shape);
-        t->lines = l;
-        t->line_count = l->flag == 'q' ? 3 : 1;
-        if (l->flag == 'q') t->shape.dim[0] *= 3;
-        if (l->flag == '1') t->shape = shape4(l->shape.dim[0], l->shape.dim[1], 1, 1);
+            entries_put(&e, p->original, strcmp(p->part, "text_encoder") == 0 ? text_type : type, p->shape);
+        t->sources = p;
+        t->source_count = p->flag == 'q' ? 3 : 1;
+        if (p->flag == 'q') t->shape.dim[0] *= 3;
+        if (p->flag == '1') t->shape = shape4(p->shape.dim[0], p->shape.dim[1], 1, 1);
     }
     return e;
 }

@@ -1,52 +1,58 @@
-/* Models in one file of the original layout, for tests: their tensors' names, which golden/single.py checked
-   with diffusers, and files of them with numbers or with a hole in their place. */
+/* Models in one file of the original layout, for tests: the names of their tensors, which golden/single.py
+   checked with diffusers, and files of these tensors, filled with numbers or left as a hole. */
 #ifndef TI_SINGLE_FILE_H
 #define TI_SINGLE_FILE_H
 
 #include "tensor/tensor.h"
 
+/* A tensor of a model, by its names in both layouts. */
 typedef struct {
-    const char *original, *part, *name;
-    Shape shape; /* diffusers' */
-    char flag;   /* '1': a 1x1 convolution in the single file; 'q', 'k', 'v': this third of the tensor; 0 */
-} Line;
+    const char *original;    /* its name in the single file */
+    const char *part, *name; /* its part and its name in diffusers */
+    Shape shape;             /* in diffusers */
+    /* '1': a 1x1 convolution in the single file; 'q', 'k', 'v': a third of the file's tensor; 0: neither */
+    char flag;
+} NamePair;
 
 typedef struct {
-    char *text;
-    Line *lines;
+    char *text; /* holds the names */
+    NamePair *pairs;
     int64_t count;
 } Names;
 
-/* golden/single/MODEL/names.txt */
+/* Reads golden/single/MODEL/names.txt; exits when it cannot. Freed with names_free. */
 Names names_read(const char *model);
 void names_free(Names *n);
 
-/* A tensor to write. */
+/* A tensor to be written. */
 typedef struct {
     char name[200];
     const char *dtype;
     Shape shape;
-    const Line
-        *lines; /* what it is filled with: one line's numbers, or three one behind the other; NULL: zeros */
-    int line_count;
+    const NamePair *sources; /* their numbers fill it, one source after the other; NULL for zeros */
+    int source_count;        /* 1, or 3 for q, k and v */
 } Entry;
 
 typedef struct {
-    Entry *at; /* free() it */
+    Entry *at; /* freed by the caller */
     int64_t count;
 } Entries;
 
+/* Appends a tensor of zeros and returns it. */
 Entry *entries_put(Entries *e, const char *name, const char *dtype, Shape shape);
-size_t entry_size(const char *dtype); /* bytes of a number: F32, BF16, F16, I32, I64 */
+/* Returns the bytes of a number of type F8_*, F16, BF16, F32, I32 or I64. */
+size_t entry_size(const char *dtype);
 
-/* A single file's tensors; the text encoder may have a type of its own. The numbers are for F32 and BF16. */
+/* Returns the tensors of a single file; the text encoder can have another type than the rest. Numbers can be
+   written for F32 and BF16. */
 Entries entries_of_names(const Names *names, const char *text_type, const char *type);
 
-/* What full checkpoints carry along. position_ids, which is among it, counts for nothing. */
+/* Appends tensors that full checkpoints contain although they are no part of the model. LEFTOVERS is how many
+   of them are reported as ignored; position_ids is ignored silently. */
 void entries_put_leftovers(Entries *e);
 enum { LEFTOVERS = 9 };
 
-/* A safetensors file of them; without numbers it has a hole there. */
+/* Writes a safetensors file, with numbers or with a hole in their place; exits when it cannot. */
 void entries_write(const char *path, const Entries *e, bool numbers);
 
 #endif

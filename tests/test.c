@@ -7,7 +7,9 @@
 
 static int passed, failed;
 
-/* Before main, since each program has one of its own (glibc gives a constructor main's arguments). */
+/* Calls threads_restart as ti's main does, which may have to start the program anew with other settings. A
+   constructor does it for all test programs, each of which has its own main; glibc passes main's arguments to
+   it. */
 __attribute__((constructor)) static void restart(int argc, char *argv[]) {
     (void)argc;
     threads_restart(argv);
@@ -18,14 +20,14 @@ static const char *verdict(bool ok) {
     return ok ? "ok   " : "FAIL ";
 }
 
-/* A line is seen at once: a program that crashes, or is stopped at its first failure, has said what
+/* Flushes each line, so that a program that crashes, or is stopped at its first failure, has shown what
    passed. */
 static void end_line(void) {
     printf("\n");
     fflush(stdout);
 }
 
-/* The index of element i as text: "[0, 3, 1, 7]" */
+/* Writes the multi-dimensional index of element i as text, such as "[0, 3, 1, 7]". */
 static const char *index_text(Shape shape, int64_t i, char text[SHAPE_TEXT]) {
     Shape index = { .rank = shape.rank };
     for (int d = shape.rank - 1; d >= 0; d--) {

@@ -1,4 +1,4 @@
-/* What the tests of tokenizers share. */
+/* Helpers of the tests of the tokenizer. */
 #ifndef TI_TEST_TOKENIZER_H
 #define TI_TEST_TOKENIZER_H
 
@@ -11,10 +11,11 @@
 
 enum { MAX_LENGTH_CRITTERS = 32, MAX_LENGTH_CLIP = 77 };
 
-/* The two tokens that each vocabulary of the tests begins with. */
+/* The first two members of every vocabulary that the tests write as JSON text. */
 #define SPECIALS "\"<|startoftext|>\": 0, \"<|endoftext|>\": 1"
 
-/* The embedded model's ("critters"), or CLIP's own. pad: NULL, or the text of the padding token. */
+/* Loads the tokenizer of the embedded model when name is "critters", and CLIP's own otherwise. pad is the
+   padding token, NULL when it is the end token. */
 static inline Tokenizer *make_tokenizer(const char *name, char *pad) {
     Messages errors = { 0 };
     Tokenizer *t = NULL;

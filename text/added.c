@@ -31,7 +31,7 @@ const AddedToken *added_find(const AddedTokens *list, const char *text) {
     return NULL;
 }
 
-/* Those without an index behind the others, in the order they have (qsort keeps none). */
+/* Compares tokens by index; any without one come last. */
 static int by_index(const void *a, const void *b) {
     const AddedToken *x = a, *y = b;
     bool known = x->index >= 0, other = y->index >= 0;
@@ -42,6 +42,7 @@ void added_sort(AddedTokens *list) {
     int with = 0, kept = 0;
     while (with < list->count && list->at[with].index >= 0) with++;
     for (int i = with; i < list->count; i++) CHECK(list->at[i].index < 0);
+    /* qsort is not stable, so that the tokens without an index, which compare equal, are left out. */
     if (with) qsort(list->at, (size_t)with, sizeof *list->at, by_index);
     for (int i = 0; i < list->count; i++) {
         AddedToken *token = &list->at[i];
@@ -58,15 +59,17 @@ void added_sort(AddedTokens *list) {
     list->count = kept;
 }
 
-/* A flag of a token; false if it is no flag. */
-static bool read_flag(const json_t *m, const char *key, bool absent, bool *value) {
+/* Reads a flag of a token object into *value, `fallback` when it is absent. Returns false when the member is
+   neither true nor false. */
+static bool read_flag(const json_t *m, const char *key, bool fallback, bool *value) {
     const json_t *flag = json_object_get(m, key);
-    *value = flag ? json_is_true(flag) : absent;
+    *value = flag ? json_is_true(flag) : fallback;
     return !flag || json_is_boolean(flag);
 }
 
-/* The reference's AddedToken: what is special counts as it is written where nothing else is said. That spaces
-   beside a token may belong to it (lstrip, rstrip) changes nothing, as a space is no token here. */
+/* Reads a token object as the reference's class AddedToken does: "normalized" defaults to false for a special
+   token and to true for any other. The flags lstrip and rstrip, by which a token includes the spaces beside
+   it, can be ignored, since CLIP's tokenizer makes no tokens of spaces. */
 static bool read_token(AddedToken *token, const json_t *m, bool special) {
     *token = (AddedToken) { .index = -1 };
     const json_t *content = json_object_get(m, "content");
@@ -76,13 +79,13 @@ static bool read_token(AddedToken *token, const json_t *m, bool special) {
            read_flag(m, "single_word", false, &token->single_word);
 }
 
-bool added_special(AddedToken *token, const json_t *m) {
+bool added_read_special(AddedToken *token, const json_t *m) {
     *token = (AddedToken) { .text = (char *)(uintptr_t)json_string_value(m), .index = -1 };
     if (!token->text && !read_token(token, m, true)) return false;
     return *token->text != 0;
 }
 
-/* The number that a key is, in digits alone; -1 if it is none. */
+/* Returns the number that a key of at most 9 digits spells; -1 for any other key. */
 static int64_t key_index(const char *key) {
     int64_t index = 0;
     if (!*key || strlen(key) > 9) return -1;
@@ -119,8 +122,8 @@ bool added_read(AddedTokens *list, JsonObject *o, const char *key) {
                         "that are true or false");
 }
 
-bool added_read_plain(AddedTokens *list, const char *path, const void *text, size_t size,
-                      const AddedTokens *special, Messages *errors) {
+bool added_read_json(AddedTokens *list, const char *path, const void *text, size_t size,
+                     const AddedTokens *special, Messages *errors) {
     JsonObject o;
     if (!object_parse(&o, path, text, size, errors, errors)) return false;
     const char *token;
@@ -132,7 +135,7 @@ bool added_read_plain(AddedTokens *list, const char *path, const void *text, siz
         json_object_foreach (o.object, token, number) {
             int64_t index = json_whole(number);
             if (ok && (index < 0 || index > INT32_MAX))
-                ok = object_fault(&o, token, "a token's id should stand here");
+                ok = object_fault(&o, token, "a token's id is needed");
             if (!ok) continue;
             AddedToken plain = { (char *)(uintptr_t)token, index, !added_find(special, token), false };
             added_put(list, plain);

@@ -1,5 +1,5 @@
-/* Tokens beside the vocabulary, as the files of a tokenizer give them: special tokens, and words that were
-   added to a model together with rows of their text encoder's table. */
+/* Added tokens, which the files of a tokenizer list outside the vocabulary: special tokens such as
+   <|endoftext|>, and words that were added to a model together with rows of its token embedding. */
 #ifndef TI_ADDED_H
 #define TI_ADDED_H
 
@@ -7,40 +7,44 @@
 
 typedef struct {
     char *text;
-    int64_t index;    /* the id in its file, which gives the order; -1: a special token without one */
-    bool normalized;  /* looked for in the normalised text, else in the text as it is */
-    bool single_word; /* found only where no letter, digit or mark stands beside it */
+    int64_t index;    /* the id that its file gives it, by which tokens are ordered; -1 when it has none */
+    bool normalized;  /* whether it is searched for in the normalised text instead of the raw text */
+    bool single_word; /* whether a letter, digit or mark directly beside it prevents a match */
 } AddedToken;
 
-/* Start from {0}. */
+/* A growing list of added tokens; initialise it with {0}. */
 typedef struct {
     AddedToken *at;
     int count, capacity;
 } AddedTokens;
 
-enum { ADDED_MAX = 10000 }; /* that a file may have */
+enum { ADDED_MAX = 10000 }; /* the largest number of added tokens that a file may have */
 
-/* Adds the token, its text copied; one of the same index (>= 0) is replaced. */
+/* Appends a token with a copy of its text, or replaces the token that has the same index (>= 0). */
 void added_put(AddedTokens *list, AddedToken token);
 void added_free(AddedTokens *list);
-/* NULL if there is none. */
+
+/* Returns the first token with this text; NULL when there is none. */
 const AddedToken *added_find(const AddedTokens *list, const char *text);
 
-/* By index, the indices of -1 last; of tokens that stand there twice the first place with what the last one
-   says. */
+/* Sorts by index. Tokens without an index must stand last already and keep their order. Of several tokens
+   with the same text one remains, at the position of the first and with the flags of the last. */
 void added_sort(AddedTokens *list);
 
-/* "added_tokens" of tokenizer.json, a list of objects, or "added_tokens_decoder" of tokenizer_config.json, an
-   object of such by their ids. Absent: none. A fault where it is neither. */
+/* Reads the member `key` of a config: "added_tokens" of tokenizer.json, a list of token objects, or
+   "added_tokens_decoder" of tokenizer_config.json, an object that maps ids to token objects. An absent member
+   adds no tokens. Returns false and adds a message when the member has another form. */
 bool added_read(AddedTokens *list, JsonObject *o, const char *key);
 
-/* added_tokens.json: an object of tokens and ids. A token that is in special counts as it is written, others
-   in any case. */
-bool added_read_plain(AddedTokens *list, const char *path, const void *text, size_t size,
-                      const AddedTokens *special, Messages *errors);
+/* Reads added_tokens.json, an object that maps each token's text to its id. A token that is also in `special`
+   is searched for in the raw text, any other in the normalised text. Returns false and adds a message when
+   the file has another form. */
+bool added_read_json(AddedTokens *list, const char *path, const void *text, size_t size,
+                     const AddedTokens *special, Messages *errors);
 
-/* A special token: a string, which counts as it is written, or an object with it as content. False if it is
-   neither, or empty. */
-bool added_special(AddedToken *token, const json_t *m);
+/* Reads a special token: either a string, which is searched for in the raw text, or a token object with its
+   "content" and flags. The text of the result belongs to m. Returns false when m is neither, or the text is
+   empty. */
+bool added_read_special(AddedToken *token, const json_t *m);
 
 #endif

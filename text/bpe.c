@@ -1,7 +1,9 @@
-/* A token is written in the byte-level alphabet: each byte has a printable character of its own (its own code
-   point where that is printable Latin-1, else U+0100 and up, in the order of the bytes). The last symbol of a
-   piece bears the mark "</w>". Merging begins with one symbol a byte and joins, again and again, the pair of
-   neighbours that stands first in merges.txt, the leftmost of several. */
+/* Tokens are spelled in the byte-level alphabet, in which each byte has a printable character: the code point
+   of the same number where that is printable Latin-1, and otherwise the code points from U+0100 up, in the
+   order of the bytes. The last symbol of a piece carries the end-of-word mark "</w>".
+
+   Encoding a piece begins with one symbol per byte and repeatedly merges the pair of adjacent symbols with
+   the lowest rank, which is its position in merges.txt. Of equal pairs the leftmost is merged first. */
 #include "text/bpe.h"
 
 #include <stdlib.h>
@@ -16,21 +18,21 @@ static const char END_OF_WORD[] = "</w>", START_OF_TEXT[] = "<|startoftext|>",
                   END_OF_TEXT[] = "<|endoftext|>";
 
 typedef struct {
-    int32_t left, right; /* the pair; left < 0: an empty slot */
-    int32_t rank, merged;
+    int32_t left, right;  /* the pair of ids; left < 0 marks an empty slot */
+    int32_t rank, merged; /* its position in the list of merges, and the id of the token that it makes */
 } Merge;
 
 struct Bpe {
     int64_t size;        /* V */
-    const char **tokens; /* [V], of the document or of names */
-    json_t *document;    /* NULL where the vocabulary follows from the merges */
-    char *names;
-    int32_t *by_name; /* hash table of ids by token, -1: empty */
+    const char **tokens; /* [V], pointers into the document or into names */
+    json_t *document;    /* owns the tokens; NULL when the vocabulary is derived from the merges */
+    char *names;         /* the text of all derived tokens, each followed by a 0 */
+    int32_t *by_name;    /* hash table of ids by token; -1 marks an empty slot */
     size_t name_mask;
-    Merge *merges; /* hash table by pair */
+    Merge *merges; /* hash table of merges by their pair */
     size_t merge_mask;
-    int32_t characters[256];  /* the byte-level alphabet */
-    int32_t byte_ids[2][256]; /* a byte as a symbol: within a piece, at its end */
+    int32_t characters[256];  /* the byte-level alphabet: the code point of each byte */
+    int32_t byte_ids[2][256]; /* the id of each byte as a symbol within a piece [0] and at its end [1] */
 };
 
 void ids_push(Ids *ids, int32_t id) {
@@ -41,7 +43,8 @@ void ids_push(Ids *ids, int32_t id) {
     ids->at[ids->count++] = id;
 }
 
-/* Hash tables: open addressing, a power of two of slots, at most half of them in use. */
+/* Returns the number of slots of a hash table. The tables use open addressing with linear probing; the number
+   is a power of two, and at most half of the slots are in use. */
 static size_t table_slots(int64_t entries) {
     size_t slots = 16;
     while (slots < 2 * (size_t)entries) slots *= 2;
@@ -53,7 +56,7 @@ static size_t hash_text(const char *text, size_t size) {
     return (size_t)(h ^ h >> 32);
 }
 
-/* The slot of the token text[0..size), or the empty one where it would go. */
+/* Returns the slot of the token text[0..size), or the empty slot where it would be inserted. */
 static size_t name_slot(const Bpe *b, const char *text, size_t size) {
     size_t slot = hash_text(text, size) & b->name_mask;
     for (int32_t id; (id = b->by_name[slot]) >= 0; slot = (slot + 1) & b->name_mask)
@@ -73,25 +76,28 @@ static Merge *merge_slot(const Bpe *b, int32_t left, int32_t right) {
     return &b->merges[slot];
 }
 
-/* A file can have a fault in every line: these are told, and how many more there are. */
+/* Counts the faults of a file. Since every line can have one, only the first few get a message each, and one
+   more message gives the number of the others. */
 typedef struct {
     const char *path;
     Messages *errors;
     int64_t count;
 } Faults;
 
-enum { FAULTS_TOLD = 5 };
+enum { FAULTS_REPORTED = 5 };
 
-static bool fault_told(Faults *f) { return ++f->count <= FAULTS_TOLD; }
+/* Counts one fault. Returns whether it should get a message. */
+static bool report_fault(Faults *f) { return ++f->count <= FAULTS_REPORTED; }
 
-static bool faults_none(const Faults *f) {
-    if (f->count > FAULTS_TOLD)
+/* Adds one message about all faults that got none of their own. Returns whether the file has no faults. */
+static bool report_rest(const Faults *f) {
+    if (f->count > FAULTS_REPORTED)
         messages_add(f->errors, "%s: %lld more faults of this kind", f->path,
-                     (long long)(f->count - FAULTS_TOLD));
+                     (long long)(f->count - FAULTS_REPORTED));
     return f->count == 0;
 }
 
-/* Takes the document over: its tokens are those of the vocabulary. */
+/* Reads the object that maps tokens to ids. Takes ownership of it, since the tokens keep pointing into it. */
 static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors) {
     b->document = vocab;
     if (!json_is_object(b->document))
@@ -106,20 +112,20 @@ static bool read_vocab(Bpe *b, const char *path, json_t *vocab, Messages *errors
     json_t *number;
     json_object_foreach (b->document, token, number) {
         int64_t id = json_whole(number);
-        if ((id < 0 || id >= b->size) && fault_told(&faults))
+        if ((id < 0 || id >= b->size) && report_fault(&faults))
             messages_add(errors, "%s: the id of \"%s\" is not one of 0 to %lld", path, token,
                          (long long)b->size - 1);
         if (id < 0 || id >= b->size) continue;
-        if (b->tokens[id] && fault_told(&faults))
+        if (b->tokens[id] && report_fault(&faults))
             messages_add(errors, "%s: \"%s\" and \"%s\" both have the id %lld", path, b->tokens[id], token,
                          (long long)id);
         b->tokens[id] = token;
     }
-    return faults_none(&faults); /* V ids, all different, of 0 .. V-1: none is missing */
+    return report_rest(&faults); /* V distinct ids in 0 .. V-1 leave no gap */
 }
 
-/* The line at *at, size bytes without its end, and *at moved behind it; NULL behind the last. Lines of
-   #version are passed over, number counts them too. */
+/* Returns the next line of the text and moves *at past it; NULL at the end. *size is its length without the
+   line break. Lines that begin with #version are skipped, but counted in *number. */
 static const char *next_line(const char **at, const char *end, size_t *size, int64_t *number) {
     while (*at < end) {
         const char *line = *at, *stop = memchr(line, '\n', (size_t)(end - line));
@@ -133,8 +139,9 @@ static const char *next_line(const char **at, const char *end, size_t *size, int
     return NULL;
 }
 
-/* Printable Latin-1 stands for itself in the byte-level alphabet. */
-static bool printable(int byte) {
+/* Whether the byte is a printable character of Latin-1, which represents itself in the byte-level
+   alphabet. */
+static bool is_printable(int byte) {
     return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
@@ -144,19 +151,21 @@ static void add_token(Bpe *b, char **names, const char *text, size_t size) {
     *names += size + 1; /* the buffer is zeroed */
 }
 
-/* CLIP's vocabulary out of its merges. What a line that is no merge does to it does not matter: read_merges
-   refuses it. */
+/* Derives CLIP's vocabulary from its merges. A malformed line adds a meaningless token here, which does no
+   harm since read_merges rejects the file afterwards. */
 static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
     enum { SYMBOL = 8, SYMBOLS = 2 * 256, SPECIAL = 16 };
     b->tokens = mem_alloc((size_t)(SYMBOLS + lines + 2) * sizeof *b->tokens);
     b->names = mem_alloc(SYMBOLS * SYMBOL + size + (size_t)lines + 2 * SPECIAL);
     char *names = b->names;
+    /* The 256 bytes come once without and once with the end-of-word mark, each time first those that
+       represent themselves. */
     for (int last = 0; last < 2; last++)
         for (int others = 0; others < 2; others++)
             for (int byte = 0, other = 256; byte < 256; byte++) {
                 char symbol[SYMBOL];
-                int32_t c = printable(byte) ? byte : other++;
-                if (printable(byte) == (others == 1)) continue;
+                int32_t c = is_printable(byte) ? byte : other++;
+                if (is_printable(byte) == (others == 1)) continue;
                 size_t n = (size_t)utf8proc_encode_char(c, (utf8proc_uint8_t *)symbol);
                 memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
                 add_token(b, &names, symbol, last ? n + sizeof END_OF_WORD - 1 : n);
@@ -175,7 +184,8 @@ static void derive_vocab(Bpe *b, const char *text, size_t size, int64_t lines) {
     add_token(b, &names, END_OF_TEXT, sizeof END_OF_TEXT - 1);
 }
 
-/* False, with a line, if two ids have the same token, as a derived vocabulary's could. */
+/* Builds the hash table of tokens. Returns false and adds a message when two ids have the same token, which
+   can happen in a derived vocabulary. */
 static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
     size_t slots = table_slots(b->size);
     b->name_mask = slots - 1;
@@ -189,7 +199,8 @@ static bool index_tokens(Bpe *b, const char *path, Messages *errors) {
     return true;
 }
 
-/* The next merge; what is wrong with it, or NULL. joined: room for both. */
+/* Adds the merge of two tokens. Returns NULL, or what is wrong with it. joined is a buffer for both
+   together. */
 static const char *add_merge(Bpe *b, const char *left, size_t left_size, const char *right, size_t right_size,
                              int32_t rank, char *joined) {
     memcpy(joined, left, left_size);
@@ -199,12 +210,12 @@ static const char *add_merge(Bpe *b, const char *left, size_t left_size, const c
     if (m.left < 0 || m.right < 0) return "has a token that the vocabulary lacks";
     if (m.merged < 0) return "makes a token that the vocabulary lacks";
     Merge *slot = merge_slot(b, m.left, m.right);
-    if (slot->left >= 0) return "stands there twice";
+    if (slot->left >= 0) return "occurs twice";
     *slot = m;
     return NULL;
 }
 
-/* The same of one line, "left right". */
+/* The same for one line, "left right". */
 static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t rank, char *joined) {
     const char *space = memchr(line, ' ', size);
     size_t left = space ? (size_t)(space - line) : 0, right = space ? size - left - 1 : 0;
@@ -212,7 +223,7 @@ static const char *read_merge(Bpe *b, const char *line, size_t size, int32_t ran
     return add_merge(b, line, left, space + 1, right, rank, joined);
 }
 
-/* The same of a member of a list in JSON: a line as above, or a pair of tokens. */
+/* The same for one member of the list in tokenizer.json: a string as above, or a list of two tokens. */
 static const char *read_merge_json(Bpe *b, const json_t *merge, int32_t rank) {
     const json_t *sides[2] = { json_array_get(merge, 0), json_array_get(merge, 1) };
     const char *line = json_string_value(merge);
@@ -249,13 +260,13 @@ static bool read_merges(Bpe *b, const char *path, const char *text, size_t size,
     size_t length;
     for (const char *at = text, *line; (line = next_line(&at, text + size, &length, &number));) {
         const char *wrong = read_merge(b, line, length, (int32_t)number, joined);
-        if (wrong && fault_told(&faults)) {
+        if (wrong && report_fault(&faults)) {
             int shown = (int)min_i64((int64_t)length, 60);
             messages_add(errors, "%s: line %lld, \"%.*s\": %s", path, (long long)number, shown, line, wrong);
         }
     }
     free(joined);
-    return faults_none(&faults);
+    return report_rest(&faults);
 }
 
 static bool read_merges_json(Bpe *b, const char *path, const json_t *merges, Messages *errors) {
@@ -265,20 +276,20 @@ static bool read_merges_json(Bpe *b, const char *path, const json_t *merges, Mes
     for (size_t i = 0; i < json_array_size(merges); i++) {
         const json_t *merge = json_array_get(merges, i);
         const char *wrong = read_merge_json(b, merge, (int32_t)i);
-        if (wrong && fault_told(&faults)) {
+        if (wrong && report_fault(&faults)) {
             char *text = json_text(merge, 0);
             messages_add(errors, "%s: merge %lld, %.*s: %s", path, (long long)i + 1, text_cut(text, 60), text,
                          wrong);
             free(text);
         }
     }
-    return faults_none(&faults);
+    return report_rest(&faults);
 }
 
 static void make_alphabet(Bpe *b, int32_t unknown) {
     int32_t next = 256;
     for (int byte = 0; byte < 256; byte++) {
-        b->characters[byte] = printable(byte) ? byte : next++;
+        b->characters[byte] = is_printable(byte) ? byte : next++;
         char symbol[8 + sizeof END_OF_WORD];
         size_t n = (size_t)utf8proc_encode_char(b->characters[byte], (utf8proc_uint8_t *)symbol);
         memcpy(symbol + n, END_OF_WORD, sizeof END_OF_WORD);
@@ -288,7 +299,8 @@ static void make_alphabet(Bpe *b, int32_t unknown) {
     }
 }
 
-/* The last step of both ways to a Bpe; frees it if this or an earlier one failed. */
+/* The last step of bpe_parse and bpe_from_json. Frees b and returns NULL when it or an earlier step failed
+   (!ok). */
 static Bpe *finish(Bpe *b, bool ok, const char *path, const char *unknown, Messages *errors) {
     int32_t id = ok ? bpe_find(b, unknown) : -1;
     if (ok && id < 0) ok = messages_add(errors, "%s: has no token \"%s\"", path, unknown);
@@ -361,13 +373,14 @@ char *bpe_text(const Bpe *b, int32_t id) {
     return readable;
 }
 
-/* A piece while it is merged: a doubly linked list in an array. A symbol that was joined to its left
-   neighbour has id -1. */
+/* The symbols of a piece during merging form a doubly linked list in an array. A symbol that was merged into
+   its left neighbour has the id -1. */
 typedef struct {
-    int32_t id, previous, next; /* previous, next: positions, -1: none */
+    int32_t id, previous, next; /* previous, next: positions in the array, or -1 */
 } Symbol;
 
-/* A pair that could be joined, as it was when it was found: by rank, then from the left. */
+/* A pair of adjacent symbols that has a merge, with the two ids that it had when it was pushed: a later merge
+   can have changed them. The heap orders candidates by rank, and equal ranks by position. */
 typedef struct {
     int32_t rank, position, left, right, merged;
 } Candidate;
@@ -412,7 +425,7 @@ static void merge_all(const Bpe *b, Symbol *symbols, Heap *heap) {
         Candidate c = heap_pop(heap);
         Symbol *left = &symbols[c.position];
         if (left->id != c.left || left->next < 0 || symbols[left->next].id != c.right)
-            continue; /* gone since */
+            continue; /* an earlier merge has changed this pair */
         Symbol *right = &symbols[left->next];
         left->id = c.merged;
         left->next = right->next;
@@ -427,7 +440,7 @@ void bpe_encode(const Bpe *b, const char *piece, size_t size, Ids *ids) {
     CHECK(size > 0 && size < INT32_MAX / 4);
     int32_t n = (int32_t)size;
     Symbol *symbols = mem_alloc(size * sizeof *symbols);
-    /* n - 1 pairs at first, and each of at most n - 1 merges makes two */
+    /* There are n - 1 pairs at first, and each of at most n - 1 merges pushes two more. */
     Heap heap = { .at = mem_alloc(3 * size * sizeof *heap.at) };
     for (int32_t i = 0; i < n; i++)
         symbols[i] =

@@ -1,4 +1,5 @@
-/* Byte-pair encoding over CLIP's byte-level alphabet: a vocabulary (vocab.json) and its merges. */
+/* Byte-pair encoding (Sennrich et al. 2016) over CLIP's byte-level alphabet, from a vocabulary (vocab.json)
+   and its merges (merges.txt). */
 #ifndef TI_BPE_H
 #define TI_BPE_H
 
@@ -6,7 +7,7 @@
 
 typedef struct Bpe Bpe;
 
-/* Ids that grow as they are appended. */
+/* A growing list of token ids. */
 typedef struct {
     int32_t *at; /* free() it */
     int64_t count, capacity;
@@ -14,33 +15,37 @@ typedef struct {
 
 void ids_push(Ids *ids, int32_t id);
 
-/* vocab: a JSON object that gives each token its id, the ids being 0 .. V-1, each once; NULL: it follows from
-   the merges as in CLIP, the bytes' characters in their order, the same with "</w>", a token a merge, the
-   start and the end token. merges: a pair of tokens a line, the best first, lines that begin with #version
-   aside. NULL and lines that name the paths, if these are not that. unknown: the token for bytes that the
-   vocabulary lacks. */
+/* Reads a vocabulary and its merges from memory; the paths serve for messages only.
+   vocab: a JSON object that maps each token to its id; the ids are 0 .. V-1, each exactly once. When it is
+       NULL, the vocabulary is derived from the merges as in CLIP: the characters of the 256 bytes, the same
+       characters with "</w>", one token per merge, the start token and the end token.
+   merges: one merge per line, a pair of tokens with a space between, in the order of their rank. Lines that
+       begin with #version are skipped.
+   unknown: the token that stands for bytes which the vocabulary lacks.
+
+   Returns NULL and adds messages when either does not have this form. */
 Bpe *bpe_parse(const char *vocab_path, const void *vocab, size_t vocab_size, const char *merges_path,
                const void *merges, size_t merges_size, const char *unknown, Messages *errors);
 
-/* The same of a vocabulary and merges that stand in one document, as in tokenizer.json: a merge is a line as
-   above or a list of its two tokens. */
+/* The same for a vocabulary and merges out of one JSON document, tokenizer.json. A merge is either a string
+   of the same form as a line above or a list of two tokens. */
 Bpe *bpe_from_json(const char *path, json_t *vocab, const json_t *merges, const char *unknown,
                    Messages *errors);
 void bpe_free(Bpe *b);
 
 int64_t bpe_size(const Bpe *b); /* V */
 
-/* The id of a token as it stands in vocab.json ("cat</w>"); -1 if there is none. */
+/* Returns the id of a token in the spelling of vocab.json ("cat</w>"); -1 when the vocabulary lacks it. */
 int32_t bpe_find(const Bpe *b, const char *token);
 
-/* The token as it stands in vocab.json, 0 <= id < V. */
+/* Returns the token with the given id, 0 <= id < V, in the spelling of vocab.json. */
 const char *bpe_token(const Bpe *b, int32_t id);
 
-/* The text that a token stands for: its bytes, without the mark of a word's end; free() it. What is not a
-   whole character is U+FFFD. */
+/* Returns the text that a token stands for: its bytes without the end-of-word mark "</w>". Bytes that do not
+   form a whole UTF-8 character become U+FFFD. free() the result. */
 char *bpe_text(const Bpe *b, int32_t id);
 
-/* Appends the ids of a piece of text, size > 0 bytes of UTF-8. Time n log n in its size. */
+/* Encodes a piece of text, size > 0 bytes of UTF-8, and appends its ids. Takes time O(size log size). */
 void bpe_encode(const Bpe *b, const char *piece, size_t size, Ids *ids);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Insertions, removals, replacements and swaps of neighbours that make b of a (restricted
-   Damerau-Levenshtein). */
+/* The restricted Damerau-Levenshtein distance: the number of insertions, deletions, substitutions and
+   transpositions of adjacent bytes that turn a into b. Returns LONGEST when either is longer than that. */
 static int edit_distance(const char *a, const char *b) {
     enum { LONGEST = 40 };
     int n = (int)strlen(a), m = (int)strlen(b), d[LONGEST + 1][LONGEST + 1];
@@ -29,8 +29,9 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *names, int count) {
     const char *nearest = NULL;
-    int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) /
-                       3; /* a distance below it is near: a third of the word */
+    /* A name is close enough when its distance is at most a third of the word's length (rounded), and 3 at
+       most. */
+    int best = 1 + (int)min_i64((int64_t)strlen(word) + 1, 9) / 3;
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);
         bool begins = strlen(word) >= 3 && strncmp(word, names[i], strlen(word)) == 0;

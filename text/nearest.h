@@ -1,8 +1,9 @@
-/* Misspelt words. */
+/* Suggestions for misspelt names, by edit distance. */
 #ifndef TI_NEAREST_H
 #define TI_NEAREST_H
 
-/* The nearest of names[0..count) to a misspelt word; NULL if none is near. */
+/* Returns the name among names[0..count) with the smallest edit distance to the misspelt word; NULL when none
+   is close enough to be what was meant. A name that begins with the whole word counts as close. */
 const char *nearest_name(const char *word, const char *const *names, int count);
 
 #endif

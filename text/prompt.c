@@ -40,7 +40,7 @@ int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) 
     int64_t length = tokenizer_max_length(t);
     int32_t *ids = mem_alloc((size_t)length * sizeof *ids);
     int64_t tokens;
-    int32_t *all = tokenizer_prompt(t, prompt, &tokens);
+    int32_t *all = tokenizer_encode_prompt(t, prompt, &tokens);
     tokenizer_window(t, all, tokens, ids);
     free(all);
     if (tokens > length - 2)
@@ -50,8 +50,8 @@ int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings) 
     return ids;
 }
 
-/* Is the id one of the word's vectors? */
-static bool is_vector(const Tokenizer *t, const char *token, int32_t id) {
+/* Whether the id belongs to one of the word's vectors: word, word_1, word_2, ... */
+static bool is_vector_of(const Tokenizer *t, const char *token, int32_t id) {
     int32_t vector = tokenizer_find(t, token);
     for (int64_t i = 1; vector >= 0 && vector != id; i++) {
         char *name = mem_format("%s_%lld", token, (long long)i);
@@ -65,7 +65,7 @@ bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token) {
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, prompt, strlen(prompt), &count);
     bool used = false;
-    for (int64_t i = 0; i < count && !used; i++) used = is_vector(t, token, ids[i]);
+    for (int64_t i = 0; i < count && !used; i++) used = is_vector_of(t, token, ids[i]);
     free(ids);
     return used;
 }
@@ -78,7 +78,8 @@ bool prompt_has_text(const char *prompt, const char *token) {
     return has;
 }
 
-/* As the tokenizer compares words, without the signs around them, unless there is nothing else; free() it. */
+/* Returns the normalised text without the punctuation at its ends, or with it when there is nothing else, so
+   that "<Grum>," and "grum" compare equal. free() the result. */
 static char *bare_word(const char *text, size_t size) {
     CodePoints normal = unicode_normal_form(text, size);
     int64_t from = 0, to = normal.count;
@@ -92,7 +93,7 @@ static char *bare_word(const char *text, size_t size) {
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* The place behind so many words of a text; NULL if it has fewer. */
+/* Returns the end of the first `words` words of a text; NULL when the text has fewer. */
 static const char *words_end(const char *text, int words) {
     while (words-- > 0) {
         while (is_blank(*text)) text++;
@@ -102,24 +103,27 @@ static const char *words_end(const char *text, int words) {
     return text;
 }
 
-/* Another learned word's tokens are meant as such. */
-static bool has_learned(const Tokenizer *t, const char *text, size_t size) {
+/* Whether a part of the prompt contains a token of any learned word. Such a part means that word, so it
+   cannot be a misspelling of another one. */
+static bool has_learned_token(const Tokenizer *t, const char *text, size_t size) {
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, text, size, &count);
     bool learned = false;
-    for (int64_t i = 0; i < count; i++) learned = learned || ids[i] >= tokenizer_first_word(t);
+    for (int64_t i = 0; i < count; i++) learned = learned || ids[i] >= tokenizer_first_learned_id(t);
     free(ids);
     return learned;
 }
 
 char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) {
-    int words = 1, count = 0, capacity = 0; /* as many of the prompt's words together as the name has */
+    /* A token such as "my cat" has several words: each run of that many words of the prompt is a
+       candidate. */
+    int words = 1, count = 0, capacity = 0;
     while (words_end(token, words + 1)) words++;
     const char **bare = NULL, **at = NULL;
     size_t *sizes = NULL;
     for (const char *from = prompt, *end; (end = words_end(from, words)); from = words_end(from, 1)) {
         while (is_blank(*from)) from++;
-        if (has_learned(t, from, (size_t)(end - from))) continue;
+        if (has_learned_token(t, from, (size_t)(end - from))) continue;
         if (count == capacity) {
             capacity = capacity ? 2 * capacity : 16;
             bare = mem_grow(bare, (size_t)capacity * sizeof *bare);
@@ -130,8 +134,8 @@ char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) 
         at[count] = from;
         sizes[count++] = (size_t)(end - from);
     }
-    char *wanted = bare_word(token, strlen(token)), *found = NULL;
-    const char *nearest = nearest_name(wanted, bare, count);
+    char *bare_token = bare_word(token, strlen(token)), *found = NULL;
+    const char *nearest = nearest_name(bare_token, bare, count);
     for (int i = 0; i < count; i++) {
         if (bare[i] == nearest) found = mem_format("%.*s", (int)sizes[i], at[i]);
         free((char *)(uintptr_t)bare[i]);
@@ -139,7 +143,7 @@ char *prompt_nearest(const Tokenizer *t, const char *prompt, const char *token) 
     free(bare);
     free(at);
     free(sizes);
-    free(wanted);
+    free(bare_token);
     return found;
 }
 

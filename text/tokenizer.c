@@ -9,22 +9,23 @@
 
 static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>";
 
-/* A token that is found in the text itself: a special one or a placeholder. */
+/* An added token (a special token, a word of the model, or a placeholder token) and how it matches. */
 typedef struct {
     char *name;         /* as it was added */
-    CodePoints pattern; /* what is looked for: the name, or its normal form */
+    CodePoints pattern; /* what is searched for: the name or its normalised form */
     int32_t id;
-    bool before, after; /* is no such token where a character of a word stands before it, after it? */
+    bool boundary_before; /* a word character directly before it prevents a match */
+    bool boundary_after;  /* a word character directly after it prevents a match */
 } Added;
 
-/* Tokens to look for, the longest pattern first. */
+/* Added tokens to search for, the longest pattern first. */
 typedef struct {
     Added *at;
     int count;
-    bool begins[256]; /* by the low byte of the first code point: is there a pattern that begins so? */
+    bool begins[256]; /* whether any pattern begins with a code point that has this low byte */
 } AddedList;
 
-/* Names by id from some id on; their strings are the lists'. */
+/* The names of tokens with consecutive ids. Their strings belong to the AddedLists. */
 typedef struct {
     const char **at;
     int count;
@@ -32,16 +33,16 @@ typedef struct {
 
 struct Tokenizer {
     Bpe *bpe;
-    AddedList exact;      /* looked for in the text as it is */
-    AddedList normalized; /* looked for in what lies between, normalised */
-    Names own;            /* tokens that the model came with, by id - V */
-    Names learned;        /* by id - first_word */
-    int32_t first_word;
+    AddedList raw;        /* searched for in the raw text */
+    AddedList normalized; /* searched for in the normalised text between those */
+    Names added;          /* the model's added tokens that its vocabulary lacks, by id - V */
+    Names learned;        /* placeholder tokens, by id - first_learned_id */
+    int32_t first_learned_id;
     int32_t start, end, pad;
     int64_t max_length;
 };
 
-/* Takes the pattern over. */
+/* Adds a token to the list, and takes ownership of the pattern. */
 static Added *list_add(AddedList *list, const char *name, CodePoints pattern, int32_t id) {
     list->at = mem_grow(list->at, (size_t)(list->count + 1) * sizeof *list->at);
     int i = list->count++;
@@ -59,51 +60,53 @@ static void list_free(AddedList *list) {
     free(list->at);
 }
 
-static bool same(const int32_t *a, const int32_t *b, int64_t count) {
+static bool equal(const int32_t *a, const int32_t *b, int64_t count) {
     return memcmp(a, b, (size_t)count * sizeof *a) == 0;
 }
 
-/* The token at a place, the longest; NULL if there is none. */
-static const Added *list_at(const AddedList *list, const int32_t *s, int64_t place, int64_t count) {
+/* Returns the longest token that matches at position `place`; NULL when none does. */
+static const Added *match_at(const AddedList *list, const int32_t *s, int64_t place, int64_t count) {
     if (!list->begins[s[place] & 0xFF]) return NULL;
     for (int i = 0; i < list->count; i++) {
         const CodePoints *p = &list->at[i].pattern;
-        if (p->count <= count - place && same(p->at, s + place, p->count)) return &list->at[i];
+        if (p->count <= count - place && equal(p->at, s + place, p->count)) return &list->at[i];
     }
     return NULL;
 }
 
-/* The first token of the list in s[from..count): the leftmost, of these the longest. Its place goes to
-   *place; NULL and count if there is none. One that must be whole words and is not is passed over with all
-   its characters, as in the reference. */
+/* Finds the leftmost match of any token of the list in s[from..count), the longest of several there, and
+   stores its position in *place. Returns NULL and stores count when there is none. A match that lacks a
+   required word boundary is skipped as a whole, as in the reference, so that no other token can match within
+   it. */
 static const Added *list_find(const AddedList *list, const int32_t *s, int64_t from, int64_t count,
                               int64_t *place) {
     for (*place = from; *place < count;) {
-        const Added *token = list_at(list, s, *place, count);
+        const Added *token = match_at(list, s, *place, count);
         int64_t end = *place + (token ? token->pattern.count : 1);
-        bool part = token && ((token->before && *place > 0 && unicode_in_word(s[*place - 1])) ||
-                              (token->after && end < count && unicode_in_word(s[end])));
+        bool part = token && ((token->boundary_before && *place > 0 && unicode_in_word(s[*place - 1])) ||
+                              (token->boundary_after && end < count && unicode_in_word(s[end])));
         if (token && !part) return token;
         *place = end;
     }
     return NULL;
 }
 
-/* The token of that name in either list. */
+/* Returns the added token with this name; NULL when there is none. */
 static const Added *find_added(const Tokenizer *t, const char *name) {
     for (int l = 0; l < 2; l++) {
-        const AddedList *list = l ? &t->normalized : &t->exact;
+        const AddedList *list = l ? &t->normalized : &t->raw;
         for (int i = 0; i < list->count; i++)
             if (strcmp(list->at[i].name, name) == 0) return &list->at[i];
     }
     return NULL;
 }
 
-/* The special tokens of Stable Diffusion 1.x's files: those which special_tokens_map.json gives as plain
-   strings count as they are written, and that is pad_token alone. So <|endoftext|>, being that, counts in
-   exact case, but <|startoftext|> in any; and where the padding is "!" (SD 2.x) each "!" of a text is that
-   token, and <|endoftext|> counts in any. */
-static void usual_special(AddedTokens *list, const char *pad) {
+/* Adds the special tokens of Stable Diffusion's files, for a folder whose files name none. The reference
+   searches the raw text for those that special_tokens_map.json gives as plain strings, which is only
+   pad_token. Therefore in Stable Diffusion 1.x <|endoftext|>, the padding token, matches in exact case and
+   <|startoftext|> in any case. In 2.x, where "!" is the padding token, each "!" in a text is that token, and
+   <|endoftext|> matches in any case. */
+static void default_special_tokens(AddedTokens *list, const char *pad) {
     const char *const names[] = { START, END, pad };
     for (int i = 0; i < 3; i++)
         if (!added_find(list, names[i]))
@@ -111,14 +114,14 @@ static void usual_special(AddedTokens *list, const char *pad) {
                       (AddedToken) { (char *)(uintptr_t)names[i], -1, strcmp(names[i], pad) != 0, false });
 }
 
-/* The tokens to add, in their order: what the files say of added ones, then special ones that are not among
-   these. */
+/* Returns the tokens to add, in order: the added tokens of the config and of tokenizer.json (of_file), then
+   those special tokens that are not among them. */
 static AddedTokens tokens_to_add(const TokenizerConfig *c, const AddedTokens *of_file, const char *pad) {
     AddedTokens all = { 0 }, special = { 0 };
     for (int i = 0; i < c->added.count; i++) added_put(&all, c->added.at[i]);
-    for (int i = 0; i < of_file->count && !c->decoder; i++) added_put(&all, of_file->at[i]);
+    for (int i = 0; i < of_file->count && !c->has_decoder; i++) added_put(&all, of_file->at[i]);
     for (int i = 0; i < c->special.count; i++) added_put(&special, c->special.at[i]);
-    if (!special.count) usual_special(&special, pad);
+    if (!special.count) default_special_tokens(&special, pad);
     added_sort(&special);
     added_sort(&all);
     for (int i = 0, known = all.count; i < special.count; i++) {
@@ -130,32 +133,36 @@ static AddedTokens tokens_to_add(const TokenizerConfig *c, const AddedTokens *of
     return all;
 }
 
-static void add_own(Tokenizer *t, const AddedToken *token) {
+/* Adds one of the model's added tokens, with a new id where the vocabulary lacks it. */
+static void add_model_token(Tokenizer *t, const AddedToken *token) {
     if (!*token->text) return;
     int32_t id = bpe_find(t->bpe, token->text);
     bool new = id < 0;
-    if (new) id = (int32_t)(bpe_size(t->bpe) + t->own.count);
+    if (new) id = (int32_t)(bpe_size(t->bpe) + t->added.count);
     size_t size = strlen(token->text);
     CodePoints pattern =
         token->normalized ? unicode_normal_form(token->text, size) : unicode_decode(token->text, size);
-    Added *added = list_add(token->normalized ? &t->normalized : &t->exact, token->text, pattern, id);
-    added->before = added->after = token->single_word;
+    Added *added = list_add(token->normalized ? &t->normalized : &t->raw, token->text, pattern, id);
+    added->boundary_before = added->boundary_after = token->single_word;
     if (!new) return;
-    t->own.at = mem_grow(t->own.at, (size_t)(t->own.count + 1) * sizeof *t->own.at);
-    t->own.at[t->own.count++] = added->name;
+    t->added.at = mem_grow(t->added.at, (size_t)(t->added.count + 1) * sizeof *t->added.at);
+    t->added.at[t->added.count++] = added->name;
 }
 
-/* A token without a row could be trained by nobody, so that it is told, not left out. */
+/* Checks that each added token has a row in the token embedding. To leave a token without a row out would
+   silently change how a prompt with it is read. */
 static bool check_rows(const Tokenizer *t, const char *path, int64_t rows, Messages *errors) {
-    int64_t size = bpe_size(t->bpe), beyond = size + t->own.count - rows;
-    if (!rows || size > rows || beyond <= 0) return true; /* size > rows: model_load says so */
+    int64_t size = bpe_size(t->bpe), beyond = size + t->added.count - rows;
+    if (!rows || size > rows || beyond <= 0) return true; /* model_load reports size > rows */
     return messages_add(
-        errors, "%s: the added token \"%s\"%s would have the id %lld, and the text encoder has %lld rows",
-        path, t->own.at[rows - size], beyond > 1 ? " (not it alone)" : "", (long long)rows, (long long)rows);
+        errors, "%s: the added token \"%s\"%s would have the id %lld, but the token embedding has %lld rows",
+        path, t->added.at[rows - size], beyond > 1 ? " (the first of several)" : "", (long long)rows,
+        (long long)rows);
 }
 
-static bool add_special(Tokenizer *t, const char *path, const TokenizerConfig *config,
-                        const AddedTokens *of_file, Messages *errors) {
+/* Sets the special tokens' ids, and adds all added tokens of the model. */
+static bool add_all_tokens(Tokenizer *t, const char *path, const TokenizerConfig *config,
+                           const AddedTokens *of_file, Messages *errors) {
     const char *pad = config->pad_token ? config->pad_token : END;
     int before = errors->count;
     t->start = bpe_find(t->bpe, START);
@@ -169,16 +176,17 @@ static bool add_special(Tokenizer *t, const char *path, const TokenizerConfig *c
     int64_t room = config->rows - bpe_size(t->bpe);
     for (int i = 0; i < all.count; i++) {
         const char *text = all.at[i].text;
-        bool lacks = strcmp(text, pad) == 0 && bpe_find(t->bpe, pad) < 0 && t->own.count >= room;
+        bool lacks = strcmp(text, pad) == 0 && bpe_find(t->bpe, pad) < 0 && t->added.count >= room;
         if (lacks || (strcmp(text, pad) == 0 && !*pad))
-            messages_add(errors, "%s: has no token \"%s\", which pads by tokenizer_config.json", path, pad);
+            messages_add(errors, "%s: has no token \"%s\", the padding token of tokenizer_config.json", path,
+                         pad);
         else
-            add_own(t, &all.at[i]);
+            add_model_token(t, &all.at[i]);
     }
     added_free(&all);
     if (errors->count > before || !check_rows(t, path, config->rows, errors)) return false;
     t->pad = tokenizer_find(t, pad);
-    t->first_word = (int32_t)max_i64(config->rows, tokenizer_vocab_size(t));
+    t->first_learned_id = (int32_t)max_i64(config->rows, tokenizer_vocab_size(t));
     return true;
 }
 
@@ -189,9 +197,9 @@ Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t voc
     AddedTokens added = { 0 };
     t->bpe = merges_path
                  ? bpe_parse(vocab_path, vocab, vocab_size, merges_path, merges, merges_size, END, errors)
-                 : tokenizer_json_parse(vocab_path, vocab, vocab_size, END, config->decoder ? NULL : &added,
-                                        errors);
-    bool ok = t->bpe && add_special(t, vocab_path, config, &added, errors);
+                 : tokenizer_json_parse(vocab_path, vocab, vocab_size, END,
+                                        config->has_decoder ? NULL : &added, errors);
+    bool ok = t->bpe && add_all_tokens(t, vocab_path, config, &added, errors);
     added_free(&added);
     if (ok) return t;
     tokenizer_free(t);
@@ -215,16 +223,16 @@ Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const
 void tokenizer_free(Tokenizer *t) {
     if (!t) return;
     bpe_free(t->bpe);
-    list_free(&t->exact);
+    list_free(&t->raw);
     list_free(&t->normalized);
-    free(t->own.at);
+    free(t->added.at);
     free(t->learned.at);
     free(t);
 }
 
 int64_t tokenizer_max_length(const Tokenizer *t) { return t->max_length; }
-int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe) + t->own.count; }
-int32_t tokenizer_first_word(const Tokenizer *t) { return t->first_word; }
+int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe) + t->added.count; }
+int32_t tokenizer_first_learned_id(const Tokenizer *t) { return t->first_learned_id; }
 
 static bool starts_with(const int32_t *s, int64_t count, const char *ascii) {
     for (int64_t i = 0; ascii[i]; i++)
@@ -232,7 +240,7 @@ static bool starts_with(const int32_t *s, int64_t count, const char *ascii) {
     return true;
 }
 
-/* The length of the piece at s[0..count), which is no space. */
+/* Returns the length of the piece that begins at s[0], which is not a space. */
 static int64_t piece_length(const int32_t *s, int64_t count) {
     static const char *const contractions[] = { "'s", "'t", "'re", "'ve", "'m", "'ll", "'d" };
     for (int i = 0; i < 7; i++)
@@ -251,8 +259,10 @@ static void encode_piece(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     free(text);
 }
 
-/* Text between added tokens. The reference cuts out the names of the special tokens as pieces, where they
-   were not taken as tokens, and cuts these once more, as if they stood alone: "<|", "endoftext", "|>". */
+/* Encodes normalised text between added tokens. Where the name of a special token did not match as a token
+   (because of its case), the reference's regular expression takes the whole name as one piece, and then
+   splits it by the same rules as any text: "<|", "endoftext", "|>". Therefore no piece may extend past the
+   end of such a name. */
 static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *ids) {
     int64_t name_end = 0;
     for (int64_t i = 0, n; i < count; i += n) {
@@ -265,19 +275,21 @@ static void encode_words(const Bpe *bpe, const int32_t *s, int64_t count, Ids *i
     }
 }
 
+/* Returns the name of a word's vector i: word, word_1, word_2, ...; free() it. */
 static char *vector_name(const char *word, int64_t i) {
     return i == 0 ? mem_string(word) : mem_format("%s_%lld", word, (long long)i);
 }
 
-/* A text on its way to tokens. */
+/* The state of encoding one text. */
 typedef struct {
     const Tokenizer *t;
-    bool expand;    /* a word becomes all its vectors' tokens */
-    Ids ids;        /* what came out so far */
-    Text *expanded; /* the text that says so; NULL: nobody wants it */
+    bool expand;    /* whether a word of several vectors becomes the tokens of all its vectors */
+    Ids ids;        /* the result so far */
+    Text *expanded; /* the prompt with the names of all these vectors; NULL when it is not wanted */
 } Encoding;
 
-/* Was it a word of several vectors, and all of them came? */
+/* Appends the id of an added token. With e->expand it appends the ids of its further vectors as well, and
+   returns whether there were any. */
 static bool encode_added(Encoding *e, const Added *token) {
     ids_push(&e->ids, token->id);
     for (int64_t i = 1; e->expand; i++) {
@@ -290,9 +302,10 @@ static bool encode_added(Encoding *e, const Added *token) {
     return false;
 }
 
-/* How many characters of a text make the first `place` of its normalised form; 0 where that would take long
-   to find. */
-static int64_t written_place(const int32_t *s, int64_t count, int64_t place) {
+/* Returns the largest number of code points of the raw text s whose normalised form is at most `place` long.
+   The binary search normalises a prefix each time, so that it gives up and returns 0 on a text of more than
+   LONGEST. */
+static int64_t raw_position(const int32_t *s, int64_t count, int64_t place) {
     enum { LONGEST = 1000 };
     int64_t low = 0, high = count <= LONGEST ? count : 0;
     while (low < high) {
@@ -307,11 +320,12 @@ static int64_t written_place(const int32_t *s, int64_t count, int64_t place) {
     return low;
 }
 
-/* A part of a text as it was written, if it is the part of the normalised text, else that. */
-static void expand_part(const Encoding *e, CodePoints written, CodePoints part) {
-    CodePoints normal = unicode_normalize(written.at, written.count);
-    bool is_part = normal.count == part.count && same(normal.at, part.at, part.count);
-    CodePoints *shown = is_part ? &written : &part;
+/* Appends a part of the prompt to the expanded text: the raw text where its normalised form is `part`, which
+   keeps case and spaces as they were written, and `part` itself otherwise. */
+static void expand_part(const Encoding *e, CodePoints raw, CodePoints part) {
+    CodePoints normal = unicode_normalize(raw.at, raw.count);
+    bool is_part = normal.count == part.count && equal(normal.at, part.at, part.count);
+    CodePoints *shown = is_part ? &raw : &part;
     size_t size;
     char *text = unicode_encode(shown->at, shown->count, &size);
     text_add_part(e->expanded, text, size);
@@ -319,48 +333,50 @@ static void expand_part(const Encoding *e, CodePoints written, CodePoints part) 
     free(normal.at);
 }
 
-/* The expanded text up to a place, which begins at places in the text as it was written and normalised. */
+/* How much of a prompt has been expanded so far, as positions in its raw and in its normalised text. */
 typedef struct {
-    int64_t written, normal;
+    int64_t raw, normal;
 } Expanded;
 
-static void expand_to(const Encoding *e, Expanded *done, CodePoints written, CodePoints normal,
-                      int64_t place) {
-    int64_t end = place < normal.count ? written_place(written.at, written.count, place) : written.count;
-    end = max_i64(end, done->written);
-    expand_part(e, (CodePoints) { written.at + done->written, end - done->written },
+/* Appends the text from the position `done` up to the position `place` of the normalised text. */
+static void expand_to(const Encoding *e, Expanded *done, CodePoints raw, CodePoints normal, int64_t place) {
+    int64_t end = place < normal.count ? raw_position(raw.at, raw.count, place) : raw.count;
+    end = max_i64(end, done->raw);
+    expand_part(e, (CodePoints) { raw.at + done->raw, end - done->raw },
                 (CodePoints) { normal.at + done->normal, place - done->normal });
     *done = (Expanded) { end, place };
 }
 
+/* Appends the names of all vectors of a word to the expanded text. */
 static void expand_word(const Encoding *e, const Added *token) {
     char *all = tokenizer_placeholder(e->t, token->name);
     text_add(e->expanded, all);
     free(all);
 }
 
+/* Steps 2 to 5 of the header for a part of the raw text without tokens of e->t->raw. */
 static void encode_normalized(Encoding *e, const int32_t *s, int64_t count) {
-    CodePoints text = unicode_normalize(s, count), written = { (int32_t *)(uintptr_t)s, count };
+    CodePoints text = unicode_normalize(s, count), raw = { (int32_t *)(uintptr_t)s, count };
     Expanded done = { 0 };
     for (int64_t from = 0, place; from < text.count;) {
         const Added *token = list_find(&e->t->normalized, text.at, from, text.count, &place);
         int64_t end = place + (token ? token->pattern.count : 0);
         encode_words(e->t->bpe, text.at + from, place - from, &e->ids);
         if (token && encode_added(e, token) && e->expanded) {
-            expand_to(e, &done, written, text, place);
+            expand_to(e, &done, raw, text, place);
             expand_word(e, token);
-            done = (Expanded) { max_i64(done.written, written_place(s, count, end)), end };
+            done = (Expanded) { max_i64(done.raw, raw_position(s, count, end)), end };
         }
         from = end;
     }
-    if (e->expanded) expand_to(e, &done, written, text, text.count);
+    if (e->expanded) expand_to(e, &done, raw, text, text.count);
     free(text.at);
 }
 
 static void encode(Encoding *e, const char *text, size_t size) {
     CodePoints raw = unicode_decode(text, size);
     for (int64_t from = 0, place; from < raw.count;) {
-        const Added *token = list_find(&e->t->exact, raw.at, from, raw.count, &place);
+        const Added *token = list_find(&e->t->raw, raw.at, from, raw.count, &place);
         encode_normalized(e, raw.at + from, place - from);
         bool several = token && encode_added(e, token);
         if (several && e->expanded) expand_word(e, token);
@@ -377,7 +393,7 @@ int32_t *tokenizer_encode_raw(const Tokenizer *t, const char *text, size_t size,
     return e.ids.at;
 }
 
-int32_t *tokenizer_prompt(const Tokenizer *t, const char *prompt, int64_t *count) {
+int32_t *tokenizer_encode_prompt(const Tokenizer *t, const char *prompt, int64_t *count) {
     Encoding e = { .t = t, .expand = true, .ids = { .at = mem_alloc(sizeof(int32_t)), .capacity = 1 } };
     encode(&e, prompt, strlen(prompt));
     *count = e.ids.count;
@@ -414,21 +430,21 @@ int64_t tokenizer_encode(const Tokenizer *t, const char *text, int32_t *ids) {
     return count;
 }
 
-/* Is it an added token of the model's, in whatever case? */
-static bool own_token(const Tokenizer *t, const CodePoints *pattern) {
+/* Whether the normalised name is that of one of the model's added tokens, in any case. */
+static bool is_model_token(const Tokenizer *t, const CodePoints *pattern) {
     bool found = false;
-    for (int i = 0; i < t->exact.count + t->normalized.count && !found; i++) {
-        const Added *token = i < t->exact.count ? &t->exact.at[i] : &t->normalized.at[i - t->exact.count];
-        if (token->id >= t->first_word) continue;
+    for (int i = 0; i < t->raw.count + t->normalized.count && !found; i++) {
+        const Added *token = i < t->raw.count ? &t->raw.at[i] : &t->normalized.at[i - t->raw.count];
+        if (token->id >= t->first_learned_id) continue;
         CodePoints normal = unicode_normal_form(token->name, strlen(token->name));
-        found = normal.count == pattern->count && same(normal.at, pattern->at, normal.count);
+        found = normal.count == pattern->count && equal(normal.at, pattern->at, normal.count);
         free(normal.at);
     }
     return found;
 }
 
-/* Why the tokenizer can't take this token on; NULL if it can. */
-static const char *refusal(const Tokenizer *t, const char *name, const CodePoints *pattern) {
+/* Returns why a placeholder token with this name cannot be added; NULL when it can. */
+static const char *refusal_reason(const Tokenizer *t, const char *name, const CodePoints *pattern) {
     char *normal = unicode_encode(pattern->at, pattern->count, NULL), *word = mem_format("%s</w>", normal);
     const char *why = NULL;
     int64_t place;
@@ -436,14 +452,14 @@ static const char *refusal(const Tokenizer *t, const char *name, const CodePoint
     if (pattern->count == 0 || strcmp(normal, " ") == 0)
         why = "has no characters";
     else if (bpe_find(t->bpe, name) >= 0 || bpe_find(t->bpe, normal) >= 0 || bpe_find(t->bpe, word) >= 0 ||
-             own_token(t, pattern))
-        why = "is in the model's vocabulary already: take a word that it doesn't know, such as one in <>";
-    else if (list_find(&t->exact, raw.at, 0, raw.count, &place))
+             is_model_token(t, pattern))
+        why = "is in the model's vocabulary already: use a word that it lacks, such as one in <>";
+    else if (list_find(&t->raw, raw.at, 0, raw.count, &place))
         why = "holds a special token, so it would never be found in a text";
     for (int i = 0; i < t->normalized.count && !why; i++) {
         const CodePoints *other = &t->normalized.at[i].pattern;
-        if (other->count == pattern->count && same(other->at, pattern->at, other->count))
-            why = "is a placeholder token already (upper and lower case are one)";
+        if (other->count == pattern->count && equal(other->at, pattern->at, other->count))
+            why = "is a placeholder token already (upper and lower case count as the same)";
     }
     free(raw.at);
     free(normal);
@@ -451,14 +467,14 @@ static const char *refusal(const Tokenizer *t, const char *name, const CodePoint
     return why;
 }
 
-/* A name with a space stands for whole words: at each end no character of a word may go on, where the name
-   has one itself. */
-static void keep_whole(Added *word) {
+/* Makes a name with a space match whole words only: at each end where the name has a word character, no other
+   word character may be directly beside it. */
+static void require_boundaries(Added *word) {
     const CodePoints *p = &word->pattern;
     bool space = false;
     for (int64_t i = 0; i < p->count; i++) space = space || p->at[i] == ' ';
-    word->before = space && unicode_in_word(p->at[0]);
-    word->after = space && unicode_in_word(p->at[p->count - 1]);
+    word->boundary_before = space && unicode_in_word(p->at[0]);
+    word->boundary_after = space && unicode_in_word(p->at[p->count - 1]);
 }
 
 int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *errors) {
@@ -467,18 +483,18 @@ int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *err
     for (int i = 0; i < vectors && errors->count == faults; i++) {
         char *name = vector_name(word, i);
         CodePoints pattern = unicode_normal_form(name, strlen(name));
-        const char *why = refusal(t, name, &pattern);
+        const char *why = refusal_reason(t, name, &pattern);
         if (why) messages_add(errors, "the token '%s' %s", name, why);
         free(pattern.at);
         free(name);
     }
     if (errors->count > faults) return -1;
-    int32_t first = t->first_word + t->learned.count;
+    int32_t first = t->first_learned_id + t->learned.count;
     t->learned.at = mem_grow(t->learned.at, (size_t)(t->learned.count + vectors) * sizeof *t->learned.at);
     for (int i = 0; i < vectors; i++) {
         char *name = vector_name(word, i);
         Added *added = list_add(&t->normalized, name, unicode_normal_form(name, strlen(name)), first + i);
-        keep_whole(added);
+        require_boundaries(added);
         t->learned.at[t->learned.count++] = added->name;
         free(name);
     }
@@ -498,11 +514,11 @@ char *tokenizer_placeholder(const Tokenizer *t, const char *word) {
     }
 }
 
-int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors) {
+int32_t tokenizer_single_token(const Tokenizer *t, const char *word, Messages *errors) {
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, word, strlen(word), &count);
     int32_t id = count == 1 ? ids[0] : -1;
-    if (count == 0) messages_add(errors, "'%s' is no token of this model's vocabulary: name a word", word);
+    if (count == 0) messages_add(errors, "'%s' has no token in this model's vocabulary: give a word", word);
     if (count > 1) {
         Text list = { 0 };
         for (int64_t i = 0; i < count && i < 8; i++) {
@@ -510,8 +526,10 @@ int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors)
             text_format(&list, "%s'%s'", i ? ", " : "", text);
             free(text);
         }
-        messages_add(errors, "'%s' is %lld tokens in this model's vocabulary (%s%s): take a word that is one",
-                     word, (long long)count, list.at, count > 8 ? ", ..." : "");
+        messages_add(
+            errors,
+            "'%s' is %lld tokens in this model's vocabulary (%s%s): use a word that is a single token", word,
+            (long long)count, list.at, count > 8 ? ", ..." : "");
         free(list.at);
     }
     free(ids);
@@ -519,9 +537,9 @@ int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors)
 }
 
 const char *tokenizer_token(const Tokenizer *t, int32_t id) {
-    int64_t own = id - bpe_size(t->bpe), learned = id - t->first_word;
-    if (own < 0) return bpe_token(t->bpe, id);
-    if (own < t->own.count) return t->own.at[own];
+    int64_t added = id - bpe_size(t->bpe), learned = id - t->first_learned_id;
+    if (added < 0) return bpe_token(t->bpe, id);
+    if (added < t->added.count) return t->added.at[added];
     CHECK(learned >= 0 && learned < t->learned.count);
     return t->learned.at[learned];
 }

@@ -1,12 +1,18 @@
-/* CLIP's tokenizer: equal, on any text, to transformers' CLIPTokenizer made from the same files. Text goes
-   through the added tokens that count as they are written (<|endoftext|> mostly), NFC, white space, lower
-   case, the other added tokens, pieces (letters, one number, anything else), and byte-pair merges.
+/* CLIP's tokenizer. On any text it gives the same ids as transformers' CLIPTokenizer made from the same
+   files. A text goes through these steps:
 
-   An added token is found at the leftmost place, of several there the longest, and also within words: the
-   learned word "cat-toy" in "cat-toys", "EasyNeg" in "EasyNegative". So the reference has it, and a learned
-   word has to be the same tokens there. A name in <> is part of no word by accident. One with a space is: "my
-   cat" in "economy category"; such a name stands for whole words, as with the reference's flag single_word,
-   though diffusers adds it without. */
+     1. Added tokens that are searched for in the raw text (in most models only <|endoftext|>) are cut out.
+     2. The text between them is normalised: NFC, white space, lower case (text/unicode.h).
+     3. The other added tokens, placeholder tokens among them, are cut out.
+     4. The rest is split into pieces: runs of letters, single numbers, runs of anything else but spaces.
+     5. Byte-pair encoding turns each piece into ids (text/bpe.h).
+
+   An added token matches at the leftmost position, and of several tokens there the longest matches. It also
+   matches within words: the learned word "cat-toy" in "cat-toys", and "EasyNeg" in "EasyNegative". The
+   reference does so too, and a learned word must become the same tokens in both. A name in angle brackets
+   never occurs within a word by accident, but a name with a space can, such as "my cat" in "economy
+   category". Therefore a placeholder token with a space matches whole words only, as if it had the
+   reference's flag single_word, although diffusers adds it without that flag. */
 #ifndef TI_TOKENIZER_H
 #define TI_TOKENIZER_H
 
@@ -14,83 +20,95 @@
 
 typedef struct {
     int64_t model_max_length;
-    char *pad_token;     /* NULL: the end token */
-    int64_t rows;        /* of the text encoder's table: the first learned word's id; 0: as many as tokens */
-    AddedTokens special; /* none at all: start, end and padding as in Stable Diffusion 1.x's files */
-    AddedTokens added;   /* words that the model came with */
-    bool decoder;        /* they are of added_tokens_decoder, which no other file adds to */
+    char *pad_token;     /* NULL when it is the end token */
+    int64_t rows;        /* of the token embedding; 0 when it has one row per token */
+    AddedTokens special; /* when empty: start, end and padding tokens as in Stable Diffusion 1.x */
+    AddedTokens added;   /* other added tokens of the model */
+    bool has_decoder;    /* `added` is from added_tokens_decoder; added tokens of other files are ignored */
 } TokenizerConfig;
 
-/* The text of tokenizer_config.json, read as clip_config_parse reads its file (weights/config.h). positions:
-   the text encoder's, the longest a prompt can be. map, map_size: the text of special_tokens_map.json, NULL
-   if there is none. */
+/* Reads the text of tokenizer_config.json, with errors and warnings as in clip_config_parse
+   (weights/config.h). positions is the text encoder's number of positions, which limits the length of a
+   prompt. map, map_size: the text of special_tokens_map.json, NULL when there is no such file. */
 bool tokenizer_config_parse(const char *path, const void *text, size_t size, const void *map, size_t map_size,
                             int64_t positions, TokenizerConfig *c, Messages *errors, Messages *warnings);
-/* The text of added_tokens.json, in a folder that has one. */
+
+/* Reads the text of added_tokens.json into c->added. Returns false and adds a message when it is
+   malformed. */
 bool tokenizer_config_added(TokenizerConfig *c, const char *path, const void *text, size_t size,
                             Messages *errors);
 void tokenizer_config_free(TokenizerConfig *c);
 
 typedef struct Tokenizer Tokenizer;
 
-/* merges_path NULL: vocab_path is a tokenizer.json, which has the merges too. vocab_path NULL: the vocabulary
-   follows from the merges (text/bpe.h). NULL and lines that name the paths, if the files are missing or are
-   not a vocabulary and its merges, or if an added token has no row in the text encoder's table. Words that a
-   model came with get the ids behind its vocabulary's in the order of their ids in the file, as in
-   transformers. */
+/* Reads a tokenizer from vocab.json and merges.txt. When merges_path is NULL, vocab_path is a tokenizer.json,
+   which contains the merges too. When vocab_path is NULL, the vocabulary is derived from the merges
+   (text/bpe.h). Added tokens that the vocabulary lacks get the ids after the vocabulary's, in the order of
+   their ids in the files, as in transformers. Returns NULL and adds messages that name the path when a file
+   is missing or malformed, or an added token has no row in the token embedding. */
 Tokenizer *tokenizer_load(const char *vocab_path, const char *merges_path, const TokenizerConfig *config,
                           Messages *errors);
 
-/* The same from memory (vocab NULL: it follows from the merges); the paths are for messages. */
+/* The same from texts in memory; the paths serve for messages only. */
 Tokenizer *tokenizer_parse(const char *vocab_path, const void *vocab, size_t vocab_size,
                            const char *merges_path, const void *merges, size_t merges_size,
                            const TokenizerConfig *config, Messages *errors);
 void tokenizer_free(Tokenizer *t);
 
-int64_t tokenizer_max_length(const Tokenizer *t); /* S, with the start and the end token */
-/* The tokens that the model came with, added ones too: ids from 0. */
-int64_t tokenizer_vocab_size(const Tokenizer *t);
-/* The id of the first learned vector: the rows of the text encoder's table, which may have more than there
-   are tokens. */
-int32_t tokenizer_first_word(const Tokenizer *t);
+/* Returns S, the number of tokens that the text encoder gets, with the start and the end token. */
+int64_t tokenizer_max_length(const Tokenizer *t);
 
-/* Adds a placeholder token of so many vectors: word, word_1, word_2, ... with the next ids
-   (tokenizer_first_word the first time), which is a row each of clip_text's rows. Returns the first id; -1
-   and a line if the vocabulary has one of them already, as a token or as a whole word, if it is an added one
-   or differs from one just in case, or could never be found. */
+/* Returns the number of tokens in the model's files, added tokens included; their ids begin at 0. */
+int64_t tokenizer_vocab_size(const Tokenizer *t);
+
+/* Returns the id of the first learned vector. It is the number of rows of the token embedding, which can be
+   larger than the number of tokens. */
+int32_t tokenizer_first_learned_id(const Tokenizer *t);
+
+/* Adds a placeholder token for n = `vectors` learned vectors: the tokens word, word_1, word_2, ... get the
+   next n ids, from tokenizer_first_learned_id on, each of which is a row of the learned vectors in clip_text.
+   Returns the first id. Returns -1 and adds messages when one of the tokens is in the vocabulary already
+   (alone or as a whole word), is an added token or differs from one only in case, or could never match in a
+   text. */
 int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *errors);
 
-/* How a prompt names all vectors of an added word, as the training script writes it (normalised): "<x> <x>_1
-   <x>_2"; free() it. */
+/* Returns the text that names all vectors of an added word in a prompt, "<x> <x>_1 <x>_2", normalised, as
+   diffusers' training script writes it; free() it. */
 char *tokenizer_placeholder(const Tokenizer *t, const char *word);
 
-/* The prompt with each multi-vector word, wherever it is found as a token, in place of it all its tokens.
-   diffusers' pipelines do so too before they tokenise (maybe_convert_prompt), but look for the word as it is
-   written in the text: a word with capitals stands for its first vector alone there, and so does any in a
-   prompt that writes it otherwise; and where <x> and <x>_1 both stand in a prompt they replace the beginning
-   of <x>_1 as well. None of this is so here. free() it. */
+/* Returns the prompt with each match of a word of several vectors replaced by the names of all its vectors;
+   free() it. diffusers' pipelines do the same before they tokenise (maybe_convert_prompt), but they search
+   the raw text: a word whose case differs between file and prompt stands for its first vector alone there,
+   and in a prompt with both <x> and <x>_1 the beginning of <x>_1 is replaced as well. This function has
+   neither flaw. */
 char *tokenizer_expand_placeholders(const Tokenizer *t, const char *prompt);
 
-/* All tokens of a prompt, its multi-vector words expanded so; free() them. */
-int32_t *tokenizer_prompt(const Tokenizer *t, const char *prompt, int64_t *count);
-/* ids[S] of a list of tokens: start, the first S-2 of them, end, padding. */
+/* Returns all token ids of a prompt, with words of several vectors expanded as above; free() them. */
+int32_t *tokenizer_encode_prompt(const Tokenizer *t, const char *prompt, int64_t *count);
+
+/* Fills ids[S] for the text encoder: the start token, the first S - 2 of the tokens, the end token,
+   padding. */
 void tokenizer_window(const Tokenizer *t, const int32_t *tokens, int64_t count, int32_t *ids);
 
-/* ids[S]: start, the text's first S-2 tokens, end, padding. Returns how many tokens the text has: what is
-   over S-2 fell off. */
+/* Fills ids[S] with the tokens of a text in the same way. Returns how many tokens the text has; when these
+   are more than S - 2, the rest is left out. */
 int64_t tokenizer_encode(const Tokenizer *t, const char *text, int32_t *ids);
 
-/* All tokens of the text and no others; free() them. */
+/* Returns the token ids of a text, without start, end and padding tokens; free() them. */
 int32_t *tokenizer_encode_raw(const Tokenizer *t, const char *text, size_t size, int64_t *count);
 
-/* The id of a word that is a single token; -1 and a line that gives its tokens, if it is several, or none. */
-int32_t tokenizer_single(const Tokenizer *t, const char *word, Messages *errors);
+/* Returns the id of a word that is a single token. Returns -1 and adds a message, which lists the word's
+   tokens, when it has several tokens or none. */
+int32_t tokenizer_single_token(const Tokenizer *t, const char *word, Messages *errors);
 
-/* The token as the reference names it: "cat</w>", "<x>_1". CHECK: there is one of that id. */
+/* Returns the name of a token in the reference's spelling: "cat</w>", "<x>_1". A token with this id must
+   exist. */
 const char *tokenizer_token(const Tokenizer *t, int32_t id);
-/* What it reads as: "cat"; free() it. */
+
+/* Returns the text that a token stands for: "cat"; free() it. */
 char *tokenizer_token_text(const Tokenizer *t, int32_t id);
-/* The id of a token named so; -1 if there is none. */
+
+/* Returns the id of the token with this name, in the same spelling; -1 when there is none. */
 int32_t tokenizer_find(const Tokenizer *t, const char *token);
 
 #endif

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Of the model. What joins several unknown bytes, and which token stands for them, transformers takes from
-   elsewhere. */
+/* The members of "model" that must have one of these values. "fuse_unk" and "unk_token" are not among them,
+   since transformers does not take these from here. */
 static const JsonFixed MODEL[] = {
     { "type", "\"BPE\"", NULL },
     { "dropout", "null", "0" },
@@ -12,7 +12,8 @@ static const JsonFixed MODEL[] = {
     { "ignore_merges", "false", NULL },
 };
 
-/* A sequence of just these types, or the fault. key: "normalizer"; list: "normalizers". */
+/* Checks that the member `key` ("normalizer") is a sequence whose list ("normalizers") has exactly these
+   types. Returns false and adds a message when it is not. */
 static bool check_sequence(JsonObject *o, const char *key, const char *list, const char *const types[],
                            int count) {
     const json_t *m = object_member(o, key), *steps = json_object_get(m, list);
@@ -21,17 +22,18 @@ static bool check_sequence(JsonObject *o, const char *key, const char *list, con
         const char *type = json_string_value(json_object_get(json_array_get(steps, (size_t)i), "type"));
         ok = type && strcmp(type, types[i]) == 0;
     }
-    return ok || object_fault(o, key, "only a tokenizer of CLIP is supported");
+    return ok || object_fault(o, key, "only CLIP's tokenizer is supported");
 }
 
-/* CLIP's pieces. Before them newer files have the names of the special tokens. */
+/* Checks that the text is split into pieces by CLIP's regular expression. Newer files have the names of the
+   special tokens as further alternatives before it. */
 static bool check_pattern(JsonObject *o) {
     static const char pieces[] = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
     const json_t *steps = json_object_get(object_member(o, "pre_tokenizer"), "pretokenizers");
     const json_t *split = json_object_get(json_array_get(steps, 0), "pattern");
     const char *pattern = json_string_value(json_object_get(split, "Regex"));
     return (pattern && strstr(pattern, pieces)) ||
-           object_fault(o, "pre_tokenizer", "only a tokenizer of CLIP is supported");
+           object_fault(o, "pre_tokenizer", "only CLIP's tokenizer is supported");
 }
 
 static bool check_model(JsonObject *model) {

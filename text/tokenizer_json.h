@@ -1,15 +1,15 @@
-/* tokenizer.json: vocabulary, merges and added tokens in one document, the only form that transformers 5
-   writes. */
+/* tokenizer.json: the vocabulary, its merges and the added tokens in one document, which is the only form
+   that transformers 5 writes. */
 #ifndef TI_TOKENIZER_JSON_H
 #define TI_TOKENIZER_JSON_H
 
 #include "text/added.h"
 #include "text/bpe.h"
 
-/* Its vocabulary and merges; NULL and a line if it is no tokenizer of CLIP. transformers makes CLIP's
-   tokenizer of whatever vocabulary and merges stand there, without a look at the rest of the file: a file of
-   another kind of tokenizer would give tokens that mean nothing. added: gets the added tokens; NULL: they do
-   not matter. */
+/* Reads the vocabulary and the merges, and appends the file's added tokens to `added` unless that is NULL.
+   Returns NULL and adds a message when the file does not describe a CLIP tokenizer. This is stricter than
+   transformers, which builds a CLIP tokenizer from the vocabulary and merges without checking the rest of the
+   file, so that the file of another kind of tokenizer would yield meaningless tokens. */
 Bpe *tokenizer_json_parse(const char *path, const void *text, size_t size, const char *unknown,
                           AddedTokens *added, Messages *errors);
 

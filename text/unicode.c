@@ -6,11 +6,11 @@
 
 #include "io/utf8.h"
 
-enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* code points that a canonical decomposition can have */ };
+enum { REPLACEMENT = 0xFFFD, DECOMPOSED_MAX = 4 /* the longest canonical decomposition, in code points */ };
 
-/* Could these 1 to 3 bytes begin a character? The range of a second byte ends at 0x80 or at 0xBF, whatever
-   the first. */
-static bool begins(const char *text, size_t size) {
+/* Whether 1 to 3 bytes are the beginning of some valid character. It is enough to try to complete them with
+   0x80 and with 0xBF, since whatever the first byte is, the valid second bytes include one of the two. */
+static bool begins_character(const char *text, size_t size) {
     int32_t c;
     for (int fill = 0x80; fill <= 0xBF; fill += 0xBF - 0x80) {
         char whole[4];
@@ -21,12 +21,12 @@ static bool begins(const char *text, size_t size) {
     return false;
 }
 
-/* The character at text[0..size), size > 0, and in *used the bytes it took. */
+/* Decodes one character of text[0..size), size > 0, and stores the number of bytes it takes in *used. */
 static int32_t decode_one(const char *text, size_t size, size_t *used) {
     int32_t c;
     *used = (size_t)utf8_next(text, size, &c);
     if (*used) return c;
-    for (*used = 1; *used < 3 && *used < size && begins(text, *used + 1);) ++*used;
+    for (*used = 1; *used < 3 && *used < size && begins_character(text, *used + 1);) ++*used;
     return REPLACEMENT;
 }
 
@@ -48,8 +48,8 @@ char *unicode_encode(const int32_t *at, int64_t count, size_t *size) {
 
 static int combining_class(int32_t c) { return utf8proc_get_property(c)->combining_class; }
 
-/* A stable sort of a run of combining marks by their classes, by counting. utf8proc's own sorts by swapping
-   neighbours, in quadratic time on a run of 100,000 marks. */
+/* Sorts a run of combining marks by combining class with a counting sort, which is stable. utf8proc would do
+   it with a bubble sort, which takes quadratic time on a run of, say, 100,000 marks. */
 static void sort_marks(int32_t *at, int64_t count, int32_t *scratch) {
     int64_t place[257] = { 0 };
     for (int64_t i = 0; i < count; i++) place[combining_class(at[i]) + 1]++;
@@ -58,6 +58,7 @@ static void sort_marks(int32_t *at, int64_t count, int32_t *scratch) {
     memcpy(at, scratch, (size_t)count * sizeof *at);
 }
 
+/* Canonical ordering (Unicode, section 3.11): sorts each run of combining marks by combining class. */
 static void order_canonically(int32_t *at, int64_t count, int32_t *scratch) {
     for (int64_t i = 0, end; i < count; i = end) {
         bool ordered = true;
@@ -91,7 +92,8 @@ static CodePoints to_nfc(const int32_t *at, int64_t count) {
     return out;
 }
 
-/* utf8proc has no table of the White_Space property; the list is short and final in practice. */
+/* The property White_Space, which utf8proc has no table of. The list is short, and stable between Unicode
+   versions. */
 static bool is_space(int32_t c) {
     return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
@@ -105,7 +107,7 @@ CodePoints unicode_normalize(const int32_t *at, int64_t count) {
         int32_t c = nfc.at[i];
         if (is_space(c)) {
             if (i == 0 || !is_space(nfc.at[i - 1])) out.at[out.count++] = ' ';
-        } else if (c == 0x130) { /* the one character whose lower case is two: i and a dot above */
+        } else if (c == 0x130) { /* its lower case is two code points, i and U+0307 */
             out.at[out.count++] = 'i';
             out.at[out.count++] = 0x307;
         } else {
@@ -137,8 +139,8 @@ CharClass unicode_class(int32_t c) {
     return CLASS_OTHER;
 }
 
-/* utf8proc has no table of Alphabetic either: beside letters, marks and letter numbers it has the circled and
-   squared Latin letters. */
+/* UTS #18 uses the property Alphabetic, which utf8proc has no table of either. Beside letters, marks and
+   letter numbers it includes the circled and squared Latin letters, the last four ranges. */
 bool unicode_in_word(int32_t c) {
     utf8proc_category_t category = utf8proc_category(c);
     if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL)

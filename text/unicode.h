@@ -1,4 +1,5 @@
-/* Text as code points, normalised as CLIP's tokenizer does it. The tables are utf8proc's. */
+/* Text as Unicode code points, and its normalisation in CLIP's tokenizer. The character tables are
+   utf8proc's. */
 #ifndef TI_UNICODE_H
 #define TI_UNICODE_H
 
@@ -9,27 +10,30 @@ typedef struct {
     int64_t count;
 } CodePoints;
 
-/* UTF-8 to code points. What is not UTF-8 becomes U+FFFD, one for each longest part that could have begun a
-   character (Python's errors="replace"). */
+/* Decodes UTF-8. Invalid bytes become U+FFFD, one for each maximal sequence that could begin a character, as
+   with Python's errors="replace". */
 CodePoints unicode_decode(const char *text, size_t size);
 
-/* Code points to UTF-8, closed by a 0 that *size (may be NULL) does not count; free() it. */
+/* Encodes code points as UTF-8 with a terminating 0; free() it. *size, unless size is NULL, becomes its
+   length without that 0. */
 char *unicode_encode(const int32_t *at, int64_t count, size_t *size);
 
-/* NFC, then each run of White_Space to one space, then lower case character by character: U+03A3 is U+03C3
-   also at a word's end, and U+0130 becomes two. In time linear in count, whatever the text. */
+/* Normalises text as CLIP's tokenizer does: to NFC, then each run of White_Space to one space, then each
+   character to lower case by itself, so that a capital sigma U+03A3 becomes U+03C3 even at the end of a word,
+   and U+0130 becomes two code points. Takes time linear in count for any text. */
 CodePoints unicode_normalize(const int32_t *at, int64_t count);
 
-/* The same of UTF-8; and from text to text, free() it. */
+/* The same from UTF-8 to code points, and from UTF-8 to UTF-8; free() the results. */
 CodePoints unicode_normal_form(const char *text, size_t size);
 char *unicode_normal_text(const char *text);
 
 typedef enum { CLASS_SPACE, CLASS_LETTER, CLASS_NUMBER, CLASS_OTHER } CharClass;
 
-/* White_Space, general category L*, general category N*, anything else. */
+/* Classifies a code point: the property White_Space, the general categories L* and N*, or anything else. */
 CharClass unicode_class(int32_t c);
 
-/* A character of a word, \w as UTS 18 has it: letters, marks, digits, joining punctuation (_) and joiners. */
+/* Whether a code point is a word character, \w as defined by UTS #18: letters, marks, digits, connector
+   punctuation such as "_", and the zero-width joiners. */
 bool unicode_in_word(int32_t c);
 
 #endif

@@ -1,9 +1,12 @@
 #!/bin/sh
-# bench.sh BUILD [full]: medians of RUNS runs, and ratios to PyTorch's where PYTHON has it. Ours and PyTorch's runs take
-# turns, so that a machine whose speed drifts slows both; each is a process of its own, so that its peak of memory is too.
+# tools/bench.sh BUILD [full]: measures the speed of ti, and compares it with PyTorch when PYTHON names a
+# Python with the packages of golden/requirements.txt. `make bench` runs this script. Prints the medians of
+# RUNS runs and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so that a change of the machine's
+# speed affects both. Each run is a process of its own, since its peak of memory is measured too.
 #
-# Of the embedded model, then of the convolutions by themselves. full: of MODEL (F32) and MODEL_F16, folders of Stable
-# Diffusion 1.5's size; without MODEL both are made (7 GB in TMPDIR). ONLY='train 256' measures the cases that match.
+# Without "full" it measures the embedded model and then the convolutions by themselves. With "full" it
+# measures models of Stable Diffusion 1.5's size in the folders MODEL (F32) and MODEL_F16; without MODEL it
+# makes both, in 7 GB of TMPDIR. ONLY is a regular expression, such as 'train 256', for the cases to measure.
 set -eu
 build=$1
 python=${PYTHON:-}
@@ -11,7 +14,7 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The cases: measure, resolution, batch, model.
+# The cases have four fields: task, resolution, batch size, model.
 if [ "${2:-}" = full ]; then
     runs=${RUNS:-3} f32=${MODEL:-} f16=${MODEL_F16:-}
     if [ -z "$f32" ]; then
@@ -42,8 +45,8 @@ sed -n 's/^model name[^:]*: /# /p' /proc/cpuinfo 2>/dev/null | head -n 1
 cores=$(sed -n 's/^# \([0-9]*\) threads.*/\1/p' "$log/out")
 [ -z "$python" ] || "$python" -c 'import diffusers as d, torch as t; print("# PyTorch", t.__version__, "diffusers", d.__version__)'
 
-# From the start of `ti train`, whose latents are cached, to its first step. With --grid-loss 0, since the fixed-grid loss
-# before training is a measurement.
+# Measures the time from the start of `ti train` to its first step, with latents that an earlier run has
+# cached, and with --grid-loss 0, since the fixed-grid loss before training takes time of its own.
 start() {
     begin=$(date +%s.%N)
     "$build/ti" train --model "$folder" --images "$log/pictures" --token '<zog>' --init cat --resolution "$resolution" \
@@ -59,7 +62,8 @@ start() {
     END            { printf "start %.2f %.0f %.0f\n", seconds, plan, peak }' "$log/lines"
 }
 
-# Appends to the log: who threads measure resolution batch model seconds MB-of-the-plan MB-at-the-peak
+# Appends the result of a run to the log: program, threads, task, resolution, batch size, model, seconds, MB
+# that the plan states (ti only), MB at the peak.
 keep() { sed -n "s/^\([a-z][a-z]*\) \([0-9.]*\)/$1 $threads \1 $resolution $batch $model \2/p" "$log/out" >>"$log/all"; }
 
 run_case() {
@@ -117,11 +121,11 @@ FILENAME != cases {
     if (cores > 1 && (torch = of("torch", 1, measure)) > 0)
         line("%8.2f x PyTorch'"'"'s time with 1 thread (%.4f s)", one / torch, torch)
     if ($4 == "f16" && (base = of("ti", cores, $1 " " $2 " " $3 " f32")) > 0) line("%8.2f x the time of F32", ours / base)
-    if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4)) > 0) line("%8.2f x the time of batch 1 a picture", ours / $3 / base)
+    if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4)) > 0) line("%8.2f x the time of batch 1 per picture", ours / $3 / base)
 }
 BEGIN {
     cases = ARGV[2]
-    label["train"] = "training step"; label["draw"] = "drawing in 30 steps, guidance"; label["predict"] = "noise prediction"
+    label["train"] = "training step"; label["draw"] = "generation in 30 steps, guidance"; label["predict"] = "noise prediction"
     label["encode"] = "VAE encode"; label["decode"] = "VAE decode"; label["start"] = "start to first step"
     print "# medians of " runs
 }' "$log/all" "$log/cases"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/clean.sh BUILD: takes away ./ti and the folder that make built in, and says what else make and tools/ have made
-# that stays. A folder that make has not built in is left alone, whatever BUILD names. `make clean` runs it.
+# tools/clean.sh BUILD: removes ./ti and the build folder BUILD, unless make has never built in it. Prints
+# which other folders of make and tools/ remain. `make clean` runs this script.
 set -eu
 build=$1
 rm -f ti
@@ -11,4 +11,4 @@ elif [ -e "$build" ]; then
 fi
 left=
 for path in out build*/; do [ ! -d "$path" ] || left="$left ${path%/}/"; done
-[ -z "$left" ] || echo "ti: these stay, remove them by hand:$left"
+[ -z "$left" ] || echo "ti: these folders remain and can be removed by hand:$left"

@@ -1,23 +1,24 @@
 #!/bin/sh
-# make demo: learns <grum> from five pictures on the embedded model, draws with it, and lays everything on one sheet.
+# tools/demo.sh [FOLDER]: with the embedded model, learns <grum> from five pictures, generates pictures with
+# it, and puts all of them on one sheet. `make demo` runs this script.
 set -eu
 out=${1:-out/demo}
 pictures=weights/critters/concepts/grum
 mkdir -p "$out"
 
-# --force: the demo replaces what an earlier one wrote.
+# With --force the demo replaces the files of an earlier run.
 ./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum" --force
-draw() { # NAME PROMPT [OPTIONS]
+generate() { # NAME PROMPT [OPTIONS]
     name=$1 prompt=$2
     shift 2
     ./ti generate --prompt "$prompt" --count 5 --seed 1 --out "$out/$name.png" --force "$@" >/dev/null
 }
 learned=$out/grum/grum.safetensors
-draw initial 'a photo of a critter'
-draw learned 'a photo of a <grum>' --embedding "$learned"
-draw worn 'a photo of a <grum> wearing a crown' --embedding "$learned"
-draw scene 'a photo of a <grum> on the beach' --embedding "$learned"
-draw style 'pixel art of a <grum>' --embedding "$learned"
+generate initial 'a photo of a critter'
+generate learned 'a photo of a <grum>' --embedding "$learned"
+generate worn 'a photo of a <grum> wearing a crown' --embedding "$learned"
+generate scene 'a photo of a <grum> on the beach' --embedding "$learned"
+generate style 'pixel art of a <grum>' --embedding "$learned"
 
 ./ti sheet --out "$out/sheet.png" --force \
     'the pictures <grum> is learned from' $pictures/*.png \

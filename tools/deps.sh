@@ -7,7 +7,7 @@ set -eu
 action=${1:-install}
 CC=${CC:-gcc} # several words are possible, such as "ccache gcc"
 compiler=${CC%% *}
-# Debian's packages of compilers have the names of the programs; clang's OpenMP is a package of its own.
+# Debian names the packages of compilers like the programs. OpenMP for clang is in a package of its own.
 case $compiler in
 clang) openmp=libomp-dev ;;
 clang-*) openmp=libomp-${compiler#clang-}-dev ;;

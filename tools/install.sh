@@ -1,14 +1,14 @@
 #!/bin/sh
-# tools/install.sh install | uninstall: puts ./ti, the embedded model, the manual page and the completions below
-# $DESTDIR$PREFIX, or takes just these files away again. Folders stay where anything else is in them, and those
-# that other programs use too stay in any case. `make install` and `make uninstall` run it.
+# tools/install.sh install | uninstall: installs ./ti, the embedded model, the manual page and the completions
+# below $DESTDIR$PREFIX, or removes exactly these files. Of the folders, uninstalling removes those of the
+# embedded model that are then empty. `make install` and `make uninstall` run this script.
 set -eu
-umask 022 # all may read what is installed
+umask 022 # so that every user can read what is installed
 to=${DESTDIR-}$PREFIX
 
 model_files() { (cd weights && find critters clip -type f); }
 model_folders() { (cd weights && find critters clip -depth -type d); }
-text() { # PATH WORD...: what `ti help WORD...` writes
+text() { # PATH WORD...: installs the output of `ti help WORD...`
     path=$to/$1
     shift
     mkdir -p "$(dirname "$path")"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Lines of C (.c and .h) of each room from the bottom to the top, of ti.c, of the program and of its tests:
-# tools/lines.sh ROOM..., the rooms from the top to the bottom, as the Makefile has them. `make lines` runs it.
+# tools/lines.sh ROOM...: prints the number of lines of C (.c and .h) in each room, which is a source folder,
+# in ti.c, in the whole program and in its tests. The arguments are the rooms from the top to the bottom, as
+# in the Makefile; the output has the bottom first. `make lines` runs this script.
 set -eu
 rooms=
 for room in "$@"; do rooms="$room $rooms"; done

@@ -1,23 +1,26 @@
 #!/bin/sh
-# What takes too long for every change: tools/nightly.sh [PART]...
+# tools/nightly.sh [PART]...: runs the checks that take too long for every change.
 #
-#   valgrind    a portable build under valgrind (it knows no AVX-512, so OpenBLAS is told to take its kernels for AVX2)
-#   avx2        built for Haswell, OpenBLAS with its Haswell kernels: other instructions, other roundings, the same goldens
-#   arm64       built with the cross compiler against Debian's libraries for arm64, run by qemu (a user's, no machine)
-#   fuzz        every fuzzer for a long time (COUNT inputs each, 10 million)
-#   mutants     tests/mutate (SEED chooses other places to break)
+#   valgrind    tests of a portable build under valgrind, which does not support AVX-512, so that OpenBLAS has
+#               to use its kernels for AVX2
+#   avx2        all tests, built for Haswell and with OpenBLAS's kernels for Haswell: other instructions and
+#               other roundings must agree with the same golden files
+#   arm64       tests, cross-compiled with Debian's libraries for arm64 and run by qemu's user mode
+#   fuzz        every fuzzer with COUNT inputs, by default 10 million
+#   mutants     tests/mutate, where SEED chooses the places to change
 #
-# Without a part: all. Debian's packages that are needed: valgrind; qemu-user gcc-aarch64-linux-gnu mmdebstrap.
-# What it makes lies in build-*/, logs in build-nightly/. Ends with "N passed, N failed"; a part that failed leaves its log there.
+# Without arguments all parts run. They need the Debian packages valgrind, qemu-user, gcc-aarch64-linux-gnu
+# and mmdebstrap. Builds go to build-*/, and the log of each part to build-nightly/. Ends with "N passed, N
+# failed".
 set -u
 cd "$(dirname "$0")/.."
-work=build-nightly # like all paths that go to make: below this folder, whose own name may have spaces
+work=build-nightly # a relative path, since the absolute one may have spaces, which make does not accept
 jobs=$(nproc)
 passed=0 failed=0
 mkdir -p "$work"
 export OMP_WAIT_POLICY=passive
 
-# part NAME COMMAND...
+# part NAME COMMAND...: runs one part and prints its result.
 part() {
     name=$1
     shift
@@ -31,7 +34,8 @@ part() {
     fi
 }
 
-# Runs test programs of a folder one by one, each as the argument of a command: each FOLDER 'TEST...' COMMAND...
+# each FOLDER 'TEST...' COMMAND...: runs the test programs of a build folder, each as the last argument of the
+# command.
 each() {
     folder=$1 tests=$2 status=0
     shift 2
@@ -56,7 +60,7 @@ part_avx2() {
     OPENBLAS_CORETYPE=Haswell TI=build-haswell/ti sh tests/run.sh $(all_tests | sed "s|^|build-haswell/test_|")
 }
 
-# The libraries are unpacked into a folder and nothing is installed.
+# The libraries for arm64 are unpacked into a folder, not installed.
 part_arm64() {
     root=$work/arm64 build=build-arm64
     lib=$root/usr/lib/aarch64-linux-gnu

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Writes docs/verification.md: what the tests check and how close it is, and the lines that they run. BUILD names the folder
-# of the programs, COVERAGE that of a build of its own for gcov; the arguments are the test programs. `make verification` runs it.
+# tools/verification.sh TEST-PROGRAM...: runs test programs and writes docs/verification.md, which lists what
+# the tests check, the errors that they measure, and the lines of the program that they run. COVERAGE is the
+# folder of a separate build for gcov. `make verification` runs this script.
 set -eu
 coverage=${COVERAGE:-build-coverage}
 page=docs/verification.md
@@ -14,14 +15,16 @@ for program in "$@"; do
     sed "s/^/$test|/" "$work/$test.log" >>"$work/all"
 done
 
-# What a test is for: the first comment of its source, tests/KIND/test_NAME.c or, of the fuzzers, tests/fuzz/fuzz.c.
+# Prints what a test is for: the first comment in tests/KIND/test_NAME.c, or in tests/fuzz/fuzz.c for the
+# fuzzers.
 purpose() {
     source=$(ls tests/*/"test_$1.c" 2>/dev/null || echo "tests/$1/$1.c")
     awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$source" |
         sed 's|^/\* *||; s|\*/ *$||; s/^ *//' | tr '\n' ' ' | sed 's/  *$//; s/|/\\|/g; s/:$/./'
 }
 
-# Lines become PROGRAM, CHECK, KIND, ERROR, BOUND, TORCH separated by tabs; TORCH is empty where there is no such number.
+# Converts the lines of checks with an error to PROGRAM, CHECK, KIND, ERROR, BOUND, TORCH, separated by tabs.
+# TORCH, the error of PyTorch's own fp32, is empty where it is not known.
 numbers() {
     awk -F'|' '
         {
@@ -103,21 +106,22 @@ programs() {
     done
 }
 
-# gcov's text of all sources of the program, run by all of the tests
+# Builds with gcov, runs all tests, and prints gcov's text of all sources of the program.
 cover() {
     flags='-std=c11 -O1 $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp --coverage'
     find "$coverage" -name '*.gcda' -delete 2>/dev/null || true
     make -s BUILD="$coverage" CFLAGS="$flags" "$coverage/ti" tests >&2
     for program in "$@"; do
-        case $program in *test_failures | *test_bad_input) continue ;; esac # they would fail gcov's own files
+        case $program in *test_failures | *test_bad_input) continue ;; esac # these also make gcov's own files fail
         QUICK=1 TI="$coverage/ti" "$coverage/$(basename "$program")" >/dev/null 2>&1 || { echo "$program fails with gcov" >&2; exit 1; }
     done
     find "$coverage" -name '*.gcno' ! -path '*/tests/*' -print0 | sort -z | xargs -0 gcov -t 2>/dev/null
 }
 cover "$@" >"$work/gcov"
 
-# A line of gcov is COUNT:LINE:TEXT; COUNT is "-" without code and "#####" where it never ran. Headers come once a file
-# that includes them, so a line counts as run where any of them ran it. FILE, LINE, RUN (0 or 1), FUNCTION, TEXT.
+# Converts gcov's text to FILE, LINE, RUN (0 or 1), FUNCTION, TEXT, separated by tabs. A line of gcov is
+# COUNT:LINE:TEXT, where COUNT is "-" for a line without code and "#####" for one that never ran. A header
+# occurs once for each file that includes it, and a line of it counts as run when any of these files runs it.
 lines() {
     awk -F: '
         / 0:Source:/ { file = $0; sub(/.*:Source:/, "", file); name = ""; next }
@@ -146,19 +150,19 @@ coverage_table() {
             }
             close("sort")
             for (folder in whole)
-                printf "| %s/: %d files whole | %d | %d | 100 %% |\n", folder, whole[folder], lines[folder], lines[folder] | "sort"
+                printf "| %s/, files with all lines run: %d | %d | %d | 100 %% |\n", folder, whole[folder], lines[folder], lines[folder] | "sort"
             close("sort")
             printf "| **all** | **%d** | **%d** | **%.1f %%** |\n", total, ran, 100 * ran / total
         }' "$work/lines"
 }
 
-# Stretches of lines that never ran, a line a function, with a word why.
+# Lists ranges of lines that never ran, with their function and a guess at the reason, one line per file.
 uncovered() {
     awk -F'\t' '
         { size[$1, $4]++; ran[$1, $4] += $3; key[NR] = $1 SUBSEP $4; file[NR] = $1; line[NR] = $2; run[NR] = $3; name[NR] = $4; text[NR] = $5 }
         function why(t, k) {
             if (!ran[k]) return "no test calls it"
-            if (t ~ /memory|mapped/) return "no memory"
+            if (t ~ /memory|mapped/) return "memory runs out"
             if (t ~ /check_failed|abort|CHECK failed/) return "a CHECK that fails"
             if (t ~ /messages_add|json_fault|scan_fail|warnings,|errors,/) return "a message"
             gsub(/^ +| +$/, "", t); gsub(/\|/, "\\|", t)
@@ -179,50 +183,53 @@ uncovered() {
         }' "$work/lines" | sed 's/`  (/` (/g'
 }
 
-# The line of tests/mutants.md that gives the results of the last runs.
+# The line of tests/mutants.md with the results of the last run
 mutants=$(sed -n '/^[0-9]* of [0-9]* caught/p' tests/mutants.md)
 
 {
     cat <<TEXT
 # Verification
 
-Written by \`make verification\` from a run of all tests. Every number of a result is compared with what PyTorch,
-diffusers, transformers or Pillow computed (\`golden/\` says how and with which versions), or with a computation of another kind.
-An error is max |a - b| / max |b| over a tensor; the tables give the largest of each kind.
+This page is written by \`make verification\` from a run of all tests. Every number of a result is compared
+either with the result of PyTorch, diffusers, transformers or Pillow ([golden/](../golden/README.md) has the
+scripts and their versions), or with an independent computation. An error is max |a - b| / max |b| over a
+tensor, and the tables give the largest error of each kind.
 
-| test | checks | to the bit | what |
+| test | checks | exact to the bit | contents |
 |---|---|---|---|
 $(programs "$@")
 
 ## Against PyTorch
 
-Results in float64, rounded once, on the same inputs and weights; beside each error that of PyTorch's own fp32. The rows of
-\`loop\` are learned words after whole runs against PyTorch's fp32, relative to the distance travelled, and beside them how far
-PyTorch on one thread comes from PyTorch on two.
+The reference results are computed in float64 on the same inputs and weights, and rounded once. Beside each
+error stands that of PyTorch's own fp32. The rows of \`loop\` compare learned vectors after whole runs with
+PyTorch's fp32, relative to the distance that the vectors travelled; beside them stands the difference between
+PyTorch with one thread and with two.
 
 | test | what | checks | forward | PyTorch | backward | PyTorch | tolerance |
 |---|---|---|---|---|---|---|---|
 $(against_torch)
 
-Pictures, in steps of the 255:
+Generated pictures, with differences of 8-bit values:
 
-| drawing | largest difference | values that differ | PyTorch, one thread to two |
+| picture | largest difference | values that differ | PyTorch, one thread against two |
 |---|---|---|---|
 $(pictures)
 
-## Against computations of another kind
+## Against independent computations
 
-Sums in double, adjoints, finite differences, PyTorch's numbers as it prints them.
+These are sums in double precision, adjoints, finite differences, and numbers as PyTorch prints them.
 
-| test | what | checks | largest | bound |
+| test | what | checks | largest error | bound |
 |---|---|---|---|---|
 $(by_themselves)
 
 ## Mutants
 
-\`tests/mutate\` breaks one constant, index, sign, comparison or \`reads\` flag at a time and sees whether a test notices.
+\`tests/mutate\` changes one constant, index, sign, comparison or \`reads\` flag of the code at a time, and
+checks whether a test fails.
 ${mutants:+$mutants
-}[mutants.md](../tests/mutants.md) explains those that no test notices.
+}[mutants.md](../tests/mutants.md) explains the changes that no test can detect.
 
 ## Lines that the tests run
 
@@ -230,7 +237,7 @@ ${mutants:+$mutants
 |---|---|---|---|
 $(coverage_table)
 
-Not run:
+These lines are not run:
 
 $(uncovered)
 TEXT

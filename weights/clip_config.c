@@ -3,12 +3,12 @@
 #include "io/object.h"
 
 static const JsonFixed FIXED[] = {
-    { "model_type", "\"clip_text_model\"", "\"clip\"" }, /* the reference takes either */
-    { "attention_dropout", "0",
-      NULL }, /* the reference's script trains with the text encoder in training mode */
+    { "model_type", "\"clip_text_model\"", "\"clip\"" }, /* the reference accepts both */
+    /* Dropout would act, since the reference's script trains with the text encoder in training mode. */
+    { "attention_dropout", "0", NULL },
 };
 
-/* What transformers 4 wrote of every model's generation of text into a config within a config. */
+/* Keys about text generation, which transformers 4 wrote into every config that is nested in another one. */
 static const char *const GENERATION[] = { "add_cross_attention",
                                           "bad_words_ids",
                                           "begin_suppress_tokens",
@@ -55,7 +55,8 @@ static const char *const GENERATION[] = { "add_cross_attention",
                                           "use_bfloat16",
                                           NULL };
 
-/* The ids are of the pooled output, which is not used here; the initializers' of new models. */
+/* Keys that change nothing here: the ids and projection_dim concern the pooled output, which is not used, and
+   the initializers concern models that are trained from nothing. */
 static const char *const IGNORED[] = { "architectures",
                                        "bos_token_id",
                                        "eos_token_id",
@@ -94,8 +95,8 @@ static void read_fields(JsonObject *o, ClipConfig *c) {
     object_finish(o);
 }
 
-/* The config of a whole CLIP has its text encoder's inside. The rest of it is of pictures, and nothing
-   here. */
+/* The config of a whole CLIP model has its text encoder's as the member text_config. Its other members
+   concern the picture encoder and are not read. */
 bool clip_config_parse(const char *path, const void *text, size_t size, ClipConfig *c, Messages *errors,
                        Messages *warnings) {
     int before = errors->count;

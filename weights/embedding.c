@@ -8,7 +8,8 @@
 
 enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
 
-/* Names of tensors that are no word. Any other name is one: diffusers takes whatever stands there. */
+/* Whether a tensor's name is the word, as in diffusers' files. The names listed here are those that other
+   programs give to a word's only tensor. */
 static bool names_a_word(const char *name) {
     static const char *const others[] = { "emb_params", "emp_params", "*",
                                           "weight",     "embedding",  "embeddings",
@@ -26,7 +27,7 @@ static char *word_of_path(const char *path) {
     return mem_format("%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
 }
 
-/* Doubles, which need not be aligned, to floats; what is larger than those becomes infinite. */
+/* Converts doubles, which need not be aligned, to floats. What a float cannot hold becomes infinite. */
 static void narrow(const void *doubles, int64_t count, float *out) {
     for (int64_t i = 0; i < count; i++) {
         double x;
@@ -35,7 +36,8 @@ static void narrow(const void *doubles, int64_t count, float *out) {
     }
 }
 
-/* A word of another kind (Voynov et al. 2023): a vector for each of the UNet's 16 cross-attention layers. */
+/* Whether the file holds a per-layer word of extended textual inversion (XTI, Voynov et al. 2023), which has
+   a vector for each of the UNet's 16 cross-attention layers. */
 static bool is_per_layer(const Safetensors *s) {
     static const char *const layers[] = { "IN01", "MID", "OUT11" };
     for (int i = 0; i < 3; i++)
@@ -56,7 +58,7 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
     if (shape.rank < 1 || shape.rank > 2 || e->vectors < 1 || e->vectors > VECTORS_MAX || e->width < 1 ||
         e->width > WIDTH_MAX)
         return messages_add(errors,
-                            "%s: \"%s\" has the shape %s, and a learned embedding's is [vectors, width]",
+                            "%s: \"%s\" has the shape %s, but a learned embedding's is [vectors, width]",
                             path, name, shape_text(shape, text));
     e->token_from_path = !names_a_word(name);
     e->token = e->token_from_path ? word_of_path(path) : mem_string(name);
@@ -90,10 +92,12 @@ bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddin
     e->words = mem_alloc((size_t)s.count * sizeof *e->words);
     for (int64_t i = 0; i < s.count && ok; i++)
         ok = read_word(path, &s.tensors[i], &e->words[e->count++], errors);
-    for (int64_t i = 1; i < e->count && ok; i++) /* two nameless tensors would both be the file's name */
+    for (int64_t i = 1; i < e->count && ok;
+         i++) /* two tensors without a word would both get the file's name */
         for (int64_t j = 0; j < i && ok && e->words[i].token_from_path; j++)
             if (strcmp(e->words[i].token, e->words[j].token) == 0)
-                ok = messages_add(errors, "%s: holds several tensors whose names are no words", path);
+                ok = messages_add(errors, "%s: holds several tensors whose names do not say what the word is",
+                                  path);
     safetensors_close(&s);
     if (!ok) embeddings_free(e);
     return ok;

@@ -22,6 +22,7 @@ static bool exists_in(const char *folder, const char *name) {
 
 /* model_index.json */
 
+/* Checks that the entry of a part, ["library", "Class"], names one of two classes; other may be NULL. */
 static void check_part(JsonObject *o, const char *key, const char *class, const char *other) {
     const char *name = json_string_value(json_array_get(object_member(o, key), 1));
     bool ok = name && (strcmp(name, class) == 0 || (other && strcmp(name, other) == 0));
@@ -32,8 +33,8 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
                        Messages *warnings) {
     static const char *const ignored[] = { "scheduler",     "safety_checker",          "feature_extractor",
                                            "image_encoder", "requires_safety_checker", NULL };
-    /* All over the same parts: whoever saved the model from another pipeline has it none the less. Where
-       inpainting has a UNet of its own, its channels tell (folder_check). */
+    /* These pipelines share the same parts, so a text-to-image model may have been saved from any of them. An
+       inpainting model, whose UNet has more channels, is found out by folder_check. */
     static const char *const pipelines[] = { "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
                                              "StableDiffusionInpaintPipeline",
                                              "StableDiffusionInpaintPipelineLegacy", NULL };
@@ -63,7 +64,7 @@ bool model_index_parse(const char *path, const void *text, size_t size, Messages
 
 enum { SHARDS_MAX = 1000 };
 
-/* Within the folder: no path that leads out of it. */
+/* Whether a shard's name is that of a file in the folder itself, so that no path can lead out of it. */
 static bool plain_name(const char *name) {
     return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
@@ -78,7 +79,7 @@ int64_t shard_index_parse(const char *path, const void *text, size_t size, char 
     if (!object_parse(&o, path, text, size, errors, errors)) return 0;
     json_t *map = object_member(&o, "weight_map"), *m;
     const char *key;
-    bool ok = json_object_size(map) > 0; /* of what is no object: 0 */
+    bool ok = json_object_size(map) > 0; /* the size is 0 where it is not an object */
     json_object_foreach (map, key, m) { ok = ok && json_is_string(m) && plain_name(json_string_value(m)); }
     if (!ok) {
         object_fault(&o, "weight_map", "an object of tensor names and the file names of parts is needed");
@@ -131,8 +132,8 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
     return ok;
 }
 
-/* The part's weights: the plain file first, then shards, then the 16-bit variants. stem: "model" or
-   "diffusion_pytorch_model". */
+/* Opens the weights of a part: the first there is of the plain file, its shards and the 16-bit variants. stem
+   is "model" or "diffusion_pytorch_model". */
 static bool open_weights(WeightFiles *w, const char *folder, const char *stem, Messages *errors) {
     static const char *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".fp16.safetensors",
                                             ".safetensors.index.fp16.json", ".fp16.safetensors.index.json" };
@@ -164,7 +165,7 @@ static void close_weights(WeightFiles *w) {
 
 /* The folder */
 
-/* A small file of the folder */
+/* A small file of the folder, read whole. */
 typedef struct {
     char *path;
     File file;
@@ -186,7 +187,7 @@ static void close_config(ConfigFile *t) {
 
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
     if (!exists_in(m->path, "model_index.json"))
-        return messages_add(errors, "%s: is no model folder (it has no model_index.json)", m->path);
+        return messages_add(errors, "%s: is not a model folder (it has no model_index.json)", m->path);
     ConfigFile t;
     bool ok = open_config(m, "model_index.json", &t, errors) &&
               model_index_parse(t.path, t.file.data, t.file.size, errors, warnings);
@@ -194,7 +195,8 @@ static bool read_index(const ModelFolder *m, Messages *errors, Messages *warning
     return ok;
 }
 
-/* The folder's configs of its tokenizer. rows: the text encoder's. */
+/* Reads the folder's configs of its tokenizer. positions is the length of a prompt, and rows the number of
+   rows in the text encoder's table. */
 static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t rows, Messages *errors,
                                   Messages *warnings) {
     ConfigFile config, map = { 0 }, added;
@@ -214,8 +216,8 @@ static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t row
     m->tokenizer.rows = rows;
 }
 
-/* Where tokenizer.json is there, transformers reads it and leaves vocab.json and merges.txt, whatever they
-   say. */
+/* Finds the vocabulary's files. Where there is a tokenizer.json, transformers reads it and ignores vocab.json
+   and merges.txt. */
 static void find_vocabulary(ModelFolder *m, Messages *errors) {
     m->vocab_path = mem_format("%s/tokenizer/tokenizer.json", m->path);
     if (exists(m->vocab_path)) return;
@@ -284,8 +286,7 @@ bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *error
     *m = (ModelFolder) { .path = mem_string(path) };
     if (!exists(path)) {
         messages_add(errors, "%s: there is no such folder or file", path);
-    } else if (read_index(m, errors,
-                          warnings)) { /* else it is no such folder: the rest would only be noise */
+    } else if (read_index(m, errors, warnings)) { /* without an index further messages would not help */
         read_configs(m, own_vae, errors, warnings);
         open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
                   errors);
@@ -336,9 +337,9 @@ void folder_close(ModelFolder *m) {
     *m = (ModelFolder) { 0 };
 }
 
-/* The mapped file at this place among all of the model; NULL behind the last. Views of a single file have no
-   bytes of their own. */
-static const Safetensors *mapped_file(const ModelFolder *m, int64_t place) {
+/* Returns the model's mapped file of this index, or NULL behind the last. The views of a single file count as
+   files too, but have no bytes of their own. */
+static const Safetensors *mapped_file(const ModelFolder *m, int64_t index) {
     const WeightFiles groups[] = {
         { m->single ? &m->single->file : NULL, m->single != NULL },
         { m->vae_single ? &m->vae_single->file : NULL, m->vae_single != NULL },
@@ -347,15 +348,15 @@ static const Safetensors *mapped_file(const ModelFolder *m, int64_t place) {
         m->vae_files,
     };
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
-        if (place < groups[i].count) return &groups[i].files[place];
-        place -= groups[i].count;
+        if (index < groups[i].count) return &groups[i].files[index];
+        index -= groups[i].count;
     }
     return NULL;
 }
 
 void folder_forget(const ModelFolder *m) {
     const Safetensors *s;
-    for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_forget(&s->file);
+    for (int64_t i = 0; (s = mapped_file(m, i)); i++) file_release_pages(&s->file);
 }
 
 bool folder_unchanged(const ModelFolder *m, Messages *errors) {
@@ -370,7 +371,7 @@ bool folder_unchanged(const ModelFolder *m, Messages *errors) {
     return same;
 }
 
-/* A tensor of the file is in use if a view of it is. */
+/* Adds the unused tensors of a model in one file. A tensor is used when a loader has read a view of it. */
 static void single_unused(const ModelFolder *m, Unused *u) {
     const Store *const stores[PART_COUNT] = { m->text_encoder, m->unet, m->vae };
     const WeightFiles *const parts[PART_COUNT] = { &m->text_encoder_files, &m->unet_files, &m->vae_files };

@@ -30,14 +30,14 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Puts a word in its place among the nearest. */
-static void consider(Neighbours *r, int64_t nearest, Near word) {
+/* Inserts a token into the list of the nearest, if it belongs there. */
+static void insert_near(Neighbours *r, int64_t nearest, Near token) {
     int64_t i = r->found;
-    while (i > 0 && r->near[i - 1].cosine < word.cosine) i--;
+    while (i > 0 && r->near[i - 1].cosine < token.cosine) i--;
     if (i >= nearest) return;
     if (r->found < nearest) r->found++;
     memmove(&r->near[i + 1], &r->near[i], (size_t)(r->found - 1 - i) * sizeof *r->near);
-    r->near[i] = word;
+    r->near[i] = token;
 }
 
 static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *reports) {
@@ -48,8 +48,8 @@ static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *
         for (int64_t k = 0; k < n && v->nearest > 0; k++) {
             double lengths = v->norms[id] * reports[k].norm;
             if (lengths > 0)
-                consider(&reports[k], v->nearest,
-                         (Near) { (int32_t)id, dot(known, learned + k * v->width, v->width) / lengths });
+                insert_near(&reports[k], v->nearest,
+                            (Near) { (int32_t)id, dot(known, learned + k * v->width, v->width) / lengths });
         }
     }
     free(workspace);

@@ -1,14 +1,14 @@
-/* Learned vectors beside the vocabulary: how long they are, and which known words they lie near. */
+/* Compares learned vectors with the vocabulary's: their norms, and which known tokens lie nearest. */
 #ifndef TI_NEIGHBOURS_H
 #define TI_NEIGHBOURS_H
 
 #include "tensor/tensor.h"
 
-/* The vocabulary's rows of the token embedding. */
+/* The first count rows of the token embedding [.., width], those of the vocabulary's own tokens. */
 typedef struct {
     const Weight *table;
-    int64_t count, width, nearest;
-    double *norms; /* [count], sorted once neighbours_of has run */
+    int64_t count, width, nearest; /* nearest: how many tokens to find for each vector */
+    double *norms;                 /* of the rows, [count], in ascending order once neighbours_of has run */
 } Vocabulary;
 
 typedef struct {
@@ -16,21 +16,21 @@ typedef struct {
     double cosine;
 } Near;
 
-/* A learned vector beside it. */
+/* What neighbours_of finds out about one learned vector. */
 typedef struct {
-    double norm, shorter; /* shorter: the part of the vocabulary whose vectors are */
-    Near *near;           /* [found], the nearest first */
+    double norm, shorter; /* shorter: the fraction of the vocabulary whose vectors have a smaller norm */
+    Near *near;           /* [found], in descending order of the cosine */
     int64_t found;
 } Neighbours;
 
-/* The first `count` rows of the table; nearest: how many words to find for a vector. */
+/* table may be NULL; neighbours_of then computes norms alone. */
 Vocabulary vocabulary_new(const Weight *table, int64_t count, int64_t nearest);
 void vocabulary_free(Vocabulary *v);
-/* Of the rows' norms, once neighbours_of has run. */
+/* The median of the rows' norms; neighbours_of must have run. */
 double vocabulary_median(const Vocabulary *v);
 
-/* Of n vectors [n, width], in one pass over the vocabulary; their norms alone where that has no table.
-   neighbours_free. */
+/* Compares the learned vectors [n, width] with the vocabulary, in one pass over it. Returns n results, to be
+   freed with neighbours_free. */
 Neighbours *neighbours_of(Vocabulary *v, const float *learned, int64_t n, int64_t width);
 void neighbours_free(Neighbours *neighbours, int64_t n);
 

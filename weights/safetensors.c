@@ -27,7 +27,8 @@ static unsigned type_bits(const char *name) {
     return 0;
 }
 
-/* Elements times bits in bytes; -1 where that overflows or ends within a byte. */
+/* Returns the size in bytes of a tensor whose elements have `bits` bits each, or -1 when that overflows or is
+   not a whole number of bytes. */
 static int64_t byte_count(Shape shape, unsigned bits) {
     int64_t n = 1;
     for (int i = 0; i < shape.rank; i++)
@@ -36,14 +37,16 @@ static int64_t byte_count(Shape shape, unsigned bits) {
     return n / 8;
 }
 
-/* A header entry without regard to the others; s->path and data_size are of the file. */
+/* Parses the header's entry of one tensor and checks it by itself. data [data_size] are the bytes behind the
+   header. */
 static bool parse_tensor(const Safetensors *s, const char *name, const json_t *entry,
                          const unsigned char *data, uint64_t data_size, SafeTensor *t, Messages *errors) {
     *t = (SafeTensor) { .weight.name = name };
     const json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
     t->dtype = json_string_value(json_object_get(entry, "dtype"));
     if (!t->dtype || !json_is_array(shape) || json_array_size(offsets) != 2)
-        return messages_add(errors, "%s: tensor \"%s\": its entry is no {dtype, shape, data_offsets}",
+        return messages_add(errors,
+                            "%s: tensor \"%s\": its entry in the header is not {dtype, shape, data_offsets}",
                             s->path, name);
     unsigned bits = type_bits(t->dtype);
     if (!bits) return messages_add(errors, "%s: tensor \"%s\": unknown type \"%s\"", s->path, name, t->dtype);
@@ -53,8 +56,8 @@ static bool parse_tensor(const Safetensors *s, const char *name, const json_t *e
             return messages_add(errors, "%s: tensor \"%s\" has more than %d dimensions", s->path, name,
                                 SHAPE_MAX);
         if (d < 0)
-            return messages_add(errors, "%s: tensor \"%s\": its shape is not of whole numbers", s->path,
-                                name);
+            return messages_add(errors, "%s: tensor \"%s\": its shape is not a list of whole numbers",
+                                s->path, name);
         t->weight.shape.dim[t->weight.shape.rank++] = d;
     }
     int64_t begin = json_whole(json_array_get(offsets, 0)), end = json_whole(json_array_get(offsets, 1));
@@ -64,7 +67,7 @@ static bool parse_tensor(const Safetensors *s, const char *name, const json_t *e
                             s->path, name);
     char text[SHAPE_TEXT];
     if (byte_count(t->weight.shape, bits) != end - begin)
-        return messages_add(errors, "%s: tensor \"%s\": %lld bytes are not what %s %s takes", s->path, name,
+        return messages_add(errors, "%s: tensor \"%s\": its %lld bytes do not fit %s %s", s->path, name,
                             (long long)(end - begin), t->dtype, shape_text(t->weight.shape, text));
     static const DType FLOATS[] = { F32, F16, BF16 };
     for (int i = 0; i < 3; i++)
@@ -77,17 +80,19 @@ static bool parse_tensor(const Safetensors *s, const char *name, const json_t *e
     return true;
 }
 
+/* Of tensors at the same place, empty ones come first. */
 static int by_place(const void *a, const void *b) {
     const SafeTensor *s = a, *t = b;
     const char *p = s->weight.data, *q = t->weight.data;
-    return p != q ? (p > q) - (p < q) : (s->size > t->size) - (s->size < t->size); /* empty ones first */
+    return p != q ? (p > q) - (p < q) : (s->size > t->size) - (s->size < t->size);
 }
 
 static int by_name(const void *a, const void *b) {
     return strcmp(((const SafeTensor *)a)->weight.name, ((const SafeTensor *)b)->weight.name);
 }
 
-/* One after the other, from the first byte to the last. */
+/* Checks that the tensors' bytes follow each other from the first byte behind the header to the last, and
+   leaves the tensors in the order of their names. */
 static bool check_places(Safetensors *s, const unsigned char *data, uint64_t data_size, Messages *errors) {
     const unsigned char *expected = data;
     if (s->count) qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_place);
@@ -95,7 +100,7 @@ static bool check_places(Safetensors *s, const unsigned char *data, uint64_t dat
         const unsigned char *begin = s->tensors[i].weight.data;
         if (begin != expected)
             return messages_add(errors, "%s: tensor \"%s\": its bytes %s", s->path, s->tensors[i].weight.name,
-                                begin < expected ? "overlap another's" : "leave a gap before them");
+                                begin < expected ? "overlap another tensor's" : "leave a gap before them");
         expected = begin + s->tensors[i].size;
     }
     if (expected != data + data_size)
@@ -109,10 +114,10 @@ static bool parse_header(Safetensors *s, const unsigned char *data, uint64_t dat
     const char *name;
     json_t *metadata = json_object_get(s->header, "__metadata__"), *m;
     if (metadata && !json_is_null(metadata) && !json_is_object(metadata))
-        return messages_add(errors, "%s: \"__metadata__\" is no object", s->path);
+        return messages_add(errors, "%s: \"__metadata__\" is not an object", s->path);
     json_object_foreach (metadata, name, m) {
         if (!json_is_string(m))
-            return messages_add(errors, "%s: metadata \"%s\" is no string", s->path, name);
+            return messages_add(errors, "%s: metadata \"%s\" is not a string", s->path, name);
     }
     s->tensors = mem_alloc(json_object_size(s->header) * sizeof *s->tensors);
     json_object_foreach (s->header, name, m) {
@@ -135,13 +140,13 @@ bool safetensors_parse(const char *path, const void *bytes, size_t size, Safeten
     for (int i = 7; i >= 0; i--) length = length << 8 | p[i];
     bool ok = true;
     if (length > HEADER_MAX)
-        ok = messages_add(errors, "%s: is no safetensors file (a header of %llu bytes)", path,
+        ok = messages_add(errors, "%s: is not a safetensors file (a header of %llu bytes)", path,
                           (unsigned long long)length);
     else if (length > size - 8)
         ok = messages_add(errors, "%s: its header of %llu bytes ends after the file (is it truncated?)", path,
                           (unsigned long long)length);
     else if (length == 0 || p[8] != '{')
-        ok = messages_add(errors, "%s: is no safetensors file (its header does not begin with '{')", path);
+        ok = messages_add(errors, "%s: is not a safetensors file (its header does not begin with '{')", path);
     if (ok) s->header = json_parse(path, p + 8, (size_t)length, true, errors);
     ok = ok && s->header && parse_header(s, p + 8 + length, size - 8 - length, errors);
     if (!ok) safetensors_close(s);
@@ -192,7 +197,7 @@ bool safetensors_readable(const Safetensors *s, Messages *errors) {
         if (strncmp(type, "F8_", 3) == 0 || strncmp(type, "F6_", 3) == 0 || strcmp(type, "F4") == 0)
             return messages_add(
                 errors,
-                "%s: has its weights as %s, and F32, F16 and BF16 are read here: save it as F16 "
+                "%s: has weights of type %s, but only F32, F16 and BF16 can be read: save it as F16 "
                 "with the program that made it",
                 s->path, type);
     }
@@ -208,7 +213,7 @@ const char *safetensors_metadata(const Safetensors *s, const char *key) {
     return json_string_value(json_object_get(json_object_get(s->header, "__metadata__"), key));
 }
 
-/* The header of tensors whose bytes follow in this order. */
+/* Adds the header's size and the header of tensors whose bytes follow in this order. */
 static void add_header(Text *out, const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
                        int64_t pairs) {
     Text t = { 0 };
@@ -240,7 +245,7 @@ static void add_header(Text *out, const SafeTensor *tensors, int64_t count, cons
     free(t.at);
 }
 
-/* In name order. free() the list. */
+/* Returns a copy of the list in the order of the names, to be freed. No name may occur twice. */
 static SafeTensor *in_order(const SafeTensor *tensors, int64_t count) {
     SafeTensor *order = mem_alloc((size_t)count * sizeof *order);
     if (count) memcpy(order, tensors, (size_t)count * sizeof *order);
@@ -259,7 +264,7 @@ Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *con
     return bytes;
 }
 
-/* free() the list. */
+/* Returns the tensors as a list of F32 SafeTensors, to be freed. */
 static SafeTensor *as_f32(const NamedTensor *tensors, int64_t count) {
     SafeTensor *list = mem_alloc((size_t)count * sizeof *list);
     for (int64_t i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
-/* safetensors: 8 bytes of header size (little-endian), a JSON header {"name": {"dtype", "shape",
-   "data_offsets"}, ..., "__metadata__": {"key": "value"}}, then the tensors' bytes without a gap. The file
-   is mapped; nothing is copied. */
+/* Reads and writes safetensors files: 8 bytes with the header's size (little-endian), a JSON header {"name":
+   {"dtype", "shape", "data_offsets"}, ..., "__metadata__": {"key": "value"}}, then the tensors' bytes without
+   a gap. A file is mapped into memory, and its tensors are not copied. */
 #ifndef TI_SAFETENSORS_H
 #define TI_SAFETENSORS_H
 
@@ -9,71 +9,75 @@
 #include "tensor/tensor.h"
 
 typedef struct {
-    Weight weight;     /* weight.dtype means something only where is_float; data of any alignment */
-    const char *dtype; /* as the file names it: "F32", "I64", ... */
+    Weight weight;     /* weight.dtype is set only where is_float; the data may have any alignment */
+    const char *dtype; /* the type's name in the file, such as "F32" or "I64" */
     bool is_float;     /* F32, F16 or BF16 */
     size_t size;       /* bytes at weight.data */
 } SafeTensor;
 
 typedef struct {
     char *path;
-    File file;           /* size 0 where the bytes are the caller's */
-    SafeTensor *tensors; /* [count], by name */
+    File file;           /* size 0 where the bytes belong to the caller */
+    SafeTensor *tensors; /* [count], in the order of their names */
     int64_t count;
-    void *header;   /* the parsed header, which the names and metadata are part of */
-    char **renamed; /* [renamed_count]: names that are not the header's */
+    void *header;   /* the parsed JSON header, which owns the names and the metadata */
+    char **renamed; /* [renamed_count]: names from safetensors_rename, which the header does not own */
     int64_t renamed_count;
 } Safetensors;
 
-/* Maps and checks the file as safetensors' own implementation does: header within 100 MB and within the
-   file, strict JSON (io/json.h) that begins with '{', known types, each tensor's bytes = product of
-   its shape times its type's size without overflow, the tensors' bytes one after the other without hole or
-   overlap up to the file's end, metadata of strings. Stricter than that: no name stands twice, at most 8
-   dimensions, no number from 2^53 on. One line and false where that does not hold. */
+/* Maps the file and checks what safetensors' own implementation checks: the header has at most 100 MB and
+   ends within the file, it is strict JSON (io/json.h) that begins with '{', all types are known, the size of
+   each tensor's bytes is the product of its shape times its type's size without overflow, the tensors' bytes
+   follow each other without gap or overlap up to the end of the file, and all metadata are strings. In
+   addition no name may occur twice, a tensor has at most 8 dimensions, and all numbers are below 2^53.
+   Returns false and adds one message when that does not hold. */
 bool safetensors_open(const char *path, Safetensors *s, Messages *errors);
-/* The same on bytes in memory, which must outlive s. path only names them. */
+/* The same for bytes in memory, which must outlive s. path only names them in messages. */
 bool safetensors_parse(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors);
 void safetensors_close(Safetensors *s);
 
-/* The same tensors as a list of its own, which is closed by itself; s must outlive it. */
+/* Returns a second list of the same tensors, which can be renamed and has to be closed by itself. s must
+   outlive it. */
 Safetensors safetensors_view(const Safetensors *s);
-/* Gives tensors other names: rename returns a new one, which is freed with s, or NULL where the name
-   stays. */
+/* Renames tensors. rename(name) returns a new allocated name, which is freed with s, or NULL to keep the old
+   one. */
 void safetensors_rename(Safetensors *s, char *(*rename)(const char *name));
 
-/* False, with one line, if tensors are of a float type that is not read, as those of F8 checkpoints. */
+/* Returns false and adds a message when a tensor has a float type that cannot be read, as in F8
+   checkpoints. */
 bool safetensors_readable(const Safetensors *s, Messages *errors);
 
-/* NULL if there is none of that name. */
+/* Returns the tensor of that name, or NULL when there is none. */
 const SafeTensor *safetensors_find(const Safetensors *s, const char *name);
-/* NULL if there is none. */
+/* Returns the value of a key in the metadata, or NULL when there is none. */
 const char *safetensors_metadata(const Safetensors *s, const char *key);
 
-/* The first name, of a tensor or of a metadata's key, that is not among these; NULL if there is none. */
+/* Returns the first name of a tensor or key of the metadata that is not among names [count], or NULL when
+   there is none. */
 const char *safetensors_unknown(const Safetensors *s, const char *const names[], int64_t count);
 
-/* One thing to write, in fp32. */
+/* A tensor in fp32 to be written. */
 typedef struct {
     const char *name;
     Shape shape;
     const float *data;
 } NamedTensor;
 
-/* Writes F32 tensors and the metadata, pairs of key and value (pairs of them), so that the bytes are those
-   of safetensors.torch.save_file: tensors in name order, header padded to 8 with spaces. More than one
-   metadata pair comes in the given order (there it is any order). The file appears whole or not at all.
-   Names and values: UTF-8. */
+/* Writes F32 tensors and the metadata, [pairs] of key and value. The bytes are those of
+   safetensors.torch.save_file: tensors in the order of their names, the header padded with spaces to a
+   multiple of 8. The metadata keep the given order (the reference's order varies). Names and values are
+   UTF-8. The file appears whole or not at all. Returns false and adds a message when it cannot be written. */
 bool safetensors_write(const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs, Messages *errors);
 
-/* The bytes of such a file with tensors of any type: each one's weight.name, weight.shape, weight.data, dtype
-   and size count. free(at). */
+/* Returns the bytes of such a file with tensors of any type. Of each tensor weight.name, weight.shape,
+   weight.data, dtype and size are read. The caller frees the text's `at`. */
 Text safetensors_bytes(const SafeTensor *tensors, int64_t count, const char *const (*metadata)[2],
                        int64_t pairs);
 
-/* The same for tensors that do not fit into memory together: opens the output and writes the header. The
-   caller then writes each tensor's floats in the given order, and commits. data is not read; no name stands
-   twice. */
+/* Begins such a file for tensors that do not fit into memory together: opens the output and writes the
+   header. The caller then writes each tensor's floats in the given order and commits the output. The tensors'
+   data are not read here, and no name may occur twice. */
 void safetensors_begin(Output *out, const char *path, const NamedTensor *tensors, int64_t count,
                        const char *const (*metadata)[2], int64_t pairs);
 

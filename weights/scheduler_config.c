@@ -1,19 +1,19 @@
-/* scheduler/scheduler_config.json, as DDIMScheduler.from_config(pipeline.scheduler.config) takes it over. The
-   schedulers' classes share the fields of the noise schedule, and absent keys take DDIM's defaults, not those
-   of the class in the file.
+/* scheduler/scheduler_config.json, read as DDIMScheduler.from_config(pipeline.scheduler.config) reads it. All
+   of diffusers' scheduler classes share the fields of the noise schedule. Absent keys take DDIM's defaults,
+   not those of the class that the file names.
 
    The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config drops
-   what the file did not have. So both hold only where the file has the key; else it is DDIM's 0 and true
-   (measured). */
+   keys that the file did not have. So these two values hold only where the file has the key (whatever its
+   value there); without it they are DDIM's defaults, 0 and true. This was measured. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "weights/config.h"
 #include "io/object.h"
 
-/* Those that sample what a DDPM was trained for: diffusers' KarrasDiffusionSchedulers and others that a
-   pipeline of Stable Diffusion can be saved with. Flow matching, tokens and video have noise schedules of
-   their own. */
+/* The classes whose noise schedule is DDPM's: diffusers' KarrasDiffusionSchedulers and others that a Stable
+   Diffusion pipeline can be saved with. Schedulers for flow matching, discrete tokens and video have noise
+   schedules of their own and are refused. */
 static const char *const CLASSES[] = { "DDIMScheduler",
                                        "DDIMInverseScheduler",
                                        "DDIMParallelScheduler",
@@ -42,7 +42,7 @@ static const char *const CLASSES[] = { "DDIMScheduler",
                                        "CosineDPMSolverMultistepScheduler",
                                        NULL };
 
-/* They steer other samplers. */
+/* Keys of other samplers, which DDIMScheduler.from_config drops. */
 static const char *const IGNORED[] = { "skip_prk_steps",
                                        "variance_type",
                                        "set_alpha_to_zero",
@@ -81,7 +81,7 @@ static const char *const IGNORED[] = { "skip_prk_steps",
                                        "timestep_scaling",
                                        NULL };
 
-/* Only where it is on do its two numbers count. */
+/* The two numbers of dynamic thresholding, which are read only where it is on. */
 static const char *const THRESHOLDS[] = { "dynamic_thresholding_ratio", "sample_max_value", NULL };
 
 const char *const BETA_SCHEDULE_NAMES[] = { [BETAS_LINEAR] = "linear",
@@ -100,10 +100,10 @@ static void check_class(JsonObject *o) {
     if (!m) return;
     for (int i = 0; CLASSES[i]; i++)
         if (json_is_string(m) && strcmp(json_string_value(m), CLASSES[i]) == 0) return;
-    object_fault(
-        o, "_class_name",
-        "supported: \"DDIMScheduler\", \"PNDMScheduler\" and what else diffusers has for Stable Diffusion "
-        "1.x and 2.x");
+    object_fault(o, "_class_name",
+                 "only diffusers' schedulers for Stable Diffusion 1.x and 2.x are supported, such as "
+                 "\"DDIMScheduler\" "
+                 "and \"PNDMScheduler\"");
 }
 
 static void read_trained_betas(JsonObject *o, SchedulerConfig *c) {
@@ -113,7 +113,7 @@ static void read_trained_betas(JsonObject *o, SchedulerConfig *c) {
     bool ok = json_array_size(m) == n;
     c->trained_betas = mem_alloc(n * sizeof *c->trained_betas);
     for (size_t i = 0; i < n && ok; i++) {
-        c->trained_betas[i] = json_number_value(json_array_get(m, i)); /* 0 of what is no number */
+        c->trained_betas[i] = json_number_value(json_array_get(m, i)); /* 0 if it is not a number */
         ok = c->trained_betas[i] > 0 && c->trained_betas[i] < 1;
     }
     if (ok) return;
@@ -138,7 +138,7 @@ bool scheduler_config_parse(const char *path, const void *text, size_t size, Sch
     c->prediction = (Prediction)object_choice(&o, "prediction_type", PREDICT_EPSILON, PREDICTION_NAMES);
     c->spacing = (Spacing)object_choice(&o, "timestep_spacing", SPACING_LEADING, SPACING_NAMES);
     c->zero_snr = object_bool(&o, "rescale_betas_zero_snr", false);
-    object_int(&o, "steps_offset", 0, 0, 1000); /* checked, not used */
+    object_int(&o, "steps_offset", 0, 0, 1000); /* only checked: see above */
     c->steps_offset = object_member(&o, "steps_offset") ? 1 : 0;
     object_bool(&o, "clip_sample", true);
     c->clip_sample = !object_member(&o, "clip_sample");

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The checksum is the first thing in the header, so that its place is the same in every file: behind the
-   header's length and these characters. */
+/* The checksum is the first entry of the header, so that it stands at the same place in every file: after the
+   8 bytes of the header's length and these characters. */
 static const char BEFORE[] = "{\"__metadata__\":{\"checksum\":\"";
 static const char ZEROS[] = "0000000000000000";
 enum { PLACE = 8 + sizeof BEFORE - 1, DIGITS = sizeof ZEROS - 1 };
 
-/* The digits of the checksum; false where there is no place for them. */
+/* Computes the checksum's digits. Returns false when the bytes have no place for a checksum. */
 static bool checksum(const void *bytes, size_t size, char digits[DIGITS + 1]) {
     const char *at = bytes;
     if (size < PLACE + DIGITS || memcmp(at + 8, BEFORE, sizeof BEFORE - 1) != 0) return false;

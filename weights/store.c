@@ -12,10 +12,10 @@ enum { FAULTS_MAX = 10, GROUPS_MAX = 100 };
 struct Store {
     const Safetensors *files;
     int64_t count;
-    char *prefix, *optional; /* optional: NULL if there is none */
+    char *prefix, *optional; /* optional: may be NULL */
     Messages *errors;
     int faults;
-    bool **read; /* [file][tensor] */
+    bool **read; /* [file][tensor]: store_get has returned it */
 };
 
 Store *store_new(const Safetensors *files, int64_t count, const char *prefix, const char *optional,
@@ -45,7 +45,7 @@ static const SafeTensor *find_full(const Store *s, const char *full) {
     return NULL;
 }
 
-/* The name as asked for, else with the optional prefix put before or taken away. */
+/* Finds the name as it was asked for, or else with the optional prefix added or taken away. */
 static const SafeTensor *find(const Store *s, const char *name) {
     char *full = mem_format("%s%s", s->prefix, name);
     const SafeTensor *t = find_full(s, full);
@@ -68,10 +68,10 @@ static char *name_of(const char *format, va_list args) {
     return mem_string(name);
 }
 
-static void fault(Store *s, const char *line) {
-    if (!s->errors) check_failed(__FILE__, __LINE__, line);
+static void fault(Store *s, const char *message) {
+    if (!s->errors) check_failed(__FILE__, __LINE__, message);
     const char *path = store_path(s);
-    if (s->faults < FAULTS_MAX) messages_add(s->errors, "%s", line);
+    if (s->faults < FAULTS_MAX) messages_add(s->errors, "%s", message);
     if (s->faults++ == FAULTS_MAX)
         messages_add(s->errors, "%s: further tensors that are missing or do not fit are not listed", path);
 }
@@ -79,7 +79,7 @@ static void fault(Store *s, const char *line) {
 const Weight *store_get(Store *s, Shape shape, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    char *name = name_of(format, args), *line = NULL;
+    char *name = name_of(format, args), *message = NULL;
     va_end(args);
     const SafeTensor *t = find(s, name);
     const char *path = store_path(s);
@@ -92,17 +92,17 @@ const Weight *store_get(Store *s, Shape shape, const char *format, ...) {
     char want[SHAPE_TEXT], have[SHAPE_TEXT];
     shape_text(shape, want);
     if (!t)
-        line = mem_format("%s%s: no tensor \"%s%s\" %s", path, s->count > 1 ? " and its other parts" : "",
-                          s->prefix, name, want);
+        message = mem_format("%s%s: no tensor \"%s%s\" %s", path, s->count > 1 ? " and its other parts" : "",
+                             s->prefix, name, want);
     else if (!shape_equal(t->weight.shape, shape))
-        line = mem_format("%s: tensor \"%s\" is %s, and the config makes it %s", path, t->weight.name,
-                          shape_text(t->weight.shape, have), want);
+        message = mem_format("%s: tensor \"%s\" has the shape %s, but the config says %s", path,
+                             t->weight.name, shape_text(t->weight.shape, have), want);
     else if (!t->is_float)
-        line = mem_format("%s: tensor \"%s\" is of type %s (F32, F16 and BF16 are supported)", path,
-                          t->weight.name, t->dtype);
-    if (line) fault(s, line);
-    bool ok = !line;
-    free(line);
+        message = mem_format("%s: tensor \"%s\" is of type %s (F32, F16 and BF16 are supported)", path,
+                             t->weight.name, t->dtype);
+    if (message) fault(s, message);
+    bool ok = !message;
+    free(message);
     free(name);
     return ok ? &t->weight : NULL;
 }
@@ -146,7 +146,7 @@ void unused_add(Unused *u, const char *part, const SafeTensor *t) {
     u->bytes += (int64_t)t->size;
     int64_t i = 0;
     while (i < u->group_count && strcmp(u->groups[i].prefix, prefix) != 0) i++;
-    if (i == GROUPS_MAX) i--; /* nobody reads so many: the last stands for the rest */
+    if (i == GROUPS_MAX) i--; /* the last group counts all further ones */
     if (i == u->group_count) {
         u->groups = mem_grow(u->groups, (size_t)++u->group_count * sizeof *u->groups);
         u->groups[i] = (UnusedGroup) { mem_string(prefix), 0 };
@@ -176,8 +176,8 @@ void unused_free(Unused *u) {
 
 const char *store_path(const Store *s) { return s->count ? s->files[0].path : ""; }
 
-/* The names, types, shapes and places are hashed whole, of each tensor's bytes the first, the last and a
-   few between. */
+/* Hashes names, types and shapes whole. Of the bytes of a large tensor it hashes only SAMPLES pieces of
+   SAMPLE bytes: the first, the last and some between them. */
 uint64_t store_fingerprint(const Store *s) {
     enum { SAMPLES = 16, SAMPLE = 64 };
     uint64_t hash = HASH_START;

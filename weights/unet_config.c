@@ -19,8 +19,8 @@ static const JsonFixed FIXED[] = {
     { "reverse_transformer_layers_per_block", "null", NULL },
     { "encoder_hid_dim", "null", NULL },
     { "encoder_hid_dim_type", "null", NULL },
-    { "num_attention_heads", "null",
-      NULL }, /* the reference refuses it as well: attention_head_dim says it */
+    /* The reference refuses this key as well: attention_head_dim has the number of heads. */
+    { "num_attention_heads", "null", NULL },
     { "dual_cross_attention", "false", NULL },
     { "class_embed_type", "null", NULL },
     { "addition_embed_type", "null", NULL },
@@ -39,7 +39,8 @@ static const JsonFixed FIXED[] = {
     { "cross_attention_norm", "null", NULL },
 };
 
-/* upcast_attention: arithmetic is fp32 anyway. The rest says how parts are built that FIXED rules out. */
+/* Keys that change nothing here: upcast_attention, since all arithmetic is fp32, and settings of parts that
+   FIXED does not allow. */
 static const char *const IGNORED[] = { "upcast_attention",
                                        "addition_time_embed_dim",
                                        "addition_embed_type_num_heads",
@@ -47,7 +48,8 @@ static const char *const IGNORED[] = { "upcast_attention",
                                        "projection_class_embeddings_input_dim",
                                        NULL };
 
-/* A list of block types, as long as there are levels: which of them attend. */
+/* Reads a list of block types, one for each level, and fills attends [levels] with whether each is the type
+   `attending` (with transformers) or `plain` (without). */
 static void read_blocks(JsonObject *o, const char *key, const char *attending, const char *plain, int levels,
                         bool *attends) {
     const json_t *m = object_member(o, key);
@@ -66,7 +68,7 @@ static void read_blocks(JsonObject *o, const char *key, const char *attending, c
                      levels, attending, plain);
 }
 
-/* A number, or height and width, which have to be the same. */
+/* sample_size is a number, or a list of height and width, which have to be the same. */
 static int64_t read_sample_size(JsonObject *o) {
     const json_t *m = object_member(o, "sample_size");
     int64_t sides[2] = { 0 };
@@ -75,9 +77,10 @@ static int64_t read_sample_size(JsonObject *o) {
         return 0;
     }
     object_ints(o, "sample_size", 0, 1, 8192, json_is_array(m) ? 2 : 1, sides);
-    if (json_is_array(m) && sides[0] != sides[1]) object_fault(o, "sample_size", "it has to be a square");
-    /* Files from before diffusers 0.9.0 had the default of another pipeline here; the reference corrects it
-       too. */
+    if (json_is_array(m) && sides[0] != sides[1])
+        object_fault(o, "sample_size", "height and width have to be the same");
+    /* Files from before diffusers 0.9.0 have the default of another pipeline here, which is too small. The
+       reference corrects it in the same way. */
     const json_t *version = object_member(o, "_diffusers_version");
     int major = 0, minor = 0;
     bool old = json_is_string(version) &&
@@ -88,7 +91,7 @@ static int64_t read_sample_size(JsonObject *o) {
 static void read_levels(JsonObject *o, UnetConfig *c) {
     int64_t numbers[LEVELS_MAX];
     int n = c->levels = object_length(o, "block_out_channels", LEVELS_MAX);
-    if (n == 0) { /* nothing to hold the others against: only note them */
+    if (n == 0) { /* the other lists cannot be checked: only mark them as known */
         static const char *const dependent[] = { "down_block_types",   "up_block_types",
                                                  "layers_per_block",   "transformer_layers_per_block",
                                                  "attention_head_dim", NULL };
@@ -105,7 +108,7 @@ static void read_levels(JsonObject *o, UnetConfig *c) {
     for (int i = 0; i < n; i++) c->transformer_layers[i] = (int)numbers[i];
     object_ints(o, "attention_head_dim", 8, 1, 1024, n, numbers);
     for (int i = 0; i < n; i++) c->heads[i] = (int)numbers[i];
-    if (o->errors->count > before) return; /* what follows would only repeat it */
+    if (o->errors->count > before) return; /* the checks below would only repeat the message */
     for (int i = 0; i < n; i++) {
         bool attends = c->down_attends[i] || c->up_attends[n - 1 - i] || (c->mid_attends && i == n - 1);
         if (c->channels[i] % c->groups != 0)

@@ -11,12 +11,13 @@ static const JsonFixed FIXED[] = {
     { "latents_std", "null", NULL },
 };
 
-/* force_upcast: arithmetic is fp32 anyway. */
+/* force_upcast changes nothing here, since all arithmetic is fp32. */
 static const char *const IGNORED[] = { "force_upcast", NULL };
 
+/* Checks a list of block types: one for each level, all of the same type. */
 static void check_blocks(JsonObject *o, const char *key, const char *type, int levels) {
     const json_t *m = object_member(o, key);
-    if (levels == 0) return; /* nothing to hold it against */
+    if (levels == 0) return; /* its length cannot be checked */
     bool ok = json_is_array(m) && json_array_size(m) == (size_t)levels;
     for (int i = 0; i < levels && ok; i++) {
         const char *name = json_string_value(json_array_get(m, (size_t)i));

@@ -1,4 +1,4 @@
-/* Configs, vocabularies and defaults of a model's folder that are broken or not supported. */
+/* Configs, vocabularies and defaults.json of a model's folder that are broken or not supported. */
 #include "tests/bad_input/bad_input.h"
 
 #define LOOK                  "inspect model"
@@ -11,19 +11,19 @@
 
 const BadInput BAD_CONFIGS[] = {
     { .input = "Configs" },
-    { .input = "the UNet's activation",
+    { .input = "the UNet has another activation",
       .make = UNET_SAYS("act_fn", "\"relu\""),
       .command = LOOK,
       .status = 1,
       .says = "model/unet/config.json: \"act_fn\" is \"relu\": only \"silu\" is supported" },
-    { .input = "the UNet's blocks",
+    { .input = "the UNet has other blocks",
       .make = "json model/unet/config.json 's/\"DownBlock2D\"/\"ResnetDownsampleBlock2D\"/'",
       .command = LOOK,
       .status = 1,
       .says = "model/unet/config.json: \"down_block_types\" is "
               "[\"CrossAttnDownBlock2D\",\"ResnetDownsampleBlock2D\",\"CrossAttnDownBlock2D\"]: a list of 3 "
               "(as block_out_channels), each \"CrossAttnDownBlock2D\" or \"DownBlock2D\", is supported" },
-    { .input = "the UNet's heads are a text",
+    { .input = "a text instead of a number in the UNet's config",
       .make = UNET_SAYS("freq_shift", "\"0\""),
       .command = LOOK,
       .status = 1,
@@ -87,18 +87,18 @@ const BadInput BAD_CONFIGS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/vae/config.json: \"scaling_factor\" is 0: a number from 1e-06 to 1e+06 is supported" },
-    { .input = "the VAE's scaling factor is missing a value",
+    { .input = "the VAE's scaling factor is null",
       .make = VAE_SAYS("scaling_factor", "null"),
       .command = LOOK,
       .status = 1,
       .says =
           "model/vae/config.json: \"scaling_factor\" is null: a number from 1e-06 to 1e+06 is supported" },
-    { .input = "the VAE's latents are others",
+    { .input = "the VAE has another number of latent channels than the UNet",
       .make = VAE_SAYS("latent_channels", "16"),
       .command = LOOK,
       .status = 1,
       .says = "model: the UNet's in_channels 4 are not the VAE's latent_channels 16" },
-    { .input = "the VAE shifts",
+    { .input = "the VAE has a shift factor",
       .make = VAE_SAYS("shift_factor", "0.1"),
       .command = LOOK,
       .status = 1,
@@ -115,13 +115,13 @@ const BadInput BAD_CONFIGS[] = {
       .status = 1,
       .says = "model/text_encoder/config.json: \"num_attention_heads\" is 0: a whole number from 1 to 1024 "
               "is supported" },
-    { .input = "the text encoder's layers are too many",
+    { .input = "the text encoder has too many layers",
       .make = TEXT_SAYS("num_hidden_layers", "2147483648"),
       .command = LOOK,
       .status = 1,
       .says = "model/text_encoder/config.json: \"num_hidden_layers\" is 2147483648: a whole number from 1 to "
               "128 is supported" },
-    { .input = "the text encoder's activation",
+    { .input = "the text encoder has another activation",
       .make = TEXT_SAYS("hidden_act", "\"relu\""),
       .command = LOOK,
       .status = 1,
@@ -131,12 +131,12 @@ const BadInput BAD_CONFIGS[] = {
       .make = TEXT_SAYS("vocab_size", "100"),
       .command = LOOK,
       .status = 1,
-      .says =
-          "model/text_encoder/model.fp16.safetensors: tensor "
-          "\"text_model.embeddings.token_embedding.weight\" is [521, 24], and the config makes it [100, 24]\n"
-          "model: the tokenizer has 521 tokens, the text encoder 100",
+      .says = "model/text_encoder/model.fp16.safetensors: tensor "
+              "\"text_model.embeddings.token_embedding.weight\" has the shape [521, 24], but the config says "
+              "[100, 24]\n"
+              "model: the tokenizer has 521 tokens, the text encoder 100",
       .prints = true },
-    { .input = "the noise schedule",
+    { .input = "another noise schedule",
       .make = NOISE_SAYS("beta_schedule", "\"sigmoid\""),
       .command = LOOK,
       .status = 1,
@@ -148,15 +148,16 @@ const BadInput BAD_CONFIGS[] = {
       .status = 1,
       .says =
           "model/scheduler/scheduler_config.json: \"_class_name\" is \"FlowMatchEulerDiscreteScheduler\": "
-          "supported: \"DDIMScheduler\", \"PNDMScheduler\" and what else diffusers has for Stable Diffusion "
-          "1.x and 2.x" },
-    { .input = "what the UNet predicts",
+          "only diffusers' schedulers for Stable Diffusion 1.x and 2.x are supported, such as "
+          "\"DDIMScheduler\" "
+          "and \"PNDMScheduler\"" },
+    { .input = "the UNet predicts another quantity",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"flow_prediction\""),
       .command = LOOK,
       .status = 1,
       .says = "model/scheduler/scheduler_config.json: \"prediction_type\" is \"flow_prediction\": supported: "
               "\"epsilon\", \"v_prediction\", \"sample\"" },
-    { .input = "the spacing of timesteps",
+    { .input = "another spacing of timesteps",
       .make = NOISE_SAYS("beta_start", "0.00085, \"timestep_spacing\": \"karras\""),
       .command = LOOK,
       .status = 1,
@@ -169,21 +170,21 @@ const BadInput BAD_CONFIGS[] = {
       .prints = true,
       .says =
           "model/scheduler/scheduler_config.json: \"rescale_betas_zero_snr\" is true: these betas cannot be "
-          "rescaled, it divides by zero" },
+          "rescaled, since that would divide by zero" },
     { .input = "no loss for a UNet that predicts the picture",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
       .command = "train --model model --images pictures --token '<x>' --init a",
       .status = 1,
       .says =
           "model: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
-          "draws, and a word can be learned with epsilon and v_prediction alone" },
+          "can generate pictures, but a word can be learned only with epsilon or v_prediction" },
     { .input = "no loss for a UNet that predicts the picture",
       .make = NOISE_SAYS("beta_start", "0.00085, \"prediction_type\": \"sample\""),
       .command = "evaluate --model model --images pictures --init a",
       .status = 1,
       .says =
           "model: its scheduler's prediction_type is sample (the UNet predicts the picture): such a model "
-          "draws, and a word can be learned with epsilon and v_prediction alone" },
+          "can generate pictures, but a word can be learned only with epsilon or v_prediction" },
     { .input = "betas above 1",
       .make = NOISE_SAYS("beta_end", "2"),
       .command = LOOK,
@@ -213,10 +214,10 @@ const BadInput BAD_CONFIGS[] = {
               "'s/\"pad_token\": .*/\"pad_token\": \"nix\"/'",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: has no token \"nix\", which pads by tokenizer_config.json",
+      .says = "model/tokenizer/vocab.json: has no token \"nix\", the padding token of tokenizer_config.json",
       .prints = true },
     { .input = "Vocabularies" },
-    { .input = "an empty one",
+    { .input = "an empty vocabulary",
       .make = "echo '{}' >model/tokenizer/vocab.json",
       .command = LOOK,
       .status = 1,
@@ -238,7 +239,7 @@ const BadInput BAD_CONFIGS[] = {
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": -2,/'",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: line 4: a number that is no whole number >= 0",
+      .says = "model/tokenizer/vocab.json: line 4: a number that is not a whole number >= 0",
       .prints = true },
     { .input = "an id that is a text",
       .make = "json model/tokenizer/vocab.json 's/\"#\": 2,/\"#\": \"2\",/'",
@@ -264,13 +265,13 @@ const BadInput BAD_CONFIGS[] = {
       .status = 1,
       .says = "model/tokenizer/merges.txt: line 9, \"nospace\": is not two tokens with one space between",
       .prints = true },
-    { .input = "merges of tokens that are none",
+    { .input = "merges of tokens that the vocabulary lacks",
       .make = "echo 'qq zz' >>model/tokenizer/merges.txt",
       .command = LOOK,
       .status = 1,
       .says = "model/tokenizer/merges.txt: line 9, \"qq zz\": has a token that the vocabulary lacks",
       .prints = true },
-    { .input = "merges that are binary",
+    { .input = "a binary file instead of merges",
       .make = "cp samples/rgb.png model/tokenizer/merges.txt",
       .command = LOOK,
       .status = 1,
@@ -291,26 +292,26 @@ const BadInput BAD_CONFIGS[] = {
       .says =
           "model/tokenizer/tokenizer.json, \"model\": \"type\" is \"WordPiece\": only \"BPE\" is supported",
       .prints = true },
-    { .input = "tokenizer.json with other pieces of text",
+    { .input = "tokenizer.json with another normalizer",
       .make =
           "echo '{\"normalizer\": null, \"model\": {\"type\": \"BPE\", \"end_of_word_suffix\": \"</w>\"}}' "
           ">model/tokenizer/tokenizer.json",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/tokenizer.json: \"normalizer\" is null: only a tokenizer of CLIP is supported",
+      .says = "model/tokenizer/tokenizer.json: \"normalizer\" is null: only CLIP's tokenizer is supported",
       .prints = true },
-    { .input = "an added word without a row in the text encoder",
+    { .input = "an added word without a row in the embedding table",
       .make = "echo '{\"<x>\": 521}' >model/tokenizer/added_tokens.json",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/vocab.json: the added token \"<x>\" would have the id 521, and the text "
-              "encoder has 521 rows",
+      .says = "model/tokenizer/vocab.json: the added token \"<x>\" would have the id 521, but the token "
+              "embedding has 521 rows",
       .prints = true },
     { .input = "an added word whose id is a text",
       .make = "echo '{\"<x>\": \"521\"}' >model/tokenizer/added_tokens.json",
       .command = LOOK,
       .status = 1,
-      .says = "model/tokenizer/added_tokens.json: \"<x>\" is \"521\": a token's id should stand here" },
+      .says = "model/tokenizer/added_tokens.json: \"<x>\" is \"521\": a token's id is needed" },
     { .input = "another start token",
       .make = "rm model/tokenizer/special_tokens_map.json; echo '{\"bos_token\": \"<s>\"}' "
               ">model/tokenizer/tokenizer_config.json",
@@ -335,17 +336,17 @@ const BadInput BAD_CONFIGS[] = {
       .command = "generate --model model --prompt x",
       .status = 1,
       .says = "model/defaults.json: is not an object of commands and their options" },
-    { .input = "options that are no object",
+    { .input = "options that are not an object",
       .make = "echo '{\"generate\": 3}' >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,
       .says = "model/defaults.json: \"generate\" is not an object of options" },
-    { .input = "an option that there is not",
+    { .input = "an option that does not exist",
       .make = "echo '{\"generate\": {\"stpes\": 3}}' >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,
       .says = "model/defaults.json: \"stpes\" is not an option of ti generate that a model may set" },
-    { .input = "an option that is the user's alone",
+    { .input = "an option that only the user may set",
       .make = "echo '{\"generate\": {\"out\": \"/etc/passwd\"}}' >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,
@@ -365,12 +366,12 @@ const BadInput BAD_CONFIGS[] = {
       .command = "train --model model --images pictures --token '<x>' --init a",
       .status = 1,
       .says = "model/defaults.json: \"steps\" 1.5: is not a whole number" },
-    { .input = "a value out of range, for its plan",
+    { .input = "a value out of range, for ti plan",
       .make = "echo '{\"train\": {\"batch\": 5000}}' >model/defaults.json",
       .command = "plan --model model",
       .status = 1,
       .says = "model/defaults.json: \"batch\" 5000: must be 1 to 1024" },
-    { .input = "a value out of range, to look at",
+    { .input = "a value out of range, for ti inspect",
       .make = "echo '{\"train\": {\"batch\": 5000}}' >model/defaults.json",
       .command = LOOK,
       .status = 1,

@@ -1,14 +1,14 @@
-/* Folders that are no models, models that are broken, and weights that are not supported. */
+/* Paths that are not models, models that are broken, and weights that are not supported. */
 #include "tests/bad_input/bad_input.h"
 
 #define UNET                  "model/unet/diffusion_pytorch_model.fp16.safetensors"
 #define LOOK                  "inspect model"
 #define UNET_SAYS(key, value) "json model/unet/config.json 's/\"" key "\": [^,]*/\"" key "\": " value "/'"
-/* a tensor that the model needs, under another name */
+/* Renames a tensor that the model needs. */
 #define MISSING "swap " UNET " '\"conv_in.bias\"' '\"conv_in.bais\"'"
 
 const BadInput BAD_MODELS[] = {
-    { .input = "Folders that are no model" },
+    { .input = "Paths that are not a model" },
     { .input = "no such folder",
       .command = "inspect nowhere",
       .status = 1,
@@ -45,12 +45,12 @@ const BadInput BAD_MODELS[] = {
       .make = "mkdir empty",
       .command = "inspect empty",
       .status = 1,
-      .says = "empty: is no model folder (it has no model_index.json)" },
+      .says = "empty: is not a model folder (it has no model_index.json)" },
     { .input = "a folder of pictures",
       .command = "generate --model pictures --prompt x",
       .status = 1,
-      .says = "pictures: is no model folder (it has no model_index.json)" },
-    { .input = "a file in its place",
+      .says = "pictures: is not a model folder (it has no model_index.json)" },
+    { .input = "a learned word instead of a model",
       .command = "generate --model word.safetensors --prompt x",
       .status = 1,
       .says = "word.safetensors: is a learned word; a whole checkpoint of Stable Diffusion 1.x or 2.x, text "
@@ -58,7 +58,7 @@ const BadInput BAD_MODELS[] = {
     { .input = "an empty name",
       .command = "generate --model '' --prompt x",
       .status = 2,
-      .says = "--model '': the name of a file or folder is meant" },
+      .says = "--model '': must be the name of a file or folder" },
     { .input = "a part's folder is missing",
       .make = "rm -r model/unet",
       .command = LOOK,
@@ -90,7 +90,7 @@ const BadInput BAD_MODELS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/unet: no diffusion_pytorch_model.safetensors" },
-    { .input = "a part's weights as a pickle",
+    { .input = "a part's weights are a pickle",
       .make = "rm " UNET "; : >model/unet/diffusion_pytorch_model.bin",
       .command = LOOK,
       .status = 1,
@@ -200,32 +200,33 @@ const BadInput BAD_MODELS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model: the UNet's in_channels 8 are not the VAE's latent_channels 4" },
-    { .input = "tensors of a type that is not read",
+    { .input = "a tensor of a type that is not read",
       .make = "swap " UNET " '\"conv_in.bias\":{\"dtype\":\"F16\"' '\"conv_in.bias\":{\"dtype\":\"I16\"'",
       .command = LOOK,
       .status = 1,
       .says = "model/unet/diffusion_pytorch_model.fp16.safetensors: tensor \"conv_in.bias\" is of type I16 "
               "(F32, F16 and BF16 are supported)",
       .prints = true },
-    { .input = "cut off",
+    { .input = "a file of weights that is cut off",
       .make = "truncate -s 60000 " UNET,
       .command = LOOK,
       .status = 1,
       .says = "model/unet/diffusion_pytorch_model.fp16.safetensors: tensor "
               "\"down_blocks.0.attentions.1.proj_in.weight\": its data_offsets lie outside the file (is it "
               "truncated?)" },
-    { .input = "empty",
+    { .input = "an empty file of weights",
       .make = ": >" UNET,
       .command = LOOK,
       .status = 1,
       .says =
           "model/unet/diffusion_pytorch_model.fp16.safetensors: 0 bytes are too few for a safetensors file" },
-    { .input = "zeros",
+    { .input = "a file of weights that is all zeros",
       .make = "head -c 60000 /dev/zero >" UNET,
       .command = LOOK,
       .status = 1,
-      .says = "model/unet/diffusion_pytorch_model.fp16.safetensors: is no safetensors file (its header does "
-              "not begin with '{')" },
+      .says =
+          "model/unet/diffusion_pytorch_model.fp16.safetensors: is not a safetensors file (its header does "
+          "not begin with '{')" },
     { .input = "two parts are broken",
       .make = "truncate -s 60000 " UNET "; : >model/vae/diffusion_pytorch_model.fp16.safetensors",
       .command = LOOK,
@@ -262,7 +263,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan " UNET,
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the UNet predicts at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
+      .says = "the UNet's prediction at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
               "whose weight \"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
     { .input = "a NaN among the UNet's weights",
       .make = "nan " UNET,
@@ -283,29 +284,29 @@ const BadInput BAD_MODELS[] = {
       .command = "reconstruct --model model pictures/1.png x.png",
       .status = 1,
       .says =
-          "what the VAE makes of the picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+          "the VAE's output for the picture is not finite: first in encoder.conv_out/conv2d, whose weight "
           "\"quant_conv.weight\" is not finite" },
     { .input = "a NaN among the VAE's weights",
       .make = "nan model/vae/diffusion_pytorch_model.fp16.safetensors",
       .command = "train --model model --images pictures --token '<x>' --init a",
       .status = 1,
-      .says = "what the VAE makes of a picture is not finite: first in encoder.conv_out/conv2d, whose weight "
+      .says = "the VAE's output for a picture is not finite: first in encoder.conv_out/conv2d, whose weight "
               "\"quant_conv.weight\" is not finite",
       .makes = "out/x/options.json" },
     { .input = "a NaN among the text encoder's weights",
       .make = "nan model/text_encoder/model.fp16.safetensors",
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "final_layer_norm/layer_norm, whose "
               "weight \"text_model.final_layer_norm.weight\" is not finite" },
-    { .input = "a word of numbers that are finite and too large (3e38)",
+    { .input = "a word whose numbers are finite but too large (3e38)",
       .make = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24; do printf "
               "'\\346\\261\\141\\177'; done >large; head -c -96 word.safetensors | cat - large "
               ">x.safetensors; rm large",
       .command = "generate --model model --embedding x.safetensors --prompt 'a <w>'",
       .status = 1,
-      .says = "what the text encoder makes of the prompt is not finite: first in "
+      .says = "the text encoder's output is not finite: first in "
               "encoder.layers.0/layer_norm, where "
               "the numbers grow too large" },
     { 0 },

@@ -1,9 +1,9 @@
-/* Every bad input of this folder, given to the program as a user would: what it says, its exit status, and
-   that nothing is half written or lost. TI names the program; run from the repository's root.
+/* Gives each bad input of this folder to the program as a user would, and tests its messages, its exit
+   status, and that no file is half written or lost. TI names the program; run from the repository's root.
 
-       test_bad_input                 runs them, and compares tests/bad_input/messages.md
-       test_bad_input --table         writes tests/bad_input/messages.md's text to stdout
-       test_bad_input --show [TEXT]   what the program says to the cases whose input or command holds TEXT */
+       test_bad_input                 runs all cases, and compares tests/bad_input/messages.md with them
+       test_bad_input --table         writes the text of tests/bad_input/messages.md to stdout
+       test_bad_input --show [TEXT]   shows what the program says when the input or command has TEXT in it */
 #define _DEFAULT_SOURCE
 #include <grp.h>
 #include <stdio.h>
@@ -31,10 +31,12 @@
 
 enum { NOBODY = 65534 };
 
-/* st FILE HEADER [BYTES]: a safetensors file with that header and so many zeros of data.
-   swap FILE OLD NEW: the bytes of a file, OLD and NEW as long as each other.
-   json FILE SED: edits a text.
-   nan FILE: the last number of a file of F16 weights becomes NaN. */
+/* Shell functions for the cases:
+
+       st FILE HEADER [BYTES]   makes a safetensors file with that header and BYTES zeros of data
+       swap FILE OLD NEW        replaces OLD in a file by NEW, which must be as long
+       json FILE SED            edits a text file with sed, which must change it
+       nan FILE                 makes the last number of a file of F16 weights NaN */
 static const char HELPERS[] =
     "st() { n=$(printf %s \"$2\" | wc -c); { printf \"\\\\$(printf %03o $((n % 256)))"
     "\\\\$(printf %03o $((n / 256)))\\\\0\\\\0\\\\0\\\\0\\\\0\\\\0\"; printf %s \"$2\"; "
@@ -44,22 +46,22 @@ static const char HELPERS[] =
     "2>/dev/null; }\n"
     "json() { cp \"$1\" before && sed -i \"$2\" \"$1\" && ! cmp -s before \"$1\" && rm before; }\n";
 
-/* Notes on what goes on, and on the machine, which are no faults. */
+/* The beginnings of lines on stderr that report progress or tell of the machine, and that no case lists. */
 static const char *const NOTES[] = { "ti: model ",
                                      "ti: memory ",
                                      "ti: word ",
                                      "ti: see ti ",
                                      "denoising ",
                                      "step ",
-                                     "drawing, step ",
-                                     "the first loss again ",
+                                     "validation picture, step ",
+                                     "recomputing the first loss ",
                                      "VAE ",
                                      "encoding ",
                                      "decoding ",
                                      "fixed-grid loss ",
                                      "timing operations ",
                                      "ti: peak memory",
-                                     "ti: draw with it",
+                                     "ti: generate with it",
                                      "ti: in ",
                                      "ti: more than these ",
                                      "ti: warning: a template has ",
@@ -67,7 +69,7 @@ static const char *const NOTES[] = { "ti: model ",
 
 static char *scratch; /* holds base/ (what each case starts from), case/, ti, out, err */
 
-/* A shell's exit status; the program's sanitizers must not end it another way. */
+/* Runs a shell script and returns its exit status, or 128 and the number of the signal that ended it. */
 static int shell(const char *script, bool unprivileged) {
     fflush(stdout);
     pid_t child = fork();
@@ -99,7 +101,8 @@ static void prepare(void) {
     free(script);
 }
 
-/* The names, types, sizes and checksums of all that is in case/. */
+/* The names, types, links and permissions of all that is in case/, and the sizes and checksums of
+   its files. */
 static char *listing(void) {
     char *script = mem_format("cd '%s/case' && { find . -printf '%%p %%y %%l %%m\\n'; "
                               "find . -type f -size -100M -exec cksum {} +; } | LC_ALL=C sort >../list",
@@ -115,13 +118,12 @@ static bool is_note(const char *line) {
     for (size_t i = 0; i < sizeof NOTES / sizeof *NOTES; i++)
         if (strncmp(line, NOTES[i], strlen(NOTES[i])) == 0) return true;
     const char *estimate = strstr(line, " s each: about ");
-    const char *sanitizer =
-        strstr(line, "WARNING: AddressSanitizer failed to allocate"); /* and so returns NULL */
+    const char *sanitizer = strstr(line, "WARNING: AddressSanitizer failed to allocate");
     const char *end = line + strcspn(line, "\n");
     return (estimate && estimate < end) || (sanitizer && sanitizer < end);
 }
 
-/* The lines of stderr without "ti: ", notes, and (unless wanted) warnings. */
+/* The lines of stderr without "ti: ", without notes and, unless they are wanted, without warnings. */
 static char *faults_of(const char *err, bool warnings) {
     char *out = mem_string("");
     for (const char *line = err; *line;) {
@@ -138,7 +140,7 @@ static char *faults_of(const char *err, bool warnings) {
     return out;
 }
 
-/* Whether text is the pattern, in which * stands for any part of a line. */
+/* Whether the text fits the pattern, in which * stands for any text within a line. */
 static bool matches(const char *pattern, const char *text) {
     for (; *pattern != '*'; pattern++, text++) {
         if (*pattern != *text) return false;
@@ -171,8 +173,8 @@ static Outcome try(const BadInput *c) {
     Outcome o = { .before = listing() };
     const char *limit = c->limit ? c->limit : "";
     if (c->little_memory && !ADDRESS_SANITIZER)
-        limit = "ulimit -v 3000000"; /* with it, main sets a limit of its own */
-    /* standard error through a pipe, which no limit of a file's size cuts */
+        limit = "ulimit -v 3000000"; /* with AddressSanitizer, main sets another limit instead */
+    /* Standard error goes through a pipe, to which a limit of a file's size does not apply. */
     script = mem_format(
         "cd '%s/case'; umask 22; { (%s\n../ti %s\n) 2>&1 >../out </dev/null; echo $? >../status; } | "
         "cat >../err; exit $(cat ../status)",
@@ -237,7 +239,8 @@ enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 /* The document */
 
-/* Code within a cell of a table: no bar ends the cell, and a line end is a break. */
+/* Adds code within a cell of a Markdown table. Characters that Markdown would interpret are escaped, and a
+   line end becomes a break. */
 static void add_code(Text *t, const char *s) {
     char piece[2] = { 0 };
     text_add(t, "<code>");
@@ -262,14 +265,11 @@ static char *document(void) {
     text_add(
         &t, "# Bad input: what `ti` says\n\n"
             "Written by `make docs` from the cases that `tests/bad_input/test_bad_input.c` tries on every "
-            "`make test`, "
-            "under the "
-            "sanitizers as well: do not edit. Each that fails ends with this exit status, prints these lines "
-            "and no "
-            "others (each behind `ti: `) on standard error, nothing on standard output, writes nothing and "
-            "changes no "
-            "file. 1: an error; 2: wrong usage; 0: works. An ellipsis stands for what differs from machine "
-            "to machine.\n");
+            "`make test`, also under the sanitizers: do not edit. A command that fails ends with this exit "
+            "status and prints these lines and no others on standard error, each after `ti: `. It prints "
+            "nothing on standard output, writes no file and changes none. The exit status is 1 for an error, "
+            "2 for wrong usage and 0 for a command that works. An ellipsis stands for text that differs from "
+            "machine to machine.\n");
     for (int i = 0; i < TABLE_COUNT; i++)
         for (const BadInput *c = TABLES[i]; c->input; c++) {
             if (!c->command) {
@@ -322,11 +322,12 @@ int main(int argc, char *argv[]) {
         return 0;
     }
     prepare();
-    /* AddressSanitizer takes the whole address space: its own limit stands for the shell's. */
+    /* AddressSanitizer reserves most of the address space, so its own limit of an allocation is used instead
+       of the shell's limit. */
     setenv("ASAN_OPTIONS", "allocator_may_return_null=1:max_allocation_size_mb=2500", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     setenv("LC_ALL", "C", 1);
-    setenv("KMP_WARNINGS", "false", 0); /* clang's OpenMP would tell of its own file that is too large, too */
+    setenv("KMP_WARNINGS", "false", 0); /* LLVM's OpenMP would warn of files of its own that are too large. */
     bool showing = argc > 1 && strcmp(argv[1], "--show") == 0;
     if (showing) show(argc > 2 ? argv[2] : "");
     for (int i = 0; i < TABLE_COUNT && !showing; i++)

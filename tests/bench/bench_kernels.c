@@ -1,6 +1,7 @@
-/* Convolutions at the shapes that models have, method by method: the effective rate (the direct algorithm's
-   flops over the time) of forward and backward. Weights are F16, as checkpoints come. The method that
-   conv_method picks is marked. Argument "sd": Stable Diffusion 1.5's shapes as well. */
+/* Times convolutions of the shapes that models have, forward and backward, by every method: milliseconds, and
+   the operations of the direct algorithm divided by the time. Weights are F16, as in most checkpoints. A *
+   marks the method that conv_method chooses. With the argument "sd" Stable Diffusion 1.5's shapes are timed
+   as well. */
 #define _POSIX_C_SOURCE 200809L
 #include "tensor/threads.h"
 #include "tensor/conv.h"
@@ -37,9 +38,9 @@ static float *floats(int64_t n) {
 
 typedef struct {
     int64_t batch, in, size, out, kernel, stride;
-} Layout2D;
+} BenchCase;
 
-/* The shortest of some runs, in seconds. */
+/* Returns the time of the shortest of several runs, in seconds. */
 static double time_pass(ConvMethod m, const Conv *c, const Weight *w, float *x, float *y, ConvMemory memory,
                         bool backward) {
     double best = 1e9, total = 0;
@@ -56,7 +57,7 @@ static double time_pass(ConvMethod m, const Conv *c, const Weight *w, float *x, 
     return best;
 }
 
-static void bench(const Layout2D *s) {
+static void bench(const BenchCase *s) {
     int64_t out_size = s->size / s->stride;
     Conv c = { s->batch, s->in,     s->size,   s->size,       s->out,       out_size,
                out_size, s->kernel, s->stride, s->kernel / 2, s->kernel / 2 };
@@ -92,7 +93,7 @@ static void bench(const Layout2D *s) {
 
 int main(int argc, char **argv) {
     threads_restart(argv);
-    static const Layout2D small[] = {
+    static const BenchCase small[] = {
         /* the embedded UNet at batch 4 */
         { 4, 4, 16, 64, 3, 1 },
         { 4, 64, 16, 64, 3, 1 },
@@ -110,14 +111,14 @@ int main(int argc, char **argv) {
         { 4, 512, 4, 256, 3, 1 },
         { 8, 256, 4, 256, 3, 1 },
         { 4, 512, 4, 256, 1, 1 },
-        /* its VAE's decoder */
+        /* the decoder of the embedded VAE */
         { 1, 128, 16, 128, 3, 1 },
         { 4, 128, 32, 128, 3, 1 },
         { 4, 64, 64, 64, 3, 1 },
         { 4, 32, 64, 32, 3, 1 },
         { 4, 32, 64, 3, 3, 1 },
     };
-    static const Layout2D large[] = {
+    static const BenchCase large[] = {
         { 1, 320, 64, 320, 3, 1 },  { 1, 640, 32, 640, 3, 1 },  { 1, 1280, 16, 1280, 3, 1 },
         { 1, 1280, 8, 1280, 3, 1 }, { 2, 1280, 8, 1280, 3, 1 }, { 1, 320, 64, 320, 3, 2 },
         { 1, 128, 256, 128, 3, 1 },

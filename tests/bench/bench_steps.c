@@ -1,9 +1,11 @@
-/* Times what golden/bench.py times in PyTorch, a process a measure, so that each has its own peak of memory:
+/* Times the same things as golden/bench.py does in PyTorch. Each is measured in a process of its own, so that
+   it has its own peak of memory:
 
        bench_steps --what train --model FOLDER --resolution 512 --batch 1 --threads 2
 
-   prints how it computes behind a '#', then: name, seconds of one run (after one that is not counted), and in
-   MB what the plan says of memory with the mapped weights, and the peak of the process. */
+   prints a line behind a '#' about threads and kernels, and then a line with the measure's name, the seconds
+   of one run, the MB of memory that are planned (including the mapped weights), and the MB of the process at
+   its peak. */
 #include "inversion/loop.h"
 #include "io/system.h"
 #include "tensor/threads.h"
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The measures, by the names that golden/bench.py uses as well. */
 enum { TRAIN, DRAW, PREDICT, ENCODE, DECODE };
 static const char *const WHATS[] = { "train", "draw", "predict", "encode", "decode", NULL };
 
@@ -29,16 +32,18 @@ typedef struct {
 #define AT(field) offsetof(BenchOptions, field)
 static const Option OPTIONS[] = {
     { "what", OPTION_CHOICE, AT(what), "train|draw|predict|encode|decode", .choices = WHATS, .required = true,
-      .help = "a training step; pictures drawn in 30 steps with guidance; a noise prediction; the VAE" },
+      .help = "a training step; pictures generated in 30 steps with guidance; a noise prediction; the VAE" },
     { "model", OPTION_STRING, AT(model), "FOLDER", .standard = "weights/critters", .help = "the model" },
-    { "resolution", OPTION_INT, AT(resolution), "N", 64, 4096, .standard = "64", .help = "pixels a side" },
+    { "resolution", OPTION_INT, AT(resolution), "N", 64, 4096, .standard = "64",
+      .help = "height and width in pixels" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 64, .standard = "4", .help = "pictures at once" },
-    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the cores", .help = "to compute with" },
+    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "one a core",
+      .help = "threads to compute with" },
 };
 
 static const Command BENCH_STEPS = {
     .name = "bench_steps",
-    .summary = "Times one of the things a model is used for.",
+    .summary = "Times one use of a model.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .examples = "  bench_steps --what train\n",
@@ -48,7 +53,7 @@ typedef struct {
     const BenchOptions *o;
     const Model *m;
     int threads;
-    int64_t side; /* of the latents */
+    int64_t side; /* height and width of the latents */
 } Bench;
 
 static float *noise(int64_t count) {
@@ -59,7 +64,7 @@ static float *noise(int64_t count) {
     return x;
 }
 
-/* A run that is not counted, which reads the weights, then runs for at least a second. */
+/* Makes one run that is not counted, which reads the weights, and then runs for at least a second. */
 static void measure(const Bench *b, void (*run)(void *), void *user, int64_t bytes) {
     run(user);
     double start = system_seconds(), seconds = 0;
@@ -81,17 +86,17 @@ static int32_t *prompt(const Model *m, const char *text) {
     return ids;
 }
 
-/* Training, with the posteriors given */
+/* Training, on random posteriors. */
 
 static void train_once(void *loop) { loop_next(loop); }
 
 static void train(const Bench *b) {
     const Model *m = b->m;
     int64_t pictures = b->o->batch, latent = m->unet.config.in_channels * b->side * b->side;
-    float *rows = noise(m->clip.config.hidden_size);
+    float *learned = noise(m->clip.config.hidden_size);
     Posteriors posteriors = { pictures, latent, noise(pictures * 4 * latent) };
     int32_t *ids = prompt(m, "a photo of a cat");
-    ids[1] = (int32_t)m->clip.config.vocab_size; /* the learned word, else no gradient would be wanted */
+    ids[1] = (int32_t)m->clip.config.vocab_size; /* the placeholder token, which alone has a gradient */
     LoopData data = { .clip = &m->clip,
                       .unet = &m->unet,
                       .noise_schedule = &m->noise_schedule,
@@ -103,7 +108,7 @@ static void train(const Bench *b) {
                       .height = b->side,
                       .width = b->side,
                       .vectors = 1,
-                      .rows = rows };
+                      .learned = learned };
     LoopOptions options = { .steps = 1000000,
                             .batch = b->o->batch,
                             .accumulate = 1,
@@ -117,17 +122,17 @@ static void train(const Bench *b) {
     measure(b, train_once, &loop, arena.bytes + loop.full.plan.weights);
     arena_free(&arena);
     loop_free(&loop);
-    free(posteriors.moments);
-    free(rows);
+    free(posteriors.parameters);
+    free(learned);
     free(ids);
 }
 
-/* Sampling */
+/* Sampling with guidance. */
 
 typedef struct {
     Sampling *sampling;
     int32_t *ids, *negative;
-} Draw;
+} Generation;
 
 static void ignore_picture(void *user, int64_t i, const float *picture) {
     (void)user;
@@ -135,14 +140,14 @@ static void ignore_picture(void *user, int64_t i, const float *picture) {
     (void)picture;
 }
 
-static void draw_once(void *user) {
-    const Draw *d = user;
+static void generate_once(void *user) {
+    const Generation *d = user;
     Messages errors = { 0 };
     CHECK(sampling_run(d->sampling, d->ids, d->negative, &(SamplingEvents) { .picture = ignore_picture },
                        &errors));
 }
 
-static void draw(const Bench *b) {
+static void generate(const Bench *b) {
     const Model *m = b->m;
     SamplingOptions options = { .count = b->o->batch,
                                 .steps = 30,
@@ -150,19 +155,19 @@ static void draw(const Bench *b) {
                                 .width = b->o->resolution,
                                 .guidance = 4,
                                 .seed = 1 };
-    Draw d = { sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
-                            tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
-               prompt(m, "a photo of a cat"), prompt(m, "") };
+    Generation d = { sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                                  tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
+                     prompt(m, "a photo of a cat"), prompt(m, "") };
     Arena arena = allocate(sampling_bytes(d.sampling, b->threads));
     sampling_bind(d.sampling, &arena, b->threads);
-    measure(b, draw_once, &d, arena.bytes + sampling_weights(d.sampling));
+    measure(b, generate_once, &d, arena.bytes + sampling_weights(d.sampling));
     arena_free(&arena);
     sampling_free(d.sampling);
     free(d.ids);
     free(d.negative);
 }
 
-/* One network forward, without gradient */
+/* One network, forward only. */
 
 static void forward_once(void *graph) { graph_forward(graph); }
 
@@ -203,14 +208,14 @@ static void run(const BenchOptions *o, Messages *errors) {
     int64_t factor = vae_factor(&m.vae.config);
     b.side = o->resolution / factor;
     if (o->resolution % factor) {
-        messages_add(errors, "--resolution %lld: give a multiple of %lld", (long long)o->resolution,
+        messages_add(errors, "--resolution %lld: must be a multiple of %lld", (long long)o->resolution,
                      (long long)factor);
     } else {
         printf("# %d threads, OpenBLAS %s kernels\n", b.threads, blas_kernel());
         if (o->what == TRAIN)
             train(&b);
         else if (o->what == DRAW)
-            draw(&b);
+            generate(&b);
         else
             forward(&b);
     }

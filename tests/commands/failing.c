@@ -1,13 +1,13 @@
-/* Linked into build/ti_failing alone: the calls that a machine may refuse stand here under the names that `ld
-   --wrap` gives them, and the N-th of one kind fails, once. Counted are the program's own calls, not those
-   within libraries (Jansson's allocations are the program's: ti.c gives it ours).
+/* Linked into build/ti_failing only. It replaces library calls that can fail by functions with the names that
+   `ld --wrap` gives them, and lets the N-th call of one kind fail, once. The program's own calls are counted,
+   not those within libraries. Jansson's allocations count, since ti.c makes it use ours.
 
        TI_FAIL=write:3            the third write fails
-       TI_FAILED=FILE             made when that has happened
-       TI_FAIL=short:3            the third write takes only half
-       TI_FAIL=interrupted:3      a signal comes before the third write
-       TI_FAIL=kill:3             one that ends the program
-       TI_FAIL=nameless:3         the third O_TMPFILE, which not all file systems have */
+       TI_FAIL=short:3            the third write writes only half of its bytes
+       TI_FAIL=interrupted:3      a signal interrupts the third write
+       TI_FAIL=kill:3             a signal ends the program before the third write
+       TI_FAIL=nameless:3         the third open with O_TMPFILE fails, as on file systems without it
+       TI_FAILED=FILE             this file is made when the call has failed */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include <dirent.h>
 #include <errno.h>
@@ -57,9 +57,9 @@ FILE *__wrap_fopen(const char *path, const char *mode);
 int __wrap_fflush(FILE *file);
 DIR *__wrap_opendir(const char *path);
 
-/* Whether this call of the kind is the one; then errno is set. */
+/* Whether this call of the kind is the one that must fail. Then errno is set. */
 static bool fails(const char *kind, int error) {
-    static atomic_long calls; /* of the one kind that TI_FAIL names */
+    static atomic_long calls; /* of the kind that TI_FAIL names */
     const char *wanted = getenv("TI_FAIL");
     size_t n = strlen(kind);
     if (!wanted || strncmp(wanted, kind, n) != 0 || wanted[n] != ':') return false;
@@ -113,13 +113,14 @@ ssize_t __wrap_write(int descriptor, const void *data, size_t size) {
     return __real_write(descriptor, data, fails("short", 0) ? (size + 1) / 2 : size);
 }
 
-int __wrap_fsync(int descriptor) { /* thousands of runs need not wait for the disk */
+/* It never waits for the disk, since the test runs thousands of commands. */
+int __wrap_fsync(int descriptor) {
     (void)descriptor;
     return fails("fsync", EIO) ? -1 : 0;
 }
 
 int __wrap_close(int descriptor) {
-    int result = __real_close(descriptor); /* one that fails has closed it all the same, on Linux */
+    int result = __real_close(descriptor); /* On Linux a close that fails has closed the descriptor, too. */
     return fails("close", EIO) ? -1 : result;
 }
 

@@ -1,6 +1,8 @@
-/* What the commands write beside their main result, by one and the same number from two sides: the fixed-grid
-   loss against PyTorch's (golden/grid.py) and in `ti train` against `ti evaluate`, a validation picture
-   against `ti generate`, contact sheets, profiles. TI names the program; run from the repository's root. */
+/* Tests results that two computations must agree on: the fixed-grid loss of `ti evaluate` with PyTorch's
+   (golden/grid.py) and with that of `ti train`, a validation picture with one of `ti generate`. Also
+   tests contact sheets, profiles, wrong usage and --version. TI names the program; run from the
+   repository's root. */
+#include "cli/help.h"
 #include "io/image.h"
 #include "tests/command.h"
 #include "tests/golden.h"
@@ -9,18 +11,18 @@
 #include <math.h>
 #include <unistd.h>
 
-/* A small model that trains and draws in a moment, and a word that it knows. */
-#define SMALL "--model golden/models/wide --threads 2"
-#define DRAW  "--steps 2 --guidance 3 --seed 5"
+/* A small model, which trains and generates within a second. */
+#define SMALL   "--model golden/models/wide --threads 2"
+#define SAMPLER "--steps 2 --guidance 3 --seed 5"
 
-/* The number that follows `words` in a text; NaN where they are not there. */
+/* The number that follows `words` in a text, or NaN when they are not there. */
 static double number_after(const char *text, const char *words) {
     const char *at = strstr(text, words);
     return at ? strtod(at + strlen(words), NULL) : (double)NAN;
 }
 
-/* `ti COMMAND ARGUMENTS`, with folder for each "@"; what it prints, NULL and a failed check where it
-   fails. */
+/* Runs `ti ARGUMENTS` with the folder in the place of each "@". Returns what it prints, to be freed; when it
+   fails the test fails and NULL is returned. */
 static char *run(const char *folder, const char *arguments) {
     char *with = mem_string("");
     for (const char *c = arguments; *c; c++) {
@@ -37,12 +39,12 @@ static char *run(const char *folder, const char *arguments) {
     return NULL;
 }
 
-/* The loss is printed with five digits after the point. */
+/* Compares the fixed-grid loss with PyTorch's. It is printed with five digits after the point. */
 static void test_grid(const Golden *g, const char *name) {
     const char *options = golden_meta(g, "%s/options", name);
     float *want = golden_floats(g, "%s/loss", name);
     const char *model = strstr(options, "--model") ? "" : "--model weights/critters";
-    for (int batch = 3; batch <= 4; batch++) { /* 3 does not divide the number of points */
+    for (int batch = 3; batch <= 4; batch++) { /* 3 does not divide the number of grid points. */
         char *command = mem_format("evaluate %s %s --batch %d", options, model, batch);
         char *out = run("", command), *label = mem_format("%s.grid loss, batch %d", name, batch);
         if (out)
@@ -79,7 +81,8 @@ static void same_picture(const char *label, const char *folder, const char *a, c
     messages_free(&errors);
 }
 
-/* The loss at some steps of a run is what `ti evaluate` finds for the word as it is then. */
+/* Compares the fixed-grid loss that a run prints after `words` with that of `ti evaluate` for the word of
+   that step. */
 static void same_loss(const char *folder, const char *trained, const char *words, const char *evaluate) {
     char *out = run(folder, evaluate);
     if (!out) return;
@@ -105,23 +108,23 @@ static void test_train(const char *folder) {
     test_true("the word was learned", after < before - 1e-3, "%.5f before, %.5f after", before, after);
     test_true("a profile", strstr(out, "conv2d") && strstr(out, "backward") && strstr(out, "100.0%"),
               "forward and backward");
-    test_true("two pictures on the way, two copies",
+    test_true("validation pictures and checkpoints",
               exists(folder, "run/validation-2.png") && exists(folder, "run/validation-3.png") &&
                   !exists(folder, "run/validation-1.png") &&
                   !exists(folder, "run/learned_embeds-steps-1.safetensors") && exists(folder, "run/loss.png"),
               "at steps 2 and 3");
     free(out);
-    free(run(folder, "generate " SMALL " " DRAW " --embedding @/run/learned_embeds.safetensors "
+    free(run(folder, "generate " SMALL " " SAMPLER " --embedding @/run/learned_embeds.safetensors "
                      "--prompt 'a <z>' --out @/z.png"));
     same_picture("a validation picture", folder, "z.png", "run/validation-3.png");
 }
 
 static void test_sheets(const char *folder) {
-    char *out = run(folder, "generate " SMALL " " DRAW " --prompt 'a cat' --count 2 --grid --profile "
+    char *out = run(folder, "generate " SMALL " " SAMPLER " --prompt 'a cat' --count 2 --grid --profile "
                             "--out @/p.png");
     if (!out) return;
     test_true("the sheet is named", strstr(out, "/p-grid.png"), "p-grid.png");
-    test_true("a profile of drawing", strstr(out, "attention") && !strstr(out, "backward"), "forward alone");
+    test_true("a profile of sampling", strstr(out, "attention") && !strstr(out, "backward"), "forward only");
     free(out);
     free(run(folder, "sheet --out @/sheet.png --title 'a title' @/p-1.png 'a row' @/p-2.png"));
     Messages errors = { 0 };
@@ -145,13 +148,38 @@ static void test_sheets(const char *folder) {
     messages_free(&errors);
 }
 
-/* No command, and one that doesn't exist */
+/* Without a command and with an unknown one, ti prints nothing on stdout and ends with status 2. */
 static void test_usage(void) {
     static const char *const wrong[] = { "", "paint" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int status;
         char *out = output_of_ti(wrong[i], &status);
         test_true("usage", status == 2 && !*out, "'%s': exit status %d", wrong[i], status);
+        free(out);
+    }
+}
+
+/* --version prints a line for the version and one for each fact, and --help, the manual page and the
+   completions know it. */
+static void test_version(void) {
+    char *out = run("", "--version");
+    if (out) {
+        static const char *const parts[] = { "ti " TI_VERSION "\ncompiled by ", "\nOpenBLAS ", ", kernels ",
+                                             "\nphysical cores: " };
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            test_true("--version", strstr(out, parts[i]) != NULL, "%s", out);
+        test_true("physical cores", number_after(out, "\nphysical cores: ") >= 1, "1 or more");
+        free(out);
+    }
+    static const struct {
+        const char *command, *part;
+    } known[] = { { "--help", "ti --version " },
+                  { "help --man", "\\-\\-version" },
+                  { "help --completion bash", " --version\"" },
+                  { "help --completion zsh", "'--version:" } };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        out = run("", known[i].command);
+        test_true(known[i].command, out && strstr(out, known[i].part), "lists --version");
         free(out);
     }
 }
@@ -165,6 +193,7 @@ int main(void) {
     test_train(folder);
     test_sheets(folder);
     test_usage();
+    test_version();
     folder_remove(folder);
     free(folder);
     return test_finish();

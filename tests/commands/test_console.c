@@ -1,6 +1,7 @@
-/* What reaches a terminal: no control character of a name, a file or a word, and no more than a line can
-   hold; and that what is printed to be pasted or read by a script means what it says. The neighbours of the
-   files that are being written are here too. TI names the program; run from the repository's root. */
+/* Tests what the commands print. No control characters of names, files or words and no very long texts reach
+   a terminal, and commands and paths that are printed to be pasted or read by a script work as they stand.
+   Also tests that files which lie in the way of temporary files stay as they are. TI names the program; run
+   from the repository's root. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -13,9 +14,9 @@
 
 static char *folder;
 
-/* An escape sequence, a line end, a tab, and CSI as the one character U+009B. */
+/* An escape sequence, a line end, a tab, DEL, and the control sequence introducer as the character U+009B. */
 #define HOSTILE "\x1b[31m\n\t\x7f\xc2\x9b"
-/* The same in a shell's and in JSON's words. */
+/* The same characters between "a" and "b", as a shell and JSON spell them, and as they are shown. */
 #define SHELL_HOSTILE "\"$(printf 'a\\033[31m\\n\\t\\177\\302\\233b')\""
 #define JSON_HOSTILE  "a\\u001b[31m\\n\\t\\u007f\\u009bb"
 #define SHOWN         "a?[31m????b"
@@ -32,7 +33,8 @@ static void show(const char *name) {
     free(text);
 }
 
-/* Runs a script, with @ for the folder; what it prints is in @/out and @/err. Its exit status. */
+/* Runs a script with the folder in the place of each @; its output goes to @/out and @/err. Returns 0 when it
+   succeeds, else 1. */
 static int run(const char *script) {
     char *line = mem_format("{ %s\n} >@/out 2>@/err", script), *with = with_folder(line, folder);
     int status = system(with);
@@ -42,13 +44,13 @@ static int run(const char *script) {
     return status == 0 ? 0 : 1;
 }
 
-/* Lines of text without control characters; those of JSON begin with tabs. */
+/* Whether a file has only lines of text without control characters. Lines of JSON begin with tabs. */
 static bool is_clean(const char *name) {
     char *text = printed(name), *safe;
     for (char *c = text; *c; c++)
         if (*c == '\n' || (*c == '\t' && text[0] == '{')) *c = ' ';
     safe = mem_string(text);
-    text_plain(safe);
+    text_sanitize(safe);
     bool clean = strcmp(safe, text) == 0;
     free(text);
     free(safe);
@@ -63,11 +65,11 @@ static bool holds(const char *name, const char *what) {
     return found;
 }
 
-/* ---- the functions ---- */
+/* ---- functions ---- */
 
 static void test_texts(void) {
     char all[] = "\x1f \x7e\x7f\xc2\x80\xc2\x9f\xc2\xa0\xff\xc3\n\xf0\x9f\x98\x80";
-    text_plain(all);
+    text_sanitize(all);
     test_true("control characters and broken bytes", strcmp(all, "? ~???\xc2\xa0???\xf0\x9f\x98\x80") == 0,
               "%s", all);
     static const struct {
@@ -98,10 +100,10 @@ static void test_texts(void) {
     Messages m = { 0 };
     char *key = mem_alloc(3000001);
     memset(key, 'k', 3000000);
-    messages_add(&m, "config.json: the key \"%s\" stands twice", key);
+    messages_add(&m, "config.json: the key \"%s\" appears twice", key);
     test_true("a message with a key of 3 MB",
               m.length < 5000 && strncmp(m.text, "config.json: the key", 20) == 0 &&
-                  text_ends_with(m.text, "kk\" stands twice\n"),
+                  text_ends_with(m.text, "kk\" appears twice\n"),
               "%d bytes", (int)m.length);
     free(key);
     messages_free(&m);
@@ -124,7 +126,7 @@ static void test_shell(void) {
                                          "23" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         char *quoted = text_for_shell(words[i]), *plain = mem_string(quoted);
-        text_plain(plain);
+        text_sanitize(plain);
         bool clean = strcmp(plain, quoted) == 0;
         char *path = mem_format("%s/script", folder), *out = mem_format("%s/word", folder);
         char *line = mem_format("printf %%s %s >'%s'\n", quoted, out);
@@ -144,10 +146,10 @@ static void test_shell(void) {
 
 /* ---- the program ---- */
 
-#define DRAW  "\"$TI\" generate --threads 1 --steps 1 --prompt x "
-#define SMALL "--model golden/models/narrow "
+#define GENERATE "\"$TI\" generate --threads 1 --steps 1 --prompt x "
+#define SMALL    "--model golden/models/narrow "
 
-/* Files and folders of hostile names and contents. The words of the model are 24 wide. */
+/* Makes files and folders with hostile names and contents. The model's embeddings have 24 numbers. */
 static void make_inputs(void) {
     char *header = mem_format("{\"__metadata__\":{\"%s\":\"%s\"},\"%s\":{\"dtype\":\"F32\",\"shape\":[1,24],"
                               "\"data_offsets\":[0,96]}}",
@@ -192,10 +194,10 @@ static void test_commands(void) {
           "err", "ti: word \"" SHOWN "\"" },
         { "a word under another name",
           "\"$TI\" tokens " SMALL "--embedding '<h>='@/" SHELL_HOSTILE ".safetensors 'a <h>'", 0, "err",
-          "where it is \"" SHOWN "\"" },
+          "where it is called \"" SHOWN "\"" },
         { "a prompt", "\"$TI\" tokens " SMALL "--json " SHELL_HOSTILE, 0, "out", JSON_HOSTILE },
         { "a picture", "\"$TI\" sheet --out @/x.png @/pictures/no" SHELL_HOSTILE ".png", 1, "err", SHOWN },
-        { "an option's value", DRAW SMALL "--steps " SHELL_HOSTILE " --out x.png", 1, "err",
+        { "an option's value", GENERATE SMALL "--steps " SHELL_HOSTILE " --out x.png", 1, "err",
           "--steps " SHOWN ": is not a whole number" },
         { "an unknown command", "\"$TI\" " SHELL_HOSTILE, 1, "err", "'" SHOWN "'" },
         { "an unknown option", "\"$TI\" plan --" SHELL_HOSTILE, 1, "err", "--" SHOWN ": unknown option" },
@@ -220,33 +222,33 @@ static void test_commands(void) {
     }
 }
 
-/* Its last words are commands and a line of Python that work as they stand. */
+/* The commands and the line of Python that a run prints at its end work as they stand. */
 static void test_pasted(void) {
     bool ok =
         run("\"$TI\" train " SMALL "--threads 1 --images golden/loop_pictures --token \"<it's>\" --init a "
             "--steps 1 --grid-loss 0 --out @/" SHELL_HOSTILE "\"'q\\$x\" 2>@/said") == 0;
-    ok = ok && is_clean("said") && holds("said", "ti: draw with it: ti generate --embedding $'");
+    ok = ok && is_clean("said") && holds("said", "ti: generate with it: ti generate --embedding $'");
     test_true("a run in such a folder", ok, "trains");
     test_true("the path of the word, for a script", holds("out", "/a" HOSTILE "b'q$x/it-s.safetensors\n"),
               "its own bytes");
     test_true("Python", holds("said", JSON_HOSTILE "'q$x/learned_embeds.safetensors\"), then \"<it's>\" in"),
               "as a string of its own");
-    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: draw with it: ti//p' @/said; } >@/script\n"
+    ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: generate with it: ti//p' @/said; } >@/script\n"
              "sed -i 's|picture.png$|@/x.png --steps 1 --threads 1 " SMALL "|' @/script; bash @/script") == 0;
-    test_true("ti generate, pasted", ok && holds("err", "word \"<it's>\""), "draws");
+    test_true("ti generate, pasted", ok && holds("err", "word \"<it's>\""), "generates");
     ok = run("{ printf '\"$TI\"'; sed -n 's/^ti: more than these 1 steps: ti//p' @/said; } >@/script\n"
              "sed -i 's|N$|2|' @/script; bash @/script") == 0;
     test_true("ti train --resume, pasted", ok && holds("err", "goes on at step 1 of 2"), "goes on");
 }
 
-/* Standard output is a terminal: nothing raw goes there, not even a path. */
+/* When standard output is a terminal, no control characters go there, not even those of a path. */
 static void test_terminal(void) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
     const char *slave = ptsname(master);
-    int kept = open(slave, O_RDWR | O_NOCTTY); /* so that what is written stays until it is read */
+    int kept = open(slave, O_RDWR | O_NOCTTY); /* While it is open the terminal keeps what is written. */
     CHECK(kept >= 0);
-    char *command = mem_format(DRAW SMALL "--out @/" SHELL_HOSTILE ".png >'%s'", slave);
+    char *command = mem_format(GENERATE SMALL "--out @/" SHELL_HOSTILE ".png >'%s'", slave);
     bool ok = run(command) == 0;
     char text[4096] = "";
     struct pollfd ready = { .fd = master, .events = POLLIN };
@@ -257,11 +259,11 @@ static void test_terminal(void) {
     close(kept);
     close(master);
     free(command);
-    ok = run("rm @/*.png; " DRAW SMALL "--out @/" SHELL_HOSTILE ".png") == 0;
+    ok = run("rm @/*.png; " GENERATE SMALL "--out @/" SHELL_HOSTILE ".png") == 0;
     test_true("a path for a script", ok && holds("out", "/a" HOSTILE "b.png\n"), "its own bytes");
 }
 
-/* A header of 1000 short keys or tensors and one of 3 MB. */
+/* A header with a thousand short names, of metadata or of tensors, and one name of 3 MB. */
 static void test_long(void) {
     for (int names = 0; names < 2; names++) {
         Text header = { 0 };
@@ -297,10 +299,10 @@ static void test_long(void) {
     }
 }
 
-/* ---- neighbours ---- */
+/* ---- files in the way ---- */
 
-/* What stands where a file that is being written would get its name: a link to somebody's file, a file, a
-   link to nothing. $$ is the program's own number, which exec keeps. */
+/* Files, folders and links under the name of the temporary file to which an output is written first. $$ is
+   the process number, which exec keeps. */
 static void test_planted(void) {
     static const struct {
         const char *name, *plant;
@@ -330,14 +332,14 @@ static void test_planted(void) {
     test_true("a link in the place of a dump's folder", ok, "is not followed");
 }
 
-/* The sizes are looked at before the pictures are read. */
+/* The size of a sheet is checked before the pictures are read. */
 static void test_many(void) {
     bool ok =
         run("ti=$(realpath \"$TI\"); cd @; exec \"$ti\" sheet --out s.png $(yes 'c t' | head -n 77000)") == 1;
     test_true("a sheet of 77,000 pictures",
               ok && holds("err", "ti: s.png: 550 x 4004028 is more than a picture can have"), "is refused");
     ok = run("test ! -e @/s.png") == 0;
-    test_true("nothing is left of it", ok, "no s.png");
+    test_true("no file is left of it", ok, "no s.png");
 }
 
 int main(void) {

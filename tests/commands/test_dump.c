@@ -1,6 +1,6 @@
-/* `ti train --dump`: every tensor and gradient of a run's first batch against the reference's
-   (golden/dump.py), under the names of its modules; the inputs against the reference's draws; and what the
-   command does with its folder. */
+/* `ti train --dump` against the reference (golden/dump.py): every tensor and gradient of a run's first batch,
+   under the names of the reference's modules, and the inputs, against the reference's random draws. Also what
+   the command does with its folder, and --dry-run. */
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/adamw.h"
 #include "tests/command.h"
@@ -17,7 +17,7 @@
 
 enum { SAMPLES = 32 };
 
-static char *folder; /* for all that the tests write */
+static char *folder; /* everything that the tests write is in it */
 
 static char *in_folder(const char *name) { return mem_format("%s/%s", folder, name); }
 
@@ -35,7 +35,7 @@ static bool shell(const char *command) {
     return status == 0;
 }
 
-/* `ti train` with the case's options and these. */
+/* Runs `ti train` with the options of the case and more, in which @ stands for the folder. */
 static int train(const char *options, const char *more) {
     char *text = mem_format("--model weights/critters --out @/run %s", more),
          *with = with_folder(text, folder);
@@ -56,7 +56,8 @@ static Golden *open_file(const char *name) {
     return g;
 }
 
-/* SAMPLES values spread over a tensor, and its root mean square, as the golden has them. */
+/* Takes SAMPLES values spread over a tensor, and its root mean square, which is what the golden keeps
+   of it. */
 static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1]) {
     double squares = 0;
     for (int64_t i = 0; i < count; i++) squares += (double)data[i] * (double)data[i];
@@ -64,9 +65,9 @@ static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1
     out[SAMPLES] = (float)sqrt(squares / (double)count);
 }
 
-/* All tensors that the golden has of "forward" or "backward". The errors of all before add up to what stands
-   here, so that PyTorch's own fp32 error, ten times of it, is the measure where it is large: one attention
-   has logits of 400. */
+/* Compares all tensors of the golden's "forward" or "backward" pass. Errors accumulate from layer to layer,
+   and where they are large by nature, as in one attention with logits of 400, ten times PyTorch's own fp32
+   error is allowed. */
 static void compare_tensors(const Safetensors *names, const Golden *want, const char *pass) {
     char *file = mem_format("dump/%s.safetensors", pass);
     Golden *got = open_file(file);
@@ -90,7 +91,7 @@ static void compare_tensors(const Safetensors *names, const Golden *want, const 
     free(file);
 }
 
-/* The draws, as golden/loop.py has recorded them. */
+/* Compares the inputs with the random draws that golden/loop.py has recorded. */
 static void compare_inputs(const Golden *loop, const char *name) {
     Golden *got = open_file("dump/step.safetensors");
     int64_t prompts;
@@ -118,7 +119,8 @@ static const char *string(const json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name));
 }
 
-/* Each node is there once, in its file, behind all that it reads. */
+/* In graph.json each node follows all nodes that it reads, and its output is in the file of the
+   forward pass. */
 static void check_graph(void) {
     char *path = in_folder("dump/graph.json");
     size_t size;
@@ -149,9 +151,8 @@ static void check_graph(void) {
     free(path);
 }
 
-/* The gradient of the rows is what the training step applies: AdamW with it gives the word after one step, to
-   the bit. And with
-   --accumulate 2 it was half of that. */
+/* The gradient of the learned vectors is the one that the training step applies: AdamW with this gradient
+   gives the same bits as a run of one step. With --accumulate 2 the gradient is half of that. */
 static void check_step(const char *options) {
     CHECK(train(options, "--accumulate 1 --dump @/one") == 0);
     CHECK(train(options, "--accumulate 1 --steps 1 --grid-loss 0") == 0);
@@ -181,8 +182,8 @@ static void check_step(const char *options) {
     free(less);
 }
 
-/* A folder that exists is refused and stays as it is; with --force the four files are replaced and others
-   stay. */
+/* A folder that exists is refused and does not change. With --force the four files are replaced, and
+   others stay. */
 static void check_folder(const char *options) {
     CHECK(shell("cp -R @/dump @/copy && echo x >@/dump/note && echo x >@/file"));
     test_true("an existing folder", train(options, "--dump @/dump") == 1, "is refused");
@@ -195,14 +196,14 @@ static void check_folder(const char *options) {
     status = train(options, "--threads 1 --force --dump @/dump/");
     test_true("1 thread", status == 0 && same_as_copy(), "the same bytes as with all");
     status = train(options, "--memory 42MB --force --dump @/dump");
-    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'computed twice' @/stderr"),
+    test_true("--memory", status == 0 && same_as_copy() && shell("grep -q 'are recomputed' @/stderr"),
               "the same bytes with blocks recomputed");
     test_true("a file in the way", train(options, "--force --dump @/file") == 1, "is an error");
     test_true("no folder to write in", train(options, "--dump /dev/null/dump") == 1, "is an error");
     test_true("nothing is left aside", shell("test -z \"$(find @ -name '*.tmp*')\""), "in the folder");
 }
 
-/* Weights that make the loss NaN: the forward pass is what one wants to see then. */
+/* Weights that make the loss NaN: the forward pass is still written, since it shows where the NaN begins. */
 static void check_not_finite(void) {
     static const char *const weights = "unet/diffusion_pytorch_model.fp16.safetensors";
     CHECK(shell("cp -R golden/models/narrow @/nan"));
@@ -223,7 +224,7 @@ static double number(const json_t *json, const char *name) {
     return json_is_number(item) ? json_number_value(item) : (double)NAN;
 }
 
-/* The plan is ti plan's, every node of it is accounted for in time, and nothing is written. */
+/* --dry-run prints the same plan as ti plan, its times add up, and it writes nothing. */
 static void check_dry_run(void) {
     static const char command[] =
         "\"$TI\" train --images weights/critters/concepts/grum --token '<grum>' --init critter --steps 100 "
@@ -253,7 +254,8 @@ static void check_dry_run(void) {
                    number(time, "pictures");
     test_below("time of 100 steps", fabs(number(time, "steps") / (100 * step) - 1), 1e-9);
     test_below("time in all", fabs(number(time, "all") / parts - 1), 1e-9);
-    /* three grids, each 25 times the forward pass of a batch of 4: 5 pictures at 20 timesteps */
+    /* There are three fixed-grid losses. Each takes 25 forward passes of a batch of 4: 5 pictures at
+       20 timesteps. */
     test_below("time of grids", fabs(number(time, "grid_loss") / (75 * number(time, "batch_forward")) - 1),
                1e-9);
     test_true("operations", number(time, "operations") > 600 && number(time, "timed") < 300 && step > 0,
@@ -273,7 +275,7 @@ static void check_dry_run(void) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* The number right before WHAT in a text; NAN: it isn't there. */
+/* Returns the number right before `what` in a text, or NAN if the text does not contain it. */
 static double number_before(const char *text, const char *what) {
     const char *at = strstr(text, what);
     if (!at) return (double)NAN;
@@ -281,8 +283,8 @@ static double number_before(const char *text, const char *what) {
     return strtod(at, NULL);
 }
 
-/* What a run says of its time before it starts is of the size of what it then takes: a factor that no busy
-   machine makes, but a wrong unit does. */
+/* The time that a run announces is within a factor of 100 of the time that it takes. A busy machine stays
+   within that factor, a wrong unit does not. */
 static void check_told_time(void) {
     int status = train("", "--images weights/critters/concepts/grum --token '<g>' --init critter --steps 10 "
                            "--grid-loss 0 --force");

@@ -1,13 +1,15 @@
-/* Every call that can fail fails once: allocations, reads and writes, one at a time, in short commands
-   (tests/commands/failing.c). The program must end with status 1 and a line that says so, or do its work as
-   if nothing had been; never by a signal, with nothing half written and every file that existed as it was or
-   as the command makes it. TI_FAILING names that program (else build/ti_failing beside TI); run from the
-   repository's root.
+/* Lets every allocation, read, write and other call that can fail do so once, one at a time, in short
+   commands (tests/commands/failing.c). The program must end with status 1 and a message, or do its work in
+   spite of the failure. It must never end by a signal, and every file that existed must be as it was or as
+   the command makes it. TI_FAILING names the program, which otherwise is build/ti_failing beside TI. Run from
+   the repository's root.
 
-       test_failures [NAME]         the first calls of a kind one by one, then fewer and fewer (see next_call)
-       test_failures --all [--from N] [NAME]   every call; NAME: of the commands with that in their name. From
-                                               the N-th, of kinds that are called thousands of times: the
-                                               first 16,000 load the model, the same in all. */
+       test_failures [NAME]                    fails the first calls of a kind, then ever fewer (next_call)
+       test_failures --all [--from N] [NAME]   fails every call; of kinds that are called thousands of times,
+                                               those from the N-th (the first 16,000 load the model and are
+                                               the same in all commands)
+
+   With NAME only commands that have it in their name are run. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +28,11 @@
 #include "tests/command.h"
 #include "tests/refusal.h"
 
-/* Run in a folder that holds what `start` makes; the inputs are beside it, in ../in. */
+/* A command. It is run in a folder with the files that the shell script `start` makes; its inputs are
+   in ../in. */
 typedef struct {
     const char *name, *start, *command;
-    bool files; /* only the calls that files need */
+    bool files; /* whether to leave out failing allocations */
 } Command;
 
 #define MODEL "--model ../in/model "
@@ -66,8 +69,8 @@ static const Command COMMANDS[] = {
     { "help", NULL, "help --man", false },
 };
 
-/* rare: all calls are tried; else there are thousands that end in the same few lines (mem_alloc,
-   mem_grow). */
+/* The kinds of calls. Of a rare kind all calls are tried. Of the others there are thousands, which all come
+   from mem_alloc and mem_grow. */
 static const struct Kind {
     const char *name;
     bool rare, memory;
@@ -81,7 +84,9 @@ static const struct Kind {
     { "opendir", true, false },
 };
 
-static char *scratch; /* in/, start/, done/ (what the command makes of start/), case/, ti, out, err */
+/* The folder with in/ (inputs), start/ (what the command finds), done/ (what it makes of that without a
+   failure), case/ (where it runs), and the files ti, out and err. */
+static char *scratch;
 
 static char *in_scratch(const char *name) { return mem_format("%s/%s", scratch, name); }
 
@@ -112,7 +117,8 @@ static void prepare(void) {
     free(program);
 }
 
-/* Folders: copied, removed and compared here, since a shell for each of thousands of runs takes its time. */
+/* Folders. They are copied, removed and compared in C, since starting a shell for each of thousands of runs
+   would take long. */
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place) {
     (void)status;
@@ -127,15 +133,15 @@ static void remove_folder(const char *name) {
     free(path);
 }
 
-/* Every folder that a command of this test writes has files and at most one folder of files. */
+/* The names of the files in a folder and in its folders. */
 enum { FILES_MAX = 64 };
 typedef struct {
     char *names[FILES_MAX];
     int count;
 } Names;
 
-static Names names; /* what collect has met */
-static size_t names_skip;
+static Names names;       /* filled by collect */
+static size_t names_skip; /* length of the folder's path, which the names leave out */
 
 static int collect(const char *path, const struct stat *status, int type, struct FTW *place) {
     (void)status;
@@ -159,7 +165,7 @@ static void names_free(Names *n) {
     for (int i = 0; i < n->count; i++) free(n->names[i]);
 }
 
-/* The content of FOLDER/NAME; false where there is none. */
+/* Reads FOLDER/NAME. Returns false when there is no such file. */
 static bool content(const char *folder, const char *name, char **bytes, size_t *size) {
     char *path = mem_format("%s/%s/%s", scratch, folder, name);
     bool there = access(path, F_OK) == 0;
@@ -168,6 +174,7 @@ static bool content(const char *folder, const char *name, char **bytes, size_t *
     return there;
 }
 
+/* Makes case/ a copy of start/, which has files and at most one level of folders. */
 static void copy_start(void) {
     char *folder = in_scratch("case");
     Messages errors = { 0 };
@@ -200,8 +207,8 @@ static bool same(const char *a, const char *b, const char *name) {
     return ok;
 }
 
-/* A run that failed leaves files that are whole, but of fewer steps: losses.csv with the first lines, their
-   plot, and the state that --resume goes on from. */
+/* Whether a file is a complete one of fewer steps, as a run that failed leaves it: losses.csv with the first
+   lines, loss.png, or the state that --resume goes on from. */
 static bool shorter(const char *name) {
     char *x = NULL, *y = NULL;
     size_t n = 0, m = 0;
@@ -228,7 +235,8 @@ static bool shorter(const char *name) {
     return ok;
 }
 
-/* What is wrong with case/, NULL: nothing. finished: the command says that it has done its work. */
+/* What is wrong with the files in case/, to be freed, or NULL when all are right. finished is whether the
+   command succeeded, by its exit status. */
 static char *wrong_files(bool finished) {
     char *wrong = NULL;
     Names all = names_of("case");
@@ -236,7 +244,7 @@ static char *wrong_files(bool finished) {
         const char *name = all.names[i];
         bool fine =
             same("case", "done", name) || (!finished && (same("case", "start", name) || shorter(name)));
-        if (!fine) wrong = mem_format("%s is neither what it was nor what it becomes", name);
+        if (!fine) wrong = mem_format("%s is neither as it was nor as the command makes it", name);
     }
     names_free(&all);
     all = names_of(finished ? "done" : "start");
@@ -246,11 +254,12 @@ static char *wrong_files(bool finished) {
     return wrong;
 }
 
-/* Runs the command in case/ with that failure; sets whether it came to pass. */
+/* Runs the command in case/ with the n-th call of a kind failing. Sets *failed to whether there was such
+   a call. */
 static int run(const char *command, const char *kind, long n, bool *failed) {
     char *mark = in_scratch("failed");
     unlink(mark);
-    bool allocation = strstr(kind, "alloc") != NULL; /* nothing is freed then: the program ends at once */
+    bool allocation = strstr(kind, "alloc") != NULL; /* The program then ends at once and frees nothing. */
     int status =
         shell("cd '%s/case'; export TI_FAIL=%s:%ld TI_FAILED=../failed; ASAN_OPTIONS=detect_leaks=%d; export "
               "ASAN_OPTIONS; exec ../ti %s >../out 2>../err </dev/null",
@@ -260,7 +269,8 @@ static int run(const char *command, const char *kind, long n, bool *failed) {
     return status;
 }
 
-/* want: what it prints if it does its work. killed: it is the test that ended it. */
+/* What is wrong with a run, to be freed, or NULL when all is right. `want` is what it must print when it
+   succeeds, and killed is whether the test ended it. */
 static char *wrong_run(int status, const char *want, bool killed) {
     if (killed)
         return status == 128 + SIGKILL ? wrong_files(false) : mem_format("killed, and status %d", status);
@@ -274,9 +284,9 @@ static char *wrong_run(int status, const char *want, bool killed) {
     bool told = false;
     for (const char *line = err; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
         told = told || strncmp(line, "ti: ", 4) == 0;
-    if (status == 1 && !told) wrong = mem_string("no line says why");
+    if (status == 1 && !told) wrong = mem_string("no message says why");
     if (status == 0 && want && strcmp(out, want) != 0)
-        wrong = mem_string("it says that all is well and prints something else");
+        wrong = mem_string("it succeeds and prints something else");
     if (!wrong) wrong = wrong_files(status == 0);
     if (wrong && *err) {
         char *longer = mem_format("%s: %s", wrong, err);
@@ -288,13 +298,15 @@ static char *wrong_run(int status, const char *want, bool killed) {
     return wrong;
 }
 
-/* The call to fail after the n-th: each up to the 16th (rare ones: all), then twice as far each time. */
+/* The call that fails after the n-th. All calls of a rare kind fail; of another kind the first 16 do, and
+   then each time one that is twice as far. */
 static long next_call(long n, bool rare, bool all) {
     long first = getenv("QUICK") ? 4 : 16; /* with sanitizers, see .ci/run */
     return all || (rare && first == 16) || n < first ? n + 1 : 2 * n;
 }
 
-/* Where the file system has no files without a name, a killed program leaves one with a name of its own. */
+/* Whether the file system has files without a name (O_TMPFILE). Without them a killed program leaves its
+   temporary file. */
 static bool leaves_nothing(void) {
     int file = -1;
 #ifdef O_TMPFILE
@@ -304,7 +316,7 @@ static bool leaves_nothing(void) {
     return file >= 0;
 }
 
-/* Which calls: all of them, and of those that are not rare from which one on. */
+/* The calls to fail: whether all of them, and the first one of kinds that are not rare. */
 typedef struct {
     bool all;
     long from;
@@ -319,7 +331,7 @@ static void test_kind(const Command *c, const struct Kind *kind, const char *out
         bool failed;
         copy_start();
         int status = run(c->command, kind->name, n, &failed);
-        if (!failed && !tried && n > 1) { /* fewer calls than those left out: then none are */
+        if (!failed && !tried && n > 1) { /* --from leaves out all calls: begin with the first. */
             n = 0;
             continue;
         }

@@ -1,6 +1,7 @@
-/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned rows
-   at the end. A draw out of order (of pictures, templates, flips, timesteps or noise) would show in the first
-   loss that it touches. The draws of the data's order are compared by themselves as well. */
+/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned
+   vectors at the end. If a random number (for pictures, templates, flips, timesteps or noise) were drawn
+   out of order, the first loss that depends on it would differ. The order of the examples is also compared
+   by itself. */
 #include "inversion/dataset.h"
 #include "inversion/grid_loss.h"
 #include "inversion/loop.h"
@@ -19,7 +20,7 @@ static double largest_difference(const float *a, const float *b, int64_t count) 
     return worst;
 }
 
-/* Lines "step,loss,lr" of losses.csv against the golden's. */
+/* Compares the lines "step,loss,lr" of losses.csv with the golden's. */
 static void compare_losses(const Golden *g, const char *name, const char *path) {
     int64_t count;
     int32_t *steps = golden_ints(g, &count, "%s/step", name);
@@ -42,8 +43,8 @@ static void compare_losses(const Golden *g, const char *name, const char *path) 
     free(label);
     test_below(label = mem_format("%s.losses", name), worst_loss, 1e-5);
     free(label);
-    test_below(label = mem_format("%s.learning rates", name), worst_rate,
-               1e-8); /* losses.csv has nine digits */
+    label = mem_format("%s.learning rates", name);
+    test_below(label, worst_rate, 1e-8); /* losses.csv has nine digits */
     free(label);
     fclose(file);
     free(steps);
@@ -51,8 +52,8 @@ static void compare_losses(const Golden *g, const char *name, const char *path) 
     free(rates);
 }
 
-/* The error relative to the distance that the rows travelled. */
-static void compare_rows(const Golden *g, const char *name, const char *path) {
+/* Compares the learned vectors. Their error is relative to how far the training moved them. */
+static void compare_learned(const Golden *g, const char *name, const char *path) {
     Messages errors = { 0 };
     Embeddings learned;
     CHECK(word_file_read(path, &learned, &errors));
@@ -79,19 +80,19 @@ static void test_run(const Golden *g, const char *name) {
     free(label);
     if (status == 0) {
         char *csv = mem_format("%s/run/losses.csv", folder);
-        char *rows = mem_format("%s/run/learned_embeds.safetensors", folder);
+        char *word = mem_format("%s/run/learned_embeds.safetensors", folder);
         compare_losses(g, name, csv);
-        compare_rows(g, name, rows);
+        compare_learned(g, name, word);
         free(csv);
-        free(rows);
+        free(word);
     }
     free(more);
     folder_remove(folder);
     free(folder);
 }
 
-/* The order of the data alone, over several epochs: 5 pictures, repeats 5, batch 2, the draws of a step in
-   between. */
+/* Compares the order of the examples over several epochs of 5 pictures, 5 repeats and batches of 2. The noise
+   and the timesteps are drawn in between, as the training loop does. */
 static void test_order(const Golden *g) {
     const char *name = "accumulate";
     int64_t batches, examples = 0;
@@ -139,11 +140,11 @@ static bool stop(void *user, int64_t done, int64_t all) {
     return false;
 }
 
-/* Asked before any pass, of which a large model has many. */
+/* The watch is asked before the first forward pass, so that this step needs no graph. */
 static void test_grid_stops(void) {
     Posteriors posteriors = { .pictures = 1 };
     TrainingStep step = { .batch = 1, .latent_count = 4 };
-    double loss = grid_loss(&(LoopData) { .posteriors = &posteriors }, &step, &(Watch) { stop, NULL });
+    double loss = grid_loss(&(GridLossData) { .posteriors = &posteriors }, &step, &(Watch) { stop, NULL });
     test_true("a fixed-grid loss that is stopped", isnan(loss), "%g", loss);
 }
 

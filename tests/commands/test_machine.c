@@ -1,6 +1,5 @@
-/* What a machine and its users do to a program: signals in the midst of long work, descriptors that are
-   closed, and little room for memory. A run that was stopped goes on to the bytes of one that nothing
-   stopped. */
+/* Tests the program in unusual conditions: with signals during long work, with closed descriptors and with
+   little memory. A run that is stopped and resumed must end with the same bytes as one that nothing stops. */
 #define _DEFAULT_SOURCE /* usleep */
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -18,7 +17,7 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The file's text, "" where there is none; free() it. */
+/* The text of a file in FOLDER, or "" when it does not exist. free() it. */
 static char *text_at(const char *name) {
     char *path = mem_format("%s/%s", folder, name);
     char *text = access(path, F_OK) == 0 ? read_text(path, NULL) : mem_string("");
@@ -40,7 +39,7 @@ static bool exists(const char *name) {
     return yes;
 }
 
-/* The exit status of a shell's command in FOLDER, where ti is $TI and the repository is $ROOT. */
+/* Runs a shell command in FOLDER and returns its exit status. $TI is the program and $ROOT the repository. */
 static int shell(const char *format, ...) PRINTF_LIKE(1, 2);
 static int shell(const char *format, ...) {
     va_list args;
@@ -55,8 +54,8 @@ static int shell(const char *format, ...) {
 
 /* Signals */
 
-/* `ti train OPTIONS` in the background; what it prints is added to FOLDER/stdout, FOLDER/stderr is its
-   own. */
+/* Starts `ti train OPTIONS` in the background. Its standard output is appended to FOLDER/stdout, its standard
+   error replaces FOLDER/stderr. */
 static pid_t start_training(const char *options, bool nohup) {
     char *line = mem_format("cd '%s' && exec \"$TI\" train %s >>stdout 2>stderr", folder, options);
     fflush(stdout);
@@ -64,7 +63,7 @@ static pid_t start_training(const char *options, bool nohup) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        signal(SIGINT, SIG_DFL); /* a shell's background job ignores it */
+        signal(SIGINT, SIG_DFL); /* A background job of a shell would ignore it. */
         signal(SIGHUP, nohup ? SIG_IGN : SIG_DFL);
         execl("/bin/sh", "sh", "-c", line, (char *)NULL);
         _exit(127);
@@ -73,7 +72,7 @@ static pid_t start_training(const char *options, bool nohup) {
     return child;
 }
 
-/* Until the file has the text: it ends the child and is false if that does not come in a minute. */
+/* Waits until the file has the text. After a minute it kills the child and returns false. */
 static bool wait_for(pid_t child, const char *name, const char *text) {
     for (double start = seconds(); seconds() - start < 60; usleep(2000))
         if (exists(name) && has(name, text)) return true;
@@ -81,7 +80,8 @@ static bool wait_for(pid_t child, const char *name, const char *text) {
     return false;
 }
 
-/* The exit status, or 1000 and the number of the signal that ended it; took: seconds until then. */
+/* Waits for the end of the child, and sets *took to the seconds until then. Returns the exit status, or 1000
+   plus the number of the signal that ended it. */
 static int wait_end(pid_t child, double *took) {
     double start = seconds();
     int status;
@@ -95,14 +95,14 @@ static int wait_end(pid_t child, double *took) {
     TRAIN "--steps 3 --repeats 1 --grid-loss 2 --validation-prompt 'a <grum>' --validation-every 2 "         \
           "--sampling-steps 20 --guidance 1 "
 
-/* Stops a run, goes on, ...: in the picture of step 2, in the fixed-grid loss of step 2, and in that of the
-   end. Each is waited for by what is written before it. */
+/* Where one run is stopped and resumed: in the validation picture of step 2, in the fixed-grid loss of step
+   2, and in that at the end. Each signal is sent when a file has a text that is written just before. */
 typedef struct {
     const char *name, *file, *text; /* the signal comes when the file has the text */
     int signal_number;
-    const char *stopped;     /* what it says */
-    const char *not_made;    /* the file that it then does not write */
-    const char *not_printed; /* nor this line */
+    const char *stopped;     /* what the run says on stderr */
+    const char *not_made;    /* a file that must not exist afterwards */
+    const char *not_printed; /* a text that must not have been printed */
 } Stop;
 
 static const Stop STOPS[] = {
@@ -123,7 +123,7 @@ static void test_stops(void) {
         pid_t child = start_training(i == 0 ? LONG "--out run" : "--resume --out run", false);
         bool reached = wait_for(child, s->file, s->text);
         kill(child, s->signal_number);
-        if (s->signal_number == SIGHUP) kill(child, s->signal_number); /* as a terminal sends it */
+        if (s->signal_number == SIGHUP) kill(child, SIGHUP); /* A closed terminal may send it twice. */
         status = wait_end(child, &took);
         test_true(s->name,
                   reached && status == 128 + s->signal_number && has("stderr", s->stopped) &&
@@ -143,7 +143,7 @@ static void test_stops(void) {
     for (int i = 0; i < 2; i++) free(root[i]);
 }
 
-/* In a step that takes long. */
+/* A second signal, during a step that takes long, ends the run at once. */
 static void test_second_signal(void) {
     double took;
     pid_t child =
@@ -153,14 +153,15 @@ static void test_second_signal(void) {
     bool reached = wait_for(child, "stderr", "steps of");
     usleep(100000);
     kill(child, SIGTERM);
-    reached = reached && wait_for(child, "stderr", "once more: stops at once");
+    reached = reached && wait_for(child, "stderr", "a second signal stops at once");
     kill(child, SIGTERM);
     int status = wait_end(child, &took);
     test_true("a second signal", reached && status == 1000 + SIGTERM && took < 10, "exit status %d, %.1f s",
               status, took);
 }
 
-/* A picture of a run that was here before is none of the run that was stopped before it drew its own. */
+/* A run that replaces another and is stopped in its first validation picture does not leave the
+   other run's. */
 static void test_old_picture(void) {
     double took;
     shell("rm -r run; cp -r whole run; echo old >run/validation-2.png; rm stdout");
@@ -170,12 +171,13 @@ static void test_old_picture(void) {
     int status = wait_end(child, &took);
     test_true("stopped in a picture over another", reached && status == 128 + SIGTERM, "exit status %d",
               status);
-    test_true("which is gone", !exists("run/validation-2.png"), "validation-2.png");
+    test_true("the other picture", !exists("run/validation-2.png"), "is gone");
 }
 
 /* The environment */
 
-/* How the training in the background was started, by what its process has. */
+/* The environment of the process has the variables that threads_restart sets before OpenBLAS and
+   OpenMP start. */
 static void test_environment(void) {
     double took;
     setenv("OPENBLAS_NUM_THREADS", "3", 1);
@@ -184,9 +186,10 @@ static void test_environment(void) {
     shell("tr '\\0' '\\n' </proc/%d/environ >environ; cat /proc/%d/comm >comm", (int)child, (int)child);
     kill(child, SIGKILL);
     wait_end(child, &took);
-    test_true("BLAS makes no threads", reached && has("environ", "OPENBLAS_NUM_THREADS=1\n"),
-              "whatever is set");
-    test_true("OpenMP waits shortly", has("environ", "GOMP_SPINCOUNT=1000\n"), "where nothing is set");
+    test_true("OpenBLAS makes no threads", reached && has("environ", "OPENBLAS_NUM_THREADS=1\n"),
+              "whatever the user sets");
+    test_true("OpenMP's threads spin shortly", has("environ", "GOMP_SPINCOUNT=1000\n"),
+              "when the user sets nothing");
     unsetenv("OPENBLAS_NUM_THREADS");
     setenv("OMP_WAIT_POLICY", "passive", 1);
     child = start_training(TRAIN "--steps 1 --grid-loss 0 --out env --force", false);
@@ -194,7 +197,7 @@ static void test_environment(void) {
     shell("tr '\\0' '\\n' </proc/%d/environ >environ", (int)child);
     kill(child, SIGKILL);
     wait_end(child, &took);
-    test_true("or as the user says",
+    test_true("or as the user sets it",
               reached && has("environ", "OMP_WAIT_POLICY=passive\n") && !has("environ", "GOMP_SPINCOUNT"),
               "OMP_WAIT_POLICY alone");
 }
@@ -220,7 +223,7 @@ static void test_closed_descriptors(void) {
     }
 }
 
-/* AddressSanitizer takes the whole address space, which no limit leaves it. */
+/* AddressSanitizer reserves most of the address space, so that it cannot run with a limit. */
 static bool sanitized(void) {
 #ifdef __SANITIZE_ADDRESS__
     return true;
@@ -229,8 +232,8 @@ static bool sanitized(void) {
 #endif
 }
 
-/* Little room, in which OpenBLAS can neither make threads nor get its buffers. Its newer versions do not even
-   start there, and then each command ends with that line. */
+/* Tests commands with so little address space that OpenBLAS can neither make threads nor allocate its
+   buffers. Its newer versions cannot even start then, and every command ends with the message about that. */
 static void test_little_memory(void) {
     static const struct {
         const char *command, *says;
@@ -241,10 +244,10 @@ static void test_little_memory(void) {
         { "tokens 'a cat'", "embedded model", 0 },
         { "inspect \"$ROOT\"/weights/critters", "", 0 },
         { "plan --summary", "embedded model", 0 },
-        { "train " TRAIN "--dry-run --out little", "ti: out of memory: OpenBLAS needs 134 MB of addresses",
-          1 },
-        { "train " TRAIN "--out little", "ti: out of memory: OpenBLAS needs 134 MB of addresses", 1 },
-        { "generate --prompt a --out little.png", "ti: out of memory: OpenBLAS needs 134 MB of addresses",
+        { "train " TRAIN "--dry-run --out little",
+          "ti: out of memory: OpenBLAS needs 134 MB of address space", 1 },
+        { "train " TRAIN "--out little", "ti: out of memory: OpenBLAS needs 134 MB of address space", 1 },
+        { "generate --prompt a --out little.png", "ti: out of memory: OpenBLAS needs 134 MB of address space",
           1 },
         { "evaluate --images pictures --init critter", "ti: out of memory: ", 1 },
         { "reconstruct pictures/1.png little.png", "ti: out of memory: ", 1 },
@@ -252,28 +255,30 @@ static void test_little_memory(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int status =
             shell("(ulimit -v 150000; exec timeout -k 1 20 \"$TI\" %s) >stdout 2>stderr", cases[i].command);
-        bool started = !has("stderr", "OpenBLAS needs 134 MB of addresses as it starts");
+        bool started = !has("stderr", "OpenBLAS needs 134 MB of address space to start");
         test_true(cases[i].command,
                   started ? status == cases[i].status && has("stderr", cases[i].says) : status == 1,
                   "exit status %d%s", status, started ? "" : ", not started");
     }
-    test_true("nothing begun", !exists("little") && !exists("little.png"), "no folder, no picture");
+    test_true("no output", !exists("little") && !exists("little.png"), "no folder and no picture");
 }
 
-/* A model whose noise schedule ends in pure noise, which no drawing can start from, can be trained on. */
-static void test_no_drawing(void) {
+/* A model that predicts noise and whose noise schedule ends in pure noise cannot generate pictures, but can
+   be trained on. */
+static void test_no_sampling(void) {
     shell(
         "mkdir model; for i in \"$ROOT\"/weights/critters/*; do ln -s \"$i\" model/; done; rm "
         "model/scheduler; "
         "mkdir model/scheduler; sed 's/\"leading\"/\"trailing\"/; s/\"beta_end\"/\"rescale_betas_zero_snr\": "
         "true, &/' \"$ROOT\"/weights/critters/scheduler/*.json >model/scheduler/scheduler_config.json");
     int status = shell("\"$TI\" plan --summary --model model >stdout 2>stderr");
-    test_true("the plan of a model that cannot draw", status == 0, "exit status %d", status);
+    test_true("the plan of a model that cannot generate", status == 0, "exit status %d", status);
     status = shell("\"$TI\" train " TRAIN "--model model --dry-run >stdout 2>stderr");
-    test_true("a run on it", status == 0, "exit status %d", status);
+    test_true("a run on it without pictures", status == 0, "exit status %d", status);
     status = shell("\"$TI\" train " TRAIN "--model model --validation-prompt a --dry-run >stdout 2>stderr");
-    test_true("with pictures", status == 1 && has("stderr", "ti: --sampling-steps 30: timestep 999 of this"),
-              "exit status %d", status);
+    test_true("a run on it with pictures",
+              status == 1 && has("stderr", "ti: --sampling-steps 30: timestep 999 of this"), "exit status %d",
+              status);
 }
 
 int main(void) {
@@ -293,7 +298,7 @@ int main(void) {
     test_second_signal();
     test_closed_descriptors();
     if (!sanitized()) test_little_memory();
-    test_no_drawing();
+    test_no_sampling();
     folder_remove(folder);
     free(folder);
     free(program);

@@ -1,5 +1,5 @@
-/* The commands that look into things (ti inspect, plan, tokens, reconstruct, help), run as a user does: what
-   they print, that their JSON is JSON, and what they say of bad input. TI names the program; run from the
+/* Runs the commands that show things (ti inspect, plan, tokens, reconstruct, help) as a user does, and tests
+   what they print, their JSON, and their messages on bad input. TI names the program; run from the
    repository's root. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
@@ -27,7 +27,7 @@ typedef struct {
     char *out, *err;
 } Ran;
 
-/* `$TI ARGUMENTS` as a shell runs it. */
+/* Runs `$TI ARGUMENTS` by a shell, with the folder in the place of each @. */
 static Ran run(const char *arguments) {
     char *with = with_folder(arguments, folder), *out = with_folder("@/out", folder),
          *err = with_folder("@/err", folder);
@@ -54,7 +54,7 @@ static void ran_free(Ran *r) {
     free(r->err);
 }
 
-/* Succeeds, and its output holds all the lines' parts, NULL closes them. */
+/* Tests that a command succeeds and that its output has all these parts, which NULL closes. */
 static void shows(const char *arguments, const char *const parts[]) {
     Ran r = run(arguments);
     bool ok = r.status == 0;
@@ -69,7 +69,8 @@ static void shows(const char *arguments, const char *const parts[]) {
     ran_free(&r);
 }
 
-/* Fails with that status, says so in `lines` lines "ti: ..." on standard error, one of which holds `says`. */
+/* Tests that a command fails with that status and that number of error messages, one of which has the
+   text `says`. */
 static void refuses(const char *arguments, int status, int lines, const char *says) {
     Ran r = run(arguments);
     int count = 0;
@@ -86,7 +87,8 @@ static void refuses(const char *arguments, int status, int lines, const char *sa
     ran_free(&r);
 }
 
-/* The document that it prints; NULL where that fails. status: the one it must exit with. */
+/* Runs a command that must print JSON and end with that status. Returns the document, or NULL when it is
+   no JSON. */
 static json_t *document(const char *arguments, int status) {
     Ran r = run(arguments);
     Messages errors = { 0 };
@@ -98,7 +100,7 @@ static json_t *document(const char *arguments, int status) {
     return json;
 }
 
-/* Members by a path: "graphs.0.peak.alive" */
+/* The member of a document at a path such as "graphs.0.peak.alive", or NULL. */
 static json_t *at(json_t *json, const char *path) {
     char *copy = mem_string(path);
     for (char *name = copy, *dot; name && json; name = dot ? dot + 1 : NULL) {
@@ -134,7 +136,7 @@ static void write_tensors(const char *name, const NamedTensor *tensors, int64_t 
     free(path);
 }
 
-/* A word of two vectors: twice the embedding of critter, and one that is no word's. */
+/* Writes a word of two vectors: twice the embedding of "critter", and one that is no token's. */
 static void write_word(void) {
     enum { WIDTH = 192, CRITTER = 2095 };
     Messages errors = { 0 };
@@ -143,13 +145,13 @@ static void write_word(void) {
     const SafeTensor *table = safetensors_find(&s, "embeddings.token_embedding.weight");
     if (!table) table = safetensors_find(&s, "text_model.embeddings.token_embedding.weight");
     CHECK(table && table->weight.shape.dim[1] == WIDTH);
-    float rows[2 * WIDTH] = { 0 };
-    Panel p = weight_panel(&table->weight, CRITTER, 1, 0, WIDTH, rows);
-    for (int i = 0; i < WIDTH; i++) rows[i] = 2 * p.data[i];
-    rows[WIDTH + 3] = 5;
+    float learned[2 * WIDTH] = { 0 };
+    Panel p = weight_panel(&table->weight, CRITTER, 1, 0, WIDTH, learned);
+    for (int i = 0; i < WIDTH; i++) learned[i] = 2 * p.data[i];
+    learned[WIDTH + 3] = 5;
     safetensors_close(&s);
     char *path = with_folder("@/word.safetensors", folder);
-    CHECK(embedding_write(path, "<two>", rows, 2, WIDTH, &errors));
+    CHECK(embedding_write(path, "<two>", learned, 2, WIDTH, &errors));
     free(path);
 }
 
@@ -191,7 +193,7 @@ static void test_tokens(void) {
     refuses("tokens a >/dev/full", 1, 1, "standard output: cannot be written");
 }
 
-/* A file of these tensors is said to be this. */
+/* Tests what `ti inspect` calls a file of these tensors. */
 static void family(const char *says, const NamedTensor *tensors, int64_t count) {
     write_tensors("family.safetensors", tensors, count);
     json_t *json = document("inspect --json @/family.safetensors", 0);
@@ -215,7 +217,7 @@ static void test_files(void) {
                              NULL });
     shows("inspect " CRITTERS "/text_encoder/model.safetensors",
           (const char *[]) { "a CLIP text encoder", "[2176, 192]", NULL });
-    shows("inspect golden/draws.safetensors", (const char *[]) { "no model that is known here", NULL });
+    shows("inspect golden/draws.safetensors", (const char *[]) { "a file of an unknown kind", NULL });
     const NamedTensor unet[] = { { "time_embedding.linear_1.weight", shape1(1), zeros },
                                  { "conv_in.weight", shape1(1), zeros },
                                  { "mid.attn2.to_k.weight", shape2(2, 768), zeros } };
@@ -228,14 +230,14 @@ static void test_files(void) {
     family("Stable Diffusion XL", xl, 2);
     const NamedTensor clip[] = { { "text_model.embeddings.token_embedding.weight", shape2(2, 768), zeros } };
     family("a CLIP text encoder of width 768", clip, 1);
-    family("no model that is known here", NULL, 0);
+    family("a file of an unknown kind", NULL, 0);
     const NamedTensor odd[] = { { "a\x1b[2Jb.weight", shape1(1), zeros } };
     write_tensors("odd.safetensors", odd, 1);
     shows("inspect @/odd.safetensors", (const char *[]) { "a?[2Jb.weight", NULL });
     write_text("text", "hello, this is a text file", 26);
     write_text("empty", "", 0);
     write_text("pickle.bin", "PK\3\4 and so on", 14);
-    refuses("inspect @/text", 1, 1, "text: is no safetensors file");
+    refuses("inspect @/text", 1, 1, "text: is not a safetensors file");
     refuses("inspect @/empty --json", 1, 1, "empty: 0 bytes are too few");
     refuses("inspect @/pickle.bin", 1, 1, "is a pickle");
     write_text("pickle.ckpt", "PK\3\4 and so on", 14);
@@ -245,7 +247,7 @@ static void test_files(void) {
     refuses("inspect", 2, 1, "PATH is missing");
     refuses("inspect a b", 2, 1, "'b': inspect takes no such argument");
     refuses("inspect --model " CRITTERS " golden/draws.safetensors", 1, 1, "is no learned word");
-    refuses("inspect --tensors golden/draws.safetensors", 1, 1, "is no model, which --tensors is for");
+    refuses("inspect --tensors golden/draws.safetensors", 1, 1, "is no model, and --tensors is only for one");
 }
 
 static void test_words(void) {
@@ -259,7 +261,7 @@ static void test_words(void) {
                   fabs(number(json, "words.0.rows.0.nearest.0.cosine") - 1) < 1e-6,
               "%s", string(json, "words.0.rows.0.nearest.0.token"));
     test_true("count", length(json, "words.0.rows.0.nearest") == 3 && length(json, "words.0.rows") == 2,
-              "3 a row");
+              "3 for each vector");
     bool falling =
         number(json, "words.0.rows.1.nearest.0.cosine") >= number(json, "words.0.rows.1.nearest.1.cosine");
     test_true("order", falling && number(json, "words.0.rows.1.nearest.0.cosine") < 0.9, "the nearest first");
@@ -276,7 +278,7 @@ static void test_words(void) {
               string(json, "words.0.token"));
     json_decref(json);
     refuses("inspect golden/embedding.safetensors --model " CRITTERS, 1, 1, "the model's have 192");
-    refuses("inspect @/word.safetensors --model @", 1, 1, "is no model folder");
+    refuses("inspect @/word.safetensors --model @", 1, 1, "is not a model folder");
     refuses("inspect @/word.safetensors --nearest 101", 2, 1, "--nearest 101: must be 0 to 100");
 }
 
@@ -329,11 +331,11 @@ static void test_folders(void) {
                   strcmp(string(json, "architecture.scheduler.prediction"), "sample") == 0,
               "as its config says");
     json_decref(json);
-    refuses("inspect @", 1, 1, "is no model folder");
+    refuses("inspect @", 1, 1, "is not a model folder");
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
 }
 
-/* A model in one file. */
+/* Models in one file, and models with files that they do not use. */
 static void test_single_file(void) {
     Names names = names_read("small2");
     Entries e = entries_of_names(&names, "F16", "F32");
@@ -343,8 +345,9 @@ static void test_single_file(void) {
     shows("inspect @/single.safetensors",
           (const char *[]) {
               "single.safetensors: a small model in the layout of Stable Diffusion, a model file",
-              "text_encoder  F16 ", "unet          F32 ", "ignored, as no part of the model: 9 tensors",
-              "model_ema. (3)", "of 512 pixels predicts the noise", NULL });
+              "text_encoder  F16 ", "unet          F32 ",
+              "ignored, since they are no part of the model: 9 tensors", "model_ema. (3)",
+              "of 512 pixels predicts the noise", NULL });
     json_t *json = document("inspect --hash --json --tensors @/single.safetensors", 0);
     test_true("file", strcmp(string(json, "kind"), "model file") == 0 && length(json, "faults") == 0,
               "a model file");
@@ -373,7 +376,7 @@ static void test_single_file(void) {
           "\"diffusion_pytorch_model.fp16.safetensors\"}}' "
           ">@/extra/vae/diffusion_pytorch_model.safetensors.index.json");
     shows("inspect @/extra",
-          (const char *[]) { "ignored, as no part of the model: ", "vae/down_blocks. (", NULL });
+          (const char *[]) { "ignored, since they are no part of the model: ", "vae/down_blocks. (", NULL });
     refuses("inspect --hash @/extra", 1, 1, "--hash is for a file");
     free(path);
     free(e.at);
@@ -416,8 +419,8 @@ static void test_plan(void) {
     json_decref(json);
     refuses("plan --batch 0", 2, 1, "--batch 0: must be 1 to 1024");
     refuses("plan --resolution 100", 1, 1, "--resolution 100: must be a multiple of 8");
-    refuses("plan --resolution 8", 1, 1, "64 at least");
-    refuses("plan --model @", 1, 1, "is no model folder");
+    refuses("plan --resolution 8", 1, 1, "at least 64");
+    refuses("plan --model @", 1, 1, "is not a model folder");
 }
 
 static void test_reconstruct(void) {
@@ -435,7 +438,7 @@ static void test_reconstruct(void) {
     refuses("reconstruct @/nowhere @/new.png", 1, 1, "nowhere");
     refuses("reconstruct " CRITTERS "/concepts/grum/1.png @/no/new.png", 1, 1, "no/new.png");
     refuses("reconstruct " CRITTERS "/concepts/grum/1.png", 2, 1, "OUT is missing");
-    refuses("reconstruct x ''", 2, 1, "the name of a file is meant");
+    refuses("reconstruct x ''", 2, 1, "must be the name of a file");
     char *path = with_folder("@/new.png", folder);
     test_true("nothing written", access(path, F_OK) != 0, "after a refusal");
     free(path);

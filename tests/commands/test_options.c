@@ -1,4 +1,5 @@
-/* The command line: values, defaults, every kind of fault, --help, defaults.json, options.json, templates. */
+/* Tests the options of commands (their values and defaults, and every kind of fault), --help, defaults.json,
+   options.json and templates. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 enum { WORDS_MAX = 32 };
 
-/* The words of a line; ~ is a space within one. free(words[0]) */
+/* Splits a line into words at its spaces, and returns their number. ~ stands for a space within a word.
+   free(words[0]) frees all. */
 static int split(const char *line, char *words[WORDS_MAX]) {
     char *copy = mem_string(line);
     int count = 0;
@@ -19,7 +21,7 @@ static int split(const char *line, char *words[WORDS_MAX]) {
         words[count] = word;
         word = strchr(word, ' ');
         if (word) *word++ = 0;
-        if (word && !*word) word = NULL; /* the line ends with a space */
+        if (word && !*word) word = NULL; /* The line ends with a space. */
     }
     for (int i = 0; i < count; i++)
         for (char *c = words[i]; *c; c++)
@@ -29,7 +31,7 @@ static int split(const char *line, char *words[WORDS_MAX]) {
 
 #define NEEDED "--images pics --token <x> --init toy "
 
-/* Parsing must be refused with exactly so many lines, the first of which has `says` in it. */
+/* Tests that a command line is refused with exactly so many messages, which have the text `says`. */
 static void refused(const char *line, int lines, const char *says) {
     char *words[WORDS_MAX];
     int count = split(line, words);
@@ -78,7 +80,7 @@ static void test_refused(void) {
     refused("--images a --token <x>", 1, "--init WORD[,WORD...]|FILE is missing");
     refused("--images a --init toy --token", 1, "--token: needs a value: --token WORD");
     refused(NEEDED "--steps 0 --lr x --kind y --foo", 4, "--steps 0");
-    refused(NEEDED "--init a,,b", 1, "has an empty WORD");
+    refused(NEEDED "--init a,,b", 1, "has an empty item");
     refused(NEEDED "--init a,b,c --vectors 2", 1, "names 4 words for 2 vectors");
     refused("--images a --init toy --token=", 1, "--token: is empty");
     refused("--images a --init toy --token <a~b>", 1, "has a space in it");
@@ -86,7 +88,7 @@ static void test_refused(void) {
     refused("--images a --init toy --token <a\x01>", 1, "control character");
     refused("--images a --init toy --token <a\xff>", 1, "is not UTF-8");
     refused("--images a --init toy --token <Ab> --vectors 2", 1, "has capitals");
-    refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is for");
+    refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is only for");
     refused(NEEDED "--templates a --kind style", 1, "--templates: takes the place of --kind");
     refused(NEEDED "--validation-every 5", 1, "needs a --validation-prompt");
     refused("--resume", 1, "--resume: needs --out FOLDER");
@@ -148,7 +150,7 @@ static void test_generate(void) {
     free(words[0]);
 }
 
-/* --help names every option, in lines that fit. */
+/* Tests that --help lists every option with its default and has no long lines. */
 static void test_help(const Command *c) {
     FILE *file = tmpfile();
     CHECK(file);
@@ -174,7 +176,8 @@ static void test_help(const Command *c) {
     }
 }
 
-/* Writes text as DIR/defaults.json and reads it for ti train with these words; "" if it is accepted. */
+/* Writes a text as a model's defaults.json and reads it for `ti train` with these options. Returns the
+   messages, to be freed, or "" when it is accepted. */
 static char *read_defaults(const char *text, const char *line, TrainOptions *o) {
     char *words[WORDS_MAX];
     int count = split(line, words);
@@ -238,12 +241,12 @@ static void test_json(void) {
     char *back = options_to_json(&TRAIN_COMMAND, &p);
     test_true("options.json comes back", ok && p.lr == 0.1 && p.no_flip && !strcmp(text, back), "%s",
               errors.text ? errors.text : "the same");
-    test_true("what has no value",
+    test_true("an option without a value",
               strstr(text, "\"grid-loss\":\tnull") && !options_given(&TRAIN_COMMAND, &p, "grid-loss"),
               "is null, and not given");
     CHECK(options_parse(&TRAIN_COMMAND, more, other, &q, &errors) == OPTIONS_OK);
     ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &q, &errors);
-    test_true("another value", /* and other threads, which may differ */
+    test_true("another value", /* --threads differs as well, which it may. */
               !ok && errors.count == 1 && q.threads == 3 &&
                   strstr(errors.text, "--steps: is 10 now, and 9 in options.json"),
               "%s", errors.text ? errors.text : "accepted");

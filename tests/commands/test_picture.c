@@ -1,4 +1,5 @@
-/* `ti generate` against diffusers' pipeline: the same options and seed, every 8-bit value within 1. */
+/* Compares pictures of `ti generate` with those of diffusers' pipeline with the same options and seed: every
+   8-bit value must be within 1 of the pipeline's. */
 #include "io/image.h"
 #include "tests/command.h"
 #include "tests/golden.h"
@@ -7,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* threads: what the reference's own latents and 8-bit values change by when it runs on one thread */
+/* Compares one picture [H, W, 3]. `threads` holds how much the reference's own latents and 8-bit values
+   change when it runs on one thread. */
 static void compare(const char *label, const Image *image, const float *want, Shape shape,
                     const char *threads) {
     int64_t count = shape_count(shape) / shape.dim[0], differ = 0;
@@ -25,7 +27,8 @@ static void compare(const char *label, const Image *image, const float *want, Sh
               image->height, worst, (long long)differ, (long long)count, torch);
 }
 
-/* The option of a copy of the case's model, in the folder, with another scheduler's config. */
+/* Copies the model of a case into the folder, gives it the scheduler's config of the case, and returns the
+   --model option for it. */
 static char *other_scheduler(const Golden *g, const char *name, const char *folder) {
     char *copy = mem_format("cp -r %s %s/model", golden_meta(g, "%s/model", name), folder);
     char *path = mem_format("%s/model/scheduler/scheduler_config.json", folder);

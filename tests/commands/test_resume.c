@@ -1,5 +1,6 @@
-/* `ti train --resume`: runs that are killed at random moments, in other ways, with other numbers of threads,
-   end with the bytes of a run that nothing stopped; and what a run must not go on with is refused. */
+/* `ti train --resume`: runs that are killed at random moments, by different signals and with different
+   numbers of threads, end with the same bytes as a run that nothing stopped. Inputs with which a run must not
+   be resumed are refused. */
 #define _DEFAULT_SOURCE /* flock */
 #include "tensor/rng.h"
 #include "tests/command.h"
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Shell commands; FOLDER is this program's, the current folder the repository's root. */
+/* Shell commands. FOLDER is the folder of this test; the current folder is the repository's root. */
 
 static char *folder;
 
@@ -29,7 +30,7 @@ static int shell(const char *format, ...) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Exit status of `$TI ARGUMENTS`, its output in FOLDER/stdout and FOLDER/stderr. */
+/* Runs `$TI ARGUMENTS` and returns its exit status. Its output goes to FOLDER/stdout and FOLDER/stderr. */
 static int ti(const char *format, ...) PRINTF_LIKE(1, 2);
 static int ti(const char *format, ...) {
     va_list args;
@@ -40,7 +41,7 @@ static int ti(const char *format, ...) {
     return shell("'%s' %s >'%s/stdout' 2>'%s/stderr'", getenv("TI"), line, folder, folder);
 }
 
-/* quiet: it prints nothing where that was not said. */
+/* Whether the output contains a text. Unless quiet, prints the output if it does not. */
 static bool has_said(const char *stream, const char *what, bool quiet) {
     char *path = mem_format("%s/%s", folder, stream), *text = read_text(path, NULL);
     bool found = strstr(text, what) != NULL;
@@ -90,7 +91,7 @@ static const Case CASES[] = {
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 9 },
 };
 
-/* FOLDER stands for this program's. */
+/* The options of a case, with the path of this test's folder in place of FOLDER. */
 static char *options_of(const Case *c) {
     char *options = mem_string(c->options), *at = strstr(options, "FOLDER");
     if (at) {
@@ -109,7 +110,7 @@ static pid_t start_training(const char *options) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        signal(SIGINT, SIG_DFL); /* a shell's background job ignores it */
+        signal(SIGINT, SIG_DFL); /* it is ignored in a shell's background job */
         signal(SIGTERM, SIG_DFL);
         execl("/bin/sh", "sh", "-c", line, (char *)NULL);
         _exit(127);
@@ -120,7 +121,7 @@ static pid_t start_training(const char *options) {
 
 typedef struct {
     Generator random;
-    double whole; /* seconds of the run that nothing stops */
+    double whole; /* seconds that the run takes when nothing stops it */
     int kills, stops, finished, wrong;
 } Killer;
 
@@ -130,7 +131,8 @@ static double uniform(Generator *g) {
     return (double)u;
 }
 
-/* Starts or goes on, kills at a random moment or lets it end, and says whether the run is finished. */
+/* Starts or resumes the run, then kills it at a random moment or lets it end. Returns whether the run
+   is finished. */
 static bool run_a_while(Killer *k, const char *options, bool to_its_end) {
     static const int signals[] = { SIGKILL, SIGTERM, SIGKILL, SIGINT, SIGKILL };
     int threads = 1 + (int)generator_randint(&k->random, 0, 3);
@@ -145,7 +147,7 @@ static bool run_a_while(Killer *k, const char *options, bool to_its_end) {
     if (!to_its_end) {
         usleep((useconds_t)(1e6 * moment));
         kill(child, chosen);
-        if (chosen == SIGINT && k->kills % 2) { /* a second one does not wait for the step's end */
+        if (chosen == SIGINT && k->kills % 2) { /* a second one ends the program within the step */
             usleep(2000);
             kill(child, chosen);
         }
@@ -169,7 +171,7 @@ static void test_killed(const Case *c, uint64_t seed) {
     char *options = options_of(c), *label = mem_format("%s.runs", c->name);
     double start = seconds();
     int status = ti("train %s --out %s/whole --threads 2", options, folder);
-    int kills = getenv("QUICK") ? (c->kills + 4) / 5 : c->kills; /* with sanitizers, see .ci/run */
+    int kills = getenv("QUICK") ? (c->kills + 4) / 5 : c->kills; /* with sanitizers: see .ci/run */
     Killer k = { .whole = seconds() - start };
     test_true(label, status == 0, "exit status %d", status);
     generator_seed(&k.random, seed);
@@ -191,7 +193,7 @@ static void test_killed(const Case *c, uint64_t seed) {
     free(options);
 }
 
-/* What a finished run has to say, and more steps */
+/* Finished runs, and runs that are extended by more steps */
 
 #define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 1 "
 
@@ -219,8 +221,8 @@ static void test_finished(void) {
 
 /* Refusals */
 
-/* The run FOLDER/base, of 2 steps, copied, spoilt by a shell command whose $R is the copy, and told to do 2
-   steps more. */
+/* Copies the run FOLDER/base, which has 2 steps, damages the copy by a shell command in which $R is its name,
+   and expects that resuming it is refused with this message. */
 static void refuse(const char *name, const char *spoil, const char *options, const char *says) {
     shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'; cd '%s'; R=run; %s", folder, folder, folder, folder,
           spoil);
@@ -302,7 +304,7 @@ static void test_inputs_refused(void) {
     shell("ln -s ../real/unet '%s/model/unet'", folder);
 }
 
-/* The folder is locked while a run is in it. */
+/* While a run is in progress, its folder is locked. */
 static void test_locked(void) {
     shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'", folder, folder, folder);
     char *path = mem_format("%s/run", folder);
@@ -315,8 +317,8 @@ static void test_locked(void) {
     free(path);
 }
 
-/* It goes on where that is right: from the beginning without a state, with what lies elsewhere by now, and
-   after a process that left a file half written. */
+/* A run is resumed where nothing speaks against it: from its beginning when it has no state, when its inputs
+   have been moved, and after a process that left a half-written file. */
 static void test_accepted(void) {
     shell("cd '%s'; rm -rf run; cp -r base run; rm run/run.state; echo x >run/run.state.tmp-123; echo x "
           ">run/my.tmp-1",
@@ -344,7 +346,7 @@ static void test_accepted(void) {
     shell("cd '%s'; rm -r model/scheduler; ln -s ../real/scheduler model/", folder);
 }
 
-/* A model folder of links, two pictures, templates; and a run of 2 steps with them. */
+/* Makes a model folder of links, two pictures and a file of templates, and trains 2 steps with them. */
 static void make_base(void) {
     shell("cd '%s'; mkdir model pictures one; ln -s \"$OLDPWD/weights/critters\" real; "
           "for i in real/*; do ln -s ../$i model/; done; cp real/concepts/grum/*-1.png one/ 2>/dev/null || "
@@ -359,7 +361,7 @@ static void make_base(void) {
     test_true("a run to go on with", status == 0, "exit status %d", status);
 }
 
-/* What train and its neighbours check of sizes and of standard output */
+/* Sizes of pictures, and a standard output that is full */
 
 static void full(const char *name, const char *arguments) {
     int status = shell("'%s' %s >/dev/full 2>'%s/stderr'", getenv("TI"), arguments, folder);
@@ -392,7 +394,7 @@ static void test_sizes_and_output(void) {
 }
 
 int main(void) {
-    setenv("OMP_WAIT_POLICY", "passive", 1); /* more threads than cores: none should wait on a core */
+    setenv("OMP_WAIT_POLICY", "passive", 1); /* there are more threads than cores, so none should spin */
     setenv("OMP_DYNAMIC", "false", 1);
     CHECK(getenv("TI"));
     folder = folder_new();

@@ -1,6 +1,6 @@
-/* A run's folder that comes from elsewhere or has been touched: begun by an earlier version, moved with its
-   pictures and its model, damaged in any bit, with options that are not the run's; and the places at which
-   none may be. */
+/* Runs are resumed in folders that an earlier version began, that were moved with their pictures and
+   model, that are damaged in any bit, or whose options.json was edited. And a run may not write where its
+   inputs are. */
 #define _XOPEN_SOURCE 700
 #include "tensor/rng.h"
 #include "tests/command.h"
@@ -14,7 +14,8 @@
 
 static char *folder;
 
-/* Exit status of a line of the shell in which @ is this program's folder; its stderr goes to @/stderr. */
+/* Runs a line of shell in which @ stands for this test's folder, and returns its exit status. Its stderr goes
+   to @/stderr. */
 static int shell(const char *line) {
     char *with = with_folder(line, folder),
          *all = mem_format("{ %s\n} 2>'%s/stderr' >/dev/null", with, folder);
@@ -34,7 +35,7 @@ static bool has_said(const char *what) {
     return found;
 }
 
-/* The line ends with the status, and says that. */
+/* Expects that the line ends with this exit status and that its stderr contains a text. */
 static void expect(const char *name, const char *line, int status, const char *says) {
     int got = shell(line);
     bool ok = got == status && has_said(says);
@@ -52,7 +53,7 @@ static void expect_true(const char *name, const char *line) {
     "\"$TI\" train --token '<new>' --init a --resolution 16 --batch 2 --repeats 3 --checkpoint-every 0 "     \
     "--grid-loss 0 --threads 1 "
 
-/* A run that version 2 of the state began, whose folder, pictures and model are elsewhere now. */
+/* Resumes a run whose state is of version 2, after its folder, its pictures and its model have been moved. */
 static void test_version_2(void) {
     expect_true("a run of version 2", "cp -r tests/runs/version2 @/old && mv @/old/pictures @/moved");
     expect("its pictures are elsewhere", "\"$TI\" train --resume --out @/old " MODEL, 1, "cannot be opened");
@@ -89,7 +90,8 @@ static void test_version_2(void) {
                 "head -n 40 tests/runs/version2/losses.csv | cmp - @/a");
 }
 
-/* A run of 4 of 6 steps, with its word's file of --init gone. */
+/* Makes a run of 4 steps that starts from a learned word, and one that is extended to 6 steps after the
+   word's file is gone. */
 static void make_base(void) {
     expect_true("a word to start from", TRAIN MODEL "--images @/pictures --steps 1 --out @/first");
     expect_true(
@@ -108,7 +110,8 @@ static void test_words(void) {
                 "cmp @/run/new.safetensors @/whole/new.safetensors; s=$?; rm -r @/run; exit $s");
 }
 
-/* One bit of a file of a run: the run is refused, or ends as if the bit had not been changed. */
+/* Changes one bit of a file of a run: either resuming is refused, or the run ends as if the bit had
+   not changed. */
 static void test_bits(const char *name, int count, uint64_t seed) {
     Generator random;
     generator_seed(&random, seed);
@@ -141,7 +144,8 @@ static void test_bits(const char *name, int count, uint64_t seed) {
     free(path);
 }
 
-/* options.json sets what belongs to the run alone, and nothing outside its folder is written. */
+/* An options.json cannot set options that are not the run's own, and nothing is written outside
+   the folder. */
 static void test_options(void) {
     expect("a run that would dump, force and do nothing",
            "rm -rf @/run; cp -r @/base @/run; sed -i 's#\"threads\"#\"dump\":\t\"@/dumped\",\"force\":\ttrue,"
@@ -166,7 +170,7 @@ static void test_options(void) {
            1, "losses.csv: was changed");
 }
 
-/* A cache that lies in the folder before the run begins. */
+/* A cache that is in the folder already when the run begins. */
 static void test_cache(void) {
     expect("--force over a damaged cache",
            "rm -rf @/run; cp -r @/base @/run; printf x | dd of=@/run/latents.safetensors bs=1 seek=3000 "
@@ -177,7 +181,7 @@ static void test_cache(void) {
         "--images @/pictures --steps 2 --out @/fresh && cmp @/fresh/new.safetensors @/run/new.safetensors");
 }
 
-/* Where no run may be written. */
+/* A run may not be written into folders that it reads, and its word's file gets a name of its own. */
 static void test_places(void) {
     static const char where[] = ", which the run reads; take a folder of its own";
     static const char *const places[][2] = {

@@ -1,4 +1,5 @@
-/* The folder of training pictures, contact sheets and the loss curve. */
+/* Tests reading a folder of training pictures, contact sheets, the sizes that pictures may have, and the
+   loss curve. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/canvas.h"
 #include "cli/common.h"
@@ -16,7 +17,8 @@
 
 static char folder[] = "/tmp/test_sheet_XXXXXX";
 
-/* A file of the test's folder; content NULL: a picture. */
+/* Writes a file into the test's folder, with this content or, when it is NULL, with a picture of
+   this size. */
 static void put(const char *name, const char *content, int width, int height) {
     Messages errors = { 0 };
     char *path = mem_format("%s/%s", folder, name);
@@ -60,8 +62,8 @@ static void test_folder(void) {
     bool ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
     test_true("four pictures", ok && p.count == 4, "%d", (int)p.count);
     says("no errors", &errors, 0, "");
-    says("a warning each: text, squashed, small", &warnings, 3, "notes.txt");
-    const char *const order[] = { "B.PNG", "a10.png", "a9.png", "b.png" }; /* by their bytes */
+    says("warnings: a text, a squashed and a small picture", &warnings, 3, "notes.txt");
+    const char *const order[] = { "B.PNG", "a10.png", "a9.png", "b.png" }; /* by the bytes of the names */
     for (int i = 0; ok && i < 4; i++)
         test_true("order",
                   strcmp(strrchr(p.paths[i], '/') + 1, order[i]) == 0 && p.images[i].width == 8 &&
@@ -77,9 +79,9 @@ static void test_folder(void) {
     put("c.jpg", "no picture", 0, 0);
     put("d.png", "", 0, 0);
     ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
-    test_true("two that are no pictures", !ok, "refused");
+    test_true("two files that are no pictures", !ok, "are refused");
     pictures_free(&p);
-    says("a line each", &errors, 2, "d.png: is empty");
+    says("a message for each", &errors, 2, "d.png: is empty");
     messages_free(&errors);
     messages_free(&warnings);
     char *file = mem_format("%s/b.png", folder);
@@ -116,9 +118,9 @@ static void test_canvas(void) {
     bool ok = canvas_polyline(&canvas, far + 2, 3, 1, (Color) { 0, 0, 0 }, 1, &errors);
     test_true("points that are not on the canvas",
               ok && pixel_is(&canvas, 4, 4, 0, 0, 0) && pixel_is(&canvas, 10, 5, 255, 255, 255),
-              "left out, the one that is remains");
+              "are left out, and the others are drawn");
     canvas_text(&canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, 1, (Color) { 0, 0, 0 });
-    test_true("text: one sign for a code point",
+    test_true("text has one sign for each code point",
               canvas_text_width("\xe7\x8c\xab", 2) == canvas_text_width("?", 2), "?");
     image_free(&canvas);
     image_free(&picture);
@@ -143,7 +145,7 @@ static void test_sheets(void) {
     image_free(&again);
 
     char *path = mem_format("%s/grid.png", folder), *caption = mem_alloc(60001);
-    memset(caption, 'w', 60000); /* a word of 60,000 letters */
+    memset(caption, 'w', 60000); /* A word of 60,000 letters does not fit on a line. */
     ok = sheet_write_grid(path, &(SheetRow) { caption, pictures, 5 }, &errors) &&
          image_load(path, &sheet, &errors);
     test_true("a grid of 3 x 2", ok && sheet.width == 3 * 64 * 5 + 2 * 8 + 2 * 24, "%d x %d", sheet.width,
@@ -156,7 +158,7 @@ static void test_sheets(void) {
     says("no errors", &errors, 0, "");
 }
 
-/* The most that a picture may have is written, and one pixel more is not, whatever its sides. */
+/* A picture with the largest allowed number of pixels can be written, and one with one pixel more cannot. */
 static void test_sizes(void) {
     static const struct {
         const char *path;
@@ -168,8 +170,8 @@ static void test_sizes(void) {
         { "x.png", 1, IMAGE_MAX_PIXELS + 1, false },
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000, true },
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000 + 1, false },
-        { "x.png", 46341, 46341, false }, /* its pixels are no int */
-        { "x.png", 65536, 65536, false }, /* ... and in one would be 0 */
+        { "x.png", 46341, 46341, false }, /* The number of pixels overflows an int. */
+        { "x.png", 65536, 65536, false }, /* In 32 bits it would be 0. */
         { "x.png", (int64_t)1 << 32, (int64_t)1 << 32, false },
         { "x.png", INT64_MAX, INT64_MAX, false },
         { "x.jpg", 65535, 1, true },
@@ -186,7 +188,7 @@ static void test_sizes(void) {
     }
     Messages errors = { 0 };
     Image large = { .width = 20000, .height = 20000 };
-    test_true("a picture that does not fit is not looked at",
+    test_true("the pixels of a picture that does not fit are not read",
               !image_write_png("/tmp/no/x.png", &large, &errors) &&
                   !image_write("/tmp/no/x.jpg", &large, &errors),
               "refused");
@@ -195,7 +197,8 @@ static void test_sizes(void) {
     messages_free(&errors);
 }
 
-/* In such a row the caption takes 26 pixels, the picture 14, and the space below it 12; the edges take 28. */
+/* In the rows of this test the caption takes 26 pixels of height, the picture 14, and the space below it 12.
+   The edges of the sheet take 28. */
 static void test_long_sheets(void) {
     enum { FITS = 6256, N = 77000 };
     Image picture = { .width = 1, .height = 1 };

@@ -1,6 +1,6 @@
-/* What a run keeps in its folder to go on from: its state, byte for byte, when it is due, and which bytes are
-   none; and the cache of its pictures' posteriors, which is used where it fits and made anew where it
-   doesn't. */
+/* What a run keeps in its folder in order to be resumed. The state is read back as it was written, is written
+   when it is due, and is refused when it is damaged. The cache of the pictures' posteriors is used where it
+   fits, and computed again where it does not. */
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
@@ -83,8 +83,8 @@ static void test_read_back(void) {
     free(path);
 }
 
-/* Any byte changed, and the file cut off anywhere. Cut off bytes are copied, so that the sanitizers see
-   what is read behind them. */
+/* Changes one bit in each byte, and cuts the file off at each byte. The bytes are copied to memory of their
+   own, so that the sanitizers notice when something is read behind their end. */
 static void test_damaged(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
@@ -99,7 +99,7 @@ static void test_damaged(void) {
         if (n >= size)
             bytes[n - size] ^= (unsigned char)(1 << n % 8);
         else
-            sealed_seal(bytes, length); /* with a checksum that fits, where there is room for one */
+            sealed_seal(bytes, length); /* the checksum fits, where there is room for one */
         accepted += state_parse("x", bytes, length, &read, &errors);
         silent += !errors.text || !strstr(errors.text, "x: is damaged");
         messages_free(&errors);
@@ -111,7 +111,9 @@ static void test_damaged(void) {
     free(path);
 }
 
-/* The state as a file with a tensor and a number more, and with one less, or of another type. */
+/* Writes a state with other tensors and another number than it has, and expects this message, or none. A
+   tensor of the same name is replaced, or left out if its dtype is NULL; the number extra[0] likewise if
+   extra[1] is NULL. */
 static void expect_state(const char *name, const SafeTensor *tensors, int64_t count,
                          const char *const extra[2], const char *says) {
     Messages errors = { 0 };
@@ -180,7 +182,7 @@ static void test_names(void) {
     expect_state("a tensor of another length", &m, 1, NULL, "is damaged");
 }
 
-/* A file of another version need not be longer than its name and a checksum. */
+/* The shortest file whose version is recognised is a magic string with a checksum. */
 static void test_version(void) {
     unsigned char bytes[24] = "ti run state 9\n";
     Messages errors = { 0 };
@@ -191,8 +193,8 @@ static void test_version(void) {
     expect_refused("no state of any version", ok, &errors, "x: is damaged");
 }
 
-/* Version 2, which is read and not written: the one in tests/runs, cut off everywhere with a checksum that
-   fits. */
+/* Version 2 is read but no longer written. The state in tests/runs is read whole, and cut off at each byte
+   with a checksum that fits. */
 static void test_version_2(void) {
     Messages errors = { 0 };
     RunState read;
@@ -217,7 +219,7 @@ static void test_version_2(void) {
     free(whole);
 }
 
-/* Each field that a damaged file could hold with a checksum that fits: no run has such a state. */
+/* A file whose checksum fits may still contain numbers that no run can have, such as a negative step. */
 static void test_implausible(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
@@ -234,7 +236,7 @@ static void test_implausible(void) {
         test_true(names[i], ok == !positive, "of 0: %s", text_of(&errors, "is read"));
         if (ok) state_free(&read);
         messages_free(&errors);
-        if (fields[i] == &written.count) continue; /* no file can say so */
+        if (fields[i] == &written.count) continue; /* no tensor has a negative length */
         *fields[i] = -1;
         ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
         expect_refused(names[i], ok, &errors, "is damaged");
@@ -242,7 +244,7 @@ static void test_implausible(void) {
     free(path);
 }
 
-/* A state of another loop: more floats than it learns, or further than it goes. */
+/* A state does not fit a loop that learns fewer numbers, or that ends before it. */
 static void test_fits(void) {
     RunState s = some_state();
     Loop loop = { .options = { .steps = s.step, .accumulate = s.gathered + 1 }, .adamw = { .count = COUNT } };
@@ -260,12 +262,12 @@ static void test_fits(void) {
     }
 }
 
-/* A run's state is written at most once a second. */
+/* A run's state is written at most once in a second. */
 static void test_due(void) {
     Messages errors = { 0 };
     char *path = in_folder("run");
     RunFolder run;
-    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_go_on(&run, NULL, &errors));
+    CHECK(run_folder_open(&run, path, "<g>", false, &errors) && run_folder_open_losses(&run, NULL, &errors));
     StateSaver saver = { 0 };
     bool due = saver_due(&saver);
     test_true("a first state is due", due, "at once");
@@ -290,7 +292,7 @@ typedef struct {
     Image images[2];
 } Bench;
 
-/* Filled in where it stays: the graph points at the model's weights. */
+/* Fills in a struct that must not move afterwards, since the graph points at the model's weights in it. */
 static void bench_open(Bench *b, int threads) {
     Messages errors = { 0 }, warnings = { 0 };
     *b = (Bench) { 0 };
@@ -329,10 +331,10 @@ static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const cha
 }
 
 static bool same_posteriors(const Posteriors *a, const Posteriors *b) {
-    return memcmp(a->moments, b->moments, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
+    return memcmp(a->parameters, b->parameters, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
 }
 
-/* Each posterior is its picture's, by itself and mirrored. */
+/* Each posterior is that of its own picture, and the mirrored one that of the mirrored picture. */
 static void test_places(Bench *b, const Posteriors *want) {
     int wrong = 0;
     for (int i = 0; i < 4; i++) {
@@ -349,8 +351,8 @@ static void test_places(Bench *b, const Posteriors *want) {
     test_true("two pictures, and mirrored", wrong == 0, "%d of 4 wrong", wrong);
 }
 
-/* Writes the cache anew, the checksum with it: its entries with a last number of their own, and with a
-   shape and a type, where they are given; key's value in the metadata becomes another. */
+/* Writes the cache once more, with a checksum that fits. Its entries become `count` numbers that are all 7,
+   with this shape and dtype unless they are NULL, and the metadata gets another value for this key. */
 static void spoil(const char *path, const Shape *shape, const char *dtype, int64_t count, const char *key) {
     Messages errors = { 0 };
     Safetensors cache;
@@ -395,7 +397,7 @@ static void test_spoilt(const Bench *b, const Posteriors *want, const char *path
     Posteriors p = compute(b, 2, 1, path, NULL);
     bool sevens = true;
     for (int64_t i = 0; i < want->pictures * 2 * count; i++)
-        sevens = sevens && fabsf(p.moments[i] - 7) < 1e-6f;
+        sevens = sevens && fabsf(p.parameters[i] - 7) < 1e-6f;
     test_true("what the cache holds", sevens, "is taken");
     posteriors_free(&p);
 

@@ -1,6 +1,6 @@
-/* Files of weights that are cut off, written to, touched or replaced while a command reads them: it ends
-   with a line that names the file, or goes on where that is right; and a run ends with the same bytes
-   afterwards. */
+/* Cuts off, changes or replaces files of weights while a command reads them. The command must end with a
+   message that names the file or, when the file was only replaced, go on. A resumed run must end with the
+   same bytes as one that nothing disturbed. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -9,7 +9,7 @@
 
 static char *folder;
 
-/* Exit status of a line of the shell in which @ is this program's folder. */
+/* Runs a line of shell with the folder in the place of each @, and returns its exit status. */
 static int shell(const char *line) {
     char *with = with_folder(line, folder);
     int status = system(with);
@@ -22,8 +22,8 @@ static int shell(const char *line) {
     "\"$TI\" train --model @/model --images @/pictures --token '<new>' --init a --resolution 16 --batch 2 "  \
     "--checkpoint-every 0 --grid-loss 0 --threads 2 --steps 150 "
 
-/* Starts a command, does that to its files once `ready` holds, and waits for its end: the exit status, and
-   whether stderr has that line. */
+/* Starts a command, runs the shell command `what` once the shell condition `ready` holds, and waits for the
+   end of the first. Tests its exit status, and that its stderr has the text `says`. */
 static void disturb(const char *name, const char *command, const char *ready, const char *what, int status,
                     const char *says) {
     char *line = mem_format("%s >/dev/null 2>@/err & P=$!; i=0; until %s || [ $i -gt 1000 ]; do i=$((i+1)); "
@@ -37,6 +37,8 @@ static void disturb(const char *name, const char *command, const char *ready, co
     test_true(name, got == status && said, "exit status %d, %s", got, says);
 }
 
+/* Disturbs a training run. When it must fail, tests that it keeps its state and can be resumed with intact
+   weights. In the end its word and losses must be those of the undisturbed run. */
 static void disturb_run(const char *name, const char *what, int status, const char *says) {
     CHECK(shell("rm -rf @/run @/model && cp -r golden/models/narrow @/model") == 0);
     disturb(name, TRAIN "--out @/run", "[ -s @/run/run.state ]", what, status, says);
@@ -54,9 +56,9 @@ static void disturb_run(const char *name, const char *what, int status, const ch
         "and ends with the same bytes");
 }
 
-#define DRAW                                                                                                 \
+#define GENERATE                                                                                             \
     "\"$TI\" generate --model @/model --prompt a --steps 400 --width 16 --height 16 --force --out @/x.png"
-/* Its weights are mapped, and the work has begun. */
+/* Holds when the weights are mapped and the work has begun. */
 #define MAPPED "{ grep -q unet /proc/$P/maps 2>/dev/null && sleep .2; }"
 
 int main(void) {
@@ -71,13 +73,13 @@ int main(void) {
     disturb_run("replaced", "head -c 9000 golden/models/narrow/unet/*.safetensors >@/t && mv @/t " UNET, 0,
                 "peak memory");
     CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
-    disturb("a drawing's weights are cut off", DRAW, MAPPED, "truncate -s 100 " UNET, 1,
+    disturb("cut off while generating", GENERATE, MAPPED, "truncate -s 100 " UNET, 1,
             "fp16.safetensors: was cut off");
     CHECK(shell("rm -r @/model && cp -r golden/models/narrow @/model") == 0);
-    disturb("a drawing's weights are written to", DRAW, MAPPED,
+    disturb("written to while generating", GENERATE, MAPPED,
             "printf x | dd of=" UNET " bs=1 seek=9000 conv=notrunc 2>/dev/null", 1,
             "fp16.safetensors: was written to");
-    test_true("no picture is left", shell("[ ! -e @/x.png ]") == 0, "of either");
+    test_true("no picture is written", shell("[ ! -e @/x.png ]") == 0, "by either");
     folder_remove(folder);
     free(folder);
     return test_finish();

@@ -1,5 +1,6 @@
-/* Learned words as people bring them: under any spelling, under other names, in folders, as the start of a
-   new word. What the program says and what it draws; the same bits where two commands mean the same. */
+/* Tests learned words as people use them: in any spelling, under other names, in folders, and as the initial
+   word of another. Compares what the program says, and that commands which mean the same give the same
+   picture to the bit. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -14,7 +15,8 @@ static char *folder;
 enum { WIDTH = 24 }; /* of golden/models/narrow */
 #define MODEL "--model golden/models/narrow --threads 2 "
 
-/* Runs `ti ARGUMENTS` with @ for the folder; stderr is in @/err. Its exit status. */
+/* Runs `ti ARGUMENTS` with the folder in the place of each @; its stderr goes to @/err. Returns 0 when it
+   succeeds, else 1. */
 static int run(const char *arguments) {
     char *line = mem_format("\"$TI\" %s >@/out 2>@/err", arguments), *with = with_folder(line, folder);
     int status = system(with);
@@ -42,17 +44,17 @@ static bool same_files(const char *a, const char *b) {
 }
 
 static void write_word(const char *file, const char *token, int64_t vectors, uint64_t seed) {
-    float rows[8 * WIDTH];
+    float learned[8 * WIDTH];
     Generator generator;
     Messages errors = { 0 };
     generator_seed(&generator, seed);
-    generator_randn(&generator, rows, vectors * WIDTH);
+    generator_randn(&generator, learned, vectors * WIDTH);
     char *path = in_folder(file);
-    CHECK(embedding_write(path, token, rows, vectors, WIDTH, &errors));
+    CHECK(embedding_write(path, token, learned, vectors, WIDTH, &errors));
     free(path);
 }
 
-/* The same numbers in double. */
+/* Copies a word's file with its numbers as doubles. */
 static void write_double(const char *from, const char *to) {
     Messages errors = { 0 };
     Safetensors s;
@@ -78,67 +80,69 @@ static void write_double(const char *from, const char *to) {
     free(out);
 }
 
-#define DRAW "generate " MODEL "--steps 2 --seed 1 --force "
+#define GENERATE "generate " MODEL "--steps 2 --seed 1 --force "
 
 static void test_files(void) {
     write_word("two.safetensors", "<two>", 2, 1);
     write_word("EasyNeg.safetensors", "emb_params", 2, 1);
     write_word("one-trainer.safetensors", "emp_params", 2, 1);
     write_double("two.safetensors", "double.safetensors");
-    bool ok = run(DRAW "--embedding @/two.safetensors --prompt 'a <two>' --out @/want.png") == 0;
-    test_true("two vectors", ok && said("word \"<two>\" (2 vectors) from "), "are told");
+    bool ok = run(GENERATE "--embedding @/two.safetensors --prompt 'a <two>' --out @/want.png") == 0;
+    test_true("two vectors", ok && said("word \"<two>\" (2 vectors) from "), "are reported");
     test_true("in capitals",
-              run(DRAW "--embedding @/two.safetensors --prompt 'a <TWO>' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/two.safetensors --prompt 'a <TWO>' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png"),
-              "draw the same picture");
+              "give the same picture");
     test_true("by the file's name",
-              run(DRAW "--embedding @/EasyNeg.safetensors --prompt 'a EasyNeg' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/EasyNeg.safetensors --prompt 'a EasyNeg' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png") && said("word \"EasyNeg\" (2 vectors) from "),
               "all vectors are used");
     test_true("in small letters",
-              run(DRAW "--embedding @/EasyNeg.safetensors --prompt 'a easyneg' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/EasyNeg.safetensors --prompt 'a easyneg' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png"),
               "as well");
-    test_true("OneTrainer's key",
-              run(DRAW "--embedding @/one-trainer.safetensors --prompt 'a one-trainer' --out @/got.png") ==
-                      0 &&
-                  same_files("got.png", "want.png"),
-              "is the file's name");
+    test_true(
+        "OneTrainer's key",
+        run(GENERATE "--embedding @/one-trainer.safetensors --prompt 'a one-trainer' --out @/got.png") == 0 &&
+            same_files("got.png", "want.png"),
+        "stands for the file's name");
     test_true("doubles",
-              run(DRAW "--embedding @/double.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/double.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png"),
               "are read");
-    ok = run(DRAW "--embedding @/two.safetensors --prompt cat --negative 'a <TWO>' --out @/got.png") == 0 &&
-         run(DRAW "--embedding @/two.safetensors --prompt cat --negative 'a <two>' --out @/other.png") == 0;
+    ok = run(GENERATE "--embedding @/two.safetensors --prompt cat --negative 'a <TWO>' --out @/got.png") ==
+             0 &&
+         run(GENERATE "--embedding @/two.safetensors --prompt cat --negative 'a <two>' --out @/other.png") ==
+             0;
     test_true("in the negative prompt", ok && same_files("got.png", "other.png"), "all vectors too");
 }
 
 static void test_names(void) {
     test_true("another name",
-              run(DRAW "--embedding '<other>=@/two.safetensors' --prompt 'a <other>' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding '<other>=@/two.safetensors' --prompt 'a <other>' --out @/got.png") ==
+                      0 &&
                   same_files("got.png", "want.png") && said("word \"<other>\" (2 vectors) from ") &&
-                  said(", where it is \"<two>\""),
+                  said(", where it is called \"<two>\""),
               "for this run");
-    CHECK(run("help") == 0); /* so that @ is there */
     char *copy = mem_format("cp %s/two.safetensors '%s/a=b.safetensors'", folder, folder);
     CHECK(system(copy) == 0);
     free(copy);
     test_true("a file with = in its name",
-              run(DRAW "--embedding @/a=b.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/a=b.safetensors --prompt 'a <two>' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png"),
               "is a file");
     write_word("cat.safetensors", "emb_params", 1, 3);
     test_true("a word of the vocabulary",
-              run(DRAW "--embedding @/cat.safetensors --prompt 'a cat' --out @/got.png") != 0 &&
+              run(GENERATE "--embedding @/cat.safetensors --prompt 'a cat' --out @/got.png") != 0 &&
                   said("cat.safetensors: the token 'cat' is in the model's vocabulary already") &&
                   said("--embedding NAME="),
               "is refused, and what to do is said");
     test_true("a word of the vocabulary",
-              run(DRAW "--embedding '<cat>=@/cat.safetensors' --prompt 'a <cat>' --out @/got.png") == 0,
+              run(GENERATE "--embedding '<cat>=@/cat.safetensors' --prompt 'a <cat>' --out @/got.png") == 0,
               "under another name");
     test_true("a word that no prompt uses",
-              run(DRAW "--embedding @/two.safetensors --prompt 'a <tow>' --out @/got.png") == 0 &&
-                  said("no prompt uses the word \"<two>\"; the nearest there is \"<tow>\""),
+              run(GENERATE "--embedding @/two.safetensors --prompt 'a <tow>' --out @/got.png") == 0 &&
+                  said("no prompt uses the word \"<two>\"; the most similar one there is \"<tow>\""),
               "is a warning");
 }
 
@@ -150,12 +154,12 @@ static void test_folder(void) {
     CHECK(system(make) == 0);
     free(make);
     test_true("a folder of words",
-              run(DRAW "--embedding @/words --prompt 'a EASYNEG' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/words --prompt 'a EASYNEG' --out @/got.png") == 0 &&
                   same_files("got.png", "want.png") && said("word \"EasyNeg\"") && !said("word \"<two>\"") &&
-                  said("passed over: ") && said("broken.safetensors"),
-              "those that are used are loaded");
+                  said("skipped: ") && said("broken.safetensors"),
+              "is loaded as far as prompts use it");
     test_true("a word of the vocabulary in a folder",
-              run(DRAW "--embedding @/words --prompt 'a <two> cat' --out @/got.png") == 0 &&
+              run(GENERATE "--embedding @/words --prompt 'a <two> cat' --out @/got.png") == 0 &&
                   said("warning: ") && said("cat.safetensors: the token 'cat' is in the model's vocabulary"),
               "is a warning");
 }
@@ -189,13 +193,14 @@ static void test_start(void) {
         char *train = mem_format(
             "train " MODEL "--images golden/loop_pictures --token '<new>' --init @/two.safetensors "
             "--steps 1 --grid-loss 0 --resolution 64 --validation-prompt '%s' --validation-every 0 "
-            "--sampling-steps 2 --out @/drawn%d",
+            "--sampling-steps 2 --out @/validated%d",
             prompts[i], i);
         ok = run(train) == 0;
         free(train);
-        test_true("a validation prompt", ok, "is drawn");
+        test_true("a validation prompt", ok, "gives a picture");
     }
-    test_true("in the validation prompt", same_files("drawn0/validation-1.png", "drawn1/validation-1.png"),
+    test_true("in the validation prompt",
+              same_files("validated0/validation-1.png", "validated1/validation-1.png"),
               "all vectors in any case");
 }
 

@@ -1,5 +1,6 @@
-/* Edges that the goldens do not reach: which method a convolution may take, more tiles than one block of
-   columns has, white space and marks in every place of Unicode; kinds and sizes of pictures. */
+/* Tests of edge cases that the recorded tensors do not reach: which methods a convolution can use, more
+   Winograd tiles than fit into one block, white space and marks in all of Unicode, and the kinds and sizes
+   of pictures. */
 #include "text/unicode.h"
 #include "tensor/conv.h"
 #include "io/image.h"
@@ -10,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A 1x1 convolution is one matrix product only where each output is of the pixel at its own place. */
+/* A 1x1 convolution is one matrix product only if each output pixel depends on the input pixel at the
+   same place. */
 static void test_methods(void) {
     int wrong = 0, count = 0, plain = 0;
     for (int kernel = 1; kernel <= 3; kernel += 2)
         for (int stride = 1; stride <= 2; stride++)
-            for (int pad = 0; pad < 16; pad++) /* 1 bit a side */
+            for (int pad = 0; pad < 16; pad++) /* one bit for each side */
                 for (int width = 1; width <= 4; width++) {
                     int top = pad & 1, bottom = pad >> 1 & 1, left = pad >> 2 & 1, right = pad >> 3;
                     int rows = 3 + top + bottom - kernel, columns = width + left + right - kernel;
@@ -56,7 +58,7 @@ static Both run_conv(ConvMethod m, const Conv *c, const Weight *weight, const fl
     return both;
 }
 
-/* 17 x 17 tiles make several blocks, the last of them smaller. */
+/* 17 x 17 Winograd tiles make several blocks, the last of which is smaller. */
 static void test_many_tiles(void) {
     const int64_t side = 66;
     Conv c = { .batch = 1, .in_channels = 3, .height = side, .width = side, .out_channels = 5 };
@@ -81,7 +83,7 @@ static void test_many_tiles(void) {
     free(dy);
 }
 
-/* The 25 characters of White_Space become a space, and no other does. */
+/* The 25 characters with the property White_Space become a space, and no others. */
 static void test_white_space(void) {
     static const int32_t others[] = { 0x20, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000 };
     int wrong = 0, spaces = 0;
@@ -98,8 +100,8 @@ static void test_white_space(void) {
     test_true("white space", wrong == 0 && spaces == 25, "%d characters, %d wrong", spaces, wrong);
 }
 
-/* One character that decomposes into four, as many as any does, fills the room it is given; its marks come in
-   any order. */
+/* No character decomposes into more than four code points; this one fills the memory reserved for it. Marks
+   are sorted whatever their order. */
 static void test_marks(void) {
     const int32_t letter = 0x1F82, apart[] = { 0x3B1, 0x345, 0x313, 0x300 },
                   swapped[] = { 'q', 0x323, 0x307, 0x323 };
@@ -120,7 +122,7 @@ static void put(unsigned char *at, uint32_t value, int bytes) {
     for (int i = 0; i < bytes; i++) at[i] = (unsigned char)(value >> (8 * i));
 }
 
-/* Which kinds of BMP are read, and how many bytes they need at least. */
+/* Which kinds of BMP are read, and that a file with a byte less is refused. */
 static void test_bmp(void) {
     static const uint32_t headers[] = { 12, 39, 40, 108 }, depths[] = { 8, 16, 24, 32 };
     enum { WIDTH = 5, HEIGHT = 3, ROOM = 14 + 108 + WIDTH * 4 * HEIGHT };
@@ -148,16 +150,16 @@ static void test_bmp(void) {
     test_true("kinds of BMP", wrong == 0 && read == 16, "%d are read, %d wrong", read, wrong);
 }
 
-/* What image_header says of so many bytes holds `says`. */
-static bool says(const void *data, size_t size, const char *says) {
+/* Returns whether image_header refuses the bytes with a message that contains this text. */
+static bool refuses(const void *data, size_t size, const char *text) {
     Messages errors = { 0 };
     ImageHeader out;
-    bool said = !image_header(data, size, "a", &out, &errors) && strstr(errors.text, says);
+    bool refused = !image_header(data, size, "a", &out, &errors) && strstr(errors.text, text);
     messages_free(&errors);
-    return said;
+    return refused;
 }
 
-/* The largest pictures, and the fewest bytes that tell other formats. */
+/* The largest pictures, and the fewest bytes by which other formats are recognised. */
 static void test_limits(void) {
     static const struct {
         uint32_t width, height;
@@ -175,8 +177,9 @@ static void test_limits(void) {
         put(data + 18, sizes[i].width, 4);
         put(data + 22, sizes[i].height, 4);
         put(data + 28, 24, 2);
-        test_true("the largest pictures", says(data, sizeof data, sizes[i].large ? "too large" : "cut off"),
-                  "%u x %u", sizes[i].width, sizes[i].height);
+        test_true("the largest pictures",
+                  refuses(data, sizeof data, sizes[i].large ? "too large" : "cut off"), "%u x %u",
+                  sizes[i].width, sizes[i].height);
     }
     static const struct {
         const char *bytes;
@@ -189,12 +192,12 @@ static void test_limits(void) {
                     { "MM\0*", 4, "a TIFF" } };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         test_true("other formats",
-                  says(foreign[i].bytes, foreign[i].size, foreign[i].name) &&
-                      says(foreign[i].bytes, foreign[i].size - 1, "is not a picture"),
+                  refuses(foreign[i].bytes, foreign[i].size, foreign[i].name) &&
+                      refuses(foreign[i].bytes, foreign[i].size - 1, "is not a picture"),
                   "%s", foreign[i].name);
 }
 
-/* A wrong checksum in a PNG counts where the chunk's type begins with a capital, and nowhere else. */
+/* A wrong checksum in a PNG is an error only where the chunk's type begins with a capital letter. */
 static void test_checksums(void) {
     static const char *const types[] = { "tEXt", "text", "IDAT", "Idat" };
     for (int i = 0; i < 4; i++) {
@@ -209,13 +212,13 @@ static void test_checksums(void) {
         bool ok = image_header((const unsigned char *)text, size + 12, "a", &out, &errors);
         test_true("checksums of a PNG",
                   ok ? types[i][0] == 't' : types[i][0] == 'I' && strstr(errors.text, "damaged") != NULL,
-                  "%s: %s", types[i], text_of(&errors, "taken"));
+                  "%s: %s", types[i], text_of(&errors, "accepted"));
         messages_free(&errors);
         free(text);
     }
 }
 
-/* A JPEG whose Huffman tables share one segment is the same picture as with a segment each. */
+/* A JPEG whose Huffman tables share one segment decodes to the same picture as with a segment for each. */
 static void test_joined_tables(void) {
     size_t size, tables = 0;
     char *text = read_text("golden/pictures/subsampled.jpg", &size);
@@ -239,18 +242,18 @@ static void test_joined_tables(void) {
     test_same("a JPEG with its tables joined", got.rgb, want.rgb,
               (size_t)want.width * (size_t)want.height * 3);
     data[end - 162 - 16]++; /* the number of codes of one bit in the last table, of 162 values */
-    test_true("a table with a value too few", says(data, size, "damaged"), "is refused");
+    test_true("a table with a value too few", refuses(data, size, "damaged"), "is refused");
     image_free(&want);
     image_free(&got);
     free(text);
 }
 
-/* An EXIF directory that begins at the last byte of its segment; what follows would be an entry that turns
-   the picture. */
+/* An EXIF directory that begins at the last byte of its segment has no entries; the bytes behind the segment
+   would be an entry that turns the picture. */
 static void test_exif_end(void) {
     static const unsigned char head[] = {
         0xff, 0xd8, 0xff, 0xe1, 0, 17, 'E', 'x', 'i', 'f', 0,
-        0,    'I',  'I',  '*',  0, 8,  0,   0,   0,   1, /* a segment of a kind unknown: */
+        0,    'I',  'I',  '*',  0, 8,  0,   0,   0,   1, /* then a segment of an unknown kind: */
         0xff, 0x12, 1,    3,    0, 1,  0,   0,   0,   6,   0
     };
     static const unsigned char tail[] = { 0xff, 0xc0, 0, 11, 8, 0, 4, 0, 4,  1, 1,    0x11,

@@ -1,5 +1,5 @@
-/* Model folders: every field of the configs that can be wrong, what diffusers and transformers make of the
-   same configs, and folders that are broken. */
+/* Tests of model folders: every field of the configs that can be wrong, configs whose meaning diffusers and
+   transformers have recorded, and folders that are broken. */
 #define _POSIX_C_SOURCE 200809L
 #include <unistd.h>
 
@@ -52,7 +52,8 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
     }
 }
 
-/* The embedded model's config with one member set to the JSON text value, or taken out (NULL) */
+/* Returns the embedded model's config with the member `key` set to the text `value`, or removed when value is
+   NULL. A part without a file starts from an empty object. */
 static char *edited(Part part, const char *key, const char *value) {
     char *base = PATHS[part] ? read_text(PATHS[part], NULL) : mem_string("{}");
     char *text = edited_object(base, key, value);
@@ -62,7 +63,8 @@ static char *edited(Part part, const char *key, const char *value) {
 
 typedef struct {
     Part part;
-    const char *key, *value, *what; /* what: NULL: accepted without a word; begins with '!': a warning */
+    const char *key, *value;
+    const char *what; /* the message to expect, a warning when it begins with '!'; NULL when there is none */
 } Edit;
 
 static const Edit EDITS[] = {
@@ -89,10 +91,10 @@ static const Edit EDITS[] = {
     { CLIP, "torch_dtype", "\"float16\"", NULL },
     { CLIP, "hiden_size", "3", "!not known here, and ignored: \"hiden_size\"" },
     { CLIP, "_private", "3", NULL },
-    { CLIP, "hidden_size", "192, \"hidden_size\": 192", "the key \"hidden_size\" stands twice" },
-    { CLIP, "x", "1, \"q\\\"\\\\\": 1, \"\\u0071\\\"\\\\\": 2", "the key \"q\"\\\" stands twice" },
+    { CLIP, "hidden_size", "192, \"hidden_size\": 192", "the key \"hidden_size\" appears twice" },
+    { CLIP, "x", "1, \"q\\\"\\\\\": 1, \"\\u0071\\\"\\\\\": 2", "the key \"q\"\\\" appears twice" },
     { CLIP, "x", "1, \"a key of more than twenty bytes\": 1, \"a key of more than twenty bytes\" : 1",
-      "the key \"a key of more than twenty bytes\" stands twice" },
+      "the key \"a key of more than twenty bytes\" appears twice" },
     { CLIP, "x", "[NaN, Infinity, -Infinity, \"NaN\"]", "!not known here, and ignored: \"x\"" },
     { CLIP, "hidden_size", "NaN", "\"hidden_size\" is null" },
     { CLIP, "x", "-NaN", "invalid token" },
@@ -120,7 +122,7 @@ static const Edit EDITS[] = {
     { UNET, "addition_embed_type", "\"text_time\"", "only null" },
     { UNET, "conv_in_kernel", "5", "only 3" },
     { UNET, "sample_size", "[16, 16]", NULL },
-    { UNET, "sample_size", "[16, 32]", "square" },
+    { UNET, "sample_size", "[16, 32]", "have to be the same" },
     { UNET, "sample_size", "null", "the latents' side is needed" },
     { UNET, "norm_num_groups", "null", "\"norm_num_groups\" is null" },
     { UNET, "act_fn", "\"gelu\"", "only \"silu\"" },
@@ -133,7 +135,7 @@ static const Edit EDITS[] = {
     { VAE, "norm_num_groups", "48", "48 does not divide 32" },
     { VAE, "up_block_types", "[\"UpDecoderBlock2D\"]", "a list of 3" },
     { VAE, "mid_block_add_attention", "false", NULL },
-    { SCHEDULER, "_class_name", "\"FlowMatchEulerDiscreteScheduler\"", "supported: \"DDIMScheduler\"" },
+    { SCHEDULER, "_class_name", "\"FlowMatchEulerDiscreteScheduler\"", "such as \"DDIMScheduler\"" },
     { SCHEDULER, "_class_name", "[\"DDIMScheduler\"]", "\"_class_name\" is [\"DDIMScheduler\"]" },
     { SCHEDULER, "timestep_spacing", "\"trailing\"", NULL },
     { SCHEDULER, "timestep_spacing", "\"even\"", "supported: \"leading\", \"linspace\", \"trailing\"" },
@@ -207,8 +209,8 @@ static void test_edits(void) {
     }
 }
 
-/* Heads that do not divide the channels matter only at a level that attends, and up_block_types begins at
-   the coarsest. */
+/* A number of heads that does not divide the channels is an error only at levels with attention. The last
+   member of up_block_types is the finest level, whose 3 heads do not divide 64 channels. */
 static void test_attending_levels(void) {
     static const char *const ups[] = { "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"UpBlock2D\"]",
                                        "[\"UpBlock2D\", \"CrossAttnUpBlock2D\", \"CrossAttnUpBlock2D\"]" };
@@ -231,7 +233,7 @@ static void test_attending_levels(void) {
     }
 }
 
-/* The fields as golden/files.py prints DDIMScheduler's */
+/* Compares a config with the fields of the reference's DDIMScheduler as golden/files.py prints them. */
 static bool same_scheduler(const SchedulerConfig *c, const char *want) {
     char schedule[32], prediction[32], spacing[32];
     long long timesteps, offset;
@@ -248,8 +250,8 @@ static bool same_scheduler(const SchedulerConfig *c, const char *want) {
            thresholding == c->thresholding && ratio == c->threshold_ratio && most == c->threshold_max;
 }
 
-/* What the reference's classes make of scheduler_config.json, tokenizer_config.json and
-   special_tokens_map.json */
+/* Compares how scheduler_config.json, tokenizer_config.json and special_tokens_map.json are read with how the
+   reference's classes read them. */
 static void test_readings(char *lines[], int count) {
     int tried = 0;
     for (int i = 0; i < count; i++) {
@@ -284,7 +286,7 @@ static void test_readings(char *lines[], int count) {
     test_true("readings", tried >= 190, "%d configs", tried);
 }
 
-/* The folder */
+/* Folders */
 
 static char *copy_of_model(void) {
     char *path = in_temporary("model"),
@@ -333,61 +335,61 @@ static void test_folder(void) {
     messages_free(&warnings);
 }
 
+/* Copies of the embedded model, each changed by a shell command that runs in its folder. */
+static const struct {
+    const char *name, *command, *what;
+    int count; /* of messages; 0 when the folder opens */
+} CHANGES[] = {
+    { "several faults at once",
+      "rm unet/config.json tokenizer/merges.txt && echo '{' > vae/config.json && : > "
+      "text_encoder/model.safetensors",
+      "merges.txt: is missing", 4 },
+    { "truncated",
+      "head -c 1000000 unet/diffusion_pytorch_model.safetensors > x && mv x "
+      "unet/diffusion_pytorch_model.safetensors",
+      "truncated", 1 },
+    { "only .bin", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.bin",
+      "save_pretrained(NEW)", 1 },
+    { "no weights", "rm vae/*.safetensors", "no diffusion_pytorch_model.safetensors", 1 },
+    { "fp16", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.fp16.safetensors", "",
+      0 },
+    { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json", "",
+      0 }, /* tokenizer.json is read only when the model is opened */
+    { "no vocabulary", "rm tokenizer/vocab.json tokenizer/merges.txt", "vocab.json: is missing", 2 },
+    { "added_tokens.json", "echo '{\"<x>\": 2176}' > tokenizer/added_tokens.json", "", 0 },
+    { "added_tokens.json of no ids", "echo '{\"<x>\": -1}' > tokenizer/added_tokens.json",
+      "added_tokens.json: \"<x>\" is -1", 1 },
+    { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is not a JSON object",
+      1 },
+    { "shards",
+      "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
+      "'{\"metadata\":{},\"weight_map\":"
+      "{\"conv_in.bias\":\"part-1.safetensors\",\"conv_out.bias\":\"part-1.safetensors\"}}' > "
+      "unet/diffusion_pytorch_model.safetensors.index.json",
+      "", 0 },
+    { "shard missing",
+      "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"b.safetensors\"}}' > "
+      "unet/diffusion_pytorch_model.safetensors.index.json",
+      "unet/b.safetensors: cannot be opened", 1 },
+    { "shard outside",
+      "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"../x\"}}' > "
+      "unet/diffusion_pytorch_model.safetensors.index.json",
+      "\"weight_map\" is", 1 },
+    { "other width", "sed -i 's/\"cross_attention_dim\": 192/\"cross_attention_dim\": 768/' unet/config.json",
+      "cross_attention_dim 768 is not the text encoder's hidden_size 192", 1 },
+    { "inpainting", "sed -i 's/\"in_channels\": 4/\"in_channels\": 9/' unet/config.json", "inpainting", 1 },
+    { "a device", "rm unet/config.json && mkfifo unet/config.json", "is a device", 1 },
+};
+
 static void test_broken_folders(void) {
-    static const struct {
-        const char *name, *command, *what;
-        int lines; /* 0: it opens */
-    } cases[] = {
-        { "several faults at once",
-          "rm unet/config.json tokenizer/merges.txt && echo '{' > vae/config.json && : > "
-          "text_encoder/model.safetensors",
-          "merges.txt: is missing", 4 },
-        { "truncated",
-          "head -c 1000000 unet/diffusion_pytorch_model.safetensors > x && mv x "
-          "unet/diffusion_pytorch_model.safetensors",
-          "truncated", 1 },
-        { "only .bin", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.bin",
-          "save_pretrained(NEW)", 1 },
-        { "no weights", "rm vae/*.safetensors", "no diffusion_pytorch_model.safetensors", 1 },
-        { "fp16", "mv vae/diffusion_pytorch_model.safetensors vae/diffusion_pytorch_model.fp16.safetensors",
-          "", 0 },
-        { "tokenizer.json", "rm tokenizer/vocab.json && echo '{}' > tokenizer/tokenizer.json", "",
-          0 }, /* read with the model */
-        { "no vocabulary", "rm tokenizer/vocab.json tokenizer/merges.txt", "vocab.json: is missing", 2 },
-        { "added_tokens.json", "echo '{\"<x>\": 2176}' > tokenizer/added_tokens.json", "", 0 },
-        { "added_tokens.json of no ids", "echo '{\"<x>\": -1}' > tokenizer/added_tokens.json",
-          "added_tokens.json: \"<x>\" is -1", 1 },
-        { "added_tokens.json that is none", "echo '[]' > tokenizer/added_tokens.json", "is no JSON object",
-          1 },
-        { "shards",
-          "mv unet/diffusion_pytorch_model.safetensors unet/part-1.safetensors && echo "
-          "'{\"metadata\":{},\"weight_map\":"
-          "{\"conv_in.bias\":\"part-1.safetensors\",\"conv_out.bias\":\"part-1.safetensors\"}}' > "
-          "unet/diffusion_pytorch_model.safetensors.index.json",
-          "", 0 },
-        { "shard missing",
-          "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"b.safetensors\"}}' > "
-          "unet/diffusion_pytorch_model.safetensors.index.json",
-          "unet/b.safetensors: cannot be opened", 1 },
-        { "shard outside",
-          "rm unet/*.safetensors && echo '{\"weight_map\":{\"a\":\"../x\"}}' > "
-          "unet/diffusion_pytorch_model.safetensors.index.json",
-          "\"weight_map\" is", 1 },
-        { "other width",
-          "sed -i 's/\"cross_attention_dim\": 192/\"cross_attention_dim\": 768/' unet/config.json",
-          "cross_attention_dim 768 is not the text encoder's hidden_size 192", 1 },
-        { "inpainting", "sed -i 's/\"in_channels\": 4/\"in_channels\": 9/' unet/config.json", "inpainting",
-          1 },
-        { "a device", "rm unet/config.json && mkfifo unet/config.json", "is a device", 1 },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *path = copy_of_model(), *name = mem_format("folder.%s", cases[i].name);
-        shell(path, cases[i].command);
+    for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++) {
+        char *path = copy_of_model(), *name = mem_format("folder.%s", CHANGES[i].name);
+        shell(path, CHANGES[i].command);
         Messages errors = { 0 }, warnings = { 0 };
         ModelFolder m;
         bool ok = folder_open(path, true, &m, &errors, &warnings),
-             said = errors.text && strstr(errors.text, cases[i].what);
-        test_true(name, ok == !cases[i].lines && errors.count == cases[i].lines && (ok || said), "%s",
+             said = errors.text && strstr(errors.text, CHANGES[i].what);
+        test_true(name, ok == !CHANGES[i].count && errors.count == CHANGES[i].count && (ok || said), "%s",
                   text_of(&errors, "opened"));
         if (ok) folder_close(&m);
         messages_free(&errors);

@@ -1,5 +1,5 @@
-/* Pictures: Pillow's bytes when resizing, every kind of file against what it must decode to, and files that
-   are broken. The goldens and golden/pictures/ are made by golden/images.py. */
+/* Tests of pictures: resizing gives Pillow's bytes, every kind of file decodes to the recorded picture, and
+   damaged files are refused. golden/images.py makes the recorded tensors and golden/pictures/. */
 #define _XOPEN_SOURCE 700
 #include "io/file.h"
 #include "io/image.h"
@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* A golden of 8-bit values (kept as fp16) as bytes. */
+/* Returns a recorded tensor of 8-bit values (stored in F16) as bytes. The caller frees it. */
 static unsigned char *golden_bytes(const Golden *golden, const char *name, Shape *shape) {
     *shape = golden_shape(golden, "%s", name);
     float *values = golden_floats(golden, "%s", name);
@@ -30,7 +30,7 @@ static void no_messages(Messages *m) {
     CHECK_EQ(m->count, 0);
 }
 
-/* The messages' first line. */
+/* Returns the first message, or "". */
 static const char *first_line(Messages *m) {
     if (!m->count) return "";
     m->text[strcspn(m->text, "\n")] = 0;
@@ -62,8 +62,8 @@ static void test_resize(const Golden *golden) {
     no_messages(&errors);
 }
 
-/* PNG and BMP exactly; JPEG decoders differ in the last bits of the cosine transform and of chroma
-   upsampling. */
+/* PNG and BMP files must decode exactly. JPEG decoders differ in the last bits of the cosine transform and of
+   chroma upsampling. */
 static void test_kinds(const Golden *golden) {
     char *names = mem_string(golden_meta(golden, "pictures"));
     for (char *rest, *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
@@ -147,15 +147,15 @@ static void test_geometry(void) {
     no_messages(&errors);
 }
 
-/* The mean of the errors' squares. */
+/* Returns the mean of the squared differences. */
 static double squared_error(const unsigned char *a, const unsigned char *b, int64_t count) {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) sum += (double)((a[i] - b[i]) * (a[i] - b[i]));
     return sum / (double)count;
 }
 
-/* Read again, a JPEG of ours is as close to the picture as Pillow's of the same quality (a hundredth more
-   is allowed: both use the standard's tables, and round in other places). */
+/* A JPEG of ours, read again, is as close to the picture as Pillow's of the same quality. The error may be a
+   hundredth larger, since both use the standard's tables but round in different places. */
 static void test_jpeg(const Golden *golden, const char *path) {
     Messages errors = { 0 };
     Shape shape;
@@ -234,7 +234,7 @@ static void test_names(void) {
 
 /* ---- memory ---- */
 
-/* How far this process's memory rises while it reads the file: printed, for measured_bytes. */
+/* Prints how much the peak of this process's memory rises while it reads the file, for measured_bytes. */
 static int print_bytes(const char *path) {
     struct rusage before, after;
     Messages errors = { 0 };
@@ -247,7 +247,7 @@ static int print_bytes(const char *path) {
     return 0;
 }
 
-/* The same in a process of its own; program: this one. */
+/* Returns the same, measured in a new process; program is the path of this test. */
 static double measured_bytes(const char *program, const char *path) {
     char *command = mem_format("%s --bytes %s", program, path);
     FILE *from = popen(command, "r");
@@ -258,13 +258,13 @@ static double measured_bytes(const char *program, const char *path) {
     return bytes;
 }
 
-/* What the header says is not less than what is taken (but for code that is touched for the first time,
-   and tables), and not much more. */
+/* The memory that image_decoding_bytes predicts is not less than what decoding takes (apart from code that is
+   used for the first time, and tables), and not much more. */
 static void test_memory(const Golden *golden, const char *program) {
 #ifdef __SANITIZE_ADDRESS__
-    const double beside = 1e9, more = 1e9; /* the sanitizer's own memory */
+    const double below = 1e9, above = 1e9; /* the sanitizer has memory of its own */
 #else
-    const double beside = 2.5e6, more = 4e6;
+    const double below = 2.5e6, above = 4e6; /* how much the prediction may be too small or too large */
 #endif
     char *names = mem_string(golden_meta(golden, "large"));
     for (char *rest, *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
@@ -273,15 +273,18 @@ static void test_memory(const Golden *golden, const char *program) {
         Messages errors = { 0 };
         int64_t file;
         CHECK(image_load_header(path, &header, &file, &errors));
-        double said = (double)(image_decoding_bytes(&header) + file), taken = measured_bytes(program, path);
-        test_true(path, taken > 0 && taken <= said + beside && said <= taken + more,
-                  "%.1f MB are said, %.1f taken", said / 1e6, taken / 1e6);
+        double predicted = (double)(image_decoding_bytes(&header) + file),
+               taken = measured_bytes(program, path);
+        test_true(path, taken > 0 && taken <= predicted + below && predicted <= taken + above,
+                  "%.1f MB predicted, %.1f MB taken", predicted / 1e6, taken / 1e6);
         free(path);
     }
     free(names);
 }
 
-/* Decodes; the picture is thrown away. True where it worked; a failure must say one line, success none. */
+/* ---- damaged files ---- */
+
+/* Returns whether the bytes decode. A failure must add one message and success none. */
 static bool decodes(const void *data, size_t size) {
     Messages errors = { 0 };
     Image image;
@@ -293,12 +296,13 @@ static bool decodes(const void *data, size_t size) {
     return ok;
 }
 
-/* Every shorter file is refused, and files with wrong bytes do no harm (which the sanitizers judge). */
+/* Every truncated file is refused, and files with wrong bytes do no harm (which the sanitizers check). */
 static void test_damage(const char *path) {
     File file;
     Messages errors = { 0 };
     CHECK(file_map(path, &file, &errors));
-    unsigned char *copy = malloc(file.size); /* of its own size, so that a read beyond it is seen */
+    unsigned char *copy =
+        malloc(file.size); /* of exactly this size, so that the sanitizer notices a read beyond it */
     CHECK(copy != NULL);
     int cut_accepted = 0;
     for (size_t size = 0; size < file.size; size++) {
@@ -339,7 +343,7 @@ static void refused_file(const char *path, const char *message) {
     messages_free(&errors);
 }
 
-/* Damage that the decoder would not notice, or that would damage it. */
+/* Damage that the decoder does not notice, or that would make it write out of bounds. */
 static void test_checked_before(void) {
     File file;
     Messages errors = { 0 };
@@ -350,11 +354,11 @@ static void test_checked_before(void) {
     refused("PNG with a wrong bit", copy, file.size, "checksum of \"IDAT\"");
     unsigned char *type = copy + 8 + 25 + 4; /* behind the signature and IHDR */
     CHECK(memcmp(type, "IDAT", 4) == 0);
-    type[1] = '1'; /* the first letter alone says that a chunk counts */
+    type[1] = '1'; /* the first letter is still a capital, so that the chunk counts */
     refused("PNG with a wrong letter", copy, file.size, "checksum of \"I1AT\"");
     free(copy);
     file_close(&file);
-    unsigned char jpeg[400] = { 0xff, 0xd8, 0xff, 0xc4, 0x01, 0x3f }; /* 300 codes of 8 and 9 bits */
+    unsigned char jpeg[400] = { 0xff, 0xd8, 0xff, 0xc4, 0x01, 0x3f }; /* 255 codes of 8 bits, 45 of 9 bits */
     jpeg[6 + 8] = 255;
     jpeg[6 + 9] = 45;
     refused("JPEG with 300 Huffman codes", jpeg, sizeof jpeg, "damaged at byte 4");

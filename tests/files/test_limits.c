@@ -1,5 +1,5 @@
-/* Files of weights and configs at their limits: each number's smallest and largest value and what holds
-   without it, every kind of UTF-8, words and parts of a model by their names. */
+/* Tests of files of weights and configs at their limits: the smallest and the largest value of each number
+   and its default, every kind of UTF-8, and the names of tensors, of learned words and of a model's files. */
 #include "tests/refusal.h"
 #include "weights/config.h"
 #include "exchange/word_file.h"
@@ -42,7 +42,7 @@ static void config_free(Part part, Config *c) {
     if (part == TOKENIZER) tokenizer_config_free(&c->tokenizer);
 }
 
-/* The least that a config has to say. */
+/* For each part, a config with only the members that it must have. */
 static const char *const LEAST[] = {
     "{}",
     "{\"sample_size\": 8, \"block_out_channels\": [32], \"down_block_types\": "
@@ -52,7 +52,8 @@ static const char *const LEAST[] = {
     "{}", "{}"
 };
 
-/* It with one member set to the JSON text value; NULL: as it is, without the member. */
+/* Returns that config with one member set to a JSON text, or without the member when value is NULL. The
+   caller frees it. */
 static char *with_member(Part part, const char *key, const char *value) {
     return edited_object(LEAST[part], key, value);
 }
@@ -61,9 +62,9 @@ typedef enum { I64, INT, F32_NUMBER, F64_NUMBER } Kind;
 typedef struct {
     Part part;
     const char *key;
-    double low, high, absent; /* absent < 0: it must be there */
+    double low, high, absent; /* absent: the default; < 0 where the member is required */
     Kind kind;
-    size_t at;
+    size_t at; /* offset in Config */
 } Field;
 
 #define AT(part, field) offsetof(Config, part.field)
@@ -115,8 +116,9 @@ static double value_at(const Config *c, const Field *f) {
     return *(const double *)(const void *)at;
 }
 
-/* Is the value in the range, and taken as it is? Other members may complain: 1 channel has no 32 groups. */
-static bool takes(const Field *f, double value) {
+/* Returns whether the value is accepted and stored unchanged. Errors about other members do not count: 1
+   channel cannot be divided into 32 groups. */
+static bool accepts(const Field *f, double value) {
     bool list = strcmp(f->key, "block_out_channels") == 0;
     char *number = mem_format(list ? "[%.17g]" : "%.17g", value),
          *text = with_member(f->part, f->key, number);
@@ -127,14 +129,14 @@ static bool takes(const Field *f, double value) {
     const char *line = errors.text ? strstr(errors.text, fault) : NULL;
     bool refused = line && strstr(line, " number from ");
     double want = f->kind == F32_NUMBER ? (double)(float)value : value;
-    bool taken = !refused && value_at(&c, f) == want;
+    bool accepted = !refused && value_at(&c, f) == want;
     config_free(f->part, &c);
     messages_free(&errors);
     messages_free(&warnings);
     free(fault);
     free(number);
     free(text);
-    return taken;
+    return accepted;
 }
 
 static void test_fields(void) {
@@ -144,8 +146,8 @@ static void test_fields(void) {
         double below = whole ? f->low - 1 : f->low > 0 ? f->low * 0.999 : -1e-9;
         double above = whole ? f->high + 1 : f->high * 1.001;
         test_true(f->key,
-                  takes(f, f->low) && takes(f, f->high) && !takes(f, below) && !takes(f, above) &&
-                      (!whole || !takes(f, (f->low + f->high) / 2 + 0.25)),
+                  accepts(f, f->low) && accepts(f, f->high) && !accepts(f, below) && !accepts(f, above) &&
+                      (!whole || !accepts(f, (f->low + f->high) / 2 + 0.25)),
                   "%g to %g", f->low, f->high);
         if (f->absent < 0) continue;
         char *text = with_member(f->part, f->key, NULL);
@@ -162,7 +164,7 @@ static void test_fields(void) {
     }
 }
 
-/* Members of other kinds: NULL: taken; else a part of the message. */
+/* Members of other kinds. fault is a part of the message, or NULL when the value is accepted. */
 static void test_values(void) {
     static const struct {
         Part part;
@@ -171,7 +173,7 @@ static void test_values(void) {
         { VAE, "sample_size", "[48, 40]", NULL },
         { VAE, "sample_size", "[48]", "a list of 2" },
         { UNET, "sample_size", "[8, 8]", NULL },
-        { UNET, "sample_size", "[8, 9]", "a square" },
+        { UNET, "sample_size", "[8, 9]", "have to be the same" },
         { UNET, "down_block_types", NULL, "a list of" },
         { UNET, "block_out_channels", "[32, 32, 32, 32, 32, 32, 32, 32, 32]", "1 to 8 members" },
         { UNET, "block_out_channels", "[]", "1 to 8 members" },
@@ -191,7 +193,7 @@ static void test_values(void) {
         bool ok = parse(values[i].part, text, &c, &errors, &warnings);
         bool said = values[i].fault && errors.text && strstr(errors.text, values[i].fault);
         test_true(values[i].key, ok ? !values[i].fault : said, "%s: %s",
-                  values[i].value ? values[i].value : "", text_of(&errors, "taken"));
+                  values[i].value ? values[i].value : "", text_of(&errors, "accepted"));
         config_free(values[i].part, &c);
         messages_free(&errors);
         messages_free(&warnings);
@@ -199,7 +201,7 @@ static void test_values(void) {
     }
 }
 
-/* As many levels as there can be */
+/* A VAE with the most levels that are supported. */
 static void test_levels(void) {
     char lists[3][400] = { "", "", "" };
     for (int i = 0; i < LEVELS_MAX; i++) {
@@ -246,8 +248,8 @@ static void test_betas(void) {
     }
 }
 
-/* Is a JSON string of these bytes taken? */
-static bool takes_string(const void *bytes, size_t size) {
+/* Returns whether a JSON string of these bytes is accepted. */
+static bool accepts_string(const void *bytes, size_t size) {
     char text[20] = "\"";
     memcpy(text + 1, bytes, size);
     text[1 + size] = '"';
@@ -259,8 +261,8 @@ static bool takes_string(const void *bytes, size_t size) {
     return ok;
 }
 
-/* UTF-8 by its definition: as many bytes as the first one says, no more than the number needs, no surrogate,
-   at most U+10FFFF. */
+/* Checks UTF-8 by its definition: as many bytes as the first one says, no more than the code point needs, no
+   surrogate, at most U+10FFFF. */
 static bool is_utf8(const unsigned char *b, int size) {
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     for (int n; size > 0; b += n, size -= n) {
@@ -278,18 +280,18 @@ static bool is_utf8(const unsigned char *b, int size) {
 
 static void test_utf8(void) {
     static const unsigned char ends[] = { 0x7e, 0x7f, 0x80, 0x81, 0xbe, 0xbf, 0xc0, 0xc1 };
-    int wrong = 0, taken = 0;
+    int wrong = 0, accepted = 0;
     for (int size = 1; size <= 4; size++)
         for (int first = 0x80; first < 0x100; first++)
             for (int second = 0x70; second < (size > 1 ? 0xd0 : 0x71); second++)
                 for (int i = 0; i < (size > 3 ? 64 : size > 2 ? 8 : 1); i++) {
                     const unsigned char b[4] = { (unsigned char)first, (unsigned char)second, ends[i % 8],
                                                  ends[i / 8] };
-                    bool ok = takes_string(b, (size_t)size);
+                    bool ok = accepts_string(b, (size_t)size);
                     wrong += ok != is_utf8(b, size);
-                    taken += ok;
+                    accepted += ok;
                 }
-    test_true("UTF-8", wrong == 0 && taken > 1000, "%d taken, %d wrong", taken, wrong);
+    test_true("UTF-8", wrong == 0 && accepted > 1000, "%d accepted, %d wrong", accepted, wrong);
     static const struct {
         const char *text;
         bool ok;
@@ -298,11 +300,11 @@ static void test_utf8(void) {
                   { "\\ud7ff", true },         { "\\ue000", true },         { "\\udfff", false },
                   { "\\ud800x", false },       { "\\u0000", false },        { "\\u0001", true } };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        test_true("surrogates", takes_string(pairs[i].text, strlen(pairs[i].text)) == pairs[i].ok, "%s",
+        test_true("surrogates", accepts_string(pairs[i].text, strlen(pairs[i].text)) == pairs[i].ok, "%s",
                   pairs[i].text);
 }
 
-/* A long value is cut between characters, and of many unknown keys twenty are named. */
+/* A long value is shortened between characters, and of many unknown keys only twenty are named. */
 static void test_messages(void) {
     char value[200] = "\"", want[200] = "is \"";
     for (int i = 0; i < 60; i++) strcat(value, "\xc3\xa9");
@@ -329,7 +331,8 @@ static void test_messages(void) {
     }
 }
 
-/* A file of one tensor in the header's words, its header filled up to `length` bytes. */
+/* Returns a safetensors file with this header, padded with spaces to length bytes, and so many bytes of data.
+   The caller frees it. */
 static char *file_of(const char *header, size_t length, size_t data, size_t *size) {
     char *bytes = mem_alloc(8 + length + data);
     memset(bytes + 8, ' ', length);
@@ -362,7 +365,8 @@ static void test_tensors(void) {
     }
 }
 
-/* A name is found with the optional prefix and without, whichever of the two the file has. */
+/* A tensor is found by its name with the optional prefix and without it, whichever of the two the
+   file has. */
 static void test_prefix(void) {
     static const char *const stored[] = { "a.weight", "text.a.weight" };
     for (int i = 0; i < 4; i++) {
@@ -385,7 +389,7 @@ static void test_prefix(void) {
     }
 }
 
-/* The word of a file that does not say it is the file's name without its last ending. */
+/* If a file does not name its word, the word is the file's name without its last extension. */
 static void test_words(void) {
     static const struct {
         const char *path, *header, *token; /* token NULL: refused */
@@ -395,7 +399,7 @@ static void test_words(void) {
           "{\"emb_params\":{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}", "cat.toy", 120 },
         { "dir/.cat", "{\"*\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", ".cat", 120 },
         { "cat", "{\"weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "cat", 120 },
-        /* the first bytes of a header of 640 are those of a pickle */
+        /* a header of 640 bytes makes the file begin as a pickle does */
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "<cat>", 640 },
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", NULL, 120 },
         { "x", "{\"<cat>\":{\"dtype\":\"F32\",\"shape\":[1,1,1],\"data_offsets\":[0,4]}}", NULL, 120 },
@@ -420,7 +424,7 @@ static void test_words(void) {
     }
 }
 
-/* As many parts as a model may have, and one more. */
+/* A model may have 1000 files of weights and no more. */
 static void test_shards(void) {
     for (int parts = 1000; parts <= 1001; parts++) {
         char *text = mem_string("{\"weight_map\": {");

@@ -1,10 +1,11 @@
-/* Learned words, and words that a model came with, in a prompt: which can be added, where they are found,
-   what they stand for, and what is near one that is missing. */
+/* Tests of learned words and of a model's added tokens in prompts: which words can be added, where they
+   match, which tokens they become, and what is taken for a misspelling of a word. */
 #include "tests/tokenizer.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
 
-/* Adding this word, or reading it as a single token, must fail with one line that has this in it. */
+/* Checks that adding a word, or reading it as a single token, returned -1 with one message that contains
+   `says`. */
 static void test_refusal(const char *name, int32_t id, Messages *errors, const char *says) {
     const char *text = errors->count ? errors->text : "accepted\n";
     test_true(name, id == -1 && errors->count == 1 && strstr(text, says), "%.*s", (int)strlen(text) - 1,
@@ -15,15 +16,15 @@ static void test_refusal(const char *name, int32_t id, Messages *errors, const c
 static void test_words(void) {
     Tokenizer *t = make_tokenizer("critters", NULL);
     Messages errors = { 0 };
-    int32_t critter = tokenizer_single(t, " Critter", &errors);
+    int32_t critter = tokenizer_single_token(t, " Critter", &errors);
     test_true("a single token", critter == tokenizer_find(t, "critter</w>") && critter > 0, "%d", critter);
     char *text = tokenizer_token_text(t, critter);
     test_true("a token's text", strcmp(text, "critter") == 0, "%s", text);
     free(text);
-    int32_t two = tokenizer_single(t, "blue critter", &errors);
+    int32_t two = tokenizer_single_token(t, "blue critter", &errors);
     test_refusal("two words", two, &errors, "is 2 tokens in this model's vocabulary ('blue', 'critter')");
-    int32_t none = tokenizer_single(t, " ", &errors);
-    test_refusal("no word", none, &errors, "is no token");
+    int32_t none = tokenizer_single_token(t, " ", &errors);
+    test_refusal("no word", none, &errors, "has no token");
 
     CHECK(tokenizer_add(t, "<x>", 3, &errors) == tokenizer_vocab_size(t));
     static const char *const taken[][2] = {
@@ -46,10 +47,11 @@ static void test_words(void) {
     tokenizer_free(t);
 }
 
-/* A special token's name that an added word cuts short is no name. */
+/* Where an added word matches within the name of a special token that does not match itself, what is left of
+   the name is encoded like any text. */
 static void test_cut_names(void) {
     static const struct {
-        char pad[16]; /* counts in exact case, so that the name in another case is a text */
+        char pad[16]; /* matches in exact case only, so that the name in another case is ordinary text */
         const char *whole, *before;
     } cases[] = { { "<|startoftext|>", "aaaaaaaaaaaa <|STARTOFTEXT|>", "aaaaaaaaaaaa <|START" },
                   { "<|endoftext|>", "aaaaaaaaaaaa <|ENDOFTEXT|>", "aaaaaaaaaaaa <|END" } };
@@ -70,17 +72,17 @@ static void test_cut_names(void) {
     }
 }
 
-/* A word of several vectors is all of them, in any case of the letters, and a name with a space is whole
-   words. */
+/* A word of several vectors becomes the tokens of all of them, in any case of the letters, and a name with a
+   space matches whole words only. */
 static void test_expanding(void) {
     Tokenizer *t = make_tokenizer("critters", NULL);
     Messages errors = { 0 };
     Words words = { .width = 1 };
-    const float rows[4] = { 0 };
-    bool added = words_add(&words, t, "EasyNeg", rows, 4, 1, "a file", NULL, &errors) &&
-                 words_add(&words, t, "<two>", rows, 2, 1, "a file", NULL, &errors) &&
-                 words_add(&words, t, "my Cat", rows, 2, 1, "a file", NULL, &errors) &&
-                 words_add(&words, t, "<one>", rows, 1, 1, "a file", NULL, &errors);
+    const float learned[4] = { 0 };
+    bool added = words_add(&words, t, "EasyNeg", learned, 4, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "<two>", learned, 2, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "my Cat", learned, 2, 1, "a file", NULL, &errors) &&
+                 words_add(&words, t, "<one>", learned, 1, 1, "a file", NULL, &errors);
     CHECK(added);
     static const struct {
         const char *prompt, *expanded;
@@ -105,16 +107,16 @@ static void test_expanding(void) {
         char *expanded = tokenizer_expand_placeholders(t, cases[i].prompt);
         test_true("a prompt expanded", strcmp(expanded, cases[i].expanded) == 0, "%s", expanded);
         int64_t n, m, length = tokenizer_max_length(t);
-        int32_t *ids = tokenizer_prompt(t, cases[i].prompt, &n),
+        int32_t *ids = tokenizer_encode_prompt(t, cases[i].prompt, &n),
                 *window = prompt_ids(t, cases[i].prompt, &errors),
-                *again = tokenizer_encode_raw(t, cases[i].expanded, strlen(cases[i].expanded), &m);
-        bool ok = n == m && memcmp(ids, again, (size_t)n * sizeof *ids) == 0 && n <= length - 2 &&
+                *expected = tokenizer_encode_raw(t, cases[i].expanded, strlen(cases[i].expanded), &m);
+        bool ok = n == m && memcmp(ids, expected, (size_t)n * sizeof *ids) == 0 && n <= length - 2 &&
                   memcmp(ids, window + 1, (size_t)n * sizeof *ids) == 0;
         test_true("its tokens", ok && !errors.count, "%lld", (long long)n);
         free(expanded);
         free(ids);
         free(window);
-        free(again);
+        free(expected);
     }
     words_free(&words);
     tokenizer_free(t);
@@ -160,8 +162,8 @@ static void test_uses(void) {
     tokenizer_free(t);
 }
 
-/* A word that the model came with is one of its vocabulary. */
-static void test_own_words(void) {
+/* A model's added tokens count as part of its vocabulary. */
+static void test_model_words(void) {
     Messages errors = { 0 };
     const char *vocab = "{" SPECIALS ", \"a\": 2, \"b</w>\": 3, \"ab</w>\": 4}", *merges = "a b</w>\n";
     const char *added = "{\"<x>\": 5, \"Zork\": 6, \"<x>_1\": 7}";
@@ -171,15 +173,17 @@ static void test_own_words(void) {
         Tokenizer *t = tokenizer_parse("v.json", vocab, strlen(vocab), "m.txt", merges, strlen(merges),
                                        &config, &errors);
         tokenizer_config_free(&config);
-        if (rows >= 5 && rows < 8) { /* fewer than the vocabulary has: model_load tells */
+        if (rows >= 5 &&
+            rows < 8) { /* when rows < 5, the vocabulary itself does not fit, which model_load reports */
             test_refusal("a word without a row", t ? 0 : -1, &errors,
-                         rows == 7 ? "the added token \"<x>_1\" would have the id 7" : "(not it alone)");
+                         rows == 7 ? "the added token \"<x>_1\" would have the id 7"
+                                   : "(the first of several)");
             continue;
         }
         CHECK(t);
         test_true("words of the model",
                   tokenizer_vocab_size(t) == 8 && tokenizer_find(t, "Zork") == 6 &&
-                      tokenizer_first_word(t) == max_i64(rows, 8),
+                      tokenizer_first_learned_id(t) == max_i64(rows, 8),
                   "%lld", (long long)tokenizer_vocab_size(t));
         static const char *const taken[] = { "<x>", "<X>", "zork", "<x>_1" };
         for (int i = 0; i < 4; i++) {
@@ -187,18 +191,18 @@ static void test_own_words(void) {
             test_refusal("a word of the model", id, &errors, "in the model's vocabulary already");
         }
         int32_t first = tokenizer_add(t, "<y>", 2, &errors), second = tokenizer_add(t, "<z>", 1, &errors);
-        test_true("rows behind the table's", first == max_i64(rows, 8) && second == first + 2, "%d, %d",
-                  first, second);
+        test_true("ids after the last row", first == max_i64(rows, 8) && second == first + 2, "%d, %d", first,
+                  second);
         test_true("by their ids",
                   strcmp(tokenizer_token(t, 7), "<x>_1") == 0 &&
                       strcmp(tokenizer_token(t, second), "<z>") == 0,
                   "named");
         int64_t count;
-        int32_t *ids = tokenizer_prompt(t, "<X> ab", &count);
+        int32_t *ids = tokenizer_encode_prompt(t, "<X> ab", &count);
         test_true("a word of the model, expanded", count == 3 && ids[0] == 5 && ids[1] == 7 && ids[2] == 4,
                   "%lld", (long long)count);
         free(ids);
-        int32_t single = tokenizer_single(t, "ZORK", &errors);
+        int32_t single = tokenizer_single_token(t, "ZORK", &errors);
         test_true("a word of the model as one token", single == 6, "%d", single);
         tokenizer_free(t);
     }
@@ -210,6 +214,6 @@ int main(void) {
     test_cut_names();
     test_expanding();
     test_uses();
-    test_own_words();
+    test_model_words();
     return test_finish();
 }

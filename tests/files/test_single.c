@@ -1,22 +1,23 @@
-/* Models in one file of the original layout: the names that golden/single.py checked with diffusers, at full
-   size (files with holes, so nothing is written); the same bits as a folder of diffusers' layout; everything
-   such a file can have or lack; and files that are something else. */
+/* Tests of models in one file of the original layout: every tensor of a full-size model is found under the
+   name that golden/single.py checked with diffusers (the files have a hole for data, so that hardly anything
+   is written); such a file computes the same bits as a folder in diffusers' layout; what such files can
+   contain or lack; and files that are something else. "sd2" is true for Stable Diffusion 2.x. */
 #define _POSIX_C_SOURCE 200809L
-#include <time.h>
 #include <unistd.h>
 
 #include "diffusion/model.h"
 #include "tests/refusal.h"
 #include "tests/run_graph.h"
 #include "tests/single_file.h"
-#include "io/json.h"
-#include "exchange/original.h"
 #include "exchange/single.h"
+#include "io/json.h"
+#include "io/system.h"
 
 static char temporary[] = "/tmp/ti-single-XXXXXX";
 
 static char *in_temporary(const char *name) { return mem_format("%s/%s", temporary, name); }
 
+/* Runs a command; exits when it fails. */
 static void shell(const char *format, ...) PRINTF_LIKE(1, 2);
 static void shell(const char *format, ...) {
     char command[1000];
@@ -27,8 +28,9 @@ static void shell(const char *format, ...) {
     if (system(command) != 0) exit(1);
 }
 
-/* Configs */
+/* ---- configs ---- */
 
+/* Parses the configs in golden/single/, which are diffusers' own for the model. */
 static void parse_golden(const char *model, ModelFolder *m) {
     static const char *const parts[] = { "text_encoder", "unet", "vae" };
     Messages errors = { 0 }, warnings = { 0 };
@@ -46,6 +48,7 @@ static void parse_golden(const char *model, ModelFolder *m) {
     test_true(model, ok && !warnings.count, "%s%s", text_of(&errors, "configs"), text_of(&warnings, ""));
 }
 
+/* Tests that two models have equal configs. */
 static void same_configs(const char *name, const ModelFolder *a, const ModelFolder *b) {
     const ClipConfig *c = &a->clip, *d = &b->clip;
     test_true(name,
@@ -72,7 +75,8 @@ static void same_configs(const char *name, const ModelFolder *a, const ModelFold
     test_true(name, same, "VAE: %d levels", v->levels);
 }
 
-static void same_schedules(const char *name, const ModelFolder *a, const ModelFolder *b) {
+/* Tests that two models have equal schedulers and tokenizers. */
+static void same_schedulers(const char *name, const ModelFolder *a, const ModelFolder *b) {
     const SchedulerConfig *s = &a->scheduler, *t = &b->scheduler;
     const char *pad = a->tokenizer.pad_token, *other = b->tokenizer.pad_token;
     test_true(name,
@@ -89,13 +93,7 @@ static void same_schedules(const char *name, const ModelFolder *a, const ModelFo
               "padding %s", pad ? pad : "with the end token");
 }
 
-/* Full size: every tensor under its name, at its place in the file */
-
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+/* ---- full size ---- */
 
 static bool open_file(const char *path, Model *m, Messages *errors, Messages *warnings) {
     ModelFolder folder;
@@ -103,20 +101,20 @@ static bool open_file(const char *path, Model *m, Messages *errors, Messages *wa
            model_open(folder, m, errors, warnings);
 }
 
-/* Names whose tensors are not found, or somewhere else than written. */
+/* Returns the number of names whose tensors are not found, or not where they were written in the file. */
 static int64_t misplaced(const ModelFolder *m, const Names *names, const Entries *e) {
     const unsigned char *at = m->single->file.file.data;
     uint64_t length;
     memcpy(&length, at, 8);
     at += 8 + length;
     int64_t wrong = 0;
-    const Line *line = names->lines;
-    for (int64_t i = 0; line < names->lines + names->count; i++)
-        for (int k = 0; k < e->at[i].line_count; k++, line++) {
-            Store *store = line->part[0] == 't' ? m->text_encoder : line->part[0] == 'u' ? m->unet : m->vae;
-            const Weight *w = store_get(store, line->shape, "%s", line->name);
+    const NamePair *pair = names->pairs;
+    for (int64_t i = 0; pair < names->pairs + names->count; i++)
+        for (int k = 0; k < e->at[i].source_count; k++, pair++) {
+            Store *store = pair->part[0] == 't' ? m->text_encoder : pair->part[0] == 'u' ? m->unet : m->vae;
+            const Weight *w = store_get(store, pair->shape, "%s", pair->name);
             if (!w || w->data != at) wrong++;
-            at += shape_count(line->shape) * (int64_t)entry_size(e->at[i].dtype);
+            at += shape_count(pair->shape) * (int64_t)entry_size(e->at[i].dtype);
         }
     return wrong;
 }
@@ -130,14 +128,14 @@ static void test_full_size(const char *model, const char *text_type, const char 
     entries_write(path, &e, false);
     Messages errors = { 0 }, warnings = { 0 };
     Model m;
-    double start = seconds();
+    double start = system_seconds();
     bool ok = open_file(path, &m, &errors, &warnings);
-    double taken = seconds() - start;
+    double taken = system_seconds() - start;
     test_true(model, ok, "%lld tensors, opened in %.2f s%s", (long long)model_tensors, taken,
               text_of(&errors, ""));
     if (ok) {
         char said[64];
-        snprintf(said, sizeof said, "ignored, as no part of the model: %d tensors", LEFTOVERS);
+        snprintf(said, sizeof said, "ignored, since they are no part of the model: %d tensors", LEFTOVERS);
         test_true(model,
                   warnings.count == 1 && strstr(warnings.text, said) &&
                       strstr(warnings.text, "model_ema. (3)"),
@@ -148,7 +146,7 @@ static void test_full_size(const char *model, const char *text_type, const char 
         int64_t wrong = misplaced(&m.folder, &names, &e);
         test_true(model, wrong == 0, "%lld of %lld names not found or misplaced%s", (long long)wrong,
                   (long long)names.count, text_of(&errors, ""));
-        test_below(model, taken, 10); /* a moment; what takes longer reads the weights */
+        test_below(model, taken, 10); /* seconds; it would take longer only if it read the weights */
         model_close(&m);
     }
     messages_free(&errors);
@@ -159,18 +157,19 @@ static void test_full_size(const char *model, const char *text_type, const char 
     names_free(&names);
 }
 
-/* The same model in both layouts */
+/* ---- the same model in both layouts ---- */
 
+/* Writes the tensors of a part into a file of the folder. */
 static void write_part(const char *folder, const Names *names, const char *part, const char *stem,
                        const char *type, const char *prefix) {
     Entries e = { 0 };
     for (int64_t i = 0; i < names->count; i++) {
-        const Line *l = &names->lines[i];
-        if (strcmp(l->part, part) != 0) continue;
-        char *name = mem_format("%s%s", prefix, l->name);
-        Entry *t = entries_put(&e, name, type, l->shape);
-        t->lines = l;
-        t->line_count = 1;
+        const NamePair *p = &names->pairs[i];
+        if (strcmp(p->part, part) != 0) continue;
+        char *name = mem_format("%s%s", prefix, p->name);
+        Entry *t = entries_put(&e, name, type, p->shape);
+        t->sources = p;
+        t->source_count = 1;
         free(name);
     }
     char *path = mem_format("%s/%s/%s", folder, part, stem);
@@ -186,7 +185,7 @@ static void write_text(const char *folder, const char *name, const char *text) {
     free(path);
 }
 
-static void write_tokenizer(const char *folder, bool second) {
+static void write_tokenizer(const char *folder, bool sd2) {
     TokenizerConfig config = { .model_max_length = 77 };
     Messages errors = { 0 };
     Tokenizer *t = tokenizer_load(NULL, "weights/clip/merges.txt", &config, &errors);
@@ -198,12 +197,12 @@ static void write_tokenizer(const char *folder, bool second) {
     json_decref(vocab);
     tokenizer_free(t);
     write_text(folder, "tokenizer/tokenizer_config.json",
-               second ? "{\"model_max_length\": 77, \"pad_token\": \"!\"}"
-                      : "{\"model_max_length\": 77, \"pad_token\": \"<|endoftext|>\"}");
+               sd2 ? "{\"model_max_length\": 77, \"pad_token\": \"!\"}"
+                   : "{\"model_max_length\": 77, \"pad_token\": \"<|endoftext|>\"}");
     shell("cp weights/clip/merges.txt %s/tokenizer", folder);
 }
 
-/* As the folders of Stable Diffusion 1.5 and 2.1 have them */
+/* model_index.json, and scheduler_config.json as Stable Diffusion 1.5 and 2.1 have it. */
 static const char
     INDEX[] = "{\"_class_name\": \"StableDiffusionPipeline\", \"_diffusers_version\": \"0.10.0\", "
               "\"scheduler\": [\"diffusers\", \"PNDMScheduler\"], "
@@ -221,32 +220,36 @@ static const char
                "\"set_alpha_to_one\": false, \"skip_prk_steps\": true, \"steps_offset\": 1, "
                "\"trained_betas\": null}";
 
-static char *write_folder(const char *model, const Names *names, bool second) {
+/* Writes the model as a folder in diffusers' layout and returns its path, which the caller frees. */
+static char *write_folder(const char *model, const Names *names, bool sd2) {
     char *folder = in_temporary("folder");
     shell("rm -rf %s && mkdir -p %s/unet %s/vae %s/text_encoder %s/scheduler %s/tokenizer", folder, folder,
           folder, folder, folder, folder);
     shell("for p in unet vae text_encoder; do cp golden/single/%s/$p.json %s/$p/config.json; done", model,
           folder);
     write_text(folder, "model_index.json", INDEX);
-    write_text(folder, "scheduler/scheduler_config.json", second ? SECOND : FIRST);
-    write_tokenizer(folder, second);
-    /* the names of 16-bit variants, once of a file and once of shards, in both spellings of the index */
-    write_part(folder, names, "text_encoder", "model.fp16.safetensors", "BF16", second ? "" : "text_model.");
+    write_text(folder, "scheduler/scheduler_config.json", sd2 ? SECOND : FIRST);
+    write_tokenizer(folder, sd2);
+    /* 16-bit variants have names of their own: here for a file and for shards, in both spellings of
+       the index */
+    write_part(folder, names, "text_encoder", "model.fp16.safetensors", "BF16", sd2 ? "" : "text_model.");
     write_part(folder, names, "unet", "part-1.safetensors", "F32", "");
     write_part(folder, names, "vae", "diffusion_pytorch_model.safetensors", "F32", "");
     write_text(folder,
-               second ? "unet/diffusion_pytorch_model.fp16.safetensors.index.json"
-                      : "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
+               sd2 ? "unet/diffusion_pytorch_model.fp16.safetensors.index.json"
+                   : "unet/diffusion_pytorch_model.safetensors.index.fp16.json",
                "{\"metadata\": {}, \"weight_map\": {\"conv_in.bias\": \"part-1.safetensors\"}}");
     return folder;
 }
 
+/* Records a leaf whose numbers are always the same. */
 static Tensor *constant(Graph *g, Shape shape, float *data) {
     for (int64_t i = 0; i < shape_count(shape); i++) data[i] = (float)(i * 7919 % 256 - 128) / 64;
     return graph_leaf(g, "x", shape, data, NULL);
 }
 
-/* The noise prediction for a prompt, and a decoded picture. free() both. */
+/* Computes the noise prediction [1, 4, 9, 8] for a prompt, and a decoded picture [1, 3, 18, 16]. The caller
+   frees both. */
 static void compute(const Model *m, const char *name, float *out[2]) {
     static float latents[4 * 9 * 8], time[1] = { 321 };
     int32_t ids[77];
@@ -269,11 +272,11 @@ static void open_or_exit(const char *path, Model *m, Messages *errors, Messages 
 }
 
 static void test_both_layouts(const char *model) {
-    bool second = strcmp(model, "small2") == 0;
+    bool sd2 = strcmp(model, "small2") == 0;
     Names names = names_read(model);
-    Entries e =
-        entries_of_names(&names, "BF16", "F32"); /* 16-bit text with a 32-bit UNet, as some fine-tunes are */
-    char *file = in_temporary("single.safetensors"), *folder = write_folder(model, &names, second);
+    /* Some fine-tunes have a 16-bit text encoder and a 32-bit UNet. */
+    Entries e = entries_of_names(&names, "BF16", "F32");
+    char *file = in_temporary("single.safetensors"), *folder = write_folder(model, &names, sd2);
     entries_write(file, &e, true);
     Messages errors = { 0 }, warnings = { 0 };
     Model a, b;
@@ -281,11 +284,11 @@ static void test_both_layouts(const char *model) {
     open_or_exit(folder, &b, &errors, &warnings);
     test_true(model, !warnings.count, "no warning%s", text_of(&warnings, ""));
     same_configs(model, &a.folder, &b.folder);
-    same_schedules(model, &a.folder, &b.folder);
+    same_schedulers(model, &a.folder, &b.folder);
     test_true(model,
               store_fingerprint(a.folder.vae) == store_fingerprint(b.folder.vae) &&
                   store_fingerprint(a.folder.unet) == store_fingerprint(b.folder.unet),
-              "the same fingerprints, so that latents are cached once");
+              "the same fingerprints, so that the layouts share cached latents");
     float *first[2], *other[2];
     compute(&a, model, first);
     compute(&b, model, other);
@@ -293,18 +296,18 @@ static void test_both_layouts(const char *model) {
     test_same(model, first[1], other[1], 3 * 18 * 16 * sizeof(float));
     bool alive = false;
     for (int i = 1; i < 4 * 9 * 8; i++) alive = alive || first[0][i] != first[0][0];
-    test_true(model, alive, "a prediction that is no constant");
+    test_true(model, alive, "a prediction that is not constant");
     for (int i = 0; i < 2; i++) {
         free(first[i]);
         free(other[i]);
     }
-    test_true(model, a.folder.prediction_guessed == second && !b.folder.prediction_guessed,
-              "what is guessed");
+    test_true(model, a.folder.prediction_guessed == sd2 && !b.folder.prediction_guessed,
+              "whether the kind of prediction is guessed");
     model_set_prediction(&a, PREDICT_EPSILON);
     test_true(model,
               a.noise_schedule.config.prediction == PREDICT_EPSILON && a.unet.config.sample_size == 64 &&
                   !a.folder.prediction_guessed,
-              "a model of 512 pixels, said by hand");
+              "a model of 512 pixels, set by hand");
     model_close(&a);
     model_close(&b);
     messages_free(&errors);
@@ -315,15 +318,16 @@ static void test_both_layouts(const char *model) {
     names_free(&names);
 }
 
-/* What fine-tunes and damaged files have */
+/* ---- what fine-tunes and damaged files contain or lack ---- */
 
-static Entry *find_entry(Entries *e, const char *name) {
+/* Returns the named tensor, which is appended when there is none. */
+static Entry *find_or_put(Entries *e, const char *name, Shape shape) {
     for (int64_t i = 0; i < e->count; i++)
         if (strcmp(e->at[i].name, name) == 0) return &e->at[i];
-    fprintf(stderr, "no entry %s\n", name);
-    exit(1);
+    return entries_put(e, name, "F32", shape);
 }
 
+/* Replaces `from` by `to` in all names. */
 static void rename_all(Entries *e, const char *from, const char *to) {
     for (int64_t i = 0; i < e->count; i++) {
         char *at = strstr(e->at[i].name, from);
@@ -334,6 +338,7 @@ static void rename_all(Entries *e, const char *from, const char *to) {
     }
 }
 
+/* Removes all tensors whose names begin with the prefix. */
 static void remove_all(Entries *e, const char *prefix) {
     int64_t n = 0;
     for (int64_t i = 0; i < e->count; i++)
@@ -341,93 +346,43 @@ static void remove_all(Entries *e, const char *prefix) {
     e->count = n;
 }
 
-static void resize(Entries *e, const char *name, Shape shape) { find_entry(e, name)->shape = shape; }
-
 #define UNET_NAME "model.diffusion_model."
 #define VAE_NAME  "first_stage_model."
 #define CLIP_NAME "cond_stage_model."
 
-/* An edit of small1 or small2 and what is said of it; what NULL: it opens without a word. */
-typedef struct {
-    const char *name;
-    bool second;
-    void (*edit)(Entries *e);
-    const char *what;
-    int lines;
-} Case;
-
+static void rename_vae_attention(Entries *e, const char *q, const char *k, const char *v, const char *out) {
+    rename_all(e, "attn_1.q.", q);
+    rename_all(e, "attn_1.k.", k);
+    rename_all(e, "attn_1.v.", v);
+    rename_all(e, "attn_1.proj_out.", out);
+}
 static void old_vae_names(Entries *e) {
-    rename_all(e, "attn_1.q.", "attn_1.query.");
-    rename_all(e, "attn_1.k.", "attn_1.key.");
-    rename_all(e, "attn_1.v.", "attn_1.value.");
-    rename_all(e, "attn_1.proj_out.", "attn_1.proj_attn.");
+    rename_vae_attention(e, "attn_1.query.", "attn_1.key.", "attn_1.value.", "attn_1.proj_attn.");
 }
 static void new_vae_names(Entries *e) {
-    rename_all(e, "attn_1.q.", "attn_1.to_q.");
-    rename_all(e, "attn_1.k.", "attn_1.to_k.");
-    rename_all(e, "attn_1.v.", "attn_1.to_v.");
-    rename_all(e, "attn_1.proj_out.", "attn_1.to_out.0.");
-    for (int64_t i = 0; i < e->count; i++) /* and are linears */
+    rename_vae_attention(e, "attn_1.to_q.", "attn_1.to_k.", "attn_1.to_v.", "attn_1.to_out.0.");
+    for (int64_t i = 0; i < e->count; i++) /* these are linear layers instead of 1x1 convolutions */
         if (strstr(e->at[i].name, "attn_1") && e->at[i].shape.rank == 4) e->at[i].shape.rank = 2;
 }
 static void bare_text(Entries *e) { rename_all(e, "transformer.text_model.", "transformer."); }
-static void both_texts(Entries *e) {
-    entries_put(e, CLIP_NAME "transformer.final_layer_norm.bias", "F32", shape1(64));
-}
 static void extra(Entries *e) {
     entries_put(e, "embedding_manager.embedder.weight", "F32", shape1(4));
     entries_put(e, UNET_NAME "input_blocks.0.0.lora", "F32", shape1(4));
 }
-static void no_conv_in(Entries *e) { remove_all(e, UNET_NAME "input_blocks.0.0.weight"); }
-static void no_resnet(Entries *e) { remove_all(e, UNET_NAME "output_blocks.1.0.in_layers.2"); }
-static void no_vae(Entries *e) { remove_all(e, VAE_NAME); }
-static void no_text(Entries *e) { remove_all(e, CLIP_NAME); }
-static void no_encoder(Entries *e) { remove_all(e, VAE_NAME "encoder."); }
-static void no_input_blocks(Entries *e) { remove_all(e, UNET_NAME "input_blocks.1."); }
 static void integers(Entries *e) {
-    Entry *t = find_entry(e, VAE_NAME "decoder.conv_out.weight");
+    Entry *t = find_or_put(e, VAE_NAME "decoder.conv_out.weight", shape1(1));
     t->dtype = "I32";
-    t->lines = NULL;
-}
-static void odd_thirds(Entries *e) {
-    resize(e, CLIP_NAME "model.transformer.resblocks.1.attn.in_proj_bias", shape1(191));
-}
-static void other_groups(Entries *e) {
-    resize(e, VAE_NAME "encoder.down.0.block.0.conv1.weight", shape4(31, 32, 3, 3));
-}
-static void scalar(Entries *e) {
-    resize(e, CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight", shape1(1));
-}
-static void few_words(Entries *e) {
-    resize(e, CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight", shape2(49407, 64));
-}
-static void inpainting(Entries *e) { resize(e, UNET_NAME "input_blocks.0.0.weight", shape4(32, 9, 3, 3)); }
-static void pix2pix(Entries *e) { resize(e, UNET_NAME "input_blocks.0.0.weight", shape4(32, 8, 3, 3)); }
-static void xl(Entries *e) { entries_put(e, "conditioner.embedders.0.transformer.x", "F32", shape1(4)); }
-static void sd3(Entries *e) { entries_put(e, UNET_NAME "joint_blocks.0.x", "F32", shape1(4)); }
-static void flux(Entries *e) { entries_put(e, UNET_NAME "double_blocks.0.x", "F32", shape1(4)); }
-static void unclip(Entries *e) { entries_put(e, UNET_NAME "label_emb.0.0.weight", "F32", shape1(4)); }
-static void controlnet(Entries *e) { entries_put(e, "control_model.x", "F32", shape1(4)); }
-static void only(Entries *e, const char *name, Shape shape) {
-    e->count = 0;
-    entries_put(e, name, "F32", shape);
-}
-static void lora(Entries *e) { only(e, "lora_unet_down_blocks_0.lora_up.weight", shape2(4, 4)); }
-static void peft(Entries *e) { only(e, "unet.down_blocks.0.attn.to_q.lora_A.weight", shape2(4, 4)); }
-static void word(Entries *e) { only(e, "<grum>", shape2(1, 768)); }
-static void xl_word(Entries *e) { only(e, "clip_g", shape2(1, 1280)); }
-static void clip_alone(Entries *e) {
-    only(e, "text_model.embeddings.token_embedding.weight", shape2(49408, 768));
+    t->sources = NULL;
 }
 static void vae_alone(Entries *e) {
-    only(e, "encoder.conv_in.weight", shape4(1, 1, 1, 1));
+    entries_put(e, "encoder.conv_in.weight", "F32", shape4(1, 1, 1, 1));
     entries_put(e, "decoder.conv_in.weight", "F32", shape4(1, 1, 1, 1));
 }
 static void f8(Entries *e) {
     for (int64_t i = 0; i < e->count; i++) e->at[i].dtype = "F8_E4M3";
 }
 static void compiled(Entries *e) { rename_all(e, UNET_NAME, UNET_NAME "_orig_mod."); }
-static void parallel(Entries *e) { /* before all names, and again within */
+static void parallel(Entries *e) { /* "module." before all names, and "_orig_mod." within */
     compiled(e);
     for (int64_t i = 0; i < e->count; i++) {
         char *name = mem_format("module.%s", e->at[i].name);
@@ -436,51 +391,79 @@ static void parallel(Entries *e) { /* before all names, and again within */
     }
 }
 static void unet_alone(Entries *e) {
-    only(e, "conv_in.weight", shape1(1));
+    entries_put(e, "conv_in.weight", "F32", shape1(1));
     entries_put(e, "time_embedding.linear_1.weight", "F32", shape1(1));
     entries_put(e, "a.attn2.to_k.weight", "F32", shape2(2, 2048));
 }
-static void nothing(Entries *e) { only(e, "x.weight", shape1(1)); }
+
+/* A file made of small1 (or of small2 for Stable Diffusion 2.x), and what opening it reports. */
+typedef struct {
+    const char *name;
+    const char *message; /* part of an error, or after '!' of the only warning; NULL for no message */
+    int errors;
+    bool sd2, alone;          /* alone: without the model's own tensors */
+    void (*edit)(Entries *e); /* changes the tensors, if not NULL */
+    const char *remove, *set; /* prefix of tensors to leave out; tensor to give this shape, or to add */
+    Shape shape;
+} Case;
+
+#define CONV_IN UNET_NAME "input_blocks.0.0.weight"
+#define TABLE   CLIP_NAME "transformer.text_model.embeddings.token_embedding.weight"
 
 static const Case CASES[] = {
-    { "as it is", false, NULL, NULL, 0 },
-    { "2.x as it is", true, NULL, NULL, 0 },
-    { "old names of the VAE's attention", false, old_vae_names, NULL, 0 },
-    { "new names of the VAE's attention", true, new_vae_names, NULL, 0 },
-    { "text without text_model.", false, bare_text, NULL, 0 },
-    { "a tensor under two names", false, both_texts, "!1 tensor ", 1 },
-    { "extra keys", false, extra, "!2 tensors (0.0 MB): embedding_manager., model.", 1 },
-    { "no conv_in", false, no_conv_in, "no tensor \"conv_in.weight\"", 1 },
-    { "a layer missing", false, no_resnet, "no tensor \"up_blocks.0.resnets.1.conv1.weight\"", 2 },
-    { "torch.compile's names", false, compiled, NULL, 0 },
-    { "DataParallel's names", true, parallel, NULL, 0 },
-    { "F8", false, f8, "has its weights as F8_E4M3", 1 },
-    { "no VAE", false, no_vae, "without a VAE (first_stage_model)", 1 },
-    { "no VAE", true, no_vae, "(its VAE can be taken from another file or folder)", 1 },
-    { "no text encoder", true, no_text, "without a text encoder (cond_stage_model)", 1 },
-    { "no encoder", false, no_encoder, "encoder.down_blocks.0.resnets.0.conv1.weight", 1 },
-    { "no input blocks", false, no_input_blocks, "no tensor \"down_blocks.0.resnets.0.conv1.weight\"", 1 },
-    { "integers", false, integers, "decoder.conv_out.weight\" is of type I32", 1 },
-    { "thirds that are none", true, odd_thirds, "no tensor \"encoder.layers.1.self_attn.q_proj.bias\" [64]",
-      3 },
-    { "31 channels", false, other_groups, "31 channels can't be norms of 32 groups", 1 },
-    { "a vector as table", false, scalar, "has the shape [1], which no model", 2 },
-    { "a word too few", false, few_words, "49408 tokens, the text encoder 49407", 1 },
-    { "inpainting", false, inpainting, "is an inpainting checkpoint (9 input channels)", 1 },
-    { "pix2pix", true, pix2pix, "is an InstructPix2Pix checkpoint", 1 },
-    { "XL", false, xl, "is a Stable Diffusion XL checkpoint", 1 },
-    { "SD 3", false, sd3, "is a Stable Diffusion 3 checkpoint", 1 },
-    { "Flux", false, flux, "is a Flux checkpoint", 1 },
-    { "unCLIP", true, unclip, "unCLIP", 1 },
-    { "ControlNet", false, controlnet, "is a ControlNet", 1 },
-    { "LoRA", false, lora, "is a LoRA; a whole checkpoint", 1 },
-    { "LoRA of peft", false, peft, "is a LoRA", 1 },
-    { "word", false, word, "is a learned word;", 1 },
-    { "XL's word", false, xl_word, "is a learned word for Stable Diffusion XL", 1 },
-    { "CLIP alone", false, clip_alone, "is a CLIP text encoder of width 768 alone", 1 },
-    { "VAE alone", false, vae_alone, "is an autoencoder (VAE) alone", 1 },
-    { "UNet alone", false, unet_alone, "is the UNet of Stable Diffusion XL alone", 1 },
-    { "anything", false, nothing, "is a file of no model that is known here", 1 },
+    { .name = "as it is" },
+    { "2.x as it is", NULL, 0, .sd2 = true },
+    { "old names of the VAE's attention", NULL, 0, .edit = old_vae_names },
+    { "new names of the VAE's attention", NULL, 0, .sd2 = true, .edit = new_vae_names },
+    { "text without text_model.", NULL, 0, .edit = bare_text },
+    { "torch.compile's names", NULL, 0, .edit = compiled },
+    { "DataParallel's names", NULL, 0, .sd2 = true, .edit = parallel },
+    { "a tensor under two names", "!1 tensor ", 0, .set = CLIP_NAME "transformer.final_layer_norm.bias",
+      .shape = { 1, { 64 } } },
+    { "extra keys", "!2 tensors (0.0 MB): embedding_manager., model.", 0, .edit = extra },
+    { "no conv_in", "no tensor \"conv_in.weight\"", 1, .remove = CONV_IN },
+    { "a layer missing", "no tensor \"up_blocks.0.resnets.1.conv1.weight\"", 2,
+      .remove = UNET_NAME "output_blocks.1.0.in_layers.2" },
+    { "F8", "has weights of type F8_E4M3", 1, .edit = f8 },
+    { "no VAE", "without a VAE (first_stage_model)", 1, .remove = VAE_NAME },
+    { "no VAE", "(its VAE can be taken from another file or folder)", 1, .sd2 = true, .remove = VAE_NAME },
+    { "no text encoder", "without a text encoder (cond_stage_model)", 1, .sd2 = true, .remove = CLIP_NAME },
+    { "no encoder", "encoder.down_blocks.0.resnets.0.conv1.weight", 1, .remove = VAE_NAME "encoder." },
+    { "no input blocks", "no tensor \"down_blocks.0.resnets.0.conv1.weight\"", 1,
+      .remove = UNET_NAME "input_blocks.1." },
+    { "integers", "decoder.conv_out.weight\" is of type I32", 1, .edit = integers },
+    { "191 rows for q, k and v", "no tensor \"encoder.layers.1.self_attn.q_proj.bias\" [64]", 3, .sd2 = true,
+      .set = CLIP_NAME "model.transformer.resblocks.1.attn.in_proj_bias", .shape = { 1, { 191 } } },
+    { "31 channels", "31 channels cannot be divided into 32 groups", 1,
+      .set = VAE_NAME "encoder.down.0.block.0.conv1.weight", .shape = { 4, { 31, 32, 3, 3 } } },
+    { "a vector as table", "has the shape [1], which no supported model", 2, .set = TABLE,
+      .shape = { 1, { 1 } } },
+    { "a word too few", "49408 tokens, the text encoder 49407", 1, .set = TABLE,
+      .shape = { 2, { 49407, 64 } } },
+    { "inpainting", "is an inpainting checkpoint (9 input channels)", 1, .set = CONV_IN,
+      .shape = { 4, { 32, 9, 3, 3 } } },
+    { "pix2pix", "is an InstructPix2Pix checkpoint", 1, .sd2 = true, .set = CONV_IN,
+      .shape = { 4, { 32, 8, 3, 3 } } },
+    { "XL", "is a Stable Diffusion XL checkpoint", 1, .set = "conditioner.embedders.0.transformer.x",
+      .shape = { 1, { 4 } } },
+    { "SD 3", "is a Stable Diffusion 3 checkpoint", 1, .set = UNET_NAME "joint_blocks.0.x",
+      .shape = { 1, { 4 } } },
+    { "Flux", "is a Flux checkpoint", 1, .set = UNET_NAME "double_blocks.0.x", .shape = { 1, { 4 } } },
+    { "unCLIP", "unCLIP", 1, .sd2 = true, .set = UNET_NAME "label_emb.0.0.weight", .shape = { 1, { 4 } } },
+    { "ControlNet", "is a ControlNet", 1, .set = "control_model.x", .shape = { 1, { 4 } } },
+    { "LoRA", "is a LoRA; a whole checkpoint", 1, .alone = true,
+      .set = "lora_unet_down_blocks_0.lora_up.weight", .shape = { 2, { 4, 4 } } },
+    { "LoRA of peft", "is a LoRA", 1, .alone = true, .set = "unet.down_blocks.0.attn.to_q.lora_A.weight",
+      .shape = { 2, { 4, 4 } } },
+    { "word", "is a learned word;", 1, .alone = true, .set = "<grum>", .shape = { 2, { 1, 768 } } },
+    { "XL's word", "is a learned word for Stable Diffusion XL", 1, .alone = true, .set = "clip_g",
+      .shape = { 2, { 1, 1280 } } },
+    { "CLIP alone", "is a CLIP text encoder of width 768 alone", 1, .alone = true,
+      .set = "text_model.embeddings.token_embedding.weight", .shape = { 2, { 49408, 768 } } },
+    { "VAE alone", "is an autoencoder (VAE) alone", 1, .alone = true, .edit = vae_alone },
+    { "UNet alone", "is the UNet of Stable Diffusion XL alone", 1, .alone = true, .edit = unet_alone },
+    { "anything", "is a file of an unknown kind", 1, .alone = true, .set = "x.weight",
+      .shape = { 1, { 1 } } },
 };
 
 static void test_cases(void) {
@@ -488,18 +471,19 @@ static void test_cases(void) {
     char *path = in_temporary("case.safetensors");
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         const Case *c = &CASES[i];
-        Entries e = entries_of_names(&names[c->second], "F16", "F16");
+        Entries e = entries_of_names(&names[c->sd2], "F16", "F16");
+        if (c->alone) e.count = 0;
         if (c->edit) c->edit(&e);
+        if (c->remove) remove_all(&e, c->remove);
+        if (c->set) find_or_put(&e, c->set, c->shape)->shape = c->shape;
         entries_write(path, &e, false);
         Messages errors = { 0 }, warnings = { 0 };
         Model m;
-        bool ok = open_file(path, &m, &errors, &warnings);
-        bool warning = c->what && c->what[0] == '!';
+        bool ok = open_file(path, &m, &errors, &warnings), warning = c->message && c->message[0] == '!';
         const Messages *said = warning ? &warnings : &errors;
         test_true(c->name,
-                  ok == (!c->what || warning) && errors.count == (ok ? 0 : c->lines) &&
-                      warnings.count == (warning ? 1 : 0) &&
-                      (!c->what || (said->text && strstr(said->text, c->what + warning))),
+                  ok == (!c->message || warning) && errors.count == c->errors && warnings.count == warning &&
+                      (!c->message || (said->text && strstr(said->text, c->message + warning))),
                   "%s%s", text_of(&errors, "opened"), text_of(&warnings, ""));
         if (ok) model_close(&m);
         messages_free(&errors);
@@ -510,8 +494,8 @@ static void test_cases(void) {
     for (int i = 0; i < 2; i++) names_free(&names[i]);
 }
 
-/* A checkpoint without its VAE, which comes from elsewhere in each form that VAEs have, decodes to the same
-   bits. */
+/* A checkpoint whose VAE comes from another file or folder, in each form that these have, decodes to the
+   same bits. */
 static void test_vae_from_elsewhere(void) {
     Names names = names_read("small1");
     char *folder = write_folder("small1", &names, false), *bare = in_temporary("bare.safetensors"),
@@ -527,7 +511,7 @@ static void test_vae_from_elsewhere(void) {
     entries_write(file, &vae, true);
     char *own = mem_format("%s/vae", folder),
          *weights = mem_format("%s/diffusion_pytorch_model.safetensors", own);
-    const char *const froms[] = { whole, file, own, folder, weights };
+    const char *const sources[] = { whole, file, own, folder, weights };
     Messages errors = { 0 }, warnings = { 0 };
     Model m;
     float *want[2], *got[2];
@@ -536,10 +520,10 @@ static void test_vae_from_elsewhere(void) {
     model_close(&m);
     for (int i = 0; i < 10; i++) {
         ModelFolder opened;
-        const char *base = i < 5 ? bare : folder, *from = froms[i % 5];
-        bool ok = exchange_open_model(base, from, &opened, &errors, &warnings) &&
+        const char *base = i < 5 ? bare : folder, *source = sources[i % 5];
+        bool ok = exchange_open_model(base, source, &opened, &errors, &warnings) &&
                   model_open(opened, &m, &errors, &warnings);
-        test_true("a VAE from elsewhere", ok, "%s", text_of(&errors, from));
+        test_true("a VAE from elsewhere", ok, "%s", text_of(&errors, source));
         if (!ok) continue;
         compute(&m, "a VAE from elsewhere", got);
         test_same("its pictures", got[1], want[1], 3 * 18 * 16 * sizeof(float));
@@ -565,6 +549,7 @@ static void test_vae_from_elsewhere(void) {
     names_free(&names);
 }
 
+/* Files in other formats are refused. */
 static void test_other_files(void) {
     static const struct {
         const char *name, *bytes;
@@ -574,7 +559,7 @@ static void test_other_files(void) {
         { "model.ckpt", "PK\3\4 and so on", 14, "is a pickle" },
         { "model.pt", "\x80\2}q", 4, "weights_only=False" },
         { "model.gguf", "GGUF\3", 5, "is a GGUF file" },
-        { "text.safetensors", "no tensors at all", 17, "is no safetensors file" },
+        { "text.safetensors", "no tensors at all", 17, "is not a safetensors file" },
         { "empty", "", 0, "0 bytes" },
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

@@ -1,5 +1,5 @@
-/* The tokenizer against the recorded answers of transformers' CLIPTokenizer; golden/tokenizer.py says what
-   the lines of golden/tokenizer.txt are. */
+/* Compares the tokenizer with recorded results of transformers' CLIPTokenizer, and tests which files it
+   refuses. golden/tokenizer.py describes the lines of golden/tokenizer.txt. */
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
 
@@ -24,6 +24,7 @@ static void append(Bytes *b, const void *data, size_t size) {
     b->at[b->size] = 0;
 }
 
+/* Decodes the escapes \xHH of golden/tokenizer.txt. */
 static Bytes unescape(const char *text, size_t size) {
     Bytes out = { .at = mem_alloc(size + 1) };
     for (size_t i = 0; i < size; i++) {
@@ -36,6 +37,7 @@ static Bytes unescape(const char *text, size_t size) {
     return out;
 }
 
+/* FNV-1a over the little-endian bytes of the ids, as in golden/tokenizer.py. */
 static uint64_t hash_ids(const int32_t *ids, int64_t count) {
     uint64_t h = 0xcbf29ce484222325u;
     for (int64_t i = 0; i < count; i++)
@@ -44,12 +46,12 @@ static uint64_t hash_ids(const int32_t *ids, int64_t count) {
     return h;
 }
 
-/* The kinds of line, each counted apart. */
+/* The kinds of lines of golden/tokenizer.txt, which are counted separately. */
 enum { TEXT, WINDOW, EXPAND, PROMPT, JOIN, NOISE, BLOCK, ADD, KINDS };
 static const char *const kind_names[KINDS] = { "text", "window", "expand", "prompt",
                                                "join", "noise",  "block",  "add" };
 
-/* A tokenizer's files, which may be absent. */
+/* The files of a tokenizer, each of which can be absent. */
 enum { CONFIG, MAP, WORDS, JSON, VOCAB, MERGES, FILES };
 static const char *const file_names[FILES] = { "tokenizer_config.json",
                                                "special_tokens_map.json",
@@ -62,15 +64,15 @@ typedef struct {
     Tokenizer *t;
     Bytes files[FILES];
     int right[KINDS], wrong[KINDS];
-    double slowest; /* seconds for a noise text */
+    double slowest; /* the longest time that a noise text took, in seconds */
 } Run;
 
 static void count_line(Run *r, int kind, bool ok, int number) {
     (ok ? r->right : r->wrong)[kind]++;
-    if (!ok && r->wrong[kind] <= 5) printf("golden/tokenizer.txt:%d: another answer\n", number);
+    if (!ok && r->wrong[kind] <= 5) printf("golden/tokenizer.txt:%d: the result differs\n", number);
 }
 
-/* Whether the ids are those written before the '|'. */
+/* Whether the ids equal the list of numbers that ends before the '|'. */
 static bool same_ids(const int32_t *ids, int64_t count, const char *list) {
     for (int64_t i = 0; i < count; i++) {
         char *end;
@@ -86,7 +88,7 @@ static bool check_text(const Run *r, int kind, const char *line, size_t size) {
     bool ok;
     if (kind == TEXT || kind == PROMPT) {
         int64_t count;
-        int32_t *ids = kind == PROMPT ? tokenizer_prompt(r->t, text.at, &count)
+        int32_t *ids = kind == PROMPT ? tokenizer_encode_prompt(r->t, text.at, &count)
                                       : tokenizer_encode_raw(r->t, text.at, text.size, &count);
         ok = same_ids(ids, count, line);
         free(ids);
@@ -188,7 +190,8 @@ static bool check_add(const Run *r, const char *line, size_t size) {
     return ok;
 }
 
-/* As folder_open and model_load do it: tokenizer.json before the other two. */
+/* Makes a tokenizer as folder_open and model_load do: tokenizer.json takes precedence over vocab.json and
+   merges.txt. */
 static Tokenizer *tokenizer_of_files(const Bytes *f, int64_t rows) {
     Messages errors = { 0 }, warnings = { 0 };
     TokenizerConfig c;
@@ -209,8 +212,9 @@ static Tokenizer *tokenizer_of_files(const Bytes *f, int64_t rows) {
     return t;
 }
 
-/* A line that says which tokenizer is meant from here on. */
-static void take_file(Run *r, const char *line, size_t size) {
+/* Handles the lines "folder", "file" and "open", which give the files of the tokenizer that the following
+   lines test. */
+static void handle_folder_line(Run *r, const char *line, size_t size) {
     bool open = strncmp(line, "open ", 5) == 0;
     if (open || strncmp(line, "folder ", 7) == 0) {
         tokenizer_free(r->t);
@@ -234,7 +238,7 @@ static void check_line(Run *r, const char *line, size_t size, int number, char v
         r->t = make_tokenizer(vocab, pad);
         free(pad);
     }
-    take_file(r, line, size);
+    handle_folder_line(r, line, size);
     for (int kind = 0; kind < KINDS; kind++) {
         size_t n = strlen(kind_names[kind]);
         if (strncmp(line, kind_names[kind], n) != 0 || line[n] != ' ') continue;
@@ -276,7 +280,7 @@ static void test_recorded(void) {
     file_close(&file);
 }
 
-/* A vocabulary and merges that must be refused with a line that has this in it. */
+/* Checks that a vocabulary and merges are refused with a message that contains `says`. */
 static void refused(const char *name, const char *vocab, const char *merges, const char *pad, int64_t length,
                     const char *says) {
     Messages errors = { 0 };
@@ -323,8 +327,9 @@ static void test_bad_files(void) {
     refused("many faults", fine, "c\nc\nc\nc\nc\nc\nc\nc\n", NULL, 77, "m.txt: 3 more faults");
 }
 
-/* A tokenizer.json of that model and those added tokens, with the rest as CLIP's has it but for one
-   member. */
+/* Returns a tokenizer.json with the given members "model" (absent when NULL) and "added_tokens", and
+   otherwise like CLIP's except for the member `key` (NULL for no exception), which has the given value or is
+   absent; free() it. */
 static char *json_text_of(const char *model, const char *added, const char *key, const char *value) {
     static const char *const rest[][2] = {
         { "normalizer",
@@ -345,7 +350,8 @@ static char *json_text_of(const char *model, const char *added, const char *key,
     return t.at;
 }
 
-/* NULL: it must be taken, with this many tokens. */
+/* Checks that a tokenizer.json is refused with a message that contains `says` or, when that is NULL, that it
+   is accepted and has this many tokens. */
 static void json_case(const char *name, const char *text, const char *says, int64_t tokens) {
     Messages errors = { 0 };
     TokenizerConfig config = { .model_max_length = 77, .rows = 9 };
@@ -363,56 +369,59 @@ static void json_case(const char *name, const char *text, const char *says, int6
 #define ABC                   "{" SPECIALS ", \"a\": 2, \"b</w>\": 3, \"ab</w>\": 4}"
 #define TOKEN(id, text, more) "{\"id\": " #id ", \"content\": \"" text "\"" more "}"
 
+/* Members "model" and "added_tokens" of tokenizer.json, with the message to expect, or NULL and the number of
+   tokens. */
+static const struct {
+    const char *model, *added, *says;
+    int64_t tokens;
+} JSON_CASES[] = {
+    { MODEL(ABC, "[\"a b</w>\"]"), "[]", NULL, 5 },
+    { MODEL(ABC, "[[\"a\", \"b</w>\"]]"), "[" TOKEN(0, "<|startoftext|>", "") "]", NULL, 5 },
+    { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", "") ", " TOKEN(6, "", "") "]", NULL, 6 },
+    { MODEL(ABC, "[]"), "{\"5\": {\"content\": \"<x>\", \"single_word\": true}}", NULL, 6 },
+    { "{\"end_of_word_suffix\": \"</w>\", \"vocab\": " ABC ", \"merges\": []}", "[]", NULL, 5 },
+    { NULL, "[]", "t.json: \"model\" is missing: an object is needed", 0 },
+    { "7", "[]", "\"model\" is 7: an object is needed", 0 },
+    { "{}", "[]", "t.json, \"model\": \"end_of_word_suffix\" is missing: only \"</w>\"", 0 },
+    { "{\"type\": \"WordPiece\"}", "[]", "\"type\" is \"WordPiece\": only \"BPE\" is supported", 0 },
+    { "{\"type\": \"BPE\", \"end_of_word_suffix\": \"\"}", "[]", "\"end_of_word_suffix\" is \"\"", 0 },
+    { "{\"type\": \"BPE\", \"byte_fallback\": true}", "[]", "\"byte_fallback\" is true: only false", 0 },
+    { "{\"end_of_word_suffix\": \"</w>\", \"merges\": []}", "[]", "\"vocab\" is missing", 0 },
+    { MODEL("[\"a\"]", "[]"), "[]", "is not an object of tokens", 0 },
+    { MODEL("{}", "[]"), "[]", "has no tokens, or too many", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 7}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 1}", "[]"), "[]", "both have the id 1", 0 },
+    { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "appears twice", 0 },
+    { MODEL("{\"<|startoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|endoftext|>\"", 0 },
+    { MODEL("{\"<|endoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|startoftext|>\"", 0 },
+    { MODEL(ABC, "7"), "[]", "has no list \"merges\"", 0 },
+    { MODEL(ABC, "[7]"), "[]", "merge 1, 7: is neither", 0 },
+    { MODEL(ABC, "[\"a b</w>\", \"a\"]"), "[]", "merge 2, \"a\": is not two tokens", 0 },
+    { MODEL(ABC, "[[\"a\"]]"), "[]", "merge 1, [\"a\"]: is neither", 0 },
+    { MODEL(ABC, "[[\"a\", \"\"]]"), "[]", "is neither", 0 },
+    { MODEL(ABC, "[[\"a\", \"c\"]]"), "[]", "has a token that the vocabulary lacks", 0 },
+    { MODEL(ABC, "[\"a a\"]"), "[]", "makes a token that the vocabulary lacks", 0 },
+    { MODEL(ABC, "[\"a b</w>\", [\"a\", \"b</w>\"]]"), "[]", "occurs twice", 0 },
+    { MODEL(ABC, "[1, 1, 1, 1, 1, 1, 1, 1]"), "[]", "3 more faults of this kind", 0 },
+    { MODEL(ABC, "[]"), "7", "\"added_tokens\" is 7: tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "[\"<x>\"]", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "[{\"content\": \"<x>\"}]", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "[{\"id\": 5}]", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "[" TOKEN(-1, "<x>", "") "]", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", ", \"normalized\": 1") "]", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"), "{\"x\": {\"content\": \"<x>\"}}", "tokens are needed", 0 },
+    { MODEL(ABC, "[]"),
+      "[" TOKEN(5, "<x>", "") "," TOKEN(6, "<y>", "") "," TOKEN(7, "<z>", "") "," TOKEN(
+          8, "<w>", "") "," TOKEN(20, "<v>", "") "]",
+      "the added token \"<v>\" would have the id 9, but the token embedding has 9 rows", 0 },
+};
+
 static void test_bad_json(void) {
-    static const struct {
-        const char *model, *added, *says;
-        int64_t tokens;
-    } cases[] = {
-        { MODEL(ABC, "[\"a b</w>\"]"), "[]", NULL, 5 },
-        { MODEL(ABC, "[[\"a\", \"b</w>\"]]"), "[" TOKEN(0, "<|startoftext|>", "") "]", NULL, 5 },
-        { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", "") ", " TOKEN(6, "", "") "]", NULL, 6 },
-        { MODEL(ABC, "[]"), "{\"5\": {\"content\": \"<x>\", \"single_word\": true}}", NULL, 6 },
-        { "{\"end_of_word_suffix\": \"</w>\", \"vocab\": " ABC ", \"merges\": []}", "[]", NULL, 5 },
-        { NULL, "[]", "t.json: \"model\" is missing: an object is needed", 0 },
-        { "7", "[]", "\"model\" is 7: an object is needed", 0 },
-        { "{}", "[]", "t.json, \"model\": \"end_of_word_suffix\" is missing: only \"</w>\"", 0 },
-        { "{\"type\": \"WordPiece\"}", "[]", "\"type\" is \"WordPiece\": only \"BPE\" is supported", 0 },
-        { "{\"type\": \"BPE\", \"end_of_word_suffix\": \"\"}", "[]", "\"end_of_word_suffix\" is \"\"", 0 },
-        { "{\"type\": \"BPE\", \"byte_fallback\": true}", "[]", "\"byte_fallback\" is true: only false", 0 },
-        { "{\"end_of_word_suffix\": \"</w>\", \"merges\": []}", "[]", "\"vocab\" is missing", 0 },
-        { MODEL("[\"a\"]", "[]"), "[]", "is not an object of tokens", 0 },
-        { MODEL("{}", "[]"), "[]", "has no tokens, or too many", 0 },
-        { MODEL("{" SPECIALS ", \"a\": 7}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
-        { MODEL("{" SPECIALS ", \"a\": 1.5}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
-        { MODEL("{" SPECIALS ", \"a\": -1}", "[]"), "[]", "the id of \"a\" is not one of 0 to 2", 0 },
-        { MODEL("{" SPECIALS ", \"a\": 1}", "[]"), "[]", "both have the id 1", 0 },
-        { MODEL("{" SPECIALS ", \"a\": 2, \"a\": 3}", "[]"), "[]", "stands twice", 0 },
-        { MODEL("{\"<|startoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|endoftext|>\"", 0 },
-        { MODEL("{\"<|endoftext|>\": 0, \"a\": 1}", "[]"), "[]", "has no token \"<|startoftext|>\"", 0 },
-        { MODEL(ABC, "7"), "[]", "has no list \"merges\"", 0 },
-        { MODEL(ABC, "[7]"), "[]", "merge 1, 7: is neither", 0 },
-        { MODEL(ABC, "[\"a b</w>\", \"a\"]"), "[]", "merge 2, \"a\": is not two tokens", 0 },
-        { MODEL(ABC, "[[\"a\"]]"), "[]", "merge 1, [\"a\"]: is neither", 0 },
-        { MODEL(ABC, "[[\"a\", \"\"]]"), "[]", "is neither", 0 },
-        { MODEL(ABC, "[[\"a\", \"c\"]]"), "[]", "has a token that the vocabulary lacks", 0 },
-        { MODEL(ABC, "[\"a a\"]"), "[]", "makes a token that the vocabulary lacks", 0 },
-        { MODEL(ABC, "[\"a b</w>\", [\"a\", \"b</w>\"]]"), "[]", "stands there twice", 0 },
-        { MODEL(ABC, "[1, 1, 1, 1, 1, 1, 1, 1]"), "[]", "3 more faults of this kind", 0 },
-        { MODEL(ABC, "[]"), "7", "\"added_tokens\" is 7: tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "[\"<x>\"]", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "[{\"content\": \"<x>\"}]", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "[{\"id\": 5}]", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "[" TOKEN(-1, "<x>", "") "]", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "[" TOKEN(5, "<x>", ", \"normalized\": 1") "]", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"), "{\"x\": {\"content\": \"<x>\"}}", "tokens are needed", 0 },
-        { MODEL(ABC, "[]"),
-          "[" TOKEN(5, "<x>", "") "," TOKEN(6, "<y>", "") "," TOKEN(7, "<z>", "") "," TOKEN(
-              8, "<w>", "") "," TOKEN(20, "<v>", "") "]",
-          "the added token \"<v>\" would have the id 9, and the text encoder has 9 rows", 0 },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *text = json_text_of(cases[i].model, cases[i].added, NULL, NULL);
-        json_case("tokenizer.json", text, cases[i].says, cases[i].tokens);
+    for (size_t i = 0; i < sizeof JSON_CASES / sizeof *JSON_CASES; i++) {
+        char *text = json_text_of(JSON_CASES[i].model, JSON_CASES[i].added, NULL, NULL);
+        json_case("tokenizer.json", text, JSON_CASES[i].says, JSON_CASES[i].tokens);
         free(text);
     }
     static const char *const others[][2] = {
@@ -428,12 +437,12 @@ static void test_bad_json(void) {
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         char *text = json_text_of(MODEL(ABC, "[]"), "[]", others[i][0], others[i][1]);
-        json_case(others[i][0], text, "only a tokenizer of CLIP is supported", 0);
+        json_case(others[i][0], text, "only CLIP's tokenizer is supported", 0);
         free(text);
     }
     json_case("no JSON", "{", "t.json", 0);
     json_case("empty", "", "t.json", 0);
-    json_case("no object", "[]", "is no JSON object", 0);
+    json_case("no object", "[]", "is not a JSON object", 0);
 }
 
 static void test_small(void) {
@@ -445,7 +454,7 @@ static void test_small(void) {
     CHECK(t);
     int32_t ids[4];
     int64_t count = tokenizer_encode(t, "AB qab aab", ids);
-    const int32_t want[] = { 0, 4, 1, 1 }; /* "q" is not in the vocabulary: the end token stands for it */
+    const int32_t want[] = { 0, 4, 1, 1 }; /* the end token stands for "q", which the vocabulary lacks */
     test_true("tokens before truncation", count == 5, "%lld", (long long)count);
     test_same("truncated, unknown byte", ids, want, sizeof want);
     test_true("empty text", tokenizer_encode(t, "", ids) == 0 && ids[0] == 0 && ids[1] == 1 && ids[3] == 1,

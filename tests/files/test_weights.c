@@ -1,5 +1,5 @@
-/* Files of weights: safetensors against the verdicts of its own implementation and every way to be refused,
-   the store, learned embeddings. */
+/* Tests of files with weights: safetensors headers on which the reference implementation's verdicts are
+   recorded, every error of such a file, what is written, the store of tensors by name, and learned words. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@ static char *in_temporary(const char *name) { return mem_format("%s/%s", tempora
 
 /* safetensors */
 
-/* A file in memory: header and size bytes of data. */
+/* Makes a safetensors file in memory with the given header and `size` bytes of data, which are 0. */
 static unsigned char *make_file(const char *header, size_t size, size_t *total) {
     size_t n = strlen(header);
     unsigned char *bytes = mem_alloc(8 + n + size);
@@ -51,7 +51,8 @@ static void test_headers(char *lines[], int count) {
         }
         messages_free(&errors);
     }
-    test_true("safetensors.verdicts", tried > 500 && !wrong, "%d headers, %d judged otherwise", tried, wrong);
+    test_true("safetensors.verdicts", tried > 500 && !wrong, "%d headers, %d with another verdict", tried,
+              wrong);
 }
 
 static void test_header_faults(void) {
@@ -62,9 +63,9 @@ static void test_header_faults(void) {
     } cases[] = {
         { "type", "{\"a\":{\"dtype\":\"F33\",\"shape\":[1],\"data_offsets\":[0,4]}}", "unknown type \"F33\"",
           4 },
-        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" stands twice", 4 },
-        { "size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}",
-          "not what F32 [2] takes", 4 },
+        { "twice", "{\"a\":" TENSOR ",\"a\":" TENSOR "}", "\"a\" appears twice", 4 },
+        { "size", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", "do not fit F32 [2]",
+          4 },
         { "outside", "{\"a\":" TENSOR "}", "outside the file", 3 },
         { "rest", "{\"a\":" TENSOR "}", "1 bytes at the end belong to no tensor", 5 },
         { "overlap", "{\"a\":" TENSOR ",\"b\":" TENSOR "}", "overlap", 4 },
@@ -72,9 +73,9 @@ static void test_header_faults(void) {
         { "no JSON", "{\"a\":\n\n nul}", "line 3: invalid token near 'nul'", 0 },
         { "UTF-8", "{\"\xc0\xaf\":" TENSOR "}", "invalid UTF-8", 4 },
         { "surrogate", "{\"\\udc00\\udc00\":" TENSOR "}", "line 1: invalid Unicode", 4 },
-        { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is no string", 0 },
-        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}", "no whole number",
-          4 },
+        { "metadata", "{\"__metadata__\":{\"k\":1}}", "metadata \"k\" is not a string", 0 },
+        { "number", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1e0],\"data_offsets\":[0,4]}}",
+          "not a whole number", 4 },
         { "start", "[]", "does not begin with '{'", 0 },
         { "empty", "", "does not begin with '{'", 8 },
     };
@@ -123,8 +124,8 @@ static void test_whole(void) {
     test_true("json.whole", ok, "numbers");
 }
 
-/* As cJSON, which earlier versions stood on, wrote them, but for U+007F: options.json and --json are to stay
-   what they were. */
+/* Earlier versions wrote JSON with the library cJSON. options.json and the output of --json must keep its
+   format, except for U+007F, which cJSON did not escape. */
 static void test_json_text(void) {
     static const char text[] =
         "{\"a\":{},\"b\":[],\"c\":[{\"x\":[1,-2.50,{\"y\":\"\\u007f\\u0001\\/\\n\\\"\\\\\"}]},{}],"
@@ -182,7 +183,7 @@ static void test_reading(void) {
     golden_free(g);
 }
 
-/* At each of 8 places within a word, what is read is the same. */
+/* Reading gives the same values at each of 8 alignments of a tensor's data. */
 static void test_alignment(void) {
     static const char header[] = "{\"p\":{\"dtype\":\"U8\",\"shape\":[%d],\"data_offsets\":[0,%d]},"
                                  "\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[%d,%d]}}";
@@ -212,9 +213,9 @@ static void test_alignment(void) {
 static void test_writing(void) {
     Messages errors = { 0 };
     Golden *g = golden_open("golden/embedding.safetensors");
-    float *rows = golden_floats(g, "<grum>");
+    float *learned = golden_floats(g, "<grum>");
     char *path = in_temporary("w.safetensors");
-    bool ok = embedding_write(path, "<grum>", rows, 2, 8, &errors);
+    bool ok = embedding_write(path, "<grum>", learned, 2, 8, &errors);
     size_t n, m;
     char *got = read_text(path, &n), *want = read_text("golden/embedding.safetensors", &m);
     test_true("embedding.written", ok && n == m, "%zu bytes, the reference's has %zu", n, m);
@@ -223,9 +224,9 @@ static void test_writing(void) {
     free(want);
     golden_free(g);
 
-    const NamedTensor tensors[] = { { "b\"\\\n\x01", shape2(2, 3), rows },
-                                    { "\xc3\xa9", shape1(0), rows },
-                                    { "a", { 0, { 0 } }, rows + 5 } };
+    const NamedTensor tensors[] = { { "b\"\\\n\x01", shape2(2, 3), learned },
+                                    { "\xc3\xa9", shape1(0), learned },
+                                    { "a", { 0, { 0 } }, learned + 5 } };
     const char *const metadata[][2] = { { "k", "v\t" }, { "", "" } };
     Safetensors s;
     ok = safetensors_write(path, tensors, 3, metadata, 2, &errors) && safetensors_open(path, &s, &errors);
@@ -233,18 +234,18 @@ static void test_writing(void) {
     if (ok) {
         const SafeTensor *b = safetensors_find(&s, tensors[0].name), *a = safetensors_find(&s, "a");
         test_true("safetensors.round trip values",
-                  a && b && memcmp(b->weight.data, rows, 24) == 0 &&
-                      memcmp(a->weight.data, rows + 5, 4) == 0 && (uintptr_t)b->weight.data % 4 == 0 &&
+                  a && b && memcmp(b->weight.data, learned, 24) == 0 &&
+                      memcmp(a->weight.data, learned + 5, 4) == 0 && (uintptr_t)b->weight.data % 4 == 0 &&
                       strcmp(safetensors_metadata(&s, "k"), "v\t") == 0,
                   "as written");
         safetensors_close(&s);
     }
     ok = true;
-    for (int length = 1; length <= 8 && ok;
-         length++) { /* whatever the header's length, data begins at a multiple of 8 */
+    /* The data begin at a multiple of 8 whatever the length of the header is. */
+    for (int length = 1; length <= 8 && ok; length++) {
         char token[] = "abcdefgh";
         token[length] = 0;
-        ok = embedding_write(path, token, rows, 2, 8, &errors) && safetensors_open(path, &s, &errors);
+        ok = embedding_write(path, token, learned, 2, 8, &errors) && safetensors_open(path, &s, &errors);
         if (!ok) break;
         ok = (uintptr_t)s.tensors[0].weight.data % 8 == 0;
         safetensors_close(&s);
@@ -252,11 +253,11 @@ static void test_writing(void) {
     test_true("safetensors.padding", ok, "8 lengths");
     expect_refused("safetensors.no folder", safetensors_write("/nowhere/x", tensors, 3, NULL, 0, &errors),
                    &errors, "cannot be written");
-    free(rows);
+    free(learned);
     free(path);
 }
 
-/* The standard's examples, a block's border, and a million letters. */
+/* The examples of FIPS 180-4, lengths at the border of a block, and a million letters. */
 static void test_sha256(void) {
     static const struct {
         const char *repeated;
@@ -291,7 +292,8 @@ static void test_store(void) {
     const Weight *b = store_get(with, shape1(192), "final_layer_norm.bias");
     const Weight *c = store_get(bare, shape1(192), "final_layer_norm.bias");
     test_true("store.prefix", a && a == b && a == c && !errors.count, "with, without and stripped");
-    uint64_t fingerprint = store_fingerprint(with); /* kept in files: it must not change */
+    uint64_t fingerprint =
+        store_fingerprint(with); /* must not change, since files of earlier runs contain it */
     test_true("store.fingerprint", fingerprint == 0x401a81cc9dca7ecc, "%llx",
               (unsigned long long)fingerprint);
     Unused unused = { 0 };
@@ -306,11 +308,11 @@ static void test_store(void) {
     test_true("store.shape",
               store_shape(bare, "final_layer_norm.bias").dim[0] == 192 && !store_has(bare, "x"), "known");
     const Weight *w = store_get(with, shape1(191), "final_layer_norm.bias");
-    expect_refused("store.wrong shape", w != NULL, &errors, "is [192], and the config makes it [191]");
+    expect_refused("store.wrong shape", w != NULL, &errors, "has the shape [192], but the config says [191]");
     w = store_get(with, shape1(1), "final.%d", 3);
     expect_refused("store.missing", w != NULL, &errors, "no tensor \"final.3\" [1]");
     for (int i = 0; i < 100; i++) store_get(with, shape1(1), "no.%d", i);
-    test_true("store.flood", errors.count == 9, "100 missing tensors make %d lines", errors.count);
+    test_true("store.flood", errors.count == 9, "100 missing tensors make %d messages", errors.count);
     messages_free(&errors);
     store_free(with);
     store_free(bare);
@@ -334,7 +336,7 @@ static void test_embeddings(void) {
     static const float f[] = { 1, -2, 3, 4, NAN };
     static const uint16_t half[] = { 0x3c00, 0xc000 }, brain[] = { 0x3f80, 0xc000 };
     static const struct {
-        const char *header, *token, *what; /* what: refused with it */
+        const char *header, *token, *what; /* what: the message to expect, NULL when it is accepted */
         const void *data;
         size_t size;
         int64_t vectors, width;

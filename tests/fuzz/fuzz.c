@@ -1,13 +1,13 @@
-/* Every parser against damaged, hostile and random input, millions to a process. Meant for the sanitizers.
+/* The fuzzer: runs every parser on damaged, hostile and random input, meant for a build with the sanitizers.
 
        fuzz                                       the inputs in tests/fuzz/crashes/ and a few of each target
        fuzz TARGET|all [--seed S] [--count N]     N inputs (10000) of one target, or of all by their shares
-       fuzz TARGET --seed S --from I --count 1    the input number I again
-       fuzz --file FILE                           one input; its target is the name's beginning: TARGET-WHAT
+       fuzz TARGET --seed S --from I --count 1    repeats the input number I
+       fuzz --file FILE                           one input; its name begins with its target: TARGET-WHAT
 
-   An input follows from the target, S and its number alone. The work is done in child processes that share
-   the input with the parent: one that crashes, hangs or leaks is thereby known, is written to out/, and the
-   next child goes on behind it. */
+   An input depends only on the target, on S and on its number. Child processes do the work and share the
+   current input with the parent. When a child crashes, hangs or leaks, the parent writes that input to out/
+   and starts the next child after it. */
 #define _DEFAULT_SOURCE
 #include "tests/fuzz/fuzz.h"
 
@@ -25,11 +25,11 @@
 #include "io/hash.h"
 
 enum {
-    CHUNK = 20000,     /* inputs to a child; leaks are looked for at its end */
-    SECONDS_MAX = 10,  /* of processor time, for one input */
-    ROUND = 500000,    /* inputs, in which all targets get their shares */
-    FAILURES_MAX = 20, /* a target that fails so often is left alone */
-    TRIED_IN_TEST = 300
+    CHUNK = 20000,      /* inputs for one child; the sanitizer looks for leaks when it ends */
+    SECONDS_MAX = 10,   /* of processor time, for one input */
+    ROUND = 500000,     /* inputs of all targets together, divided by their shares */
+    FAILURES_MAX = 20,  /* a target that has failed so often is not run again */
+    TRIED_IN_TEST = 300 /* inputs of each target in `make test` */
 };
 
 static const Target *const LISTS[] = { WEIGHTS_TARGETS, CONFIG_TARGETS, TEXT_TARGETS,
@@ -42,10 +42,10 @@ typedef struct {
     int64_t inputs, accepted, failures;
 } Entry;
 
-/* What parent and child both see. */
+/* Memory that parent and child share. */
 typedef struct {
     int64_t number, accepted;
-    bool done; /* all inputs were tried: what comes after is a leak */
+    bool done; /* all inputs have been parsed, so that a later failure is a leak */
     Input input;
 } Shared;
 
@@ -95,7 +95,7 @@ void seeds_parts(Seeds *s, int count, const char *const *texts) {
     free(all);
 }
 
-/* ---- what the targets use ---- */
+/* ---- functions for the targets ---- */
 
 Bytes next_part(Bytes *rest, bool last) {
     const unsigned char *end = last || !rest->size ? NULL : memchr(rest->at, PART_END, rest->size);
@@ -111,7 +111,7 @@ static void check_lines(const Messages *m) {
     for (size_t i = 0; i < m->length; i++) {
         unsigned char c = (unsigned char)m->text[i];
         CHECK(c == '\n' || (c >= ' ' && c != 0x7f));
-        /* U+0080 to U+009F: a terminal takes some for the beginning of a command */
+        /* U+0080 to U+009F: a terminal takes some of them as the beginning of a command */
         CHECK(c != 0xc2 || (unsigned char)m->text[i + 1] < 0x80 || (unsigned char)m->text[i + 1] > 0x9f);
         CHECK(c != '\n' || (i > 0 && m->text[i - 1] != '\n'));
         lines += c == '\n';
@@ -132,7 +132,7 @@ bool one_in(const unsigned char *bytes, size_t size, uint64_t n) {
     return hash_bytes(HASH_START, bytes, size) % n == 0;
 }
 
-/* The parent's, so that it is one to a run of the fuzzer. */
+/* Set by the parent, so that all children of a run use the same file. */
 static char scratch[100];
 const char *scratch_path(void) { return scratch; }
 
@@ -146,7 +146,7 @@ void touch(const void *data, size_t size) {
 static bool try_input(const Target *t, const Input *in) {
     Bytes exact = bytes_new(in->bytes, in->size);
     const struct itimerval limit = { .it_value.tv_sec = SECONDS_MAX };
-    CHECK(setitimer(ITIMER_PROF, &limit, NULL) == 0); /* its signal ends the process */
+    CHECK(setitimer(ITIMER_PROF, &limit, NULL) == 0); /* SIGPROF ends the process */
     bool accepted = t->parse(exact.at, exact.size);
     free(exact.at);
     return accepted;
@@ -155,10 +155,10 @@ static bool try_input(const Target *t, const Input *in) {
 static void make_input(const Fuzzer *f, const Entry *e, int64_t number, Input *in) {
     uint64_t name = hash_bytes(HASH_START, e->target->name, strlen(e->target->name));
     Random r = { (hash_bytes(name, &f->seed, sizeof f->seed) + (uint64_t)number) * 0x9e3779b97f4a7c15u | 1 };
-    draw(&r, 2); /* the first is poor */
+    draw(&r, 2); /* the first number is hardly random */
     const Seeds *from = draw(&r, 50) ? &e->seeds : &f->entries[draw(&r, (uint64_t)f->count)].seeds;
     const Bytes *seed = &from->at[draw(&r, (uint64_t)from->count)];
-    in->size = draw(&r, 200) ? seed->size : 0; /* from nothing, too */
+    in->size = draw(&r, 200) ? seed->size : 0; /* seldom from an empty input */
     memcpy(in->bytes, seed->at, in->size);
     input_mutate(in, &e->seeds, e->target->words, &r);
     if (e->target->repair && draw(&r, 8)) e->target->repair(in, &r);
@@ -172,6 +172,7 @@ static int wait_for(pid_t child) {
     return status;
 }
 
+/* Writes the current input to out/ and reports it; how is "crash", "hang" or "leak". */
 static void save(const Fuzzer *f, const Entry *e, const char *how) {
     Messages errors = { 0 };
     char *path = mem_format("out/%s-%s-%llu-%lld", e->target->name, how, (unsigned long long)f->seed,
@@ -184,7 +185,7 @@ static void save(const Fuzzer *f, const Entry *e, const char *how) {
     free(path);
 }
 
-/* The inputs from..end in a child process. Returns the number of the input that ended it, or end. */
+/* Runs the inputs from..end-1 in a child process. Returns the number of the input that ended it, or end. */
 static int64_t run_child(const Fuzzer *f, const Entry *e, int64_t from, int64_t end, int *status) {
     Shared *s = f->shared;
     s->done = false;
@@ -204,7 +205,7 @@ static int64_t run_child(const Fuzzer *f, const Entry *e, int64_t from, int64_t 
     return s->number;
 }
 
-/* All of from..end, whatever happens; a leak is traced to its input by halves. */
+/* Runs all inputs from..end-1, also after failures. A leak is traced to its input by bisection. */
 static void run_range(const Fuzzer *f, Entry *e, int64_t from, int64_t end) {
     while (from < end && e->failures < FAILURES_MAX) {
         int status;
@@ -237,7 +238,7 @@ static void run_target(Fuzzer *f, Entry *e, int64_t from, int64_t count) {
 
 /* ---- files ---- */
 
-/* tests/fuzz/crashes/TARGET-WHAT */
+/* Returns the target of a file named TARGET-WHAT; exits if there is none. */
 static Entry *target_of(Fuzzer *f, const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (int i = 0; i < f->count; i++) {
@@ -249,7 +250,7 @@ static Entry *target_of(Fuzzer *f, const char *path) {
     exit(2);
 }
 
-/* In a child as well; true: it lives. */
+/* Parses a file's content in a child process. Returns whether the child ended normally. */
 static bool run_file(Fuzzer *f, const char *path) {
     const Entry *e = target_of(f, path);
     File file;
@@ -272,7 +273,7 @@ static bool run_file(Fuzzer *f, const char *path) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* What `make test` runs. */
+/* Runs what `make test` runs, and returns the exit status. */
 static int run_as_test(Fuzzer *f) {
     int passed = 0, failed = 0;
     struct dirent **names;
@@ -329,7 +330,8 @@ static void print_entry(const Entry *e) {
            100.0 * (double)e->accepted / (double)max_i64(e->inputs, 1), (long long)e->failures);
 }
 
-/* In rounds, so that a run that is cut short has tried all of the targets. name: one target's, or "all". */
+/* Runs one target, or all by their shares when name is "all". They run in rounds, so that a run that is
+   stopped early has tried all targets. Returns the exit status. */
 static int run_targets(Fuzzer *f, const char *name, int64_t from, int64_t count) {
     int64_t shares = 0, inputs = 0, failures = 0;
     bool all = strcmp(name, "all") == 0;
@@ -373,7 +375,7 @@ int main(int argc, char **argv) {
             return 2;
         }
     }
-    omp_set_num_threads(1); /* a team of threads does not survive a fork */
+    omp_set_num_threads(1); /* OpenMP's threads do not exist in a forked child */
     const char *folder = getenv("TMPDIR");
     snprintf(scratch, sizeof scratch, "%.60s/ti-fuzz-%ld", folder ? folder : "/tmp", (long)getpid());
     fuzzer_open(f);

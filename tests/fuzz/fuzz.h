@@ -1,15 +1,15 @@
-/* The fuzzer's parts: an input, how it is changed, the targets that read it, and what must hold of what they
-   say. */
+/* What the fuzzer's files share: inputs, how they are mutated, the targets that parse them, and checks that
+   hold for every parser. */
 #ifndef TI_FUZZ_H
 #define TI_FUZZ_H
 
 #include "io/base.h"
 
 typedef struct {
-    uint64_t state; /* not 0 */
+    uint64_t state; /* never 0 */
 } Random;
 
-/* 0 .. n-1; n from 1 on */
+/* Returns a random number from 0 to n - 1, for n >= 1. */
 uint64_t draw(Random *r, uint64_t n);
 
 enum { INPUT_MAX = 1 << 16 };
@@ -19,13 +19,13 @@ typedef struct {
     unsigned char bytes[INPUT_MAX];
 } Input;
 
-/* A block of just that size, so that the sanitizer sees a byte read too far. */
+/* Allocated memory of exactly this size, so that the sanitizer notices a read beyond its end. */
 typedef struct {
     unsigned char *at;
     size_t size;
 } Bytes;
 
-/* The well-formed inputs that the others are made of. */
+/* The well-formed inputs from which a target's inputs are made. */
 typedef struct {
     Bytes *at;
     int count;
@@ -33,53 +33,56 @@ typedef struct {
 
 void seeds_add(Seeds *s, const void *bytes, size_t size);
 void seeds_text(Seeds *s, const char *text);
-/* A file of the repository; exits where there is none. */
+/* Adds a file of the repository; exits if it cannot be read. */
 void seeds_file(Seeds *s, const char *path);
-/* Several texts as one input of so many parts. */
+/* Adds one input of several parts, separated by PART_END. */
 void seeds_parts(Seeds *s, int count, const char *const *texts);
 
-/* A safetensors file of that header and so many bytes of data; and the repair of its header's length, without
-   which most changes would end there. */
+/* seeds_header adds a safetensors file with this header and so many bytes of data. repair_header makes the
+   length before the header right again; without that, most mutations would be refused at once. */
 void seeds_header(Seeds *s, const char *header, size_t data);
 void repair_header(Input *in, Random *r);
 
-/* A parser that reads more than one file gets one input, cut at each PART_END; the last part has all the
-   rest. */
+/* A parser that reads several files gets one input, which is split at each PART_END; the last part has
+   all the rest. next_part removes the next part from rest and returns it as a copy, whose `at` the
+   caller frees. */
 enum { PART_END = 0x1e };
-Bytes next_part(Bytes *rest, bool last); /* a copy of its own, free() at */
+Bytes next_part(Bytes *rest, bool last);
 
-/* A target is a parser and what is known of its format. */
+/* A target is a parser and what is known about its format. */
 typedef struct {
-    const char *name;                             /* without '-' */
-    int share;                                    /* of the inputs of `fuzz all`: cheap parsers have more */
-    const char *const *words;                     /* what its format is written in; NULL closes the list */
-    void (*seeds)(Seeds *s);                      /* adds at least one */
-    void (*repair)(Input *in, Random *r);         /* makes a length or checksum hold again; NULL: has none */
-    bool (*parse)(const unsigned char *, size_t); /* parses, checks what must hold: accepted? */
+    const char *name;                     /* without '-' */
+    int share;                            /* of the inputs of `fuzz all`; fast parsers have more */
+    const char *const *words;             /* tokens of its format; NULL ends the list */
+    void (*seeds)(Seeds *s);              /* adds at least one seed */
+    void (*repair)(Input *in, Random *r); /* corrects a length or a checksum; NULL if the format has none */
+    bool (*parse)(const unsigned char *,
+                  size_t); /* parses, checks the result, returns whether it is accepted */
 } Target;
 
-/* A NULL name closes each list. */
+/* Each list ends with a NULL name. */
 extern const Target WEIGHTS_TARGETS[], CONFIG_TARGETS[], TEXT_TARGETS[], PICTURE_TARGETS[], RUN_TARGETS[],
     MODEL_TARGETS[];
 
-/* Words of JSON that are odd as keys or values; more than one target has use for them. */
+/* JSON tokens that are unusual as keys or values, for all targets that parse JSON. */
 extern const char *const JSON_WORDS[];
 
-/* Changes the input: bits, bytes, parts, whole numbers in it (as bytes or digits), tokens of a text, words of
-   the format, parts of other seeds. */
+/* Mutates the input: bits, bytes, whole numbers (binary or in digits), tokens of a text, words of the format,
+   repeated or removed parts, and parts of other seeds. */
 void input_mutate(Input *in, const Seeds *seeds, const char *const *words, Random *r);
 
-/* What holds of every parser: a refusal says why, what is accepted has no error, and a message is one line
-   without control characters. warnings: NULL, the parser has none. Frees both, returns ok. */
+/* Checks what holds for every parser: it adds errors exactly when it refuses its input, and each message
+   is one line without control characters. warnings is NULL for a parser that has none. Frees both, and
+   returns ok. */
 bool verdict(bool ok, Messages *errors, Messages *warnings);
 
-/* One input in n, always the same ones: for checks that take long. */
+/* Returns true for one input in n, always for the same ones. For checks that take long. */
 bool one_in(const unsigned char *bytes, size_t size, uint64_t n);
 
-/* A file to write to and read back; the fuzzer removes it at its end. */
+/* Returns the path of a file that targets can write and read; the fuzzer removes it at its end. */
 const char *scratch_path(void);
 
-/* All bytes of a block are there to be read. */
+/* Reads the first and the last byte of a block, so that the sanitizer checks its bounds. */
 void touch(const void *data, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* Targets: the JSON files of a model folder, and the options that a file sets. */
+/* Fuzzing targets: the JSON files of a model folder, and the options that a file sets. */
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>
@@ -91,7 +91,7 @@ static void scheduler_seeds(Seeds *s) {
            "\"timestep_spacing\":\"linspace\",\"disable_corrector\":[],\"set_alpha_to_one\":false}");
 }
 
-static void try_drawing(const NoiseSchedule *d) {
+static void try_sampling(const NoiseSchedule *d) {
     enum { STEPS = 30, COUNT = 5 };
     int64_t timesteps[STEPS];
     char *fault = ddim_fault(d, STEPS);
@@ -115,13 +115,13 @@ static bool try_scheduler(const unsigned char *bytes, size_t size) {
     CHECK(finite || c.zero_snr);
     for (int64_t i = 0; finite && i < c.train_timesteps; i++)
         CHECK(d.alphas_cumprod[i] >= 0 && d.alphas_cumprod[i] <= (i ? d.alphas_cumprod[i - 1] : 1));
-    if (finite) try_drawing(&d);
+    if (finite) try_sampling(&d);
     noise_schedule_free(&d);
     free(c.trained_betas);
     return true;
 }
 
-/* ---- the tokenizer's, of two files ---- */
+/* ---- the tokenizer's config, made of two files ---- */
 
 static void tokenizer_seeds(Seeds *s) {
     static const char *const parts[][2] = {
@@ -152,7 +152,7 @@ static bool try_tokenizer(const unsigned char *bytes, size_t size) {
     return verdict(ok, &errors, &warnings);
 }
 
-/* ---- the folder's ---- */
+/* ---- the folder's index, and that of a sharded file of weights ---- */
 
 static void index_seeds(Seeds *s) {
     seeds_file(s, "weights/critters/model_index.json");
@@ -183,7 +183,7 @@ static const char *const SHARD_WORDS[] = { "\"weight_map\"",
 static void shard_seeds(Seeds *s) {
     seeds_text(s, "{\"metadata\":{\"total_size\":100},\"weight_map\":{\"a\":\"m-1.safetensors\","
                   "\"b\":\"m-2.safetensors\",\"c\":\"m-1.safetensors\"}}");
-    char *many = mem_string("{\"weight_map\":{\"a\":\"b\""); /* as many files as are supported */
+    char *many = mem_string("{\"weight_map\":{\"a\":\"b\""); /* the most files that are supported */
     size_t length = strlen(many);
     many = mem_grow(many, 1001 * 32);
     for (int i = 0; i < 999; i++) length += (size_t)snprintf(many + length, 32, ",\"a%d\":\"f%d\"", i, i);
@@ -206,7 +206,7 @@ static bool try_shards(const unsigned char *bytes, size_t size) {
     return verdict(n > 0, &errors, NULL);
 }
 
-/* ---- options out of files ---- */
+/* ---- options read from files ---- */
 
 static const char *const OPTION_WORDS[] = { "\"train\"",
                                             "\"generate\"",
@@ -274,14 +274,14 @@ static void options_seeds(Seeds *s) {
                   "\"images\":\"p\",\"token\":\"<x>\",\"templates\":null,\"force\":true}}");
 }
 
-/* The run's options are read with none on the command line, or with some that may differ. */
+/* A run's options are read with an empty command line, or with options there that may differ. */
 static bool try_options(const unsigned char *bytes, size_t size) {
     static char *const words[] = { "--steps", "600",        "--init=critter", "--lr",
                                    "1",       "--schedule", "cosine",         "--force" };
     bool some = one_in(bytes, size, 3);
     TrainOptions o;
     Messages errors = { 0 };
-    options_parse(&TRAIN_COMMAND, some ? 8 : 0, words, &o, &errors); /* what is required is missing */
+    options_parse(&TRAIN_COMMAND, some ? 8 : 0, words, &o, &errors); /* fails: required options are missing */
     messages_free(&errors);
     bool ok = options_from_json(&TRAIN_COMMAND, "x", bytes, size, &o, &errors);
     options_check(&TRAIN_COMMAND, &o);

@@ -1,4 +1,4 @@
-/* Target: a model in one file of the original layout, up to the loaders of its parts. */
+/* Fuzzing target: a model in one file of the original layout, including the loaders of its parts. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
@@ -60,7 +60,8 @@ typedef struct {
     Shape shape;
 } Entry;
 
-/* The tensors that a config is read from. Of bytes: the loaders refuse them, and the file stays small. */
+/* The tensors whose shapes the configs are read from, without those of the text encoder. They have bytes
+   instead of floats, which keeps the file small; the loaders refuse them. */
 static const Entry SHARED[] = {
     { UNET "input_blocks.0.0.weight", { 2, { 32, 4 } } },
     { UNET "input_blocks.1.0.in_layers.0.weight", { 1, { 32 } } },
@@ -86,16 +87,17 @@ static const Entry SHARED[] = {
     { VAE "quant_conv.weight", { 1, { 1 } } },
     { "betas", { 1, { 2 } } },
 };
-static const Entry FIRST[] = { { CLIP "embeddings.token_embedding.weight", { 2, { 2, 64 } } },
-                               { CLIP "embeddings.position_embedding.weight", { 2, { 3, 1 } } },
-                               { CLIP "embeddings.position_ids", { 1, { 3 } } },
-                               { CLIP "encoder.layers.0.mlp.fc1.weight", { 1, { 4 } } } };
-static const Entry SECOND[] = { { OPEN "token_embedding.weight", { 2, { 2, 64 } } },
-                                { OPEN "positional_embedding", { 2, { 3, 1 } } },
-                                { OPEN "transformer.resblocks.0.mlp.c_fc.weight", { 1, { 4 } } },
-                                { OPEN "transformer.resblocks.0.attn.in_proj_weight", { 2, { 6, 1 } } } };
+static const Entry CLIP_TEXT[] = { { CLIP "embeddings.token_embedding.weight", { 2, { 2, 64 } } },
+                                   { CLIP "embeddings.position_embedding.weight", { 2, { 3, 1 } } },
+                                   { CLIP "embeddings.position_ids", { 1, { 3 } } },
+                                   { CLIP "encoder.layers.0.mlp.fc1.weight", { 1, { 4 } } } };
+static const Entry OPENCLIP_TEXT[] = { { OPEN "token_embedding.weight", { 2, { 2, 64 } } },
+                                       { OPEN "positional_embedding", { 2, { 3, 1 } } },
+                                       { OPEN "transformer.resblocks.0.mlp.c_fc.weight", { 1, { 4 } } },
+                                       { OPEN "transformer.resblocks.0.attn.in_proj_weight",
+                                         { 2, { 6, 1 } } } };
 
-/* Appends entries to the header; returns the bytes of data so far. */
+/* Appends entries to *header, whose data begins at offset `at`. Returns the offset of its end. */
 static int64_t add_entries(char **header, const Entry *entries, size_t count, int64_t at) {
     for (size_t i = 0; i < count; i++) {
         char shape[SHAPE_TEXT];
@@ -110,7 +112,7 @@ static int64_t add_entries(char **header, const Entry *entries, size_t count, in
     return at;
 }
 
-/* Files that are something else, which is told by a name or two. */
+/* Files that are something else, recognised by one or two names. */
 static void family_seeds(Seeds *s) {
     static const char *const names[][2] = {
         { UNET "input_blocks.0.0.weight", UNET "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight" },
@@ -135,11 +137,11 @@ static void family_seeds(Seeds *s) {
 
 static void model_seeds(Seeds *s) {
     family_seeds(s);
-    for (int i = 0; i < 6; i++) { /* of either family, as often as the others together */
-        bool second = i % 2;
+    for (int i = 0; i < 6; i++) { /* 1.x and 2.x in turn, as often as the other seeds together */
+        bool sd2 = i % 2;
         char *header = mem_string("");
         int64_t data = add_entries(&header, SHARED, sizeof SHARED / sizeof *SHARED, 0);
-        data = add_entries(&header, second ? SECOND : FIRST, 4, data);
+        data = add_entries(&header, sd2 ? OPENCLIP_TEXT : CLIP_TEXT, 4, data);
         char *whole = mem_format("%s}", header);
         seeds_header(s, whole, (size_t)data);
         free(header);
@@ -147,6 +149,7 @@ static void model_seeds(Seeds *s) {
     }
 }
 
+/* Checks that each view lies within its tensor, and that each part is sorted by name. */
 static void check_views(const OriginalFile *o) {
     for (int p = 0; p < PART_COUNT; p++)
         for (int64_t i = 0; i < o->parts[p].count; i++) {
@@ -160,7 +163,7 @@ static void check_views(const OriginalFile *o) {
         }
 }
 
-/* The loaders of nn/ get what was made of the file's shapes. */
+/* Loads the networks of nn/ with the configs that were made from the file's shapes. */
 static void load_parts(ModelFolder *f) {
     Clip clip = clip_load(&f->clip, f->text_encoder);
     Unet unet = unet_load(&f->unet_config, f->unet);
@@ -191,9 +194,9 @@ static bool try_model(const unsigned char *bytes, size_t size) {
     ModelFolder f;
     bool ok = verdict(exchange_open_model(scratch_path(), NULL, &f, &errors, &warnings), &errors, &warnings);
     if (!ok) return false;
-    load_parts(&f); /* its stores tell it to errors */
+    load_parts(&f); /* the stores add to errors */
     folder_close(&f);
-    CHECK(errors.count > 0); /* no weight is a float */
+    CHECK(errors.count > 0); /* since no weight is a float */
     return !verdict(false, &errors, NULL);
 }
 

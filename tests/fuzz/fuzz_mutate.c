@@ -1,4 +1,4 @@
-/* How the fuzzer makes one input of another. */
+/* How the fuzzer makes one input from another. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
@@ -82,7 +82,7 @@ static const char *const NUMBERS[] = { "0",
                                        "1234567890123456789012345678901234567890123456789012345678901",
                                        NULL };
 
-/* Puts size bytes in the place of old ones at `at`, where that fits. */
+/* Replaces `old` bytes at `at` by size bytes, unless the input would become too long. */
 static void splice(Input *in, size_t at, size_t old, const void *bytes, size_t size) {
     if (in->size - old + size > INPUT_MAX) return;
     memmove(in->bytes + at + size, in->bytes + at + old, in->size - at - old);
@@ -100,7 +100,7 @@ static const char *pick(const char *const *words, Random *r) {
     return words[draw(r, n)];
 }
 
-/* Mostly short, at times up to left. */
+/* Returns a length that is mostly short, and sometimes up to left. */
 static size_t some_length(size_t left, Random *r) {
     size_t most = draw(r, 8) ? 16 : 4096;
     return draw(r, (most < left ? most : left) + 1);
@@ -112,14 +112,14 @@ static const Bytes *some_seed(const Seeds *seeds, Random *r) {
 
 static bool ends_token(unsigned char c) { return c <= ' ' || strchr(",:[]{}=", c); }
 
-/* The token around a random place: what stands between two separators. */
+/* Finds the token around a random place, from one separator to the next. */
 static void find_token(const unsigned char *bytes, size_t size, Random *r, size_t *from, size_t *to) {
     *from = *to = draw(r, size + 1);
     while (*from > 0 && !ends_token(bytes[*from - 1])) --*from;
     while (*to < size && !ends_token(bytes[*to])) ++*to;
 }
 
-/* A token becomes a word, or a token of another seed. */
+/* Replaces a token by a word of the format or by a token of another seed. */
 static void change_token(Input *in, const Seeds *seeds, const char *const *words, Random *r) {
     size_t from, to, other_from, other_to;
     find_token(in->bytes, in->size, r, &from, &to);
@@ -132,7 +132,7 @@ static void change_token(Input *in, const Seeds *seeds, const char *const *words
     splice(in, from, to - from, other->at + other_from, other_to - other_from);
 }
 
-/* Digits become another number. */
+/* Replaces a number in digits by another one. */
 static void change_digits(Input *in, Random *r) {
     size_t from = draw(r, in->size + 1);
     while (from < in->size && (in->bytes[from] < '0' || in->bytes[from] > '9')) from++;
@@ -145,7 +145,7 @@ static void change_digits(Input *in, Random *r) {
         splice_text(in, from, to - from, pick(NUMBERS, r));
 }
 
-/* 2, 4 or 8 bytes, in either order, become a number where lengths and offsets break. */
+/* Replaces 2, 4 or 8 bytes, in either byte order, by a number near the limits of lengths and offsets. */
 static void change_integer(Input *in, Random *r) {
     size_t width = (size_t)2 << draw(r, 3);
     if (in->size < width) return;
@@ -160,7 +160,7 @@ static void change_integer(Input *in, Random *r) {
         in->bytes[at + (big ? width - 1 - i : i)] = (unsigned char)(value >> (8 * i));
 }
 
-/* A part twice, perhaps many times: nesting, lists and repeated keys grow so. */
+/* Repeats a part once or, sometimes, many times, which makes deep nesting, long lists and repeated keys. */
 static void repeat_part(Input *in, size_t at, Random *r) {
     unsigned char part[64];
     size_t n = draw(r, sizeof part) + 1;
@@ -219,7 +219,7 @@ static void mutate_once(Input *in, const Seeds *seeds, const char *const *words,
     case 10:
         change_token(in, seeds, words, r);
         break;
-    default: /* cut off, but seldom: little is left to try then */
+    default: /* truncate the input, but seldom, since little is left to parse then */
         if (draw(r, 4) == 0) in->size = at;
     }
 }

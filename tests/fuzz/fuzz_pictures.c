@@ -1,4 +1,5 @@
-/* Targets: PNG, JPEG and BMP files; their headers alone, with what EXIF, profiles and XMP say. */
+/* Fuzzing targets: PNG, JPEG and BMP files, and their headers alone, with the orientation in EXIF, profiles
+   and XMP. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
@@ -10,14 +11,14 @@
 #include "io/image.h"
 #include "io/image_write.h"
 
-/* A picture is decoded up to so many pixels: beyond, an input takes a hundred times as long. */
+/* Pictures with more pixels are not decoded, since that would take a hundred times as long. */
 enum { DECODED_MAX = 1 << 16 };
 
 static uint32_t big32(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* PNG's checksum, a bit at a time. */
+/* Returns PNG's checksum, computed bit by bit. */
 static uint32_t crc32_of(const unsigned char *data, size_t size) {
     uint32_t c = 0xffffffffu;
     for (size_t i = 0; i < size; i++) {
@@ -27,8 +28,8 @@ static uint32_t crc32_of(const unsigned char *data, size_t size) {
     return ~c;
 }
 
-/* The chunks' checksums; in half the files, the chunk that a length leads out of the file gets all that is
-   left. */
+/* Corrects the chunks' checksums. In half of the files, a chunk whose length leads beyond the end of the file
+   is shortened to what is left. */
 static void repair_png(Input *in, Random *r) {
     bool lengths = draw(r, 2);
     for (size_t at = 8; in->size > at && in->size - at >= 12;) {
@@ -164,7 +165,7 @@ static void png_seeds(Seeds *s) {
                                          "seed_stored.png",
                                          NULL };
     seeds_pictures(s, names);
-    seeds_file(s, "golden/loop_pictures/3.png"); /* large enough for codes of its own */
+    seeds_file(s, "golden/loop_pictures/3.png"); /* large enough to have dynamic Huffman codes */
 }
 
 static const char *const JPEG_WORDS[] = { "\xff\xd8",
@@ -224,7 +225,7 @@ static const char *const BMP_WORDS[] = { "BM",
                                          "\xe0\xff\xff\xff",
                                          NULL };
 
-/* Beside the 24-bit file, one with 32 bits and masks, its top row first. */
+/* Adds a 24-bit file, and one with 32 bits a pixel, bit masks and the top row first. */
 static void bmp_seeds(Seeds *s) {
     static const char *const names[] = { "rgb.bmp", NULL };
     seeds_pictures(s, names);

@@ -1,4 +1,4 @@
-/* Targets: the state of a run, its losses.csv, the command line. */
+/* Fuzzing targets: the state of a run, its losses.csv, and the command line. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
@@ -34,7 +34,7 @@ static const char *const STATE_WORDS[] = { "ti run state 1\n",
                                            "9223372036854775807",
                                            NULL };
 
-/* The checksum: a safetensors file's, or that at the end of a file of version 2. */
+/* Corrects the checksum of a sealed safetensors file, or the one at the end of a state of version 2. */
 static void repair_state(Input *in, Random *r) {
     (void)r;
     if (sealed_seal(in->bytes, in->size) || in->size < sizeof(uint64_t)) return;
@@ -79,7 +79,9 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     touch(s.accumulated, floats);
     touch(s.grid, (size_t)s.points * 2 * sizeof *s.grid);
     touch(s.identity.pictures, (size_t)s.identity.picture_count * sizeof *s.identity.pictures);
-    if (s.newer && one_in(bytes, size, 100)) { /* all of it was read: it is written and read again */
+    if (s.newer &&
+        one_in(bytes, size,
+               100)) { /* not from version 2, which does not hold everything: write and read again */
         RunState again;
         CHECK(state_write(scratch_path(), &s, &errors) && state_read(scratch_path(), &again, &errors));
         CHECK(again.count == s.count && again.step == s.step && again.records == s.records);
@@ -94,7 +96,7 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     return true;
 }
 
-/* ---- losses.csv, in parts: how many lines and bytes of it the state counts, and the file ---- */
+/* ---- losses.csv, in parts: the numbers of its lines and bytes that count, and the file ---- */
 
 static const char *const LOSSES_WORDS[] = { "step,loss,lr\n",
                                             "1,0.5,0.001\n",
@@ -117,17 +119,17 @@ static const char *const LOSSES_WORDS[] = { "step,loss,lr\n",
 static void losses_seeds(Seeds *s) {
     static const char *const parts[][2] = {
         { "3 48", "step,loss,lr\n1,0.5,0.001\n2,0.25,0.001\n3,0.125,5e-4\n" },
-        { "1 25", "step,loss,lr\n1,0.5,0.001\n2,0.25" }, /* cut off behind what counts */
+        { "1 25", "step,loss,lr\n1,0.5,0.001\n2,0.25" }, /* truncated after the part that counts */
         { "0 13", "step,loss,lr\n" },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) seeds_parts(s, 2, parts[i]);
 }
 
-/* What is read back can be drawn. */
+/* Reads the losses; if draw_them, also plots them. */
 static bool read_losses(const char *path, int64_t records, int64_t length, bool draw_them) {
     Messages errors = { 0 };
     Losses l;
-    bool ok = losses_go_on(&l, path, records, length, NULL, &errors);
+    bool ok = losses_resume(&l, path, records, length, NULL, &errors);
     if (ok) CHECK_EQ(l.count, records);
     if (ok && draw_them) {
         Image image;
@@ -157,9 +159,10 @@ static bool try_losses(const unsigned char *bytes, size_t size) {
 
 /* ---- options ---- */
 
-/* A command's struct is no larger than this. */
+/* The most bytes that the struct of a command's options may have. */
 enum { VALUES_MAX = 4096 };
 
+/* The struct of any command's options. */
 typedef union {
     Given given;
     unsigned char bytes[VALUES_MAX];
@@ -226,7 +229,7 @@ void options_check(const Command *c, const void *values) {
     Messages errors = { 0 };
     Values again;
     char *text = options_to_json(c, values);
-    options_parse(c, 0, NULL, &again, &errors); /* what is required is missing yet */
+    options_parse(c, 0, NULL, &again, &errors); /* fails: required options are missing */
     messages_free(&errors);
     CHECK(options_from_json(c, "x", text, strlen(text), &again, &errors));
     for (int i = 0; i < c->count; i++)
@@ -236,7 +239,7 @@ void options_check(const Command *c, const void *values) {
     free(text);
 }
 
-/* ---- the command line: a command and its words, with a zero byte after each ---- */
+/* ---- the command line: a command and its arguments, with a zero byte after each ---- */
 
 static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,   &EVALUATE_COMMAND,
                                            &SHEET_COMMAND,  &INSPECT_COMMAND,    &PLAN_COMMAND,
@@ -283,12 +286,12 @@ static const char *const ARGUMENT_WORDS[] = { "train",
                                               "--out=a/",
                                               NULL };
 
-/* A word of the line that ends with a zero byte. */
+/* Appends the argument BEFORE WORD and a zero byte. */
 static void add_word(char *line, size_t *length, const char *before, const char *word) {
     *length += 1 + (size_t)snprintf(line + *length, INPUT_MAX - *length, "%s%s", before, word);
 }
 
-/* A line a command, with all of its options. */
+/* For each command, a command line with all of its options; and some unusual command lines. */
 static void arguments_seeds(Seeds *s) {
     for (int i = 0; i < COMMAND_COUNT; i++) {
         const Command *c = COMMANDS[i];

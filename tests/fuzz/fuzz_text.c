@@ -1,5 +1,5 @@
-/* Targets: vocabularies and merges, the files of a folder's tokenizer, text through the tokenizer, template
-   files. */
+/* Fuzzing targets: vocabularies and merges, the files of a folder's tokenizer, texts for the tokenizer, and
+   template files. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "inversion/templates.h"
 #include "text/prompt.h"
 
-/* ---- vocabulary and merges, in parts: vocab.json, merges.txt, the padding, a new word, a text ---- */
+/* ---- vocabulary and merges, in parts: vocab.json, merges.txt, the padding token, a new word, a text ---- */
 
 static const char VOCAB[] =
     "{\"<|startoftext|>\": 0, \"<|endoftext|>\": 1, \"a\": 2, \"b\": 3, \"a</w>\": 4, "
@@ -60,12 +60,12 @@ static char *string_of(Bytes b) {
     return s;
 }
 
-/* A prompt is its text's tokens, those of learned words with others behind them; what is said of its words
-   holds. */
+/* Checks that a prompt's tokens are those of its text, with further ones after those of learned words, and
+   that the functions that find words in it are right. */
 static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
     int64_t count, all, used = 0;
     int32_t *raw = tokenizer_encode_raw(t, prompt, strlen(prompt), &count),
-            *ids = tokenizer_prompt(t, prompt, &all);
+            *ids = tokenizer_encode_prompt(t, prompt, &all);
     for (int64_t i = 0; i < all && used < count; i++) used += ids[i] == raw[used];
     CHECK_EQ(used, count);
     for (int64_t i = 0; i < all; i++) CHECK(ids[i] >= 0 && ids[i] < known);
@@ -81,11 +81,12 @@ static void use_prompt(const Tokenizer *t, const char *prompt, int64_t known) {
     free(ids);
 }
 
-/* What holds for every text: ids in range; the window is the raw ids, cut and padded. */
+/* Checks what holds for every text: ids are in range, and the encoded window has the raw ids, truncated
+   and padded. */
 static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes text) {
     int64_t count;
     int32_t *raw = tokenizer_encode_raw(t, (const char *)text.at, text.size, &count);
-    CHECK(count <= (int64_t)text.size * 4); /* a byte that is no UTF-8 becomes three */
+    CHECK(count <= (int64_t)text.size * 4); /* a byte of invalid UTF-8 becomes three bytes */
     for (int64_t i = 0; i < count; i++) {
         CHECK(raw[i] >= 0 && raw[i] < known);
         CHECK(tokenizer_find(t, tokenizer_token(t, raw[i])) >= 0);
@@ -100,7 +101,7 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
     for (int64_t i = 0; i < length; i++) CHECK(ids[i] >= 0 && ids[i] < known);
     use_prompt(t, string, known);
     Messages errors = { 0 };
-    int32_t single = tokenizer_single(t, string, &errors);
+    int32_t single = tokenizer_single_token(t, string, &errors);
     CHECK(single < 0 || (count == 1 && raw[0] == single));
     verdict(single >= 0, &errors, NULL);
     free(string);
@@ -108,9 +109,9 @@ static void use_text(const Tokenizer *t, int64_t length, int64_t known, Bytes te
     free(raw);
 }
 
-/* Adds the word and one that is likely to be new; returns how many tokens there are then. */
+/* Adds the word and one that is likely to be new. Returns the number of tokens after that. */
 static int64_t add_words(Tokenizer *t, const char *word) {
-    int64_t known = tokenizer_first_word(t);
+    int64_t known = tokenizer_first_learned_id(t);
     const char *const words[] = { word, "<x>" };
     for (int i = 0; i < 2; i++) {
         int vectors = 1 + (int)(strlen(words[i]) + (size_t)i) % 3;
@@ -134,7 +135,7 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
     TokenizerConfig config = { .model_max_length = 1 + (int64_t)parts[4].size % 40,
                                .pad_token = *pad ? pad : NULL };
     Messages errors = { 0 };
-    const void *vocab = parts[0].size ? parts[0].at : NULL; /* without one it follows from the merges */
+    const void *vocab = parts[0].size ? parts[0].at : NULL; /* NULL: the merges define it */
     Tokenizer *t =
         tokenizer_parse("v", vocab, parts[0].size, "m", parts[1].at, parts[1].size, &config, &errors);
     bool ok = verdict(t != NULL, &errors, NULL);
@@ -147,7 +148,7 @@ static bool try_vocabulary(const unsigned char *bytes, size_t size) {
 }
 
 /* ---- a folder's tokenizer, in parts: tokenizer_config.json, special_tokens_map.json, added_tokens.json,
-   tokenizer.json, a new word, a text; the length of the config is the number of rows ---- */
+   tokenizer.json, a new word, a text; the length of the config is taken as the number of embeddings ---- */
 
 static const char *const ADDED_WORDS[] = { "\"added_tokens\"",
                                            "\"added_tokens_decoder\"",
@@ -225,7 +226,8 @@ static bool try_folder(const unsigned char *bytes, size_t size) {
         ok ? tokenizer_parse("j", p[JSON].at, p[JSON].size, NULL, NULL, 0, &config, &errors) : NULL;
     ok = verdict(t != NULL, &errors, &warnings);
     if (ok) {
-        CHECK(tokenizer_first_word(t) >= tokenizer_vocab_size(t) && tokenizer_first_word(t) >= config.rows);
+        CHECK(tokenizer_first_learned_id(t) >= tokenizer_vocab_size(t) &&
+              tokenizer_first_learned_id(t) >= config.rows);
         char *word = string_of(p[WORD]);
         use_text(t, config.model_max_length, add_words(t, word), p[WORDS_TEXT]);
         free(word);
@@ -236,7 +238,7 @@ static bool try_folder(const unsigned char *bytes, size_t size) {
     return ok;
 }
 
-/* ---- a text through the embedded model's tokenizer ---- */
+/* ---- a text for the embedded model's tokenizer ---- */
 
 static const char *const TEXT_WORDS[] = { "a photo of a ",
                                           " ",
@@ -278,7 +280,7 @@ static void text_seeds(Seeds *s) {
     seeds_text(s, "");
 }
 
-/* Read once: a tokenizer that got no new words stays the same. */
+/* The tokenizer is loaded only once, since it does not change when no words are added. */
 static bool try_text(const unsigned char *bytes, size_t size) {
     static Tokenizer *t;
     Messages errors = { 0 };
@@ -308,7 +310,7 @@ static void templates_seeds(Seeds *s) {
     memset(line, 'x', 1003);
     memcpy(line, "{} ", 3);
     memcpy(line + 1000, "\n{}", 4);
-    seeds_text(s, line); /* as long as a line may be */
+    seeds_text(s, line); /* the longest line that is allowed */
 }
 
 static bool try_templates(const unsigned char *bytes, size_t size) {

@@ -1,4 +1,4 @@
-/* Targets: safetensors files, learned embeddings, JSON itself. */
+/* Fuzzing targets: safetensors files, learned embeddings, and JSON itself. */
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 #include "weights/store.h"
 
 void repair_header(Input *in, Random *r) {
-    size_t end = in->size; /* of the header: the last '}' in front of zeros, or any other */
+    size_t end = in->size; /* of the header: behind the last '}' of the first 8 KB */
     for (size_t i = 8; i < in->size && i < 8192; i++)
         if (in->bytes[i] == '}') end = i + 1;
     if (draw(r, 2))
@@ -87,7 +87,7 @@ static void safetensors_seeds(Seeds *s) {
                  39);
 }
 
-/* What the writer makes of the float tensors has to be read as the same. */
+/* Writes the float tensors and checks that reading gives the same. */
 static void write_and_read(const Safetensors *s) {
     NamedTensor *tensors = mem_alloc((size_t)s->count * sizeof *tensors);
     int64_t count = 0;
@@ -106,7 +106,7 @@ static void write_and_read(const Safetensors *s) {
     CHECK(safetensors_open(scratch_path(), &again, &errors));
     CHECK_EQ(again.count, count);
     CHECK(strcmp(safetensors_metadata(&again, "format"), metadata[0][1]) == 0);
-    for (int64_t i = 0; i < count; i++) { /* both are by name */
+    for (int64_t i = 0; i < count; i++) { /* both are sorted by name */
         const Weight *w = &again.tensors[i].weight;
         CHECK(strcmp(w->name, tensors[i].name) == 0 && shape_equal(w->shape, tensors[i].shape));
         CHECK(memcmp(w->data, tensors[i].data, again.tensors[i].size) == 0);
@@ -122,7 +122,7 @@ static void use_store(const Safetensors *s, const char *prefix, const char *opti
     Unused unused = { 0 };
     for (int64_t i = 0; i < s->count; i++) {
         const SafeTensor *t = &s->tensors[i];
-        if (strlen(t->weight.name) > 500) continue; /* the program asks for names of its own, none so long */
+        if (strlen(t->weight.name) > 500) continue; /* the program never asks for such long names */
         if (!*prefix) CHECK(store_has(store, "%s", t->weight.name));
         if (!*prefix && t->is_float) CHECK(store_get(store, t->weight.shape, "%s", t->weight.name));
         if (!*prefix) CHECK(shape_equal(store_shape(store, "%s", t->weight.name), t->weight.shape));
@@ -231,10 +231,10 @@ static void json_seeds(Seeds *s) {
                   "\xe2\x82\xac\xc3\xa9\xc3\xa9\xe2\x82\xac\xe2\x82\xac\xc3\xa9\xc3\xa9\xe2\x82\xac\xe2\x82"
                   "\xac\xc3\xa9\xc3\xa9\xe2\x82\xac"
                   "\xe2\x82\xac\xc3\xa9\xc3\xa9\xe2\x82\xac\xe2\x82\xac\xc3\xa9\xc3\xa9\xe2\x82\xac\xe2\x82"
-                  "\xac\",\"b\":[]}"); /* longer than a message quotes */
+                  "\xac\",\"b\":[]}"); /* longer than what messages quote */
 }
 
-/* Each getter on each member, whatever it is. */
+/* Calls each getter for each member, whatever its type. */
 static void use_getters(const unsigned char *bytes, size_t size) {
     static const char *const names[] = { "x", "true", "\xc3\xa9", NULL };
     static const JsonFixed fixed[] = { { "a", "1", "null" }, { "b", "{}", NULL } };
@@ -271,7 +271,7 @@ static bool try_json(const unsigned char *bytes, size_t size) {
     verdict(whole != NULL, &errors, NULL);
     use_getters(bytes, size);
     json_t *tree = json_parse("x", bytes, size, false, &errors);
-    CHECK(tree || !whole); /* whole numbers alone is the stricter one */
+    CHECK(tree || !whole); /* allowing only whole numbers is stricter */
     json_decref(whole);
     if (!verdict(tree != NULL, &errors, NULL)) return false;
     char *text = json_text(tree, JSON_EXACT);

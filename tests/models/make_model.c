@@ -1,6 +1,6 @@
-/* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT: writes a whole Stable
-   Diffusion model whose weights follow from their names (tests/made_model.h), as a folder of diffusers'
-   layout or as one file of the original one. */
+/* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT writes a whole Stable
+   Diffusion model whose weights follow from their names (tests/made_model.h), as a folder in diffusers'
+   layout or as one file in the original layout. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,8 @@ static const Command MAKE_MODEL = {
 
 /* safetensors: header and tensors */
 
-/* Some more tensors of zeros in a full checkpoint: a name, as safetensors names the type, and bytes. */
+/* Tensors beyond the model that full checkpoints hold, written here as zeros. type is safetensors' name, and
+   size the bytes of an element. */
 typedef struct {
     const char *name, *type;
     int64_t count;
@@ -66,7 +67,7 @@ enum { LEFTOVER_COUNT = sizeof LEFTOVERS / sizeof *LEFTOVERS };
 
 typedef struct {
     const MadeTensors *tensors;
-    Part part; /* PARTS: all, under their original names */
+    Part part; /* PARTS stands for all parts in one file, under their original names */
     DType dtype;
     bool leftovers;
 } FileContent;
@@ -79,8 +80,8 @@ static const char *name_in(const FileContent *f, const MadeTensor *t) {
     return f->part == PARTS ? t->original.text : t->name.text;
 }
 
-/* Tensor i and those behind it that are parts of the same one; returns the first that is not, *shape is of
-   all together. */
+/* In the original layout several tensors may be slices of a single one. Fills *shape with the shape of the
+   whole tensor that begins with tensor i, and returns the index behind its last slice. */
 static int64_t whole_tensor(const FileContent *f, int64_t i, Shape *shape) {
     const MadeTensor *all = f->tensors->at;
     int64_t end = i + 1;
@@ -127,7 +128,7 @@ static void write_header(const FileContent *f, Output *out) {
     messages_free(&header);
 }
 
-/* k 2^-exponent in the type's bytes; CHECK: it is exact. */
+/* Writes the bytes of k 2^-exponent in the type, which has to represent it exactly (a CHECK). */
 static void make_value(DType type, int k, int exponent, unsigned char out[4]) {
     float value = ldexpf((float)k, -exponent), back;
     if (type == F32) {
@@ -140,8 +141,8 @@ static void make_value(DType type, int k, int exponent, unsigned char out[4]) {
     if (type == BF16) {
         half = (uint16_t)(bits >> 16);
     } else {
-        /* F16 counts in 2^-24 up to 2^-14 (subnormal, and the first normal ones); from there on it is F32
-           with another exponent. */
+        /* Below 2^-14 an F16 is subnormal: its bits count multiples of 2^-24. From there on it has the top
+           bits of the F32, with another exponent. */
         uint32_t sign = bits >> 16 & 0x8000, steps = (uint32_t)ldexpf(fabsf(value), 24);
         half = (uint16_t)(sign | (steps < 1024 ? steps : (bits >> 13 & 0x3ffff) - (112 << 10)));
     }
@@ -183,7 +184,7 @@ static bool write_weights(const FileContent *f, const char *path, Messages *erro
     return output_commit(&out, errors);
 }
 
-/* The folder's other files, as the reference writes them. */
+/* The folder's other files, as the reference writes them */
 
 static FILE *create(const char *folder, const char *name, Messages *errors) {
     char *path = mem_format("%s/%s", folder, name);
@@ -238,7 +239,8 @@ static void write_channels(FILE *f, const int64_t *channels, int levels) {
     fprintf(f, "  \"block_out_channels\": %s,\n", shape_text(shape, text));
 }
 
-/* attends: NULL: no type of block has attention. */
+/* Writes a list of block types. attends says which blocks have transformers, and is NULL where there are no
+   such types (the VAE). */
 static void write_blocks(FILE *f, const char *key, const char *kind, const bool *attends, int levels) {
     fprintf(f, "  \"%s\": [", key);
     for (int i = 0; i < levels; i++)
@@ -289,6 +291,7 @@ static void write_tokenizer_config(FILE *f, const Family *family) {
     fprintf(f, "  \"tokenizer_class\": \"CLIPTokenizer\",\n  \"unk_token\": \"<|endoftext|>\"\n}\n");
 }
 
+/* Adds a token for each of the 256 bytes, printable ones first, as CLIP's byte-level alphabet writes them. */
 static void add_alphabet(FILE *json, const char *suffix, int *id) {
     for (int part = 0; part < 2; part++)
         for (int byte = 0, other = 256; byte < 256; byte++) {
@@ -301,8 +304,9 @@ static void add_alphabet(FILE *json, const char *suffix, int *id) {
         }
 }
 
-/* vocab.json of CLIP follows from its merges: the byte-level alphabet in the order printable, others; the
-   same with "</w>"; a token a merge; the two special tokens. */
+/* Writes CLIP's vocab.json, which follows from its merges: first the byte-level alphabet, printable
+   characters before the others, then the same with "</w>", then one token for each merge, and the two special
+   tokens. */
 static void clip_vocabulary(const File *merges, FILE *json) {
     int id = 0;
     fprintf(json, "{");
@@ -322,7 +326,7 @@ static void clip_vocabulary(const File *merges, FILE *json) {
     fprintf(json, "\"<|startoftext|>\": %d, \"<|endoftext|>\": %d}\n", id, id + 1);
 }
 
-/* CLIP's own vocabulary, whatever the family. */
+/* CLIP's own vocabulary, which all families have. */
 static const char MERGES[] = "weights/clip/merges.txt";
 
 static void write_vocabulary(FILE *f, const Family *family) {

@@ -1,5 +1,6 @@
-/* The embedded model: token ids, text states, the VAE both ways, noise predictions, and a training step from
-   the learned rows to the loss and back; the step also in every memory plan. */
+/* Tests the embedded model against PyTorch: token ids, the text encoder's states, the VAE's encoder and
+   decoder, noise predictions, and a training step from the learned vectors to the loss and back, also in
+   every memory plan. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -28,8 +29,8 @@ static void test_text(const Model *m, const Golden *golden) {
 static void test_encoder(const Model *m, const Golden *golden) {
     Graph *g = graph_new();
     Tensor *picture = golden_constant(g, golden, "vae/picture");
-    Tensor *moments = vae_encode(g, &m->vae, picture);
-    float *result = run_graph(g, moments, NULL, NULL, 0, "vae encoder");
+    Tensor *parameters = vae_encode(g, &m->vae, picture);
+    float *result = run_graph(g, parameters, NULL, NULL, 0, "vae encoder");
     Shape shape = golden_shape(golden, "vae/mean");
     int64_t count = shape_count(shape) / shape.dim[0];
     float *mean = mem_alloc((size_t)shape_count(shape) * sizeof *mean);
@@ -77,14 +78,15 @@ static void test_unet(const Model *m, const Golden *golden, int timestep) {
     free(name);
 }
 
-/* Through nn/training.c, as `ti train` runs it. */
+/* A training step through inversion/training.c, as `ti train` runs it. */
 static void test_step(const Model *m, const Golden *golden, const char *prefix) {
-    Shape rows_shape = golden_shape(golden, "%s/rows", prefix),
+    Shape learned_shape = golden_shape(golden, "%s/rows", prefix),
           ids_shape = golden_shape(golden, "%s/ids", prefix);
     float *learned = golden_floats(golden, "%s/rows", prefix);
-    float *grad = mem_alloc((size_t)shape_count(rows_shape) * sizeof *grad);
-    TrainingStep s = training_step_new(&m->clip, &m->unet, learned, grad, rows_shape.dim[0], ids_shape.dim[0],
-                                       ids_shape.dim[1], 16, 16, (PlanOptions) { .train = true });
+    float *grad = mem_alloc((size_t)shape_count(learned_shape) * sizeof *grad);
+    TrainingStepShape shape = { ids_shape.dim[0], ids_shape.dim[1], 16, 16, learned_shape.dim[0] };
+    TrainingStep s =
+        training_step_new(&m->clip, &m->unet, shape, learned, grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(golden, NULL, "%s/ids", prefix),
             *t = golden_ints(golden, NULL, "%s/timesteps", prefix);
     float *noisy = golden_floats(golden, "%s/noisy", prefix),
@@ -93,14 +95,14 @@ static void test_step(const Model *m, const Golden *golden, const char *prefix) 
     memcpy(s.noisy, noisy, (size_t)(s.batch * s.latent_count) * sizeof *noisy);
     memcpy(s.target, target, (size_t)(s.batch * s.latent_count) * sizeof *target);
     for (int64_t i = 0; i < s.batch; i++) s.timesteps[i] = (float)t[i];
-    Tensor leaf = { .shape = rows_shape, .data = learned, .grad = grad }, *leaves[] = { &leaf };
+    Tensor leaf = { .shape = learned_shape, .data = learned, .grad = grad }, *leaves[] = { &leaf };
     float one = 1;
     float *loss = run_graph(s.graph, s.loss, &one, leaves, 1, prefix);
     char *name = mem_format("%s/loss", prefix);
     golden_close(golden, name, loss, shape1(1), TOLERANCE);
     free(name);
     name = mem_format("%s/drows", prefix);
-    golden_close(golden, name, grad, rows_shape, TOLERANCE);
+    golden_close(golden, name, grad, learned_shape, TOLERANCE);
     free(name);
     free(loss);
     free(ids);

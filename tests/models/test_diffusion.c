@@ -1,5 +1,6 @@
-/* The noise schedule, the training target and the DDIM step against their equations in double (Ho et al.
-   2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, prediction and last alpha. */
+/* Tests the noise schedule, the training target and the DDIM step against their equations, computed in double
+   (Ho et al. 2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, prediction and last
+   alpha. The posterior's sample and classifier-free guidance are tested in the same way. */
 #include "diffusion/ddim.h"
 #include "diffusion/guidance.h"
 #include "inversion/posterior.h"
@@ -24,8 +25,8 @@ static void close_to(const char *name, const float *got, const double *want) {
     test_below(name, worst / scale, 2e-6);
 }
 
-/* abar_t of the equations: the product of 1 - beta */
-static double alpha_at(const SchedulerConfig *c, int64_t t) {
+/* abar_t = prod_{s <= t} (1 - beta_s), as the equations have it */
+static double alpha_cumprod_at(const SchedulerConfig *c, int64_t t) {
     double product = 1;
     for (int64_t i = 0; i <= t; i++) {
         double q = (double)i / (double)(c->train_timesteps - 1);
@@ -42,12 +43,13 @@ static void test_betas(const char *name, const SchedulerConfig *c) {
     NoiseSchedule d = noise_schedule_new(c);
     double worst = 0;
     for (int64_t t = 0; t < c->train_timesteps; t++)
-        worst = test_worse(worst, fabs((double)d.alphas_cumprod[t] / alpha_at(c, t) - 1));
+        worst = test_worse(worst, fabs((double)d.alphas_cumprod[t] / alpha_cumprod_at(c, t) - 1));
     test_below(name, worst, 5e-6);
     noise_schedule_free(&d);
 }
 
-/* z_t = sqrt(a) z + sqrt(1 - a) n, and what is to be predicted: n, or v = sqrt(a) n - sqrt(1 - a) z */
+/* With a = abar_t: z_t = sqrt(a) z + sqrt(1 - a) eps, and the target is eps or v = sqrt(a) eps - sqrt(1 - a)
+   z. */
 static void test_training(const NoiseSchedule *d) {
     bool v = d->config.prediction == PREDICT_V;
     float z[N], noise[N], out[N];
@@ -67,7 +69,8 @@ static void test_training(const NoiseSchedule *d) {
     }
 }
 
-/* Equations 12 and 16 of DDIM: x0 from the output, then x of the step before. */
+/* Equations 12 and 16 of DDIM: x0 follows from the UNet's output, and x at the previous timestep from
+   both. */
 static void test_ddim(const NoiseSchedule *d, int64_t steps, int64_t t, double eta) {
     const SchedulerConfig *c = &d->config;
     bool v = c->prediction == PREDICT_V;
@@ -109,20 +112,20 @@ static void test_timesteps(SchedulerConfig c) {
     }
 }
 
-/* (mean + exp(logvar / 2) n) s, logvar kept within -30 and 20 */
+/* The posterior's sample is (mean + exp(logvar / 2) n) scaling_factor, with logvar clamped to [-30, 20]. */
 static void test_posterior(void) {
-    float moments[2 * N], n[N], out[N];
+    float parameters[2 * N], n[N], out[N];
     double want[N];
-    fill(moments, 0.9, 2);
-    fill(moments + N, 1.3, 40);
+    fill(parameters, 0.9, 2);
+    fill(parameters + N, 1.3, 40);
     fill(n, 2.1, 1);
-    for (int low = 0; low < 2; low++) { /* the large ones hide the others */
+    for (int low = 0; low < 2; low++) { /* the second time without large variances, which hide the others */
         for (int i = 0; i < N; i++) {
-            if (low && moments[N + i] > 0) moments[N + i] = -moments[N + i];
-            double logvar = fmin(fmax((double)moments[N + i], -30), 20);
-            want[i] = ((double)moments[i] + exp(logvar / 2) * (double)n[i]) * (double)0.18215f;
+            if (low && parameters[N + i] > 0) parameters[N + i] = -parameters[N + i];
+            double logvar = fmin(fmax((double)parameters[N + i], -30), 20);
+            want[i] = ((double)parameters[i] + exp(logvar / 2) * (double)n[i]) * (double)0.18215f;
         }
-        posterior_sample(moments, n, N, 0.18215f, out);
+        posterior_sample(parameters, n, N, 0.18215f, out);
         close_to("posterior", out, want);
     }
     float uncond[N], cond[N];

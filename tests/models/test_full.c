@@ -1,12 +1,13 @@
-/* Whole models whose weights are made from their names, at full size, against the reference on the same
-   weights:
+/* Tests whole models at full size against the reference with the same weights, which follow from the tensors'
+   names (tests/made_model.h):
 
-       test_full              the tiny family: what make test runs
-       test_full sd15         Stable Diffusion 1.5 in all types and layouts: what make test-full runs
-       test_full sd15 quick   one type and layout, nothing larger than 256 px: what .ci/run runs
+       test_full              the tiny family, in make test
+       test_full sd15         Stable Diffusion 1.5 in all types and layouts, in make test-full
+       test_full sd15 quick   one type and layout, nothing larger than 256 px, in .ci/run
 
-   The first model is compared with the goldens, all others with the first: the same values give the same
-   bits, however they are stored. So do all plans and all numbers of threads. */
+   The first model is compared with the goldens and all others with the first, since the same values have to
+   give the same bits however they are stored. All plans and all numbers of threads have to give the same bits
+   too. */
 #define _POSIX_C_SOURCE 200809L
 #include <libgen.h>
 #include <math.h>
@@ -24,10 +25,11 @@
 #include "tests/made_model.h"
 #include "tests/network.h"
 
-/* fp32 through a network of this depth, of which the Winograd convolutions take most. */
+/* The rounding errors of fp32 through a network of this depth, most of them from the Winograd
+   convolutions. */
 static const double TOLERANCE = 2e-5;
 
-/* A result of the first model. */
+/* A result of the first model, kept to be compared with. */
 typedef struct {
     char *name;
     float *data;
@@ -38,12 +40,12 @@ typedef struct {
     const Family *family;
     const Golden *golden;
     bool quick;
-    char *label; /* of the model that is being tested: "folder, f16" */
+    char *label; /* names the model that is being tested, such as "folder, f16" */
     Kept *kept;
     int count;
 } Run;
 
-/* The order of sums alone. */
+/* The tolerance where only the order of sums differs. */
 static const double BATCH_TOLERANCE = 1e-5;
 
 enum { PICTURE_HEIGHT = 72, PICTURE_WIDTH = 96 };
@@ -55,7 +57,8 @@ static bool wanted(const Run *r, int size) {
     return golden_has(r->golden, "unet/%s/noise_pred", SIZES[size]) && !(r->quick && size == 0);
 }
 
-/* Against the golden of that name where there is one; then against the first model. */
+/* Compares the first model's result with the golden of that name, where there is one, and keeps it. Compares
+   the other models' results with what was kept. */
 static void compare(Run *r, const char *name, const float *got, Shape shape) {
     size_t bytes = (size_t)shape_count(shape) * sizeof *got;
     for (int i = 0; i < r->count; i++) {
@@ -78,7 +81,8 @@ static void compare_part(Run *r, const char *prefix, const char *name, const flo
     free(full);
 }
 
-/* Plans, runs forward (and backward if options.train), and gives a copy of out. */
+/* Plans the graph, runs it forward (and backward with options.train), and returns a copy of out, to be
+   freed. */
 static float *run_once(Graph *g, Tensor *out, PlanOptions options, int threads) {
     Arena arena;
     omp_set_num_threads(threads);
@@ -96,8 +100,8 @@ static float *run_once(Graph *g, Tensor *out, PlanOptions options, int threads) 
 
 enum { THREADS = 2 };
 
-/* The sum that golden/full.py has of all weights: each tensor's bits, times 2 index + 1, times the hash of
-   its name. */
+/* Compares a checksum of each part's weights with golden/full.py's. The checksum adds up, over all elements
+   of all tensors, the element's bits times (2 index + 1) times the hash of the tensor's name. */
 static void test_weights(const Run *r, const Model *m) {
     static const char *const names[PARTS] = { "text_encoder", "unet", "vae" };
     Store *stores[PARTS] = { m->folder.text_encoder, m->folder.unet, m->folder.vae };
@@ -142,11 +146,11 @@ static void test_text(Run *r, const Model *m) {
     free(ids);
 }
 
-/* The step of training for the first prompt, filled in with what the golden has under prefix. */
+/* A training step for the first prompt, which set_example fills with what the golden has under a prefix. */
 typedef struct {
     TrainingStep step;
     float *learned, *grad;
-    Shape rows_shape;
+    Shape learned_shape;
 } Trained;
 
 static void set_example(const Run *r, Trained *t, const Model *m, const char *prefix) {
@@ -161,11 +165,11 @@ static void set_example(const Run *r, Trained *t, const Model *m, const char *pr
 
 static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
     Trained t = { .learned = golden_floats(r->golden, "text/rows"),
-                  .rows_shape = golden_shape(r->golden, "text/rows") };
-    t.grad = mem_alloc((size_t)shape_count(t.rows_shape) * sizeof *t.grad);
+                  .learned_shape = golden_shape(r->golden, "text/rows") };
+    t.grad = mem_alloc((size_t)shape_count(t.learned_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    t.step = training_step_new(&m->clip, &m->unet, t.learned, t.grad, t.rows_shape.dim[0], 1,
-                               ids_shape.dim[1], z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+    TrainingStepShape shape = { 1, ids_shape.dim[1], z.dim[2], z.dim[3], t.learned_shape.dim[0] };
+    t.step = training_step_new(&m->clip, &m->unet, shape, t.learned, t.grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
     free(ids);
@@ -184,7 +188,8 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* A model that gives no gradient would pass every other test. */
+/* Checks that the gradient is not 0, since a made-up model without any gradient would pass every other
+   test. */
 static void test_alive(const char *prefix, const float *grad, int64_t count) {
     float *sizes = mem_alloc((size_t)count * sizeof *sizes);
     for (int64_t i = 0; i < count; i++) sizes[i] = fabsf(grad[i]);
@@ -194,7 +199,7 @@ static void test_alive(const char *prefix, const float *grad, int64_t count) {
     free(sizes);
 }
 
-/* A noise prediction alone (as drawing takes it), and the loss with its gradient. */
+/* Compares a noise prediction alone, as in sampling, and then the loss with its gradient. */
 static void test_unet(Run *r, const Model *m, const char *size) {
     char *prefix = mem_format("unet/%s", size);
     Trained t = trained_new(r, m, prefix);
@@ -213,18 +218,18 @@ static void test_unet(Run *r, const Model *m, const char *size) {
 
     result = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
     compare_part(r, prefix, "loss", result, shape1(1));
-    compare_part(r, prefix, "drows", t.grad, t.rows_shape);
-    test_alive(prefix, t.grad, shape_count(t.rows_shape));
+    compare_part(r, prefix, "drows", t.grad, t.learned_shape);
+    test_alive(prefix, t.grad, shape_count(t.learned_shape));
     free(result);
     trained_free(&t);
     free(prefix);
 }
 
-/* Three steps of AdamW on the rows. */
+/* Compares the losses of three steps of AdamW and the learned vectors after each. */
 static void test_steps(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained t = trained_new(r, m, "steps/0");
-    int64_t count = shape_count(t.rows_shape);
+    int64_t count = shape_count(t.learned_shape);
     AdamW adamw = adamw_new(count);
     AdamWOptions options = ADAMW_DEFAULTS;
     float losses[3], *learned = mem_alloc((size_t)(3 * count) * sizeof *learned);
@@ -239,13 +244,13 @@ static void test_steps(Run *r, const Model *m) {
         memcpy(learned + k * count, t.learned, (size_t)count * sizeof *learned);
     }
     compare(r, "steps/losses", losses, shape1(3));
-    compare(r, "steps/rows", learned, shape3(3, t.rows_shape.dim[0], t.rows_shape.dim[1]));
+    compare(r, "steps/rows", learned, shape3(3, t.learned_shape.dim[0], t.learned_shape.dim[1]));
     free(learned);
     adamw_free(&adamw);
     trained_free(&t);
 }
 
-/* k / 128, the picture of golden/full.py */
+/* Fills the picture [3, height, width] as golden/full.py does, with values k / 128. */
 static void make_picture(float *picture, int64_t height, int64_t width) {
     for (int64_t c = 0; c < 3; c++)
         for (int64_t i = 0; i < height; i++)
@@ -261,9 +266,9 @@ static void test_encoder(Run *r, const Model *m) {
     float *picture = mem_alloc((size_t)(3 * height * width) * sizeof *picture);
     make_picture(picture, height, width);
     Graph *g = graph_new();
-    Tensor *moments =
+    Tensor *parameters =
         vae_encode(g, &m->vae, graph_leaf(g, "picture", shape4(1, 3, height, width), picture, NULL));
-    float *result = run_once(g, moments, (PlanOptions) { 0 }, THREADS);
+    float *result = run_once(g, parameters, (PlanOptions) { 0 }, THREADS);
     for (int64_t i = count; i < 2 * count; i++) result[i] = fminf(fmaxf(result[i], -30), 20);
     compare(r, "vae/mean", result, half);
     compare(r, "vae/logvar", result + count, half);
@@ -272,8 +277,8 @@ static void test_encoder(Run *r, const Model *m) {
     free(picture);
 }
 
-/* Every step-th pixel, or the means of blocks of step x step, each way: as much of a picture as the golden
-   keeps. */
+/* Compares a large picture with the little that the golden keeps of it: one pixel of each block of step x
+   step, or (means) the blocks' means. */
 static void compare_on_grid(Run *r, const char *name, const float *picture, Shape shape, bool means) {
     Shape grid = golden_shape(r->golden, "%s", name);
     int64_t step = shape.dim[3] / grid.dim[3], width = shape.dim[3];
@@ -305,17 +310,18 @@ static void test_decoder(Run *r, const Model *m) {
     graph_free(g);
 }
 
-/* Two examples in one batch, or one after the other with their gradients gathered: the same up to the order
-   of sums. */
+/* Compares a batch of two examples with the same examples one after the other, their gradients accumulated.
+   Only the order of sums differs. */
 static void test_batch(Run *r, const Model *m) {
     if (!golden_has(r->golden, "steps/losses")) return;
     Trained one = trained_new(r, m, "steps/0");
-    int64_t count = shape_count(one.rows_shape), latents = one.step.latent_count, tokens = one.step.tokens;
+    int64_t count = shape_count(one.learned_shape), latents = one.step.latent_count, tokens = one.step.tokens;
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
-          *gathered = mem_alloc((size_t)count * sizeof *gathered);
-    TrainingStep two = training_step_new(&m->clip, &m->unet, one.learned, grad, one.rows_shape.dim[0], 2,
-                                         tokens, z.dim[2], z.dim[3], (PlanOptions) { .train = true });
+          *accumulated = mem_alloc((size_t)count * sizeof *accumulated);
+    TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.learned_shape.dim[0] };
+    TrainingStep two =
+        training_step_new(&m->clip, &m->unet, shape, one.learned, grad, (PlanOptions) { .train = true });
     float losses = 0;
     for (int i = 0; i < 2; i++) {
         set_example(r, &one, m, i ? "steps/1" : "steps/0");
@@ -325,18 +331,18 @@ static void test_batch(Run *r, const Model *m) {
         two.timesteps[i] = one.step.timesteps[0];
         float *loss = run_once(one.step.graph, one.step.loss, (PlanOptions) { .train = true }, THREADS);
         losses += *loss / 2;
-        for (int64_t k = 0; k < count; k++) gathered[k] += one.grad[k] / 2;
+        for (int64_t k = 0; k < count; k++) accumulated[k] += one.grad[k] / 2;
         free(loss);
     }
     float *loss = run_once(two.graph, two.loss, (PlanOptions) { .train = true }, THREADS);
-    test_close("a batch of two against two gathered: loss", loss, &losses, shape1(1), BATCH_TOLERANCE, -1);
-    test_close("a batch of two against two gathered: drows", grad, gathered, one.rows_shape, BATCH_TOLERANCE,
-               -1);
+    test_close("a batch of two against two accumulated: loss", loss, &losses, shape1(1), BATCH_TOLERANCE, -1);
+    test_close("a batch of two against two accumulated: drows", grad, accumulated, one.learned_shape,
+               BATCH_TOLERANCE, -1);
     free(loss);
     training_step_free(&two);
     trained_free(&one);
     free(grad);
-    free(gathered);
+    free(accumulated);
 }
 
 static void keep_picture(void *user, int64_t i, const float *picture) {
@@ -347,7 +353,7 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     memcpy(*kept, picture, bytes);
 }
 
-/* A picture that is not square, as the pipeline gives it: 0..1. */
+/* Compares a picture that is not square with the pipeline's, whose values are 0..1. */
 static void test_sampling(Run *r, const Model *m) {
     if (!golden_has(r->golden, "draw/picture")) return;
     SamplingOptions options = {
@@ -358,26 +364,27 @@ static void test_sampling(Run *r, const Model *m) {
             *negative = mem_alloc((size_t)tokens * sizeof *negative);
     tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
     tokenizer_encode(m->tokenizer, "", negative);
-    Sampling *d = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
+    Sampling *s = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
                                (PlanOptions) { 0 });
     Arena arena;
-    CHECK(arena_allocate(&arena, sampling_bytes(d, THREADS)));
-    sampling_bind(d, &arena, THREADS);
+    CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
+    sampling_bind(s, &arena, THREADS);
     float *picture = NULL;
     Messages errors = { 0 };
-    CHECK(sampling_run(d, ids, negative, &(SamplingEvents) { .picture = keep_picture, .user = &picture },
+    CHECK(sampling_run(s, ids, negative, &(SamplingEvents) { .picture = keep_picture, .user = &picture },
                        &errors));
     Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
     for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
     compare(r, "draw/picture", picture, shape);
     free(picture);
-    sampling_free(d);
+    sampling_free(s);
     arena_free(&arena);
     free(ids);
     free(negative);
 }
 
-/* Loss and gradient at the smallest size in other ways than run_once's of test_unet. */
+/* Compares loss and gradient at the smallest size in other memory plans and with other numbers of threads
+   than in test_unet. */
 static void test_ways(Run *r, const Model *m) {
     static const struct {
         PlanOptions options;
@@ -397,7 +404,7 @@ static void test_ways(Run *r, const Model *m) {
         r->label = mem_format("%s", WAYS[i].name);
         float *loss = run_once(t.step.graph, t.step.loss, WAYS[i].options, WAYS[i].threads);
         compare_part(r, prefix, "loss", loss, shape1(1));
-        compare_part(r, prefix, "drows", t.grad, t.rows_shape);
+        compare_part(r, prefix, "drows", t.grad, t.learned_shape);
         free(loss);
         free(r->label);
         trained_free(&t);
@@ -426,7 +433,7 @@ static void test_model(Run *r, const char *path, bool first) {
     messages_free(&errors);
 }
 
-/* make_model lies beside this program. */
+/* Makes a model in the folder with build/make_model, which lies beside this program, and returns its path. */
 static char *make_model(const char *program, const char *family, const char *dtype, const char *layout,
                         const char *folder) {
     char *copy = mem_string(program), *path = mem_format("%s/model.safetensors", folder);

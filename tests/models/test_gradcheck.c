@@ -1,15 +1,17 @@
-/* d loss / d rows of a whole training step, through the UNet and the text encoder, against finite
-   differences: along the gradient itself and along random directions, for the embedded model and three
-   others, in the memory plan of `ti train`.
+/* Tests d loss / d learned of a whole training step, through the UNet and the text encoder, against finite
+   differences, along the gradient itself and along random directions. The models are the embedded one and
+   three others, in the memory plan of `ti train`.
 
-   Along a direction d of unit length, with L(s) the loss at rows + s d, the derivative is <gradient, d>, and
+   Along a direction d of unit length, with L(s) the loss at learned + s d, the derivative is <gradient, d>,
+   and
 
        D(h) = (L(h) - L(-h)) / 2h = L'(0) + h^2 L'''(0) / 6 + ...    the truncation error, which grows with h
                                     + noise / h                     the rounding error, which falls
 
-   since L is computed in fp32. Both are estimated without a look at the gradient: the first from the steps h
-   and h / 2 (D(h) - D(h / 2) is 3/4 of it), the second from the scatter of L around a line over a stretch too
-   short to be curved. The step where their sum is least is the one that counts. */
+   since L is computed in fp32. Both errors are estimated without using the gradient: the truncation error
+   from the steps h and h / 2 (D(h) - D(h / 2) is 3/4 of it), and the rounding error from the scatter of L
+   around a line, over a stretch too short for L to be curved. The test uses the step where the sum of both is
+   least. */
 #include "inversion/training.h"
 #include "tensor/rng.h"
 #include "tensor/threads.h"
@@ -22,39 +24,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Steps as fractions of the rows' length, each half of the one before. */
+/* Steps are fractions of the learned vectors' norm, each half of the one before. */
 enum { STEPS = 9, SCATTER = 16 };
 static const double LARGEST_STEP = 0.125, SHORT_STRETCH = 1e-3;
 
-/* How far derivative and difference may be apart, as a fraction of the gradient's length: far above fp32's
-   noise, far below what a wrong backward pass causes. */
+/* How far derivative and difference may be apart, as a fraction of the gradient's norm. This is far above
+   fp32's noise and far below the error of a wrong backward pass. */
 static const double TOLERANCE = 1e-3;
 
-enum { BATCH = 2, VECTORS = 2, DIRECTIONS = 4 }; /* directions: the gradient's own and random ones */
+enum { BATCH = 2, VECTORS = 2, DIRECTIONS = 4 }; /* directions: the gradient's own and three random ones */
 
 typedef struct {
-    double step, difference, truncation, rounding; /* the errors are estimates */
+    double step, difference;     /* h and D(h) */
+    double truncation, rounding; /* estimates of the two errors */
 } Measured;
 
 typedef struct {
     double derivative; /* <gradient, direction> */
     Measured at[STEPS];
     int best;
-    double error; /* of the best step, as a fraction of the gradient's length */
+    double error; /* at the best step, as a fraction of the gradient's norm */
 } Direction;
 
 typedef struct {
     TrainingStep step;
-    float *learned;       /* [count], moved about */
-    float *start, *grad;  /* [count] */
-    double *unit;         /* [count]: the direction */
-    int64_t count;        /* vectors times width */
-    double length, noise; /* of the rows; of the loss: a standard deviation */
+    float *learned;       /* [count], the vectors at which the graph computes the loss */
+    float *start, *grad;  /* [count], the vectors in the middle and the gradient there */
+    double *unit;         /* [count], the direction */
+    int64_t count;        /* n D */
+    double length, noise; /* the norm of the learned vectors; the standard deviation of the loss's noise */
     double loss, grad_norm;
     Direction directions[DIRECTIONS];
 } Check;
 
-/* The loss at start + s unit. Summed in double from the prediction: the loss node's result has 24 bits. */
+/* The loss at start + s unit. It is summed in double from the prediction, since the loss node's result has
+   only 24 bits. */
 static double loss_at(Check *c, double s) {
     for (int64_t i = 0; i < c->count; i++) c->learned[i] = (float)((double)c->start[i] + s * c->unit[i]);
     training_step_loss(&c->step);
@@ -73,7 +77,7 @@ static double norm(const float *x, int64_t count) {
     return sqrt(sum);
 }
 
-/* The scatter of the loss around the line of least squares through SCATTER points that lie close together. */
+/* The scatter of the loss around the line of least squares through SCATTER points close together. */
 static double measure_noise(Check *c) {
     double y[SCATTER], sum = 0, slope = 0, spread = 0, residue = 0;
     for (int i = 0; i < SCATTER; i++) {
@@ -97,9 +101,9 @@ static void measure(Check *c, Direction *d) {
     for (int k = 0; k < STEPS; k++) {
         double h = ldexp(LARGEST_STEP * c->length, -k);
         d->at[k] = (Measured) { .step = h, .difference = (loss_at(c, h) - loss_at(c, -h)) / (2 * h) };
-        d->at[k].rounding = c->noise / (h * sqrt(2)); /* of a difference of two losses, over 2h */
+        d->at[k].rounding = c->noise / (h * sqrt(2)); /* two losses' noise over 2h */
     }
-    for (int k = 0; k < STEPS; k++) { /* the last step's is a quarter of the one before: it goes with h^2 */
+    for (int k = 0; k < STEPS; k++) { /* the last one is a quarter of the one before, as it goes with h^2 */
         d->at[k].truncation = k + 1 < STEPS ? 4.0 / 3.0 * fabs(d->at[k].difference - d->at[k + 1].difference)
                                             : d->at[k - 1].truncation / 4;
         double sum = d->at[k].truncation + d->at[k].rounding;
@@ -108,7 +112,7 @@ static void measure(Check *c, Direction *d) {
     d->error = fabs(d->at[d->best].difference - d->derivative) / c->grad_norm;
 }
 
-/* Direction 0 is the gradient's own, the others are random. */
+/* Fills c->unit: direction 0 is the gradient's own, the others are random. */
 static void choose_direction(Check *c, int64_t k, Generator *generator) {
     float *x = mem_alloc((size_t)c->count * sizeof *x);
     if (k == 0)
@@ -134,7 +138,8 @@ static void check(Check *c, Generator *generator) {
     }
 }
 
-/* Latents as a picture's would be, N(0, 1); noise; a timestep each. */
+/* Fills the step's batch with random latents (from N(0, 1), like a picture's), noise and timesteps, and with
+   the same prompt for each example. */
 static void fill_step(TrainingStep *s, const Model *m, const int32_t *ids, Generator *generator) {
     int64_t n = s->latent_count;
     float *z = mem_alloc((size_t)(2 * n) * sizeof *z), *noise = z + n;
@@ -148,9 +153,9 @@ static void fill_step(TrainingStep *s, const Model *m, const int32_t *ids, Gener
     free(z);
 }
 
-/* The rows start as embeddings of words that a draw picks from the vocabulary; two, so that one can be
-   mistaken for the other. */
-static void choose_rows(Model *m, Words *words, Generator *generator) {
+/* The learned vectors start as embeddings of random tokens of the vocabulary. There are two, so that a
+   mistake that swaps them is seen. */
+static void choose_learned(Model *m, Words *words, Generator *generator) {
     Messages errors = { 0 };
     int64_t width = words->width = m->clip.config.hidden_size;
     float *learned = mem_alloc((size_t)(VECTORS * width) * sizeof *learned);
@@ -168,8 +173,8 @@ static void check_model(const char *folder, int threads, Check *c) {
     Generator generator;
     generator_seed(&generator, 0);
     Words words = { 0 };
-    choose_rows(&m, &words, &generator);
-    bool room = tokenizer_max_length(m.tokenizer) > 10; /* else the word alone */
+    choose_learned(&m, &words, &generator);
+    bool room = tokenizer_max_length(m.tokenizer) > 10; /* otherwise the prompt is the word alone */
     int32_t *ids = prompt_ids(m.tokenizer, room ? "a photo of a <gradcheck>" : "<gradcheck>", &errors);
     *c = (Check) { .count = VECTORS * words.width };
     size_t floats = (size_t)c->count * sizeof(float);
@@ -179,9 +184,9 @@ static void check_model(const char *folder, int threads, Check *c) {
     c->unit = mem_alloc((size_t)c->count * sizeof *c->unit);
     memcpy(c->start, c->learned, floats);
     int64_t side = m.unet.config.sample_size;
+    TrainingStepShape shape = { BATCH, tokenizer_max_length(m.tokenizer), side, side, VECTORS };
     c->step =
-        training_step_new(&m.clip, &m.unet, c->learned, c->grad, VECTORS, BATCH,
-                          tokenizer_max_length(m.tokenizer), side, side, (PlanOptions) { .train = true });
+        training_step_new(&m.clip, &m.unet, shape, c->learned, c->grad, (PlanOptions) { .train = true });
     Arena arena = { 0 };
     CHECK(arena_allocate(&arena, plan_bytes(&c->step.plan, threads)));
     graph_bind(c->step.graph, &arena, threads);
@@ -201,7 +206,7 @@ static void check_model(const char *folder, int threads, Check *c) {
 int main(void) {
     static const char *const models[] = { "weights/critters", "golden/models/linear", "golden/models/narrow",
                                           "golden/models/wide" };
-    int first = getenv("QUICK") ? 3 : 0; /* with sanitizers, see .ci/run: the quickest */
+    int first = getenv("QUICK") ? 3 : 0; /* with sanitizers (.ci/run) only the quickest model */
     for (int i = first; i < 4; i++) {
         Check c[2];
         for (int threads = 1; threads <= 2; threads++) {
@@ -216,7 +221,7 @@ int main(void) {
             test_same("with 1 thread and with 2", c[0].directions[k].at, c[1].directions[k].at,
                       sizeof c[0].directions[k].at);
         }
-        test_below("its own direction: its length is the derivative",
+        test_below("along the gradient its norm is the derivative",
                    fabs(c[0].directions[0].derivative / c[0].grad_norm - 1), 1e-5);
         test_true("noise", c[0].noise < 1e-5 * c[0].loss, "%.1e of a loss of %.3f", c[0].noise, c[0].loss);
     }

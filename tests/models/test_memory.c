@@ -1,9 +1,9 @@
-/* --memory: what `ti train` and `ti generate` say that they will take is what they take. At two sizes and
-   three budgets (none, the least that a run can do with, one between) the resident memory at its peak is at
+/* Tests --memory: `ti train` and `ti generate` use as much memory as they say beforehand. At two sizes and
+   with three budgets (none, the smallest that is possible, and one between) the peak of resident memory is at
    most 150 MB above the plan, the plan keeps to the budget, and the learned word is the same to the bit.
 
-       test_memory            the tiny model: what make test runs
-       test_memory sd15       at full size, also under a real limit: part of make test-full */
+       test_memory            the tiny model, in make test
+       test_memory sd15       the model at full size, also under a real limit, in make test-full */
 #define _POSIX_C_SOURCE 200809L
 #include <libgen.h>
 #include <stdio.h>
@@ -17,8 +17,8 @@
 #include "tests/command.h"
 #include "weights/safetensors.h"
 
-/* Code, BLAS's own buffers, pictures, the graph itself. The sanitizers' shadow memory is not the
-   program's. */
+/* Memory that the plan does not count: code, BLAS's own buffers, pictures, the graph itself, and with
+   sanitizers also their shadow memory. */
 #ifdef __SANITIZE_ADDRESS__
 static const double BESIDE_THE_PLAN = 2e9;
 #else
@@ -27,7 +27,8 @@ static const double BESIDE_THE_PLAN = 150e6;
 
 static const double UNLIMITED = 1e12;
 
-/* The amount behind WHAT in a run's stderr, "1.05 GB" or "34 MB" or "34MB", in bytes; -1: not there. */
+/* Returns the amount that follows WHAT in a run's stderr ("1.05 GB", "34 MB" or "34MB") in bytes, or -1 when
+   it is not there. */
 static double amount(const char *text, const char *what) {
     const char *at = strstr(text, what);
     char *unit;
@@ -39,9 +40,9 @@ static double amount(const char *text, const char *what) {
 
 typedef struct {
     int status;
-    double planned, buffers; /* bytes of the plan, and without the weights */
-    double peak, wanted;     /* wanted: that an error asked for */
-    float row[16];           /* of the learned word */
+    double planned, buffers; /* bytes of the plan, with the weights and without them */
+    double peak, wanted;     /* wanted: the amount that an error message asked for */
+    float row[16];           /* the beginning of the learned word */
 } Outcome;
 
 static char *read_stderr(const char *folder) {
@@ -86,7 +87,8 @@ static void check(const char *name, const Outcome *o, double budget) {
     free(label);
 }
 
-/* Under `ulimit -d`, which also counts what OpenBLAS reserves for each thread and hardly touches. */
+/* The run also works under `ulimit -d`, which counts what OpenBLAS reserves for each thread and hardly
+   uses. */
 static const double BLAS_RESERVES = 3 * 134217728.0;
 
 static void check_limited(const char *name, const char *options, double buffers, const char *folder) {

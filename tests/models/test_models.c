@@ -1,6 +1,6 @@
-/* Four whole models, tiny, random and unlike the embedded one and each other (golden/models.py says how),
-   opened from their folders: text encoder, UNet at odd sizes, VAE and the chain from the learned rows to the
-   loss, forward and backward. */
+/* Tests four whole models against PyTorch, opened from their folders. They are tiny and random, and differ
+   from the embedded one and from each other (golden/models.py says how). The tests run the text encoder, the
+   UNet at odd sizes, the VAE, and the chain from the learned vectors to the loss, forward and backward. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whole networks: 1e-4 is the tolerance that a reader may count on; they keep to this. */
+/* Whole networks have to keep to 1e-4; these keep to less. */
 static const double TOLERANCE = 2e-5;
 
 static char *path_of(const char *prefix, const char *key) { return mem_format("%s/%s", prefix, key); }
@@ -39,7 +39,7 @@ static void test_clip(const Model *m, const Golden *golden) {
     free(ids);
 }
 
-/* The timesteps are ints in the golden file. */
+/* The golden file has the timesteps as ints, and the graph needs floats. */
 static Tensor *timesteps_leaf(Graph *g, const Golden *golden, const char *prefix) {
     int64_t count;
     int32_t *t = golden_ints(golden, &count, "%s/timesteps", prefix);
@@ -56,8 +56,8 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     Tensor *target = golden_constant(g, golden, names[2]), *t = timesteps_leaf(g, golden, prefix);
     Tensor *pred = unet(g, &m->unet, leaves[0], t, leaves[1]);
     Tensor *loss = mse_loss(g, pred, target);
-    float *result =
-        run_graph(g, pred, NULL, NULL, 0, names[0]); /* drawing: forward alone, the loss is dead code */
+    float *result = run_graph(g, pred, NULL, NULL, 0,
+                              names[0]); /* forward alone, as in sampling: the loss is a dead node */
     close_result(golden, prefix, "noise_pred", result, pred->shape);
     free(result);
     float one = 1;
@@ -73,38 +73,39 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     for (int i = 0; i < 3; i++) free(names[i]);
 }
 
-/* One picture under several contexts, whose common part is computed once, or (apart) as many pictures with a
-   context each. */
+/* One picture with several contexts, whose common part is computed once, or (separate) the same picture
+   repeated with one context each. Both give the same noise predictions and gradients. */
 typedef struct {
     Tensor *latents, *context;
     Shape shape;
     float *pred;
-} Looked;
+} ContextsRun;
 
-static Looked look(const Model *m, const Golden *golden, const char *prefix, bool apart) {
+static ContextsRun predict(const Model *m, const Golden *golden, const char *prefix, bool separate) {
     char *latents = path_of(prefix, "latents"), *context = path_of(prefix, "context");
     float t[] = { 321, 321, 321, 321 };
     Graph *g = graph_new();
-    Looked k = { golden_leaf(g, golden, latents), golden_leaf(g, golden, context), .pred = NULL };
+    ContextsRun k = { golden_leaf(g, golden, latents), golden_leaf(g, golden, context), .pred = NULL };
     int64_t contexts = k.context->shape.dim[0];
     CHECK(contexts > 1 && contexts <= 4);
     k.latents->shape.dim[0] = 1;
-    Tensor *x = apart ? repeat(g, k.latents, contexts) : k.latents;
+    Tensor *x = separate ? repeat(g, k.latents, contexts) : k.latents;
     Tensor *pred = unet(g, &m->unet, x, graph_leaf(g, "t", shape1(x->shape.dim[0]), t, NULL), k.context);
     k.shape = pred->shape;
     float *dy = mem_alloc((size_t)shape_count(k.shape) * sizeof *dy);
     for (int64_t i = 0; i < shape_count(k.shape); i++) dy[i] = sinf((float)i);
-    k.pred = run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, apart ? "apart" : "together");
+    k.pred =
+        run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, separate ? "separate" : "together");
     free(dy);
     free(latents);
     free(context);
-    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* the graph owns its own */
+    k.latents = memcpy(mem_alloc(sizeof(Tensor)), k.latents, sizeof(Tensor)); /* the graph frees its own */
     k.context = memcpy(mem_alloc(sizeof(Tensor)), k.context, sizeof(Tensor));
     graph_free(g);
     return k;
 }
 
-static void looked_free(Looked *k) {
+static void contexts_run_free(ContextsRun *k) {
     golden_leaf_free(k->latents);
     golden_leaf_free(k->context);
     free(k->latents);
@@ -113,14 +114,14 @@ static void looked_free(Looked *k) {
 }
 
 static void test_contexts(const Model *m, const Golden *golden, const char *prefix) {
-    Looked together = look(m, golden, prefix, false), apart = look(m, golden, prefix, true);
-    test_close("contexts: noise_pred", together.pred, apart.pred, apart.shape, TOLERANCE, -1);
-    test_close("contexts: dlatents", together.latents->grad, apart.latents->grad, apart.latents->shape,
+    ContextsRun together = predict(m, golden, prefix, false), separate = predict(m, golden, prefix, true);
+    test_close("contexts: noise_pred", together.pred, separate.pred, separate.shape, TOLERANCE, -1);
+    test_close("contexts: dlatents", together.latents->grad, separate.latents->grad, separate.latents->shape,
                TOLERANCE, -1);
-    test_close("contexts: dcontext", together.context->grad, apart.context->grad, apart.context->shape,
+    test_close("contexts: dcontext", together.context->grad, separate.context->grad, separate.context->shape,
                TOLERANCE, -1);
-    looked_free(&together);
-    looked_free(&apart);
+    contexts_run_free(&together);
+    contexts_run_free(&separate);
 }
 
 static void test_vae(const Model *m, const Golden *golden) {
@@ -139,7 +140,7 @@ static void test_vae(const Model *m, const Golden *golden) {
     }
 }
 
-/* d loss / d rows through both networks, as training takes it. */
+/* The loss and d loss / d learned through both networks, as in training. */
 static void test_step(const Model *m, const Golden *golden) {
     Graph *g = graph_new();
     int32_t *ids = golden_ints(golden, NULL, "clip/ids");

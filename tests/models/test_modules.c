@@ -1,6 +1,6 @@
-/* The blocks of the three networks with random weights, forward and backward, against diffusers' and
-   transformers' classes. Sizes that the goldens' shapes do not tell (heads, groups, eps) stand here as in
-   golden/modules.py. */
+/* Tests the blocks of the three networks with random weights, forward and backward, against diffusers' and
+   transformers' classes. Sizes that do not follow from the goldens' shapes (heads, groups, eps) are repeated
+   here from golden/modules.py. */
 #include "nn/blocks.h"
 #include "nn/clip.h"
 #include "tests/golden.h"
@@ -8,12 +8,12 @@
 
 #include <stdlib.h>
 
-static const Golden *golden; /* the test's one file */
+static const Golden *golden; /* the one golden file of this test */
 
-/* A leaf that holds golden NAME/key and collects its gradient; kept in inputs to be compared. */
+/* A leaf whose gradient is compared. */
 typedef struct {
     Tensor *leaf;
-    char *gradient; /* the golden's name of it */
+    char *gradient; /* the name of its gradient in the golden file */
 } Input;
 
 typedef struct {
@@ -28,6 +28,7 @@ static Case open_case(const char *name) {
     return (Case) { .name = name, .graph = graph_new(), .store = golden_store(golden, "%s/", name) };
 }
 
+/* Adds a leaf with the data of golden NAME/key, whose gradient close_case compares. */
 static Tensor *input(Case *c, const char *key) {
     Shape shape = golden_shape(golden, "%s/%s", c->name, key);
     float *data = golden_floats(golden, "%s/%s", c->name, key);
@@ -37,7 +38,8 @@ static Tensor *input(Case *c, const char *key) {
     return leaf;
 }
 
-/* Runs the graph to out with the golden's gradient of it, compares out and the inputs' gradients. */
+/* Runs the graph with the golden's gradient of out, compares out and the inputs' gradients, and frees the
+   case. */
 static void close_case(Case *c, Tensor *out) {
     float *dy = golden_floats(golden, "%s/dy", c->name);
     Tensor *leaves[2];
@@ -88,11 +90,11 @@ static void test_upsample(const char *name) {
     close_case(&c, upsample(c.graph, &r, x, out.dim[2], out.dim[3]));
 }
 
-static void test_pixel_attention(void) {
+static void test_vae_attention(void) {
     Case c = open_case("pixel_attention");
-    PixelAttention a = pixel_attention_load(c.store, "weights", 32, 8);
+    VaeAttention a = vae_attention_load(c.store, "weights", 32, 8);
     Tensor *x = input(&c, "x");
-    close_case(&c, pixel_attention(c.graph, &a, x));
+    close_case(&c, vae_attention(c.graph, &a, x));
 }
 
 static void test_clip_layer(const char *name, int64_t width, int heads, int64_t inner,
@@ -107,14 +109,14 @@ static void test_clip_layer(const char *name, int64_t width, int heads, int64_t 
     close_case(&c, clip_layer(c.graph, &l, &config, x));
 }
 
-/* Ids 30 and 31 are the two learned rows behind a table of 30. */
+/* Ids 30 and 31 stand for the two learned vectors behind a table of 30 rows. */
 static void test_embeddings(void) {
     Case c = open_case("clip_embeddings");
     int32_t *ids = golden_ints(golden, NULL, "clip_embeddings/ids");
     const Weight *table = store_get(c.store, shape2(30, 12), "weights.token_embedding.weight");
     const Weight *position = store_get(c.store, shape2(10, 12), "weights.position_embedding.weight");
-    Tensor *rows = input(&c, "rows");
-    close_case(&c, add_position(c.graph, embedding(c.graph, table, rows, ids, 2, 7), position));
+    Tensor *learned = input(&c, "rows");
+    close_case(&c, add_position(c.graph, embedding(c.graph, table, learned, ids, 2, 7), position));
     free(ids);
 }
 
@@ -133,7 +135,7 @@ int main(void) {
     test_downsample("downsample.vae_odd", PAD_END);
     test_upsample("upsample.double");
     test_upsample("upsample.odd");
-    test_pixel_attention();
+    test_vae_attention();
     test_clip_layer("clip_layer.quick_gelu", 80, 2, 96, ACT_QUICK_GELU);
     test_clip_layer("clip_layer.gelu", 24, 3, 40, ACT_GELU);
     test_embeddings();

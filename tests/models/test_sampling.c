@@ -1,5 +1,6 @@
-/* Drawing several pictures: how many go through the UNet together, that those drawn together are those drawn
-   apart, the events, and what is refused. (test_picture has the pictures themselves.) */
+/* Tests sampling with several pictures: how many go through the UNet together, that together and separately
+   they are the same pictures, the events, and the numbers of steps that are refused. (test_picture compares
+   the pictures themselves.) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,10 @@
 enum { PICTURES_MAX = 4, THREADS = 2 };
 
 typedef struct {
-    int64_t pictures, steps, stop_at; /* stop_at: the step after which the user stops; 0: none */
-    int64_t wrong;                    /* events out of order */
-    int64_t floats;                   /* of a picture */
+    int64_t pictures, steps; /* the events so far */
+    int64_t stop_at;         /* the step after which on_step stops the run, or 0 */
+    int64_t wrong;           /* events out of order */
+    int64_t floats;          /* of a picture */
     float *data[PICTURES_MAX];
 } Events;
 
@@ -42,18 +44,18 @@ static Sampling *new_sampling(const Model *m, SamplingOptions o) {
                         tokenizer_max_length(m->tokenizer), o, (PlanOptions) { 0 });
 }
 
-static Events draw(const Model *m, SamplingOptions o, int64_t stop_at) {
+static Events generate(const Model *m, SamplingOptions o, int64_t stop_at) {
     Events e = { .stop_at = stop_at, .floats = 3 * o.height * o.width };
     Arena arena = { 0 };
-    Sampling *d = new_sampling(m, o);
-    CHECK(arena_allocate(&arena, sampling_bytes(d, THREADS)));
-    sampling_bind(d, &arena, THREADS);
+    Sampling *s = new_sampling(m, o);
+    CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
+    sampling_bind(s, &arena, THREADS);
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
     for (int64_t i = 0; i < 2 * tokens; i++) ids[i] = (int32_t)(7 * i % tokenizer_vocab_size(m->tokenizer));
     SamplingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
     Messages errors = { 0 };
-    bool whole = sampling_run(d, ids, ids + tokens, &events, &errors);
+    bool whole = sampling_run(s, ids, ids + tokens, &events, &errors);
     CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
                          : whole && e.steps == o.steps && e.pictures == o.count;
@@ -61,13 +63,13 @@ static Events draw(const Model *m, SamplingOptions o, int64_t stop_at) {
               "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps, (long long)o.steps,
               (long long)e.pictures, (long long)o.count, (long long)e.wrong);
     free(ids);
-    sampling_free(d);
+    sampling_free(s);
     arena_free(&arena);
     return e;
 }
 
-/* The pictures that a pass of the UNet takes, with their unconditional twins: as many as have 2048 pixels of
-   latents. */
+/* A pass of the UNet takes as many pictures as have 2048 latent pixels together. `batch` is the batch size of
+   its result, which guidance doubles. */
 static void test_passes(const Model *m) {
     static const struct {
         int64_t count, height, width; /* of the latents */
@@ -82,39 +84,39 @@ static void test_passes(const Model *m) {
         SamplingOptions o = { .count = cases[i].count, .steps = 1, .guidance = cases[i].guidance };
         o.height = cases[i].height * factor;
         o.width = cases[i].width * factor;
-        Sampling *d = new_sampling(m, o);
-        const Graph *g = sampling_graph(d);
+        Sampling *s = new_sampling(m, o);
+        const Graph *g = sampling_graph(s);
         Shape out = graph_get(g, graph_nodes(g) - 1)->out->shape;
         test_true("a pass",
                   out.dim[0] == cases[i].batch && out.dim[2] == cases[i].height &&
                       out.dim[3] == cases[i].width,
                   "%lld x %lld latents, %lld pictures: %lld in a pass", (long long)out.dim[2],
                   (long long)out.dim[3], (long long)o.count, (long long)out.dim[0]);
-        sampling_free(d);
+        sampling_free(s);
     }
 }
 
-/* 32 x 32 latents go through the UNet in twos: of three pictures the last goes with one that is done. The
-   start noise of the first ones is the same, however many there are. */
+/* 32 x 32 latents go through the UNet in batches of two, so the third of three pictures shares its batch with
+   one that is done. The start noise of the first pictures is the same, however many there are. */
 static void test_together(const Model *m) {
     int64_t side = 32 * vae_factor(&m->vae.config);
     SamplingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };
-    Events drawn[5] = { { 0 } };
+    Events runs[5] = { { 0 } };
     for (int count = 1; count <= 4; count++) {
         o.count = count;
-        drawn[count] = draw(m, o, 0);
+        runs[count] = generate(m, o, 0);
     }
-    size_t bytes = (size_t)drawn[1].floats * sizeof(float);
+    size_t bytes = (size_t)runs[1].floats * sizeof(float);
     Shape shape = shape3(3, side, side);
-    test_same("the first of three", drawn[3].data[0], drawn[2].data[0], bytes);
-    test_same("the second of three", drawn[3].data[1], drawn[2].data[1], bytes);
-    test_close("the first by itself", drawn[1].data[0], drawn[4].data[0], shape, 1e-4, -1);
-    test_close("the third of three", drawn[3].data[2], drawn[4].data[2], shape, 1e-4, -1);
+    test_same("the first of three", runs[3].data[0], runs[2].data[0], bytes);
+    test_same("the second of three", runs[3].data[1], runs[2].data[1], bytes);
+    test_close("the first by itself", runs[1].data[0], runs[4].data[0], shape, 1e-4, -1);
+    test_close("the third of three", runs[3].data[2], runs[4].data[2], shape, 1e-4, -1);
     test_true("different pictures",
-              memcmp(drawn[4].data[0], drawn[4].data[1], bytes) != 0 &&
-                  memcmp(drawn[4].data[2], drawn[4].data[3], bytes) != 0,
-              "of one prompt");
-    for (int count = 1; count <= 4; count++) events_free(&drawn[count]);
+              memcmp(runs[4].data[0], runs[4].data[1], bytes) != 0 &&
+                  memcmp(runs[4].data[2], runs[4].data[3], bytes) != 0,
+              "of the same prompt");
+    for (int count = 1; count <= 4; count++) events_free(&runs[count]);
 }
 
 static void test_refused(const Model *m) {
@@ -135,10 +137,10 @@ int main(void) {
     test_together(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
     SamplingOptions o = { .count = 2, .steps = 3, .height = side, .width = side, .guidance = 1, .eta = 0.5f };
-    Events e = draw(&m, o, 0);
+    Events e = generate(&m, o, 0);
     events_free(&e);
     for (int64_t stop = 1; stop <= 3; stop += 2) {
-        e = draw(&m, o, stop);
+        e = generate(&m, o, stop);
         events_free(&e);
     }
     test_refused(&m);

@@ -1,5 +1,6 @@
-/* Scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the bit,
-   timesteps for many step counts, whole chains of DDIM steps, and what training makes of the same files. */
+/* Tests scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the
+   bit, the timesteps for many numbers of steps, whole chains of DDIM steps, and the noised latents and
+   targets of training. */
 #include "diffusion/ddim.h"
 #include "tests/golden.h"
 
@@ -8,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rescaling takes roots, which torch leaves to MKL, whose last bit is not always right, and subtracts the
-   smallest. */
+/* The tolerance after rescaling to zero SNR, which subtracts square roots from each other: torch takes them
+   from MKL, whose last bit is not always right. */
 static const double ROOTS = 5e-6;
 
 static const char *const CONFIGS[] = {
@@ -44,7 +45,8 @@ static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *
     free(label);
 }
 
-/* What ddim_fault has to say of these timesteps; NULL: nothing. */
+/* Returns a part of the text that ddim_fault has to return for these timesteps (NULL where the reference
+   fails), or NULL when it has to accept them. */
 static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
     const SchedulerConfig *c = &d->config;
     if (!timesteps) return "too many for this model's steps_offset 1";
@@ -99,7 +101,7 @@ static void test_chain(const Golden *g, const char *name, const NoiseSchedule *d
     free(x);
 }
 
-/* v is what DDPMScheduler makes of these betas, whatever the config says is predicted. */
+/* Compares z_t and v for these betas; the golden file has v whatever the config's prediction type is. */
 static void test_training(const Golden *g, const char *name, NoiseSchedule d) {
     Shape shape = golden_shape(g, "%s/noised", name);
     int64_t count = shape.dim[1], last = d.config.train_timesteps - 1;
@@ -122,12 +124,12 @@ static void test_training(const Golden *g, const char *name, NoiseSchedule d) {
     free(x);
 }
 
-/* Schedules with which the reference divides by zero. */
+/* Noise schedules with which the reference may divide by zero. */
 static void test_zeros(void) {
     static const struct {
         SchedulerConfig c;
         int64_t steps;
-        const char *fault; /* NULL: none; "": the schedule itself has no numbers */
+        const char *fault; /* NULL where there is none, "" where the noise schedule itself is not finite */
     } cases[] = {
         { { .train_timesteps = 1, .beta_start = 0.1, .zero_snr = true }, 1, "" },
         { { .train_timesteps = 9, .zero_snr = true }, 1, "" },

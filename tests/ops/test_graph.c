@@ -1,7 +1,12 @@
-/* What a graph says about itself, against numbers counted by hand: bytes, operations, when which buffer is
-   alive, which blocks are recomputed; and what is kept, traced and bound separately. */
+/* The reports of a planned graph against numbers that were counted by hand: bytes, operations, lifetimes of
+   buffers, recomputed blocks. Also kept tensors, traces, separate allocations, overwritten gradients, the
+   examples in autograd/graph.h and the plans shown in docs/autograd.md.
+
+   build/test_graph --map prints those plans. */
+#include "autograd/internal.h"
 #include "autograd/ops.h"
-#include "tests/test.h"
+#include "io/text.h"
+#include "tests/refusal.h"
 
 #include <math.h>
 #include <omp.h>
@@ -10,7 +15,7 @@
 
 enum { R = 4, D = 32, V = 10 };
 
-/* A weight with numbers between -1/2 and 1/2 that differ. */
+/* A weight whose elements are different numbers between -1/2 and 1/2. */
 static Weight weight_new(const char *name, Shape shape) {
     int64_t count = shape_count(shape);
     float *data = mem_alloc((size_t)count * sizeof *data);
@@ -39,7 +44,7 @@ typedef struct {
     Tensor *first, *second, *loss;
 } Twice;
 
-/* loss = mse(linear(linear(x)), target), the same layer twice */
+/* loss = mse(linear(linear(x)), target), with the same layer twice */
 static void twice_new(Twice *t) {
     t->w = weight_new("w", shape2(D, D));
     t->b = weight_new("b", shape1(D));
@@ -61,8 +66,9 @@ static void twice_free(Twice *t) {
     weight_free(&t->b);
 }
 
-/* Six moments. A tensor [R, D] is n floats; the loss and its gradient take 16 each, as buffers are rounded.
-   Backward of a linear layer reads no data, that of the loss reads its input. */
+/* The plan has six steps. A tensor [R, D] takes n bytes; the loss and its gradient take 16 floats each,
+   since sizes are rounded up. Backward of a linear layer reads no data, and that of the loss reads its
+   input. */
 static void test_numbers(void) {
     Twice t;
     twice_new(&t);
@@ -71,7 +77,7 @@ static void test_numbers(void) {
     equal("weights used twice count once", (double)plan.weights, (D * D + D) * 4);
     equal("forward's operations", plan.forward_flops, 2.0 * (2 * R * D * D));
     equal("backward's operations", plan.backward_flops, 2.0 * (2 * R * D * D));
-    equal("bytes without reuse", (double)plan.kept, 4 * n + 2 * small);
+    equal("bytes without reuse", (double)plan.unshared, 4 * n + 2 * small);
     equal("bytes with reuse", (double)plan.buffers, 2 * n + 2 * small);
     equal("nodes", graph_nodes(t.g), 3);
     test_true("the first and the last node",
@@ -80,13 +86,13 @@ static void test_numbers(void) {
               "linear and mse_loss");
     const double alive[] = { n, 2 * n, n + small, 2 * n + 2 * small, 2 * n + small, n + small };
     const int nodes[] = { 0, 1, 2, 2, 1, 0 };
-    equal("moments", graph_plan_steps(t.g), 6);
+    equal("plan steps", graph_plan_steps(t.g), 6);
     for (int i = 0; i < 6; i++) {
-        PlanStep m = graph_plan_step(t.g, i);
-        test_true("a moment",
-                  (double)m.alive == alive[i] && m.index == nodes[i] && m.node == graph_get(t.g, nodes[i]) &&
-                      m.pass == (i < 3 ? FORWARD : BACKWARD),
-                  "%d: node %d, %lld bytes, counted %.0f", i, m.index, (long long)m.alive, alive[i]);
+        PlanStep step = graph_plan_step(t.g, i);
+        test_true("a plan step",
+                  (double)step.alive == alive[i] && step.index == nodes[i] &&
+                      step.node == graph_get(t.g, nodes[i]) && step.pass == (i < 3 ? FORWARD : BACKWARD),
+                  "%d: node %d, %lld bytes, counted %.0f", i, step.index, (long long)step.alive, alive[i]);
     }
     twice_free(&t);
 }
@@ -97,7 +103,7 @@ static int64_t count_nan(const Tensor *t) {
     return count;
 }
 
-/* A tensor that nothing reads any more is there after the run if it was to be kept, and only then. */
+/* The data of a tensor is still there after the run if the tensor is kept, and only then. */
 static void test_keep(void) {
     Twice t;
     twice_new(&t);
@@ -152,14 +158,12 @@ static void test_trace(void) {
     twice_free(&t);
 }
 
-/* y = a - b. Backward adds to a's gradient in any case, and sets b's where it is fresh. */
+/* y = a - b. Backward can overwrite the gradient of b, and always adds to that of a. */
 static void minus_forward(const Node *n) {
     for (int i = 0; i < 4; i++) n->out->data[i] = n->in[0]->data[i] - n->in[1]->data[i];
 }
-static int times_fresh;
 static void minus_backward(const Node *n) {
     float part[4];
-    times_fresh += gradient_overwrites(n, 1);
     for (int i = 0; i < 4; i++) {
         n->in[0]->grad[i] += n->out->grad[i];
         part[i] = -n->out->grad[i];
@@ -167,37 +171,152 @@ static void minus_backward(const Node *n) {
     write_gradient(n, 1, 0, part, 4);
 }
 static const Op MINUS = {
-    .name = "minus", .forward = minus_forward, .backward = minus_backward, .overwrites = IN1
+    .name = "minus", .forward = minus_forward, .backward = minus_backward, .can_overwrite = IN1
 };
 
-/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor, from memory full of NaN: a
-   gradient that the op does not set, or that two inputs share, begins with zeros. */
-static void test_fresh(void) {
+/* A trace that notes which gradients each node overwrites; by the output's number, Tensor.id. */
+enum { TENSORS = 8 };
+static void see_overwrites(void *user, const Node *n, bool backward) {
+    if (backward) ((unsigned *)user)[n->out->id] = n->overwrites;
+}
+
+/* Runs a graph with one learned leaf, in memory that is full of NaN at first. */
+static void run_in_nan(Graph *g, Tensor *result, unsigned overwrites[TENSORS]) {
+    Plan plan = graph_plan(g, result, (PlanOptions) { .train = true });
+    Arena arena = bind(g, &plan);
+    Trace trace = { .after = see_overwrites, .user = overwrites };
+    for (int i = 0; i < TENSORS; i++) overwrites[i] = ~0u;
+    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN;
+    graph_trace(g, &trace);
+    graph_forward(g);
+    graph_backward(g, NULL);
+    arena_free(&arena);
+}
+
+/* d (2 x - silu(x)) / dx, and d (2 x - 2 x) / dx with both inputs the same tensor. A gradient that the op
+   cannot overwrite, or that two inputs share, begins with zeros. */
+static void test_zeros(void) {
     for (int same = 0; same < 2; same++) {
         float x[4] = { -1, 0, 0.5f, 2 }, dx[4];
+        unsigned overwrites[TENSORS];
         Graph *g = graph_new();
         Tensor *leaf = graph_leaf(g, "x", shape1(4), x, dx), *a = add(g, leaf, leaf);
         Tensor *b = same ? a : silu(g, leaf);
         Tensor *y = graph_node(g, &MINUS, (Node) { .in = { a, b } }, shape1(4));
-        Plan plan = graph_plan(g, y, (PlanOptions) { .train = true });
-        Arena arena = bind(g, &plan);
-        for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN;
-        graph_forward(g);
-        graph_backward(g, NULL);
+        run_in_nan(g, y, overwrites);
         double worst = 0;
         for (int i = 0; i < 4; i++) {
             double s = 1 / (1 + exp(-(double)x[i])), slope = s * (1 + (double)x[i] * (1 - s));
-            double error = fabs((double)dx[i] - (same ? 0 : 2 - slope));
-            worst = error <= worst ? worst : error; /* NaN is the largest */
+            worst = test_worse(worst, fabs((double)dx[i] - (same ? 0 : 2 - slope)));
         }
-        equal("fresh gradients", times_fresh, 1); /* of the first run */
-        test_below(same ? "both inputs the same" : "one gradient added to, one set", worst, 1e-6);
-        arena_free(&arena);
+        equal("the gradients that minus overwrites", overwrites[y->id], same ? 0 : IN1);
+        test_below(same ? "both inputs are the same tensor" : "one gradient added to zeros, one overwritten",
+                   worst, 1e-6);
         graph_free(g);
     }
 }
 
-/* Operations of a convolution, of attention and of a norm: a multiply-add is two. */
+/* The first example in autograd/graph.h. test_header compares the lines. */
+static void test_example(void) {
+    const float weight[2] = { 1, 2 }, bias[1] = { 0.5f };
+    Weight w = { .name = "w", .dtype = F32, .shape = shape2(1, 2), .data = weight };
+    Weight b = { .name = "b", .dtype = F32, .shape = shape1(1), .data = bias };
+    Layer layer = { &w, &b };
+    float losses[2];
+
+    float x_data[2] = { 3, -1 }, x_grad[2], target_data[1] = { 0.5f };
+    Graph *g = graph_new();
+    Tensor *x = graph_leaf(g, "x", shape2(1, 2), x_data, x_grad);
+    Tensor *target = graph_leaf(g, "target", shape2(1, 1), target_data, NULL);
+    Tensor *loss = mse_loss(g, linear(g, x, &layer), target);
+    Plan plan = graph_plan(g, loss, (PlanOptions) { .train = true });
+    int threads = omp_get_max_threads();
+    Arena arena;
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, threads)));
+    graph_bind(g, &arena, threads);
+    for (int step = 0; step < 2; step++) {
+        graph_forward(g);
+        graph_backward(g, NULL);
+        losses[step] = loss->data[0];
+        for (int i = 0; i < 2; i++) x_data[i] -= 0.1f * x_grad[i];
+    }
+    graph_free(g);
+    arena_free(&arena);
+
+    test_true("the example's losses", losses[0] == 1 && losses[1] < 1e-12f, "%g and %g", (double)losses[0],
+              (double)losses[1]);
+    double moved = fabs((double)x_data[0] - (3 - 0.1 * 2)) + fabs((double)x_data[1] - (-1 - 0.1 * 4));
+    test_below("the example's gradient is (2, 4)", moved, 1e-6);
+}
+
+/* The derivative of t sigmoid(a t), and that of gelu. */
+static double swish_slope(double t, double a) {
+    double s = 1 / (1 + exp(-a * t));
+    return s * (1 + a * t * (1 - s));
+}
+static double gelu_slope(double t) {
+    return (1 + erf(t / sqrt(2))) / 2 + t * exp(-t * t / 2) / sqrt(2 * acos(-1));
+}
+
+/* The second example in autograd/graph.h: the nodes are x = 0 (a leaf), h = 1, a = 2, b = 3, y = 4 and z =
+   5. */
+static void test_two_uses(void) {
+    float data[4] = { -1, 0, 0.5f, 2 }, grad[4];
+    Graph *g = graph_new();
+    Tensor *x = graph_leaf(g, "x", shape1(4), data, grad);
+
+    Tensor *h = silu(g, x);
+    Tensor *a = gelu(g, h);
+    Tensor *b = quick_gelu(g, h);
+    Tensor *y = add(g, a, b);
+    Tensor *z = add(g, y, y);
+
+    unsigned overwrites[TENSORS];
+    run_in_nan(g, z, overwrites);
+    test_true("a node that uses y twice adds to zeros", overwrites[z->id] == 0, "overwrites none");
+    test_true("the first node that writes a gradient",
+              overwrites[y->id] == (IN0 | IN1) && overwrites[b->id] == IN0, "overwrites it");
+    test_true("the second node that writes h's gradient", overwrites[a->id] == 0, "adds to it");
+    test_true("a node that writes a leaf's gradient", overwrites[h->id] == 0, "adds to it");
+    double worst = 0;
+    for (int i = 0; i < 4; i++) {
+        double t = (double)data[i], u = t / (1 + exp(-t));
+        double want = 2 * (gelu_slope(u) + swish_slope(u, 1.702)) * swish_slope(t, 1);
+        worst = test_worse(worst, fabs((double)grad[i] - want));
+    }
+    test_below("the gradient of both uses", worst, 1e-6);
+    graph_free(g);
+}
+
+/* Counts the lines of text that are indented by this many spaces or more, each of which must be a line of
+   source, in the same order. Returns the first that is not, or NULL. It changes the text. */
+static const char *missing_line(char *text, size_t indent, const char *source, int *lines) {
+    *lines = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        size_t spaces = strspn(line, " ");
+        if (spaces < indent) continue;
+        char *whole = mem_format(" %s\n", line + spaces);
+        source = strstr(source, whole);
+        free(whole);
+        if (!source) return line;
+        ++*lines;
+    }
+    return NULL;
+}
+
+/* The examples in autograd/graph.h are the lines of its first comment that are indented by seven spaces. */
+static void test_header(void) {
+    char *header = read_text("autograd/graph.h", NULL), *source = read_text("tests/ops/test_graph.c", NULL);
+    int lines;
+    *strstr(header, "*/") = 0;
+    const char *missing = missing_line(header, 7, source, &lines);
+    test_true("the examples in autograd/graph.h", !missing && lines == 23, "%d lines%s%s", lines,
+              missing ? ", but this file lacks " : "", missing ? missing : "");
+    free(header);
+    free(source);
+}
+
+/* The operations of a convolution, of attention and of a norm. A multiply-add counts as two. */
 static void test_operations(void) {
     Weight w = weight_new("w", shape4(6, 4, 3, 3)), b = weight_new("b", shape1(6)),
            scale = weight_new("scale", shape1(6));
@@ -221,7 +340,7 @@ static void test_operations(void) {
     weight_free(&scale);
 }
 
-/* Blocks whose data take 1, 4, 2 and 3 parts: recomputation begins with the largest. */
+/* Recomputation begins with the largest block. The data of these four are in the ratio 1 : 4 : 2 : 3. */
 static void test_recomputed(void) {
     static const int64_t width[] = { 16, 64, 32, 48 };
     static const char *const largest_first[] = { "1/", "3/", "2/", "0/" };
@@ -241,24 +360,24 @@ static void test_recomputed(void) {
     for (int blocks = 0; blocks <= 4; blocks++) {
         Plan plan = graph_plan(g, h, (PlanOptions) { .train = true, .recompute = blocks });
         int recomputed = 0, wrong = 0;
-        for (int m = 0; m < graph_plan_steps(g); m++) {
-            PlanStep moment = graph_plan_step(g, m);
-            if (moment.pass != RECOMPUTE) continue;
+        for (int i = 0; i < graph_plan_steps(g); i++) {
+            PlanStep step = graph_plan_step(g, i);
+            if (step.pass != RECOMPUTE) continue;
             int rank = 0;
-            while (rank < 4 && strncmp(moment.node->name, largest_first[rank], 2) != 0) rank++;
+            while (rank < 4 && strncmp(step.node->name, largest_first[rank], 2) != 0) rank++;
             wrong += rank >= blocks;
             recomputed++;
         }
         test_true("blocks are recomputed by their size",
                   plan.recomputed == blocks && wrong == 0 && (recomputed > 0) == (blocks > 0),
-                  "%d of 4: %d nodes run again, %d of other blocks", blocks, recomputed, wrong);
+                  "%d of 4: %d nodes are recomputed, %d of them in other blocks", blocks, recomputed, wrong);
     }
     graph_free(g);
     for (int i = 0; i < 4; i++) weight_free(&w[i]);
 }
 
-/* As many buffers as there can be: a chain in which each moment has scratch memory, and each tensor is made
-   again. */
+/* A graph with as many buffers as possible: in this chain, each convolution has scratch memory and each
+   tensor is recomputed. */
 static void test_buffers(void) {
     enum { CHAIN = 12 };
     Weight w = weight_new("w", shape4(2, 2, 3, 3));
@@ -275,7 +394,7 @@ static void test_buffers(void) {
         Arena arena = bind(g, &plan);
         graph_forward(g);
         graph_backward(g, NULL);
-        equal("blocks run again", plan.recomputed, recomputed);
+        equal("recomputed blocks", plan.recomputed, recomputed);
         if (recomputed)
             test_same("a long chain", dx, first, sizeof dx);
         else
@@ -286,8 +405,8 @@ static void test_buffers(void) {
     weight_free(&w);
 }
 
-/* The first tensor of a graph is a node's own where there is no leaf: it is bound, released and counted as
-   any other. */
+/* In a graph without a leaf, the output of a node is the first tensor. It is bound, released and counted
+   like any other. */
 static void test_first(void) {
     Weight table = weight_new("table", shape2(V, D));
     int32_t ids[R] = { 3, 1, 4, 1 };
@@ -297,7 +416,7 @@ static void test_first(void) {
     graph_keep(g, rows);
     Plan plan = graph_plan(g, y, (PlanOptions) { .poison = true });
     equal("a table's bytes", (double)plan.weights, V * D * 4);
-    equal("bytes of two tensors", (double)plan.kept, 2 * R * D * 4);
+    equal("bytes of two tensors", (double)plan.unshared, 2 * R * D * 4);
     Arena arena = bind(g, &plan);
     graph_forward(g);
     float first[R * D];
@@ -309,26 +428,163 @@ static void test_first(void) {
     graph_forward(g);
     test_same("bound separately", first, y->data, sizeof first);
     const float *end = arena.memory + arena.bytes / (int64_t)sizeof(float);
-    test_true("nothing of it in the arena",
+    test_true("no tensor lies in the arena",
               (rows->data < arena.memory || rows->data >= end) && (y->data < arena.memory || y->data >= end),
               "two allocations of their own");
     arena_free(&arena);
     graph_free(g);
     weight_free(&table);
     bool ok = arena_allocate(&arena, 0);
-    test_true("an arena for nothing", ok && arena.bytes > 0, "%lld bytes", (long long)arena.bytes);
+    test_true("an arena for 0 bytes", ok && arena.bytes > 0, "%lld bytes", (long long)arena.bytes);
     arena_free(&arena);
 }
 
-int main(void) {
+/* The graph of docs/autograd.md. */
+typedef struct {
+    Weight w;
+    float x[4 * 16], dx[4 * 16], target[4 * 16];
+    Graph *g;
+    Tensor *loss;
+} FourNodes;
+
+static void four_nodes_new(FourNodes *f) {
+    memset(f, 0, sizeof *f);
+    f->w = weight_new("w", shape2(16, 16));
+    Layer layer = { &f->w, NULL };
+    Graph *g = f->g = graph_new();
+    Tensor *x = graph_leaf(g, "x", shape2(4, 16), f->x, f->dx);
+    Tensor *target = graph_leaf(g, "target", shape2(4, 16), f->target, NULL);
+    graph_block(g, "first");
+    Tensor *a = linear(g, x, &layer);
+    Tensor *h = silu(g, a);
+    graph_block(g, "second");
+    Tensor *y = silu(g, h);
+    Tensor *loss = mse_loss(g, y, target);
+    f->loss = loss;
+}
+
+static void four_nodes_free(FourNodes *f) {
+    graph_free(f->g);
+    weight_free(&f->w);
+}
+
+static void map_buffer(Text *map, const Graph *g, const char *name, const char *what, const Buffer *b) {
+    if (b->first_write == NEVER) return;
+    text_format(map, "%-4s %-10s %6lld %5lld  ", name, what, (long long)b->offset * 4,
+                (long long)b->floats * 4);
+    for (int i = 0; i <= b->last_read && i < graph_plan_steps(g); i++) {
+        bool written = i == b->first_write, read = i == b->last_read;
+        text_format(map, "%6s",
+                    written && read      ? "both"
+                    : written            ? "write"
+                    : read               ? "read"
+                    : i > b->first_write ? "|"
+                                         : "");
+    }
+    text_add(map, "\n");
+}
+
+/* The plan as a table: the steps from left to right, and a row for each buffer with its place and
+   lifetime. */
+static char *plan_map(const Graph *g, const Plan *plan) {
+    static const char *const names[] = { "x", "target", "a", "h", "y", "loss" };
+    Text map = { 0 };
+    text_add(&map, "step           offset bytes  ");
+    for (int i = 0; i < graph_plan_steps(g); i++) text_format(&map, "%6d", i);
+    text_add(&map, "\npass                         ");
+    for (int i = 0; i < graph_plan_steps(g); i++) text_format(&map, "%6c", "FRB"[graph_plan_step(g, i).pass]);
+    text_add(&map, "\nnode                         ");
+    for (int i = 0; i < graph_plan_steps(g); i++)
+        text_format(&map, "%6s", names[graph_plan_step(g, i).node->out->id]);
+    text_add(&map, "\n");
+    for (int i = 0; i < g->tensors; i++) {
+        map_buffer(&map, g, names[i], "data", &g->slots[i].data);
+        map_buffer(&map, g, names[i], "recomputed", &g->slots[i].recomputed);
+        map_buffer(&map, g, names[i], "gradient", &g->slots[i].grad);
+    }
+    text_add(&map, "bytes alive                  ");
+    for (int i = 0; i < graph_plan_steps(g); i++)
+        text_format(&map, "%6lld", (long long)graph_plan_step(g, i).alive);
+    text_format(&map, "\narena               %8lld\n", (long long)plan->buffers);
+    return map.at;
+}
+
+static char *four_nodes_map(int recompute) {
+    FourNodes f;
+    four_nodes_new(&f);
+    Plan plan = graph_plan(f.g, f.loss, (PlanOptions) { .train = true, .recompute = recompute });
+    char *map = plan_map(f.g, &plan);
+    four_nodes_free(&f);
+    return map;
+}
+
+/* What docs/autograd.md shows is what the code does: the graph's lines, its plans, the names of the four
+   rules, and the numbers for silu. */
+static void test_page(void) {
+    char *page = read_text("docs/autograd.md", NULL), *source = read_text("tests/ops/test_graph.c", NULL);
+    char *planner = read_text("autograd/plan.c", NULL), *prose = mem_string(page);
+    for (char *c = prose; *c; c++)
+        if (*c == '\n') *c = ' ';
+    static const char *const rules[] = { "find_forward_lifetimes", "find_recomputed_lifetimes",
+                                         "find_saved_lifetimes", "find_gradient_lifetimes" };
+    for (int i = 0; i < 4; i++) {
+        char *function = mem_format("static void %s(", rules[i]), *cell = mem_format("| `%s` |", rules[i]);
+        test_true("a rule in docs/autograd.md", strstr(planner, function) && strstr(page, cell), "%s",
+                  rules[i]);
+        free(function);
+        free(cell);
+    }
+    for (int recompute = 0; recompute < 2; recompute++) {
+        char *map = four_nodes_map(recompute);
+        test_true("a plan in docs/autograd.md", strstr(page, map), "%d blocks recomputed", recompute);
+        free(map);
+    }
+    FourNodes f;
+    four_nodes_new(&f);
+    Plan plan = graph_plan(f.g, f.loss, (PlanOptions) { .train = true });
+    char *unshared = mem_format("the buffers would take %lld bytes", (long long)plan.unshared);
+    test_true("memory without sharing in docs/autograd.md", strstr(prose, unshared), "%s", unshared);
+    free(unshared);
+    four_nodes_free(&f);
+    char *slope = mem_format("s = %.4f and y' = %.4f", 1 / (1 + exp(-1)), swish_slope(1, 1));
+    test_true("silu in docs/autograd.md", strstr(prose, slope), "%s", slope);
+    free(slope);
+    char *code = strstr(page, "```c\n");
+    CHECK(code && strstr(code + 5, "```"));
+    *strstr(code + 5, "```") = 0;
+    int lines;
+    const char *missing = missing_line(code + 5, 0, source, &lines);
+    test_true("the graph in docs/autograd.md", !missing && lines == 6, "%d lines%s%s", lines,
+              missing ? ", but this file lacks " : "", missing ? missing : "");
+    free(page);
+    free(source);
+    free(planner);
+    free(prose);
+}
+
+static int print_maps(void) {
+    for (int recompute = 0; recompute < 2; recompute++) {
+        char *map = four_nodes_map(recompute);
+        printf("%s%s", recompute ? "\n" : "", map);
+        free(map);
+    }
+    return 0;
+}
+
+int main(int argc, char *argv[]) {
     omp_set_num_threads(1); /* as bind() says */
+    if (argc == 2 && strcmp(argv[1], "--map") == 0) return print_maps();
     test_numbers();
     test_keep();
     test_trace();
-    test_fresh();
+    test_zeros();
+    test_example();
+    test_two_uses();
+    test_header();
     test_operations();
     test_recomputed();
     test_buffers();
     test_first();
+    test_page();
     return test_finish();
 }

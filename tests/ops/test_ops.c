@@ -1,10 +1,11 @@
-/* Every op of autograd/ops.h: forward and backward against the reference (golden/ops.py), and by checks of
-   its own, which also run on shapes too large for a golden file:
+/* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py), and checks
+   each op by itself, also on shapes that are too large for a golden file:
 
-   - adjoint (ops that are linear in their inputs, up to a constant): <f(x) - f(0), dy> = sum <x, dx>
-   - slope (the others): d <f(x), dy> / d direction by finite differences = sum <dx, direction>
-   - twice: an op used twice on the same inputs has twice the gradient, since backward adds to what is there
-   - bits: the same with 1, 2 and 5 threads, released buffers poisoned, all kept, or each its own malloc */
+   - adjoint: for an op that is linear in its inputs, up to a constant, <f(x) - f(0), dy> = sum <x, dx>
+   - slope: for the other ops, d <f(x), dy> / d direction by finite differences = sum <dx, direction>
+   - twice: an op that is used twice on the same inputs has twice the gradient, since backward accumulates
+   - bits: the results are the same with 1, 2 and 5 threads, and whether released buffers are poisoned, all
+     buffers are kept, or each has a malloc of its own */
 #include "autograd/ops.h"
 #include "tensor/gemm.h"
 #include "tensor/rng.h"
@@ -16,17 +17,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an op is applied to. */
+/* The inputs of an op, its weights and the gradient of its output. */
 typedef struct {
     int inputs;
     Shape shape[NODE_INPUTS];
     float *data[NODE_INPUTS];
-    bool wanted[NODE_INPUTS]; /* has a gradient */
+    bool needs_grad[NODE_INPUTS]; /* whether the gradient of this input is computed */
     Layer layer;
     int32_t *ids;
-    float *dy; /* NULL: there is no backward */
+    float *dy; /* NULL when there is no backward */
 } Problem;
 
+/* Linear up to a constant; differentiable; without a gradient. They decide which checks are made. */
 typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
 
 typedef struct Case Case;
@@ -46,10 +48,12 @@ struct Case {
     Padding padding;
     bool causal;
     float eps;
-    double tolerance;                 /* of the golden results; 0: 2e-6 */
-    double slope;                     /* of the slope; 0: 1e-4 */
-    double step;                      /* of its finite differences; 0: 0.02 */
-    Shape large[NODE_INPUTS], weight; /* a case without golden: its shapes; the bias has the weight's rows */
+    double tolerance; /* against the golden results; 0 stands for 2e-6 */
+    double slope;     /* bound of the slope's error; 0 stands for 1e-4 */
+    double step;      /* of the finite differences; 0 stands for 0.02 */
+    /* Shapes of the inputs and the weight of a case without golden, else rank 0. The bias has the weight's
+       dim 0. */
+    Shape large[NODE_INPUTS], weight;
 };
 
 static Tensor *build_linear(Graph *g, const Args *a) { return linear(g, a->x[0], a->layer); }
@@ -186,7 +190,7 @@ static const Case CASES[] = {
     { "mse_loss", build_mse_loss, .kind = SMOOTH },
 };
 
-/* ---- problems: from the golden file, or random of a large shape ---- */
+/* ---- problems: from the golden file, or random with large shapes ---- */
 
 static void from_golden(const Golden *file, const Case *c, Problem *p) {
     *p = (Problem) { 0 };
@@ -194,7 +198,7 @@ static void from_golden(const Golden *file, const Case *c, Problem *p) {
         p->inputs++;
         p->data[k] = golden_floats(file, "%s.in%d", c->name, k);
         p->shape[k] = golden_shape(file, "%s.in%d", c->name, k);
-        p->wanted[k] = golden_has(file, "%s.dx%d", c->name, k);
+        p->needs_grad[k] = golden_has(file, "%s.dx%d", c->name, k);
     }
     CHECK(p->inputs > 0);
     if (golden_has(file, "%s.weight", c->name)) p->layer.weight = golden_weight(file, "%s.weight", c->name);
@@ -210,13 +214,14 @@ static float *random_floats(Generator *random, int64_t count, double scale) {
     return x;
 }
 
-/* The weights' memory is in memory[2], to be freed; the output's shape is known only when the op is built. */
+/* The weights point into memory[0] and memory[1], which the caller frees. The op is built once to find out
+   the shape of its output, and so of dy. */
 static void from_random(Generator *random, const Case *c, Problem *p, Weight weights[2], float *memory[2]) {
     *p = (Problem) { 0 };
     for (; p->inputs < NODE_INPUTS && c->large[p->inputs].rank; p->inputs++) {
         p->shape[p->inputs] = c->large[p->inputs];
         p->data[p->inputs] = random_floats(random, shape_count(c->large[p->inputs]), 1);
-        p->wanted[p->inputs] = true;
+        p->needs_grad[p->inputs] = true;
     }
     if (c->weight.rank) {
         Shape rows = shape1(c->weight.dim[0]);
@@ -234,7 +239,7 @@ static void from_random(Generator *random, const Case *c, Problem *p, Weight wei
     graph_free(g);
 }
 
-/* ---- running one ---- */
+/* ---- running an op ---- */
 
 typedef struct {
     Shape shape;
@@ -249,12 +254,12 @@ static void result_free(Result *r) {
 typedef struct {
     int threads;
     bool backward;
-    bool twice; /* y = f(x) + f(x), of two nodes */
+    bool twice; /* y = f(x) + f(x), with two nodes for f */
     PlanOptions plan;
-} How;
+} RunOptions;
 
-/* An op's inputs are made by nodes as in a model, so that the planner releases what `reads` does not
-   claim. */
+/* The op's inputs are outputs of nodes, as in a model, so that the planner releases those that the op does
+   not declare in `reads`. */
 static void copy_forward(const Node *n) {
     memcpy(n->out->data, n->in[0]->data, (size_t)shape_count(n->out->shape) * sizeof(float));
 }
@@ -263,29 +268,29 @@ static void copy_backward(const Node *n) {
 }
 static const Op COPY = { .name = "copy", .forward = copy_forward, .backward = copy_backward };
 
-static Result run(const Case *c, const Problem *p, How how) {
+static Result run(const Case *c, const Problem *p, RunOptions options) {
     Graph *g = graph_new();
     Args a = { .c = c, .layer = &p->layer, .ids = p->ids };
     Result r = { 0 };
     for (int k = 0; k < p->inputs; k++) {
-        if (p->wanted[k] && p->dy) r.dx[k] = mem_alloc((size_t)shape_count(p->shape[k]) * sizeof(float));
+        if (p->needs_grad[k] && p->dy) r.dx[k] = mem_alloc((size_t)shape_count(p->shape[k]) * sizeof(float));
         Tensor *leaf = graph_leaf(g, "x", p->shape[k], p->data[k], r.dx[k]);
         a.x[k] = graph_node(g, &COPY, (Node) { .in = { leaf } }, leaf->shape);
     }
     Tensor *y = c->build(g, &a);
-    if (how.twice) y = add(g, y, c->build(g, &a));
-    how.plan.train = how.backward;
-    Plan plan = graph_plan(g, y, how.plan);
+    if (options.twice) y = add(g, y, c->build(g, &a));
+    options.plan.train = options.backward;
+    Plan plan = graph_plan(g, y, options.plan);
     Arena arena = { 0 };
-    CHECK(arena_allocate(&arena, plan_bytes(&plan, how.threads)));
-    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN; /* finds what is read unwritten */
-    graph_bind(g, &arena, how.threads);
-    omp_set_num_threads(how.threads);
+    CHECK(arena_allocate(&arena, plan_bytes(&plan, options.threads)));
+    for (int64_t i = 0; i < arena.bytes / 4; i++) arena.memory[i] = NAN; /* reading unwritten memory shows */
+    graph_bind(g, &arena, options.threads);
+    omp_set_num_threads(options.threads);
     graph_forward(g);
     size_t bytes = (size_t)shape_count(y->shape) * sizeof(float);
     r.shape = y->shape;
     r.y = memcpy(mem_alloc(bytes), y->data, bytes);
-    if (how.backward) graph_backward(g, p->dy);
+    if (options.backward) graph_backward(g, p->dy);
     graph_free(g);
     arena_free(&arena);
     return r;
@@ -297,26 +302,26 @@ static double dot(const float *a, const float *b, int64_t n) {
     return sum;
 }
 
-/* sum over the inputs that have a gradient of <x, dx> */
+/* The sum of <x, dx> over the inputs with a gradient. */
 static double dot_inputs(const Problem *p, float *const x[], float *const dx[]) {
     double sum = 0;
     for (int k = 0; k < p->inputs; k++)
-        if (p->wanted[k]) sum += dot(x[k], dx[k], shape_count(p->shape[k]));
+        if (p->needs_grad[k]) sum += dot(x[k], dx[k], shape_count(p->shape[k]));
     return sum;
 }
 
-/* f with its inputs moved: x + factor direction where there is a gradient */
+/* Runs f forward at x + factor * direction; inputs without a gradient stay as they are. */
 static Result run_moved(const Case *c, const Problem *p, double factor, float *const direction[]) {
     Problem moved = *p;
     for (int k = 0; k < p->inputs; k++) {
         int64_t n = shape_count(p->shape[k]);
         moved.data[k] = mem_alloc((size_t)n * sizeof(float));
         for (int64_t i = 0; i < n; i++) {
-            double step = p->wanted[k] ? factor * (double)direction[k][i] : 0;
+            double step = p->needs_grad[k] ? factor * (double)direction[k][i] : 0;
             moved.data[k][i] = (float)((double)p->data[k][i] + step);
         }
     }
-    Result r = run(c, &moved, (How) { .threads = 2 });
+    Result r = run(c, &moved, (RunOptions) { .threads = 2 });
     for (int k = 0; k < p->inputs; k++) free(moved.data[k]);
     return r;
 }
@@ -339,13 +344,13 @@ static void check_adjoint(const Case *c, const Problem *p, const Result *r) {
     result_free(&zero);
 }
 
-/* The direction is the gradient, so that the slope is not small by chance, plus noise that finds what is
-   missing in it; the differences are central, of fourth order, so that the step can be large against fp32's
-   rounding. */
+/* The direction is the gradient, so that the slope is not small by chance, plus random numbers, which show an
+   error that is orthogonal to it. The finite differences are central and of fourth order, so that the step
+   can be large compared with fp32's rounding. */
 static void check_slope(const Case *c, const Problem *p, const Result *r, Generator *random) {
     float *direction[NODE_INPUTS] = { NULL };
     for (int k = 0; k < p->inputs; k++) {
-        if (!p->wanted[k]) continue;
+        if (!p->needs_grad[k]) continue;
         int64_t n = shape_count(p->shape[k]);
         double size = sqrt(dot(r->dx[k], r->dx[k], n) / (double)n);
         direction[k] = random_floats(random, n, 1);
@@ -367,9 +372,9 @@ static void check_slope(const Case *c, const Problem *p, const Result *r, Genera
 }
 
 static void check_twice(const Case *c, const Problem *p, const Result *r) {
-    Result twice = run(c, p, (How) { .threads = 2, .backward = true, .twice = true });
+    Result twice = run(c, p, (RunOptions) { .threads = 2, .backward = true, .twice = true });
     for (int k = 0; k < p->inputs; k++) {
-        if (!p->wanted[k]) continue;
+        if (!p->needs_grad[k]) continue;
         int64_t n = shape_count(p->shape[k]);
         for (int64_t i = 0; i < n; i++) twice.dx[k][i] *= 0.5f;
         test_close(label(c, "twice"), twice.dx[k], r->dx[k], p->shape[k], 3e-6, -1);
@@ -385,14 +390,14 @@ static bool same(const Problem *p, const Result *a, const Result *b) {
 }
 
 static void check_bits(const Case *c, const Problem *p, const Result *r) {
-    const How hows[] = { { .threads = 2, .plan = { .keep_all = true } },
-                         { .threads = 5, .plan = { .separate = true } },
-                         { .threads = 1, .plan = { .keep_all = true, .separate = true } } };
+    const RunOptions variants[] = { { .threads = 2, .plan = { .keep_all = true } },
+                                    { .threads = 5, .plan = { .separate = true } },
+                                    { .threads = 1, .plan = { .keep_all = true, .separate = true } } };
     bool equal = true;
-    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
-        How how = hows[i];
-        how.backward = p->dy != NULL;
-        Result other = run(c, p, how);
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        RunOptions options = variants[i];
+        options.backward = p->dy != NULL;
+        Result other = run(c, p, options);
         equal &= same(p, r, &other);
         result_free(&other);
     }
@@ -403,7 +408,7 @@ static void check_golden(const Golden *file, const Case *c, const Problem *p, co
     double tolerance = c->tolerance > 0 ? c->tolerance : 2e-6;
     golden_close(file, label(c, "y"), r->y, r->shape, tolerance);
     for (int k = 0; k < p->inputs; k++)
-        if (p->wanted[k])
+        if (p->needs_grad[k])
             golden_close(file, label(c, (const char *[]) { "dx0", "dx1", "dx2" }[k]), r->dx[k], p->shape[k],
                          tolerance);
 }
@@ -423,7 +428,8 @@ int main(int argc, char **argv) {
             from_random(&random, c, &p, weights, memory);
         else
             from_golden(file, c, &p);
-        Result r = run(c, &p, (How) { .threads = 1, .backward = p.dy != NULL, .plan = { .poison = true } });
+        Result r =
+            run(c, &p, (RunOptions) { .threads = 1, .backward = p.dy != NULL, .plan = { .poison = true } });
         if (!c->large[0].rank) check_golden(file, c, &p, &r);
         if (c->kind == AFFINE) check_adjoint(c, &p, &r);
         if (c->kind == SMOOTH) check_slope(c, &p, &r, &random);

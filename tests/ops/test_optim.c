@@ -1,5 +1,5 @@
-/* AdamW against torch.optim step by step, and the learning rates of diffusers' schedules
-   (golden/optim.py). */
+/* Compares AdamW with torch.optim step by step, and the learning-rate schedules with those of diffusers. The
+   goldens are from golden/optim.py. */
 #include "inversion/adamw.h"
 #include "inversion/lr_schedule.h"
 #include "tests/golden.h"
@@ -39,7 +39,7 @@ static void test_adamw(const Golden *file, const char *name, AdamWOptions option
     }
     test_same(label(name, "m"), got_m, want_m, bytes);
     test_same(label(name, "v"), got_v, want_v, bytes);
-    /* an ulp now and then: torch's square root is not always rounded correctly */
+    /* not the same bits, since torch's square root is not always rounded correctly */
     golden_close(file, label(name, "p"), got_p, shape, 3e-7);
     test_true(label(name, "step"), state.step == steps, "%lld", (long long)state.step);
     adamw_free(&state);
@@ -47,8 +47,8 @@ static void test_adamw(const Golden *file, const char *name, AdamWOptions option
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* The file has lr and then the rates of the steps 0, 1, ... as text. A cosine of the libm may differ in the
-   last bit. */
+/* The golden is a text with lr and then the learning rates of the steps 0, 1, ... The cosine of another libm
+   may differ in the last bit. */
 static void test_schedule(const Golden *file, LrScheduleKind kind, int64_t warmup, int64_t steps,
                           int cycles) {
     char key[TEXT - 10];

@@ -1,7 +1,7 @@
-/* The planner and the executor, on random graphs of small ops: every plan (nothing reused, reused, recomputed
-   by blocks, under a budget, each buffer a malloc of its own, released buffers poisoned) must give the same
-   bits, and the gradient must be that of finite differences. A `reads` flag that is wrong on purpose must be
-   noticed. */
+/* The planner and the executor, on random graphs of small ops. Every kind of plan (without reuse of memory,
+   with it, with recomputed blocks, with a budget, with separate allocations) must give the same bits, and
+   the gradient must be that of finite differences. Buffers are filled with NaN after their last read, and a
+   `reads` flag that is wrong on purpose must be noticed by that. */
 #include "autograd/graph.h"
 #include "tensor/rng.h"
 #include "tests/test.h"
@@ -24,7 +24,8 @@ static void mul_backward(const Node *n) {
 }
 static const Op MUL = { "mul", mul_forward, mul_backward, .reads = IN0 | IN1 };
 
-/* y = tanh(x)    dx += dy (1 - y^2): reads its output; goes through its scratch and workspace to use them */
+/* y = tanh(x)    dx += dy (1 - y^2), which reads the output. Forward passes its numbers through scratch and
+   workspace, so that these are tested too. */
 static size_t ten_floats(const Node *n) {
     (void)n;
     return 10;
@@ -44,9 +45,10 @@ static void tanh_backward(const Node *n) {
 static const Op TANH = {
     "tanh", tanh_forward, tanh_backward, .reads = OUT, .workspace = ten_floats, .scratch = ten_floats
 };
+/* MUL with a wrong flag: backward reads input 1 as well. */
 static const Op WRONG = { "wrong", mul_forward, mul_backward, .reads = IN0 };
 
-/* y = a + b: backward reads nothing */
+/* y = a + b    da += dy, db += dy, which reads no data */
 static void sum_forward(const Node *n) {
     for (int64_t i = 0; i < shape_count(n->out->shape); i++)
         n->out->data[i] = n->in[0]->data[i] + n->in[1]->data[i];
@@ -58,7 +60,7 @@ static void sum_backward(const Node *n) {
 }
 static const Op SUM = { "sum", sum_forward, sum_backward, .reads = 0 };
 
-/* [n] -> [1]: the mean */
+/* y = mean(x), [n] -> [1]    dx += dy / n */
 static void mean_forward(const Node *n) {
     int64_t count = shape_count(n->in[0]->shape);
     double sum = 0;
@@ -71,7 +73,8 @@ static void mean_backward(const Node *n) {
 }
 static const Op MEAN = { "mean", mean_forward, mean_backward, .reads = 0 };
 
-/* [n] -> [2n] twice over, and [2n] -> [n], so that buffers differ in size */
+/* y = (x, x), [n] -> [2n], and y = x0 - x1 with the halves of x, [2n] -> [n]. They make buffers of different
+   sizes. */
 static void twice_forward(const Node *n) {
     int64_t count = shape_count(n->in[0]->shape);
     for (int64_t i = 0; i < 2 * count; i++) n->out->data[i] = n->in[0]->data[i % count];
@@ -104,7 +107,8 @@ static Tensor *pick(Generator *random, Tensor **all, int count) {
     return all[generator_randint(random, count > 12 ? count - 12 : 0, count)];
 }
 
-/* The graph that this seed means: two leaves, NODES random nodes in random blocks, a mean at the end. */
+/* Records the random graph of a seed: two leaves, about NODES nodes in random blocks, and a mean as its
+   result. */
 static Tensor *build(Graph *g, uint64_t seed, Run *run, bool wrong) {
     Generator random;
     generator_seed(&random, seed);
@@ -153,7 +157,7 @@ static Run run_graph(uint64_t seed, PlanOptions options, bool wrong, int moved, 
     Arena arena;
     CHECK(arena_allocate(&arena, plan_bytes(&run.plan, 1)));
     graph_bind(g, &arena, 1);
-    for (int i = 0; i < 2; i++) { /* twice: the second run finds what the first left behind */
+    for (int i = 0; i < 2; i++) { /* the second run finds the numbers that the first left in memory */
         memset(run.grad, 0x55, sizeof run.grad);
         graph_forward(g);
         run.loss = loss->data[0];
@@ -194,8 +198,8 @@ static void test_seed(uint64_t seed) {
     test_below(name, numeric / (analytic + 1e-3), 1e-4);
 }
 
-/* A chain in one recomputed block: every tensor has data, the same again and a gradient, every moment
-   scratch. */
+/* A chain in one recomputed block. Every tensor has data, a recomputed copy and a gradient, and every step
+   has scratch. */
 static void test_chain(void) {
     float x[WIDTH] = { 0 }, grad[WIDTH];
     Graph *g = graph_new();
@@ -211,7 +215,7 @@ static void test_chain(void) {
 }
 
 int main(void) {
-    omp_set_num_threads(1); /* as run_graph binds */
+    omp_set_num_threads(1); /* run_graph binds memory for one thread */
     int64_t kept = 0, planned = 0, recomputed = 0, caught = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
         test_seed(seed);

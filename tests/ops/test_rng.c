@@ -1,5 +1,5 @@
-/* The random numbers against PyTorch's and Python's, to the bit. golden/draws.py made the goldens; the short
-   vectors below are from the reference script's own runs. */
+/* Compares the random numbers with PyTorch's and Python's, to the bit. The goldens are from golden/draws.py;
+   the short vectors below are from runs of the reference script. */
 #include "tensor/rng.h"
 #include "tests/golden.h"
 
@@ -22,6 +22,7 @@ static void same_ints(const Golden *golden, const char *name, const int32_t *got
     free(want);
 }
 
+/* rand, randn and randperm of every size in the golden file. */
 static void test_sizes(const Golden *golden) {
     int64_t count;
     int32_t *sizes = golden_ints(golden, &count, "sizes");
@@ -50,7 +51,7 @@ static void test_sizes(const Golden *golden) {
     free(sizes);
 }
 
-/* A uniform that is exactly 0 gives the radius -0; PyTorch's result is +0. */
+/* With these seeds a uniform number is exactly 0, so that the radius is -0; PyTorch's result is +0. */
 static void test_zero_radius(const Golden *golden) {
     const int seeds[] = { 1753191, 2934939, 3109716, 5528393 };
     for (int i = 0; i < 4; i++) {
@@ -64,6 +65,7 @@ static void test_zero_radius(const Golden *golden) {
     }
 }
 
+/* randint for small and large ranges, then 63-bit numbers, all from one generator. */
 static void test_integers(const Golden *golden) {
     Generator g;
     generator_seed(&g, (UINT64_C(1) << 40) + 3);
@@ -85,6 +87,8 @@ static void test_integers(const Golden *golden) {
     same_ints(golden, "u63.low", low, 20);
 }
 
+/* The normal number that the first randn(3) keeps is the first of the channels-last tensor, which in turn
+   leaves one for the last randn(3). */
 static void test_channels_last(const Golden *golden) {
     Generator g;
     float three[3], x[2 * 4 * 5 * 6];
@@ -97,10 +101,10 @@ static void test_channels_last(const Golden *golden) {
     same_floats(golden, "channels_last.after", three, 3);
 }
 
-/* One call of the mixed sequence; adds what it draws to floats or ints. */
+/* Makes one call of the mixed sequence and appends the numbers to floats or ints. */
 static void play(Generator *g, int call, int64_t n, float *floats, int64_t *floats_count, int32_t *ints,
                  int64_t *ints_count) {
-    enum { RAND, RANDN, RANDINT, RANDPERM, CHANNELS_LAST, RESEED }; /* as in golden/draws.py */
+    enum { RAND, RANDN, RANDINT, RANDPERM, CHANNELS_LAST, RESEED }; /* in the order of golden/draws.py */
     int64_t permutation[40];
     CHECK(0 < n && n <= 40);
     float *to = floats + *floats_count;
@@ -130,6 +134,7 @@ static void play(Generator *g, int call, int64_t n, float *floats, int64_t *floa
     *floats_count += call == RAND || call == RANDN ? n : call == CHANNELS_LAST ? 24 * n : 0;
 }
 
+/* A long sequence of mixed calls, which shows what one call leaves for the next. */
 static void test_sequence(const Golden *golden) {
     int64_t numbers, floats_count = 0, ints_count = 0;
     int32_t *calls = golden_ints(golden, &numbers, "sequence.calls");
@@ -138,7 +143,7 @@ static void test_sequence(const Golden *golden) {
     Generator g, saved = { 0 };
     generator_seed(&g, 20220811);
     for (int64_t i = 0; i < numbers; i += 2) {
-        if (i % 10 == 0) { /* a copy is a saved state */
+        if (i % 10 == 0) { /* copies the state away and back, as a saved run does */
             memcpy(&saved, &g, sizeof g);
             memset(&g, 0xff, sizeof g);
             memcpy(&g, &saved, sizeof g);
@@ -169,7 +174,7 @@ static void test_python(const Golden *golden) {
     }
 }
 
-/* Seed 11, each from a fresh generator; eight digits. */
+/* Each from a newly seeded generator with seed 11, to eight digits. */
 static void test_vectors(void) {
     Generator g;
     float x[17];

@@ -1,6 +1,7 @@
-/* vexp, vsigmoid, vnormal against double: every STRIDE-th of all floats of both signs (STRIDE is odd, so
-   every exponent and all low bits of the mantissa occur), and every float where the functions change their
-   ways. The bounds are those that tensor/vmath.h states. */
+/* Compares vexp, vsigmoid and vnormal with double precision, on every STRIDE-th of all floats (STRIDE is odd,
+   so that every exponent and all low bits of the mantissa occur) and on every float near the places where a
+   function changes to another formula. The bounds are those that tensor/vmath.h gives. Sums are compared as
+   well. */
 #include "tensor/rng.h"
 #include "tensor/vmath.h"
 #include "tests/test.h"
@@ -10,13 +11,13 @@
 
 enum { STRIDE = 211, BLOCK = 2048 };
 
-/* Worst errors in units of the last place of the true value (of a subnormal: 2^-149); of sigmoid's tail and
-   the normal distribution as such. */
+/* The largest errors: of exp and sigmoid in ulp, of sigmoid's tail and the normal distribution absolute. */
 typedef struct {
     double exp, sigmoid, tail, cdf, density;
-    int64_t wrong; /* NaN lost, overflow that is not inf, a negative probability */
+    int64_t wrong; /* results that should be NaN or inf and are not, and negative probabilities */
 } Errors;
 
+/* The error in units in the last place of the true value; for a subnormal that is 2^-149. */
 static double ulps(float got, double want) {
     int exponent;
     frexp(want, &exponent);
@@ -29,7 +30,7 @@ static void compare(float x, float e, float s, Normal p, Errors *errors) {
         return;
     }
     double want = exp((double)x);
-    if ((double)(float)want <= 0x1.fffffep127) /* else it overflows, which both have to do */
+    if ((double)(float)want <= 0x1.fffffep127) /* else the result has to overflow to inf */
         errors->exp = test_worse(errors->exp, ulps(e, want));
     else
         errors->wrong += e != INFINITY;
@@ -44,8 +45,8 @@ static void compare(float x, float e, float s, Normal p, Errors *errors) {
     errors->wrong += !(p.cdf >= 0) || !(p.density >= 0);
 }
 
-/* The floats whose bits are first, first + stride, ...; the three loops are what is tested: they become
-   vector code. */
+/* Tests the floats whose bits are first, first + stride, ... The functions are called in loops, as the ops
+   do, so that the vector code is tested. */
 static void test_block(uint32_t first, uint32_t stride, Errors *errors) {
     float x[BLOCK], e[BLOCK], s[BLOCK], cdf[BLOCK], density[BLOCK];
     for (uint32_t i = 0; i < BLOCK; i++) x[i] = float_from_bits(first + i * stride);
@@ -95,7 +96,7 @@ static void test_range(const char *name, uint32_t first, uint64_t last, uint32_t
     test_true(text, worst.wrong == 0, "%lld wrong", (long long)worst.wrong);
 }
 
-/* Every float from a to b, of one sign. */
+/* Tests every float from a to b, which have the same sign. */
 static void test_between(const char *name, float a, float b) {
     test_range(name, float_bits(a), float_bits(b), 1);
 }
@@ -114,7 +115,8 @@ static void test_special(void) {
     test_true("NaN", isnan(vexp(NAN)) && isnan(vsigmoid(NAN)) && isnan(vnormal(NAN).cdf), "stays");
 }
 
-/* Sums of numbers with a mean, of every length up to past two blocks and of a long array, against double. */
+/* Compares the sums with double precision, for every length up to LENGTHS (several blocks) and for a long
+   array. */
 static void test_sums(void) {
     enum { LONG = 1000003, LENGTHS = 2100 };
     float *x = mem_alloc(LONG * sizeof *x), *y = mem_alloc(LONG * sizeof *y);

@@ -1,3 +1,3 @@
-/* The program that a room is linked into together with the rooms below it, and with nothing else: it does not
-   link if the room needs anything from above (Makefile). */
+/* `make tests` links each room, which is one of the source folders, into this program together with the rooms
+   that it may use and nothing else. Linking fails when the room uses any other room. */
 int main(void) { return 0; }
