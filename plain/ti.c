@@ -45,11 +45,11 @@
 
        make ti plain
        ./ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --batch 1 \
-           --dump out/dump
-       build/plain out/dump
+           --seed 7 --dump out/dump
+       build/plain out/dump out/plain.safetensors
 
-   prints the losses of these steps, which are those of `ti train` with the same options, and writes the
-   learned vector. This file needs a C11 compiler and libm, and nothing else. */
+   This prints the losses of eight steps, which are those that `ti train` with the same options writes to its
+   losses.csv, and writes the learned vector. The file needs a C11 compiler and libm, and nothing else. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -92,7 +92,7 @@ typedef struct {
     double *weight, *bias;
 } Layer;
 
-static void fail(const char *what, const char *name) {
+static _Noreturn void fail(const char *what, const char *name) {
     fprintf(stderr, "plain: %s: %s\n", name, what);
     exit(1);
 }
@@ -121,6 +121,7 @@ typedef struct {
     const char *path;
     char *header;
     unsigned char *data;
+    size_t size; /* of data */
 } File;
 
 static File file_read(const char *folder, const char *name) {
@@ -134,7 +135,7 @@ static File file_read(const char *folder, const char *name) {
     size_t size = (size_t)ftell(f) - sizeof length;
     if (length > size) fail("is no safetensors file", path);
     fseek(f, sizeof length, SEEK_SET);
-    File file = { path, calloc(length + 1, 1), malloc(size - length + 1) };
+    File file = { path, calloc(length + 1, 1), malloc(size - length + 1), size - length };
     if (!file.header || !file.data) fail("there is no memory", path);
     if (fread(file.header, 1, length, f) != length || fread(file.data, 1, size - length, f) != size - length)
         fail("cannot be read", path);
@@ -165,7 +166,8 @@ static double *file_tensor(const File *f, const char *name, int dim[2], size_t *
     if (!entry) return NULL;
     const char *shape_text = strstr(entry, "\"shape\":["), *place = strstr(entry, "\"data_offsets\":[");
     unsigned long long begin, end;
-    if (!shape_text || !place || sscanf(place + 16, "%llu , %llu", &begin, &end) != 2)
+    if (!shape_text || !place || sscanf(place + 16, "%llu , %llu", &begin, &end) != 2 || begin > end ||
+        end > f->size)
         fail("has a header that is not understood", f->path);
     dim[0] = dim[1] = 0;
     sscanf(shape_text + 9, "%d , %d", &dim[0], &dim[1]);
@@ -186,12 +188,13 @@ static Layer layer(const File *f, const char *prefix, const char *name) {
     char full[160];
     int dim[2], ignored[2];
     size_t count;
-    snprintf(full, sizeof full, "%s.%s.weight", prefix, name);
+    const char *dot = *prefix ? "." : "";
+    snprintf(full, sizeof full, "%s%s%s.weight", prefix, dot, name);
     Layer l = { .weight = file_tensor(f, full, dim, &count) };
     if (!l.weight) fail("has no such weight", full);
     l.out = dim[0];
     l.in = dim[1];
-    snprintf(full, sizeof full, "%s.%s.bias", prefix, name);
+    snprintf(full, sizeof full, "%s%s%s.bias", prefix, dot, name);
     l.bias = file_tensor(f, full, ignored, &count);
     return l;
 }
@@ -278,8 +281,8 @@ static void conv2d_backward(const Tensor *y, Tensor *x, const Layer *l, Geometry
 /* Normalisation: a stretch of n numbers is shifted and scaled to mean 0 and variance 1, and then each number
    is scaled and shifted by its channel's weight and bias.
 
-       mean = sum_i x_i / n     variance = sum_i (x_i - mean)^2 / n     h_i = (x_i - mean) / sqrt(variance + eps)
-       y_i = weight h_i + bias
+       mean = sum_i x_i / n                        variance = sum_i (x_i - mean)^2 / n
+       h_i = (x_i - mean) / sqrt(variance + eps)   y_i = weight h_i + bias
 
    A layer norm's stretch is one token; its channels are the columns. A group norm's stretch is a group of
    neighbouring channels, all their pixels together; its channels are the rows. x_i moves the mean and the
@@ -466,15 +469,18 @@ static void add_backward(const Tensor *y, Tensor *a, Tensor *b) {
     }
 }
 
-/* A number for each channel of an image, bias [1, C], is added to all its pixels. Here it comes from the
-   timestep, which does not depend on v; so only the image gets the gradient. */
+/* A number for each channel of an image, bias [1, C], is added to all its pixels, and gets the sum of their
+   gradients. */
 static void add_channel_forward(Tensor *y, const Tensor *x, const Tensor *bias) {
     shape(y, x->rows, x->columns, x->width);
     for (int i = 0; i < x->rows * x->columns; i++) y->x[i] = x->x[i] + bias->x[i / x->columns];
 }
 
-static void add_channel_backward(const Tensor *y, Tensor *x) {
-    for (int i = 0; i < x->rows * x->columns; i++) x->dx[i] += y->dx[i];
+static void add_channel_backward(const Tensor *y, Tensor *x, Tensor *bias) {
+    for (int i = 0; i < x->rows * x->columns; i++) {
+        x->dx[i] += y->dx[i];
+        bias->dx[i / x->columns] += y->dx[i];
+    }
 }
 
 /* Two images of one size, the channels of a and then those of b. */
@@ -505,20 +511,28 @@ static void transpose_backward(const Tensor *y, Tensor *x) {
 }
 
 /* An image made larger: every output pixel takes the value of the nearest input pixel, so an input pixel
-   gets the gradients of all output pixels that took its value. */
-static int nearest(const Tensor *y, const Tensor *x, int i) {
+   gets the gradients of all output pixels that took its value. The reference divides in fp32, which for odd
+   sizes can round to another pixel, so this does, too. */
+static int nearest(int i, int size, int in_size) {
+    int source = (int)((float)i * ((float)in_size / (float)size));
+    return source < in_size ? source : in_size - 1;
+}
+
+/* The input element that element i of the output takes. */
+static int upsample_source(const Tensor *y, const Tensor *x, int i) {
     int height = y->columns / y->width, in_height = x->columns / x->width;
     int channel = i / y->columns, row = i % y->columns / y->width, column = i % y->width;
-    return channel * x->columns + row * in_height / height * x->width + column * x->width / y->width;
+    return channel * x->columns + nearest(row, height, in_height) * x->width +
+           nearest(column, y->width, x->width);
 }
 
 static void upsample_forward(Tensor *y, const Tensor *x, int height, int width) {
     shape(y, x->rows, height * width, width);
-    for (int i = 0; i < y->rows * y->columns; i++) y->x[i] = x->x[nearest(y, x, i)];
+    for (int i = 0; i < y->rows * y->columns; i++) y->x[i] = x->x[upsample_source(y, x, i)];
 }
 
 static void upsample_backward(const Tensor *y, Tensor *x) {
-    for (int i = 0; i < y->rows * y->columns; i++) x->dx[nearest(y, x, i)] += y->dx[i];
+    for (int i = 0; i < y->rows * y->columns; i++) x->dx[upsample_source(y, x, i)] += y->dx[i];
 }
 
 /* In the program: autograd/ops_*.c, each op forward and backward side by side as here. The products of
@@ -615,7 +629,7 @@ static void resnet_backward(Resnet *r, Tensor *x) {
     conv2d_backward(&r->conved2, &r->active2, &r->conv2, same_size(x, 3));
     activation_backward(&r->active2, &r->normed2, SILU);
     norm_backward(&r->normed2, &r->timed, &r->norm2, RESNET_NORM);
-    add_channel_backward(&r->timed, &r->conved1);
+    add_channel_backward(&r->timed, &r->conved1, &r->time); /* the timestep leads no further */
     conv2d_backward(&r->conved1, &r->active1, &r->conv1, same_size(x, 3));
     activation_backward(&r->active1, &r->normed1, SILU);
     norm_backward(&r->normed1, x, &r->norm1, RESNET_NORM);
@@ -737,18 +751,23 @@ static void clip_load(Clip *c, const File *f) {
 /* Embedding: each token's row of the table, or v where the token is the new word. Only v gets a gradient, the
    sum of those of all its places in the prompt:
 
-       e_s = v if ids_s >= V, else row ids_s of the table      dv += sum of de_s over all s with ids_s >= V */
+       e_s = v if ids_s >= V, else row ids_s of the table      dv += sum of de_s over all s with ids_s >= V
+
+   (A word may also have several vectors: id V + k stands for row k of v. Here there is one.) */
 static void embedding_forward(Tensor *e, const Layer *table, const double *v, const int *ids, int tokens) {
     shape(e, tokens, table->in, 0);
     for (int s = 0; s < tokens; s++) {
-        const double *row = ids[s] >= table->out ? v : table->weight + ids[s] * table->in;
+        int k = ids[s] - table->out;
+        const double *row = k >= 0 ? v + k * table->in : table->weight + ids[s] * table->in;
         for (int i = 0; i < table->in; i++) e->x[s * table->in + i] = row[i];
     }
 }
 
 static void embedding_backward(const Tensor *e, const Layer *table, double *dv, const int *ids) {
-    for (int s = 0; s < e->rows; s++)
-        for (int i = 0; i < e->columns && ids[s] >= table->out; i++) dv[i] += e->dx[s * e->columns + i];
+    for (int s = 0; s < e->rows; s++) {
+        int k = ids[s] - table->out;
+        for (int i = 0; i < e->columns && k >= 0; i++) dv[k * e->columns + i] += e->dx[s * e->columns + i];
+    }
 }
 
 static Tensor *clip_layer_forward(ClipLayer *l, const Tensor *x) {
@@ -852,21 +871,21 @@ static void unet_load(Unet *u, const File *f) {
     u->conv_out = layer(f, "", "conv_out");
 }
 
-/* The timestep as a vector: cosines and sines of t at 32 frequencies from 1 down to 1 / 10000, of which the
-   fast ones tell neighbouring timesteps apart and the slow ones distant ones. The reference computes the
-   angles in fp32, and so does this. */
-static void timestep_embedding(Tensor *y, int t) {
-    int half = TIME_CHANNELS / 2;
-    shape(y, 1, TIME_CHANNELS, 0);
+/* The timestep as a vector: cosines and sines of t at frequencies from 1 down to almost 1 / 10000. The fast
+   ones tell neighbouring timesteps apart, the slow ones distant ones. The reference computes the angles in
+   fp32, so this does, too. */
+static void timestep_embedding_forward(Tensor *y, float t, int channels) {
+    int half = channels / 2;
+    shape(y, 1, channels, 0);
     for (int i = 0; i < half; i++) {
-        float angle = (float)t * expf((float)(-log(10000.0)) * (float)i / (float)half);
+        float angle = t * expf((float)(-log(10000.0)) * (float)i / (float)half);
         y->x[i] = cos((double)angle);
         y->x[half + i] = sin((double)angle);
     }
 }
 
 static const Tensor *time_forward(Unet *u, int t) {
-    timestep_embedding(&u->sines, t);
+    timestep_embedding_forward(&u->sines, (float)t, TIME_CHANNELS);
     linear_forward(&u->time1, &u->sines, &u->linear_1);
     activation_forward(&u->active_time, &u->time1, SILU);
     linear_forward(&u->time2, &u->active_time, &u->linear_2);
@@ -998,7 +1017,8 @@ static double mse(Tensor *y, const double *target, double weight) {
     return sum / n;
 }
 
-/* In the program: diffusion/noise_schedule.c and autograd/ops_loss.c; inversion/training.c is equation (1). */
+/* In the program: diffusion/noise_schedule.c and autograd/ops_loss.c. inversion/training.c is equation
+   (1). */
 
 /* ---- 7. AdamW ---------------------------------------------------------------------------------------- */
 
@@ -1043,13 +1063,14 @@ static Inputs inputs_read(const char *folder) {
     File f = file_read(folder, "inputs.safetensors");
     int dim[2];
     size_t count;
-    Inputs in = { .latents = file_tensor(&f, "latents", dim, &count),
-                  .noise = file_tensor(&f, "noise", dim, &count),
-                  .ids = file_tensor(&f, "input_ids", dim, &count),
-                  .timesteps = file_tensor(&f, "timesteps", dim, &count) };
+    Inputs in = { .noise = file_tensor(&f, "noise", dim, &count) };
+    in.ids = file_tensor(&f, "input_ids", dim, &count);
+    in.timesteps = file_tensor(&f, "timesteps", dim, &count);
+    in.latents = file_tensor(&f, "latents", dim, &count);
     if (!in.latents || !in.noise || !in.ids || !in.timesteps) fail("is no dump of ti train", folder);
     in.steps = dim[0];
     in.batch = dim[1];
+    if (count != (size_t)(in.steps * in.batch) * LATENTS) fail("is not of the embedded model", folder);
     file_free(&f);
     return in;
 }
@@ -1106,6 +1127,10 @@ int main(int argc, char *argv[]) {
     clip_load(&clip, &text);
     unet_load(&unet, &denoiser);
 
+    file_free(&step);
+    file_free(&text);
+    file_free(&denoiser);
+
     AdamW state = { .k = 0 };
     for (int k = 0; k < in.steps; k++) {
         double dv[WIDTH] = { 0 }, loss = 0;
@@ -1115,5 +1140,33 @@ int main(int argc, char *argv[]) {
     }
     write_vector(argv[2], v);
     printf("%s\n", argv[2]);
+    free(v);
+    free(in.latents);
+    free(in.noise);
+    free(in.timesteps);
+    free(in.ids);
     return 0;
 }
+
+/* In the program: inversion/loop.c is this loop with diffusers' random draws; cli/train.c saves and resumes
+   it.
+
+   ---- 9. Exercises -------------------------------------------------------------------------------------
+
+   The tests use the operations of this file to check those of the program, which are compared with PyTorch's
+   results (golden/) as well. So if your version passes, it agrees with both.
+
+   1. Delete the body of norm_backward and derive it from the equations of the forward pass. Mind that x_i
+      moves the mean and the variance. To check it:
+
+          make tests && build/test_ops | grep norm
+
+   2. Let a word have two vectors: embedding_forward knows about them, but example, adamw and main do not. To
+      check it, dump a run with `ti train --vectors 2` (and the other options above) and compare your losses
+      and vectors with those of `ti train --vectors 2 --steps 8`. golden/loop.py has the same comparison with
+      PyTorch, as its case "vectors".
+
+   3. Some models predict not the noise but v = sqrt(abar_t) eps - sqrt(1 - abar_t) z. Change the loss so that
+      it trains such a model, then dump and train with `ti train --prediction v_prediction` to compare the
+      losses. (The embedded model was trained to predict noise, so the losses will be high, about 1.8.) The
+      golden for it is the case "v_prediction" of golden/grid.py. */

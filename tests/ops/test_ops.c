@@ -10,6 +10,7 @@
 #include "tensor/gemm.h"
 #include "tensor/rng.h"
 #include "tests/golden.h"
+#include "tests/plain.h"
 
 #include <math.h>
 #include <omp.h>
@@ -29,6 +30,9 @@ typedef struct {
 } Problem;
 
 /* Linear up to a constant; differentiable; without a gradient. They decide which checks are made. */
+/* The error of plain/ti.c, which is rounded to fp32 as the golden results are. */
+#define PLAIN_TOLERANCE 2e-7
+
 typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
 
 typedef struct Case Case;
@@ -413,6 +417,37 @@ static void check_golden(const Golden *file, const Case *c, const Problem *p, co
                          tolerance);
 }
 
+/* Compares a result with that of plain/ti.c, and where there is a golden file, that with the golden result. */
+static void compare_plain(const Golden *file, const Case *c, const char *what, const float *got,
+                          const float *plain, Shape shape) {
+    char name[100];
+    snprintf(name, sizeof name, "%s.%s, plain", c->name, what);
+    test_close(name, got, plain, shape, c->tolerance > 0 ? c->tolerance : 2e-6, -1);
+    if (!file) return;
+    float *golden = golden_floats(file, "%s", label(c, what));
+    snprintf(name, sizeof name, "plain %s.%s", c->name, what);
+    test_close(name, plain, golden, shape, PLAIN_TOLERANCE, -1);
+    free(golden);
+}
+
+/* Compares with the same op of plain/ti.c, where it has one. file is NULL where there is no golden result. */
+static void check_plain(const Golden *file, const Case *c, const Problem *p, const Result *r) {
+    Graph *g = graph_new();
+    Args a = { .c = c, .layer = &p->layer, .ids = p->ids };
+    for (int k = 0; k < p->inputs; k++) a.x[k] = graph_leaf(g, "x", p->shape[k], p->data[k], NULL);
+    c->build(g, &a);
+    PlainResult plain;
+    if (plain_node(graph_get(g, 0), p->dy, &plain)) {
+        compare_plain(file, c, "y", r->y, plain.y, r->shape);
+        for (int k = 0; k < p->inputs; k++)
+            if (p->needs_grad[k] && plain.dx[k])
+                compare_plain(file, c, (const char *[]) { "dx0", "dx1", "dx2" }[k], r->dx[k], plain.dx[k],
+                              p->shape[k]);
+    }
+    plain_result_free(&plain);
+    graph_free(g);
+}
+
 int main(int argc, char **argv) {
     blas_start();
     omp_set_dynamic(0);
@@ -435,6 +470,7 @@ int main(int argc, char **argv) {
         if (c->kind == SMOOTH) check_slope(c, &p, &r, &random);
         if (c->kind != CONSTANT) check_twice(c, &p, &r);
         check_bits(c, &p, &r);
+        check_plain(c->large[0].rank ? NULL : file, c, &p, &r);
         result_free(&r);
         for (int k = 0; k < p.inputs; k++) free(p.data[k]);
         free(p.dy);
