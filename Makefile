@@ -6,7 +6,7 @@
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
 # make bench       times ti beside PyTorch, where there is one (PYTHON=); make bench-full: the same at full size (MODEL=, RUNS=)
 # make install     installs into PREFIX (/usr/local); make uninstall takes it away again
-# make plain       builds build/plain, the whole of it in one file (plain/ti.c)
+# make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
 # make compile_commands.json   tells editors how each file is compiled
 # make docs        writes the tables that tests produce; make verification writes docs/verification.md
@@ -78,7 +78,7 @@ $(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
 # The cases of bad input are tables in files of their own.
 $(BUILD)/test_bad_input: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bad_input/*.c))
 
-# The whole of it in one file: plain C, without threads and libraries.
+# Textual Inversion in one file, which needs only libm.
 plain: $(BUILD)/plain
 $(BUILD)/plain: plain/ti.c $(BUILD)/flags | needs
 	$(CC) -std=c11 -O2 $(WARN) $(SAN) -o $@ $< -lm

@@ -15,7 +15,7 @@ static const char *const FILES[] = { "graph.json", "inputs.safetensors", "step.s
                                      "forward.safetensors", "backward.safetensors" };
 enum { GRAPH, INPUTS, STEP, FORWARD_FILE, BACKWARD_FILE, FILE_COUNT };
 
-/* The micro-batches whose inputs are written, at most: enough to follow a run for some steps. */
+/* The largest number of micro-batches whose inputs are written. */
 enum { INPUTS_MAX = 8 };
 
 /* A file of tensors that is written while the graph runs, one tensor after the other in the order of
@@ -182,13 +182,14 @@ static bool write_step(const Dump *d, const float *learned, const char *path, Me
     return ok;
 }
 
-/* Appends count values to a tensor of `at` values. */
+/* Appends `count` values to a tensor that has `at` values so far. */
 static void append(float *to, int64_t at, const float *from, int64_t count) {
     memcpy(to + at, from, (size_t)count * sizeof *to);
 }
 
-/* Writes what the run's first micro-batches are computed from, as far as they have the first one's size K
-   steps of B examples: input_ids [K, B, S], timesteps [K, B], latents and noise [K, B, L, h, w]. */
+/* Writes the inputs of the run's first K micro-batches of B examples: input_ids [K, B, S], timesteps [K, B],
+   latents and noise [K, B, L, h, w]. These micro-batches are full and belong to the first epoch, whose last
+   one may be smaller. It makes their random draws, and then puts the loop back to its beginning. */
 static bool write_inputs(const Dump *d, Loop *l, const char *path, Messages *errors) {
     const TrainingStep *first = d->step;
     int64_t epoch = l->data.posteriors->pictures * l->options.repeats;
@@ -245,8 +246,8 @@ static bool move_folder(const char *from, const char *to, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", to, strerror(errno));
 }
 
-/* Runs the micro-batch and writes the files. loop_next updates the learned vectors, so they are
-   copied before. */
+/* Runs the micro-batch and writes the files. loop_next updates the learned vectors, so they are copied before
+   that. */
 static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Messages *errors,
                         Messages *warnings) {
     if (!write_graph(d, paths[GRAPH], errors) || !write_inputs(d, l, paths[INPUTS], errors)) return false;

@@ -4,8 +4,8 @@
 
    step.safetensors       the inputs of the step: input_ids and timesteps (whole numbers as F32), latents,
                           noise, rows (the learned vectors); noisy and target, which follow from them; loss
-   inputs.safetensors     input_ids, timesteps, latents and noise of the run's first steps, up to eight, for
-                          programs that train on them, such as plain/ti.c: [steps, batch, ...]
+   inputs.safetensors     input_ids, timesteps, latents and noise, each [micro-batches, batch, ...], of the
+                          first micro-batches, at most eight; plain/ti.c trains on them
    forward.safetensors    the output of each node, in the order of execution
    backward.safetensors   the gradient d loss / d output of each node that has one, in the order in which they
                           become complete; last that of rows

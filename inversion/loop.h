@@ -79,11 +79,12 @@ int64_t loop_micro_batches(const Loop *l);
    the gradients nor the learned vectors change, and `updated` is false. */
 LoopRecord loop_next(Loop *l);
 
-/* Makes the random draws of the next micro-batch and fills in its step, but does not run the networks. z and
-   the noise are in l->latents and l->noise. */
+/* Makes the random draws of the next micro-batch and fills in the inputs of its training step, which it
+   returns, but does not run the networks. Afterwards z and eps are in l->latents and l->noise. */
 const TrainingStep *loop_draw(Loop *l);
 
-/* Puts a loop that has not updated anything back to its beginning, as if nothing had been drawn. */
+/* Puts a loop back to its beginning: the next micro-batch is the run's first. The loop must not have run the
+   networks backward or updated anything yet. */
 void loop_restart(Loop *l);
 
 /* Returns the loss of the run's first micro-batch for the learned vectors as they are. The loop must not have

@@ -1,55 +1,59 @@
-/* Textual Inversion, the whole of it, in one file
+/* Textual Inversion in one file
 
    What is learned. A text-to-image model has never seen your cat. You show it a few pictures and want a word
-   for it. The text encoder looks up one vector for each word of a prompt; so a new word is a new vector v,
-   and learning the word is finding v. Nothing else changes: not the text encoder, not the denoiser, not the
-   autoencoder. That is Textual Inversion (Gal et al. 2022, arXiv 2208.01618).
+   for it. A prompt is divided into tokens (words and parts of words), and the text encoder looks up one
+   vector for each token. So a new word is a new vector v, and to learn the word is to find v. Nothing else
+   changes: neither the text encoder, nor the denoiser, nor the autoencoder that makes pictures smaller. This
+   is Textual Inversion (Gal et al. 2022, arXiv 2208.01618).
 
-   How it is found. The denoiser of a latent diffusion model was trained to answer this question: here is a
-   picture z with noise eps mixed into it, here is a text y that describes the picture: which noise was it?
-   With a text that describes the picture well the question is easier. So v is good if the denoiser, asked
-   about your pictures and told "a photo of a <my-cat>", makes small errors (equation 2 of the paper):
+   How it is found. The denoiser of a latent diffusion model was trained on this question: given a picture z
+   with noise eps mixed into it, and a text y that describes the picture, which noise is it? A text that
+   describes the picture well makes the question easier. So v is good if the denoiser, which is shown your
+   noisy pictures and told "a photo of a <my-cat>", makes small errors (equation 2 of the paper):
 
        v* = argmin_v  E  || eps - eps_theta(z_t, t, c_theta(y)) ||^2                                     (1)
 
-   The gradient of this error with respect to v shows how to change v, and that is repeated.
+   E is the mean over the pictures, the prompts, the noise and its amount t. One training step draws one of
+   each at random, computes the gradient of the squared error with respect to v, and moves v against it.
 
    The symbols.
 
        y            a prompt with the new word in it, as S = 32 token ids
-       v            the learned vector, 192 numbers: what the text encoder looks up for the new word
-       e            [S, 192], the vectors of all the prompt's tokens; v is one or more of its rows
-       c_theta(y)   [S, 192], the context: what the text encoder makes of e                        (part 4)
+       v            the learned vector, D = 192 numbers: what the text encoder looks up for the new word
+       e            [S, D], the vectors of all the prompt's tokens; one of its rows is v
+       c_theta(y)   [S, D], the context: what the text encoder computes from e                     (part 4)
        z            [4, 16, 16], the latents: a picture of 64 x 64 pixels, made small by the autoencoder
-       eps          [4, 16, 16], noise: each number drawn from the normal distribution N(0, 1)
+       eps          [4, 16, 16], the noise: each number is drawn from the normal distribution N(0, 1)
        t            0 to 999, the timestep: how much noise is mixed in                             (part 6)
-       z_t          [4, 16, 16], the noisy latents
-       eps_theta    [4, 16, 16], the denoiser's guess of eps: the UNet                             (part 5)
+       z_t          [4, 16, 16], the noisy latents: z and eps, mixed
+       eps_theta    [4, 16, 16], the denoiser's prediction of eps; the denoiser is a UNet          (part 5)
        loss         the mean of (eps_theta - eps)^2 over the 1024 numbers
-       theta        the weights of the networks, 15 million numbers. They are frozen.
+       theta        the weights of both networks, 15 million numbers, which are frozen
 
-   How to read this file. From top to bottom: numbers and files (1), the operations of which the networks are
-   made (2), blocks (3), the text encoder (4), the UNet (5), the loss (6), AdamW (7) and the training loop
-   (8). Every operation is two functions. NAME_forward computes y from x. NAME_backward is given the gradient
-   d loss / d y and adds to d loss / d x what the chain rule says:
+   How to read this file. Read from top to bottom: numbers and files (1), the operations of which the networks
+   are made (2), blocks of operations (3), the text encoder (4), the UNet (5), the loss (6), AdamW (7), the
+   training loop (8) and three exercises (9). Each operation consists of two functions. NAME_forward computes
+   y from x. NAME_backward is given the gradient d loss / d y and accumulates d loss / d x by the chain rule:
 
        d loss / d x_i  +=  sum_j  d loss / d y_j  d y_j / d x_i                                          (2)
 
-   It adds, since x may be used in several places. Weights are frozen, so their gradients are never needed.
-   Everything is computed in double precision by the plainest loops, for one example at a time. The program
-   beside this file, `ti`, does the same with tiles, threads and planned memory, some 300 times faster, and
-   each part ends with the place where to find its version.
+   From here on dx is short for d loss / d x. Backward adds to dx rather than overwriting it, since x may be
+   used in several places. The weights are frozen, so their gradients are never computed. In parts 2 and 3 the
+   letters x, y, v, s and eps are local to each operation. All arithmetic is in double precision, by the
+   plainest loops, for one example at a time. The program `ti` does the same with tiles, threads and planned
+   memory, and is about 20 times faster even on one core. Each part ends with the place of ti's version.
 
-   How to run it. `ti train --dump FOLDER` writes what a run's first steps are computed from: latents, noise,
-   timesteps and token ids. So no tokenizer, autoencoder or picture is needed here:
+   How to run it. `ti train --dump FOLDER` writes the inputs of a run's first steps (latents, noise, timesteps
+   and token ids), so this file needs no tokenizer, autoencoder or pictures. In the repository's root:
 
        make ti plain
        ./ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --batch 1 \
            --seed 7 --dump out/dump
        build/plain out/dump out/plain.safetensors
 
-   This prints the losses of eight steps, which are those that `ti train` with the same options writes to its
-   losses.csv, and writes the learned vector. The file needs a C11 compiler and libm, and nothing else. */
+   In about ten seconds this prints the losses of eight steps and writes the learned vector. The losses agree
+   to six digits with those in out/run/losses.csv, which `ti train` writes with `--steps 8 --out out/run` in
+   place of `--dump out/dump`. This file needs a C11 compiler and libm, and nothing else. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,34 +63,33 @@
 
 /* ---- 1. Numbers and files ---------------------------------------------------------------------------- */
 
-/* The sizes of the embedded model, weights/critters. Stable Diffusion 1.5 has the same parts: 77 tokens of
-   768, 12 layers of text encoder, 320 to 1280 channels, latents of 64 x 64. */
+/* The sizes of the embedded model, weights/critters. Stable Diffusion 1.5 has the same parts in larger sizes:
+   77 tokens of 768 numbers, 12 layers in the text encoder, 320 to 1280 channels, latents of 64 x 64. */
 enum {
-    TOKENS = 32,       /* S */
-    WIDTH = 192,       /* D, of the text encoder and its context */
-    VOCABULARY = 2176, /* token ids from here on are learned words */
+    TOKENS = 32, /* S, the length to which prompts are padded */
+    WIDTH = 192, /* D, of the text encoder's vectors and of the context */
     TEXT_LAYERS = 4,
     TEXT_HEADS = 4,
     LATENT_CHANNELS = 4,
     LATENT_SIDE = 16,
     LATENTS = LATENT_CHANNELS * LATENT_SIDE * LATENT_SIDE,
-    LEVELS = 3, /* of the UNet: 64, 128 and 256 channels at 16 x 16, 8 x 8 and 4 x 4 */
+    LEVELS = 3, /* of the UNet: 64, 128 and 256 channels at 16 x 16, 8 x 8 and 4 x 4 pixels */
     UNET_HEADS = 2,
-    GROUPS = 32, /* of every group norm */
+    GROUPS = 32, /* of each group norm */
     TIME_CHANNELS = 64,
     TIMESTEPS = 1000
 };
 
-/* A matrix of numbers and, of the same shape, the loss's gradient with respect to each. A text has a row for
-   each token. An image has a row for each channel, whose columns are its pixels, line by line, `width` pixels
-   to a line. */
+/* A matrix x, stored row by row, and the gradient dx of the loss with respect to each of its numbers. A text
+   has a row for each token. An image has a row for each channel, and its columns are the pixels, line by
+   line, with `width` pixels in a line; width is 0 when the matrix is not an image. */
 typedef struct {
     int rows, columns, width;
     double *x, *dx;
 } Tensor;
 
-/* A layer's frozen weights. `in` is 0 where there is only a vector (a norm); bias is NULL where it has none.
- */
+/* A layer's frozen weights [out, in], or [out, in, kernel, kernel] for a convolution. `in` is 0 when the
+   weight is a vector, as in a norm. bias is NULL when there is none. */
 typedef struct {
     int out, in;
     double *weight, *bias;
@@ -103,8 +106,8 @@ static double *numbers(size_t count) {
     return x;
 }
 
-/* Gives a tensor its shape before an operation writes it: memory when it is used for the first time, and
-   gradients of zero, to which the backward pass adds. */
+/* Prepares a tensor for the forward function that writes it: allocates its memory in the first step, and sets
+   its gradient to zero, to which the backward functions add. A tensor keeps its shape in all steps. */
 static void shape(Tensor *t, int rows, int columns, int width) {
     size_t count = (size_t)rows * (size_t)columns;
     if (!t->x) {
@@ -115,8 +118,8 @@ static void shape(Tensor *t, int rows, int columns, int width) {
     memset(t->dx, 0, count * sizeof(double));
 }
 
-/* A safetensors file: eight bytes with the header's length, the header (JSON: each tensor's name, type, shape
-   and place), then the numbers. */
+/* A safetensors file consists of eight bytes with the header's length, the header (JSON with each tensor's
+   name, type, shape and offsets), and the numbers. Like the files, this program is little-endian. */
 typedef struct {
     const char *path;
     char *header;
@@ -133,7 +136,7 @@ static File file_read(const char *folder, const char *name) {
     if (!f || fread(&length, sizeof length, 1, f) != 1) fail("cannot be read", path);
     fseek(f, 0, SEEK_END);
     size_t size = (size_t)ftell(f) - sizeof length;
-    if (length > size) fail("is no safetensors file", path);
+    if (length > size) fail("is not a safetensors file", path);
     fseek(f, sizeof length, SEEK_SET);
     File file = { path, calloc(length + 1, 1), malloc(size - length + 1), size - length };
     if (!file.header || !file.data) fail("there is no memory", path);
@@ -149,7 +152,7 @@ static void file_free(File *f) {
     free(f->data);
 }
 
-/* A number of 16 bits: sign, 5 bits of exponent, 10 bits of fraction. */
+/* Converts an fp16 number, which has a sign bit, 5 bits of exponent and 10 bits of fraction. */
 static double from_half(unsigned bits) {
     int exponent = (int)(bits >> 10 & 31);
     double fraction = (double)(bits & 1023) / 1024;
@@ -157,8 +160,8 @@ static double from_half(unsigned bits) {
     return bits >> 15 ? -size : size;
 }
 
-/* A tensor of the file in double, or NULL where there is none of that name. `dim` gets the first two sizes
-   (0 where it has fewer) and `count` the number of all elements. */
+/* Returns a tensor of the file, F16 or F32, in double precision, or NULL when the file has none of that name.
+   `dim` gets the first two dimensions (0 for those that it lacks) and `count` the number of elements. */
 static double *file_tensor(const File *f, const char *name, int dim[2], size_t *count) {
     char key[200];
     snprintf(key, sizeof key, "\"%s\":{", name);
@@ -183,7 +186,7 @@ static double *file_tensor(const File *f, const char *name, int dim[2], size_t *
     return x;
 }
 
-/* The weights PREFIX.NAME.weight and, where there is one, PREFIX.NAME.bias. */
+/* Reads PREFIX.NAME.weight and, when the file has it, PREFIX.NAME.bias. */
 static Layer layer(const File *f, const char *prefix, const char *name) {
     char full[160];
     int dim[2], ignored[2];
@@ -199,12 +202,13 @@ static Layer layer(const File *f, const char *prefix, const char *name) {
     return l;
 }
 
-/* In the program: weights/safetensors.c checks every byte of a header that strangers may have written;
-   weights/store.c maps the file, and weights stay in 16 bits until an operation reads them. */
+/* In the program: weights/safetensors.c maps the file into memory and checks its header strictly, since it
+   may come from anyone. weights/store.c finds weights by name and checks their shapes. They stay in the
+   file's 16 bits, and weight_panel (tensor/tensor.c) converts a part to fp32 when an operation needs it. */
 
 /* ---- 2. Operations ----------------------------------------------------------------------------------- */
 
-/* Linear: every row x of the input by itself.
+/* The linear layer maps each row x of its input by itself.
 
        y_o = b_o + sum_i W_oi x_i                 dx_i += sum_o dy_o W_oi */
 static void linear_forward(Tensor *y, const Tensor *x, const Layer *l) {
@@ -224,14 +228,15 @@ static void linear_backward(const Tensor *y, Tensor *x, const Layer *l) {
                 x->dx[r * l->in + i] += y->dx[r * l->out + o] * l->weight[o * l->in + i];
 }
 
-/* Convolution: every output pixel is a weighted sum of the pixels around it, in all channels. Pixels beyond
-   the edge count as zeros, `top` lines and `left` columns of them before the image.
+/* In a convolution, each output pixel is a weighted sum of the input pixels around it in all channels. Pixels
+   beyond the edge count as zeros; `top` lines and `left` columns of zeros lie before the image. Channel o of
+   the output at line i and column j is
 
        y[o][i][j] = b_o + sum_{c,p,q} W[o][c][p][q] x[c][stride i + p - top][stride j + q - left]
 
-   Backward goes through the same quadruples of pixels and weights and carries dy the other way. */
+   Backward runs the same loops: wherever forward added w x to y, it adds w dy to dx. */
 typedef struct {
-    int kernel, stride, top, left, height, width; /* height, width: of the output */
+    int kernel, stride, top, left, height, width; /* height and width are the output's */
 } Geometry;
 
 static void conv2d_forward(Tensor *y, const Tensor *x, const Layer *l, Geometry g) {
@@ -278,20 +283,20 @@ static void conv2d_backward(const Tensor *y, Tensor *x, const Layer *l, Geometry
     }
 }
 
-/* Normalisation: a stretch of n numbers is shifted and scaled to mean 0 and variance 1, and then each number
-   is scaled and shifted by its channel's weight and bias.
+/* Normalisation shifts and scales each group of n neighbouring numbers to mean 0 and variance 1. Then each
+   number is scaled and shifted by the weight and the bias of its channel.
 
        mean = sum_i x_i / n                        variance = sum_i (x_i - mean)^2 / n
        h_i = (x_i - mean) / sqrt(variance + eps)   y_i = weight h_i + bias
 
-   A layer norm's stretch is one token; its channels are the columns. A group norm's stretch is a group of
-   neighbouring channels, all their pixels together; its channels are the rows. x_i moves the mean and the
-   variance as well, which gives backward two more terms. With dh_i = dy_i weight:
+   In a layer norm, a group is one token, and its channels are the columns. In a group norm, a group is all
+   pixels of some neighbouring channels, and the channels are the rows. x_i also changes the mean and
+   the variance, from which backward has its second and third term. With dh_i = dy_i weight:
 
        dx_i += (dh_i - sum_j dh_j / n - h_i sum_j dh_j h_j / n) / sqrt(variance + eps) */
 typedef struct {
-    int groups; /* 0: a layer norm */
-    double eps; /* keeps the division finite; it is not the same everywhere */
+    int groups; /* 0 for a layer norm, which has one for each row */
+    double eps; /* keeps the division finite; its value differs between the norms */
 } Norm;
 
 static const Norm LAYER_NORM = { 0, 1e-5 }, RESNET_NORM = { GROUPS, 1e-5 },
@@ -307,11 +312,11 @@ static void norm_statistics(const double *x, int n, double eps, double *mean, do
 
 static void norm_forward(Tensor *y, const Tensor *x, const Layer *l, Norm norm) {
     shape(y, x->rows, x->columns, x->width);
-    int stretches = norm.groups ? norm.groups : x->rows, n = x->rows * x->columns / stretches;
-    for (int s = 0; s < stretches; s++) {
+    int groups = norm.groups ? norm.groups : x->rows, n = x->rows * x->columns / groups;
+    for (int g = 0; g < groups; g++) {
         double mean, inverse;
-        norm_statistics(x->x + s * n, n, norm.eps, &mean, &inverse);
-        for (int i = s * n; i < (s + 1) * n; i++) {
+        norm_statistics(x->x + g * n, n, norm.eps, &mean, &inverse);
+        for (int i = g * n; i < (g + 1) * n; i++) {
             int channel = norm.groups ? i / x->columns : i % x->columns;
             y->x[i] = l->weight[channel] * (x->x[i] - mean) * inverse + l->bias[channel];
         }
@@ -319,17 +324,17 @@ static void norm_forward(Tensor *y, const Tensor *x, const Layer *l, Norm norm) 
 }
 
 static void norm_backward(const Tensor *y, Tensor *x, const Layer *l, Norm norm) {
-    int stretches = norm.groups ? norm.groups : x->rows, n = x->rows * x->columns / stretches;
-    for (int s = 0; s < stretches; s++) {
+    int groups = norm.groups ? norm.groups : x->rows, n = x->rows * x->columns / groups;
+    for (int g = 0; g < groups; g++) {
         double mean, inverse, sum_dh = 0, sum_dh_h = 0;
-        norm_statistics(x->x + s * n, n, norm.eps, &mean, &inverse);
-        for (int i = s * n; i < (s + 1) * n; i++) {
+        norm_statistics(x->x + g * n, n, norm.eps, &mean, &inverse);
+        for (int i = g * n; i < (g + 1) * n; i++) {
             int channel = norm.groups ? i / x->columns : i % x->columns;
             double dh = y->dx[i] * l->weight[channel];
             sum_dh += dh;
             sum_dh_h += dh * (x->x[i] - mean) * inverse;
         }
-        for (int i = s * n; i < (s + 1) * n; i++) {
+        for (int i = g * n; i < (g + 1) * n; i++) {
             int channel = norm.groups ? i / x->columns : i % x->columns;
             double dh = y->dx[i] * l->weight[channel], h = (x->x[i] - mean) * inverse;
             x->dx[i] += inverse * (dh - sum_dh / n - h * sum_dh_h / n);
@@ -337,11 +342,11 @@ static void norm_backward(const Tensor *y, Tensor *x, const Layer *l, Norm norm)
     }
 }
 
-/* Activations, each number by itself. With the sigmoid s = 1 / (1 + e^(-a x)):
+/* An activation maps each number by itself. With the sigmoid s = 1 / (1 + e^(-a x)):
 
        y = x s                                    dx += dy s (1 + a x (1 - s))
 
-   With a = 1 it is SiLU, the UNet's. With a = 1.702 it is quick-GELU, the text encoder's. */
+   With a = 1 this is SiLU, as in the UNet. With a = 1.702 it is quick-GELU, as in the text encoder. */
 static const double SILU = 1, QUICK_GELU = 1.702;
 
 static void activation_forward(Tensor *y, const Tensor *x, double a) {
@@ -356,7 +361,8 @@ static void activation_backward(const Tensor *y, Tensor *x, double a) {
     }
 }
 
-/* GEGLU: the first half of each row, times GELU of the second half. Phi is the normal distribution function.
+/* GEGLU multiplies u, the first half of each row, by the GELU of g, the second half. Phi is the distribution
+   function of N(0, 1), and Phi' its density.
 
        y = u g Phi(g)               du += dy g Phi(g)         dg += dy u (Phi(g) + g Phi'(g)) */
 static double normal_cdf(double x) { return 0.5 * (1 + erf(x / sqrt(2.0))); }
@@ -384,12 +390,13 @@ static void geglu_backward(const Tensor *y, Tensor *x) {
         }
 }
 
-/* Attention: every token n of q looks at all tokens s of k and takes a weighted mean of the rows of v. The
-   columns are split into heads of d columns, each of which does so by itself:
+/* In attention, each token n of the queries q looks at all tokens s of the keys k, and gets a weighted mean
+   of the values v_s (which are not the learned vector). A weight p_s is the larger, the better q_n and
+   k_s agree. The columns are split into heads of d columns each, and each head computes this by itself:
 
        a_s = q_n . k_s / sqrt(d)       p_s = e^(a_s) / sum_r e^(a_r)       y_n = sum_s p_s v_s
 
-   In the text encoder it is causal: token n sees only tokens up to itself. Backward:
+   The text encoder's attention is causal: token n sees only tokens 0 to n. Backward:
 
        dv_s += p_s dy_n       dp_s = dy_n . v_s       da_s = p_s (dp_s - sum_r p_r dp_r)
        dq_n += sum_s da_s k_s / sqrt(d)               dk_s += da_s q_n / sqrt(d) */
@@ -397,31 +404,31 @@ typedef struct {
     const Tensor *q, *k, *v;
     int heads;
     bool causal;
-} Heads;
+} AttentionInputs;
 
-/* The probabilities p of token n in the head whose first column is `at`; returns how many tokens it sees. */
-static int attention_row(const Heads *a, int n, int at, double *p) {
+/* Computes p of token n in the head that begins at column `first`. Returns how many tokens n sees. */
+static int attention_row(const AttentionInputs *a, int n, int first, double *p) {
     int d = a->q->columns / a->heads, seen = a->causal ? n + 1 : a->k->rows;
     double highest = -INFINITY, sum = 0;
     for (int s = 0; s < seen; s++) {
         p[s] = 0;
-        for (int i = at; i < at + d; i++)
+        for (int i = first; i < first + d; i++)
             p[s] += a->q->x[n * a->q->columns + i] * a->k->x[s * a->k->columns + i] / sqrt((double)d);
         highest = fmax(highest, p[s]);
     }
-    for (int s = 0; s < seen; s++) sum += p[s] = exp(p[s] - highest); /* the shift keeps e^a finite */
+    for (int s = 0; s < seen; s++) sum += p[s] = exp(p[s] - highest); /* without overflow */
     for (int s = 0; s < seen; s++) p[s] /= sum;
     return seen;
 }
 
-static void attention_forward(Tensor *y, Heads a) {
+static void attention_forward(Tensor *y, AttentionInputs a) {
     int columns = a.q->columns, d = columns / a.heads;
     double *p = numbers((size_t)a.k->rows);
     shape(y, a.q->rows, columns, 0);
-    for (int at = 0; at < columns; at += d)
+    for (int first = 0; first < columns; first += d)
         for (int n = 0; n < a.q->rows; n++) {
-            int seen = attention_row(&a, n, at, p);
-            for (int i = at; i < at + d; i++) {
+            int seen = attention_row(&a, n, first, p);
+            for (int i = first; i < first + d; i++) {
                 double sum = 0;
                 for (int s = 0; s < seen; s++) sum += p[s] * a.v->x[s * columns + i];
                 y->x[n * columns + i] = sum;
@@ -430,22 +437,22 @@ static void attention_forward(Tensor *y, Heads a) {
     free(p);
 }
 
-static void attention_backward(const Tensor *y, Heads a) {
+static void attention_backward(const Tensor *y, AttentionInputs a) {
     int columns = a.q->columns, d = columns / a.heads;
     double *p = numbers((size_t)a.k->rows), *dp = numbers((size_t)a.k->rows);
-    for (int at = 0; at < columns; at += d)
+    for (int first = 0; first < columns; first += d)
         for (int n = 0; n < a.q->rows; n++) {
-            int seen = attention_row(&a, n, at, p);
+            int seen = attention_row(&a, n, first, p);
             const double *dy = y->dx + n * columns;
             double mean = 0; /* sum_r p_r dp_r */
             for (int s = 0; s < seen; s++) {
                 dp[s] = 0;
-                for (int i = at; i < at + d; i++) dp[s] += dy[i] * a.v->x[s * columns + i];
+                for (int i = first; i < first + d; i++) dp[s] += dy[i] * a.v->x[s * columns + i];
                 mean += p[s] * dp[s];
             }
             for (int s = 0; s < seen; s++) {
                 double da = p[s] * (dp[s] - mean) / sqrt((double)d);
-                for (int i = at; i < at + d; i++) {
+                for (int i = first; i < first + d; i++) {
                     a.v->dx[s * columns + i] += p[s] * dy[i];
                     a.q->dx[n * columns + i] += da * a.k->x[s * columns + i];
                     a.k->dx[s * columns + i] += da * a.q->x[n * columns + i];
@@ -456,7 +463,7 @@ static void attention_backward(const Tensor *y, Heads a) {
     free(dp);
 }
 
-/* The sum of two tensors of the same shape: its gradient goes to both. */
+/* Adds two tensors of the same shape. Both get the gradient of the sum. */
 static void add_forward(Tensor *y, const Tensor *a, const Tensor *b) {
     shape(y, a->rows, a->columns, a->width);
     for (int i = 0; i < a->rows * a->columns; i++) y->x[i] = a->x[i] + b->x[i];
@@ -469,8 +476,8 @@ static void add_backward(const Tensor *y, Tensor *a, Tensor *b) {
     }
 }
 
-/* A number for each channel of an image, bias [1, C], is added to all its pixels, and gets the sum of their
-   gradients. */
+/* Adds bias [1, C], one number for each channel, to all pixels of an image. Each number of the bias gets the
+   sum of its pixels' gradients. */
 static void add_channel_forward(Tensor *y, const Tensor *x, const Tensor *bias) {
     shape(y, x->rows, x->columns, x->width);
     for (int i = 0; i < x->rows * x->columns; i++) y->x[i] = x->x[i] + bias->x[i / x->columns];
@@ -483,7 +490,7 @@ static void add_channel_backward(const Tensor *y, Tensor *x, Tensor *bias) {
     }
 }
 
-/* Two images of one size, the channels of a and then those of b. */
+/* Concatenates two images of the same size: the channels of a, then those of b. */
 static void concat_forward(Tensor *y, const Tensor *a, const Tensor *b) {
     int first = a->rows * a->columns, second = b->rows * b->columns;
     shape(y, a->rows + b->rows, a->columns, a->width);
@@ -497,8 +504,8 @@ static void concat_backward(const Tensor *y, Tensor *a, Tensor *b) {
     for (int i = 0; i < second; i++) b->dx[i] += y->dx[first + i];
 }
 
-/* An image [C, N] as tokens [N, C], or back (then `width` is the image's, else 0): the transpose, whose
-   backward is the transpose. */
+/* Makes tokens [N, C] from an image [C, N] by transposing it, or an image from tokens. `width` is that of the
+   result: 0 for tokens. The gradient is transposed back. */
 static void transpose_forward(Tensor *y, const Tensor *x, int width) {
     shape(y, x->columns, x->rows, width);
     for (int r = 0; r < x->rows; r++)
@@ -510,15 +517,15 @@ static void transpose_backward(const Tensor *y, Tensor *x) {
         for (int c = 0; c < x->columns; c++) x->dx[r * x->columns + c] += y->dx[c * x->rows + r];
 }
 
-/* An image made larger: every output pixel takes the value of the nearest input pixel, so an input pixel
-   gets the gradients of all output pixels that took its value. The reference divides in fp32, which for odd
-   sizes can round to another pixel, so this does, too. */
+/* Upsampling makes an image larger: each output pixel copies the nearest input pixel, and so an input pixel
+   gets the sum of the gradients of its copies. PyTorch computes the index in fp32, which in rare sizes (from
+   2 to 82 pixels, for example) picks another pixel than exact arithmetic would, and so does this. */
 static int nearest(int i, int size, int in_size) {
     int source = (int)((float)i * ((float)in_size / (float)size));
     return source < in_size ? source : in_size - 1;
 }
 
-/* The input element that element i of the output takes. */
+/* Returns the index of the input element that element i of the output copies. */
 static int upsample_source(const Tensor *y, const Tensor *x, int i) {
     int height = y->columns / y->width, in_height = x->columns / x->width;
     int channel = i / y->columns, row = i % y->columns / y->width, column = i % y->width;
@@ -535,25 +542,26 @@ static void upsample_backward(const Tensor *y, Tensor *x) {
     for (int i = 0; i < y->rows * y->columns; i++) x->dx[upsample_source(y, x, i)] += y->dx[i];
 }
 
-/* In the program: autograd/ops_*.c, each op forward and backward side by side as here. The products of
-   matrices are BLAS's (tensor/gemm.c), in tiles that threads share. tensor/conv_winograd.c computes 3x3
-   convolutions with a quarter of the multiplications. Attention never holds more than a block of p, as here,
-   and works on blocks of rows. The graph (autograd/graph.h) calls backward by itself in the right order, and
-   the planner (autograd/plan.c) lets tensors share memory when their lifetimes allow it. */
+/* In the program: autograd/ops_*.c have each operation's forward and backward function side by side as here,
+   in fp32 and for whole batches, with tiles of work that threads share (tensor/share.c). BLAS computes the
+   matrix products (tensor/gemm.c). Except for small images, 3x3 convolutions of stride 1 use Winograd's
+   method, with a quarter of the multiplications (tensor/conv_winograd.c). Attention computes p for a block of
+   queries at a time, here for one. The graph records the forward pass, so it can run backward by itself
+   (autograd/execute.c). Tensors whose lifetimes do not overlap share memory (autograd/plan.c). */
 
 /* ---- 3. Blocks --------------------------------------------------------------------------------------- */
 
 /* A block holds its frozen weights and the tensors of its last forward pass, which backward reads. Its
-   backward function is its forward function read from the bottom to the top. */
+   backward function makes the calls of its forward function in reverse order. */
 
-/* Attention with its four linear layers: queries from x, keys and values from the context. In self-attention
-   the context is x itself; in cross-attention it is the text, and this is where the text, and so v, enters
-   the UNet. */
+/* The attention block computes queries from x, keys and values from the context, and has a linear layer after
+   the attention. In self-attention the context is x itself. In cross-attention it is the text, and this is
+   where the text, and with it the learned vector, enters the UNet. */
 typedef struct {
     Layer to_q, to_k, to_v, to_out;
     int heads;
     bool causal;
-    Tensor q, k, v, mean, y;
+    Tensor q, k, v, attended, y;
 } Attention;
 
 static Attention attention_load(const File *f, const char *prefix, const char *const names[4], int heads) {
@@ -564,33 +572,36 @@ static Attention attention_load(const File *f, const char *prefix, const char *c
                          .heads = heads };
 }
 
-static Heads heads_of(const Attention *a) { return (Heads) { &a->q, &a->k, &a->v, a->heads, a->causal }; }
+static AttentionInputs attention_inputs(const Attention *a) {
+    return (AttentionInputs) { &a->q, &a->k, &a->v, a->heads, a->causal };
+}
 
 static void attention_block_forward(Attention *a, const Tensor *x, const Tensor *context) {
     linear_forward(&a->q, x, &a->to_q);
     linear_forward(&a->k, context, &a->to_k);
     linear_forward(&a->v, context, &a->to_v);
-    attention_forward(&a->mean, heads_of(a));
-    linear_forward(&a->y, &a->mean, &a->to_out);
+    attention_forward(&a->attended, attention_inputs(a));
+    linear_forward(&a->y, &a->attended, &a->to_out);
 }
 
 static void attention_block_backward(Attention *a, Tensor *x, Tensor *context) {
-    linear_backward(&a->y, &a->mean, &a->to_out);
-    attention_backward(&a->mean, heads_of(a));
+    linear_backward(&a->y, &a->attended, &a->to_out);
+    attention_backward(&a->attended, attention_inputs(a));
     linear_backward(&a->v, context, &a->to_v);
     linear_backward(&a->k, context, &a->to_k);
     linear_backward(&a->q, x, &a->to_q);
 }
 
-/* ResNet block: two convolutions beside a skip connection, y = skip(x) + f(x). Between them the timestep is
-   added, so that the block knows how noisy its input is. The skip is x itself, or a 1x1 convolution where the
-   number of channels changes. */
+/* The ResNet block has two convolutions beside a skip connection: y = skip(x) + f(x). Between them it adds a
+   vector that is computed from the timestep, and so knows how noisy its input is. The skip connection is x
+   itself, or a 1x1 convolution of x when the number of channels changes. */
 typedef struct {
     Layer norm1, conv1, time_emb_proj, norm2, conv2, conv_shortcut;
     bool has_shortcut;
     Tensor normed1, active1, conved1, active_time, time, timed, normed2, active2, conved2, skip, y;
 } Resnet;
 
+/* The geometry of a convolution whose output has the size of its input. */
 static Geometry same_size(const Tensor *x, int kernel) {
     return (Geometry) { kernel, 1, kernel / 2, kernel / 2, x->columns / x->width, x->width };
 }
@@ -629,15 +640,16 @@ static void resnet_backward(Resnet *r, Tensor *x) {
     conv2d_backward(&r->conved2, &r->active2, &r->conv2, same_size(x, 3));
     activation_backward(&r->active2, &r->normed2, SILU);
     norm_backward(&r->normed2, &r->timed, &r->norm2, RESNET_NORM);
-    add_channel_backward(&r->timed, &r->conved1, &r->time); /* the timestep leads no further */
+    add_channel_backward(&r->timed, &r->conved1, &r->time); /* time does not depend on v */
     conv2d_backward(&r->conved1, &r->active1, &r->conv1, same_size(x, 3));
     activation_backward(&r->active1, &r->normed1, SILU);
     norm_backward(&r->normed1, x, &r->norm1, RESNET_NORM);
 }
 
-/* Transformer block: the pixels as tokens, which look at each other (self-attention), then at the text
-   (cross-attention), and then each goes through a small network of its own; every step stands beside a skip
-   connection. proj_in and proj_out are 1x1 convolutions, which over tokens are linear layers. */
+/* The transformer block takes the pixels as tokens. They look at each other (self-attention, attn1) and at
+   the text (cross-attention, attn2), and then each passes through two linear layers with a GEGLU between them
+   (the feed-forward network, ff). Each of these three has a skip connection. proj_in and proj_out are stored
+   as 1x1 convolutions, which are linear layers over tokens. */
 typedef struct {
     Layer norm, proj_in, norm1, norm2, norm3, ff_in, ff_out, proj_out;
     Attention attn1, attn2;
@@ -711,13 +723,13 @@ static void transformer_backward(Transformer *t, Tensor *x, Tensor *context) {
     norm_backward(&t->normed, x, &t->norm, TRANSFORMER_NORM);
 }
 
-/* In the program: nn/blocks.c has the forward functions alone, each as one expression; the backward functions
-   follow from the graph. */
+/* In the program: nn/blocks.c has only the forward functions. They record their operations in the graph,
+   which then runs backward by itself, so there is no backward function of a block. */
 
 /* ---- 4. The text encoder: c = c_theta(y) ------------------------------------------------------------- */
 
-/* CLIP's text encoder: the vectors of the tokens plus one for each position, four layers of attention and a
-   small network, a norm at the end. */
+/* CLIP's text encoder adds a vector for each position to the vectors of the tokens. Four layers of attention
+   and a feed-forward network follow (fc1, fc2), and a norm at the end. */
 typedef struct {
     Layer norm1, norm2, fc1, fc2;
     Attention attention;
@@ -748,12 +760,12 @@ static void clip_load(Clip *c, const File *f) {
     c->final_norm = layer(f, "text_model", "final_layer_norm");
 }
 
-/* Embedding: each token's row of the table, or v where the token is the new word. Only v gets a gradient, the
-   sum of those of all its places in the prompt:
+/* The embedding looks up each token's row in the table, or v when the token is the new word, whose id is the
+   size V of the vocabulary. Only v gets a gradient, which is the sum over all its places in the prompt:
 
        e_s = v if ids_s >= V, else row ids_s of the table      dv += sum of de_s over all s with ids_s >= V
 
-   (A word may also have several vectors: id V + k stands for row k of v. Here there is one.) */
+   A word can also have several vectors; then v is a matrix, and the id V + k stands for its row k. */
 static void embedding_forward(Tensor *e, const Layer *table, const double *v, const int *ids, int tokens) {
     shape(e, tokens, table->in, 0);
     for (int s = 0; s < tokens; s++) {
@@ -809,13 +821,14 @@ static void clip_backward(Clip *c, const int ids[TOKENS], double dv[WIDTH]) {
     embedding_backward(&c->e, &c->token_embedding, dv, ids);
 }
 
-/* In the program: nn/clip.c; text/tokenizer.c makes the ids. */
+/* In the program: nn/clip.c builds text encoders of any size, also with GELU in place of quick-GELU. The
+   embedding is in autograd/ops_shape.c. text/tokenizer.c turns a prompt into token ids. */
 
 /* ---- 5. The UNet: eps_theta(z_t, t, c) --------------------------------------------------------------- */
 
-/* The denoiser looks at the noisy latents in three sizes. It goes down (16 x 16, 8 x 8, 4 x 4 pixels, with
-   ever more channels), and up again. On its way down it leaves its results as skip connections, and on its
-   way up it takes them back, last first, so that no detail is lost:
+/* The UNet looks at the noisy latents in three sizes. On the way down the image shrinks (16 x 16, 8 x 8 and
+   then 4 x 4 pixels) and gets more channels, and on the way up it grows again. The way down leaves its
+   results as skip connections. The way up takes them back, the last one first, and concatenates them:
 
        conv_in -- down 0 -- half -- down 1 -- half -- down 2 -- middle
           |          |       |         |       |         |         |
@@ -826,18 +839,20 @@ static void clip_backward(Clip *c, const int ids[TOKENS], double dv[WIDTH]) {
           |          '--------------------------------------- up 2, first
           '-------------------------------------------------- up 2, second -- conv_out
 
-   All parts but down 2 and up 0 have a transformer behind their ResNet block, and so see the text. */
+   Each "down" and each "up" is a ResNet block with a transformer block after it, except that down 2 and up 0
+   have no transformer. The middle is two ResNet blocks with a transformer between them. So the text enters in
+   seven places. "half" and "double" are convolutions that change the size. The middle leads to "up 0". */
 enum { SKIPS = 2 * LEVELS };
 
 typedef struct {
     Layer conv_in, linear_1, linear_2, conv_norm_out, conv_out;
     Resnet down[LEVELS], middle[2], up[LEVELS][2];
     Transformer down_transformer[LEVELS], middle_transformer, up_transformer[LEVELS][2];
-    Layer half[LEVELS], twice[LEVELS];       /* convolutions that change the size; the last level has none */
-    Tensor sines, time1, active_time, time2; /* the timestep, as the ResNet blocks take it */
-    Tensor z_t, input, halved[LEVELS], joined[LEVELS][2], larger[LEVELS], doubled[LEVELS], normed, active;
+    Layer downsampler[LEVELS], upsampler[LEVELS]; /* "half" and "double"; the last level has none */
+    Tensor sines, time1, active_time, time2; /* the timestep's embedding, and time2 for the ResNet blocks */
+    Tensor z_t, input, downsampled[LEVELS], joined[LEVELS][2], large[LEVELS], upsampled[LEVELS];
     Tensor *skips[SKIPS];
-    Tensor noise_pred;
+    Tensor normed, active, noise_pred;
 } Unet;
 
 static bool down_attends(int level) { return level < LEVELS - 1; }
@@ -851,7 +866,7 @@ static void unet_load(Unet *u, const File *f) {
         snprintf(name, sizeof name, "down_blocks.%d.attentions.0", i);
         if (down_attends(i)) u->down_transformer[i] = transformer_load(f, name);
         snprintf(name, sizeof name, "down_blocks.%d.downsamplers.0", i);
-        if (i < LEVELS - 1) u->half[i] = layer(f, name, "conv");
+        if (i < LEVELS - 1) u->downsampler[i] = layer(f, name, "conv");
         for (int j = 0; j < 2; j++) {
             snprintf(name, sizeof name, "up_blocks.%d.resnets.%d", i, j);
             u->up[i][j] = resnet_load(f, name);
@@ -859,7 +874,7 @@ static void unet_load(Unet *u, const File *f) {
             if (up_attends(i)) u->up_transformer[i][j] = transformer_load(f, name);
         }
         snprintf(name, sizeof name, "up_blocks.%d.upsamplers.0", i);
-        if (i < LEVELS - 1) u->twice[i] = layer(f, name, "conv");
+        if (i < LEVELS - 1) u->upsampler[i] = layer(f, name, "conv");
     }
     u->middle[0] = resnet_load(f, "mid_block.resnets.0");
     u->middle_transformer = transformer_load(f, "mid_block.attentions.0");
@@ -871,9 +886,9 @@ static void unet_load(Unet *u, const File *f) {
     u->conv_out = layer(f, "", "conv_out");
 }
 
-/* The timestep as a vector: cosines and sines of t at frequencies from 1 down to almost 1 / 10000. The fast
-   ones tell neighbouring timesteps apart, the slow ones distant ones. The reference computes the angles in
-   fp32, so this does, too. */
+/* Turns the timestep into a vector: cosines and sines of t at frequencies from 1 down to almost 1 / 10000.
+   The high frequencies tell neighbouring timesteps apart, and the low ones distant timesteps. diffusers
+   computes the angles in fp32, and so does this. */
 static void timestep_embedding_forward(Tensor *y, float t, int channels) {
     int half = channels / 2;
     shape(y, 1, channels, 0);
@@ -892,8 +907,8 @@ static const Tensor *time_forward(Unet *u, int t) {
     return &u->time2;
 }
 
-/* Every second pixel, so half the size. */
-static Geometry halving(const Tensor *x) {
+/* The geometry of a convolution of stride 2, whose output has half the height and width of its input. */
+static Geometry half_size(const Tensor *x) {
     return (Geometry) { 3, 2, 1, 1, x->columns / x->width / 2, x->width / 2 };
 }
 
@@ -910,8 +925,8 @@ static Tensor *unet_forward(Unet *u, const double z_t[LATENTS], int t, const Ten
         if (down_attends(i)) x = transformer_forward(&u->down_transformer[i], x, context);
         u->skips[count++] = x;
         if (i == LEVELS - 1) break;
-        conv2d_forward(&u->halved[i], x, &u->half[i], halving(x));
-        x = u->skips[count++] = &u->halved[i];
+        conv2d_forward(&u->downsampled[i], x, &u->downsampler[i], half_size(x));
+        x = u->skips[count++] = &u->downsampled[i];
     }
 
     x = resnet_forward(&u->middle[0], x, time);
@@ -925,9 +940,9 @@ static Tensor *unet_forward(Unet *u, const double z_t[LATENTS], int t, const Ten
             if (up_attends(i)) x = transformer_forward(&u->up_transformer[i][j], x, context);
         }
         if (i == LEVELS - 1) break;
-        upsample_forward(&u->larger[i], x, 2 * x->columns / x->width, 2 * x->width);
-        conv2d_forward(&u->doubled[i], &u->larger[i], &u->twice[i], same_size(&u->larger[i], 3));
-        x = &u->doubled[i];
+        upsample_forward(&u->large[i], x, 2 * x->columns / x->width, 2 * x->width);
+        conv2d_forward(&u->upsampled[i], &u->large[i], &u->upsampler[i], same_size(&u->large[i], 3));
+        x = &u->upsampled[i];
     }
 
     norm_forward(&u->normed, x, &u->conv_norm_out, RESNET_NORM);
@@ -936,7 +951,7 @@ static Tensor *unet_forward(Unet *u, const double z_t[LATENTS], int t, const Ten
     return &u->noise_pred;
 }
 
-/* The result of a ResNet block, or of the transformer behind it. */
+/* The output of "down i" or "up i", which is that of its last block. */
 static Tensor *down_result(Unet *u, int i) {
     return down_attends(i) ? &u->down_transformer[i].y : &u->down[i].y;
 }
@@ -944,11 +959,11 @@ static Tensor *up_result(Unet *u, int i, int j) {
     return up_attends(i) ? &u->up_transformer[i][j].y : &u->up[i][j].y;
 }
 
-/* What came into the first block of level i on the way up. */
-static Tensor *up_input(Unet *u, int i) { return i > 0 ? &u->doubled[i - 1] : &u->middle[1].y; }
+/* The image that the first block of "up i" concatenates with a skip connection. */
+static Tensor *up_input(Unet *u, int i) { return i > 0 ? &u->upsampled[i - 1] : &u->middle[1].y; }
 
-/* From d loss / d noise_pred to d loss / d context. What lies before the first transformer does not depend on
-   v, so it needs no gradient. */
+/* Goes from d loss / d noise_pred back to d loss / d context. What lies before the first transformer block
+   does not depend on v, so conv_in and the first ResNet block need no backward pass. */
 static void unet_backward(Unet *u, Tensor *context) {
     int count = 0;
     conv2d_backward(&u->noise_pred, &u->active, &u->conv_out, same_size(&u->active, 3));
@@ -957,8 +972,8 @@ static void unet_backward(Unet *u, Tensor *context) {
 
     for (int i = LEVELS - 1; i >= 0; i--) {
         if (i < LEVELS - 1) {
-            conv2d_backward(&u->doubled[i], &u->larger[i], &u->twice[i], same_size(&u->larger[i], 3));
-            upsample_backward(&u->larger[i], up_result(u, i, 1));
+            conv2d_backward(&u->upsampled[i], &u->large[i], &u->upsampler[i], same_size(&u->large[i], 3));
+            upsample_backward(&u->large[i], up_result(u, i, 1));
         }
         for (int j = 1; j >= 0; j--) {
             if (up_attends(i)) transformer_backward(&u->up_transformer[i][j], &u->up[i][j].y, context);
@@ -973,22 +988,25 @@ static void unet_backward(Unet *u, Tensor *context) {
 
     for (int i = LEVELS - 1; i >= 0; i--) {
         if (i < LEVELS - 1)
-            conv2d_backward(&u->halved[i], down_result(u, i), &u->half[i], halving(down_result(u, i)));
+            conv2d_backward(&u->downsampled[i], down_result(u, i), &u->downsampler[i],
+                            half_size(down_result(u, i)));
         if (down_attends(i)) transformer_backward(&u->down_transformer[i], &u->down[i].y, context);
-        if (i > 0) resnet_backward(&u->down[i], &u->halved[i - 1]);
+        if (i > 0) resnet_backward(&u->down[i], &u->downsampled[i - 1]);
     }
 }
 
-/* In the program: nn/unet.c, for any number of levels, layers and heads that diffusers' configs may have. */
+/* In the program: nn/unet.c builds UNets with other numbers of levels, layers and heads, as the model's
+   config.json says, and for images of any size. */
 
 /* ---- 6. Noise and loss ------------------------------------------------------------------------------- */
 
-/* How much of the picture is left at timestep t: abar_t, the product of all 1 - beta_s up to t. The betas,
-   the noise that each timestep adds, grow from 0.00085 to 0.012, their roots in equal steps. The mixture
+/* Returns abar_t, which says how much of the picture is left at timestep t: the product of 1 - beta_s for all
+   s from 0 to t. beta_s is the variance of the noise that timestep s adds. The betas grow from 0.00085 to
+   0.012, and their square roots do so in equal steps.
 
        z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps                                                       (3)
 
-   has variance 1 at every t if z has. */
+   If z has variance 1, so has this mixture at every t. */
 static double abar(int t) {
     double product = 1, low = sqrt(0.00085), high = sqrt(0.012);
     for (int s = 0; s <= t; s++) {
@@ -1003,9 +1021,10 @@ static void add_noise(double z_t[LATENTS], const double z[LATENTS], const double
     for (int i = 0; i < LATENTS; i++) z_t[i] = signal * z[i] + spread * eps[i];
 }
 
-/* The mean squared error and its gradient, times weight (an example's part of its batch):
+/* Returns the mean squared error of y and adds its gradient to dy. The batch's loss is the mean over its
+   examples, and `weight` is the share of one, 1 / batch:
 
-       loss = sum_i (y_i - target_i)^2 / n        dy_i += 2 (y_i - target_i) / n */
+       loss = sum_i (y_i - target_i)^2 / n        dy_i += weight 2 (y_i - target_i) / n */
 static double mse(Tensor *y, const double *target, double weight) {
     int n = y->rows * y->columns;
     double sum = 0;
@@ -1017,27 +1036,29 @@ static double mse(Tensor *y, const double *target, double weight) {
     return sum / n;
 }
 
-/* In the program: diffusion/noise_schedule.c and autograd/ops_loss.c. inversion/training.c is equation
-   (1). */
+/* In the program: diffusion/noise_schedule.c computes abar_t once for all t, rounds as torch does, and has
+   other schedules too. autograd/ops_loss.c has the loss. inversion/training.c puts equation (1) together. */
 
 /* ---- 7. AdamW ---------------------------------------------------------------------------------------- */
 
-/* The gradient of one example is mostly noise: it depends on eps and t more than on v. AdamW (Loshchilov and
-   Hutter 2019) keeps running means m of the gradient and s of its square. It moves each number of v by about
-   the learning rate where the gradients of late agree, and by less where they contradict each other:
+/* The gradient of one example is mostly noise, since it depends on eps and t more than on v. AdamW
+   (Loshchilov and Hutter 2019) keeps two moments: the running means m of the gradient g and s of its square
+   (elsewhere s is called v). It moves each number of v by about the learning rate lr while the recent
+   gradients agree, and by less when they contradict each other. Weight decay wd pulls v towards 0. k is the
+   step:
 
        v -= lr wd v
        m += (1 - b1) (g - m)          s += (1 - b2) (g^2 - s)
        v -= lr m' / (sqrt(s') + 1e-8)      m' = m / (1 - b1^k),  s' = s / (1 - b2^k)
 
-   In step k = 1, 2, ... the last two correct for m and s having begun with zeros. */
+   m' and s' correct for the fact that m and s begin with zeros. */
 typedef struct {
     double m[WIDTH], s[WIDTH];
     int k;
 } AdamW;
 
 static void adamw(AdamW *a, double v[WIDTH], const double g[WIDTH]) {
-    const double lr = 5e-3, decay = 1e-2, b1 = 0.9, b2 = 0.999;
+    const double lr = 5e-3, decay = 1e-2, b1 = 0.9, b2 = 0.999; /* those of ti train */
     a->k++;
     for (int i = 0; i < WIDTH; i++) {
         v[i] -= lr * decay * v[i];
@@ -1048,12 +1069,13 @@ static void adamw(AdamW *a, double v[WIDTH], const double g[WIDTH]) {
     }
 }
 
-/* In the program: inversion/adamw.c, rounded where torch rounds; lr_schedule.c changes lr along the run. */
+/* In the program: inversion/adamw.c computes this in fp32 and rounds where torch rounds.
+   inversion/lr_schedule.c can change the learning rate during the run. */
 
 /* ---- 8. Training ------------------------------------------------------------------------------------- */
 
-/* What the steps are computed from, as `ti train --dump` wrote it: for each step and each example of its
-   batch the latents, the noise, the timestep and the token ids. */
+/* The inputs of the steps, which `ti train --dump` wrote: latents [steps, batch, 4, 16, 16], noise of the
+   same shape, timesteps [steps, batch] and token ids [steps, batch, S]. */
 typedef struct {
     int steps, batch;
     double *latents, *noise, *timesteps, *ids;
@@ -1075,7 +1097,8 @@ static Inputs inputs_read(const char *folder) {
     return in;
 }
 
-/* Example i: (1) from the prompt to the loss and back to dv, to which it adds its part of the gradient. */
+/* Computes equation (1) for example i, from the prompt to the loss and back to dv, and adds the example's
+   part of the gradient to dv. Returns its part of the loss. */
 static double example(Clip *clip, Unet *unet, const Inputs *in, int i, const double v[WIDTH],
                       double dv[WIDTH]) {
     double z_t[LATENTS], weight = 1.0 / in->batch;
@@ -1093,7 +1116,7 @@ static double example(Clip *clip, Unet *unet, const Inputs *in, int i, const dou
     return loss;
 }
 
-/* The learned vector as a safetensors file that diffusers and others read. */
+/* Writes the learned vector as a safetensors file, which diffusers can load. */
 static void write_vector(const char *path, const double v[WIDTH]) {
     char header[200];
     snprintf(header, sizeof header,
@@ -1122,7 +1145,7 @@ int main(int argc, char *argv[]) {
     File step = file_read(argv[1], "step.safetensors");
     File text = file_read("weights/critters/text_encoder", "model.safetensors");
     File denoiser = file_read("weights/critters/unet", "diffusion_pytorch_model.safetensors");
-    double *v = file_tensor(&step, "rows", dim, &count); /* what the new word starts from */
+    double *v = file_tensor(&step, "rows", dim, &count); /* the vector from which training starts */
     if (!v || dim[0] != 1 || dim[1] != WIDTH) fail("is not of one vector for the embedded model", argv[1]);
     clip_load(&clip, &text);
     unet_load(&unet, &denoiser);
@@ -1148,25 +1171,30 @@ int main(int argc, char *argv[]) {
     return 0;
 }
 
-/* In the program: inversion/loop.c is this loop with diffusers' random draws; cli/train.c saves and resumes
-   it.
+/* In the program: inversion/loop.c is this loop. It also makes the random draws, in the order of diffusers'
+   script, and can accumulate the gradients of several batches. cli/train.c saves and resumes runs.
 
    ---- 9. Exercises -------------------------------------------------------------------------------------
 
-   The tests use the operations of this file to check those of the program, which are compared with PyTorch's
-   results (golden/) as well. So if your version passes, it agrees with both.
+   The tests compare the operations of this file with those of the program and with PyTorch's results
+   (golden/). So if your version passes, it agrees with both.
 
-   1. Delete the body of norm_backward and derive it from the equations of the forward pass. Mind that x_i
-      moves the mean and the variance. To check it:
+   1. Delete the body of norm_backward, and derive it yourself from the two lines of equations that define the
+      forward pass. Remember that x_i also changes the mean and the variance. To check it:
 
-          make tests && build/test_ops | grep norm
+          make build/test_ops && build/test_ops | grep norm
 
-   2. Let a word have two vectors: embedding_forward knows about them, but example, adamw and main do not. To
-      check it, dump a run with `ti train --vectors 2` (and the other options above) and compare your losses
-      and vectors with those of `ti train --vectors 2 --steps 8`. golden/loop.py has the same comparison with
-      PyTorch, as its case "vectors".
+      "plain group_norm.dx0" compares your gradient with PyTorch's, and "group_norm.dx0, plain" compares the
+      program's gradient with yours. Every line must begin with "ok".
 
-   3. Some models predict not the noise but v = sqrt(abar_t) eps - sqrt(1 - abar_t) z. Change the loss so that
-      it trains such a model, then dump and train with `ti train --prediction v_prediction` to compare the
-      losses. (The embedded model was trained to predict noise, so the losses will be high, about 1.8.) The
-      golden for it is the case "v_prediction" of golden/grid.py. */
+   2. Give the word two vectors. embedding_forward and embedding_backward can do that already, but all other
+      arrays of WIDTH numbers hold only one, and main and write_vector expect one. To check it, run the
+      `ti train` of the first page with `--vectors 2`, once with `--dump out/dump2` and once with `--steps 8
+      --out out/run2`. Compare your losses with out/run2/losses.csv and your vectors with those of
+      out/run2/learned_embeds.safetensors. (The case "vectors" of golden/loop.py trains three with PyTorch.)
+
+   3. Some models predict not the noise but the velocity sqrt(abar_t) eps - sqrt(1 - abar_t) z, which is
+      called v-prediction. Change the loss so that it trains such a model. To check it, dump and train with
+      `--prediction v_prediction` into two other folders and compare the losses. The embedded model predicts
+      noise, so the losses are high: 1.8 on average. (The case "v_prediction" of golden/grid.py compares the
+      loss of a model that does predict the velocity with PyTorch's.) */

@@ -1,5 +1,5 @@
-/* Includes the learner's program as it is, with its names out of the way of the program's, and calls its
-   operations for the tests. */
+/* Includes plain/ti.c as it is, and calls its operations for the tests. Three of its names are changed, since
+   the program and its tests have the same. */
 #define main   plain_main
 #define Tensor PlainTensor
 #define Layer  PlainLayer
@@ -10,12 +10,13 @@
 
 #include "tests/plain.h"
 
-/* One example's part of a node's work: plain/ti.c knows no batches. */
+/* An op of plain/ti.c with its tensors. Most of them hold one example of a batch, since plain/ti.c computes
+   one example at a time. */
 typedef struct {
     const Node *node;
     PlainLayer layer;
     PlainTensor in[NODE_INPUTS], out;
-    const int *ids;
+    const int *ids; /* the token ids of an embedding, else NULL */
 } Example;
 
 static double *to_double(const float *x, int64_t count) {
@@ -34,8 +35,8 @@ static double *weight_to_double(const Weight *w) {
     return copy;
 }
 
-/* The matrix of one example: an image [C, H, W] has a row for each channel, anything else a row for each run
-   of the last dimension. */
+/* Copies part `part` of `parts` equal parts of a tensor into a matrix. An image [C, H, W] gets a row for each
+   channel. Any other tensor gets rows of the length of its last dimension. */
 static void take_part(PlainTensor *t, Shape s, const float *data, int64_t part, int64_t parts) {
     int64_t count = shape_count(s) / parts;
     bool image = s.rank == 4;
@@ -91,11 +92,11 @@ static void geglu_do(Example *e, bool backward) {
 }
 
 static void attention_do(Example *e, bool backward) {
-    Heads heads = { &e->in[0], &e->in[1], &e->in[2], e->node->heads, e->node->causal };
+    AttentionInputs inputs = { &e->in[0], &e->in[1], &e->in[2], e->node->heads, e->node->causal };
     if (backward)
-        attention_backward(&e->out, heads);
+        attention_backward(&e->out, inputs);
     else
-        attention_forward(&e->out, heads);
+        attention_forward(&e->out, inputs);
 }
 
 static void embedding_do(Example *e, bool backward) {
@@ -147,7 +148,8 @@ static void timestep_embedding_do(Example *e, bool backward) {
     if (!backward) timestep_embedding_forward(&e->out, (float)e->in[0].x[0], (int)e->node->out->shape.dim[1]);
 }
 
-/* The loss is a single number, and `backward` of the program multiplies its gradient by dy. */
+/* The gradient of the loss is multiplied by dy, a single number. plain/ti.c has no gradient for the target,
+   which is the opposite of the prediction's. */
 static void mse_do(Example *e, bool backward) {
     PlainTensor *y = &e->in[0];
     double weight = backward ? e->out.dx[0] : 0;
@@ -160,7 +162,8 @@ static void mse_do(Example *e, bool backward) {
     for (int i = 0; i < y->rows * y->columns; i++) e->in[1].dx[i] -= y->dx[i];
 }
 
-/* The ops by their names. A part is an example of the batch, or, with one part, everything at once. */
+/* The ops by their names. When by_example is false, the op treats all rows alike, so it runs once for the
+   whole batch. */
 static const struct {
     const char *name;
     void (*act)(Example *e, bool backward);
@@ -190,13 +193,14 @@ static void free_tensor(PlainTensor *t) {
     free(t->dx);
 }
 
-/* Takes one example through the op and adds what comes out to the result. */
+/* Runs the op forward, and backward if there is dy, on one part of the batch. Writes the part's output to the
+   result and adds its gradients. */
 static void run_example(Example *e, void (*act)(Example *, bool), int64_t part, int64_t parts,
                         const float *dy, PlainResult *result) {
     const Node *n = e->node;
     for (int k = 0; k < NODE_INPUTS; k++)
         if (n->in[k]) {
-            bool whole = n->ids != NULL; /* the learned vectors belong to all examples */
+            bool whole = n->ids != NULL; /* all examples share the learned vectors */
             take_part(&e->in[k], n->in[k]->shape, n->in[k]->data, whole ? 0 : part, whole ? 1 : parts);
         }
     e->ids = n->ids ? n->ids + part * n->out->shape.dim[1] : NULL;

@@ -115,8 +115,8 @@ static void compare_inputs(const Golden *loop, const char *name) {
     golden_free(got);
 }
 
-/* inputs.safetensors begins with the inputs of step.safetensors, and has those of the following steps, whose
-   timesteps are the reference's. The case has two examples in each. */
+/* Checks that inputs.safetensors holds eight steps, that the first has the inputs of step.safetensors, and
+   that all timesteps are the reference's. */
 static void compare_first_steps(const Golden *loop, const char *name) {
     Golden *inputs = open_file("dump/inputs.safetensors"), *step = open_file("dump/step.safetensors");
     static const char *const names[] = { "input_ids", "timesteps", "latents", "noise" };

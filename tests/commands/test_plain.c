@@ -1,5 +1,6 @@
-/* plain/ti.c, the whole of it in one file, against `ti train`: the losses and the learned vector of three
-   steps. It reads what `ti train --dump` wrote, and is built beside the program under test. */
+/* Compares plain/ti.c with `ti train`: the losses and the learned vector of three steps must agree.
+   plain/ti.c reads the inputs of these steps, which `ti train --dump` writes. Its program, `plain`, lies in
+   the folder of the program under test. */
 #define _POSIX_C_SOURCE 200809L
 #include "exchange/word_file.h"
 #include "tests/command.h"
@@ -16,7 +17,7 @@ enum { STEPS = 3 };
 static const char OPTIONS[] = "--model weights/critters --images weights/critters/concepts/grum --token "
                               "<grum> --init critter --batch 1 --seed 7 --steps 3";
 
-/* Runs plain, the program beside TI, and takes the losses that it prints. Returns how many. */
+/* Runs `plain`, which lies in TI's folder, and reads the losses that it prints. Returns their number. */
 static int run_plain(const char *folder, double losses[STEPS]) {
     const char *ti = getenv("TI");
     const char *slash = strrchr(ti, '/');
@@ -33,7 +34,7 @@ static int run_plain(const char *folder, double losses[STEPS]) {
     return count;
 }
 
-/* The losses as `ti train` logs them. */
+/* Reads the losses from losses.csv, which `ti train` has written. Returns their number. */
 static int read_losses(const char *folder, double losses[STEPS]) {
     char *path = mem_format("%s/run/losses.csv", folder);
     FILE *f = fopen(path, "r");

@@ -1,6 +1,6 @@
-/* Compares each method of convolution, and the linear op, with the plain loops of plain/ti.c in double precision, at shapes that
-   are prone to mistakes; checks that backward is the transpose of forward, and that the bits depend neither
-   on the number of threads nor on the type in which equal weights are stored. */
+/* Compares each method of convolution, and the linear op, with plain/ti.c at shapes that are prone to
+   mistakes. Also checks that backward is the transpose of forward, and that the bits depend neither on the
+   number of threads nor on the type in which equal weights are stored. */
 #include "autograd/ops.h"
 #include "tensor/conv.h"
 #include "tensor/gemm.h"
@@ -62,7 +62,7 @@ static Weight weight_of(const float *x, Shape shape, DType dtype, size_t shift) 
 
 static void weight_free(Weight w, size_t shift) { free((char *)(uintptr_t)w.data - shift); }
 
-/* n numbers as double; zeros where x is NULL. */
+/* Returns n numbers as doubles, which are zero when x is NULL. */
 static double *doubles(const float *x, int64_t n) {
     double *d = mem_alloc((size_t)n * sizeof(double));
     for (int64_t i = 0; x && i < n; i++) d[i] = (double)x[i];
@@ -305,7 +305,7 @@ static void run_linear(const Layer *layer, Shape xs, float *x, const float *dy, 
     graph_free(g);
 }
 
-/* Compares linear with plain/ti.c, with the checks of test_method. */
+/* Compares the linear op with plain/ti.c and makes the checks of test_method. */
 static void test_linear(const char *name, Shape xs, int64_t out, DType dtype, size_t shift, bool no_bias) {
     int64_t in = xs.dim[xs.rank - 1], rows = shape_count(xs) / in;
     Shape ys = xs, ws = xs.rank == 3 ? shape4(out, in, 1, 1) : shape2(out, in);

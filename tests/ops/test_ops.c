@@ -1,5 +1,5 @@
-/* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py), and checks
-   each op by itself, also on shapes that are too large for a golden file:
+/* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py) and with
+   plain/ti.c, and checks each op by itself, also on shapes that are too large for a golden file:
 
    - adjoint: for an op that is linear in its inputs, up to a constant, <f(x) - f(0), dy> = sum <x, dx>
    - slope: for the other ops, d <f(x), dy> / d direction by finite differences = sum <dx, direction>
@@ -29,10 +29,12 @@ typedef struct {
     float *dy; /* NULL when there is no backward */
 } Problem;
 
-/* Linear up to a constant; differentiable; without a gradient. They decide which checks are made. */
-/* The error of plain/ti.c, which is rounded to fp32 as the golden results are. */
+/* The bound on the difference of plain/ti.c from the golden results. Both are computed in double precision
+   and rounded to fp32, so they may differ by about one rounding. */
 #define PLAIN_TOLERANCE 2e-7
 
+/* An op is linear up to a constant (AFFINE), differentiable (SMOOTH) or has no gradient (CONSTANT). The kind
+   decides which checks are made. */
 typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
 
 typedef struct Case Case;
@@ -417,7 +419,8 @@ static void check_golden(const Golden *file, const Case *c, const Problem *p, co
                          tolerance);
 }
 
-/* Compares a result with that of plain/ti.c, and where there is a golden file, that with the golden result. */
+/* Compares a result with that of plain/ti.c. If the case has a golden result, compares plain/ti.c with it,
+   too. */
 static void compare_plain(const Golden *file, const Case *c, const char *what, const float *got,
                           const float *plain, Shape shape) {
     char name[100];
@@ -430,7 +433,8 @@ static void compare_plain(const Golden *file, const Case *c, const char *what, c
     free(golden);
 }
 
-/* Compares with the same op of plain/ti.c, where it has one. file is NULL where there is no golden result. */
+/* Compares the op with that of plain/ti.c, if it has one. `file` is NULL when the case has no golden
+   results. */
 static void check_plain(const Golden *file, const Case *c, const Problem *p, const Result *r) {
     Graph *g = graph_new();
     Args a = { .c = c, .layer = &p->layer, .ids = p->ids };
