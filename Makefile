@@ -6,6 +6,7 @@
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
 # make bench       times ti beside PyTorch, where there is one (PYTHON=); make bench-full: the same at full size (MODEL=, RUNS=)
 # make install     installs into PREFIX (/usr/local); make uninstall takes it away again
+# make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
 # make compile_commands.json   tells editors how each file is compiled
 # make docs        writes the tables that tests produce; make verification writes docs/verification.md
@@ -77,6 +78,12 @@ $(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
 # The cases of bad input are tables in files of their own.
 $(BUILD)/test_bad_input: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bad_input/*.c))
 
+# Textual Inversion in one file, which needs only libm.
+plain: $(BUILD)/plain
+$(BUILD)/plain: plain/ti.c $(BUILD)/flags | needs
+	$(CC) -std=c11 -O2 $(WARN) $(SAN) -o $@ $< -lm
+$(BUILD)/tests/plain.o: plain/ti.c
+
 $(BUILD)/fuzz: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c)) $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
@@ -120,7 +127,7 @@ folder:
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
-tests: $(PROGRAMS) $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps
+tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
@@ -175,5 +182,5 @@ uninstall:
 clean:
 	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti deps needs debug help folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
+.PHONY: ti plain deps needs debug help folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
 .SECONDARY:

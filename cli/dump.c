@@ -11,9 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const FILES[] = { "graph.json", "step.safetensors", "forward.safetensors",
-                                     "backward.safetensors" };
-enum { GRAPH, STEP, FORWARD_FILE, BACKWARD_FILE, FILE_COUNT };
+static const char *const FILES[] = { "graph.json", "inputs.safetensors", "step.safetensors",
+                                     "forward.safetensors", "backward.safetensors" };
+enum { GRAPH, INPUTS, STEP, FORWARD_FILE, BACKWARD_FILE, FILE_COUNT };
+
+/* The largest number of micro-batches whose inputs are written. */
+enum { INPUTS_MAX = 8 };
 
 /* A file of tensors that is written while the graph runs, one tensor after the other in the order of
    its header. */
@@ -179,6 +182,46 @@ static bool write_step(const Dump *d, const float *learned, const char *path, Me
     return ok;
 }
 
+/* Appends `count` values to a tensor that has `at` values so far. */
+static void append(float *to, int64_t at, const float *from, int64_t count) {
+    memcpy(to + at, from, (size_t)count * sizeof *to);
+}
+
+/* Writes the inputs of the run's first K micro-batches of B examples: input_ids [K, B, S], timesteps [K, B],
+   latents and noise [K, B, L, h, w]. These micro-batches are full and belong to the first epoch, whose last
+   one may be smaller. It makes their random draws, and then puts the loop back to its beginning. */
+static bool write_inputs(const Dump *d, Loop *l, const char *path, Messages *errors) {
+    const TrainingStep *first = d->step;
+    int64_t epoch = l->data.posteriors->pictures * l->options.repeats;
+    int64_t steps = min_i64(min_i64(INPUTS_MAX, epoch / first->batch), loop_micro_batches(l));
+    int64_t batch = first->batch, tokens = batch * first->tokens, latents = batch * first->latent_count;
+    float *ids = mem_alloc((size_t)(steps * tokens) * sizeof *ids);
+    float *timesteps = mem_alloc((size_t)(steps * batch) * sizeof *timesteps);
+    float *z = mem_alloc((size_t)(steps * latents) * sizeof *z);
+    float *noise = mem_alloc((size_t)(steps * latents) * sizeof *noise);
+    for (int64_t k = 0; k < steps; k++) {
+        const TrainingStep *s = loop_draw(l);
+        for (int64_t i = 0; i < tokens; i++) ids[k * tokens + i] = (float)s->ids[i];
+        append(timesteps, k * batch, s->timesteps, batch);
+        append(z, k * latents, l->latents, latents);
+        append(noise, k * latents, l->noise, latents);
+    }
+    loop_restart(l);
+    Shape x = first->noise_pred->shape, shape = { 5, { steps, batch, x.dim[1], x.dim[2], x.dim[3] } };
+    NamedTensor tensors[] = {
+        { "input_ids", shape3(steps, batch, first->tokens), ids },
+        { "timesteps", shape2(steps, batch), timesteps },
+        { "latents", shape, z },
+        { "noise", shape, noise },
+    };
+    bool ok = safetensors_write(path, tensors, sizeof tensors / sizeof *tensors, NULL, 0, errors);
+    free(ids);
+    free(timesteps);
+    free(z);
+    free(noise);
+    return ok;
+}
+
 /* The folder */
 
 static void remove_files(const char *folder) {
@@ -203,11 +246,11 @@ static bool move_folder(const char *from, const char *to, Messages *errors) {
     return messages_add(errors, "%s: cannot be written: %s", to, strerror(errno));
 }
 
-/* Runs the micro-batch and writes the four files. loop_next updates the learned
-   vectors, so they are copied first. */
+/* Runs the micro-batch and writes the files. loop_next updates the learned vectors, so they are copied before
+   that. */
 static bool write_files(Dump *d, Loop *l, char *const paths[FILE_COUNT], Messages *errors,
                         Messages *warnings) {
-    if (!write_graph(d, paths[GRAPH], errors)) return false;
+    if (!write_graph(d, paths[GRAPH], errors) || !write_inputs(d, l, paths[INPUTS], errors)) return false;
     int64_t count = l->adamw.count;
     float *learned = mem_alloc((size_t)count * sizeof *learned);
     memcpy(learned, l->data.learned, (size_t)count * sizeof *learned);

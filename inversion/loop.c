@@ -135,19 +135,27 @@ static TrainingStep *prepare(Loop *l, Batch *batch) {
     return s;
 }
 
+const TrainingStep *loop_draw(Loop *l) {
+    Batch batch;
+    return prepare(l, &batch);
+}
+
+void loop_restart(Loop *l) {
+    dataset_free(&l->dataset);
+    seed_generators(l);
+}
+
 void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t taken, int64_t step) {
     l->torch = *torch;
     l->python = *python;
     l->step = step;
-    Batch batch;
-    for (int64_t i = 0; i < taken; i++) prepare(l, &batch);
+    for (int64_t i = 0; i < taken; i++) loop_draw(l);
 }
 
 float loop_first_loss(Loop *l) {
     Batch batch;
     float loss = training_step_loss(prepare(l, &batch));
-    dataset_free(&l->dataset);
-    seed_generators(l); /* resets the generators, as if nothing had been drawn */
+    loop_restart(l);
     return loss;
 }
 

@@ -79,6 +79,14 @@ int64_t loop_micro_batches(const Loop *l);
    is not finite, neither the gradients nor the learned vectors change, and `updated` is false. */
 LoopRecord loop_next(Loop *l);
 
+/* Makes the random draws of the next micro-batch and fills in the inputs of its training step, which it
+   returns, but does not run the networks. Afterwards z and eps are in l->latents and l->noise. */
+const TrainingStep *loop_draw(Loop *l);
+
+/* Puts a loop back to its beginning: the next micro-batch is the run's first. The loop must not have run the
+   networks backward or updated anything yet. */
+void loop_restart(Loop *l);
+
 /* Returns the loss of the run's first micro-batch for the current learned vectors. The loop must not have run
    yet. Afterwards it is at its beginning again. */
 float loop_first_loss(Loop *l);

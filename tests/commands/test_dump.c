@@ -115,6 +115,34 @@ static void compare_inputs(const Golden *loop, const char *name) {
     golden_free(got);
 }
 
+/* Checks that inputs.safetensors holds eight steps, that the first has the inputs of step.safetensors, and
+   that all timesteps are the reference's. */
+static void compare_first_steps(const Golden *loop, const char *name) {
+    Golden *inputs = open_file("dump/inputs.safetensors"), *step = open_file("dump/step.safetensors");
+    static const char *const names[] = { "input_ids", "timesteps", "latents", "noise" };
+    for (int i = 0; i < 4; i++) {
+        float *first = golden_floats(step, "%s", names[i]), *all = golden_floats(inputs, "%s", names[i]);
+        Shape shape = golden_shape(step, "%s", names[i]), steps = golden_shape(inputs, "%s", names[i]);
+        char *label = mem_format("inputs, %s", names[i]);
+        test_true(label, steps.dim[0] == 8 && shape_count(steps) == 8 * shape_count(shape), "%lld steps",
+                  (long long)steps.dim[0]);
+        test_same(label, all, first, (size_t)shape_count(shape) * sizeof *all);
+        free(label);
+        free(first);
+        free(all);
+    }
+    int32_t *t = golden_ints(loop, NULL, "%s/timesteps", name);
+    float *got = golden_floats(inputs, "timesteps");
+    int64_t count = shape_count(golden_shape(inputs, "timesteps")), wrong = 0;
+    for (int64_t i = 0; i < count; i++) wrong += got[i] != (float)t[i];
+    test_true("timesteps of the first steps", wrong == 0, "%lld of %lld wrong", (long long)wrong,
+              (long long)count);
+    free(t);
+    free(got);
+    golden_free(inputs);
+    golden_free(step);
+}
+
 static const char *string(const json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name));
 }
@@ -311,6 +339,7 @@ int main(void) {
     test_true("--dump", status == 0 && !exists("run"), "status %d, and no run is begun", status);
     if (status == 0) {
         compare_inputs(loop, name);
+        compare_first_steps(loop, name);
         compare_tensors(&names, want, "forward");
         compare_tensors(&names, want, "backward");
         check_graph();

@@ -1,10 +1,11 @@
-/* Compares each method of convolution, and the linear op, with direct sums in double precision at shapes that
-   are prone to mistakes. Also checks that backward is the transpose of forward, and that the bits depend
-   neither on the number of threads nor on the type in which equal weights are stored. */
+/* Compares each method of convolution, and the linear op, with plain/ti.c at shapes that are prone to
+   mistakes. Also checks that backward is the transpose of forward, and that the bits depend neither on the
+   number of threads nor on the type in which equal weights are stored. */
 #include "autograd/ops.h"
 #include "tensor/conv.h"
 #include "tensor/gemm.h"
 #include "tensor/share.h"
+#include "tests/plain.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -62,33 +63,7 @@ static Weight weight_of(const float *x, Shape shape, DType dtype, size_t shift) 
 
 static void weight_free(Weight w, size_t shift) { free((char *)(uintptr_t)w.data - shift); }
 
-/* Adds a convolution, computed by its definition in double precision, to its result: y += A x, or x += A' y
-   when `forward` is false. A is the linear map of the weights w. */
-static void direct_sum(const Conv *c, const float *w, double *x, double *y, bool forward) {
-    for (int64_t b = 0; b < c->batch; b++)
-        for (int64_t o = 0; o < c->out_channels; o++)
-            for (int64_t i = 0; i < c->out_height; i++)
-                for (int64_t j = 0; j < c->out_width; j++) {
-                    double *at = y + ((b * c->out_channels + o) * c->out_height + i) * c->out_width + j;
-                    for (int64_t e = 0; e < c->in_channels; e++)
-                        for (int64_t p = 0; p < c->kernel; p++)
-                            for (int64_t q = 0; q < c->kernel; q++) {
-                                int64_t row = i * c->stride + p - c->top,
-                                        column = j * c->stride + q - c->left;
-                                if (row < 0 || row >= c->height || column < 0 || column >= c->width) continue;
-                                double weight =
-                                    (double)w[((o * c->in_channels + e) * c->kernel + p) * c->kernel + q];
-                                double *pixel =
-                                    x + ((b * c->in_channels + e) * c->height + row) * c->width + column;
-                                if (forward)
-                                    *at += weight * *pixel;
-                                else
-                                    *pixel += weight * *at;
-                            }
-                }
-}
-
-/* Returns n numbers as doubles, which are zeros when x is NULL. */
+/* Returns n numbers as doubles, which are zero when x is NULL. */
 static double *doubles(const float *x, int64_t n) {
     double *d = mem_alloc((size_t)n * sizeof(double));
     for (int64_t i = 0; x && i < n; i++) d[i] = (double)x[i];
@@ -246,10 +221,10 @@ static void test_case(const Case *k) {
     float *w = random_floats(k->out * k->in * k->kernel * k->kernel, 3, WEIGHT_BITS),
           *b = random_floats(k->out, 4, WEIGHT_BITS);
     double *x = doubles(xf, nx), *y = doubles(NULL, ny), *dy = doubles(dyf, ny), *dx = doubles(NULL, nx);
-    direct_sum(&c, w, x, y, true);
+    plain_conv2d(&c, w, x, y, true);
     for (int64_t i = 0; i < ny && !k->no_bias; i++) y[i] += (double)b[i / area % k->out];
     for (int64_t i = 0; i < nx; i++) dx[i] = 1;
-    direct_sum(&c, w, dx, dy, false);
+    plain_conv2d(&c, w, dx, dy, false);
     for (int m = 0; m < CONV_METHODS; m++)
         if (conv_supports((ConvMethod)m, &c)) test_method(k, (ConvMethod)m, y, dx);
     free(xf), free(dyf), free(w), free(b), free(x), free(y), free(dy), free(dx);
@@ -331,7 +306,7 @@ static void run_linear(const Layer *layer, Shape xs, float *x, const float *dy, 
     graph_free(g);
 }
 
-/* Compares linear with direct sums and makes the same checks as test_method. */
+/* Compares the linear op with plain/ti.c and makes the checks of test_method. */
 static void test_linear(const char *name, Shape xs, int64_t out, DType dtype, size_t shift, bool no_bias) {
     int64_t in = xs.dim[xs.rank - 1], rows = shape_count(xs) / in;
     Shape ys = xs, ws = xs.rank == 3 ? shape4(out, in, 1, 1) : shape2(out, in);
@@ -341,14 +316,8 @@ static void test_linear(const char *name, Shape xs, int64_t out, DType dtype, si
     float *b = random_floats(out, 8, WEIGHT_BITS), *y = floats(rows * out), *dx = floats(rows * in);
     float *y2 = floats(rows * out), *dx2 = floats(rows * in), *ax = floats(rows * out);
     double *want_y = doubles(NULL, rows * out), *want_dx = doubles(NULL, rows * in);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t o = 0; o < out; o++) {
-            for (int64_t i = 0; i < in; i++) {
-                want_y[r * out + o] += (double)x[r * in + i] * (double)w[o * in + i];
-                want_dx[r * in + i] += (double)dy[r * out + o] * (double)w[o * in + i];
-            }
-            want_y[r * out + o] += no_bias ? 0 : (double)b[o];
-        }
+    plain_linear(xs, out, x, w, dy, want_y, want_dx);
+    for (int64_t i = 0; i < rows * out && !no_bias; i++) want_y[i] += (double)b[i % out];
     Weight weight = weight_of(w, ws, dtype, shift), bias = weight_of(b, shape1(out), dtype, shift);
     Layer layer = { &weight, no_bias ? NULL : &bias };
     run_linear(&layer, xs, x, dy, y, dx, 1);

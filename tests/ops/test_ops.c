@@ -1,5 +1,5 @@
-/* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py), and checks
-   each op by itself, also on shapes that are too large for a golden file:
+/* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py) and with
+   plain/ti.c, and checks each op by itself, also on shapes that are too large for a golden file:
 
    - adjoint: for an op that is linear in its inputs, up to a constant, <f(x) - f(0), dy> = sum <x, dx>
    - slope: for the other ops, d <f(x), dy> / d direction by finite differences = sum <dx, direction>
@@ -10,6 +10,7 @@
 #include "tensor/gemm.h"
 #include "tensor/rng.h"
 #include "tests/golden.h"
+#include "tests/plain.h"
 
 #include <math.h>
 #include <omp.h>
@@ -28,7 +29,11 @@ typedef struct {
     float *dy; /* NULL when there is no backward */
 } Problem;
 
-/* Whether an op is linear up to a constant, is differentiable in another way, or has no gradient. This
+/* The bound on the difference of plain/ti.c from the golden results. Both are computed in double precision
+   and rounded to fp32, so they may differ by about one rounding. */
+#define PLAIN_TOLERANCE 2e-7
+
+/* An op is linear up to a constant (AFFINE), differentiable (SMOOTH) or has no gradient (CONSTANT). The kind
    decides which checks are made. */
 typedef enum { AFFINE, SMOOTH, CONSTANT } Kind;
 
@@ -415,6 +420,39 @@ static void check_golden(const Golden *file, const Case *c, const Problem *p, co
                          tolerance);
 }
 
+/* Compares a result with that of plain/ti.c. If the case has a golden result, compares plain/ti.c with it,
+   too. */
+static void compare_plain(const Golden *file, const Case *c, const char *what, const float *got,
+                          const float *plain, Shape shape) {
+    char name[100];
+    snprintf(name, sizeof name, "%s.%s, plain", c->name, what);
+    test_close(name, got, plain, shape, c->tolerance > 0 ? c->tolerance : 2e-6, -1);
+    if (!file) return;
+    float *golden = golden_floats(file, "%s", label(c, what));
+    snprintf(name, sizeof name, "plain %s.%s", c->name, what);
+    test_close(name, plain, golden, shape, PLAIN_TOLERANCE, -1);
+    free(golden);
+}
+
+/* Compares the op with that of plain/ti.c, if it has one. `file` is NULL when the case has no golden
+   results. */
+static void check_plain(const Golden *file, const Case *c, const Problem *p, const Result *r) {
+    Graph *g = graph_new();
+    Args a = { .c = c, .layer = &p->layer, .ids = p->ids };
+    for (int k = 0; k < p->inputs; k++) a.x[k] = graph_leaf(g, "x", p->shape[k], p->data[k], NULL);
+    c->build(g, &a);
+    PlainResult plain;
+    if (plain_node(graph_get(g, 0), p->dy, &plain)) {
+        compare_plain(file, c, "y", r->y, plain.y, r->shape);
+        for (int k = 0; k < p->inputs; k++)
+            if (p->needs_grad[k] && plain.dx[k])
+                compare_plain(file, c, (const char *[]) { "dx0", "dx1", "dx2" }[k], r->dx[k], plain.dx[k],
+                              p->shape[k]);
+    }
+    plain_result_free(&plain);
+    graph_free(g);
+}
+
 int main(int argc, char **argv) {
     blas_start();
     omp_set_dynamic(0);
@@ -437,6 +475,7 @@ int main(int argc, char **argv) {
         if (c->kind == SMOOTH) check_slope(c, &p, &r, &random);
         if (c->kind != CONSTANT) check_twice(c, &p, &r);
         check_bits(c, &p, &r);
+        check_plain(c->large[0].rank ? NULL : file, c, &p, &r);
         result_free(&r);
         for (int k = 0; k < p.inputs; k++) free(p.data[k]);
         free(p.dy);
