@@ -108,7 +108,7 @@ def main():
     new, old = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else HERE
     if not os.path.isdir(new):
         sys.exit(f"{new} is not a folder")
-    differences = sorted(compare_folders(new, old), key=lambda difference: not difference[1])  # failures come last
+    differences = sorted(compare_folders(new, old), key=lambda d: not d[1])  # failures come last
     for text, allowed in differences:
         print("ok   " if allowed else "FAIL ", text)
     failures = sum(not allowed for _, allowed in differences)
