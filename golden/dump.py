@@ -15,8 +15,8 @@ The script prints one line for each tensor: the node's own error in the forward 
 / d tensor, the same two errors of the whole ("-" where the tensor has no gradient), the name and the shape.
 Errors are relative to the largest value of the tensor. After that, all tensors with an error above the
 tolerance are listed in the order of execution. The exit status is 1 when there is any, or when a tensor has
-no counterpart. The gradient of a tensor is computed by the backward passes of the nodes that read it, so these
-nodes are named with it.
+no counterpart. The gradient of a tensor is computed by the backward passes of the nodes that read it, so
+these nodes are named with it.
 
 A node with weights is compared with the output of its module. Any other node is compared with the input of
 the module that reads it: the residual sum before a norm is the input of that norm. A node that no module

@@ -1,8 +1,8 @@
-/* Files whose format is broken: safetensors files, learned words, JSON. */
+/* Files whose format is broken: safetensors files, learned words and JSON. */
 #include "tests/bad_input/bad_input.h"
 
 #define LOOK "inspect x.safetensors"
-/* Makes x.safetensors with one tensor of 8 bytes, whose entry in the header has these fields. */
+/* Writes x.safetensors with one tensor of 8 bytes, whose entry in the header has these fields. */
 #define ONE(fields) "st x.safetensors '{\"x\":{" fields "}}' 8"
 #define TYPE        "\"dtype\":\"F32\","
 #define SHAPE       "\"shape\":[2],"

@@ -1,4 +1,4 @@
-/* Pictures: files that are none, broken ones, and unusual ones that must work. */
+/* Files that are not pictures, broken pictures, and unusual pictures that must work. */
 #include "tests/bad_input/bad_input.h"
 
 #define TRAIN        "train --model model --token '<x>' --init a --steps 1 --images "
