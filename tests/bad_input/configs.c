@@ -326,7 +326,7 @@ const BadInput BAD_CONFIGS[] = {
       .says = "model/tokenizer/tokenizer_config.json: \"padding_side\" is \"left\": only \"right\" is "
               "supported" },
     { .input = "A model's defaults.json" },
-    { .input = "no JSON",
+    { .input = "a file that is not JSON",
       .make = "echo steps=3 >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,

@@ -3,7 +3,7 @@
 
        test_bad_input                 runs all cases, and compares tests/bad_input/messages.md with them
        test_bad_input --table         writes the text of tests/bad_input/messages.md to stdout
-       test_bad_input --show [TEXT]   shows what the program prints for inputs and commands with TEXT in them */
+       test_bad_input --show [TEXT]   shows what the program prints for the cases that have TEXT in them */
 #define _DEFAULT_SOURCE
 #include <grp.h>
 #include <stdio.h>
