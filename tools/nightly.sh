@@ -3,18 +3,19 @@
 #
 #   valgrind    tests of a portable build under valgrind, which does not support AVX-512, so that OpenBLAS has
 #               to use its kernels for AVX2
-#   avx2        all tests, built for Haswell and with OpenBLAS's kernels for Haswell: other instructions and
-#               other roundings must agree with the same golden files
+#   avx2        all tests, built for Haswell and with OpenBLAS's kernels for Haswell: the results of other
+#               instructions and other roundings must agree with the same golden files
 #   arm64       tests, cross-compiled with Debian's libraries for arm64 and run by qemu's user mode
 #   fuzz        every fuzzer with COUNT inputs, by default 10 million
 #   mutants     tests/mutate, where SEED chooses the places to change
-#   goldens     golden/make.sh in a copy of the repository, and golden/compare.py: the golden files can be made
-#               anew and are then the same up to rounding. The models at full size are included with FULL=1.
+#   goldens     golden/make.sh in a copy of the repository, and golden/compare.py, which checks that the new
+#               golden files differ from those of the repository only by rounding. It takes 20 minutes. With
+#               FULL=1 it includes the models at full size.
 #
 # Without arguments all parts run. They need the Debian packages valgrind, qemu-user, gcc-aarch64-linux-gnu
-# and mmdebstrap. The goldens need Python, for which golden/make.sh makes an environment in golden/.venv unless
-# VENV names the folder of another one. Builds go to build-*/, and the log of each part to build-nightly/. Ends
-# with "N passed, N failed".
+# and mmdebstrap. The part goldens needs Python; golden/make.sh installs its packages in golden/.venv unless
+# VENV names the folder of another environment. Builds go to build-*/, and the log of each part to
+# build-nightly/. Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.."
 work=build-nightly # a relative path, since the absolute one may have spaces, which make does not accept
