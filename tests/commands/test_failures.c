@@ -332,8 +332,7 @@ static void test_kind(const Command *c, const struct Kind *kind, const char *out
         bool failed;
         copy_start();
         int status = run(c->command, kind->name, n, &failed);
-        if (!failed && !tried &&
-            n > 1) { /* N of --from is larger than the number of calls, so begin with the first. */
+        if (!failed && !tried && n > 1) { /* --from names a call that does not come: begin with the first. */
             n = 0;
             continue;
         }
