@@ -1,19 +1,20 @@
-# make             builds ./ti; says what is missing         make help    this text
-# make deps        installs what building needs (apt)        make clean   takes away what make built in BUILD
+# make             builds ./ti, or says what is missing      make help    prints this text
+# make deps        installs what building needs (apt)        make clean   removes ./ti and the build folder BUILD
 # make demo        learns a word on the embedded model and generates pictures with it (installs what is missing)
-# make test        checks everything against the golden tensors (installs what is missing)
-# make test-full   checks models at full size (5 GB of disk; minutes)
+# make test        runs all tests, most of which compare with golden files (installs what is missing)
+# make test-full   tests models at full size (takes minutes and 5 GB of disk)
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
-# make bench       times ti beside PyTorch, where there is one (PYTHON=); make bench-full: the same at full size (MODEL=, RUNS=)
-# make install     installs into PREFIX (/usr/local); make uninstall takes it away again
+# make bench       measures the speed of ti, and that of PyTorch if PYTHON names a Python that has it
+# make bench-full  does the same at full size, with RUNS runs of the model in the folder MODEL
+# make install     installs into PREFIX (/usr/local), and make uninstall removes the same files
 # make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
+# make docs        writes the tables that tests produce, and make verification writes docs/verification.md
+# make lines       counts the lines of C in each room
 # make compile_commands.json   tells editors how each file is compiled
-# make docs        writes the tables that tests produce; make verification writes docs/verification.md
-# make lines       counts the lines of C by room
 #
-# Variables: CC, MARCH (empty: a portable build), OPT (-O3), SANITIZE=address,undefined, WERROR=1, PREFIX, PYTHON, and BUILD, the
-# folder of objects, in whose name make allows no spaces. When the flags are others than in the last build, everything is built anew.
+# Variables: CC, MARCH (an empty one makes a portable build), OPT (-O3), SANITIZE=address,undefined, WERROR=1, PREFIX,
+# PYTHON, and BUILD, the build folder, whose name may not contain spaces. Changed flags cause a complete build.
 
 CC      = gcc
 MARCH   = -march=native
@@ -26,7 +27,8 @@ SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LIBS    = -lopenblas -ljansson -lutf8proc -lm
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 
-# Each room is an archive. The linker keeps dependencies one-way: room_NAME is all of a room and of those below it, and links only so.
+# Each room, which is a source folder, becomes an archive. The linker checks that a room uses only rooms below it: the
+# program room_NAME consists of the whole room NAME and the rooms below it, and links only if nothing is missing.
 archives = $(patsubst %,$(BUILD)/lib%.a,$(1))
 BELOW_io        =
 BELOW_text      = io
@@ -52,12 +54,12 @@ ti: $(BUILD)/ti
 $(BUILD)/ti: $(BUILD)/ti.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
-# ti, where the N-th call of a kind can be made to fail: tests/commands/failing.c.
+# A ti in which the N-th call of a kind can be made to fail (tests/commands/failing.c)
 WRAPPED = malloc calloc realloc aligned_alloc mmap open read write fsync close rename linkat mkdir fopen fflush opendir
 $(BUILD)/ti_failing: $(BUILD)/ti.o $(BUILD)/tests/commands/failing.o $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
-# What the test programs share.
+# The code that all test programs share
 $(BUILD)/libtest.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c)) $(BUILD)/sources
 	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
@@ -75,7 +77,7 @@ $(BUILD)/test_$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*/test_$(1).c))
 endef
 $(foreach test,$(TESTS),$(eval $(call test_rule,$(test))))
 
-# The cases of bad input are tables in files of their own.
+# The cases of bad input are tables in other files of the folder.
 $(BUILD)/test_bad_input: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bad_input/*.c))
 
 # Textual Inversion in one file, which needs only libm.
@@ -91,8 +93,8 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
 $(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
-# Files that hold the flags and the sources of the last build. They are written only where these are others now, and then they
-# are newer than all objects and archives, which are made anew: also an archive of which a source has gone.
+# The files $(BUILD)/flags and $(BUILD)/sources hold the flags and the sources of the last build. They are rewritten only
+# when these have changed. Objects and archives depend on them and are then rebuilt, also an archive that lost a source.
 flags   := $(CC) $(CFLAGS) $(WARN) $(SAN) $(LIBS)
 sources := $(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c))
 define last_rule
@@ -108,20 +110,20 @@ $(foreach name,flags sources,$(eval $(call last_rule,$(name))))
 $(BUILD)/%.o: %.c $(BUILD)/flags | needs
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(WARN) $(SAN) -I. -MMD -MP -c -o $@ $<
-# stb_image_write shifts bits out of a signed int, which -fwrapv defines; gcc's sanitizer has to be told.
+# stb_image_write shifts bits out of a signed int. -fwrapv makes that defined, but gcc's sanitizer still reports it.
 $(BUILD)/io/stb.o: CFLAGS += -fwrapv
 $(BUILD)/io/stb.o: SAN += $(if $(SANITIZE),-fno-sanitize=shift)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
-# make demo and make test install what is missing; any other build only says so.
+# `make demo` and `make test` install missing packages; all other builds only name them.
 needs:
 	@CC="$(CC)" sh tools/deps.sh $(if $(filter demo test,$(MAKECMDGOALS)),install,check)
 deps:
 	@CC="$(CC)" sh tools/deps.sh install
 
-# A folder with other things in it is not built in, since make clean would take them away. The links are for the programs, which
-# look for the embedded model in the folder weights beside them.
+# make does not build in a folder with other files, since `make clean` would remove them. A program looks for the embedded
+# model in the folder weights beside it, where the links lead to it.
 folder:
 	@[ -e $(BUILD)/flags ] || [ -e $(BUILD)/ti.o ] || [ -z "$$(ls -A $(BUILD) 2>/dev/null)" ] || \
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
@@ -137,7 +139,7 @@ test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memo
 	$(BUILD)/test_full sd21
 	TI=$(BUILD)/ti $(BUILD)/test_memory sd15
 
-# COUNT inputs to all parsers, with the sanitizers; what crashes one goes to out/ (see tests/fuzz/fuzz.c).
+# COUNT is the number of inputs. An input that crashes a parser is saved in out/ (tests/fuzz/fuzz.c).
 COUNT = 1000000
 SEED  = 1
 fuzz:
@@ -147,7 +149,7 @@ fuzz:
 verification: tests $(BUILD)/ti
 	+@TI=$(BUILD)/ti COVERAGE=$(BUILD)-coverage sh tools/verification.sh $(PROGRAMS)
 
-# The tables in docs/ that tests write.
+# The tables that tests write
 docs: $(BUILD)/test_bad_input
 	$(BUILD)/test_bad_input --table >tests/bad_input/messages.md
 
@@ -157,7 +159,7 @@ debug:
 compile_commands.json: $(BUILD)/flags $(BUILD)/sources
 	@CC="$(CC)" FLAGS="$(CFLAGS) $(WARN) $(SAN) -I." sh tools/compile_commands.sh $(sources) >$@
 
-# The comment at the top of this file.
+# Prints the comment at the top of this file.
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
@@ -170,7 +172,7 @@ demo: ti
 bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
 	@sh tools/bench.sh $(BUILD)
 
-# MODEL: a folder in F32, with MODEL_F16 the same in F16; else both are made (7 GB of disk). RUNS: 3.
+# MODEL is a model folder in F32, and MODEL_F16 the same model in F16. Without MODEL both are made, in 7 GB of disk.
 bench-full: ti $(BUILD)/bench_steps $(BUILD)/make_model
 	@sh tools/bench.sh $(BUILD) full
 

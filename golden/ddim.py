@@ -2,15 +2,16 @@
 CONFIGS it has
 
     CONFIG/alphas_cumprod    alphas_cumprod of DDIMScheduler and DDPMScheduler, in fp32 as in the reference
-    CONFIG/timesteps/N       the timesteps of N steps. For some N, spacing "trailing" makes N + 1 of them, of
-                             which the last, -1, is left out
+    CONFIG/timesteps/N       the timesteps of N steps. For some N, spacing "trailing" makes N + 1 of them; the
+                             last one, -1, is left out
     CONFIG/chain/ETA         [6, 60], the sample after each of 6 calls of DDIMScheduler.step, which start from
                              the tensor `x` with the network outputs `outputs` and the noise `noise`
     CONFIG/noised, velocity  [3, 60], DDPMScheduler.add_noise and get_velocity of `x` and the first noise, at
                              the timesteps NOISED
 
 The metadata key "CONFIG/config" holds the config file. It is saved and read back by the scheduler class that
-it names, put into a StableDiffusionPipeline, and converted with DDIMScheduler.from_config.
+it names, and this scheduler is put into a StableDiffusionPipeline and converted with
+DDIMScheduler.from_config.
 
 In addition the file has pictures as golden/picture.py records them. Each is generated with a model of
 golden/models ("CASE/model"), whose scheduler config is replaced by one of CONFIGS ("CASE/scheduler").
@@ -26,13 +27,13 @@ from diffusers import DDPMScheduler, PNDMScheduler, StableDiffusionPipeline
 
 import picture
 from common import CRITTERS, HERE, Golden, both, normal, relative_error
-from files import reading, saved, scheduler_class
+from files import converted_to_ddim, saved_config, scheduler_class
 
 SD = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1,
           set_alpha_to_one=False, clip_sample=False, trained_betas=None, num_train_timesteps=1000)  # fmt: skip
 ZERO = dict(timestep_spacing="trailing", rescale_betas_zero_snr=True)
-# The scheduler class, and the fields in which its config differs from the config of Stable Diffusion 1.x
-# converted to that class. With False the config has only the fields in CLIPPED.
+# For each name the scheduler class, and the fields in which the config differs from that of Stable Diffusion
+# 1.x converted to the class. With False the config has only the fields in CLIPPED.
 CONFIGS = {
     "euler": ("EulerDiscreteScheduler", {}),
     "ancestral": ("EulerAncestralDiscreteScheduler", dict(ZERO, prediction_type="v_prediction")),
@@ -68,8 +69,8 @@ def make_config(name):
     theirs = scheduler_class(cls)
     if fields is False:  # DDIM clips the predicted sample only when the file has no clip_sample
         return {"_class_name": cls, **CLIPPED[name]}
-    config = saved(theirs.from_config(PNDMScheduler.from_config(SD).config))
-    return saved(theirs.from_config({**config, **fields}))
+    config = saved_config(theirs.from_config(PNDMScheduler.from_config(SD).config))
+    return saved_config(theirs.from_config({**config, **fields}))
 
 
 def read_config(config, pipe):
@@ -77,7 +78,7 @@ def read_config(config, pipe):
         with open(f"{d}/scheduler_config.json", "w") as f:
             json.dump(config, f)
         theirs = scheduler_class(config["_class_name"]).from_pretrained(d)
-        return reading(theirs, pipe), DDPMScheduler.from_pretrained(d)
+        return converted_to_ddim(theirs, pipe), DDPMScheduler.from_pretrained(d)
 
 
 def put_timesteps(golden, name, ddim):
@@ -141,9 +142,9 @@ def put_picture(golden, name, config, model, options):
         with open(f"{d}/model/model_index.json", "w") as f:
             json.dump(index, f)
         a.model = f"{d}/model"
-        latents, images = picture.draw(a)
+        latents, images = picture.generate(a)
         a.threads = 1
-        other, images_1 = picture.draw(a)
+        other, images_1 = picture.generate(a)
     pictures = picture.eight_bit(images)
     difference = (picture.eight_bit(images_1).int() - pictures.int()).abs().max().item()
     golden.meta(f"{name}/options", options)
@@ -165,8 +166,8 @@ def main():
     for name, config in configs.items():
         golden.meta(f"{name}/config", json.dumps(config))
         put_numbers(golden, name, *read_config(config, pipe), inputs)
-    for name, (config, *drawn) in PICTURES.items():
-        put_picture(golden, name, configs[config], *drawn)
+    for name, (config, model, options) in PICTURES.items():
+        put_picture(golden, name, configs[config], model, options)
     golden.save("ddim.safetensors")
 
 

@@ -11,11 +11,12 @@ computed is replaced by the dump's tensor before the next module gets it, and li
 way back. An error is then the error of that one node. If every node is right by itself, the whole step is
 right.
 
-One line per tensor has the node's own error forward, its own error of d loss / d tensor, the same two errors
-of the whole ("-" where the tensor has no gradient), the name and the shape. Errors are relative to the
-largest value of the tensor. After that, all tensors with an error above the tolerance are listed in the order
-of execution. The exit status is 1 when there is any or when a tensor has no counterpart. The gradient of a
-tensor is computed by the backward passes of the nodes that read it, so that these are named with it.
+The script prints one line for each tensor: the node's own error in the forward pass, its own error of d loss
+/ d tensor, the same two errors of the whole ("-" where the tensor has no gradient), the name and the shape.
+Errors are relative to the largest value of the tensor. After that, all tensors with an error above the
+tolerance are listed in the order of execution. The exit status is 1 when there is any, or when a tensor has
+no counterpart. The gradient of a tensor is computed by the backward passes of the nodes that read it, so
+these nodes are named with it.
 
 A node with weights is compared with the output of its module. Any other node is compared with the input of
 the module that reads it: the residual sum before a norm is the input of that norm. A node that no module
@@ -46,8 +47,8 @@ from models import encode_with_learned, load_folder
 CASE, SAMPLES = "accumulate", 32
 
 COPIES = ("to_tokens", "to_image")
-# The arguments of its sines go up to 1000 and are rounded to fp32 on both sides, from frequencies that can
-# differ in the last bit.
+# The sines of the timestep embedding have arguments up to 1000. Both sides round them to fp32 and compute
+# them from frequencies that can differ in the last bit.
 TOLERANCES = {"timestep_embedding": 1000 * 2**-23}
 
 
@@ -116,7 +117,7 @@ class Comparison:
         return in_layout(mine, tensor.shape).to(tensor.dtype) if self.own else None
 
     def output(self, name, out):
-        """Does the same for the output of a module, which can be a tuple whose first member is the tensor."""
+        """Calls take for the output of a module, which can be a tuple whose first member is the tensor."""
         return self.take(name, out) if torch.is_tensor(out) else (self.take(name, out[0]), *out[1:])
 
     def watch(self, parts):
@@ -232,10 +233,10 @@ def sample_step(dtype, batch, learned, accumulate):
 
     def keep(name, out):
         tokens = out.dim() == 4 and name.endswith((".proj_in", ".proj_out"))  # linear layers in ti
-        as_there = lambda x: x.flatten(2).transpose(1, 2) if tokens else x
-        found[f"forward/{name}"] = samples(as_there(out))
+        in_ti_layout = lambda x: x.flatten(2).transpose(1, 2) if tokens else x
+        found[f"forward/{name}"] = samples(in_ti_layout(out))
         if out.requires_grad:
-            out.register_hook(lambda g: found.update({f"backward/{name}": samples(as_there(g))}))
+            out.register_hook(lambda g: found.update({f"backward/{name}": samples(in_ti_layout(g))}))
 
     for part, module in dict(text_encoder=clip, unet=unet).items():
         for name, m in module.named_modules():

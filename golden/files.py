@@ -127,7 +127,7 @@ def scheduler_class(name):
             return getattr(importlib.import_module(f"diffusers.schedulers.{module.stem}"), name)
 
 
-def reading(scheduler, pipe):
+def converted_to_ddim(scheduler, pipe):
     """Returns the DDIMScheduler made from the config of a pipeline with this scheduler. Checks that
     DDPMScheduler, which the training script uses, has the same noise schedule."""
     whole = diffusers.StableDiffusionPipeline(
@@ -139,7 +139,7 @@ def reading(scheduler, pipe):
     return ddim
 
 
-def saved(scheduler):
+def saved_config(scheduler):
     """Returns the config that save_pretrained writes for a scheduler."""
     with tempfile.TemporaryDirectory() as d:
         scheduler.save_pretrained(d)
@@ -152,12 +152,12 @@ def scheduler_cases(pipe):
                 set_alpha_to_one=False, clip_sample=False, trained_betas=None, num_train_timesteps=1000)
     for name in (f"{s}Scheduler" for s in SCHEDULERS):
         theirs = scheduler_class(name)
-        config = saved(theirs.from_config(diffusers.PNDMScheduler.from_config(pndm).config))
+        config = saved_config(theirs.from_config(diffusers.PNDMScheduler.from_config(pndm).config))
         whole = {k: v for k, v in config.items() if not k.startswith("_")}
         for fields in (
             whole, {**whole, "timestep_spacing": "trailing", "rescale_betas_zero_snr": True, "prediction_type": "sample",
                     "beta_schedule": "linear"},
-            saved(theirs()),
+            saved_config(theirs()),
             {},
             {"clip_sample": True, "set_alpha_to_one": False, "steps_offset": 0, "clip_sample_range": 2.0},
             {"clip_sample": False, "set_alpha_to_one": True, "steps_offset": 5},
@@ -168,7 +168,7 @@ def scheduler_cases(pipe):
             config = {"_class_name": name, **{k: v for k, v in fields.items() if not k.startswith("_")}}
             with tempfile.TemporaryDirectory() as d:
                 Path(d, "scheduler_config.json").write_text(json.dumps(config))
-                c = reading(theirs.from_pretrained(d), pipe).config
+                c = converted_to_ddim(theirs.from_pretrained(d), pipe).config
             yield json.dumps(config), " ".join(str(v) for v in (
                 c.num_train_timesteps, c.beta_start, c.beta_end, c.beta_schedule, c.prediction_type, c.steps_offset,
                 int(c.set_alpha_to_one), int(c.clip_sample), c.clip_sample_range, c.timestep_spacing,

@@ -9,12 +9,12 @@ tests/made_model.c generates the same weights, and tests/made_model.h explains t
 implemented a second time, for the tensors of diffusers' own modules. The metadata keys "weights:PART" hold a
 checksum of all weights, which the test compares first.
 
-    sd15    Stable Diffusion 1.5: states of the text encoder, noise predictions at 512 and 256 px, the VAE's
-            encoder and decoder at 512 px, loss and gradient at both sizes, three training steps at 256 px
+    sd15    Stable Diffusion 1.5: states of the text encoder; noise predictions, losses and gradients at 512
+            and 256 px; the VAE's encoder and decoder at 512 px; three training steps at 256 px
     sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): states of the text
             encoder, noise prediction, loss and gradient at 256 px, the VAE at 256 px
-    tiny    the same architecture with 32 and 64 channels: everything above, also at 72 px, where halving
-            rounds, and not square; and a generated picture that is not square
+    tiny    the same architecture with 32 and 64 channels: everything above, at 72 px, where halving rounds
+            up, and at sizes that are not square; and a generated picture that is not square
 """
 import argparse
 import math
@@ -38,21 +38,21 @@ SD_VAE = dict(down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDe
               latent_channels=4, norm_num_groups=32, scaling_factor=0.18215)  # fmt: skip
 FAMILIES = {
     "sd15": dict(
-        seed=51, draw=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
+        seed=51, unet_size=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
         clip=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
                   hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=768, attention_head_dim=8, sample_size=64),
         vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=512),
     ),
     "sd21": dict(
-        seed=52, draw=(256, 256), vae_size=(256, 256), grid=8, pad="!", prediction_type="v_prediction",
+        seed=52, unet_size=(256, 256), vae_size=(256, 256), grid=8, pad="!", prediction_type="v_prediction",
         clip=dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu"),
         unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20],
                   use_linear_projection=True, sample_size=96),
         vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=768),
     ),
     "tiny": dict(
-        seed=53, picture=(72, 96), draw=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
+        seed=53, picture=(72, 96), unet_size=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
         clip=dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[32, 64, 64, 64], cross_attention_dim=64, attention_head_dim=8, sample_size=8),
         vae=dict(block_out_channels=[32, 64, 64, 64], sample_size=64),
@@ -286,7 +286,7 @@ def step_goldens(golden, m, clip, unet, ids, learned):
                               prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
     jobs = Jobs(golden)
     states = golden.tensors["text/states"]
-    for i, size in enumerate(dict.fromkeys([m["draw"], m.get("steps", m["draw"])])):
+    for i, size in enumerate(dict.fromkeys([m["unet_size"], m.get("steps", m["unet_size"])])):
         shape = (1, 4, size[0] // 8, size[1] // 8)
         name = f"unet/{size[0]}x{size[1]}"
         noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], seed + 10 * i)

@@ -115,17 +115,17 @@ def jpegs(out, write):
 
 def tiff(tag_type, values, order="<", extra=b""):
     """Returns EXIF data with an orientation tag. tag_type is the type of its values (4 is LONG), and extra
-    are entries before it."""
+    holds the entries that precede it."""
     letter = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}[tag_type]
     value = struct.pack(f"{order}{len(values)}{letter}", *values)
     entries = 1 + len(extra) // 12
     if len(value) > 4:
-        value, behind = struct.pack(f"{order}I", 8 + 2 + 12 * entries + 4), value
+        value, after = struct.pack(f"{order}I", 8 + 2 + 12 * entries + 4), value
     else:
-        value, behind = value.ljust(4, b"\0"), b""
+        value, after = value.ljust(4, b"\0"), b""
     head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, entries)
     entry = struct.pack(f"{order}HHI", 0x112, tag_type, len(values)) + value
-    return head + extra + entry + struct.pack(f"{order}I", 0) + behind
+    return head + extra + entry + struct.pack(f"{order}I", 0) + after
 
 
 def text_chunk(key, text, kind=b"zTXt"):
@@ -289,9 +289,9 @@ def main():
     # The error of Pillow's JPEG at quality 95, with which the test compares the error of ours.
     drawn = np.kron(np.random.default_rng(SEED).integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((9, 9, 1), np.uint8))
     drawn = (0.5 * drawn + 0.5 * smooth(54, 72)).astype(np.uint8)
-    again = np.array(Image.open(io.BytesIO(saved(Image.fromarray(drawn), "JPEG", quality=95, subsampling=0))))
+    decoded = np.array(Image.open(io.BytesIO(saved(Image.fromarray(drawn), "JPEG", quality=95, subsampling=0))))
     out.put("jpeg95.in", eight_bit(drawn))
-    out.put("jpeg95", eight_bit(again))
+    out.put("jpeg95", eight_bit(decoded))
 
     halves = (torch.arange(255, dtype=torch.float32) + 0.5) / 255  # halves are rounded to even
     x = torch.cat([torch.linspace(-1.2, 1.2, 689), torch.arange(256) / 127.5 - 1, halves * 2 - 1]).reshape(3, 8, 50)

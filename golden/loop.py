@@ -1,8 +1,8 @@
 """Textual inversion as the reference trains it: diffusers' models and schedulers, torch's DataLoader and
 AdamW, and accelerate's training loop. The calls are in the order of diffusers'
-examples/textual_inversion/textual_inversion.py, since that order determines which random numbers each of them
-gets. Two things differ from that script: pictures are taken in the order of their names, and both generators
-are seeded immediately before the first epoch.
+examples/textual_inversion/textual_inversion.py, since that order determines which random numbers each of
+them gets. Two things differ from that script: pictures are taken in the order of their names, and both
+generators are seeded immediately before the first epoch.
 
     python golden/loop.py --images DIR --token '<word>' --init WORD ... --csv losses.csv --out learned.safetensors
 
@@ -18,8 +18,9 @@ in the metadata as "CASE/options", it has
     CASE/template_ids            [templates, tokens], the token ids of all templates
     CASE/latents                 the latents z of the first micro-batch
 
-and in the metadata "CASE/threads", the difference to the same run with another number of threads: that of the
-learned vectors relative to the distance that they travelled, and the relative one of the losses.
+and in the metadata "CASE/threads", the differences from the same run with another number of threads: that of
+the learned vectors relative to "CASE/distance", the distance that they travelled, and the relative one of the
+losses.
 """
 import argparse
 import os

@@ -227,9 +227,9 @@ def vae_goldens(golden, parts, prefix, batch, height, width, seed):
         golden.put(f"{prefix}/{name}", x)
 
     def run(picture, latents, dmoments, ddecoded):
-        moments = vae.encode(picture).latent_dist.parameters
+        parameters = vae.encode(picture).latent_dist.parameters
         decoded = vae.decode(latents).sample
-        return (moments, *torch.autograd.grad(moments, picture, dmoments),
+        return (parameters, *torch.autograd.grad(parameters, picture, dmoments),
                 decoded, *torch.autograd.grad(decoded, latents, ddecoded))  # fmt: skip
 
     results(golden, prefix, ["moments", "dpicture", "decoded", "dlatents"], run, [vae],

@@ -10,7 +10,7 @@ has
     CASE/latents    [count, 4, h, w] after the last step, before the division by scaling_factor
     CASE/pictures   [count, H, W, 3], 8-bit values as F16, which represents them exactly
 
-and in the metadata "CASE/threads", the difference to the same pictures generated with another number of
+and in the metadata "CASE/threads", the differences from the same pictures generated with another number of
 threads: the relative error of the latents, and the largest difference of an 8-bit value. The script also
 writes golden/word.safetensors, the learned word that one case loads, which is taken from loop.safetensors.
 """
@@ -60,7 +60,7 @@ def parse(arguments):
 
 
 def open_pipeline(model, variant=None):
-    """Opens a model as a pipeline with DDIM, in fp32 whatever type its files have."""
+    """Opens a model as a pipeline with DDIM, in fp32. Weights of another type are converted."""
     pipe = StableDiffusionPipeline.from_pretrained(model, variant=variant, torch_dtype=torch.float32)
     for module in (pipe.text_encoder, pipe.unet, pipe.vae):
         module.float().eval()
@@ -69,7 +69,7 @@ def open_pipeline(model, variant=None):
     return pipe
 
 
-def draw(a):
+def generate(a):
     """Generates pictures. Returns the last latents and the pictures as PIL images."""
     torch.set_num_threads(a.threads)
     pipe = open_pipeline(os.path.normpath(a.model), a.variant)
@@ -96,7 +96,7 @@ def eight_bit(images):
 def main():
     if len(sys.argv) > 1:
         a = parse(sys.argv[1:])
-        _, images = draw(a)
+        _, images = generate(a)
         stem = os.path.splitext(a.out)[0]
         for i, image in enumerate(images):
             image.save(a.out if len(images) == 1 else f"{stem}-{i + 1}.png")
@@ -106,12 +106,12 @@ def main():
     learned = load_file(os.path.join(HERE, "loop.safetensors"))["vectors/end"]
     write_safetensors(os.path.join(HERE, "word.safetensors"), {"<zog>": learned}, {"format": "pt"})
     for name, options in CASES.items():
-        latents, images = draw(parse(shlex.split(options)))
+        latents, images = generate(parse(shlex.split(options)))
         pictures = eight_bit(images)
         golden.meta(f"{name}/options", options)
         golden.put(f"{name}/latents", latents)
         golden.put(f"{name}/pictures", pictures.half())
-        other, images = draw(parse(shlex.split(options + " --threads 1")))
+        other, images = generate(parse(shlex.split(options + " --threads 1")))
         difference = (eight_bit(images).int() - pictures.int()).abs().max().item()
         golden.meta(f"{name}/threads", "%.1e %d" % (relative_error(other, latents), difference))
         print(f"{name}: {tuple(pictures.shape)}, std {pictures.float().std():.0f}, with 1 thread",

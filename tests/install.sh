@@ -74,7 +74,7 @@ unset DESTDIR
 
 # Changed flags and sources cause compilation; unchanged ones do not.
 object=$scratch/flags/io/utf8.o
-once() { # FLAG: there is one compilation with a new flag, and none with the same flag again
+once() { # FLAG: a new flag causes one compilation, and the same flag causes none the next time
     expect "compiled again with $1" 0 '^1$' compiled BUILD="$scratch/flags" "$1" "$object"
     expect "the same $1 compiles nothing" 1 '^0$' compiled BUILD="$scratch/flags" "$1" "$object"
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
 # tools/bench.sh BUILD [full]: measures the speed of ti, and compares it with PyTorch when PYTHON names a
 # Python with the packages of golden/requirements.txt. `make bench` runs this script. Prints the medians of
-# RUNS runs and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so that a change of the machine's
-# speed affects both. Each run is a process of its own, since its peak of memory is measured too.
+# RUNS runs (by default 5, or 3 with "full") and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so
+# that a change of the machine's speed affects both. Each run is a separate process, since its peak of memory is
+# measured too.
 #
 # Without "full" it measures the embedded model and then the convolutions by themselves. With "full" it
 # measures models of Stable Diffusion 1.5's size in the folders MODEL (F32) and MODEL_F16; without MODEL it
@@ -62,8 +63,8 @@ start() {
     END            { printf "start %.2f %.0f %.0f\n", seconds, plan, peak }' "$log/lines"
 }
 
-# Appends the result of a run to the log: program, threads, task, resolution, batch size, model, seconds, MB
-# that the plan states (ti only), MB at the peak.
+# Appends the result of a run to the log: program, threads, task, resolution, batch size, model, seconds, the
+# plan's memory in MB (ti only), and the peak of memory in MB.
 keep() { sed -n "s/^\([a-z][a-z]*\) \([0-9.]*\)/$1 $threads \1 $resolution $batch $model \2/p" "$log/out" >>"$log/all"; }
 
 run_case() {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints a compilation database, which tells editors and other tools how each file is compiled: tools/compile_commands.sh FILE...,
-# with the compiler in CC and its flags in FLAGS. `make compile_commands.json` runs it.
+# tools/compile_commands.sh FILE...: prints a compilation database, which tells editors and other tools how each
+# file is compiled. CC is the compiler and FLAGS are its flags. `make compile_commands.json` runs this script.
 set -eu
 quoted() { printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g'; }
 directory=$(quoted "$(pwd)") command=$(quoted "$CC $FLAGS")

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Looks for what building needs: the compiler CC, OpenBLAS, stb, Jansson and utf8proc (see docs/dependencies.md).
+# Looks for the packages that building needs: the compiler CC, OpenBLAS, stb, Jansson and utf8proc
+# (docs/dependencies.md).
 #
-#   tools/deps.sh install   installs what is missing
-#   tools/deps.sh check     says what is missing, and ends with status 1 where something is
+#   tools/deps.sh install   installs the packages that are missing
+#   tools/deps.sh check     names the packages that are missing, and then ends with status 1
 set -eu
 action=${1:-install}
-CC=${CC:-gcc} # several words are possible, such as "ccache gcc"
+CC=${CC:-gcc} # can have several words, such as "ccache gcc"
 compiler=${CC%% *}
-# Debian names the packages of compilers like the programs. OpenMP for clang is in a package of its own.
+# In Debian the package of a compiler has the name of the program. OpenMP for clang is a separate package.
 case $compiler in
 clang) openmp=libomp-dev ;;
 clang-*) openmp=libomp-${compiler#clang-}-dev ;;

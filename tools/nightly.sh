@@ -3,15 +3,19 @@
 #
 #   valgrind    tests of a portable build under valgrind, which does not support AVX-512, so that OpenBLAS has
 #               to use its kernels for AVX2
-#   avx2        all tests, built for Haswell and with OpenBLAS's kernels for Haswell: other instructions and
-#               other roundings must agree with the same golden files
+#   avx2        all tests, built for Haswell and with OpenBLAS's kernels for Haswell: the results of other
+#               instructions and other roundings must agree with the same golden files
 #   arm64       tests, cross-compiled with Debian's libraries for arm64 and run by qemu's user mode
 #   fuzz        every fuzzer with COUNT inputs, by default 10 million
 #   mutants     tests/mutate, where SEED chooses the places to change
+#   goldens     golden/make.sh in a copy of the repository, and golden/compare.py, which checks that the new
+#               golden files differ from those of the repository only by rounding. It takes 20 minutes. With
+#               FULL=1 it includes the models at full size.
 #
 # Without arguments all parts run. They need the Debian packages valgrind, qemu-user, gcc-aarch64-linux-gnu
-# and mmdebstrap. Builds go to build-*/, and the log of each part to build-nightly/. Ends with "N passed, N
-# failed".
+# and mmdebstrap. The part goldens needs Python; golden/make.sh installs its packages in golden/.venv unless
+# VENV names the folder of another environment. Builds go to build-*/, and the log of each part to
+# build-nightly/. Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.."
 work=build-nightly # a relative path, since the absolute one may have spaces, which make does not accept
@@ -88,11 +92,26 @@ part_fuzz() { make -j "$jobs" fuzz COUNT="${COUNT:-10000000}"; }
 
 part_mutants() { tests/mutate --workers 2 --seed "${SEED:-7}"; }
 
-[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants
+# The golden files of the copy are deleted first, so that the comparison finds a file that no script writes any
+# more. The results of models at full size are kept unless FULL is set.
+part_goldens() {
+    copy=$work/goldens kept=full_sd\*
+    [ -z "${FULL:-}" ] || kept=
+    rm -rf "$copy" && mkdir "$copy" || return 1
+    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$copy" || return 1
+    find "$copy/golden" -type f ! -name '*.py' ! -name '*.sh' ! -name '*.md' ! -name requirements.txt \
+        ! -name "$kept" -delete || return 1
+    VENV=${VENV:-golden/.venv}
+    case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac # golden/make.sh works in the copy
+    export VENV
+    "$copy/golden/make.sh" && "$VENV/bin/python" golden/compare.py "$copy/golden"
+}
+
+[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants goldens
 for name in "$@"; do
     case $name in
-    valgrind | avx2 | arm64 | fuzz | mutants) part "$name" "part_$name" ;;
-    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants]..." >&2 && exit 2 ;;
+    valgrind | avx2 | arm64 | fuzz | mutants | goldens) part "$name" "part_$name" ;;
+    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants | goldens]..." >&2 && exit 2 ;;
     esac
 done
 echo "$passed passed, $failed failed"

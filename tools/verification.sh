@@ -156,7 +156,7 @@ coverage_table() {
         }' "$work/lines"
 }
 
-# Lists ranges of lines that never ran, with their function and a guess at the reason, one line per file.
+# Lists the ranges of lines that never ran, one line per file, each with its function and a guess at the reason.
 uncovered() {
     awk -F'\t' '
         { size[$1, $4]++; ran[$1, $4] += $3; key[NR] = $1 SUBSEP $4; file[NR] = $1; line[NR] = $2; run[NR] = $3; name[NR] = $4; text[NR] = $5 }

@@ -103,7 +103,7 @@ const BadInput BAD_CONFIGS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/vae/config.json: \"shift_factor\" is 0.1: only null is supported" },
-    { .input = "the text encoder's heads don't divide its width",
+    { .input = "the text encoder's heads do not divide its width",
       .make = TEXT_SAYS("num_attention_heads", "5"),
       .command = LOOK,
       .status = 1,
@@ -329,7 +329,7 @@ const BadInput BAD_CONFIGS[] = {
       .says = "model/tokenizer/tokenizer_config.json: \"padding_side\" is \"left\": only \"right\" is "
               "supported" },
     { .input = "A model's defaults.json" },
-    { .input = "no JSON",
+    { .input = "a file that is not JSON",
       .make = "echo steps=3 >model/defaults.json",
       .command = "generate --model model --prompt x",
       .status = 1,

@@ -1,8 +1,8 @@
-/* Files whose format is broken: safetensors files, learned words, JSON. */
+/* Files whose format is broken: safetensors files, learned words and JSON. */
 #include "tests/bad_input/bad_input.h"
 
 #define LOOK "inspect x.safetensors"
-/* Makes x.safetensors with one tensor of 8 bytes, whose entry in the header has these fields. */
+/* Writes x.safetensors with one tensor of 8 bytes, whose entry in the header has these fields. */
 #define ONE(fields) "st x.safetensors '{\"x\":{" fields "}}' 8"
 #define TYPE        "\"dtype\":\"F32\","
 #define SHAPE       "\"shape\":[2],"
@@ -38,7 +38,7 @@ const BadInput BAD_FILES[] = {
       .command = LOOK,
       .status = 1,
       .says = "x.safetensors: is not a safetensors file (a header of 727905341920923785 bytes)" },
-    { .input = "a folder of that name",
+    { .input = "a folder instead of a file",
       .make = "mkdir x.safetensors",
       .command = LOOK,
       .status = 1,
@@ -113,7 +113,7 @@ const BadInput BAD_FILES[] = {
       .command = LOOK,
       .status = 1,
       .says = "x.safetensors: is not a safetensors file (its header does not begin with '{')" },
-    { .input = "a header that is no JSON",
+    { .input = "a header that is not JSON",
       .make = "st x.safetensors '{\"x\":{' 8",
       .command = LOOK,
       .status = 1,
@@ -225,7 +225,7 @@ const BadInput BAD_FILES[] = {
       .command = LOOK,
       .status = 1,
       .says = "x.safetensors: metadata \"a\" is not a string" },
-    { .input = "a nesting bomb",
+    { .input = "very deep nesting",
       .make = "st x.safetensors \"{\\\"x\\\":$(head -c 60000 /dev/zero | tr '\\0' '[')}\"",
       .command = LOOK,
       .status = 1,
@@ -245,7 +245,7 @@ const BadInput BAD_FILES[] = {
       .command = LOOK,
       .status = 1,
       .says = "x.safetensors: line 1: the character U+0000 in a string" },
-    { .input = "half a surrogate pair",
+    { .input = "half of a surrogate pair",
       .make = "st x.safetensors '{\"\\ud800\":1}'",
       .command = LOOK,
       .status = 1,
@@ -378,7 +378,7 @@ const BadInput BAD_FILES[] = {
       .command = "generate --model model --prompt x --embedding pictures",
       .status = 1,
       .says = "pictures: holds no learned word (a .safetensors file)" },
-    { .input = "an initial word from a file that is none",
+    { .input = "an initial word from a folder",
       .command = "train --model model --images pictures --token '<x>' --init ./pictures",
       .status = 1,
       .says = "./pictures: is a folder, not a file" },
@@ -458,12 +458,12 @@ const BadInput BAD_FILES[] = {
       .command = "inspect model",
       .status = 1,
       .says = "model/unet/config.json: line 4: invalid UTF-8" },
-    { .input = "a nesting bomb",
+    { .input = "very deep nesting",
       .make = "head -c 1000000 /dev/zero | tr '\\0' '[' >model/unet/config.json",
       .command = "inspect model",
       .status = 1,
       .says = "model/unet/config.json: line 1: nested deeper than 64" },
-    { .input = "a nesting bomb of objects",
+    { .input = "very deep nesting of objects",
       .make = "{ for i in 1 2 3 4 5 6 7; do printf "
               "'{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":'; done; } "
               ">model/unet/config.json",

@@ -65,7 +65,7 @@ const BadInput BAD_MODELS[] = {
       .status = 1,
       .says = "model/unet/config.json: cannot be opened: No such file or directory\n"
               "model/unet: no diffusion_pytorch_model.safetensors" },
-    { .input = "a file in the place of a part's folder",
+    { .input = "a file instead of a part's folder",
       .make = "rm -r model/vae; : >model/vae",
       .command = LOOK,
       .status = 1,
@@ -200,7 +200,7 @@ const BadInput BAD_MODELS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model: the UNet's in_channels 8 are not the VAE's latent_channels 4" },
-    { .input = "a tensor of a type that is not read",
+    { .input = "a tensor of a type that cannot be read",
       .make = "swap " UNET " '\"conv_in.bias\":{\"dtype\":\"F16\"' '\"conv_in.bias\":{\"dtype\":\"I16\"'",
       .command = LOOK,
       .status = 1,
@@ -243,7 +243,7 @@ const BadInput BAD_MODELS[] = {
       .status = 1,
       .says = "model/unet/diffusion_pytorch_model.safetensors.index.json: \"weight_map\" is {}: an object of "
               "tensor names and the file names of parts is needed" },
-    { .input = "an index that leads out of the folder",
+    { .input = "an index that names a file outside the folder",
       .make = "rm " UNET "; echo '{\"weight_map\":{\"a\":\"../../word.safetensors\"}}' "
               ">model/unet/diffusion_pytorch_model.safetensors.index.json",
       .command = LOOK,

@@ -1,4 +1,4 @@
-/* Pictures: files that are none, broken ones, and unusual ones that must work. */
+/* Files that are not pictures, broken pictures, and unusual pictures that must work. */
 #include "tests/bad_input/bad_input.h"
 
 #define TRAIN        "train --model model --token '<x>' --init a --steps 1 --images "
@@ -34,13 +34,13 @@ const BadInput BAD_PICTURES[] = {
       .command = TRAIN "pictures/1.png",
       .status = 1,
       .says = "pictures/1.png: is not a folder: give the one that holds the pictures" },
-    { .input = "two files named as pictures that are none",
+    { .input = "two files with the names of pictures that are not pictures",
       .make = "mkdir in; echo a >in/a.png; : >in/b.jpg; cp samples/rgb.png in/c.png",
       .command = TRAIN "in",
       .status = 1,
       .says = "in/a.png: is not a picture (PNG, JPEG and BMP are read)\n"
               "in/b.jpg: is empty, not a picture" },
-    { .input = "pictures of kinds that are not read, whatever their names",
+    { .input = "pictures of formats that cannot be read, with any name",
       .make = "mkdir in; cp samples/rgb.png in/1.png; printf 'RIFF....WEBPVP8 ' >in/2.webp; "
               "printf '....ftypheic....' >in/IMG_3.HEIC; printf 'GIF89a....' >in/4",
       .command = TRAIN "in",
@@ -61,12 +61,12 @@ const BadInput BAD_PICTURES[] = {
       .status = 1,
       .says = "--memory: 100 MB are too little; reading in/2.bmp (5000 x 5000) takes 151 MB: give --memory "
               "151MB, or a smaller copy of the picture" },
-    { .input = "a folder named as a picture is",
+    { .input = "a folder with the name of a picture",
       .make = "mkdir -p in/a.png",
       .command = TRAIN "in",
       .status = 1,
       .says = "in/a.png: is a folder, not a file" },
-    { .input = "a link that leads nowhere",
+    { .input = "a link to a file that does not exist",
       .make = "mkdir in; ln -s nowhere in/a.png",
       .command = TRAIN "in",
       .status = 1,
@@ -106,7 +106,7 @@ const BadInput BAD_PICTURES[] = {
       .status = 1,
       .says = "a.png: is a WebP, which is not read; put a PNG in its place (with Debian's package "
               "imagemagick): convert 'a.png[0]' -auto-orient a.png.png" },
-    { .input = "a HEIC, as telephones make",
+    { .input = "a HEIC, as many phones make",
       .make = "printf '....ftypheic....' >a.jpg",
       .command = BACK "a.jpg x.png",
       .status = 1,
@@ -292,7 +292,7 @@ const BadInput BAD_PICTURES[] = {
               "(--center-crop takes the middle instead)\n"
               "warning: in/e.txt: 13 x 9 is smaller than the resolution and enlarged to 16 x 16",
       .makes = "run/x.safetensors" },
-    { .input = "a picture and other files, one of which begins with BM as a BMP does",
+    { .input = "a picture and other files, one of which begins with BM like a BMP",
       .make =
           "mkdir in in/folder; cp samples/turned1.jpg in/a.jpg; echo 'BMW, a list of them all' >in/b.txt; "
           ": >in/c; printf 'II*\\000............' >in/d.NEF",
@@ -300,7 +300,7 @@ const BadInput BAD_PICTURES[] = {
       .status = 0,
       .says = "warning: in: 4 other entries are not used (b.txt, ...): pictures are PNG, JPEG and BMP files",
       .makes = "run/x.safetensors" },
-    { .input = "pictures without a picture's name, for ti sheet",
+    { .input = "pictures without the name of a picture, for ti sheet",
       .make = "cp samples/rgb.png a; cp samples/rgb.bmp b.dat",
       .command = "sheet --out x.png a b.dat",
       .status = 0,

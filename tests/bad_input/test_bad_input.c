@@ -3,7 +3,7 @@
 
        test_bad_input                 runs all cases, and compares tests/bad_input/messages.md with them
        test_bad_input --table         writes the text of tests/bad_input/messages.md to stdout
-       test_bad_input --show [TEXT]   shows what the program says when the input or command has TEXT in it */
+       test_bad_input --show [TEXT]   shows what the program prints for the cases that have TEXT in them */
 #define _DEFAULT_SOURCE
 #include <grp.h>
 #include <stdio.h>
@@ -46,7 +46,8 @@ static const char HELPERS[] =
     "2>/dev/null; }\n"
     "json() { cp \"$1\" before && sed -i \"$2\" \"$1\" && ! cmp -s before \"$1\" && rm before; }\n";
 
-/* The beginnings of lines on stderr that report progress or tell of the machine, and that no case lists. */
+/* The beginnings of lines on stderr that report progress or describe the machine. The cases leave them out.
+   */
 static const char *const NOTES[] = { "ti: model ",
                                      "ti: memory ",
                                      "ti: word ",
@@ -67,7 +68,7 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 
-static char *scratch; /* holds base/ (what each case starts from), case/, ti, out, err */
+static char *scratch; /* the folder with base/ (the files before each case), case/, ti, out and err */
 
 /* Runs a shell script and returns its exit status, or 128 and the number of the signal that ended it. */
 static int shell(const char *script, bool unprivileged) {
@@ -101,8 +102,8 @@ static void prepare(void) {
     free(script);
 }
 
-/* The names, types, links and permissions of all that is in case/, and the sizes and checksums of
-   its files. */
+/* Returns a list of the names, types, links and permissions of everything in case/, and of the sizes and
+   checksums of its files. The caller frees it. */
 static char *listing(void) {
     char *script = mem_format("cd '%s/case' && { find . -printf '%%p %%y %%l %%m\\n'; "
                               "find . -type f -size -100M -exec cksum {} +; } | LC_ALL=C sort >../list",
@@ -123,7 +124,7 @@ static bool is_note(const char *line) {
     return (estimate && estimate < end) || (sanitizer && sanitizer < end);
 }
 
-/* The lines of stderr without "ti: ", without notes and, unless they are wanted, without warnings. */
+/* Returns the lines of stderr without "ti: ", without NOTES and, unless they are wanted, without warnings. */
 static char *faults_of(const char *err, bool warnings) {
     char *out = mem_string("");
     for (const char *line = err; *line;) {
@@ -140,7 +141,7 @@ static char *faults_of(const char *err, bool warnings) {
     return out;
 }
 
-/* Whether the text fits the pattern, in which * stands for any text within a line. */
+/* Returns whether the text fits the pattern, in which * stands for any text within a line. */
 static bool matches(const char *pattern, const char *text) {
     for (; *pattern != '*'; pattern++, text++) {
         if (*pattern != *text) return false;
@@ -173,8 +174,8 @@ static Outcome try(const BadInput *c) {
     Outcome o = { .before = listing() };
     const char *limit = c->limit ? c->limit : "";
     if (c->little_memory && !ADDRESS_SANITIZER)
-        limit = "ulimit -v 3000000"; /* with AddressSanitizer, main sets another limit instead */
-    /* Standard error goes through a pipe, to which a limit of a file's size does not apply. */
+        limit = "ulimit -v 3000000"; /* With AddressSanitizer, main sets another limit instead. */
+    /* Standard error goes through a pipe, to which a limit on the size of files does not apply. */
     script = mem_format(
         "cd '%s/case'; umask 22; { (%s\n../ti %s\n) 2>&1 >../out </dev/null; echo $? >../status; } | "
         "cat >../err; exit $(cat ../status)",
@@ -221,14 +222,14 @@ static void check(const BadInput *c) {
     if (!wrong && !matches(c->says, o.faults)) wrong = "another message";
     if (!wrong && c->status && !c->prints && *o.out) wrong = "something on stdout";
     if (!wrong && c->status && !c->makes && strcmp(o.before, o.after) != 0)
-        wrong = "a file changed, came or went";
+        wrong = "a file was changed, created or removed";
     if (!wrong && strstr(o.after, ".tmp-")) wrong = "a temporary file is left";
-    if (!wrong && c->makes && !is_there(c->makes)) wrong = "its file is not there";
+    if (!wrong && c->makes && !is_there(c->makes)) wrong = "its file does not exist";
     if (wrong)
         test_true(name, false, "%s: status %d, says\n%s\ninstead of status %d,\n%s\n%s", wrong, o.status,
                   o.faults, c->status, c->says, o.out);
     else
-        test_true(name, true, "status %d, %s", o.status, c->status ? "says so, nothing touched" : "works");
+        test_true(name, true, "status %d, %s", o.status, c->status ? "says so and changes nothing" : "works");
     outcome_free(&o);
     free(name);
 }
@@ -263,13 +264,14 @@ static void add_code(Text *t, const char *s) {
 static char *document(void) {
     Text t = { 0 };
     text_add(
-        &t, "# Bad input: what `ti` says\n\n"
-            "Written by `make docs` from the cases that `tests/bad_input/test_bad_input.c` tries on every "
-            "`make test`, also under the sanitizers: do not edit. A command that fails ends with this exit "
-            "status and prints these lines and no others on standard error, each after `ti: `. It prints "
-            "nothing on standard output, writes no file and changes none. The exit status is 1 for an error, "
-            "2 for wrong usage and 0 for a command that works. An ellipsis stands for text that differs from "
-            "machine to machine.\n");
+        &t,
+        "# Bad input: what `ti` says\n\n"
+        "`make docs` writes this page from the cases that `tests/bad_input/test_bad_input.c` runs in every "
+        "`make test`, also with sanitizers; do not edit it. A command that fails ends with this exit "
+        "status and prints these lines and no others on standard error, each after `ti: `. It prints "
+        "nothing on standard output, writes no file and changes none. The exit status is 1 for an error, "
+        "2 for wrong usage and 0 for a command that works. An ellipsis stands for text that differs from "
+        "machine to machine.\n");
     for (int i = 0; i < TABLE_COUNT; i++)
         for (const BadInput *c = TABLES[i]; c->input; c++) {
             if (!c->command) {
@@ -322,8 +324,8 @@ int main(int argc, char *argv[]) {
         return 0;
     }
     prepare();
-    /* AddressSanitizer reserves most of the address space, so its own limit of an allocation is used instead
-       of the shell's limit. */
+    /* AddressSanitizer reserves most of the address space, so its own limit on an allocation replaces the
+       shell's limit. */
     setenv("ASAN_OPTIONS", "allocator_may_return_null=1:max_allocation_size_mb=2500", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     setenv("LC_ALL", "C", 1);

@@ -7,7 +7,7 @@
        TI_FAIL=interrupted:3      a signal interrupts the third write
        TI_FAIL=kill:3             a signal ends the program before the third write
        TI_FAIL=nameless:3         the third open with O_TMPFILE fails, as on file systems without it
-       TI_FAILED=FILE             this file is made when the call has failed */
+       TI_FAILED=FILE             FILE is created when the call has failed */
 #define _GNU_SOURCE /* O_TMPFILE */
 #include <dirent.h>
 #include <errno.h>
@@ -57,9 +57,9 @@ FILE *__wrap_fopen(const char *path, const char *mode);
 int __wrap_fflush(FILE *file);
 DIR *__wrap_opendir(const char *path);
 
-/* Whether this call of the kind is the one that must fail. Then errno is set. */
+/* Returns whether this call of the kind is the one that must fail, and then sets errno. */
 static bool fails(const char *kind, int error) {
-    static atomic_long calls; /* of the kind that TI_FAIL names */
+    static atomic_long calls; /* the number of calls so far of the kind that TI_FAIL names */
     const char *wanted = getenv("TI_FAIL");
     size_t n = strlen(kind);
     if (!wanted || strncmp(wanted, kind, n) != 0 || wanted[n] != ':') return false;
@@ -92,12 +92,12 @@ void *__wrap_mmap(void *at, size_t size, int protection, int flags, int descript
 int __wrap_open(const char *path, int flags, ...) {
     va_list args;
     va_start(args, flags);
-    bool makes = (flags & O_CREAT) != 0;
+    bool creates = (flags & O_CREAT) != 0;
 #ifdef __O_TMPFILE
-    makes = makes || (flags & __O_TMPFILE) != 0;
+    creates = creates || (flags & __O_TMPFILE) != 0;
 #endif
-    bool nameless = makes && !(flags & O_CREAT);
-    mode_t mode = makes ? va_arg(args, mode_t) : 0;
+    bool nameless = creates && !(flags & O_CREAT);
+    mode_t mode = creates ? va_arg(args, mode_t) : 0;
     va_end(args);
     if (nameless && fails("nameless", EOPNOTSUPP)) return -1;
     return fails("open", EMFILE) ? -1 : __real_open(path, flags, mode);
@@ -113,14 +113,14 @@ ssize_t __wrap_write(int descriptor, const void *data, size_t size) {
     return __real_write(descriptor, data, fails("short", 0) ? (size + 1) / 2 : size);
 }
 
-/* It never waits for the disk, since the test runs thousands of commands. */
+/* Never waits for the disk, since the test runs thousands of commands. */
 int __wrap_fsync(int descriptor) {
     (void)descriptor;
     return fails("fsync", EIO) ? -1 : 0;
 }
 
 int __wrap_close(int descriptor) {
-    int result = __real_close(descriptor); /* On Linux a close that fails has closed the descriptor, too. */
+    int result = __real_close(descriptor); /* On Linux a close that fails has still closed the descriptor. */
     return fails("close", EIO) ? -1 : result;
 }
 

@@ -1,6 +1,6 @@
-/* Tests results that two computations must agree on: the fixed-grid loss of `ti evaluate` with PyTorch's
-   (golden/grid.py) and with that of `ti train`, a validation picture with one of `ti generate`. Also
-   tests contact sheets, profiles, wrong usage and --version. TI names the program; run from the
+/* Compares results that two commands or two programs must agree on: the fixed-grid loss of `ti evaluate` with
+   PyTorch's (golden/grid.py) and with that of `ti train`, and a validation picture with one of `ti generate`.
+   Also tests contact sheets, profiles, wrong usage and --version. TI names the program; run from the
    repository's root. */
 #include "cli/help.h"
 #include "io/image.h"
@@ -15,22 +15,17 @@
 #define SMALL   "--model golden/models/wide --threads 2"
 #define SAMPLER "--steps 2 --guidance 3 --seed 5"
 
-/* The number that follows `words` in a text, or NaN when they are not there. */
+/* Returns the number that follows `words` in a text, or NaN when they are not there. */
 static double number_after(const char *text, const char *words) {
     const char *at = strstr(text, words);
     return at ? strtod(at + strlen(words), NULL) : (double)NAN;
 }
 
-/* Runs `ti ARGUMENTS` with the folder in the place of each "@". Returns what it prints, to be freed; when it
-   fails the test fails and NULL is returned. */
+/* Runs `ti ARGUMENTS`, in which each "@" stands for the folder. Returns what it prints, which the caller
+   frees. When the command fails, the test fails and NULL is returned. */
 static char *run(const char *folder, const char *arguments) {
-    char *with = mem_string("");
-    for (const char *c = arguments; *c; c++) {
-        char *longer = *c == '@' ? mem_format("%s%s", with, folder) : mem_format("%s%c", with, *c);
-        free(with);
-        with = longer;
-    }
     int status;
+    char *with = with_folder(arguments, folder);
     char *out = output_of_ti(with, &status);
     test_true(arguments, status == 0, "exit status %d", status);
     free(with);
@@ -81,13 +76,13 @@ static void same_picture(const char *label, const char *folder, const char *a, c
     messages_free(&errors);
 }
 
-/* Compares the fixed-grid loss that a run prints after `words` with that of `ti evaluate` for the word of
-   that step. */
+/* Compares the fixed-grid loss that a run prints after `words` with that of `ti evaluate` for the learned
+   word of that step. */
 static void same_loss(const char *folder, const char *trained, const char *words, const char *evaluate) {
     char *out = run(folder, evaluate);
     if (!out) return;
     double a = number_after(trained, words), b = number_after(out, "fixed-grid loss ");
-    test_true(evaluate, fabs(a - b) < 1.5e-5, "%.5f in the run, %.5f by itself", a, b);
+    test_true(evaluate, fabs(a - b) < 1.5e-5, "%.5f in the run, %.5f of ti evaluate", a, b);
     free(out);
 }
 
@@ -159,8 +154,8 @@ static void test_usage(void) {
     }
 }
 
-/* --version prints a line for the version and one for each fact, and --help, the manual page and the
-   completions know it. */
+/* --version prints the version and facts about the build and the machine, one per line. --help, the manual
+   page and the completions list it. */
 static void test_version(void) {
     char *out = run("", "--version");
     if (out) {

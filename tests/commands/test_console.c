@@ -1,7 +1,7 @@
-/* Tests what the commands print. No control characters of names, files or words and no very long texts reach
-   a terminal, and commands and paths that are printed to be pasted or read by a script work as they stand.
-   Also tests that files which lie in the way of temporary files stay as they are. TI names the program; run
-   from the repository's root. */
+/* Tests what the commands print. Control characters in names, files or words never reach a terminal, and
+   neither do very long texts. Commands and paths that are printed for pasting or for a script work unchanged.
+   Also tests that files with the names of temporary files remain unchanged. TI names the program; run from
+   the repository's root. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -33,8 +33,8 @@ static void show(const char *name) {
     free(text);
 }
 
-/* Runs a script with the folder in the place of each @; its output goes to @/out and @/err. Returns 0 when it
-   succeeds, else 1. */
+/* Runs a script, in which each @ stands for the folder. Its output goes to @/out and @/err. Returns 0 when it
+   succeeds, and 1 otherwise. */
 static int run(const char *script) {
     char *line = mem_format("{ %s\n} >@/out 2>@/err", script), *with = with_folder(line, folder);
     int status = system(with);
@@ -44,7 +44,7 @@ static int run(const char *script) {
     return status == 0 ? 0 : 1;
 }
 
-/* Whether a file has only lines of text without control characters. Lines of JSON begin with tabs. */
+/* Returns whether a file has only lines of text without control characters. JSON may have tabs as well. */
 static bool is_clean(const char *name) {
     char *text = printed(name), *safe;
     for (char *c = text; *c; c++)
@@ -65,7 +65,7 @@ static bool holds(const char *name, const char *what) {
     return found;
 }
 
-/* ---- functions ---- */
+/* Functions that make texts safe to print */
 
 static void test_texts(void) {
     char all[] = "\x1f \x7e\x7f\xc2\x80\xc2\x9f\xc2\xa0\xff\xc3\n\xf0\x9f\x98\x80";
@@ -144,7 +144,7 @@ static void test_shell(void) {
     }
 }
 
-/* ---- the program ---- */
+/* Commands */
 
 #define GENERATE "\"$TI\" generate --threads 1 --steps 1 --prompt x "
 #define SMALL    "--model golden/models/narrow "
@@ -222,7 +222,7 @@ static void test_commands(void) {
     }
 }
 
-/* The commands and the line of Python that a run prints at its end work as they stand. */
+/* The commands and the line of Python that a run prints at its end work when they are pasted. */
 static void test_pasted(void) {
     bool ok =
         run("\"$TI\" train " SMALL "--threads 1 --images golden/loop_pictures --token \"<it's>\" --init a "
@@ -241,12 +241,12 @@ static void test_pasted(void) {
     test_true("ti train --resume, pasted", ok && holds("err", "continues at step 1 of 2"), "goes on");
 }
 
-/* When standard output is a terminal, no control characters go there, not even those of a path. */
+/* When standard output is a terminal, no control characters are written to it, not even those of a path. */
 static void test_terminal(void) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
     const char *slave = ptsname(master);
-    int kept = open(slave, O_RDWR | O_NOCTTY); /* While it is open the terminal keeps what is written. */
+    int kept = open(slave, O_RDWR | O_NOCTTY); /* While it is open, the terminal keeps what is written. */
     CHECK(kept >= 0);
     char *command = mem_format(GENERATE SMALL "--out @/" SHELL_HOSTILE ".png >'%s'", slave);
     bool ok = run(command) == 0;
@@ -263,7 +263,7 @@ static void test_terminal(void) {
     test_true("a path for a script", ok && holds("out", "/a" HOSTILE "b.png\n"), "its own bytes");
 }
 
-/* A header with a thousand short names, of metadata or of tensors, and one name of 3 MB. */
+/* Tests a header with a thousand short names and one name of 3 MB, of metadata keys or of tensors. */
 static void test_long(void) {
     for (int names = 0; names < 2; names++) {
         Text header = { 0 };
@@ -299,9 +299,9 @@ static void test_long(void) {
     }
 }
 
-/* ---- files in the way ---- */
+/* Files with the names of temporary files */
 
-/* Files, folders and links under the name of the temporary file to which an output is written first. $$ is
+/* An output is first written to a temporary file. Here a file, a folder or a link has its name already. $$ is
    the process number, which exec keeps. */
 static void test_planted(void) {
     static const struct {
@@ -329,7 +329,7 @@ static void test_planted(void) {
     bool ok = run("mkdir @/theirs; sh -c 'ln -s theirs @/dump.tmp-$$; exec \"$TI\" train " SMALL
                   "--threads 1 --images golden/loop_pictures --token \"<g>\" --init a --dump @/dump'") == 0;
     ok = ok && run("test -z \"$(ls @/theirs)\" && test -s @/dump/graph.json && test ! -L @/dump") == 0;
-    test_true("a link in the place of a dump's folder", ok, "is not followed");
+    test_true("a link with the name of a dump's temporary folder", ok, "is not followed");
 }
 
 /* The size of a sheet is checked before the pictures are read. */

@@ -1,6 +1,6 @@
-/* `ti train --dump` against the reference (golden/dump.py): every tensor and gradient of a run's first batch,
-   under the names of the reference's modules, and the inputs, against the reference's random draws. Also what
-   the command does with its folder, and --dry-run. */
+/* Compares what `ti train --dump` writes with the reference (golden/dump.py): every tensor and gradient of a
+   run's first batch, under the names of the reference's modules, and the inputs with the reference's random
+   draws. Also tests what the command does with its folder, and --dry-run. */
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/adamw.h"
 #include "tests/command.h"
@@ -35,7 +35,7 @@ static bool shell(const char *command) {
     return status == 0;
 }
 
-/* Runs `ti train` with the options of the case and more, in which @ stands for the folder. */
+/* Runs `ti train` with the options of the case and with `more`, in which @ stands for the folder. */
 static int train(const char *options, const char *more) {
     char *text = mem_format("--model weights/critters --out @/run %s", more),
          *with = with_folder(text, folder);
@@ -56,8 +56,7 @@ static Golden *open_file(const char *name) {
     return g;
 }
 
-/* Takes SAMPLES values spread over a tensor, and its root mean square, which is what the golden keeps
-   of it. */
+/* Stores SAMPLES values at equal distances in a tensor, and its root mean square, as the golden file does. */
 static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1]) {
     double squares = 0;
     for (int64_t i = 0; i < count; i++) squares += (double)data[i] * (double)data[i];
@@ -65,9 +64,9 @@ static void take_samples(const float *data, int64_t count, float out[SAMPLES + 1
     out[SAMPLES] = (float)sqrt(squares / (double)count);
 }
 
-/* Compares all tensors of the golden's "forward" or "backward" pass. Errors accumulate from layer to layer,
-   and where they are large by nature, as in one attention with logits of 400, ten times PyTorch's own fp32
-   error is allowed. */
+/* Compares all tensors of the "forward" or "backward" pass with the golden file. Errors accumulate from layer
+   to layer. Where the computation itself amplifies them, as one attention with logits of 400 does, ten times
+   PyTorch's own fp32 error is allowed. */
 static void compare_tensors(const Safetensors *names, const Golden *want, const char *pass) {
     char *file = mem_format("dump/%s.safetensors", pass);
     Golden *got = open_file(file);
@@ -91,7 +90,7 @@ static void compare_tensors(const Safetensors *names, const Golden *want, const 
     free(file);
 }
 
-/* Compares the inputs with the random draws that golden/loop.py has recorded. */
+/* Compares the inputs with those that golden/loop.py has recorded. */
 static void compare_inputs(const Golden *loop, const char *name) {
     Golden *got = open_file("dump/step.safetensors");
     int64_t prompts;
@@ -147,8 +146,7 @@ static const char *string(const json_t *object, const char *name) {
     return json_string_value(json_object_get(object, name));
 }
 
-/* In graph.json each node follows all nodes that it reads, and its output is in the file of the
-   forward pass. */
+/* In graph.json each node follows all nodes that it reads, and its output is in forward.safetensors. */
 static void check_graph(void) {
     char *path = in_folder("dump/graph.json");
     size_t size;
@@ -180,7 +178,7 @@ static void check_graph(void) {
 }
 
 /* The gradient of the learned vectors is the one that the training step applies: AdamW with this gradient
-   gives the same bits as a run of one step. With --accumulate 2 the gradient is half of that. */
+   gives the same bits as a run of one step. With --accumulate 2 the gradient is half as large. */
 static void check_step(const char *options) {
     CHECK(train(options, "--accumulate 1 --dump @/one") == 0);
     CHECK(train(options, "--accumulate 1 --steps 1 --grid-loss 0") == 0);
@@ -210,13 +208,13 @@ static void check_step(const char *options) {
     free(less);
 }
 
-/* A folder that exists is refused and does not change. With --force the four files are replaced, and
-   others stay. */
+/* A folder that exists is refused and does not change. With --force the four files of a dump are replaced,
+   and other files remain. */
 static void check_folder(const char *options) {
     CHECK(shell("cp -R @/dump @/copy && echo x >@/dump/note && echo x >@/file"));
     test_true("an existing folder", train(options, "--dump @/dump") == 1, "is refused");
     test_true("an existing folder", shell("grep -q 'dump: exists already' @/stderr"), "is named");
-    test_true("an existing folder", same_as_copy(), "is as it was");
+    test_true("an existing folder", same_as_copy(), "is unchanged");
     int status = train(options, "--seed 5 --force --dump @/dump");
     test_true("--force", status == 0 && !shell("cmp -s @/copy/step.safetensors @/dump/step.safetensors"),
               "replaces");
@@ -231,7 +229,8 @@ static void check_folder(const char *options) {
     test_true("nothing is left aside", shell("test -z \"$(find @ -name '*.tmp*')\""), "in the folder");
 }
 
-/* Weights that make the loss NaN: the forward pass is still written, since it shows where the NaN begins. */
+/* When weights make the loss NaN, the forward pass is still written, since it shows where the first NaN is.
+   */
 static void check_not_finite(void) {
     static const char *const weights = "unet/diffusion_pytorch_model.fp16.safetensors";
     CHECK(shell("cp -R golden/models/narrow @/nan"));
@@ -252,7 +251,7 @@ static double number(const json_t *json, const char *name) {
     return json_is_number(item) ? json_number_value(item) : (double)NAN;
 }
 
-/* --dry-run prints the same plan as ti plan, its times add up, and it writes nothing. */
+/* --dry-run prints the same plan as `ti plan`, its times add up, and it writes nothing. */
 static void check_dry_run(void) {
     static const char command[] =
         "\"$TI\" train --images weights/critters/concepts/grum --token '<grum>' --init critter --steps 100 "
@@ -303,7 +302,7 @@ static void check_dry_run(void) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* Returns the number right before `what` in a text, or NAN if the text does not contain it. */
+/* Returns the number that directly precedes `what` in a text, or NaN if the text does not contain it. */
 static double number_before(const char *text, const char *what) {
     const char *at = strstr(text, what);
     if (!at) return (double)NAN;

@@ -1,7 +1,7 @@
-/* Lets every allocation, read, write and other call that can fail do so once, one at a time, in short
-   commands (tests/commands/failing.c). The program must end with status 1 and a message, or do its work in
-   spite of the failure. It must never end by a signal, and every file that existed must be as it was or as
-   the command makes it. TI_FAILING names the program, which otherwise is build/ti_failing beside TI. Run from
+/* Runs short commands many times, and each time lets one other allocation, read, write or other call fail
+   (tests/commands/failing.c). The program must end with status 1 and a message, or do its work in spite of
+   the failure. It must never end by a signal, and every file that existed must be unchanged or as the command
+   makes it. TI_FAILING names the program; by default it is the path in TI followed by "_failing". Run from
    the repository's root.
 
        test_failures [NAME]                    fails the first calls of a kind, then ever fewer (next_call)
@@ -9,7 +9,7 @@
                                                those from the N-th (the first 16,000 load the model and are
                                                the same in all commands)
 
-   With NAME only commands that have it in their name are run. */
+   With NAME only commands whose name contains it are run. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -28,11 +28,11 @@
 #include "tests/command.h"
 #include "tests/refusal.h"
 
-/* A command. It is run in a folder with the files that the shell script `start` makes; its inputs are
-   in ../in. */
+/* A command, which is run in a folder with the files that the shell script `start` makes. Its inputs are in
+   ../in. */
 typedef struct {
     const char *name, *start, *command;
-    bool files; /* whether to leave out failing allocations */
+    bool no_memory_failures; /* whether failing allocations are left out */
 } Command;
 
 #define MODEL "--model ../in/model "
@@ -69,8 +69,8 @@ static const Command COMMANDS[] = {
     { "help", NULL, "help --man", false },
 };
 
-/* The kinds of calls. Of a rare kind all calls are tried. Of the others there are thousands, which all come
-   from mem_alloc and mem_grow. */
+/* The kinds of calls. All calls of a rare kind are tried. Of the others a command makes thousands, all in
+   mem_alloc and mem_grow. */
 static const struct Kind {
     const char *name;
     bool rare, memory;
@@ -84,8 +84,8 @@ static const struct Kind {
     { "opendir", true, false },
 };
 
-/* The folder with in/ (inputs), start/ (what the command finds), done/ (what it makes of that without a
-   failure), case/ (where it runs), and the files ti, out and err. */
+/* The folder with in/ (the inputs), start/ (the files before the command), done/ (the files after it without
+   a failure), case/ (the folder where it runs), and the files ti, out and err. */
 static char *scratch;
 
 static char *in_scratch(const char *name) { return mem_format("%s/%s", scratch, name); }
@@ -117,8 +117,8 @@ static void prepare(void) {
     free(program);
 }
 
-/* Folders. They are copied, removed and compared in C, since starting a shell for each of thousands of runs
-   would take long. */
+/* Folders are copied, removed and compared in C, since starting a shell for each of thousands of runs would
+   take long. */
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place) {
     (void)status;
@@ -133,7 +133,7 @@ static void remove_folder(const char *name) {
     free(path);
 }
 
-/* The names of the files in a folder and in its folders. */
+/* The paths of the files in a folder and its subfolders, relative to the folder. */
 enum { FILES_MAX = 64 };
 typedef struct {
     char *names[FILES_MAX];
@@ -207,8 +207,8 @@ static bool same(const char *a, const char *b, const char *name) {
     return ok;
 }
 
-/* Whether a file is a complete one of fewer steps, as a run that failed leaves it: losses.csv with the first
-   lines, loss.png, or the state that --resume goes on from. */
+/* Returns whether a file is complete, but of fewer steps, as a run that failed leaves it: losses.csv with the
+   first lines, loss.png, or the state that --resume goes on from. */
 static bool shorter(const char *name) {
     char *x = NULL, *y = NULL;
     size_t n = 0, m = 0;
@@ -235,8 +235,8 @@ static bool shorter(const char *name) {
     return ok;
 }
 
-/* What is wrong with the files in case/, to be freed, or NULL when all are right. finished is whether the
-   command succeeded, by its exit status. */
+/* Returns a text that says what is wrong with the files in case/, which the caller frees, or NULL when all
+   are right. `finished` tells whether the command succeeded, by its exit status. */
 static char *wrong_files(bool finished) {
     char *wrong = NULL;
     Names all = names_of("case");
@@ -244,7 +244,7 @@ static char *wrong_files(bool finished) {
         const char *name = all.names[i];
         bool fine =
             same("case", "done", name) || (!finished && (same("case", "start", name) || shorter(name)));
-        if (!fine) wrong = mem_format("%s is neither as it was nor as the command makes it", name);
+        if (!fine) wrong = mem_format("%s is neither unchanged nor as the command makes it", name);
     }
     names_free(&all);
     all = names_of(finished ? "done" : "start");
@@ -259,7 +259,7 @@ static char *wrong_files(bool finished) {
 static int run(const char *command, const char *kind, long n, bool *failed) {
     char *mark = in_scratch("failed");
     unlink(mark);
-    bool allocation = strstr(kind, "alloc") != NULL; /* The program then ends at once and frees nothing. */
+    bool allocation = strstr(kind, "alloc") != NULL; /* It ends the program at once, and nothing is freed. */
     int status =
         shell("cd '%s/case'; export TI_FAIL=%s:%ld TI_FAILED=../failed; ASAN_OPTIONS=detect_leaks=%d; export "
               "ASAN_OPTIONS; exec ../ti %s >../out 2>../err </dev/null",
@@ -269,8 +269,8 @@ static int run(const char *command, const char *kind, long n, bool *failed) {
     return status;
 }
 
-/* What is wrong with a run, to be freed, or NULL when all is right. `want` is what it must print when it
-   succeeds, and killed is whether the test ended it. */
+/* Returns a text that says what is wrong with a run, which the caller frees, or NULL when nothing is. `want`
+   is what the run must print when it succeeds, and `killed` tells whether the test ended it. */
 static char *wrong_run(int status, const char *want, bool killed) {
     if (killed)
         return status == 128 + SIGKILL ? wrong_files(false) : mem_format("killed, and status %d", status);
@@ -298,15 +298,16 @@ static char *wrong_run(int status, const char *want, bool killed) {
     return wrong;
 }
 
-/* The call that fails after the n-th. All calls of a rare kind fail; of another kind the first 16 do, and
-   then each time one that is twice as far. */
+/* Returns the number of the call to fail after the n-th. All calls of a rare kind fail in turn. Of another
+   kind the first 16 do, and after them those whose numbers are 32, 64, 128 and so on. With QUICK, which
+   .ci/run sets for sanitizers, this holds for all kinds and begins at 4. */
 static long next_call(long n, bool rare, bool all) {
-    long first = getenv("QUICK") ? 4 : 16; /* with sanitizers, see .ci/run */
+    long first = getenv("QUICK") ? 4 : 16;
     return all || (rare && first == 16) || n < first ? n + 1 : 2 * n;
 }
 
-/* Whether the file system has files without a name (O_TMPFILE). Without them a killed program leaves its
-   temporary file. */
+/* Returns whether the file system has files without a name (O_TMPFILE). Without them a killed program leaves
+   its temporary file. */
 static bool leaves_nothing(void) {
     int file = -1;
 #ifdef O_TMPFILE
@@ -316,7 +317,7 @@ static bool leaves_nothing(void) {
     return file >= 0;
 }
 
-/* The calls to fail: whether all of them, and the first one of kinds that are not rare. */
+/* Tells which calls fail: whether all of them do, and from which on for kinds that are not rare. */
 typedef struct {
     bool all;
     long from;
@@ -324,14 +325,14 @@ typedef struct {
 
 static void test_kind(const Command *c, const struct Kind *kind, const char *out, Which which) {
     bool kill = strcmp(kind->name, "kill") == 0;
-    if ((kill && !leaves_nothing()) || (kind->memory && c->files)) return;
+    if ((kill && !leaves_nothing()) || (kind->memory && c->no_memory_failures)) return;
     long tried = 0, tolerated = 0, calls = 0;
     int wrong_ones = 0;
     for (long n = kind->rare ? 1 : which.from;; n = next_call(n, kind->rare, which.all)) {
         bool failed;
         copy_start();
         int status = run(c->command, kind->name, n, &failed);
-        if (!failed && !tried && n > 1) { /* --from leaves out all calls: begin with the first. */
+        if (!failed && !tried && n > 1) { /* --from names a call that does not come: begin with the first. */
             n = 0;
             continue;
         }

@@ -1,7 +1,7 @@
-/* `ti train` against the reference script: every micro-batch's loss and learning rate, and the learned
-   vectors at the end. If a random number (for pictures, templates, flips, timesteps or noise) were drawn
-   out of order, the first loss that depends on it would differ. The order of the examples is also compared
-   by itself. */
+/* Compares `ti train` with the reference script: the loss and learning rate of every micro-batch, and the
+   learned vectors at the end. If a random number (for pictures, templates, flips, timesteps or noise) were
+   drawn out of order, the first loss that depends on it would differ. The order of the examples is also
+   compared by itself. */
 #include "inversion/dataset.h"
 #include "inversion/grid_loss.h"
 #include "inversion/loop.h"
@@ -44,7 +44,7 @@ static void compare_losses(const Golden *g, const char *name, const char *path) 
     test_below(label = mem_format("%s.losses", name), worst_loss, 1e-5);
     free(label);
     label = mem_format("%s.learning rates", name);
-    test_below(label, worst_rate, 1e-8); /* losses.csv has nine digits */
+    test_below(label, worst_rate, 1e-8); /* losses.csv has nine digits of each number. */
     free(label);
     fclose(file);
     free(steps);
@@ -62,7 +62,8 @@ static void compare_learned(const Golden *g, const char *name, const char *path)
     CHECK_EQ(learned.words[0].vectors * learned.words[0].width, count);
     double error =
         largest_difference(learned.words[0].learned, end, count) / largest_difference(start, end, count);
-    char *label = mem_format("%s.rows (torch with 1 thread: %.7s)", name, golden_meta(g, "%s/threads", name));
+    char *label = mem_format("%s.learned vectors (torch with 1 thread: %.7s)", name,
+                             golden_meta(g, "%s/threads", name));
     test_below(label, error, 1e-4);
     free(label);
     free(start);
@@ -91,8 +92,8 @@ static void test_run(const Golden *g, const char *name) {
     free(folder);
 }
 
-/* Compares the order of the examples over several epochs of 5 pictures, 5 repeats and batches of 2. The noise
-   and the timesteps are drawn in between, as the training loop does. */
+/* Compares the order of the examples over several epochs of 5 pictures, 5 repeats and batches of 2. The test
+   draws the noise and the timesteps between them in the order in which the training loop does. */
 static void test_order(const Golden *g) {
     const char *name = "accumulate";
     int64_t batches, examples = 0;
@@ -140,7 +141,7 @@ static bool stop(void *user, int64_t done, int64_t all) {
     return false;
 }
 
-/* The watch is asked before the first forward pass, so that this step needs no graph. */
+/* The watch stops the computation before the first forward pass, so that the training step needs no graph. */
 static void test_grid_stops(void) {
     Posteriors posteriors = { .pictures = 1 };
     TrainingStep step = { .batch = 1, .latent_count = 4 };

@@ -17,7 +17,7 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The text of a file in FOLDER, or "" when it does not exist. free() it. */
+/* Returns the text of a file in FOLDER, or "" when it does not exist. The caller frees it. */
 static char *text_at(const char *name) {
     char *path = mem_format("%s/%s", folder, name);
     char *text = access(path, F_OK) == 0 ? read_text(path, NULL) : mem_string("");
@@ -54,8 +54,8 @@ static int shell(const char *format, ...) {
 
 /* Signals */
 
-/* Starts `ti train OPTIONS` in the background. Its standard output is appended to FOLDER/stdout, its standard
-   error replaces FOLDER/stderr. */
+/* Starts `ti train OPTIONS` in the background. Its standard output is appended to FOLDER/stdout, and its
+   standard error replaces FOLDER/stderr. */
 static pid_t start_training(const char *options, bool nohup) {
     char *line = mem_format("cd '%s' && exec \"$TI\" train %s >>stdout 2>stderr", folder, options);
     fflush(stdout);
@@ -63,7 +63,7 @@ static pid_t start_training(const char *options, bool nohup) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        signal(SIGINT, SIG_DFL); /* A background job of a shell would ignore it. */
+        signal(SIGINT, SIG_DFL); /* It is ignored in a background job of a shell. */
         signal(SIGHUP, nohup ? SIG_IGN : SIG_DFL);
         execl("/bin/sh", "sh", "-c", line, (char *)NULL);
         _exit(127);
@@ -72,7 +72,7 @@ static pid_t start_training(const char *options, bool nohup) {
     return child;
 }
 
-/* Waits until the file has the text. After a minute it kills the child and returns false. */
+/* Waits until a file contains a text and returns true. After a minute kills the child and returns false. */
 static bool wait_for(pid_t child, const char *name, const char *text) {
     for (double start = seconds(); seconds() - start < 60; usleep(2000))
         if (exists(name) && has(name, text)) return true;
@@ -95,12 +95,13 @@ static int wait_end(pid_t child, double *took) {
     TRAIN "--steps 3 --repeats 1 --grid-loss 2 --validation-prompt 'a <grum>' --validation-every 2 "         \
           "--sampling-steps 20 --guidance 1 "
 
-/* Where one run is stopped and resumed: in the validation picture of step 2, in the fixed-grid loss of step
-   2, and in that at the end. Each signal is sent when a file has a text that is written just before. */
+/* The places where one run is stopped and resumed: in the validation picture of step 2, in the fixed-grid
+   loss of step 2, and in the fixed-grid loss at the end. Each signal is sent when a file contains a text that
+   the run writes just before. */
 typedef struct {
-    const char *name, *file, *text; /* the signal comes when the file has the text */
+    const char *name, *file, *text; /* the signal is sent when the file contains the text */
     int signal_number;
-    const char *stopped;     /* what the run says on stderr */
+    const char *stopped;     /* what the run prints on stderr */
     const char *not_made;    /* a file that must not exist afterwards */
     const char *not_printed; /* a text that must not have been printed */
 } Stop;
@@ -139,11 +140,11 @@ static void test_stops(void) {
     expect_same_run("the files of one run", root[0], root[1]);
     shell("grep fixed-grid whole.txt >a; grep fixed-grid stdout >b");
     status = shell("cmp a b && [ $(wc -l <a) = 2 ]");
-    test_true("the lines of one run", status == 0, "two of the fixed-grid loss");
+    test_true("the lines of one run", status == 0, "two fixed-grid losses");
     for (int i = 0; i < 2; i++) free(root[i]);
 }
 
-/* A second signal, during a step that takes long, ends the run at once. */
+/* A second signal during a long step ends the run at once. */
 static void test_second_signal(void) {
     double took;
     pid_t child =
@@ -160,8 +161,8 @@ static void test_second_signal(void) {
               status, took);
 }
 
-/* A run that replaces another and is stopped in its first validation picture does not leave the
-   other run's. */
+/* A run that replaces another and is stopped in its first validation picture does not leave the other run's
+   picture. */
 static void test_old_picture(void) {
     double took;
     shell("rm -r run; cp -r whole run; echo old >run/validation-2.png; rm stdout");
@@ -176,8 +177,8 @@ static void test_old_picture(void) {
 
 /* The environment */
 
-/* The environment of the process has the variables that threads_restart sets before OpenBLAS and
-   OpenMP start. */
+/* The environment of the process has the variables that threads_restart sets before OpenBLAS and OpenMP
+   start. */
 static void test_environment(void) {
     double took;
     setenv("OPENBLAS_NUM_THREADS", "3", 1);
@@ -188,7 +189,7 @@ static void test_environment(void) {
     wait_end(child, &took);
     test_true("OpenBLAS makes no threads", reached && has("environ", "OPENBLAS_NUM_THREADS=1\n"),
               "whatever the user sets");
-    test_true("OpenMP's threads spin shortly", has("environ", "GOMP_SPINCOUNT=1000\n"),
+    test_true("OpenMP's threads spin for a short time", has("environ", "GOMP_SPINCOUNT=1000\n"),
               "when the user sets nothing");
     unsetenv("OPENBLAS_NUM_THREADS");
     setenv("OMP_WAIT_POLICY", "passive", 1);
@@ -223,7 +224,8 @@ static void test_closed_descriptors(void) {
     }
 }
 
-/* AddressSanitizer reserves most of the address space, so that it cannot run with a limit. */
+/* Returns whether the program is built with AddressSanitizer, which reserves most of the address space and so
+   cannot run with a limit on it. */
 static bool sanitized(void) {
 #ifdef __SANITIZE_ADDRESS__
     return true;
@@ -232,8 +234,8 @@ static bool sanitized(void) {
 #endif
 }
 
-/* Tests commands with so little address space that OpenBLAS can neither make threads nor allocate its
-   buffers. Its newer versions cannot even start then, and every command ends with the message about that. */
+/* Tests commands with so little address space that OpenBLAS can neither create threads nor allocate its
+   buffers. Its newer versions cannot even start then, and every command ends with a message about that. */
 static void test_little_memory(void) {
     static const struct {
         const char *command, *says;

@@ -1,5 +1,5 @@
-/* Runs the commands that show things (ti inspect, plan, tokens, reconstruct, help) as a user does, and tests
-   what they print, their JSON, and their messages on bad input. TI names the program; run from the
+/* Runs the commands that show something (ti inspect, plan, tokens, reconstruct, help) as a user does, and
+   tests what they print, their JSON, and their messages on bad input. TI names the program; run from the
    repository's root. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
@@ -27,7 +27,7 @@ typedef struct {
     char *out, *err;
 } Ran;
 
-/* Runs `$TI ARGUMENTS` by a shell, with the folder in the place of each @. */
+/* Runs `$TI ARGUMENTS` in a shell. Each @ in the arguments stands for the folder. */
 static Ran run(const char *arguments) {
     char *with = with_folder(arguments, folder), *out = with_folder("@/out", folder),
          *err = with_folder("@/err", folder);
@@ -54,7 +54,7 @@ static void ran_free(Ran *r) {
     free(r->err);
 }
 
-/* Tests that a command succeeds and that its output has all these parts, which NULL closes. */
+/* Tests that a command succeeds and that its output contains all these parts, the last of which is NULL. */
 static void shows(const char *arguments, const char *const parts[]) {
     Ran r = run(arguments);
     bool ok = r.status == 0;
@@ -69,7 +69,7 @@ static void shows(const char *arguments, const char *const parts[]) {
     ran_free(&r);
 }
 
-/* Tests that a command fails with that status and that number of error messages, one of which has the
+/* Tests that a command fails with this exit status and with this number of error messages, which contain the
    text `says`. */
 static void refuses(const char *arguments, int status, int lines, const char *says) {
     Ran r = run(arguments);
@@ -87,8 +87,8 @@ static void refuses(const char *arguments, int status, int lines, const char *sa
     ran_free(&r);
 }
 
-/* Runs a command that must print JSON and end with that status. Returns the document, or NULL when it is
-   no JSON. */
+/* Runs a command that must print JSON and end with this exit status. Returns the document, or NULL when the
+   output is not JSON. */
 static json_t *document(const char *arguments, int status) {
     Ran r = run(arguments);
     Messages errors = { 0 };
@@ -100,7 +100,7 @@ static json_t *document(const char *arguments, int status) {
     return json;
 }
 
-/* The member of a document at a path such as "graphs.0.peak.alive", or NULL. */
+/* Returns the member of a document at a path such as "graphs.0.peak.alive", or NULL when there is none. */
 static json_t *at(json_t *json, const char *path) {
     char *copy = mem_string(path);
     for (char *name = copy, *dot; name && json; name = dot ? dot + 1 : NULL) {
@@ -136,7 +136,7 @@ static void write_tensors(const char *name, const NamedTensor *tensors, int64_t 
     free(path);
 }
 
-/* Writes a word of two vectors: twice the embedding of "critter", and one that is no token's. */
+/* Writes a learned word of two vectors: twice the embedding of "critter", and one that no token has. */
 static void write_word(void) {
     enum { WIDTH = 192, CRITTER = 2095 };
     Messages errors = { 0 };
@@ -193,7 +193,7 @@ static void test_tokens(void) {
     refuses("tokens a >/dev/full", 1, 1, "standard output: cannot be written");
 }
 
-/* Tests what `ti inspect` calls a file of these tensors. */
+/* Tests how `ti inspect` describes a file with these tensors. */
 static void family(const char *says, const NamedTensor *tensors, int64_t count) {
     write_tensors("family.safetensors", tensors, count);
     json_t *json = document("inspect --json @/family.safetensors", 0);
@@ -316,7 +316,7 @@ static void test_folders(void) {
     json_decref(json);
     json = document("inspect --json @/odd", 1);
     test_true("faults", length(json, "faults") == 7 && at(json, "architecture"),
-              "%d: shapes of 2 layers, defaults", length(json, "faults"));
+              "%d: the shapes of 2 layers, and defaults.json", length(json, "faults"));
     json_decref(json);
     shell("cp -R golden/models/narrow @/other && chmod -R u+w @/other && sed -i 's/0.00085/0.00085, "
           "\"timestep_spacing\": \"trailing\", \"rescale_betas_zero_snr\": true, \"prediction_type\": "
@@ -336,7 +336,7 @@ static void test_folders(void) {
     refuses("inspect --model " CRITTERS " " CRITTERS, 1, 1, "--model is for a learned word");
 }
 
-/* Models in one file, and models with files that they do not use. */
+/* Tests models in one file, and models with files that they do not use. */
 static void test_single_file(void) {
     Names names = names_read("small2");
     Entries e = entries_of_names(&names, "F16", "F32");

@@ -11,8 +11,8 @@
 
 enum { WORDS_MAX = 32 };
 
-/* Splits a line into words at its spaces, and returns their number. ~ stands for a space within a word.
-   free(words[0]) frees all. */
+/* Splits a line into words at its spaces, and returns their number. ~ stands for a space within a word. The
+   caller frees words[0], which holds all of them. */
 static int split(const char *line, char *words[WORDS_MAX]) {
     char *copy = mem_string(line);
     int count = 0;
@@ -31,7 +31,8 @@ static int split(const char *line, char *words[WORDS_MAX]) {
 
 #define NEEDED "--images pics --token <x> --init toy "
 
-/* Tests that a command line is refused with exactly so many messages, which have the text `says`. */
+/* Tests that a command line is refused with exactly this number of messages, which contain the text `says`.
+   */
 static void refused(const char *line, int lines, const char *says) {
     char *words[WORDS_MAX];
     int count = split(line, words);
@@ -150,7 +151,7 @@ static void test_generate(void) {
     free(words[0]);
 }
 
-/* Tests that --help lists every option with its default and has no long lines. */
+/* Tests that --help lists every option with its default, and that its lines are not too long. */
 static void test_help(const Command *c) {
     FILE *file = tmpfile();
     CHECK(file);
@@ -177,7 +178,7 @@ static void test_help(const Command *c) {
 }
 
 /* Writes a text as a model's defaults.json and reads it for `ti train` with these options. Returns the
-   messages, to be freed, or "" when it is accepted. */
+   messages, or "" when the file is accepted. The caller frees the text. */
 static char *read_defaults(const char *text, const char *line, TrainOptions *o) {
     char *words[WORDS_MAX];
     int count = split(line, words);
@@ -246,7 +247,7 @@ static void test_json(void) {
               "is null, and not given");
     CHECK(options_parse(&TRAIN_COMMAND, more, other, &q, &errors) == OPTIONS_OK);
     ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &q, &errors);
-    test_true("another value", /* --threads differs as well, which it may. */
+    test_true("another value", /* --threads differs as well, but it may. */
               !ok && errors.count == 1 && q.threads == 3 &&
                   strstr(errors.text, "--steps: is 10 now, and 9 in options.json"),
               "%s", errors.text ? errors.text : "accepted");

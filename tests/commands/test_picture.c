@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Compares one picture [H, W, 3]. `threads` holds how much the reference's own latents and 8-bit values
-   change when it runs on one thread. */
+/* Compares one picture [H, W, 3]. `threads` has two numbers: how much the reference's own latents and its own
+   8-bit values change when it runs on one thread. */
 static void compare(const char *label, const Image *image, const float *want, Shape shape,
                     const char *threads) {
     int64_t count = shape_count(shape) / shape.dim[0], differ = 0;
@@ -27,8 +27,8 @@ static void compare(const char *label, const Image *image, const float *want, Sh
               image->height, worst, (long long)differ, (long long)count, torch);
 }
 
-/* Copies the model of a case into the folder, gives it the scheduler's config of the case, and returns the
-   --model option for it. */
+/* Copies the model of a case into the folder and replaces the config of its scheduler by that of the case.
+   Returns the --model option for the copy. */
 static char *other_scheduler(const Golden *g, const char *name, const char *folder) {
     char *copy = mem_format("cp -r %s %s/model", golden_meta(g, "%s/model", name), folder);
     char *path = mem_format("%s/model/scheduler/scheduler_config.json", folder);

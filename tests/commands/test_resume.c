@@ -1,5 +1,5 @@
-/* `ti train --resume`: runs that are killed at random moments, by different signals and with different
-   numbers of threads, end with the same bytes as a run that nothing stopped. Inputs with which a run must not
+/* Tests `ti train --resume`. Runs that are killed at random times, by different signals and with different
+   numbers of threads, end with the same bytes as a run that was not stopped. Inputs with which a run must not
    be resumed are refused. */
 #define _DEFAULT_SOURCE /* flock */
 #include "tensor/rng.h"
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Shell commands. FOLDER is the folder of this test; the current folder is the repository's root. */
+/* FOLDER is the folder of this test. Shell commands run in the repository's root. */
 
 static char *folder;
 
@@ -41,7 +41,7 @@ static int ti(const char *format, ...) {
     return shell("'%s' %s >'%s/stdout' 2>'%s/stderr'", getenv("TI"), line, folder, folder);
 }
 
-/* Whether the output contains a text. Unless quiet, prints the output if it does not. */
+/* Returns whether the output contains a text. Prints the output when it does not, unless quiet is set. */
 static bool has_said(const char *stream, const char *what, bool quiet) {
     char *path = mem_format("%s/%s", folder, stream), *text = read_text(path, NULL);
     bool found = strstr(text, what) != NULL;
@@ -73,7 +73,7 @@ static void expect_same(const char *label, const char *a, const char *b) {
     free(second);
 }
 
-/* Killing */
+/* Runs that are killed */
 
 typedef struct {
     const char *name, *options;
@@ -91,7 +91,7 @@ static const Case CASES[] = {
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 9 },
 };
 
-/* The options of a case, with the path of this test's folder in place of FOLDER. */
+/* Returns the options of a case, in which the path of this test's folder replaces FOLDER. */
 static char *options_of(const Case *c) {
     char *options = mem_string(c->options), *at = strstr(options, "FOLDER");
     if (at) {
@@ -110,7 +110,7 @@ static pid_t start_training(const char *options) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        signal(SIGINT, SIG_DFL); /* it is ignored in a shell's background job */
+        signal(SIGINT, SIG_DFL); /* It is ignored in a background job of a shell. */
         signal(SIGTERM, SIG_DFL);
         execl("/bin/sh", "sh", "-c", line, (char *)NULL);
         _exit(127);
@@ -121,7 +121,7 @@ static pid_t start_training(const char *options) {
 
 typedef struct {
     Generator random;
-    double whole; /* seconds that the run takes when nothing stops it */
+    double whole; /* the seconds that the run takes when nothing stops it */
     int kills, stops, finished, wrong;
 } Killer;
 
@@ -131,8 +131,8 @@ static double uniform(Generator *g) {
     return (double)u;
 }
 
-/* Starts or resumes the run, then kills it at a random moment or lets it end. Returns whether the run
-   is finished. */
+/* Starts or resumes the run, and then kills it at a random time or lets it end. Returns whether the run is
+   finished. */
 static bool run_a_while(Killer *k, const char *options, bool to_its_end) {
     static const int signals[] = { SIGKILL, SIGTERM, SIGKILL, SIGINT, SIGKILL };
     int threads = 1 + (int)generator_randint(&k->random, 0, 3);
@@ -140,14 +140,14 @@ static bool run_a_while(Killer *k, const char *options, bool to_its_end) {
     bool begun = exists("run", "options.json");
     char *line = begun ? mem_format("--resume --out %s/run --threads %d", folder, threads)
                        : mem_format("%s --force --out %s/run --threads %d", options, folder, threads);
-    double moment = 0.7 * uniform(&k->random) * k->whole;
+    double delay = 0.7 * uniform(&k->random) * k->whole;
     pid_t child = start_training(line);
     free(line);
     int status;
     if (!to_its_end) {
-        usleep((useconds_t)(1e6 * moment));
+        usleep((useconds_t)(1e6 * delay));
         kill(child, chosen);
-        if (chosen == SIGINT && k->kills % 2) { /* a second one ends the program within the step */
+        if (chosen == SIGINT && k->kills % 2) { /* A second signal ends the program within the step. */
             usleep(2000);
             kill(child, chosen);
         }
@@ -171,7 +171,7 @@ static void test_killed(const Case *c, uint64_t seed) {
     char *options = options_of(c), *label = mem_format("%s.runs", c->name);
     double start = seconds();
     int status = ti("train %s --out %s/whole --threads 2", options, folder);
-    int kills = getenv("QUICK") ? (c->kills + 4) / 5 : c->kills; /* with sanitizers: see .ci/run */
+    int kills = getenv("QUICK") ? (c->kills + 4) / 5 : c->kills; /* .ci/run sets it for sanitizers. */
     Killer k = { .whole = seconds() - start };
     test_true(label, status == 0, "exit status %d", status);
     generator_seed(&k.random, seed);
@@ -221,8 +221,8 @@ static void test_finished(void) {
 
 /* Refusals */
 
-/* Copies the run FOLDER/base, which has 2 steps, damages the copy by a shell command in which $R is its name,
-   and expects that resuming it is refused with this message. */
+/* Copies the run FOLDER/base, which has 2 steps, and damages the copy by a shell command, in which $R is its
+   name. Tests that resuming it is then refused with this message. */
 static void refuse(const char *name, const char *spoil, const char *options, const char *says) {
     shell("rm -rf '%s/run'; cp -r '%s/base' '%s/run'; cd '%s'; R=run; %s", folder, folder, folder, folder,
           spoil);
@@ -317,8 +317,8 @@ static void test_locked(void) {
     free(path);
 }
 
-/* A run is resumed where nothing speaks against it: from its beginning when it has no state, when its inputs
-   have been moved, and after a process that left a half-written file. */
+/* A run is resumed from its beginning when it has no state, and also when its inputs have been moved, and
+   after a process that left a half-written file. */
 static void test_accepted(void) {
     shell("cd '%s'; rm -rf run; cp -r base run; rm run/run.state; echo x >run/run.state.tmp-123; echo x "
           ">run/my.tmp-1",
@@ -326,8 +326,8 @@ static void test_accepted(void) {
     int status = ti("train --resume --out %s/run", folder);
     test_true("without a state", status == 0 && said("stderr", "it begins with its first step"),
               "exit status %d", status);
-    test_true("what was half written is gone",
-              !exists("run", "run.state.tmp-123") && exists("run", "my.tmp-1"), "and nothing else");
+    test_true("the half-written file is gone",
+              !exists("run", "run.state.tmp-123") && exists("run", "my.tmp-1"), "and no other file");
     shell("rm '%s/run/my.tmp-1'", folder);
     expect_same("the same as before", "base", "run");
     shell("cd '%s'; rm -rf run; cp -r base run; mv pictures elsewhere; sed -i 's/pictures/elsewhere/' "
@@ -361,7 +361,7 @@ static void make_base(void) {
     test_true("a run to go on with", status == 0, "exit status %d", status);
 }
 
-/* Sizes of pictures, and a standard output that is full */
+/* Sizes of pictures, and a standard output that cannot be written */
 
 static void full(const char *name, const char *arguments) {
     int status = shell("'%s' %s >/dev/full 2>'%s/stderr'", getenv("TI"), arguments, folder);
@@ -394,7 +394,7 @@ static void test_sizes_and_output(void) {
 }
 
 int main(void) {
-    setenv("OMP_WAIT_POLICY", "passive", 1); /* there are more threads than cores, so none should spin */
+    setenv("OMP_WAIT_POLICY", "passive", 1); /* Threads should not spin, since they outnumber the cores. */
     setenv("OMP_DYNAMIC", "false", 1);
     CHECK(getenv("TI"));
     folder = folder_new();

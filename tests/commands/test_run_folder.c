@@ -1,6 +1,6 @@
-/* Runs are resumed in folders that an earlier version began, that were moved with their pictures and
-   model, that are damaged in any bit, or whose options.json was edited. And a run may not write where its
-   inputs are. */
+/* Resumes runs in folders that an earlier version of ti began, that were moved together with their pictures
+   and model, in which any bit is damaged, or whose options.json was edited. Also tests that a run refuses to
+   write into the folders of its inputs. */
 #define _XOPEN_SOURCE 700
 #include "tensor/rng.h"
 #include "tests/command.h"
@@ -14,8 +14,8 @@
 
 static char *folder;
 
-/* Runs a line of shell in which @ stands for this test's folder, and returns its exit status. Its stderr goes
-   to @/stderr. */
+/* Runs a shell command, in which each @ stands for the folder of this test, and returns its exit status. Its
+   standard error goes to @/stderr. */
 static int shell(const char *line) {
     char *with = with_folder(line, folder),
          *all = mem_format("{ %s\n} 2>'%s/stderr' >/dev/null", with, folder);
@@ -35,7 +35,7 @@ static bool has_said(const char *what) {
     return found;
 }
 
-/* Expects that the line ends with this exit status and that its stderr contains a text. */
+/* Tests that a shell command ends with this exit status and that its standard error contains a text. */
 static void expect(const char *name, const char *line, int status, const char *says) {
     int got = shell(line);
     bool ok = got == status && has_said(says);
@@ -90,8 +90,8 @@ static void test_version_2(void) {
                 "head -n 40 tests/runs/version2/losses.csv | cmp - @/a");
 }
 
-/* Makes a run of 4 steps that starts from a learned word, and one that is extended to 6 steps after the
-   word's file is gone. */
+/* Makes a run of 4 steps that starts from a learned word, and a copy of the run that is extended to 6 steps
+   after the file of that word has been deleted. */
 static void make_base(void) {
     expect_true("a word to start from", TRAIN MODEL "--images @/pictures --steps 1 --out @/first");
     expect_true(
@@ -110,8 +110,8 @@ static void test_words(void) {
                 "cmp @/run/new.safetensors @/whole/new.safetensors; s=$?; rm -r @/run; exit $s");
 }
 
-/* Changes one bit of a file of a run: either resuming is refused, or the run ends as if the bit had
-   not changed. */
+/* Changes one bit of a file of a run. Either resuming is then refused, or the run ends as if the bit had not
+   changed. */
 static void test_bits(const char *name, int count, uint64_t seed) {
     Generator random;
     generator_seed(&random, seed);
@@ -144,8 +144,8 @@ static void test_bits(const char *name, int count, uint64_t seed) {
     free(path);
 }
 
-/* An options.json cannot set options that are not the run's own, and nothing is written outside
-   the folder. */
+/* An options.json cannot set options that do not belong to the run, and nothing is written outside the
+   folder. */
 static void test_options(void) {
     expect("a run that would dump, force and do nothing",
            "rm -rf @/run; cp -r @/base @/run; sed -i 's#\"threads\"#\"dump\":\t\"@/dumped\",\"force\":\ttrue,"
@@ -170,7 +170,7 @@ static void test_options(void) {
            1, "losses.csv: was changed");
 }
 
-/* A cache that is in the folder already when the run begins. */
+/* Tests a damaged cache that is in the folder already when a run begins. */
 static void test_cache(void) {
     expect("--force over a damaged cache",
            "rm -rf @/run; cp -r @/base @/run; printf x | dd of=@/run/latents.safetensors bs=1 seek=3000 "
@@ -181,7 +181,8 @@ static void test_cache(void) {
         "--images @/pictures --steps 2 --out @/fresh && cmp @/fresh/new.safetensors @/run/new.safetensors");
 }
 
-/* A run may not be written into folders that it reads, and its word's file gets a name of its own. */
+/* A run may not write into folders that it reads. A token that is also the name of another file of the run
+   gets a file with "-word" in its name. */
 static void test_places(void) {
     static const char where[] = ", which the run reads; choose another folder";
     static const char *const places[][2] = {

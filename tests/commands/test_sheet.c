@@ -17,8 +17,8 @@
 
 static char folder[] = "/tmp/test_sheet_XXXXXX";
 
-/* Writes a file into the test's folder, with this content or, when it is NULL, with a picture of
-   this size. */
+/* Writes a file with this content into the test's folder or, when the content is NULL, a picture of this
+   size. */
 static void put(const char *name, const char *content, int width, int height) {
     Messages errors = { 0 };
     char *path = mem_format("%s/%s", folder, name);
@@ -120,7 +120,7 @@ static void test_canvas(void) {
               ok && pixel_is(&canvas, 4, 4, 0, 0, 0) && pixel_is(&canvas, 10, 5, 255, 255, 255),
               "are left out, and the others are drawn");
     canvas_text(&canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, 1, (Color) { 0, 0, 0 });
-    test_true("text has one sign for each code point",
+    test_true("text has one glyph for each code point",
               canvas_text_width("\xe7\x8c\xab", 2) == canvas_text_width("?", 2), "?");
     image_free(&canvas);
     image_free(&picture);
@@ -171,7 +171,7 @@ static void test_sizes(void) {
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000, true },
         { "x.png", 10000, IMAGE_MAX_PIXELS / 10000 + 1, false },
         { "x.png", 46341, 46341, false }, /* The number of pixels overflows an int. */
-        { "x.png", 65536, 65536, false }, /* In 32 bits it would be 0. */
+        { "x.png", 65536, 65536, false }, /* In 32 bits the number would be 0. */
         { "x.png", (int64_t)1 << 32, (int64_t)1 << 32, false },
         { "x.png", INT64_MAX, INT64_MAX, false },
         { "x.jpg", 65535, 1, true },
@@ -197,8 +197,8 @@ static void test_sizes(void) {
     messages_free(&errors);
 }
 
-/* In the rows of this test the caption takes 26 pixels of height, the picture 14, and the space below it 12.
-   The edges of the sheet take 28. */
+/* In each row of this test the caption takes 26 pixels of height, the picture 14, and the space below it 12.
+   The margins of the sheet take 28. */
 static void test_long_sheets(void) {
     enum { FITS = 6256, N = 77000 };
     Image picture = { .width = 1, .height = 1 };

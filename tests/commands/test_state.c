@@ -1,6 +1,6 @@
-/* What a run keeps in its folder in order to be resumed. The state is read back as it was written, is written
-   when it is due, and is refused when it is damaged. The cache of the pictures' posteriors is used where it
-   fits, and computed again where it does not. */
+/* Tests what a run keeps in its folder in order to be resumed. The state is read back as it was written, is
+   written when it is due, and is refused when it is damaged. The cache of the pictures' posteriors is used
+   when it fits, and recomputed when it does not. */
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
@@ -16,7 +16,7 @@ static char *folder;
 
 static char *in_folder(const char *name) { return mem_format("%s/%s", folder, name); }
 
-/* A state */
+/* The state of a run */
 
 enum { COUNT = 6, PICTURES = 3, POINTS = 2 };
 
@@ -84,7 +84,7 @@ static void test_read_back(void) {
 }
 
 /* Changes one bit in each byte, and cuts the file off at each byte. The bytes are copied to memory of their
-   own, so that the sanitizers notice when something is read behind their end. */
+   own, so that the sanitizers notice any read beyond their end. */
 static void test_damaged(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
@@ -99,7 +99,7 @@ static void test_damaged(void) {
         if (n >= size)
             bytes[n - size] ^= (unsigned char)(1 << n % 8);
         else
-            sealed_seal(bytes, length); /* the checksum fits, where there is room for one */
+            sealed_seal(bytes, length); /* The checksum fits, if there is room for one. */
         accepted += state_parse("x", bytes, length, &read, &errors);
         silent += !errors.text || !strstr(errors.text, "x: is damaged");
         messages_free(&errors);
@@ -111,9 +111,9 @@ static void test_damaged(void) {
     free(path);
 }
 
-/* Writes a state with other tensors and another number than it has, and expects this message, or none. A
-   tensor of the same name is replaced, or left out if its dtype is NULL; the number extra[0] likewise if
-   extra[1] is NULL. */
+/* Writes a state with changed contents, and tests that it is refused with the message `says`, or read when
+   that is NULL. Each given tensor is added, or replaces the one of the same name, or removes it if its dtype
+   is NULL. Likewise extra[0] is the name of a number and extra[1] its new value, or NULL to remove it. */
 static void expect_state(const char *name, const SafeTensor *tensors, int64_t count,
                          const char *const extra[2], const char *says) {
     Messages errors = { 0 };
@@ -171,7 +171,7 @@ static void test_names(void) {
     expect_state("a number that is none", NULL, 0, (const char *const[2]) { "step", "3x" }, "is damaged");
     SafeTensor m = ema;
     m.weight.name = "adamw.m";
-    expect_state("a tensor in the place of another", &m, 1, NULL, NULL);
+    expect_state("a tensor that replaces another", &m, 1, NULL, NULL);
     m.dtype = "I32";
     expect_state("a tensor of another type", &m, 1, NULL, "is damaged");
     m.dtype = NULL;
@@ -182,7 +182,7 @@ static void test_names(void) {
     expect_state("a tensor of another length", &m, 1, NULL, "is damaged");
 }
 
-/* The shortest file whose version is recognised is a magic string with a checksum. */
+/* The shortest file whose version is recognised consists of the magic string and a checksum. */
 static void test_version(void) {
     unsigned char bytes[24] = "ti run state 9\n";
     Messages errors = { 0 };
@@ -193,8 +193,8 @@ static void test_version(void) {
     expect_refused("no state of any version", ok, &errors, "x: is damaged");
 }
 
-/* Version 2 is read but no longer written. The state in tests/runs is read whole, and cut off at each byte
-   with a checksum that fits. */
+/* Version 2 is read but no longer written. The state in tests/runs is read completely, and is refused when it
+   is cut off at any byte, even with a checksum that fits. */
 static void test_version_2(void) {
     Messages errors = { 0 };
     RunState read;
@@ -236,7 +236,7 @@ static void test_implausible(void) {
         test_true(names[i], ok == !positive, "of 0: %s", text_of(&errors, "is read"));
         if (ok) state_free(&read);
         messages_free(&errors);
-        if (fields[i] == &written.count) continue; /* no tensor has a negative length */
+        if (fields[i] == &written.count) continue; /* No tensor has a negative length. */
         *fields[i] = -1;
         ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
         expect_refused(names[i], ok, &errors, "is damaged");
@@ -244,7 +244,7 @@ static void test_implausible(void) {
     free(path);
 }
 
-/* A state does not fit a loop that learns fewer numbers, or that ends before it. */
+/* A state does not fit a loop that learns fewer numbers, or that has fewer steps. */
 static void test_fits(void) {
     RunState s = some_state();
     Loop loop = { .options = { .steps = s.step, .accumulate = s.gathered + 1 }, .adamw = { .count = COUNT } };
@@ -262,7 +262,7 @@ static void test_fits(void) {
     }
 }
 
-/* A run's state is written at most once in a second. */
+/* The state of a run is written at most once in a second. */
 static void test_due(void) {
     Messages errors = { 0 };
     char *path = in_folder("run");
@@ -290,12 +290,12 @@ typedef struct {
     Encoder encoder;
     Arena arena;
     Image images[2];
-} Bench;
+} Fixture;
 
-/* Fills in a struct that must not move afterwards, since the graph points at the model's weights in it. */
-static void bench_open(Bench *b, int threads) {
+/* Initialises a struct that must not move afterwards, since the graph points to the model's weights in it. */
+static void fixture_open(Fixture *b, int threads) {
     Messages errors = { 0 }, warnings = { 0 };
-    *b = (Bench) { 0 };
+    *b = (Fixture) { 0 };
     ModelFolder parts;
     CHECK(folder_open("golden/models/narrow", true, &parts, &errors, &warnings) &&
           model_open(parts, &b->model, &errors, &warnings));
@@ -310,14 +310,15 @@ static void bench_open(Bench *b, int threads) {
     }
 }
 
-static void bench_free(Bench *b) {
+static void fixture_free(Fixture *b) {
     for (int i = 0; i < 2; i++) image_free(&b->images[i]);
     encoder_free(&b->encoder);
     arena_free(&b->arena);
     model_close(&b->model);
 }
 
-static Posteriors compute(const Bench *b, int64_t count, uint64_t key, const char *cache, const char *says) {
+static Posteriors compute(const Fixture *b, int64_t count, uint64_t key, const char *cache,
+                          const char *says) {
     Messages errors = { 0 }, warnings = { 0 };
     Posteriors p;
     bool ok =
@@ -334,8 +335,8 @@ static bool same_posteriors(const Posteriors *a, const Posteriors *b) {
     return memcmp(a->parameters, b->parameters, (size_t)(a->pictures * 4 * a->count) * sizeof(float)) == 0;
 }
 
-/* Each posterior is that of its own picture, and the mirrored one that of the mirrored picture. */
-static void test_places(Bench *b, const Posteriors *want) {
+/* Each posterior belongs to its own picture, and each mirrored one to the mirrored picture. */
+static void test_places(Fixture *b, const Posteriors *want) {
     int wrong = 0;
     for (int i = 0; i < 4; i++) {
         Posteriors one;
@@ -351,8 +352,9 @@ static void test_places(Bench *b, const Posteriors *want) {
     test_true("two pictures, and mirrored", wrong == 0, "%d of 4 wrong", wrong);
 }
 
-/* Writes the cache once more, with a checksum that fits. Its entries become `count` numbers that are all 7,
-   with this shape and dtype unless they are NULL, and the metadata gets another value for this key. */
+/* Rewrites the cache with other contents and a checksum that fits. Each entry becomes `count` numbers that
+   are all 7, with this shape and dtype unless they are NULL, and the metadata get another value for the key.
+   */
 static void spoil(const char *path, const Shape *shape, const char *dtype, int64_t count, const char *key) {
     Messages errors = { 0 };
     Safetensors cache;
@@ -381,43 +383,43 @@ static void spoil(const char *path, const Shape *shape, const char *dtype, int64
     free(sevens);
 }
 
-static void expect_anew(const char *name, const Bench *b, const Posteriors *want, const char *path,
-                        uint64_t key, const char *says) {
+static void expect_recomputed(const char *name, const Fixture *b, const Posteriors *want, const char *path,
+                              uint64_t key, const char *says) {
     Posteriors p = compute(b, 2, key, path, says);
-    test_true(name, same_posteriors(&p, want), "is made anew");
+    test_true(name, same_posteriors(&p, want), "is recomputed");
     posteriors_free(&p);
     p = compute(b, 2, key, path, NULL);
-    test_true(name, same_posteriors(&p, want), "and is used then");
+    test_true(name, same_posteriors(&p, want), "and then used");
     posteriors_free(&p);
 }
 
-static void test_spoilt(const Bench *b, const Posteriors *want, const char *path) {
+static void test_spoilt(const Fixture *b, const Posteriors *want, const char *path) {
     int64_t count = 2 * want->count;
     spoil(path, NULL, NULL, count, NULL);
     Posteriors p = compute(b, 2, 1, path, NULL);
     bool sevens = true;
     for (int64_t i = 0; i < want->pictures * 2 * count; i++)
         sevens = sevens && fabsf(p.parameters[i] - 7) < 1e-6f;
-    test_true("what the cache holds", sevens, "is taken");
+    test_true("the contents of the cache", sevens, "are used");
     posteriors_free(&p);
 
-    expect_anew("another encoder's cache", b, want, path, 2, "was computed with another VAE");
+    expect_recomputed("another encoder's cache", b, want, path, 2, "was computed with another VAE");
     spoil(path, NULL, NULL, count, "vae");
-    expect_anew("another VAE", b, want, path, 2, "was computed with another VAE");
+    expect_recomputed("another VAE", b, want, path, 2, "was computed with another VAE");
     spoil(path, NULL, NULL, count, "kernels");
-    expect_anew("other kernels", b, want, path, 2,
-                "was computed with another OpenBLAS or other kernels of it");
+    expect_recomputed("other kernels", b, want, path, 2,
+                      "was computed with another OpenBLAS or other kernels of it");
     spoil(path, NULL, NULL, count, "build");
-    expect_anew("another build", b, want, path, 2, "was computed by another build of ti");
+    expect_recomputed("another build", b, want, path, 2, "was computed by another build of ti");
 
     Shape flat = shape1(count), smaller = shape3(1, 1, 1);
     const Shape *shapes[2] = { &flat, &smaller };
     for (int i = 0; i < 2; i++) {
         spoil(path, shapes[i], NULL, shape_count(*shapes[i]), NULL);
-        expect_anew("entries of another shape", b, want, path, 2, NULL);
+        expect_recomputed("entries of another shape", b, want, path, 2, NULL);
     }
     spoil(path, NULL, "I32", count, NULL);
-    expect_anew("entries of whole numbers", b, want, path, 2, NULL);
+    expect_recomputed("entries of whole numbers", b, want, path, 2, NULL);
 
     size_t size;
     char *bytes = read_text(path, &size);
@@ -426,7 +428,7 @@ static void test_spoilt(const Bench *b, const Posteriors *want, const char *path
         bytes[at] ^= 4;
         CHECK(file_write(path, bytes, size, &errors));
         bytes[at] ^= 4;
-        expect_anew("a bit", b, want, path, 2, "is damaged");
+        expect_recomputed("a bit", b, want, path, 2, "is damaged");
     }
     free(bytes);
 }
@@ -449,8 +451,8 @@ static int64_t entries_of(const char *path) {
 }
 
 static void test_cache(void) {
-    Bench b;
-    bench_open(&b, threads_start(2));
+    Fixture b;
+    fixture_open(&b, threads_start(2));
     char *path = in_folder("latents.safetensors"), *part = in_folder("part.safetensors");
     Posteriors want = compute(&b, 2, 0, NULL, NULL), first = compute(&b, 2, 1, path, NULL),
                again = compute(&b, 2, 1, path, NULL);
@@ -473,14 +475,14 @@ static void test_cache(void) {
     test_true("a picture twice",
               entries_of(part) == 2 && memcmp(posterior_of(&p, 1, false), posterior_of(&want, 0, false),
                                               (size_t)(4 * p.count) * sizeof(float)) == 0,
-              "stands once in the cache");
+              "is in the cache once");
     posteriors_free(&p);
     posteriors_free(&want);
     posteriors_free(&first);
     posteriors_free(&again);
     free(path);
     free(part);
-    bench_free(&b);
+    fixture_free(&b);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
-/* Cuts off, changes or replaces files of weights while a command reads them. The command must end with a
-   message that names the file or, when the file was only replaced, go on. A resumed run must end with the
-   same bytes as one that nothing disturbed. */
+/* Truncates, changes or replaces files of weights while a command reads them. The command must end with a
+   message that names the file, or continue when the file was only replaced. A resumed run must end with the
+   same bytes as one that was not disturbed. */
 #define _XOPEN_SOURCE 700
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -9,7 +9,7 @@
 
 static char *folder;
 
-/* Runs a line of shell with the folder in the place of each @, and returns its exit status. */
+/* Runs a shell command, in which each @ stands for the folder, and returns its exit status. */
 static int shell(const char *line) {
     char *with = with_folder(line, folder);
     int status = system(with);
@@ -22,8 +22,8 @@ static int shell(const char *line) {
     "\"$TI\" train --model @/model --images @/pictures --token '<new>' --init a --resolution 16 --batch 2 "  \
     "--checkpoint-every 0 --grid-loss 0 --threads 2 --steps 150 "
 
-/* Starts a command, runs the shell command `what` once the shell condition `ready` holds, and waits for the
-   end of the first. Tests its exit status, and that its stderr has the text `says`. */
+/* Starts a command, runs the shell command `what` once the shell condition `ready` holds, and waits until the
+   first command ends. Tests its exit status, and that its standard error contains the text `says`. */
 static void disturb(const char *name, const char *command, const char *ready, const char *what, int status,
                     const char *says) {
     char *line = mem_format("%s >/dev/null 2>@/err & P=$!; i=0; until %s || [ $i -gt 1000 ]; do i=$((i+1)); "
@@ -37,8 +37,8 @@ static void disturb(const char *name, const char *command, const char *ready, co
     test_true(name, got == status && said, "exit status %d, %s", got, says);
 }
 
-/* Disturbs a training run. When it must fail, tests that it keeps its state and can be resumed with intact
-   weights. In the end its word and losses must be those of the undisturbed run. */
+/* Disturbs a training run. When the run must fail, tests that it keeps its state and can be resumed with
+   intact weights. In the end its learned word and its losses must be those of the undisturbed run. */
 static void disturb_run(const char *name, const char *what, int status, const char *says) {
     CHECK(shell("rm -rf @/run @/model && cp -r golden/models/narrow @/model") == 0);
     disturb(name, TRAIN "--out @/run", "[ -s @/run/run.state ]", what, status, says);
@@ -58,7 +58,7 @@ static void disturb_run(const char *name, const char *what, int status, const ch
 
 #define GENERATE                                                                                             \
     "\"$TI\" generate --model @/model --prompt a --steps 400 --width 16 --height 16 --force --out @/x.png"
-/* Holds when the weights are mapped and the work has begun. */
+/* This condition holds when the weights are mapped and the work has begun. */
 #define MAPPED "{ grep -q unet /proc/$P/maps 2>/dev/null && sleep .2; }"
 
 int main(void) {

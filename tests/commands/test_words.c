@@ -1,6 +1,6 @@
-/* Tests learned words as people use them: in any spelling, under other names, in folders, and as the initial
-   word of another. Compares what the program says, and that commands which mean the same give the same
-   picture to the bit. */
+/* Tests learned words as people use them: with other capitals, under other names, in folders, and as the
+   initial word of another. Checks the messages, and that commands which mean the same give the same picture
+   to the bit. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -12,11 +12,11 @@
 
 static char *folder;
 
-enum { WIDTH = 24 }; /* of golden/models/narrow */
+enum { WIDTH = 24 }; /* the width of the token embedding of golden/models/narrow */
 #define MODEL "--model golden/models/narrow --threads 2 "
 
-/* Runs `ti ARGUMENTS` with the folder in the place of each @; its stderr goes to @/err. Returns 0 when it
-   succeeds, else 1. */
+/* Runs `ti ARGUMENTS`, in which each @ stands for the folder. Its standard error goes to @/err. Returns 0
+   when it succeeds, and 1 otherwise. */
 static int run(const char *arguments) {
     char *line = mem_format("\"$TI\" %s >@/out 2>@/err", arguments), *with = with_folder(line, folder);
     int status = system(with);
@@ -25,6 +25,7 @@ static int run(const char *arguments) {
     return status == 0 ? 0 : 1;
 }
 
+/* Returns whether the last command printed a text on standard error, and prints all of that if it did not. */
 static bool said(const char *what) {
     char *path = mem_format("%s/err", folder), *text = read_text(path, NULL);
     bool found = strstr(text, what) != NULL;
@@ -54,7 +55,7 @@ static void write_word(const char *file, const char *token, int64_t vectors, uin
     free(path);
 }
 
-/* Copies a word's file with its numbers as doubles. */
+/* Copies the file of a learned word and converts its numbers to F64. */
 static void write_double(const char *from, const char *to) {
     Messages errors = { 0 };
     Safetensors s;
@@ -165,6 +166,7 @@ static void test_folder(void) {
               "is a warning");
 }
 
+/* Tests a training run that starts from the vectors of a learned word. */
 static void test_start(void) {
     int status =
         run("train " MODEL "--images golden/loop_pictures --token '<new>' --init @/two.safetensors --steps 1 "
