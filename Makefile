@@ -124,8 +124,8 @@ deps:
 
 # make does not build in a folder with other files, since `make clean` would remove them. A program looks for the embedded
 # model in the folder weights beside it, where the links lead to it.
-folder:
-	@[ -e $(BUILD)/flags ] || [ -e $(BUILD)/ti.o ] || [ -z "$$(ls -A $(BUILD) 2>/dev/null)" ] || \
+folder: | needs
+	@[ -e $(BUILD)/flags ] || [ -e $(BUILD)/ti.o ] || [ -z "$$(ls -A $(BUILD) 2>/dev/null | grep -vx weights)" ] || \
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 

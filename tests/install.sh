@@ -112,5 +112,11 @@ expect 'packages that only root can install' 1 '^ti: building needs packages.* g
 expect 'the message is one line' 0 '' [ "$(wc -l <"$scratch/log")" -eq 1 ]
 expect 'another compiler and its OpenMP' 1 ': clang-99 libc6-dev libomp-99-dev' env -i CC=clang-99 PATH="$scratch/bin" "$sh" tools/deps.sh
 
+# What is missing is only named unless `make deps`, `make demo` or `make test` is asked for
+expect 'tools/deps.sh check names what is missing' 1 '"make deps" installs them .*: gcc libc6-dev libopenblas-dev libstb-dev' \
+    env -i PATH="$scratch/bin" "$sh" tools/deps.sh check
+expect 'make names it, too' 2 '"make deps" installs them .*no-such-compiler' make CC=no-such-compiler BUILD="$scratch/unbuilt"
+expect 'and leaves nothing behind' 0 '' absent "$scratch/unbuilt"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
