@@ -146,7 +146,7 @@ static bool make_images(Generation *g, Messages *errors) {
     if (!o->grid) return true;
     SheetRow row = grid_row(g);
     char *path = picture_path(o, 0, "grid");
-    bool ok = sheet_grid_fits(path, &row, errors);
+    bool ok = sheet_fits(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
     free(path);
     return ok;
 }
@@ -176,7 +176,7 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     if (!g->o->grid) return true;
     SheetRow row = grid_row(g);
     char *path = picture_path(g->o, 0, "grid");
-    bool ok = sheet_write_grid(path, &row, errors);
+    bool ok = sheet_write(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
     if (ok) console_path(path);
     free(path);
     return ok;

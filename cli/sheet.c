@@ -11,6 +11,7 @@ typedef struct {
     Given given;
     char *out, *title;
     bool force;
+    int64_t width; /* 0 when --width is not given */
     StringList arguments;
 } SheetOptions;
 
@@ -19,6 +20,10 @@ static const Option OPTIONS[] = {
     { "out", OPTION_STRING, AT(out), "FILE", .required = true,
       .help = "the sheet to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
     { "title", OPTION_STRING, AT(title), "TEXT", .help = "a title at the top of the sheet" },
+    { "width", OPTION_INT, AT(width), "PIXELS", .low = 200, .high = 16384,
+      .shown =
+          "what the pictures need: each is enlarged up to 6 times while the sheet has at most 1100 pixels",
+      .help = "the width of the sheet, into which the pictures are fitted" },
     { "force", OPTION_FLAG, AT(force), .help = "overwrite a sheet that exists" },
     { "arguments", OPTION_LIST, AT(arguments), "CAPTION|PICTURE", .required = true, .positional = true,
       .help =
@@ -66,9 +71,10 @@ static int make_sheet(void *options, Messages *errors, Messages *warnings) {
     }
     Contents c = { 0 };
     read_contents(&c, &o->arguments, errors);
-    if (errors->count == 0) sheet_fits(out, o->title, c.rows, c.row_count, errors);
+    SheetContents sheet = { o->title, c.rows, c.row_count, o->width, false };
+    if (errors->count == 0) sheet_fits(out, &sheet, errors);
     for (int64_t i = 0; errors->count == 0 && i < c.count; i++) image_load(c.paths[i], &c.images[i], errors);
-    if (errors->count == 0) sheet_write(out, o->title, c.rows, c.row_count, errors);
+    if (errors->count == 0) sheet_write(out, &sheet, errors);
     for (int64_t i = 0; i < c.count; i++) image_free(&c.images[i]);
     free(c.rows);
     free(c.images);

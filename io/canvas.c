@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <stb/stb_easy_font.h>
-
 bool canvas_new(int width, int height, Image *out, Messages *errors) {
     if (!image_new(width, height, out, errors)) return false;
     memset(out->rgb, 255, (size_t)width * (size_t)height * 3);
@@ -27,47 +25,6 @@ void canvas_picture(Image *canvas, const Image *picture, int x, int y) {
     for (int v = clamp_int(y, 0, canvas->height); v < bottom && left < right; v++)
         memcpy(canvas->rgb + ((int64_t)v * canvas->width + left) * 3,
                picture->rgb + ((int64_t)(v - y) * picture->width + left - x) * 3, (size_t)(right - left) * 3);
-}
-
-/* ---- text ---- */
-
-/* Returns a copy in which each character outside printable ASCII is replaced by '?', since stb_easy_font
-   indexes its tables without a check. The caller frees it. */
-static char *printable(const char *text) {
-    char *copy = mem_alloc(strlen(text) + 1), *to = copy;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if ((*c & 0xc0) == 0x80) continue; /* a continuation byte of UTF-8 */
-        *to++ = ' ' <= *c && *c <= '~' ? (char)*c : '?';
-    }
-    return copy;
-}
-
-int canvas_text_width(const char *text, int scale) {
-    char *line = printable(text);
-    int width = stb_easy_font_width(line) * scale;
-    free(line);
-    return width;
-}
-
-void canvas_text(Image *canvas, const char *text, int x, int y, int scale, Color color) {
-    typedef struct { /* a corner of a quad; its four corners follow one another around it */
-        float x, y, z;
-        unsigned char color[4];
-    } Vertex;
-    char *line = printable(text);
-    size_t most = (size_t)canvas->width / 3 + 1; /* no character is narrower than 3 pixels */
-    if (strlen(line) > most) line[most] = 0;
-    size_t room = (strlen(line) + 1) * 32 * 4 * sizeof(Vertex); /* no character has more than 20 quads */
-    CHECK(room <= INT32_MAX);
-    Vertex *vertices = mem_alloc(room);
-    int quads = stb_easy_font_print(0, 0, line, NULL, vertices, (int)room);
-    for (int i = 0; i < quads; i++) {
-        const Vertex *from = &vertices[4 * i], *to = from + 2;
-        canvas_rectangle(canvas, x + (int)from->x * scale, y + (int)from->y * scale,
-                         (int)(to->x - from->x) * scale, (int)(to->y - from->y) * scale, color);
-    }
-    free(vertices);
-    free(line);
 }
 
 /* ---- lines and circles ---- */

@@ -1,4 +1,4 @@
-/* Draws shapes, lines and text on a picture, for contact sheets and the loss curve. Coordinates are in pixels
+/* Draws shapes and lines on a picture, for contact sheets and the loss curve. Coordinates are in pixels
    from the top left corner. Anything outside the picture is clipped. */
 #ifndef TI_CANVAS_H
 #define TI_CANVAS_H
@@ -18,14 +18,6 @@ void canvas_rectangle(Image *canvas, int x, int y, int width, int height, Color 
 
 /* Copies a picture onto the canvas, with its top left corner at (x, y). */
 void canvas_picture(Image *canvas, const Image *picture, int x, int y);
-
-/* Draws a line of UTF-8 text in stb_easy_font, with its top left corner at (x, y) and scale x scale pixels
-   for each of the font's pixels. The line is TEXT_HEIGHT * scale pixels high. The font has printable ASCII;
-   any other code point is drawn as '?'. */
-enum { TEXT_HEIGHT = 12 };
-void canvas_text(Image *canvas, const char *text, int x, int y, int scale, Color color);
-/* Returns the width of such a line in pixels. */
-int canvas_text_width(const char *text, int scale);
 
 typedef struct {
     double x, y;

@@ -1,6 +1,6 @@
 #include "io/plot.h"
 
-#include "io/canvas.h"
+#include "io/font.h"
 #include "io/image_write.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@ enum {
     RIGHT = 936,
     TOP = 62,
     BOTTOM = 476,
-    TEXT = 2, /* the scale of all texts */
+    TEXT = 18, /* the height of a line of text */
     TICKS = 6,
     LINE_POINTS = 500
 };
@@ -70,6 +70,7 @@ static double tick_step(Range r) {
 
 typedef struct {
     Image *canvas;
+    const Font *font;
     Range x, y;
 } Plot;
 
@@ -94,19 +95,18 @@ static void draw_axes(const Plot *p) {
         int y = (int)lrint(place(p, 0, k * step).y);
         canvas_rectangle(p->canvas, LEFT, y, RIGHT - LEFT, 1, RULE);
         tick_text(k, step, text);
-        canvas_text(p->canvas, text, LEFT - 10 - canvas_text_width(text, TEXT), y - 9, TEXT, INK);
+        font_draw(p->font, p->canvas, text, LEFT - 10 - font_width(p->font, text), y - TEXT / 2, INK);
     }
     step = fmax(tick_step(p->x), 1);
     for (double k = 0; k * step <= p->x.high; k++) {
         int x = (int)lrint(place(p, k * step, p->y.low).x);
         canvas_rectangle(p->canvas, x, BOTTOM, 1, 6, INK);
         tick_text(k, step, text);
-        int width = canvas_text_width(text, TEXT), left = x - width / 2;
-        canvas_text(p->canvas, text, left + width < WIDTH ? left : WIDTH - width, BOTTOM + 12, TEXT, INK);
+        int width = font_width(p->font, text), left = x - width / 2;
+        font_draw(p->font, p->canvas, text, left + width < WIDTH ? left : WIDTH - width, BOTTOM + 12, INK);
     }
     canvas_rectangle(p->canvas, LEFT, BOTTOM, RIGHT - LEFT, 1, INK);
-    canvas_text(p->canvas, "step", (LEFT + RIGHT - canvas_text_width("step", TEXT)) / 2, BOTTOM + 38, TEXT,
-                INK);
+    font_draw(p->font, p->canvas, "step", (LEFT + RIGHT - font_width(p->font, "step")) / 2, BOTTOM + 38, INK);
 }
 
 static bool draw_legend(const Plot *p, PlotPoints grid, Messages *errors) {
@@ -114,16 +114,16 @@ static bool draw_legend(const Plot *p, PlotPoints grid, Messages *errors) {
     Point line[] = { { LEFT + 230, 32 }, { LEFT + 262, 32 } };
     Point grid_line[] = { { LEFT + 410, 32 }, { LEFT + 442, 32 } };
     canvas_dots(p->canvas, &dot, 1, 4, DOTS, 1);
-    canvas_text(p->canvas, "loss of a batch", LEFT + 20, 22, TEXT, INK);
+    font_draw(p->font, p->canvas, "loss of a batch", LEFT + 20, 22, INK);
     bool ok = canvas_polyline(p->canvas, line, 2, 3, LINE, 1, errors);
-    canvas_text(p->canvas, "smoothed", LEFT + 272, 22, TEXT, INK);
+    font_draw(p->font, p->canvas, "smoothed", LEFT + 272, 22, INK);
     if (grid.count == 0 || !ok) return ok;
     ok = canvas_polyline(p->canvas, grid_line, 2, 2, GRID, 1, errors);
     canvas_dots(p->canvas, &grid_dot, 1, 5, GRID, 1);
     char text[80];
     snprintf(text, sizeof text, "fixed-grid loss: %.4g to %.4g", grid.loss[0], grid.loss[grid.count - 1]);
     if (grid.count == 1) snprintf(text, sizeof text, "fixed-grid loss: %.4g", grid.loss[0]);
-    canvas_text(p->canvas, text, LEFT + 452, 22, TEXT, GRID);
+    font_draw(p->font, p->canvas, text, LEFT + 452, 22, GRID);
     return ok;
 }
 
@@ -160,13 +160,19 @@ static bool draw_grid_losses(const Plot *p, PlotPoints grid, Messages *errors) {
 
 bool plot_draw(const double *loss, const double *smoothed, int64_t count, int64_t steps, PlotPoints grid,
                Image *out, Messages *errors) {
-    if (!canvas_new(WIDTH, HEIGHT, out, errors)) return false;
-    Plot p = { out, { 0, (double)max_i64(steps, 1) }, losses_range(loss, smoothed, count, grid) };
+    *out = (Image) { 0 };
+    Font *font = font_new(TEXT, errors);
+    if (!font || !canvas_new(WIDTH, HEIGHT, out, errors)) {
+        font_free(font);
+        return false;
+    }
+    Plot p = { out, font, { 0, (double)max_i64(steps, 1) }, losses_range(loss, smoothed, count, grid) };
     for (int64_t i = 0; i < grid.count; i++) include(&p.x, grid.step[i]);
     draw_axes(&p);
     bool ok = draw_legend(&p, grid, errors) &&
               (count == 0 || draw_training(&p, loss, smoothed, count, steps, errors)) &&
               (grid.count == 0 || draw_grid_losses(&p, grid, errors));
+    font_free(font);
     if (!ok) image_free(out);
     return ok;
 }

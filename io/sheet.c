@@ -1,29 +1,36 @@
 #include "io/sheet.h"
 
-#include "io/canvas.h"
+#include "io/font.h"
 #include "io/image_write.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHEET_WIDTH = 1100, MARGIN = 24, GAP = 8, MAX_ENLARGEMENT = 6, TITLE_SCALE = 3, CAPTION_SCALE = 2 };
+enum {
+    SHEET_WIDTH = 1100,
+    MARGIN = 24,
+    GAP = 8,
+    MAX_ENLARGEMENT = 6,
+    TITLE_HEIGHT = 34,
+    CAPTION_HEIGHT = 22,
+    LEADING = 4
+};
 
 static const Color BLACK = { 24, 24, 28 }, GREY = { 90, 90, 100 };
 
 /* The state of place_all, which runs twice: first without a canvas, to measure the sheet's height, which may
    exceed that of any picture, and then to draw. */
 typedef struct {
-    Image *canvas;    /* NULL when only measuring */
+    Image *canvas; /* NULL when only measuring */
+    Font *title, *caption;
     int64_t width, y; /* the sheet's width, and the top of the next text or picture */
     int64_t columns, cell_width, cell_height;
 } Sheet;
 
-static int line_height(int scale) { return TEXT_HEIGHT * scale + scale; }
-
 /* Places a text at the left margin, with a line break before each word that does not fit. A word that is too
    long for a line is cut off. */
-static void place_text(Sheet *s, const char *text, int scale, Color color) {
+static void place_text(Sheet *s, const char *text, const Font *font, Color color) {
     char *line = mem_string(text);
     for (char *start = line; *start;) {
         char *end = start + strcspn(start, " "); /* a line has at least one word */
@@ -32,15 +39,15 @@ static void place_text(Sheet *s, const char *text, int scale, Color color) {
             next += strcspn(next, " ");
             char kept = *next;
             *next = 0;
-            bool fits = canvas_text_width(start, scale) <= s->width - 2 * MARGIN;
+            bool fits = font_width(font, start) <= s->width - 2 * MARGIN;
             *next = kept;
             if (!fits) break;
             end = next;
         }
         char *rest = end + strspn(end, " ");
         *end = 0;
-        if (s->canvas) canvas_text(s->canvas, start, MARGIN, (int)s->y, scale, color);
-        s->y += line_height(scale);
+        if (s->canvas) font_draw(font, s->canvas, start, MARGIN, (int)s->y, color);
+        s->y += font_height(font) + LEADING;
         start = rest;
     }
     free(line);
@@ -64,90 +71,89 @@ static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
     return true;
 }
 
-static bool place_all(Sheet *s, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
+static bool place_all(Sheet *s, const SheetContents *c, Messages *errors) {
     s->y = MARGIN;
-    if (title) {
-        place_text(s, title, TITLE_SCALE, BLACK);
+    if (c->title) {
+        place_text(s, c->title, s->title, BLACK);
         s->y += GAP;
     }
-    for (int64_t i = 0; i < count; i++) {
-        if (rows[i].caption) place_text(s, rows[i].caption, CAPTION_SCALE, i || title ? GREY : BLACK);
-        if (!place_pictures(s, &rows[i], errors)) return false;
-        s->y += i + 1 < count ? MARGIN / 2 : MARGIN - GAP;
+    for (int64_t i = 0; i < c->count; i++) {
+        if (c->rows[i].caption) place_text(s, c->rows[i].caption, s->caption, i || c->title ? GREY : BLACK);
+        if (!place_pictures(s, &c->rows[i], errors)) return false;
+        s->y += i + 1 < c->count ? MARGIN / 2 : MARGIN - GAP;
     }
     return true;
 }
 
-/* Sets the sheet's width, the size of its cells, and y to its height. Returns false and adds a message when
-   no picture can be that large. */
-static bool measure(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
-                    Sheet *s, Messages *errors) {
-    int64_t width = 1, height = 1;
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < rows[i].count; j++) {
-            width = max_i64(width, rows[i].pictures[j].width);
-            height = max_i64(height, rows[i].pictures[j].height);
+/* The number of cells in a line: of a grid that is about square, or else of the longest row, at most 8. */
+static int64_t columns_of(const SheetContents *c) {
+    int64_t columns = 1;
+    if (c->grid)
+        while (columns * columns < c->rows[0].count) columns++;
+    for (int64_t i = 0; i < c->count && !c->grid; i++) columns = max_i64(columns, c->rows[i].count);
+    return c->grid ? columns : min_i64(columns, 8);
+}
+
+/* Sets the sheet's width and the size of its cells, which have the proportions of the widest and highest
+   picture. */
+static void measure_cells(Sheet *s, const SheetContents *c) {
+    int64_t width = 1, height = 1, room = c->width ? c->width : SHEET_WIDTH;
+    for (int64_t i = 0; i < c->count; i++)
+        for (int64_t j = 0; j < c->rows[i].count; j++) {
+            width = max_i64(width, c->rows[i].pictures[j].width);
+            height = max_i64(height, c->rows[i].pictures[j].height);
         }
-    int64_t scale = (SHEET_WIDTH - 2 * MARGIN - (columns - 1) * GAP) / (columns * width);
-    scale = max_i64(1, min_i64(scale, MAX_ENLARGEMENT));
-    *s = (Sheet) { .columns = columns, .cell_width = width * scale, .cell_height = height * scale };
-    s->width = max_i64(2 * MARGIN + columns * (s->cell_width + GAP) - GAP, SHEET_WIDTH / 2);
-    place_all(s, title, rows, count, errors);
+    room -= 2 * MARGIN + (s->columns - 1) * GAP;
+    if (c->width) {
+        s->width = c->width;
+        s->cell_width = max_i64(1, room / s->columns);
+        s->cell_height = max_i64(1, height * s->cell_width / width);
+        return;
+    }
+    int64_t scale = max_i64(1, min_i64(room / (s->columns * width), MAX_ENLARGEMENT));
+    s->cell_width = width * scale;
+    s->cell_height = height * scale;
+    s->width = max_i64(2 * MARGIN + s->columns * (s->cell_width + GAP) - GAP, SHEET_WIDTH / 2);
+}
+
+/* Opens the fonts and measures the sheet; y becomes its height. Returns false and adds a message when a font
+   cannot be read, or when no picture can be that large. sheet_close in every case. */
+static bool measure(Sheet *s, const char *path, const SheetContents *c, Messages *errors) {
+    *s = (Sheet) { .columns = columns_of(c) };
+    s->title = font_new(TITLE_HEIGHT, errors);
+    s->caption = s->title ? font_new(CAPTION_HEIGHT, errors) : NULL;
+    if (!s->caption) return false;
+    measure_cells(s, c);
+    place_all(s, c, errors);
     return image_fits(path, s->width, s->y, errors);
 }
 
-static bool draw(const char *path, const char *title, const SheetRow *rows, int64_t count, int64_t columns,
-                 Image *out, Messages *errors) {
-    *out = (Image) { 0 };
-    Sheet s;
-    if (!measure(path, title, rows, count, columns, &s, errors) ||
-        !canvas_new((int)s.width, (int)s.y, out, errors))
-        return false;
-    s.canvas = out;
-    if (place_all(&s, title, rows, count, errors)) return true;
-    image_free(out);
-    return false;
+static void sheet_close(Sheet *s) {
+    font_free(s->title);
+    font_free(s->caption);
 }
 
-static bool draw_and_write(const char *path, const char *title, const SheetRow *rows, int64_t count,
-                           int64_t columns, Messages *errors) {
-    Image sheet;
-    bool ok = draw(path, title, rows, count, columns, &sheet, errors) && image_write(path, &sheet, errors);
-    image_free(&sheet);
+bool sheet_fits(const char *path, const SheetContents *c, Messages *errors) {
+    Sheet s;
+    bool ok = measure(&s, path, c, errors);
+    sheet_close(&s);
     return ok;
 }
 
-static int64_t columns_of(const SheetRow *rows, int64_t count) {
-    int64_t columns = 1;
-    for (int64_t i = 0; i < count; i++) columns = max_i64(columns, rows[i].count);
-    return min_i64(columns, 8);
-}
-
-bool sheet_fits(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
+bool sheet_draw(const char *path, const SheetContents *c, Image *out, Messages *errors) {
+    *out = (Image) { 0 };
     Sheet s;
-    return measure(path, title, rows, count, columns_of(rows, count), &s, errors);
+    bool ok = measure(&s, path, c, errors) && canvas_new((int)s.width, (int)s.y, out, errors);
+    s.canvas = out;
+    ok = ok && place_all(&s, c, errors);
+    sheet_close(&s);
+    if (!ok) image_free(out);
+    return ok;
 }
 
-bool sheet_draw(const char *path, const char *title, const SheetRow *rows, int64_t count, Image *out,
-                Messages *errors) {
-    return draw(path, title, rows, count, columns_of(rows, count), out, errors);
-}
-
-bool sheet_write(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors) {
-    return draw_and_write(path, title, rows, count, columns_of(rows, count), errors);
-}
-
-static int64_t grid_columns(int64_t count) {
-    int64_t columns = 1;
-    while (columns * columns < count) columns++;
-    return columns;
-}
-
-bool sheet_grid_fits(const char *path, const SheetRow *row, Messages *errors) {
-    Sheet s;
-    return measure(path, NULL, row, 1, grid_columns(row->count), &s, errors);
-}
-
-bool sheet_write_grid(const char *path, const SheetRow *row, Messages *errors) {
-    return draw_and_write(path, NULL, row, 1, grid_columns(row->count), errors);
+bool sheet_write(const char *path, const SheetContents *c, Messages *errors) {
+    Image sheet;
+    bool ok = sheet_draw(path, c, &sheet, errors) && image_write(path, &sheet, errors);
+    image_free(&sheet);
+    return ok;
 }

@@ -11,21 +11,24 @@ typedef struct {
     int64_t count;
 } SheetRow;
 
-/* Draw or write a sheet. title may be NULL. All pictures have cells of the same size: the greatest width and
-   height of a picture, enlarged by a whole factor of at most 6 while the sheet stays within a width of 1100
-   pixels. Each picture is enlarged to fill its cell. Return false and add a message when there is no memory,
-   when the pictures are too many for the file that path names (image_fits), or when it cannot be written. The
-   caller frees *out with image_free. */
-bool sheet_draw(const char *path, const char *title, const SheetRow *rows, int64_t count, Image *out,
-                Messages *errors);
-bool sheet_write(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors);
+typedef struct {
+    const char *title; /* NULL when there is none */
+    const SheetRow *rows;
+    int64_t count; /* of the rows */
+    int64_t width; /* of the sheet in pixels; 0 for the width that the pictures need, see below */
+    bool grid;     /* lays the pictures of the only row out in a grid that is about square */
+} SheetContents;
 
-/* Writes one caption and its pictures in a grid that is about square. Errors are as for sheet_write. */
-bool sheet_write_grid(const char *path, const SheetRow *row, Messages *errors);
+/* Draw or write a sheet. All pictures have cells of the same size, and each picture fills its cell as far as
+   its proportions allow. With a width of 0 a cell is as wide and high as the largest picture, enlarged by a
+   whole factor of at most 6 while the sheet stays within a width of 1100 pixels. Return false and add a
+   message when there is no memory, when the pictures are too many for the file that path names (image_fits),
+   or when a file cannot be read or written. The caller frees *out with image_free. */
+bool sheet_draw(const char *path, const SheetContents *c, Image *out, Messages *errors);
+bool sheet_write(const char *path, const SheetContents *c, Messages *errors);
 
-/* Check before long work that the pictures fit on such a sheet. Their sizes must be set, but they need no
-   pixels yet. Return false and add a message when they do not fit. */
-bool sheet_fits(const char *path, const char *title, const SheetRow *rows, int64_t count, Messages *errors);
-bool sheet_grid_fits(const char *path, const SheetRow *row, Messages *errors);
+/* Checks before long work that the pictures fit on such a sheet. Their sizes must be set, but they need no
+   pixels yet. Returns false and adds a message when they do not fit. */
+bool sheet_fits(const char *path, const SheetContents *c, Messages *errors);
 
 #endif

@@ -36,3 +36,8 @@ static void *bounded_realloc(void *old, size_t bytes) {
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #include <stb/stb_image_write.h>
+
+#define STBTT_malloc(bytes, user) ((void)(user), mem_alloc(bytes))
+#define STBTT_free(p, user)       ((void)(user), free(p))
+#define STB_TRUETYPE_IMPLEMENTATION
+#include <stb/stb_truetype.h>

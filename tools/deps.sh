@@ -33,6 +33,8 @@ if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$sudo" ] && ! command -v sudo
     echo "ti: building needs packages that are missing, and only root can install them (these are Debian's names): $packages" >&2
     exit 1
 fi
+# The font of contact sheets is no reason to install anything, since there is another one, but it comes along.
+packages="${packages}fonts-dejavu-core"
 echo "ti: installing what building needs: $sudo apt-get install -y $packages" >&2
 export DEBIAN_FRONTEND=noninteractive
 { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $packages; } >/dev/null || {

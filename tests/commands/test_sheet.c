@@ -1,7 +1,7 @@
 /* Tests reading a folder of training pictures, contact sheets, the sizes that pictures may have, and the
    loss curve. */
 #define _POSIX_C_SOURCE 200809L
-#include "io/canvas.h"
+#include "io/font.h"
 #include "cli/common.h"
 #include "io/plot.h"
 #include "io/image_write.h"
@@ -119,9 +119,16 @@ static void test_canvas(void) {
     test_true("points that are not on the canvas",
               ok && pixel_is(&canvas, 4, 4, 0, 0, 0) && pixel_is(&canvas, 10, 5, 255, 255, 255),
               "are left out, and the others are drawn");
-    canvas_text(&canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, 1, (Color) { 0, 0, 0 });
-    test_true("text has one glyph for each code point",
-              canvas_text_width("\xe7\x8c\xab", 2) == canvas_text_width("?", 2), "?");
+    Font *font = font_new(14, &errors);
+    CHECK(font);
+    Color black = { 0, 0, 0 };
+    font_draw(font, &canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, black);
+    font_draw(font, &canvas, "left of it", -8, -3, black);
+    test_true("text that leaves the canvas", canvas.width == 20 && font_height(font) == 14, "is clipped");
+    test_true("a character that the font lacks", font_width(font, "\xe7\x8c\xab") == font_width(font, "?"),
+              "is a question mark");
+    test_true("a longer text", font_width(font, "wide words") > font_width(font, "wide"), "is wider");
+    font_free(font);
     image_free(&canvas);
     image_free(&picture);
 }
@@ -134,8 +141,9 @@ static void test_sheets(void) {
         canvas_rectangle(&pictures[i], 0, 0, 64, 64, (Color) { 10, (unsigned char)(40 * i), 30 });
     }
     SheetRow rows[] = { { "five", pictures, 5 }, { "none", pictures, 0 }, { "two", pictures, 2 } };
-    bool ok = sheet_draw("x.png", "a title", rows, 3, &sheet, &errors) &&
-              sheet_draw("x.png", "a title", rows, 3, &again, &errors);
+    SheetContents contents = { .title = "a title", .rows = rows, .count = 3 };
+    bool ok =
+        sheet_draw("x.png", &contents, &sheet, &errors) && sheet_draw("x.png", &contents, &again, &errors);
     test_true("a sheet", ok && sheet.width == 5 * 64 * 3 + 4 * 8 + 2 * 24, "%d x %d", sheet.width,
               sheet.height);
     test_same("the same sheet again", sheet.rgb, again.rgb, (size_t)sheet.width * (size_t)sheet.height * 3);
@@ -143,11 +151,17 @@ static void test_sheets(void) {
               "by its colour");
     image_free(&sheet);
     image_free(&again);
+    contents.width = 448;
+    ok = sheet_draw("x.png", &contents, &sheet, &errors);
+    test_true("a sheet of a given width", ok && sheet.width == 448, "%d x %d", sheet.width, sheet.height);
+    test_true("its last picture", pixel_is(&sheet, 24 + 73 + 8 + 5, sheet.height - 24 - 5, 10, 40, 30),
+              "by its colour");
+    image_free(&sheet);
 
     char *path = mem_format("%s/grid.png", folder), *caption = mem_alloc(60001);
     memset(caption, 'w', 60000); /* A word of 60,000 letters does not fit on a line. */
-    ok = sheet_write_grid(path, &(SheetRow) { caption, pictures, 5 }, &errors) &&
-         image_load(path, &sheet, &errors);
+    SheetContents grid = { .rows = &(SheetRow) { caption, pictures, 5 }, .count = 1, .grid = true };
+    ok = sheet_write(path, &grid, &errors) && image_load(path, &sheet, &errors);
     test_true("a grid of 3 x 2", ok && sheet.width == 3 * 64 * 5 + 2 * 8 + 2 * 24, "%d x %d", sheet.width,
               sheet.height);
     image_free(&sheet);
@@ -197,6 +211,11 @@ static void test_sizes(void) {
     messages_free(&errors);
 }
 
+static bool grid_fits(const Image *pictures, int64_t count, Messages *errors) {
+    SheetRow row = { "c", pictures, count };
+    return sheet_fits("x.png", &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
+}
+
 /* In each row of this test the caption takes 26 pixels of height, the picture 14, and the space below it 12.
    The margins of the sheet take 28. */
 static void test_long_sheets(void) {
@@ -205,25 +224,28 @@ static void test_long_sheets(void) {
     SheetRow *rows = mem_alloc(N * sizeof *rows);
     for (int i = 0; i < N; i++) rows[i] = (SheetRow) { "c", &picture, 1 };
     Messages errors = { 0 };
-    test_true("the longest sheet", sheet_fits("x.png", NULL, rows, FITS, &errors), "%d rows", FITS);
+    test_true("the longest sheet",
+              sheet_fits("x.png", &(SheetContents) { .rows = rows, .count = FITS }, &errors), "%d rows",
+              FITS);
     says("no errors", &errors, 0, "");
-    test_true("one row more", !sheet_fits("x.png", NULL, rows, FITS + 1, &errors), "refused");
+    test_true("one row more",
+              !sheet_fits("x.png", &(SheetContents) { .rows = rows, .count = FITS + 1 }, &errors), "refused");
     says("says the size", &errors, 1, "x.png: 550 x 325392 is more");
     messages_free(&errors);
-    test_true("77,000 rows", !sheet_fits("x.png", NULL, rows, N, &errors), "refused");
+    test_true("77,000 rows", !sheet_fits("x.png", &(SheetContents) { .rows = rows, .count = N }, &errors),
+              "refused");
     says("says the size", &errors, 1, "x.png: 550 x 4004028 is more");
     messages_free(&errors);
-    test_true("a JPEG", !sheet_fits("x.jpg", NULL, rows, 1300, &errors), "refused");
+    test_true("a JPEG", !sheet_fits("x.jpg", &(SheetContents) { .rows = rows, .count = 1300 }, &errors),
+              "refused");
     says("says what to do", &errors, 1, "write a PNG");
     messages_free(&errors);
     free(rows);
     enum { SIDE = 8192 };
     Image *wide = mem_alloc(1000 * sizeof *wide);
     for (int i = 0; i < 1000; i++) wide[i] = (Image) { .width = SIDE, .height = SIDE };
-    test_true("a grid of two of the largest pictures",
-              sheet_grid_fits("x.png", &(SheetRow) { "c", wide, 2 }, &errors), "fits");
-    test_true("a grid of a thousand", !sheet_grid_fits("x.png", &(SheetRow) { "c", wide, 1000 }, &errors),
-              "refused");
+    test_true("a grid of two of the largest pictures", grid_fits(wide, 2, &errors), "fits");
+    test_true("a grid of a thousand", !grid_fits(wide, 1000, &errors), "refused");
     says("says the size", &errors, 1, "x.png: 262");
     messages_free(&errors);
     free(wide);
