@@ -1,26 +1,35 @@
-/* The fixed-grid loss: a measure of how well a word fits the pictures, without the noise of single
-   training steps. */
+/* Losses on fixed points (pictures, timesteps, noise and prompts), which measure how well a word fits the
+   pictures without the noise of single training steps: the fixed-grid loss, and the deterministic loss of
+   early stopping. Neither draws a number from the run's generators. */
 #ifndef TI_GRID_LOSS_H
 #define TI_GRID_LOSS_H
 
 #include "inversion/posterior.h"
 #include "inversion/training.h"
 
-enum { GRID_TIMESTEPS = 20 };
+enum { GRID_TIMESTEPS = 20, DETERMINISTIC_POINTS = 8 };
 
-/* What the loss is measured on; all of it stays the caller's. */
+/* What a loss is measured on; all of it stays the caller's. */
 typedef struct {
     const Posteriors *posteriors; /* of the pictures */
     float scaling_factor;         /* the VAE's */
     const NoiseSchedule *noise_schedule;
-    const int32_t *prompt; /* [S]: the token ids of one prompt that contains the word */
+    const int32_t *prompts; /* [templates, S]: the token ids of prompts that contain the word */
+    int64_t templates;
 } GridLossData;
 
+/* The type of both losses below. */
+typedef double FixedLoss(const GridLossData *data, TrainingStep *step, const Watch *watch);
+
 /* Returns the mean squared error of the UNet's prediction over a fixed grid: for each picture's mean latents,
-   20 timesteps spread evenly over the noise schedule, each with noise from a seed of its own. It falls as the
-   word fits better. No number is drawn from the run's generators. step is a training step for prompts of the
-   same length, whose learned vectors are measured. watch (may be NULL) is asked before each forward pass,
-   with the number of grid points that are done; when it stops the work, the result is NAN. */
+   20 timesteps spread evenly over the noise schedule, each with noise of its own and with the first prompt.
+   It falls as the word fits better. step is a training step for prompts of the same length, whose learned
+   vectors are measured. watch (may be NULL) is asked before each forward pass, with the number of points that
+   are done; when it stops the work, the result is NAN. */
 double grid_loss(const GridLossData *data, TrainingStep *step, const Watch *watch);
+
+/* Does the same over 8 points, the fixed batch of DVAR (early_stop.h): 8 timesteps spread evenly over the
+   noise schedule, each with one picture's mean latents, with one of the prompts and with noise of its own. */
+double deterministic_loss(const GridLossData *data, TrainingStep *step, const Watch *watch);
 
 #endif

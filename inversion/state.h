@@ -3,6 +3,7 @@
 #ifndef TI_STATE_H
 #define TI_STATE_H
 
+#include "inversion/early_stop.h"
 #include "inversion/loop.h"
 
 /* Hashes of what a run was started with. A resumed run must agree in all of them. */
@@ -33,6 +34,7 @@ typedef struct {
     int64_t points;
     double *grid;      /* [points, 2]: a step and its fixed-grid loss */
     double first_loss; /* of the run's first micro-batch: a machine that computes the same bits repeats it */
+    EarlyStop stop;    /* of a run with early stopping; the file of any other run does not mention it */
 } RunState;
 
 /* Returns the loop's part of the state as it is now. The arrays are the loop's own. The caller fills in
