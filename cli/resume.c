@@ -161,7 +161,7 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     state.losses_bytes = folder->losses.bytes;
     state.points = folder->points;
     state.grid = folder->grid;
-    state.stop = *s->stop;
+    if (s->stop) state.stop = *s->stop;
     char *path = run_folder_file(folder, RUN_STATE);
     bool ok = losses_sync(&folder->losses, errors) && state_write(path, &state, errors);
     free(path);

@@ -50,7 +50,7 @@ typedef struct {
     RunIdentity identity;
     double first_loss;     /* for RunState.first_loss */
     const float *initial;  /* for RunState.initial; the array stays the caller's */
-    const EarlyStop *stop; /* for RunState.stop; it stays the caller's */
+    const EarlyStop *stop; /* for RunState.stop, or NULL; it stays the caller's */
     double next;           /* the next state is due at this time of system_seconds */
 } StateSaver;
 

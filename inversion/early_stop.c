@@ -18,7 +18,8 @@ EarlyStop early_stop_new(int64_t steps, int64_t batch, int64_t accumulate, doubl
     enum { LEAST_INTERVALS = 3, LEAST_WINDOW = 2, WINDOWS = 10 };
     int64_t passes = ceil_div(DETERMINISTIC_POINTS, batch);
     int64_t intervals = max_i64(2 * accumulate * steps / (9 * passes) - 1, LEAST_INTERVALS);
-    EarlyStop s = { .every = max_i64(ceil_div(steps, intervals), 1), .threshold = threshold };
+    int64_t every = min_i64(ceil_div(steps, intervals), (steps - 1) / 2); /* two before the last step */
+    EarlyStop s = { .every = max_i64(every, 1), .threshold = threshold };
     s.window = max_i64(early_stop_evaluations(&s, steps) / WINDOWS, LEAST_WINDOW);
     return s;
 }
