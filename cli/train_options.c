@@ -108,7 +108,7 @@ static const Option OPTIONS[] = {
           "since the run began" },
     { "stop-window", OPTION_INT, AT(stop_window), "N", 2, MILLION,
       .shown = "a tenth of the measurements, at least 2",
-      .reason = "in a run of 3000 steps that is 300 of them, and the paper has 310",
+      .reason = "in a run of 3000 steps that is about 300 steps, and the paper has 310",
       .help = "how many of the last measurements the window holds" },
     { "for", OPTION_STRING, AT(duration), "DURATION", .shown = "no limit", .once = true,
       .help =

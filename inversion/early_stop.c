@@ -12,8 +12,8 @@
        n E <= (2 A steps + n E) / 10    or    n <= 2 A steps / (9 E)
 
    At least the evaluations at 0, 1/3 and 2/3 of the run and at its end are made. The window is 2 then, so
-   that the run can stop after 2/3. A window of a tenth of the evaluations is 300 steps in a run of 3000, and
-   the paper has 310. */
+   that the run can stop after 2/3. A window of a tenth of the evaluations is about 300 steps in a run of
+   3000, and the paper has 310. */
 EarlyStop early_stop_new(int64_t steps, int64_t batch, int64_t accumulate, double threshold) {
     enum { LEAST_INTERVALS = 3, LEAST_WINDOW = 2, WINDOWS = 10 };
     int64_t passes = ceil_div(DETERMINISTIC_POINTS, batch);
