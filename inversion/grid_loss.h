@@ -24,8 +24,8 @@ typedef double FixedLoss(const GridLossData *data, TrainingStep *step, const Wat
 /* Returns the mean squared error of the UNet's prediction over a fixed grid: for each picture's mean latents,
    20 timesteps that are spread evenly over the noise schedule, with the first prompt, and with noise from a
    generator with a fixed seed. It falls as the word fits better. step is a training step for prompts of the
-   same length, whose learned vectors are measured. watch (may be NULL) is asked before each forward pass, with
-   the number of points that are done; when it stops the work, the result is NAN. */
+   same length, whose learned vectors are measured. watch (may be NULL) is asked before each forward pass,
+   with the number of points that are done; when it stops the work, the result is NAN. */
 double grid_loss(const GridLossData *data, TrainingStep *step, const Watch *watch);
 
 /* Does the same over 8 points, the fixed batch of DVAR (early_stop.h): 8 timesteps spread evenly over the
