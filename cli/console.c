@@ -85,6 +85,22 @@ const char *duration_text(double seconds, char text[DURATION_TEXT]) {
     return text;
 }
 
+bool duration_parse(const char *text, double *seconds) {
+    static const struct {
+        char name;
+        double seconds;
+    } UNITS[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+    *seconds = 0;
+    for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS && *text; i++) {
+        size_t digits = strspn(text, "0123456789");
+        if (!digits || digits > 9) return false;
+        if (text[digits] != UNITS[i].name) continue; /* perhaps it is a smaller unit */
+        *seconds += strtod(text, NULL) * UNITS[i].seconds;
+        text += digits + 1;
+    }
+    return !*text && *seconds >= 1 && *seconds <= 1000 * UNITS[0].seconds;
+}
+
 json_t *json_shape(Shape shape) { return json_integers(shape.dim, shape.rank); }
 
 void profile_print(const Profile *profile, int64_t steps) {

@@ -47,6 +47,11 @@ const char *count_text(int64_t count, char text[COUNT_TEXT]);
 enum { DURATION_TEXT = 32 };
 const char *duration_text(double seconds, char text[DURATION_TEXT]);
 
+/* Reads a duration such as "30s", "20m", "8h", "1h30m" or "2d": whole numbers, each with the unit d, h, m or
+   s, from the largest unit to the smallest. Returns false when the text is none, or is not between 1 second
+   and 1000 days. */
+bool duration_parse(const char *text, double *seconds);
+
 /* Returns a shape as a JSON list of its dimensions. */
 json_t *json_shape(Shape shape);
 

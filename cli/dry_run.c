@@ -19,17 +19,29 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
     if (e->work.grids)
         printf("%12s  the fixed-grid loss, %lld times\n", duration_text(e->grids, text),
                (long long)e->work.grids);
+    if (e->work.stops)
+        printf("%12s  the loss of --stop auto, %lld times, if it does not end the run before\n",
+               duration_text(e->stops, text), (long long)e->work.stops);
     if (e->work.sampled)
         printf("%12s  generating %lld validation pictures\n", duration_text(e->pictures, text),
                (long long)e->work.sampled);
     printf("%12s  in all\n", duration_text(estimate_all(e), text));
+    if (o->duration)
+        printf("%12lld  of the %lld steps are done after %s (--for)\n",
+               (long long)estimate_steps(e, o->steps, o->seconds), (long long)o->steps, o->duration);
 }
 
-static json_t *estimate_json(const Estimate *e) {
-    return json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "timed", e->batch.timed, "operations",
-                     e->batch.all, "batch_forward", e->batch.forward, "batch_backward", e->batch.backward,
-                     "steps", e->steps, "encoding", e->encoding, "grid_loss", e->grids, "pictures",
-                     e->pictures, "all", estimate_all(e));
+static json_t *estimate_json(const Estimate *e, const TrainOptions *o) {
+    json_t *json = json_pack("{s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "timed", e->batch.timed,
+                             "operations", e->batch.all, "batch_forward", e->batch.forward, "batch_backward",
+                             e->batch.backward, "steps", e->steps, "encoding", e->encoding, "grid_loss",
+                             e->grids, "pictures", e->pictures, "all", estimate_all(e));
+    if (e->work.stops) json_object_set_new(json, "stop_loss", json_real(e->stops));
+    if (o->duration) {
+        json_t *steps = json_integer(estimate_steps(e, o->steps, o->seconds));
+        json_object_set_new(json, "steps_within_for", steps);
+    }
+    return json;
 }
 
 static void print_reading(const MemoryNeed *reading) {
@@ -46,7 +58,7 @@ void dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Pla
                          .vectors = o->vectors,
                          .reading = memory_total(reading),
                          .json = o->json };
-    plan_report(m, &plan, threads, o->json ? estimate_json(e) : NULL);
+    plan_report(m, &plan, threads, o->json ? estimate_json(e, o) : NULL);
     if (!o->json) print_reading(reading);
     if (!o->json) print_estimate(e, o, step);
 }

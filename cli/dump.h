@@ -4,8 +4,8 @@
        step.safetensors       the inputs of the step: input_ids and timesteps (whole numbers as F32), latents,
                               noise, rows (the learned vectors); noisy and target, which are computed from
                               them; and the loss
-       inputs.safetensors     input_ids, timesteps, latents and noise, each [micro-batches, batch, ...], of the
-                              first micro-batches, at most eight; plain/ti.c trains on them
+       inputs.safetensors     input_ids, timesteps, latents and noise, each [micro-batches, batch, ...], of
+                              the first micro-batches, at most eight; plain/ti.c trains on them
        forward.safetensors    the output of each node, in the order of execution
        backward.safetensors   the gradient d loss / d output of each node that has one, in the order in which
                               they become complete, and then that of rows

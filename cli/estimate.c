@@ -2,6 +2,7 @@
 
 #include "inversion/grid_loss.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,12 +23,19 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
     e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
-    /* Sampling consists of the same operations as the step's forward pass, so it is
-       assumed to run at the same speed. */
+    e.stops = (double)(work.stops * ceil_div(DETERMINISTIC_POINTS, l->options.batch)) * e.batch.forward;
+    /* Sampling consists of the same operations as the step's forward pass, and runs at the same speed. */
     if (sampling)
         e.pictures =
             (double)work.sampled * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;
     return e;
 }
 
-double estimate_all(const Estimate *e) { return e->steps + e->encoding + e->grids + e->pictures; }
+double estimate_all(const Estimate *e) { return e->steps + e->encoding + e->grids + e->stops + e->pictures; }
+
+/* All work is spread evenly over the steps, except what comes before the first. */
+int64_t estimate_steps(const Estimate *e, int64_t steps, double seconds) {
+    double before = e->encoding + (e->work.grids ? e->grids / (double)e->work.grids : 0);
+    double share = (seconds - before) / (estimate_all(e) - before);
+    return (int64_t)((double)steps * fmin(fmax(share, 0), 1));
+}

@@ -11,13 +11,14 @@ typedef struct {
     int64_t batches; /* micro-batches */
     int64_t encoded; /* pictures to encode */
     int64_t grids;   /* measurements of the fixed-grid loss */
+    int64_t stops;   /* measurements of the loss of --stop auto */
     int64_t sampled; /* validation pictures to generate */
 } Work;
 
 typedef struct {
     Work work;
-    GraphTime batch;                         /* of one micro-batch */
-    double steps, encoding, grids, pictures; /* seconds for the four kinds of work */
+    GraphTime batch;                                /* of one micro-batch */
+    double steps, encoding, grids, stops, pictures; /* seconds for the kinds of work */
 } Estimate;
 
 /* Estimates the time of the work by timing nodes of a micro-batch and, if there are pictures to encode, of
@@ -29,5 +30,8 @@ Estimate estimate_new(const Loop *loop, const Encoder *encoder, const Sampling *
 
 /* Returns the seconds of all work together. */
 double estimate_all(const Estimate *e);
+
+/* Returns how many of the run's steps are done after so many seconds. */
+int64_t estimate_steps(const Estimate *e, int64_t steps, double seconds);
 
 #endif

@@ -89,7 +89,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                                 &watch, errors, NULL);
     }
     if (ok) {
-        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, prompt };
+        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, prompt, 1 };
         int64_t passes = ceil_div(pictures->count * GRID_TIMESTEPS, o->batch);
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step.plan.forward_flops, NULL);
         *loss = grid_loss(&data, &step, &watch);

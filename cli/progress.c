@@ -31,6 +31,11 @@ void progress_show(Progress *p, bool last, const char *format, ...) {
     p->width = last ? 0 : width;
 }
 
+void progress_end(Progress *p) {
+    if (p->terminal && p->width > 0) fputc('\n', stderr);
+    p->width = 0;
+}
+
 double progress_elapsed(const Progress *p) { return system_seconds() - p->start; }
 
 double progress_left(const Progress *p, int64_t done, int64_t all) {

@@ -17,6 +17,9 @@ Progress progress_new(void);
 /* Shows the line, unless another was shown a moment ago. The last line is always shown, with a newline. */
 void progress_show(Progress *p, bool last, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* Ends the line that is on a terminal's screen, when no last line was shown. */
+void progress_end(Progress *p);
+
 /* Work that may be long. Its progress is shown only when it takes more than about two seconds. */
 typedef struct {
     Progress progress;

@@ -1,10 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/resume.h"
 
+#include "cli/progress.h"
 #include "io/system.h"
 #include "io/hash.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -106,11 +108,45 @@ bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, i
     bool ok = state_fits(state, loop, path, errors) && run_folder_open_losses(folder, state, errors);
     for (int64_t i = 0; ok && i < state->points; i++) {
         int64_t step = (int64_t)state->grid[2 * i];
-        if (step == 0 || (every > 0 && step % every == 0))
+        bool of_kept = state->finished && state->stop.every > 0 && step == state->step;
+        if (!of_kept && (step == 0 || (every > 0 && step % every == 0)))
             run_folder_add_grid_loss(folder, step, state->grid[2 * i + 1]);
     }
     free(path);
     return ok;
+}
+
+void resume_check_first_loss(const RunState *state, Loop *loop) {
+    if (state->records == 0) return;
+    Wait wait;
+    Watch watch = wait_start(&wait, "recomputing the first loss", loop->full.plan.forward_flops, NULL);
+    watch_go_on(&watch, 0, 1);
+    bool same = (double)loop_first_loss(loop) == state->first_loss;
+    watch_go_on(&watch, 1, 1);
+    if (same) return;
+    fprintf(stderr,
+            "ti: warning: the model computes other numbers now than when the run began (another processor, "
+            "another build of ti, or a config that was changed): the result will not have the same bits as "
+            "that of a run that was never stopped\n");
+}
+
+bool resume_early_stop(const RunFolder *folder, RunState *state, const TrainOptions *o, EarlyStop *stop,
+                       Messages *errors) {
+    if (o->stop == STOP_OFF) return true;
+    if (state->stop.every == 0 || memcmp(&state->stop.threshold, &o->stop_threshold, sizeof(double)) != 0 ||
+        (o->stop_window > 0 && o->stop_window != state->stop.window)) {
+        char *path = run_folder_file(folder, RUN_OPTIONS);
+        report_change(path, "has another --stop than the run began with", errors);
+        free(path);
+        return false;
+    }
+    *stop = state->stop;
+    state->stop = (EarlyStop) { .every = stop->every };
+    return true;
+}
+
+bool resume_ended_early(const RunState *state) {
+    return state->finished && state->step < state->steps && early_stop_reached(&state->stop);
 }
 
 bool saver_due(const StateSaver *s) { return system_seconds() >= s->next; }
@@ -128,6 +164,7 @@ bool saver_write(StateSaver *s, const Loop *loop, RunFolder *folder, bool finish
     state.losses_bytes = folder->losses.bytes;
     state.points = folder->points;
     state.grid = folder->grid;
+    if (s->stop) state.stop = *s->stop;
     char *path = run_folder_file(folder, RUN_STATE);
     bool ok = losses_sync(&folder->losses, errors) && state_write(path, &state, errors);
     free(path);

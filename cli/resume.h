@@ -24,21 +24,34 @@ bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainO
    becomes false, and this is not an error. Returns false and adds a message when the state cannot be read. */
 bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages *errors);
 
-/* Checks that the state fits the loop, and restores the folder's losses and fixed-grid losses from
-   it. state_restore does the rest. every is the number of steps between two fixed-grid losses. When a
-   run is extended, the one that was measured at its former end is dropped, unless its step is a
-   multiple of `every`. Returns false and adds a message when the state or losses.csv does not fit;
-   then the folder is not changed. */
+/* Restores the folder's losses and fixed-grid losses to the state, after checking that the state fits the
+   loop; state_restore does the rest. every is the number of steps between two fixed-grid losses: where a run
+   is extended, the one that was measured at its former end is dropped, unless it is one of these and that of
+   the last learned vectors, not of those that --stop auto has kept. Returns false and adds a message when the
+   state or losses.csv does not fit; then the folder is not changed. */
 bool resume_folder(RunFolder *folder, const RunState *state, const Loop *loop, int64_t every,
                    Messages *errors);
 
-/* Writes the run's state from time to time: after the first micro-batch, and then once a second. On a slow
-   disk it is written less often, so that writing takes at most a fiftieth of the time. */
+/* Recomputes the loss of the run's first micro-batch, before the learned vectors are restored. If it is not
+   what it was, the rest of the run will not have the bits that it would have had either, and a warning says
+   so. */
+void resume_check_first_loss(const RunState *state, Loop *loop);
+
+/* Moves what the state knows of early stopping to *stop, all but its `every`, if the options have --stop
+   auto. Returns false and adds a message when its rule is not the one that they name. */
+bool resume_early_stop(const RunFolder *folder, RunState *state, const TrainOptions *o, EarlyStop *stop,
+                       Messages *errors);
+/* Whether this is the state of a run that --stop auto has ended before its last step. */
+bool resume_ended_early(const RunState *state);
+
+/* Writes the run's state from time to time: after the first micro-batch, and then once a second, or less
+   often on a slow disk, so that it takes at most a fiftieth of the time. */
 typedef struct {
     RunIdentity identity;
-    double first_loss;    /* for RunState.first_loss */
-    const float *initial; /* for RunState.initial; the array stays the caller's */
-    double next;          /* the time of system_seconds at which the next state is due */
+    double first_loss;     /* for RunState.first_loss */
+    const float *initial;  /* for RunState.initial; the array stays the caller's */
+    const EarlyStop *stop; /* for RunState.stop, or NULL; it stays the caller's */
+    double next;           /* the next state is due at this time of system_seconds */
 } StateSaver;
 
 bool saver_due(const StateSaver *s);

@@ -1,12 +1,17 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/signals.h"
 
+#include "io/system.h"
+
+#include <math.h>
 #include <signal.h>
 #include <stddef.h>
 #include <unistd.h>
 
-/* This is a global variable because a signal handler has no other way to report anything. */
+/* Global variables: a signal handler has no other way to report anything, and the deadline is asked for in
+   the same places as the signal. */
 static volatile sig_atomic_t caught;
+static double deadline = INFINITY; /* by system_seconds */
 
 /* Installs a handler, unless the signal is ignored. */
 static void handle(int signal_number, void (*handler)(int)) {
@@ -36,6 +41,10 @@ void signals_catch(void) {
 }
 
 int signals_caught(void) { return caught; }
+
+void stop_at(double time) { deadline = time; }
+
+bool stop_asked(double seconds) { return caught || system_seconds() + seconds >= deadline; }
 
 void signals_release(void) {
     handle(SIGINT, SIG_DFL);

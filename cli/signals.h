@@ -1,5 +1,5 @@
-/* The signals that ask a run to stop: SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which is sent when the terminal
-   is closed. */
+/* What asks a run to stop: the signals SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which is sent when the terminal
+   is closed; and the end of the time that --for gives it. */
 #ifndef TI_SIGNALS_H
 #define TI_SIGNALS_H
 
@@ -14,8 +14,13 @@ void signals_catch(void);
 /* Returns the number of the last signal that was caught, or 0. */
 int signals_caught(void);
 
-/* To be called after everything is saved. From this call on each of these
-   signals ends the program at once. */
+/* From now on stop_asked is true once system_seconds reaches this time. */
+void stop_at(double time);
+/* Whether a signal has come, or the time is over or will be after so many seconds more. */
+bool stop_asked(double seconds);
+
+/* To be called after everything is saved. From this call on each of these signals ends the program at
+   once. */
 void signals_release(void);
 
 #endif

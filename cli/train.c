@@ -14,8 +14,6 @@
 #include "cli/signals.h"
 #include "cli/train_parts.h"
 #include "inversion/grid_loss.h"
-#include "inversion/templates.h"
-#include "inversion/validation.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,12 +23,12 @@
 
 /* How a run ended. A dry run and a dump end with RUN_DONE too. */
 typedef enum {
-    RUN_DONE,    /* everything is done and written */
-    RUN_STOPPED, /* a signal stopped the run, which is saved up to this point, and --resume continues it */
-    RUN_FAILED   /* `errors` contains the reasons */
+    RUN_DONE,    /* everything that was asked for is done and written */
+    RUN_STOPPED, /* a signal or --for stopped it; all that it did is saved, and --resume continues it */
+    RUN_FAILED   /* `errors` says why */
 } RunResult;
 
-static bool not_interrupted(void) { return !signals_caught(); }
+static bool not_interrupted(void) { return !stop_asked(0); }
 
 typedef struct {
     TrainOptions *o;
@@ -51,7 +49,8 @@ typedef struct {
     RunState state;
     StateSaver saver;
     float *initial;       /* [vectors, width]: the learned vectors before the first step */
-    bool interrupted;     /* whether a signal interrupted the validation picture or the fixed-grid loss of the
+    EarlyStop stop;       /* of --stop auto */
+    bool interrupted;     /* whether a signal, or --for, cut off the validation picture or a fixed loss of the
                              last step, which a resumed run then does first */
     bool weights_changed; /* whether a file of weights was modified during the run, so that
                              no further results may be kept */
@@ -62,26 +61,11 @@ typedef struct {
 
 static bool initial_vectors(Run *r, Messages *errors) {
     r->words.width = r->model.clip.config.hidden_size;
+    r->saver.stop = &r->stop;
     r->saver.initial = r->initial =
         train_initial_vectors(r->o, &r->model, r->has_state ? &r->state : NULL, errors);
     return r->initial && words_add(&r->words, r->model.tokenizer, r->o->token, r->initial, r->o->vectors,
                                    r->words.width, "--token", NULL, errors);
-}
-
-/* Computes the token ids of each template with the placeholder token in it. */
-static bool make_prompts(Run *r, Messages *errors, Messages *warnings) {
-    Templates t;
-    if (!templates_get(&t, r->o->kind, r->o->templates, errors)) return false;
-    int64_t longest, room = tokenizer_max_length(r->model.tokenizer) - 2;
-    r->templates = t.count;
-    r->prompts = templates_encode(&t, r->model.tokenizer, r->o->token, &longest);
-    if (longest > room)
-        messages_add(warnings,
-                     "a template has %lld tokens with the word in it; the text encoder takes only %lld, "
-                     "so the rest is cut off",
-                     (long long)longest, (long long)room);
-    templates_free(&t);
-    return true;
 }
 
 /* Planning */
@@ -107,20 +91,7 @@ static void plan_run(Run *r) {
         .learned = r->words.learned,
     };
     r->loop = loop_new(train_loop_options(r->o), data, (PlanOptions) { 0 });
-}
-
-static bool plan_validation(Run *r, Messages *errors, Messages *warnings) {
-    const TrainOptions *o = r->o;
-    if (!o->validation_prompt) return true;
-    if (!check_steps(&r->model, "--sampling-steps", o->sampling_steps, errors)) return false;
-    SamplingOptions options = { .count = 1,
-                                .steps = o->sampling_steps,
-                                .height = o->resolution,
-                                .width = o->resolution,
-                                .guidance = (float)o->guidance,
-                                .seed = (uint64_t)o->seed };
-    r->validation = validation_new(&r->model, &r->words, o->validation_prompt, options, errors, warnings);
-    return r->validation != NULL;
+    r->stop = train_early_stop(r->o);
 }
 
 /* Returns the bytes of the arena, which are those of the graph that needs the most. */
@@ -195,12 +166,16 @@ static bool read_run(Run *r, Messages *errors) {
         !run_folder_reopen(&r->folder, r->o->out, r->o->token, errors) ||
         !resume_read(&r->folder, &r->state, &r->has_state, errors))
         return false;
+    if (r->o->steps_given && resume_ended_early(&r->state)) r->o->stop = STOP_OFF;
     if (!r->state.newer || r->state.steps == recorded || r->o->steps_given) return true;
     return messages_add(errors, "%s/%s: has %lld steps, and the run had %lld: say which with --steps",
                         r->folder.path, RUN_OPTIONS, (long long)recorded, (long long)r->state.steps);
 }
 
-static bool is_finished(const Run *r) { return r->state.finished && r->state.step >= r->o->steps; }
+static bool is_finished(const Run *r) {
+    if (r->o->stop == STOP_OFF && r->state.stop.every > 0) return false; /* another word is kept then */
+    return r->state.finished && (r->state.step >= r->o->steps || resume_ended_early(&r->state));
+}
 
 static RunIdentity identity_now(const Run *r) {
     return identity_new(r->o, &r->model, &r->pictures, r->prompts,
@@ -226,6 +201,7 @@ static bool resume_run(Run *r, Messages *errors) {
         if (!run_folder_open_losses(&r->folder, NULL, errors)) return false;
     } else {
         if (!identity_same(&r->state.identity, now, r->o, &r->model, &r->pictures, errors) ||
+            !resume_early_stop(&r->folder, &r->state, r->o, &r->stop, errors) ||
             !resume_folder(&r->folder, &r->state, &r->loop, r->o->grid_loss, errors))
             return false;
         console_line(stderr, "ti: %s continues at step %lld of %lld", r->folder.path,
@@ -285,6 +261,7 @@ static Work work_left(const Run *r) {
     Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.losses.count };
     if (grid_wanted(r)) w.grids = 1 + (r->folder.points == 0);
     if (o->grid_loss > 0) w.grids += last / o->grid_loss - done / o->grid_loss;
+    if (r->stop.every > 0) w.stops = early_stop_evaluations(&r->stop, o->steps) + 1 - r->stop.count;
     if (r->validation) w.sampled = 1;
     if (r->validation && o->validation_every > 0)
         w.sampled += last / o->validation_every - done / o->validation_every;
@@ -311,39 +288,54 @@ static void print_time(const Run *r) {
     fprintf(stderr, "\n");
 }
 
-/* Recomputes the loss of the run's first micro-batch. If it differs, the bits of the
-   rest of the run will differ too, and a warning says so. */
-static void check_first_loss(Run *r) {
-    r->saver.first_loss = r->state.first_loss;
-    if (r->state.records == 0) return;
-    Wait wait;
-    Watch watch = wait_start(&wait, "recomputing the first loss", r->loop.full.plan.forward_flops, NULL);
-    watch_go_on(&watch, 0, 1);
-    bool same = (double)loop_first_loss(&r->loop) == r->state.first_loss;
-    watch_go_on(&watch, 1, 1);
-    if (same) return;
-    fprintf(stderr,
-            "ti: warning: the model computes other numbers now than when the run began (another processor, "
-            "another build of ti, or a config that was changed): the result will not have the same bits as "
-            "that of a run that was never stopped\n");
-}
-
 static const char SMALLER_LR[] = " (a smaller --lr?)";
 
-/* Measures the fixed-grid loss and adds it to the run's folder. When a signal
-   interrupts this, nothing is added. */
-static bool measure_grid(Run *r, double *loss, Messages *errors) {
-    int64_t passes = ceil_div(r->pictures.count * GRID_TIMESTEPS, r->o->batch);
+/* Measures a loss over so many fixed points. Returns false when a signal or --for interrupts it. */
+static bool measure(Run *r, const char *what, FixedLoss *fixed_loss, int64_t points, double *loss) {
+    int64_t passes = ceil_div(points, r->o->batch);
     Wait wait;
-    Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * r->loop.full.plan.forward_flops,
-                             not_interrupted);
+    Watch watch = wait_start(&wait, what, (double)passes * r->loop.full.plan.forward_flops, not_interrupted);
     GridLossData data = { &r->posteriors, r->model.vae.config.scaling_factor, &r->model.noise_schedule,
-                          r->prompts };
-    *loss = grid_loss(&data, &r->loop.full, &watch);
+                          r->prompts, r->templates };
+    *loss = fixed_loss(&data, &r->loop.full, &watch);
     r->interrupted = wait.ended;
-    if (r->interrupted) return true;
+    return !wait.ended;
+}
+
+/* Measures the fixed-grid loss and keeps it for loss.png. When it is interrupted, nothing is kept. */
+static bool measure_grid(Run *r, double *loss, Messages *errors) {
+    if (!measure(r, "fixed-grid loss", grid_loss, r->pictures.count * GRID_TIMESTEPS, loss)) return true;
     run_folder_add_grid_loss(&r->folder, r->loop.step, *loss);
     return check_loss(*loss, &r->loop.full, "fixed grid: ", SMALLER_LR, errors);
+}
+
+/* With --stop auto, measures its loss where that is due after a step and not done yet. */
+static bool measure_early_stop(Run *r, int64_t step, Messages *errors) {
+    EarlyStop *s = &r->stop;
+    if (s->every == 0) return true;
+    bool due = step == s->count * s->every, last = step == r->o->steps && step % s->every != 0;
+    double loss;
+    if ((!due && !last) ||
+        !measure(r, "loss of --stop auto", deterministic_loss, DETERMINISTIC_POINTS, &loss))
+        return true;
+    if (due) early_stop_add(s, loss, r->words.learned, r->loop.adamw.count);
+    s->last_best = last && loss < s->losses[early_stop_best(s)];
+    return check_loss(loss, &r->loop.full, "fixed points: ", SMALLER_LR, errors);
+}
+
+/* Whether the run ends after this step. */
+static bool is_last(const Run *r, int64_t step) {
+    return step == r->o->steps || early_stop_reached(&r->stop);
+}
+
+/* At the end of a run with --stop auto, exchanges the learned vectors and the best ones, unless the last are
+   the best. The second call undoes this. */
+static void exchange_best(Run *r) {
+    for (int64_t i = 0; r->stop.best && !r->stop.last_best && i < r->stop.elements; i++) {
+        float learned = r->words.learned[i];
+        r->words.learned[i] = r->stop.best[i];
+        r->stop.best[i] = learned;
+    }
 }
 
 /* The run */
@@ -383,15 +375,20 @@ static bool has_picture(const Run *r, int64_t step) {
     return has;
 }
 
-/* Does the work that follows the updates of some steps: a validation picture, the
-   fixed-grid loss, a checkpoint. resumed says that the run was stopped at this step, so
-   that some of the work may be done already. */
-static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
+/* What follows an update at some steps: the loss of --stop auto, a validation picture, the fixed-grid loss, a
+   checkpoint. done: the run was stopped at this step, so that some of it may be done already. */
+static bool after_update(Run *r, int64_t step, bool done, Messages *errors) {
     const TrainOptions *o = r->o;
-    bool last = step == o->steps;
+    if (!measure_early_stop(r, step, errors)) return false;
+    if (r->interrupted) return true;
+    bool last = is_last(r, step);
     if (r->validation && (last || (o->validation_every > 0 && step % o->validation_every == 0)) &&
-        !(resumed && has_picture(r, step)) && !sample_validation(r, step, errors))
-        return false;
+        !(done && has_picture(r, step))) {
+        if (last) exchange_best(r);
+        bool ok = sample_validation(r, step, errors);
+        if (last) exchange_best(r);
+        if (!ok) return false;
+    }
     bool measured = r->folder.points > 0 && (int64_t)r->folder.grid[2 * r->folder.points - 2] == step;
     if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last && !measured && !r->interrupted) {
         double loss;
@@ -403,13 +400,18 @@ static bool after_update(Run *r, int64_t step, bool resumed, Messages *errors) {
                            errors);
 }
 
-/* Runs the training loop. Returns false after an error. A signal ends the loop with true. */
+/* The training loop. Returns false after an error; a signal, --for and --stop auto end the loop with true. */
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
     Start start = { r->folder.losses.count, r->loop.step };
-    bool ok = start.step == 0 || after_update(r, start.step, true, errors);
-    while (ok && r->loop.step < r->o->steps && !signals_caught()) {
+    double took = 0; /* the seconds of the last micro-batch */
+    /* At the end of a run with --stop auto the pictures are those of the word that was kept. */
+    bool last_vectors = !r->state.finished || r->state.stop.every == 0;
+    bool ok = start.step == 0 || after_update(r, start.step, last_vectors, errors);
+    while (ok && !is_last(r, r->loop.step) && !stop_asked(took)) {
+        double before_batch = system_seconds();
         LoopRecord record = loop_next(&r->loop);
+        took = system_seconds() - before_batch;
         if (!weights_unchanged(r, errors)) return false;
         if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
         ok = losses_add(&r->folder.losses, record, errors);
@@ -421,44 +423,40 @@ static bool run_loop(Run *r, Messages *errors) {
         if (ok && saver_due(&r->saver))
             ok = weights_unchanged(r, errors) && saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
+    progress_end(&progress);
     if (r->o->profile) profile_print(&r->profile, r->folder.losses.count - start.records);
     return ok;
 }
 
 /* The end */
 
-static void print_stopped(const Run *r) {
-    int64_t step = max_i64(r->loop.step, r->state.step);
-    char *command = resume_command(r->folder.path);
-    if (r->loop.step > 0)
-        console_line(stderr, "ti: the word so far: %s/learned_embeds-steps-%lld.safetensors", r->folder.path,
-                     (long long)step);
-    console_line(stderr, "ti: stopped at step %lld of %lld; continue with: %s", (long long)step,
-                 (long long)r->o->steps, command);
-    free(command);
-}
-
-/* Saves the results of the loop: the word, as the final word or as a checkpoint, and then the state.
-   The state comes last, since it must never claim more than the other files contain. ok is
-   run_loop's result. After an error the word is saved, but not the state, so that a resumed run
-   continues from the last good state. */
+/* Saves what a loop that has ended leaves: the word, as finished or as a checkpoint, and then the state.
+   The state comes last, since it must never claim more than the other files contain. ok is run_loop's
+   result; after an error the word is saved, but not the state, so that a resumed run continues from the
+   last good one. */
 static RunResult finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
-    bool complete = ok && r->loop.step == r->o->steps && !r->interrupted;
+    bool complete = ok && is_last(r, r->loop.step) && !r->interrupted;
+    if (complete && r->stop.every > 0) train_print_early_stop(&r->stop, r->loop.step, r->o->steps);
     if (complete && r->folder.points > 0) {
         double before = r->folder.grid[1], after;
+        exchange_best(r);
         ok = measure_grid(r, &after, errors);
+        exchange_best(r);
         complete = !r->interrupted;
         if (ok && complete) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
     if (!weights_unchanged(r, errors)) return RUN_FAILED;
+    if (complete) exchange_best(r);
     bool saved =
         (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
                                                             r->words.learned, r->o->vectors, width, errors);
+    if (complete) exchange_best(r); /* so that a run that goes on has the last vectors */
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     print_peak_memory();
     if (!ok || !saved) return RUN_FAILED;
-    if (complete) train_print_usage(r->o, &r->folder, width);
+    if (complete) train_print_usage(r->o, &r->folder, width, r->loop.step < r->o->steps);
+    if (complete) train_print_settled(&r->folder);
     return complete ? RUN_DONE : RUN_STOPPED;
 }
 
@@ -495,7 +493,8 @@ static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
    when the current step is done. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (!plan_validation(r, errors, warnings) || !fit_memory(r, errors, warnings) ||
+    if (!train_validation(r->o, &r->model, &r->words, &r->validation, errors, warnings) ||
+        !fit_memory(r, errors, warnings) ||
         !pictures_read(&r->pictures, (int)r->o->resolution, r->o->center_crop, errors))
         return RUN_FAILED;
     if (r->o->dry_run) return result_of(show_plan(r, errors));
@@ -503,8 +502,9 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     if (!allocate(r, errors) || !(r->o->resume ? resume_run : begin_run)(r, errors)) return RUN_FAILED;
     signals_catch();
     if (!encode_pictures(r, errors, warnings)) return errors->count > 0 ? RUN_FAILED : RUN_STOPPED;
-    if (r->has_state) check_first_loss(r);    /* this needs the initial vectors */
-    if (signals_caught()) return RUN_STOPPED; /* nothing has changed since the last save */
+    r->saver.first_loss = r->state.first_loss;
+    if (r->has_state) resume_check_first_loss(&r->state, &r->loop);
+    if (stop_asked(0)) return RUN_STOPPED; /* nothing has changed since the run was last saved */
     print_time(r);
     if (r->o->profile) {
         profile_start(&r->profile);
@@ -512,7 +512,8 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     }
     double loss; /* of the initial vectors */
     if (r->folder.points == 0 && grid_wanted(r) && !measure_grid(r, &loss, errors)) return RUN_FAILED;
-    if (signals_caught()) return RUN_STOPPED;
+    if (r->stop.count == 0 && !measure_early_stop(r, 0, errors)) return RUN_FAILED;
+    if (stop_asked(0)) return RUN_STOPPED;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);
@@ -527,6 +528,7 @@ static void run_free(Run *r) {
     run_folder_close(&r->folder);
     identity_free(&r->saver.identity);
     state_free(&r->state);
+    early_stop_free(&r->stop);
     pictures_free(&r->pictures);
     words_free(&r->words);
     free(r->prompts);
@@ -549,7 +551,8 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
         messages_add(
             errors, "--repeats %lld: with %lld pictures an epoch has more examples than can be shuffled (%d)",
             (long long)r->o->repeats, (long long)r->pictures.count, RANDPERM_MAX);
-    if (errors->count == 0) make_prompts(r, errors, warnings);
+    if (errors->count == 0)
+        r->prompts = train_prompts(r->o, r->model.tokenizer, &r->templates, errors, warnings);
     threads_check_blas(warnings);
     return errors->count == 0;
 }
@@ -561,10 +564,15 @@ static bool show_finished(Run *r, Messages *errors) {
     if (width * vectors != r->state.count)
         return messages_add(errors, "%s/%s: does not hold %lld vectors", r->folder.path, RUN_STATE,
                             (long long)vectors);
-    console_line(stderr, "ti: %s is finished: all its %lld steps are done", r->folder.path,
-                 (long long)r->state.step);
-    if (!run_folder_restore(&r->folder, r->state.learned, vectors, width, errors)) return false;
-    train_print_usage(r->o, &r->folder, width);
+    const EarlyStop *stop = &r->state.stop;
+    bool early = r->state.step < r->o->steps;
+    console_line(stderr,
+                 early ? "ti: %s is finished: --stop auto ended it at step %lld"
+                       : "ti: %s is finished: all its %lld steps are done",
+                 r->folder.path, (long long)r->state.step);
+    const float *kept = stop->every > 0 && !stop->last_best ? stop->best : r->state.learned;
+    if (!run_folder_restore(&r->folder, kept, vectors, width, errors)) return false;
+    train_print_usage(r->o, &r->folder, width, early);
     return true;
 }
 
@@ -577,15 +585,18 @@ static RunResult run(Run *r, Messages *errors, Messages *warnings) {
     return train(r, errors, warnings);
 }
 
-/* Returns the exit status, which is 128 plus the signal's number for a run that a signal
-   stopped, as a shell reports it. */
+/* The exit status of a run that a signal stopped is 128 and the signal's number, as a shell reports it; that
+   of a run that --for ended is 0. */
 int train_run(void *options, Messages *errors, Messages *warnings) {
     Run *r = mem_alloc(sizeof *r);
     r->o = options;
+    if (r->o->duration) stop_at(system_seconds() + r->o->seconds);
     RunResult result = run(r, errors, warnings);
     signals_release();
-    if (result == RUN_STOPPED) print_stopped(r);
+    if (result == RUN_STOPPED)
+        train_print_stopped(r->o, &r->folder, max_i64(r->loop.step, r->state.step), r->loop.step > 0);
     run_free(r);
     free(r);
-    return result == RUN_STOPPED ? 128 + signals_caught() : result == RUN_FAILED;
+    if (result == RUN_STOPPED) return signals_caught() ? 128 + signals_caught() : 0;
+    return result == RUN_FAILED;
 }

@@ -6,6 +6,9 @@
 #include "inversion/lr_schedule.h"
 #include "inversion/templates.h"
 
+/* The choices of --stop. */
+enum { STOP_OFF, STOP_AUTO };
+
 typedef struct {
     Given given;
     /* what is learned */
@@ -28,6 +31,12 @@ typedef struct {
     int64_t batch, accumulate, repeats, seed;
     int64_t resolution; /* 0 for the model's own */
     bool center_crop, no_flip;
+    /* when it ends */
+    int stop; /* STOP_OFF or STOP_AUTO */
+    double stop_threshold;
+    int64_t stop_window; /* 0 for a share of the evaluations */
+    char *duration;      /* NULL without --for */
+    double seconds;      /* of --for */
     /* what is written */
     char *out; /* not NULL after the options were parsed without an error */
     bool resume, force;
@@ -59,8 +68,8 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    --vectors gives another number or --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* Writes FOLDER/options.json with absolute paths. With --resume, only the number of steps and the paths of
-   the inputs are changed in the file. Sets o->identity. */
+/* Writes FOLDER/options.json with absolute paths. With --resume, only the steps, --stop and the paths of the
+   inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
 /* With --resume: takes all options that are not on the command line from options.json of the run in o->out,

@@ -2,8 +2,10 @@
 #include "cli/train.h"
 
 #include "cli/common.h"
+#include "cli/console.h"
 #include "cli/memory.h"
 #include "cli/run_folder.h"
+#include "cli/train_parts.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 static const char *const KINDS[] = { "object", "style", NULL };
+static const char *const STOPS[] = { "off", "auto", NULL }; /* in the order of STOP_OFF, STOP_AUTO */
 
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
@@ -88,6 +91,29 @@ static const Option OPTIONS[] = {
               "reference script" },
     { "no-flip", OPTION_FLAG, AT(no_flip),
       .help = "don't mirror pictures at random; for things whose left and right differ, such as letters" },
+
+    { "stop", OPTION_CHOICE, AT(stop), "off|auto", .choices = STOPS, .standard = "off",
+      .heading = "when it ends", .reason = "all --steps are done",
+      .help =
+          "with auto, measure a loss without random choices (on 8 fixed pairs of a picture and a sentence, "
+          "each with its own timestep and noise) before the first step, every so many steps and after "
+          "the last, end the run when this loss has settled, and keep the word with which it was lowest. "
+          "This takes at most a tenth of the run, or more in one of few steps. "
+          "--resume --stop off goes on to all steps after that, as if there had been no --stop auto, and "
+          "so does --resume with --steps" },
+    { "stop-threshold", OPTION_REAL, AT(stop_threshold), "X", 1e-6, 1, .standard = "0.15",
+      .reason = "as in the paper on DVAR (arXiv 2302.04841)",
+      .help =
+          "the loss has settled when its variance over the window is less than this share of its variance "
+          "since the run began" },
+    { "stop-window", OPTION_INT, AT(stop_window), "N", 2, MILLION,
+      .shown = "a tenth of the measurements, at least 2",
+      .reason = "in a run of 3000 steps that is about 300 steps, and the paper has 310",
+      .help = "how many of the last measurements the window holds" },
+    { "for", OPTION_STRING, AT(duration), "DURATION", .shown = "no limit", .once = true,
+      .help =
+          "end after this time, such as 30s, 20m, 8h or 1h30m, with everything saved; --resume goes on. A "
+          "step that would take longer is not begun" },
 
     { "out", OPTION_STRING, AT(out), "FOLDER", .shown = "out/WORD", .once = true,
       .heading = "what is written",
@@ -172,7 +198,17 @@ static void check_token(const TrainOptions *o, Messages *errors) {
 
 static bool given(const TrainOptions *o, const char *name) { return options_given(&TRAIN_COMMAND, o, name); }
 
-/* Returns the default of --out, such as out/grum for "<grum>". */
+static void check_end(TrainOptions *o, Messages *errors) {
+    static const char *const needs_stop[] = { "stop-threshold", "stop-window" };
+    for (int i = 0; i < 2; i++)
+        if (given(o, needs_stop[i]) && o->stop == STOP_OFF && !o->resume)
+            messages_add(errors, "--%s: needs --stop auto", needs_stop[i]);
+    if (o->duration && !duration_parse(o->duration, &o->seconds))
+        messages_add(errors, "--for '%s': must be a time such as 30s, 20m, 8h or 1h30m, at most 1000d",
+                     o->duration);
+}
+
+/* The default of --out, such as out/grum for "<grum>". */
 static char *default_folder(const char *token) {
     char *name = token_file_name(token), *folder = mem_format("out/%s", name);
     free(name);
@@ -237,6 +273,7 @@ static void check(void *options, Messages *errors) {
     find_init_file(o);
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
+    check_end(o, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "schedule")) check_cycles(o, errors); /* otherwise the model's defaults may set it */
     if (given(o, "templates") && given(o, "kind"))
@@ -279,6 +316,18 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
                      o->lr, LR_SCHEDULE_END);
 }
 
+/* A window that a run fills only at its end, or never, could not end it. */
+static void check_window(const TrainOptions *o, Messages *errors) {
+    if (o->stop == STOP_OFF || !given(o, "stop-window")) return;
+    EarlyStop stop = train_early_stop(o);
+    int64_t evaluations = early_stop_evaluations(&stop, o->steps);
+    if (o->stop_window >= evaluations)
+        messages_add(errors,
+                     "--stop-window %lld: the loss is measured %lld times in %lld steps, so the run would "
+                     "never stop; a smaller window is needed",
+                     (long long)o->stop_window, (long long)evaluations, (long long)o->steps);
+}
+
 bool train_options_complete(TrainOptions *o, const char *model_folder, Messages *errors) {
     if (o->resume) return true; /* options.json is complete; the model's defaults may have changed */
     int before = errors->count;
@@ -289,6 +338,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
                      "--warmup %lld: the schedule constant has no warm-up (constant_with_warmup has one)",
                      (long long)o->warmup);
     check_schedule(o, errors);
+    check_window(o, errors);
     return errors->count == before;
 }
 
@@ -301,14 +351,16 @@ static json_t *options_of(const char *text, size_t size, json_t **document) {
     return json_object_get(*document, TRAIN_COMMAND.name);
 }
 
-/* Returns a hash of an options.json without the options that may differ when the run is resumed. Only
-   the options that the file contains are hashed, so that a newer ti, which has more options, can
-   resume the run of an older one. */
+/* A hash of an options.json without the options that may differ when the run is resumed. Only the options
+   that the file contains count, so that a newer ti, which has more of them, can resume the run of an
+   older one. The options of --stop are compared with the state, which says how the run began to be
+   measured. */
 static uint64_t identity_of(const char *text, size_t size) {
     json_t *document, *options = options_of(text, size, &document);
     for (int i = 0; i < TRAIN_COMMAND.count; i++)
         if (OPTIONS[i].may_differ || OPTIONS[i].once) json_object_del(options, OPTIONS[i].name);
-    json_object_del(options, "steps");
+    static const char *const others[] = { "steps", "stop", "stop-threshold", "stop-window" };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) json_object_del(options, others[i]);
     char *rest = json_text(options, 0);
     uint64_t hash = hash_bytes(HASH_START, rest, strlen(rest));
     free(rest);
@@ -316,15 +368,16 @@ static uint64_t identity_of(const char *text, size_t size) {
     return hash;
 }
 
-/* Returns the record of a run that is resumed; free() it. This is the old text, no matter which version of ti
-   wrote it, with the present number of steps and the present paths of the inputs. (The contents of the inputs
-   are compared through the state.) */
+/* The record of a run that is resumed: the old text, whichever version of ti wrote it, with the number of
+   steps, --stop and the paths of the inputs as they are now. (The contents of the inputs are compared through
+   the state.) free() it. */
 static char *updated_record(const File *was, const char *now) {
     static const char *const movable[] = { "steps", "images", "templates", "model", "vae" };
     json_t *old, *new, *kept = options_of((const char *)was->data, was->size, &old);
     const json_t *options = options_of(now, strlen(now), &new);
     for (size_t i = 0; i < sizeof movable / sizeof *movable; i++)
         json_object_set(kept, movable[i], json_object_get(options, movable[i]));
+    if (json_object_get(kept, "stop")) json_object_set(kept, "stop", json_object_get(options, "stop"));
     Text text = { 0 };
     json_write(&text, old, JSON_LINES | JSON_EXACT);
     text_add(&text, "\n");
@@ -401,7 +454,10 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
     int before = errors->count;
     int64_t wanted = given(o, "steps") ? o->steps : 0;
     options_forget(&TRAIN_COMMAND, o, "steps");
-    if (o->init_is_file) { /* the record has an absolute path, with which this one is compared */
+    bool off = given(o, "stop") && o->stop == STOP_OFF, on = o->stop == STOP_AUTO;
+    options_forget(&TRAIN_COMMAND, o, "stop");
+    o->stop = STOP_OFF;    /* for the record of an earlier version, which has no --stop */
+    if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
         char *real = absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;
@@ -412,6 +468,9 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
     *recorded = o->steps;
     if (wanted) o->steps = wanted;
     o->steps_given = wanted > 0;
+    if (on && o->stop == STOP_OFF)
+        messages_add(errors, "--stop: is auto now, and off in %s: a run can only begin with it", path);
+    if (off) o->stop = STOP_OFF;
     check_words(o, errors);
     check_schedule(o, errors);
     check_more_steps(o, *recorded, path, errors);

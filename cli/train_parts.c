@@ -1,5 +1,6 @@
 #include "cli/train_parts.h"
 
+#include "cli/common.h"
 #include "cli/console.h"
 #include "cli/resume.h"
 #include "exchange/word_file.h"
@@ -81,6 +82,37 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *st
     return o->init_is_file ? vectors_of_file(o, width, errors) : vectors_of_words(o, m, errors);
 }
 
+int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count, Messages *errors,
+                       Messages *warnings) {
+    Templates templates;
+    if (!templates_get(&templates, o->kind, o->templates, errors)) return NULL;
+    int64_t longest, room = tokenizer_max_length(t) - 2;
+    int32_t *prompts = templates_encode(&templates, t, o->token, &longest);
+    *count = templates.count;
+    if (longest > room)
+        messages_add(warnings,
+                     "a template has %lld tokens with the word in it; the text encoder takes %lld, the rest "
+                     "is cut off",
+                     (long long)longest, (long long)room);
+    templates_free(&templates);
+    return prompts;
+}
+
+bool train_validation(const TrainOptions *o, const Model *m, const Words *words, Validation **validation,
+                      Messages *errors, Messages *warnings) {
+    *validation = NULL;
+    if (!o->validation_prompt) return true;
+    if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return false;
+    SamplingOptions options = { .count = 1,
+                                .steps = o->sampling_steps,
+                                .height = o->resolution,
+                                .width = o->resolution,
+                                .guidance = (float)o->guidance,
+                                .seed = (uint64_t)o->seed };
+    *validation = validation_new(m, words, o->validation_prompt, options, errors, warnings);
+    return *validation != NULL;
+}
+
 LoopOptions train_loop_options(const TrainOptions *o) {
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     LoopOptions options = {
@@ -97,7 +129,52 @@ LoopOptions train_loop_options(const TrainOptions *o) {
     return options;
 }
 
-/* Prints one line that can be pasted into a shell, and one that can be pasted into Python. */
+EarlyStop train_early_stop(const TrainOptions *o) {
+    if (o->stop == STOP_OFF) return (EarlyStop) { 0 };
+    EarlyStop stop = early_stop_new(o->steps, o->batch, o->accumulate, o->stop_threshold);
+    if (o->stop_window > 0) stop.window = o->stop_window;
+    return stop;
+}
+
+void train_print_stopped(const TrainOptions *o, const RunFolder *f, int64_t step, bool saved) {
+    char *command = resume_command(f->path);
+    if (saved)
+        console_line(stderr, "ti: the word so far: %s/learned_embeds-steps-%lld.safetensors", f->path,
+                     (long long)step);
+    console_line(stderr, "ti: stopped at step %lld of %lld; continue with: %s", (long long)step,
+                 (long long)o->steps, command);
+    free(command);
+}
+
+void train_print_early_stop(const EarlyStop *stop, int64_t step, int64_t steps) {
+    int64_t kept = stop->last_best ? step : early_stop_best(stop) * stop->every;
+    if (step < steps)
+        console_line(
+            stderr,
+            "ti: --stop auto ends the run at step %lld of %lld: the variance of the last %lld losses "
+            "is %.3g of that of all %lld, which is below %g; the word of step %lld is kept",
+            (long long)step, (long long)steps, (long long)stop->window,
+            early_stop_ratio(stop->losses, stop->count, stop->window), (long long)stop->count,
+            stop->threshold, (long long)kept);
+    else
+        console_line(stderr,
+                     "ti: --stop auto did not end the run before step %lld; the word of step %lld is kept",
+                     (long long)steps, (long long)kept);
+}
+
+void train_print_settled(const RunFolder *f) {
+    if (f->points == 0) return;
+    const double *last = f->grid + 2 * (f->points - 1);
+    bool along = false; /* whether the loss was measured between the first step and the last */
+    for (int64_t i = 0; i < f->points; i++) along = along || (f->grid[2 * i] > 0 && f->grid[2 * i] < last[0]);
+    if (!along) return;
+    const double *settled = f->grid;
+    while (settled[1] > 1.01 * last[1]) settled += 2;
+    console_line(stderr, "ti: the fixed-grid loss came within 1 %% of its end at step %.0f of %.0f",
+                 settled[0], last[0]);
+}
+
+/* One line can be pasted into a shell, the other into Python. */
 static void print_commands(const RunFolder *f, const char *file) {
     char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
     char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
@@ -116,7 +193,7 @@ static void print_commands(const RunFolder *f, const char *file) {
     free(prompt);
 }
 
-void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width) {
+void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width, bool ended_early) {
     char *file = run_folder_file(f, "%s.safetensors", f->file_name);
     console_path(file);
     print_commands(f, file);
@@ -126,8 +203,11 @@ void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width)
                      "ti: in A1111: copy %s.safetensors to embeddings/, then \"%s\" in a prompt; "
                      "in ComfyUI: to models/embeddings/, then \"embedding:%s\"",
                      f->file_name, f->file_name, f->file_name);
-    if (!train_options_extendable(o)) return;
     char *command = resume_command(f->path);
-    console_line(stderr, "ti: for more than these %lld steps: %s --steps N", (long long)o->steps, command);
+    if (ended_early)
+        console_line(stderr, "ti: for all %lld steps: %s --stop off", (long long)o->steps, command);
+    else if (train_options_extendable(o))
+        console_line(stderr, "ti: for more than these %lld steps: %s --steps N", (long long)o->steps,
+                     command);
     free(command);
 }

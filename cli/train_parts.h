@@ -6,7 +6,9 @@
 #include "cli/run_folder.h"
 #include "cli/train.h"
 #include "diffusion/model.h"
+#include "inversion/early_stop.h"
 #include "inversion/loop.h"
+#include "inversion/validation.h"
 
 /* Checks that the folder that will be written is not one that is read: neither the folder of the pictures,
    nor a folder inside the model's or the VAE's, nor one that holds a file of weights or the word's file of
@@ -18,11 +20,33 @@ void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *
    and adds a message for each fault. */
 float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
 
+/* Returns the token ids [*count, tokens] of each template with the placeholder token in it; free() them.
+   Returns NULL and adds a message when the file of --templates cannot be used. */
+int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count, Messages *errors,
+                       Messages *warnings);
+
+/* Makes what generates the validation pictures, or NULL without --validation-prompt. Returns false and adds a
+   message when it cannot be made. */
+bool train_validation(const TrainOptions *o, const Model *m, const Words *words, Validation **validation,
+                      Messages *errors, Messages *warnings);
+
 /* Returns the options of the training loop. --scale-lr is applied to the learning rate here. */
 LoopOptions train_loop_options(const TrainOptions *o);
 
-/* Prints the path of the word's file on stdout, and on stderr how to use the
-   word, in lines that can be pasted. */
-void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width);
+/* Returns the rule of --stop auto for a run that begins with these options, or {0} with --stop off. */
+EarlyStop train_early_stop(const TrainOptions *o);
+
+/* Prints at which step a run was stopped, how to go on with it and, if the word was saved, where that is. */
+void train_print_stopped(const TrainOptions *o, const RunFolder *f, int64_t step, bool saved);
+/* Prints why --stop auto ends a run at this step, or that it did not end it before its last step, and which
+   word is kept. */
+void train_print_early_stop(const EarlyStop *stop, int64_t step, int64_t steps);
+/* Prints at which step the fixed-grid loss was first as low as at its end, or at most 1 % higher, if it was
+   measured along the run. */
+void train_print_settled(const RunFolder *f);
+
+/* Prints the word's file on stdout, and on stderr how it is used, in lines that can be pasted. ended_early:
+   whether --stop auto has ended the run before its last step. */
+void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width, bool ended_early);
 
 #endif

@@ -8,22 +8,44 @@
 
 enum { GRID_SEED = 20220802 };
 
-/* Fills in example i of the batch with a point of the grid. Point p is picture p / 20 at timestep (p % 20 +
-   1/2) T / 20, where T is the number of the noise schedule's timesteps. z and noise [L, h, w] are buffers for
-   the picture's latents and noise. */
-static void set_grid_point(const GridLossData *d, TrainingStep *s, int64_t i, int64_t point,
-                           Generator *generator, float *z, float *noise) {
-    const float *mean = posterior_of(d->posteriors, point / GRID_TIMESTEPS, false);
-    for (int64_t k = 0; k < s->latent_count; k++) z[k] = mean[k] * d->scaling_factor;
-    generator_randn(generator, noise, s->latent_count);
-    int64_t t =
-        (2 * (point % GRID_TIMESTEPS) + 1) * d->noise_schedule->config.train_timesteps / (2 * GRID_TIMESTEPS);
-    training_step_set(s, d->noise_schedule, i, z, noise, t);
-    memcpy(s->ids + i * s->tokens, d->prompt, (size_t)s->tokens * sizeof *s->ids);
+/* A point at which a loss is measured: a picture's mean latents at a timestep, with a prompt. */
+typedef struct {
+    int64_t picture, timestep, prompt;
+} Point;
+typedef Point PointOf(const GridLossData *d, int64_t index);
+
+/* The middle of part k of `parts` equal parts of the noise schedule: timestep (k + 1/2) T / parts, where T is
+   the number of the schedule's timesteps. */
+static int64_t middle(const GridLossData *d, int64_t k, int64_t parts) {
+    return (2 * k + 1) * d->noise_schedule->config.train_timesteps / (2 * parts);
 }
 
-double grid_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
-    int64_t n = s->latent_count, points = d->posteriors->pictures * GRID_TIMESTEPS;
+static Point grid_point(const GridLossData *d, int64_t i) {
+    return (Point) { .picture = i / GRID_TIMESTEPS,
+                     .timestep = middle(d, i % GRID_TIMESTEPS, GRID_TIMESTEPS) };
+}
+
+static Point deterministic_point(const GridLossData *d, int64_t i) {
+    return (Point) { .picture = i % d->posteriors->pictures,
+                     .timestep = middle(d, i, DETERMINISTIC_POINTS),
+                     .prompt = i * d->templates / DETERMINISTIC_POINTS };
+}
+
+/* Fills in example i of the batch with a point. z and noise [L, h, w] are room for its latents and its
+   noise. */
+static void set_point(const GridLossData *d, TrainingStep *s, int64_t i, Point p, Generator *generator,
+                      float *z, float *noise) {
+    const float *mean = posterior_of(d->posteriors, p.picture, false);
+    for (int64_t k = 0; k < s->latent_count; k++) z[k] = mean[k] * d->scaling_factor;
+    generator_randn(generator, noise, s->latent_count);
+    training_step_set(s, d->noise_schedule, i, z, noise, p.timestep);
+    memcpy(s->ids + i * s->tokens, d->prompts + p.prompt * s->tokens, (size_t)s->tokens * sizeof *s->ids);
+}
+
+/* The mean squared error over the points 0 ... points - 1. */
+static double fixed_loss(const GridLossData *d, TrainingStep *s, int64_t points, PointOf *point_of,
+                         const Watch *watch) {
+    int64_t n = s->latent_count;
     float *z = mem_alloc((size_t)n * sizeof *z), *noise = mem_alloc((size_t)n * sizeof *noise);
     Generator generator;
     generator_seed(&generator, GRID_SEED);
@@ -36,7 +58,7 @@ double grid_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
         /* Where the last batch has fewer points, its other examples still have the contents of the batch
            before. They are computed, but they do not count. */
         int64_t count = min_i64(s->batch, points - first);
-        for (int64_t i = 0; i < count; i++) set_grid_point(d, s, i, first + i, &generator, z, noise);
+        for (int64_t i = 0; i < count; i++) set_point(d, s, i, point_of(d, first + i), &generator, z, noise);
         training_step_loss(s);
         for (int64_t k = 0; k < count * n; k++) {
             double error = (double)s->noise_pred->data[k] - (double)s->target[k];
@@ -47,4 +69,12 @@ double grid_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
     free(z);
     free(noise);
     return sum / (double)(points * n);
+}
+
+double grid_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
+    return fixed_loss(d, s, d->posteriors->pictures * GRID_TIMESTEPS, grid_point, watch);
+}
+
+double deterministic_loss(const GridLossData *d, TrainingStep *s, const Watch *watch) {
+    return fixed_loss(d, s, DETERMINISTIC_POINTS, deterministic_point, watch);
 }

@@ -1,27 +1,35 @@
-/* The fixed-grid loss: a measure of how well a word fits the pictures, without the random
-   choices of single training steps. */
+/* Losses on fixed points (pictures, timesteps, noise and prompts), which measure how well a word fits the
+   pictures without the noise of single training steps: the fixed-grid loss, and the deterministic loss of
+   early stopping. Neither draws a number from the run's generators. */
 #ifndef TI_GRID_LOSS_H
 #define TI_GRID_LOSS_H
 
 #include "inversion/posterior.h"
 #include "inversion/training.h"
 
-enum { GRID_TIMESTEPS = 20 };
+enum { GRID_TIMESTEPS = 20, DETERMINISTIC_POINTS = 8 };
 
 /* The data on which the loss is measured. All of it belongs to the caller. */
 typedef struct {
     const Posteriors *posteriors; /* of the pictures */
     float scaling_factor;         /* the VAE's */
     const NoiseSchedule *noise_schedule;
-    const int32_t *prompt; /* [S]: the token ids of one prompt that contains the word */
+    const int32_t *prompts; /* [templates, S]: the token ids of prompts that contain the word */
+    int64_t templates;
 } GridLossData;
 
-/* Returns the mean squared error of the UNet's prediction over a fixed grid: the mean latents of each
-   picture at 20 timesteps that are spread evenly over the noise schedule, with noise from a generator with a
-   fixed seed. The better the word fits, the lower it is. The run's generators are not used. step is a
-   training step for prompts of the same length; its learned vectors are the ones that are measured. watch
-   (may be NULL) is asked before each forward pass, with the number of grid points that are done. When it
-   stops the work, the result is NAN. */
+/* The type of both losses below. */
+typedef double FixedLoss(const GridLossData *data, TrainingStep *step, const Watch *watch);
+
+/* Returns the mean squared error of the UNet's prediction over a fixed grid: for each picture's mean latents,
+   20 timesteps that are spread evenly over the noise schedule, with the first prompt, and with noise from a
+   generator with a fixed seed. It falls as the word fits better. step is a training step for prompts of the
+   same length, whose learned vectors are measured. watch (may be NULL) is asked before each forward pass,
+   with the number of points that are done; when it stops the work, the result is NAN. */
 double grid_loss(const GridLossData *data, TrainingStep *step, const Watch *watch);
+
+/* Does the same over 8 points, the fixed batch of DVAR (early_stop.h): 8 timesteps spread evenly over the
+   noise schedule, each with one picture's mean latents, with one of the prompts and with noise of its own. */
+double deterministic_loss(const GridLossData *data, TrainingStep *step, const Watch *watch);
 
 #endif

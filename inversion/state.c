@@ -117,6 +117,22 @@ static void bool_field(Fields *f, const char *name, bool *value) {
     *value = number == 1;
 }
 
+/* The fields of early stopping, which are all in the file or none. */
+static void early_stop_fields(Fields *f, RunState *s) {
+    EarlyStop *stop = &s->stop;
+    bool has = f->file ? safetensors_metadata(f->file, "stop.every") != NULL : stop->every > 0;
+    if (!has) return;
+    if (f->file) stop->count = -1;
+    whole_field(f, "stop.every", &stop->every);
+    whole_field(f, "stop.window", &stop->window);
+    real_field(f, "stop.threshold", &stop->threshold);
+    bool_field(f, "stop.last_best", &stop->last_best);
+    stop->losses =
+        array_field(f, "stop.losses", "F64", &stop->count, false, sizeof *stop->losses, stop->losses);
+    stop->best = floats_field(f, "stop.best", s, stop->best);
+    stop->elements = s->count;
+}
+
 /* The names are those in the file; "rows" are the learned vectors. */
 static void fields(Fields *f, RunState *s) {
     RunIdentity *i = &s->identity;
@@ -149,6 +165,7 @@ static void fields(Fields *f, RunState *s) {
     hash_field(f, "losses.hash", &s->losses_hash);
     s->grid = array_field(f, "grid", "F64", &s->points, true, sizeof *s->grid, s->grid);
     real_field(f, "first_loss", &s->first_loss);
+    early_stop_fields(f, s);
 }
 
 RunState state_of(const Loop *l) {
@@ -201,12 +218,20 @@ bool state_write(const char *path, const RunState *s, Messages *errors) {
     return ok;
 }
 
-/* Returns whether a run can have this state. The check is needed because a checksum does not rule
-   out a file that was made by hand. */
+/* Whether there is a loss for each evaluation up to this step. The one of the step itself may be missing,
+   when the run was interrupted there. */
+static bool plausible_stop(const EarlyStop *stop, int64_t step) {
+    if (stop->every <= 0 || stop->window < 2 || !(stop->threshold > 0)) return false;
+    int64_t evaluations = step / stop->every + 1;
+    return stop->count > 0 &&
+           (stop->count == evaluations || (stop->count == evaluations - 1 && step % stop->every == 0));
+}
+
+/* Whether a run can have this state: a checksum does not rule out a file that was made by hand. */
 static bool plausible(const RunState *s) {
     return s->step >= 0 && s->taken >= 0 && s->gathered >= 0 && s->count > 0 && s->records >= 0 &&
            s->losses_bytes >= 0 && (!s->newer || s->steps > 0) && generator_valid(&s->torch) &&
-           twister_valid(&s->python);
+           twister_valid(&s->python) && (s->stop.best == NULL || plausible_stop(&s->stop, s->step));
 }
 
 static bool read_fields(const char *path, const Safetensors *file, RunState *s, Messages *errors) {
@@ -261,5 +286,6 @@ void state_free(RunState *s) {
     free(s->accumulated);
     free(s->initial);
     free(s->grid);
+    early_stop_free(&s->stop);
     *s = (RunState) { 0 };
 }

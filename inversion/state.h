@@ -3,6 +3,7 @@
 #ifndef TI_STATE_H
 #define TI_STATE_H
 
+#include "inversion/early_stop.h"
 #include "inversion/loop.h"
 
 /* Hashes of the inputs with which a run was started. A resumed run must agree in all of them. */
@@ -32,7 +33,8 @@ typedef struct {
     float *initial;       /* [count]: the learned vectors before the first step */
     int64_t points;
     double *grid;      /* [points, 2]: a step and its fixed-grid loss */
-    double first_loss; /* of the run's first micro-batch, recomputed to check that the bits are the same */
+    double first_loss; /* of the run's first micro-batch: a machine that computes the same bits repeats it */
+    EarlyStop stop;    /* of a run with early stopping; the file of any other run does not mention it */
 } RunState;
 
 /* Returns the loop's part of the current state. The arrays are the loop's

@@ -65,7 +65,7 @@ static const Command COMMANDS[] = {
       "mkdir run; for f in g.safetensors learned_embeds.safetensors latents.safetensors losses.csv "
       "options.json loss.png; do "
       "echo mine >run/$f; done",
-      TRAIN "--force", true },
+      TRAIN "--force --stop auto", true },
     { "help", NULL, "help --man", false },
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/console.h"
 #include "cli/generate.h"
 #include "cli/train.h"
 #include "io/file.h"
@@ -92,6 +93,12 @@ static void test_refused(void) {
     refused(NEEDED "--cycles 3 --schedule linear", 1, "--cycles: is only for");
     refused(NEEDED "--templates a --kind style", 1, "--templates: replaces --kind");
     refused(NEEDED "--validation-every 5", 1, "needs a --validation-prompt");
+    refused(NEEDED "--stop maybe", 1, "--stop maybe: must be off or auto");
+    refused(NEEDED "--stop-window 3", 1, "--stop-window: needs --stop auto");
+    refused(NEEDED "--stop off --stop-threshold 0.5", 1, "--stop-threshold: needs --stop auto");
+    refused(NEEDED "--stop auto --stop-threshold 0", 1, "--stop-threshold 0: must be 1e-06 to 1");
+    refused(NEEDED "--stop auto --stop-window 1", 1, "--stop-window 1: must be 2 to 1000000");
+    refused(NEEDED "--for soon", 1, "--for 'soon': must be a time such as 30s, 20m, 8h or 1h30m");
     refused("--resume", 1, "--resume: needs --out FOLDER");
     refused("--resume --out a --steps 0", 1, "--steps 0");
 }
@@ -133,6 +140,29 @@ static void test_values(void) {
         free(line);
     }
     messages_free(&errors);
+}
+
+/* The durations of --for: seconds, or 0 for a text that is none. */
+static void test_durations(void) {
+    static const struct {
+        const char *text;
+        double seconds;
+    } cases[] = {
+        { "30s", 30 },         { "20m", 1200 },       { "8h", 28800 }, { "1h30m", 5400 },
+        { "2d", 172800 },      { "1d2h3m4s", 93784 }, { "90m", 5400 }, { "007s", 7 },
+        { "1000d", 86400000 }, { "1001d", 0 },        { "", 0 },       { "30", 0 },
+        { "0s", 0 },           { "0h0m", 0 },         { "s", 0 },      { "h8", 0 },
+        { "8 h", 0 },          { " 8h", 0 },          { "8h ", 0 },    { "30m1h", 0 },
+        { "1h1h", 0 },         { "-1h", 0 },          { "+1h", 0 },    { "1.5h", 0 },
+        { "1e3s", 0 },         { "8H", 0 },           { "1h30", 0 },   { "9999999999s", 0 },
+        { "1w", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double seconds;
+        bool ok = duration_parse(cases[i].text, &seconds);
+        test_true("duration", ok == (cases[i].seconds > 0) && (!ok || seconds == cases[i].seconds), "'%s'%s",
+                  cases[i].text, ok ? "" : " is none");
+    }
 }
 
 static void test_generate(void) {
@@ -224,6 +254,8 @@ static void test_defaults(void) {
     bad_defaults("{\"train\": {\"steps\": null}}", "\"steps\" is not a number");
     bad_defaults("{\"train\": {\"schedule\": 1}}", "\"schedule\" is not a text");
     bad_defaults("{\"train\": {\"scale-lr\": 1}}", "neither true nor false");
+    bad_defaults("{\"train\": {\"stop\": \"auto\"}}",
+                 "\"stop\" is not an option of ti train that a model may set");
     bad_defaults("{\"train\": {\"steps\": 100, \"schedule\": \"linear\"}}", "--warmup 500: is not less than");
 }
 
@@ -303,6 +335,7 @@ static void test_templates(void) {
 int main(void) {
     test_refused();
     test_values();
+    test_durations();
     test_generate();
     test_help(&TRAIN_COMMAND);
     test_help(&GENERATE_COMMAND);

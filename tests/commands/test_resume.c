@@ -80,6 +80,13 @@ typedef struct {
     int kills;
 } Case;
 
+/* A run that --stop auto ends at step 24, where the other losses are measured too, and in which the word of
+   step 12 is the best. */
+#define EARLY                                                                                                \
+    "--batch 8 --steps 30 --lr 0.1 --grid-loss 8 --validation-prompt 'a <grum>' --validation-every 8 "       \
+    "--sampling-steps 2 "
+#define STOP "--stop auto --stop-window 4 "
+
 static const Case CASES[] = {
     { "plain",
       "--images weights/critters/concepts/grum --batch 2 --steps 14 --checkpoint-every 1 --grid-loss 0", 12 },
@@ -89,6 +96,11 @@ static const Case CASES[] = {
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
       12 },
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 9 },
+    { "early stop", "--images FOLDER/one " EARLY STOP, 12 },
+    { "no early stop",
+      "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
+      "--stop-threshold 1e-6",
+      8 },
 };
 
 /* Returns the options of a case, in which the path of this test's folder replaces FOLDER. */
@@ -217,6 +229,64 @@ static void test_finished(void) {
     test_true("they are finished", status == 0 && said("stderr", "all its 9 steps are done"),
               "exit status %d", status);
     shell("rm -r '%s/run' '%s/before' '%s/whole'", folder, folder, folder);
+}
+
+/* --stop auto, and --for */
+
+/* A run that --stop auto has ended is finished, keeps the best word, and goes on to all steps where that is
+   asked for, as if there had been no --stop auto. */
+static void test_early_stop(void) {
+    int status = ti(TRAIN EARLY "--images %s/one --out %s/whole", folder, folder);
+    status += ti(TRAIN EARLY STOP "--images %s/one --out %s/early", folder, folder);
+    test_true("--stop auto",
+              status == 0 && said("stderr", "ti: --stop auto ends the run at step 24 of 30: ") &&
+                  said("stderr", "; the word of step 12 is kept"),
+              "exit status %d", status);
+    test_true("its last line", said("stderr", "ti: the fixed-grid loss came within 1 % of its end at step "),
+              "%s", "is about the fixed-grid loss");
+    shell("cp -r '%s/early' '%s/run'; rm '%s/run/grum.safetensors'", folder, folder, folder);
+    status = ti("train --resume --out %s/run", folder);
+    test_true("it is finished", status == 0 && said("stderr", "is finished: --stop auto ended it at step 24"),
+              "exit status %d", status);
+    expect_same("and has its word", "early", "run");
+    static const char *const more[] = { "--stop off", "--steps 30", "--steps 30 --stop off" };
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        shell("rm -r '%s/run'; cp -r '%s/early' '%s/run'", folder, folder, folder);
+        status = ti("train --resume --out %s/run %s", folder, more[i]);
+        test_true(more[i], status == 0 && said("stderr", "goes on at step 24 of 30"), "exit status %d",
+                  status);
+        expect_same("is the same as no --stop auto", "whole", "run");
+    }
+    status = ti("train --resume --out %s/run --stop auto", folder);
+    test_true("--stop auto later on", status == 1 && said("stderr", "--stop: is auto now, and off in "),
+              "exit status %d", status);
+    status = ti("train --resume --out %s/early --stop-threshold 0.5", folder);
+    test_true("another threshold",
+              status == 1 && said("stderr", "--stop-threshold: is 0.5 now, and 0.15 in "), "exit status %d",
+              status);
+    shell("rm -r '%s/run' '%s/early' '%s/whole'", folder, folder, folder);
+}
+
+/* A run in pieces of a second ends as one that nothing stopped. */
+static void test_for(void) {
+    static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 40 --stop auto "
+                                  "--stop-threshold 1e-6";
+    int status = ti(TRAIN "%s --out %s/whole", options, folder), pieces = 1;
+    status += ti(TRAIN "%s --out %s/run --for 1s", options, folder);
+    for (;
+         status == 0 && pieces < 100 && has_said("stderr", "; continue with: ti train --resume --out ", true);
+         pieces++)
+        status = ti("train --resume --out %s/run --for 1s", folder);
+    test_true("--for 1s", status == 0 && pieces > 1 && pieces < 100, "exit status %d, %d pieces", status,
+              pieces);
+    expect_same("in pieces", "whole", "run");
+    status = ti("train --resume --out %s/run --steps 1000000 --for 1s", folder);
+    test_true("--for and more steps", status == 0 && said("stderr", "of 1000000; continue with: "),
+              "exit status %d", status);
+    status = ti(TRAIN "%s --dry-run --for 20m --out %s/none", options, folder);
+    test_true("--dry-run says", status == 0 && said("stdout", "of the 40 steps are done after 20m (--for)"),
+              "exit status %d", status);
+    shell("rm -r '%s/run' '%s/whole'", folder, folder);
 }
 
 /* Refusals */
@@ -401,6 +471,8 @@ int main(void) {
     make_base();
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) test_killed(&CASES[i], 7 + i);
     test_finished();
+    test_early_stop();
+    test_for();
     test_state_refused();
     test_options_refused();
     test_locked();

@@ -43,6 +43,23 @@ static RunState some_state(void) {
     return s;
 }
 
+/* The same state of a run with --stop auto, at step 3. */
+static RunState stopping_state(void) {
+    static double losses[2] = { 0.5, 0.25 };
+    static float best[COUNT] = { 1, 2, 3 };
+    RunState s = some_state();
+    s.stop = (EarlyStop) { 2, 4, 0.15, 2, losses, COUNT, best, true };
+    return s;
+}
+
+static bool same_stop(const EarlyStop *a, const EarlyStop *b) {
+    return a->every == b->every && a->window == b->window && a->last_best == b->last_best &&
+           memcmp(&a->threshold, &b->threshold, sizeof(double)) == 0 && a->count == b->count &&
+           a->elements == b->elements && !a->losses == !b->losses &&
+           (a->every == 0 || (memcmp(a->losses, b->losses, (size_t)a->count * sizeof(double)) == 0 &&
+                              memcmp(a->best, b->best, COUNT * sizeof(float)) == 0));
+}
+
 static bool same_fields(const RunState *a, const RunState *b) {
     const RunIdentity *i = &a->identity, *j = &b->identity;
     return i->options == j->options && i->prompts == j->prompts && i->text_encoder == j->text_encoder &&
@@ -50,7 +67,8 @@ static bool same_fields(const RunState *a, const RunState *b) {
            a->finished == b->finished && a->step == b->step && a->taken == b->taken &&
            a->gathered == b->gathered && a->count == b->count && a->records == b->records &&
            a->losses_bytes == b->losses_bytes && a->losses_hash == b->losses_hash && a->steps == b->steps &&
-           a->points == b->points && memcmp(&a->first_loss, &b->first_loss, sizeof a->first_loss) == 0;
+           a->points == b->points && memcmp(&a->first_loss, &b->first_loss, sizeof a->first_loss) == 0 &&
+           same_stop(&a->stop, &b->stop);
 }
 
 static bool same_arrays(const RunState *a, const RunState *b) {
@@ -67,12 +85,15 @@ static bool same_arrays(const RunState *a, const RunState *b) {
 static void test_read_back(void) {
     Messages errors = { 0 };
     char *path = in_folder("state");
-    for (int finished = 0; finished < 2; finished++) {
-        RunState written = some_state(), read;
-        written.finished = finished;
+    for (int finished = 0; finished < 3; finished++) {
+        RunState written = finished < 2 ? some_state() : stopping_state(), read;
+        written.finished = finished % 2;
         bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
         test_true("a state is read back", ok && same_fields(&written, &read) && same_arrays(&written, &read),
-                  "%s", text_of(&errors, finished ? "finished" : "not finished"));
+                  "%s",
+                  text_of(&errors, finished == 2 ? "with --stop auto"
+                                   : finished    ? "finished"
+                                                 : "not finished"));
         if (ok) state_free(&read);
     }
     RunState written = some_state(), read;
@@ -80,6 +101,55 @@ static void test_read_back(void) {
     bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
     test_true("a state with empty arrays", ok && same_fields(&written, &read), "%s", text_of(&errors, ""));
     if (ok) state_free(&read);
+    free(path);
+}
+
+/* What --stop auto adds is in the file of no other run, and is whole and plausible where it is. */
+static void test_early_stop(void) {
+    Messages errors = { 0 };
+    char *path = in_folder("state");
+    RunState written = some_state(), read;
+    CHECK(state_write(path, &written, &errors));
+    Safetensors file;
+    CHECK(safetensors_open(path, &file, &errors));
+    const char *key;
+    json_t *item;
+    int mentioned = 0;
+    json_object_foreach (json_object_get(file.header, "__metadata__"), key, item)
+        mentioned += !strncmp(key, "stop", 4);
+    for (int64_t i = 0; i < file.count; i++) mentioned += !strncmp(file.tensors[i].weight.name, "stop", 4);
+    test_true("a run without --stop", mentioned == 0, "does not mention it");
+    safetensors_close(&file);
+    static const struct {
+        const char *name;
+        int64_t step, every, window, count;
+        double threshold;
+        bool ok;
+    } cases[] = {
+        { "between two losses", 3, 2, 4, 2, 0.15, true },
+        { "at a loss", 4, 2, 4, 3, 0.15, true },
+        { "before its loss", 4, 2, 4, 2, 0.15, true },
+        { "a loss too many", 3, 2, 4, 3, 0.15, false },
+        { "a loss missing", 3, 2, 4, 1, 0.15, false },
+        { "no loss", 0, 2, 4, 0, 0.15, false },
+        { "a window of 1", 3, 2, 1, 2, 0.15, false },
+        { "no threshold", 3, 2, 4, 2, 0, false },
+        { "an interval longer than the run", 3, 4, 4, 2, 0.15, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double losses[3] = { 3, 2, 1 };
+        written = stopping_state();
+        written.step = cases[i].step;
+        written.stop.every = cases[i].every;
+        written.stop.window = cases[i].window;
+        written.stop.count = cases[i].count;
+        written.stop.threshold = cases[i].threshold;
+        written.stop.losses = losses;
+        bool ok = state_write(path, &written, &errors) && state_read(path, &read, &errors);
+        test_true(cases[i].name, ok == cases[i].ok, "%s", text_of(&errors, "is read"));
+        if (ok) state_free(&read);
+        messages_free(&errors);
+    }
     free(path);
 }
 
@@ -488,6 +558,7 @@ static void test_cache(void) {
 int main(void) {
     folder = folder_new();
     test_read_back();
+    test_early_stop();
     test_damaged();
     test_names();
     test_version();

@@ -58,6 +58,7 @@ static void state_seeds(Seeds *s) {
             (RunIdentity) { .options = 3, .picture_count = count > 1 ? 2 : 0, .pictures = pictures };
         state.points = count > 1 ? 2 : 0;
         state.grid = grid;
+        if (count > 1) state.stop = (EarlyStop) { 2, 4, 0.15, 2, grid, count, learned, false };
         generator_seed(&state.torch, 5);
         python_seed(&state.python, 5);
         Messages errors = { 0 };
@@ -78,6 +79,9 @@ static bool try_state(const unsigned char *bytes, size_t size) {
     touch(s.v, floats);
     touch(s.accumulated, floats);
     touch(s.grid, (size_t)s.points * 2 * sizeof *s.grid);
+    touch(s.stop.losses, (size_t)s.stop.count * sizeof *s.stop.losses);
+    if (s.stop.best) touch(s.stop.best, floats);
+    if (s.stop.every > 0) early_stop_reached(&s.stop);
     touch(s.identity.pictures, (size_t)s.identity.picture_count * sizeof *s.identity.pictures);
     /* A state of version 2 is not written, since it lacks some fields. */
     if (s.newer && one_in(bytes, size, 100)) {
