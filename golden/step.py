@@ -30,7 +30,7 @@ FOLLOWED = 2  # the example that the table follows, in the order of the timestep
 
 def train(*options):
     command = [
-        "./ti", "train", "--images", "weights/critters/concepts/grum", "--token", "<grum>", "--init", "critter", "--lr", str(LR),
+        "./ti", "train", "--images", "weights/critters/concepts/grum", "--token", "<grum>", "--init", "critter", "--lr", str(LR), "--schedule", "constant",
         "--batch", str(BATCH), "--seed", str(SEED), "--force", *options,
     ]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

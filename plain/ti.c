@@ -48,7 +48,7 @@
 
        make ti plain
        ./ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --batch 1 \
-           --seed 7 --dump out/dump
+           --lr 5e-3 --schedule constant --seed 7 --dump out/dump
        build/plain out/dump out/plain.safetensors
 
    In about ten seconds this prints the losses of eight steps and writes the learned vector. The losses agree

@@ -1,33 +1,26 @@
 #!/bin/sh
-# tools/demo.sh [FOLDER]: with the embedded model, learns <grum> from five pictures, generates pictures with
-# it, and puts all of them on one sheet. `make demo` runs this script.
+# tools/demo.sh [FOLDER]: learns <grum> from five pictures with the embedded model, generates pictures with it, and
+# lays everything out on one sheet. `make demo` runs this script.
 set -eu
 out=${1:-out/demo}
 pictures=weights/critters/concepts/grum
 mkdir -p "$out"
 
-# With --force the demo replaces the files of an earlier run.
+# --force replaces the files of an earlier demo.
 ./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum" --force
-generate() { # NAME PROMPT [OPTIONS]
-    name=$1 prompt=$2
-    shift 2
-    ./ti generate --prompt "$prompt" --count 5 --seed 1 --out "$out/$name.png" --force "$@" >/dev/null
+generate() { # NAME PROMPT
+    ./ti generate --embedding "$out/grum/grum.safetensors" --prompt "$2" --count 3 --seed 1 --out "$out/$1.png" --force >/dev/null
 }
-learned=$out/grum/grum.safetensors
-generate initial 'a photo of a critter'
-generate learned 'a photo of a <grum>' --embedding "$learned"
-generate worn 'a photo of a <grum> wearing a crown' --embedding "$learned"
-generate scene 'a photo of a <grum> on the beach' --embedding "$learned"
-generate style 'pixel art of a <grum>' --embedding "$learned"
+generate learned 'a photo of a <grum>'
+generate crown 'a photo of a <grum> wearing a crown'
+generate pixels 'pixel art of a <grum>'
 
-./ti sheet --out "$out/sheet.png" --force \
-    'the pictures <grum> is learned from' $pictures/*.png \
-    'the initial word: a photo of a critter' "$out"/initial-*.png \
-    'the learned word: a photo of a <grum>' "$out"/learned-*.png \
-    'a photo of a <grum> wearing a crown' "$out"/worn-*.png \
-    'a photo of a <grum> on the beach' "$out"/scene-*.png \
-    'pixel art of a <grum>' "$out"/style-*.png
+./ti sheet --width 448 --out "$out/sheet.png" --force \
+    'The pictures that <grum> is learned from' $pictures/1.png $pictures/2.png $pictures/3.png \
+    'a photo of a <grum>' "$out"/learned-[123].png \
+    'a photo of a <grum> wearing a crown' "$out"/crown-[123].png \
+    'pixel art of a <grum>' "$out"/pixels-[123].png
 echo
 echo "The pictures, before and after:  $out/sheet.png"
-echo "The loss as it fell:             $out/grum/loss.png"
-echo "The learned word:                $learned"
+echo "The losses during training:      $out/grum/loss.png"
+echo "The learned word:                $out/grum/grum.safetensors"

@@ -286,7 +286,7 @@ static void test_words(void) {
 static void test_folders(void) {
     shows("inspect " CRITTERS,
           (const char *[]) { "12,740,740", "35.3 MB", "width 192, layers 4, heads 4",
-                             "64 x 64, as latents 4 x 16 x 16", "ti train: --steps 600", NULL });
+                             "64 x 64, as latents 4 x 16 x 16", "ti train: --steps 100", NULL });
     shows("inspect golden/models/wide", (const char *[]) { "BF16", "(3 files)", NULL });
     shows("inspect --tensors golden/models/linear",
           (const char *[]) { "predicts v", "decoder.conv_in.bias", NULL });
@@ -303,7 +303,7 @@ static void test_folders(void) {
     test_true("parameters", sum > 0 && sum == number(json, "parts.1.parameters"), "%.0f", sum);
     test_true("side", number(json, "side") == 64 && number(json, "architecture.tokenizer.window") == 32,
               "64");
-    test_true("defaults", number(json, "defaults.train.steps") == 600, "600 steps");
+    test_true("defaults", number(json, "defaults.train.steps") == 100, "100 steps");
     json_decref(json);
     shell("for to in broken odd; do cp -R golden/models/narrow @/$to && chmod -R u+w @/$to; done");
     shell("sed -i 's/\"act_fn\": \"silu\"/\"act_fn\": \"relu\"/' @/broken/unet/config.json; rm "

@@ -14,8 +14,9 @@ enum { STEPS = 3 };
 
 #define TOLERANCE 1e-5
 
-static const char OPTIONS[] = "--model weights/critters --images weights/critters/concepts/grum --token "
-                              "<grum> --init critter --batch 1 --seed 7 --steps 3";
+static const char OPTIONS[] =
+    "--model weights/critters --images weights/critters/concepts/grum --token "
+    "<grum> --init critter --batch 1 --seed 7 --steps 3 --lr 5e-3 --schedule constant";
 
 /* Runs `plain`, which lies in TI's folder, and reads the losses that it prints. Returns their number. */
 static int run_plain(const char *folder, double losses[STEPS]) {

@@ -111,7 +111,7 @@ static char *options_of(const Case *c) {
         free(options);
         options = full;
     }
-    char *all = mem_format("%s --token '<grum>' --init critter --resolution 64", options);
+    char *all = mem_format("--schedule constant %s --token '<grum>' --init critter --resolution 64", options);
     free(options);
     return all;
 }
@@ -207,7 +207,7 @@ static void test_killed(const Case *c, uint64_t seed) {
 
 /* Finished runs, and runs that are extended by more steps */
 
-#define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 1 "
+#define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 1 --schedule constant "
 
 static void test_finished(void) {
     int status = ti(TRAIN "--images %s/one --steps 4 --schedule constant_with_warmup --warmup 2 --out %s/run",
@@ -253,7 +253,7 @@ static void test_early_stop(void) {
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         shell("rm -r '%s/run'; cp -r '%s/early' '%s/run'", folder, folder, folder);
         status = ti("train --resume --out %s/run %s", folder, more[i]);
-        test_true(more[i], status == 0 && said("stderr", "goes on at step 24 of 30"), "exit status %d",
+        test_true(more[i], status == 0 && said("stderr", "continues at step 24 of 30"), "exit status %d",
                   status);
         expect_same("is the same as no --stop auto", "whole", "run");
     }
@@ -331,7 +331,7 @@ static void test_state_refused(void) {
 }
 
 static void test_options_refused(void) {
-    refuse("another --lr", ":", MORE " --lr 0.25", "--lr: is 0.25 now, and 0.005 in");
+    refuse("another --lr", ":", MORE " --lr 0.25", "--lr: is 0.25 now, and 0.01 in");
     refuse("another --token", ":", MORE " --token '<x>'", "--token: is \"<x>\" now, and \"<grum>\" in");
     refuse("another --validation-prompt", ":", MORE " --validation-prompt a",
            "--validation-prompt: is \"a\" now, and not set in");
