@@ -20,7 +20,7 @@ static const Option OPTIONS[] = {
     { "out", OPTION_STRING, AT(out), "FILE", .required = true,
       .help = "the sheet to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
     { "title", OPTION_STRING, AT(title), "TEXT", .help = "a title at the top of the sheet" },
-    { "width", OPTION_INT, AT(width), "PIXELS", .low = 200, .high = 16384,
+    { "width", OPTION_INT, AT(width), "PIXELS", .low = 0, .high = 16384,
       .shown =
           "what the pictures need: each is enlarged up to 6 times while the sheet has at most 1100 pixels",
       .help = "the width of the sheet, into which the pictures are fitted" },
@@ -85,6 +85,8 @@ static int make_sheet(void *options, Messages *errors, Messages *warnings) {
 
 static void check(void *options, Messages *errors) {
     const SheetOptions *o = options;
+    if (o->width > 0 && o->width < SHEET_WIDTH_MIN)
+        messages_add(errors, "--width %lld: must be at least %d", (long long)o->width, SHEET_WIDTH_MIN);
     if (errors->count == 0) check_picture_name("--out", o->out, errors);
 }
 

@@ -11,6 +11,9 @@ typedef struct {
     int64_t count;
 } SheetRow;
 
+/* The least width that has room for eight pictures in a line. */
+enum { SHEET_WIDTH_MIN = 200 };
+
 typedef struct {
     const char *title; /* NULL when there is none */
     const SheetRow *rows;

@@ -7,7 +7,7 @@ pictures=weights/critters/concepts/grum
 mkdir -p "$out"
 
 # --force replaces the files of an earlier demo.
-./ti train --images $pictures --token '<grum>' --init critter --out "$out/grum" --force
+./ti train --images $pictures --token '<grum>' --init critter --grid-loss 50 --out "$out/grum" --force
 generate() { # NAME PROMPT
     ./ti generate --embedding "$out/grum/grum.safetensors" --prompt "$2" --count 3 --seed 1 --out "$out/$1.png" --force >/dev/null
 }

@@ -12,13 +12,13 @@ page=docs/settings.md
 mkdir -p "$out"
 
 # NAME|options|steps between two fixed-grid losses|how the page calls it
-settings='today|--lr 5e-3 --steps 600|20|5e-3, constant, batch 4, 600 steps
-1e-2|--lr 1e-2 --steps 100|5|1e-2, constant, batch 4, 100 steps
-1e-2-linear|--lr 1e-2 --schedule linear --steps 100|5|1e-2, linear, batch 4, 100 steps
-1e-2-b8|--lr 1e-2 --schedule linear --batch 8 --steps 60|5|1e-2, linear, batch 8, 60 steps
-1e-2-b1|--lr 1e-2 --schedule linear --batch 1 --steps 200|10|1e-2, linear, batch 1, 200 steps
-2e-2-linear|--lr 2e-2 --schedule linear --steps 60|5|2e-2, linear, batch 4, 60 steps
-3e-2-linear|--lr 3e-2 --schedule linear --steps 40|5|3e-2, linear, batch 4, 40 steps'
+settings='5e-3-600|--lr 5e-3 --schedule constant --steps 600|20|5e-3, constant, batch 4, 600 steps
+1e-2-100|--lr 1e-2 --schedule constant --steps 100|5|1e-2, constant, batch 4, 100 steps
+1e-2-linear-100|--lr 1e-2 --schedule linear --warmup 0 --steps 100|10|1e-2, linear, batch 4, 100 steps
+1e-2-linear-200|--lr 1e-2 --schedule linear --warmup 0 --steps 200|20|1e-2, linear, batch 4, 200 steps
+1e-2-linear-b8|--lr 1e-2 --schedule linear --warmup 0 --batch 8 --steps 60|10|1e-2, linear, batch 8, 60 steps
+2e-2-linear-100|--lr 2e-2 --schedule linear --warmup 0 --steps 100|10|2e-2, linear, batch 4, 100 steps
+3e-2-linear-40|--lr 3e-2 --schedule linear --warmup 0 --steps 40|10|3e-2, linear, batch 4, 40 steps'
 
 prompt() { # CONCEPT: what its validation picture and the pictures of the page show
     case $1 in
@@ -129,7 +129,7 @@ for concept in $concepts; do
         set -- "$@" "$text" "$out/$name/$concept-1/pictures-1.png" "$out/$name/$concept-1/pictures-2.png"
     done
     IFS=$old
-    ./ti sheet --width 448 --out "$out/$concept.png" --force "$@" >/dev/null
+    ./ti sheet --width 448 --out "docs/settings-$concept.jpg" --force "$@" >/dev/null
 done
 
 awk -v table="$out/table.md" '

@@ -331,7 +331,7 @@ static void test_state_refused(void) {
 }
 
 static void test_options_refused(void) {
-    refuse("another --lr", ":", MORE " --lr 0.25", "--lr: is 0.25 now, and 0.01 in");
+    refuse("another --lr", ":", MORE " --lr 0.25", "--lr: is 0.25 now, and 0.02 in");
     refuse("another --token", ":", MORE " --token '<x>'", "--token: is \"<x>\" now, and \"<grum>\" in");
     refuse("another --validation-prompt", ":", MORE " --validation-prompt a",
            "--validation-prompt: is \"a\" now, and not set in");
