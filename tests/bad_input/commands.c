@@ -95,6 +95,10 @@ const BadInput BAD_COMMANDS[] = {
       .says = "-prompt: unknown option, did you mean --prompt?\n"
               "--prompt TEXT is missing: the text that the picture shows; a learned word in it stands for "
               "all its vectors" },
+    { .input = "a sheet that is too narrow",
+      .command = "sheet --width 100 --out x.png pictures/1.png",
+      .status = 2,
+      .says = "--width 100: must be at least 200" },
     { .input = "three faults in one command",
       .command = TRAIN "--token '' --init a --steps 0 --lr x",
       .status = 2,

@@ -89,18 +89,18 @@ typedef struct {
 
 static const Case CASES[] = {
     { "plain",
-      "--images weights/critters/concepts/grum --batch 2 --steps 14 --checkpoint-every 1 --grid-loss 0", 12 },
+      "--images weights/critters/concepts/grum --batch 2 --steps 14 --checkpoint-every 1 --grid-loss 0", 8 },
     { "accumulated",
       "--images weights/critters/concepts/grum --batch 3 --repeats 2 --accumulate 3 --steps 8 "
       "--checkpoint-every 3 --vectors 2 --schedule cosine --warmup 2 --grid-loss 0 "
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
-      12 },
-    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 9 },
-    { "early stop", "--images FOLDER/one " EARLY STOP, 12 },
+      8 },
+    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 5 },
+    { "early stop", "--images FOLDER/one " EARLY STOP, 4 },
     { "no early stop",
       "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
       "--stop-threshold 1e-6",
-      8 },
+      4 },
 };
 
 /* Returns the options of a case, in which the path of this test's folder replaces FOLDER. */
@@ -269,7 +269,7 @@ static void test_early_stop(void) {
 
 /* A run in pieces of a second ends as one that nothing stopped. */
 static void test_for(void) {
-    static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 40 --stop auto "
+    static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 16 --stop auto "
                                   "--stop-threshold 1e-6";
     int status = ti(TRAIN "%s --out %s/whole", options, folder), pieces = 1;
     status += ti(TRAIN "%s --out %s/run --for 1s", options, folder);
@@ -284,7 +284,7 @@ static void test_for(void) {
     test_true("--for and more steps", status == 0 && said("stderr", "of 1000000; continue with: "),
               "exit status %d", status);
     status = ti(TRAIN "%s --dry-run --for 20m --out %s/none", options, folder);
-    test_true("--dry-run says", status == 0 && said("stdout", "of the 40 steps are done after 20m (--for)"),
+    test_true("--dry-run says", status == 0 && said("stdout", "of the 16 steps are done after 20m (--for)"),
               "exit status %d", status);
     shell("rm -r '%s/run' '%s/whole'", folder, folder);
 }
