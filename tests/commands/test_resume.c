@@ -96,11 +96,11 @@ static const Case CASES[] = {
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
       8 },
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 5 },
-    { "early stop", "--images FOLDER/one " EARLY STOP, 4 },
+    { "early stop", "--images FOLDER/one " EARLY STOP, 3 },
     { "no early stop",
       "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
       "--stop-threshold 1e-6",
-      4 },
+      2 },
 };
 
 /* Returns the options of a case, in which the path of this test's folder replaces FOLDER. */
@@ -207,7 +207,7 @@ static void test_killed(const Case *c, uint64_t seed) {
 
 /* Finished runs, and runs that are extended by more steps */
 
-#define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 1 --schedule constant "
+#define TRAIN "train --token '<grum>' --init critter --resolution 64 --threads 2 --schedule constant "
 
 static void test_finished(void) {
     int status = ti(TRAIN "--images %s/one --steps 4 --schedule constant_with_warmup --warmup 2 --out %s/run",
