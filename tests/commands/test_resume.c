@@ -267,20 +267,23 @@ static void test_early_stop(void) {
     shell("rm -r '%s/run' '%s/early' '%s/whole'", folder, folder, folder);
 }
 
-/* A run in pieces of a second ends as one that nothing stopped. */
+/* A run in pieces, each of which has about half the time that the whole run takes, ends as one that nothing
+   stopped. */
 static void test_for(void) {
     static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 16 --stop auto "
                                   "--stop-threshold 1e-6";
+    double start = seconds();
     int status = ti(TRAIN "%s --out %s/whole", options, folder), pieces = 1;
-    status += ti(TRAIN "%s --out %s/run --for 1s", options, folder);
+    int piece = (int)((seconds() - start) / 2) + 1;
+    status += ti(TRAIN "%s --out %s/run --for %ds", options, folder, piece);
     for (;
          status == 0 && pieces < 100 && has_said("stderr", "; continue with: ti train --resume --out ", true);
          pieces++)
-        status = ti("train --resume --out %s/run --for 1s", folder);
-    test_true("--for 1s", status == 0 && pieces > 1 && pieces < 100, "exit status %d, %d pieces", status,
+        status = ti("train --resume --out %s/run --for %ds", folder, piece);
+    test_true("--for", status == 0 && pieces > 1 && pieces < 100, "exit status %d, %d pieces", status,
               pieces);
     expect_same("in pieces", "whole", "run");
-    status = ti("train --resume --out %s/run --steps 1000000 --for 1s", folder);
+    status = ti("train --resume --out %s/run --steps 1000000 --for %ds", folder, piece);
     test_true("--for and more steps", status == 0 && said("stderr", "of 1000000; continue with: "),
               "exit status %d", status);
     status = ti(TRAIN "%s --dry-run --for 20m --out %s/none", options, folder);
