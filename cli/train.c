@@ -328,10 +328,11 @@ static bool is_last(const Run *r, int64_t step) {
     return step == r->o->steps || early_stop_reached(&r->stop);
 }
 
-/* At the end of a run with --stop auto, exchanges the learned vectors and the best ones, unless the last are
-   the best. The second call undoes this. */
+/* At the end of a run, exchanges the learned vectors and those that --stop auto keeps, if they are others.
+   The second call undoes this. */
 static void exchange_best(Run *r) {
-    for (int64_t i = 0; r->stop.best && !r->stop.last_best && i < r->stop.elements; i++) {
+    if (early_stop_kept(&r->stop, r->words.learned) == r->words.learned) return;
+    for (int64_t i = 0; i < r->stop.elements; i++) {
         float learned = r->words.learned[i];
         r->words.learned[i] = r->stop.best[i];
         r->stop.best[i] = learned;
@@ -447,11 +448,9 @@ static RunResult finish(Run *r, bool ok, Messages *errors) {
         if (ok && complete) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
     if (!weights_unchanged(r, errors)) return RUN_FAILED;
-    if (complete) exchange_best(r);
-    bool saved =
-        (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
-                                                            r->words.learned, r->o->vectors, width, errors);
-    if (complete) exchange_best(r); /* so that a run that goes on has the last vectors */
+    const float *word = complete ? early_stop_kept(&r->stop, r->words.learned) : r->words.learned;
+    bool saved = (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
+                                                                     word, r->o->vectors, width, errors);
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     print_peak_memory();
     if (!ok || !saved) return RUN_FAILED;
@@ -564,14 +563,13 @@ static bool show_finished(Run *r, Messages *errors) {
     if (width * vectors != r->state.count)
         return messages_add(errors, "%s/%s: does not hold %lld vectors", r->folder.path, RUN_STATE,
                             (long long)vectors);
-    const EarlyStop *stop = &r->state.stop;
     bool early = r->state.step < r->o->steps;
     console_line(stderr,
                  early ? "ti: %s is finished: --stop auto ended it at step %lld"
                        : "ti: %s is finished: all its %lld steps are done",
                  r->folder.path, (long long)r->state.step);
-    const float *kept = stop->every > 0 && !stop->last_best ? stop->best : r->state.learned;
-    if (!run_folder_restore(&r->folder, kept, vectors, width, errors)) return false;
+    const float *word = early_stop_kept(&r->state.stop, r->state.learned);
+    if (!run_folder_restore(&r->folder, word, vectors, width, errors)) return false;
     train_print_usage(r->o, &r->folder, width, early);
     return true;
 }

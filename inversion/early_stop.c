@@ -59,6 +59,10 @@ bool early_stop_reached(const EarlyStop *s) {
     return s->every > 0 && early_stop_ratio(s->losses, s->count, s->window) < s->threshold;
 }
 
+const float *early_stop_kept(const EarlyStop *s, const float *last) {
+    return s->best && !s->last_best ? s->best : last;
+}
+
 int64_t early_stop_best(const EarlyStop *s) {
     CHECK(s->count > 0);
     int64_t best = 0;

@@ -46,6 +46,10 @@ double early_stop_ratio(const double *losses, int64_t count, int64_t window);
 /* Whether the run should end after the last evaluation. */
 bool early_stop_reached(const EarlyStop *s);
 
+/* Returns the vectors that a run keeps at its end: the best, or `last`, those of the last step, where these
+   are the best or the run has no early stopping. */
+const float *early_stop_kept(const EarlyStop *s, const float *last);
+
 /* Returns the index of the lowest loss; of several, that of the first. There must be one. */
 int64_t early_stop_best(const EarlyStop *s);
 
