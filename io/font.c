@@ -15,28 +15,21 @@
 static const char FONT_PATH[] = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 
 struct Font {
-    int height;
     bool smooth; /* whether the fields below are used, else stb_easy_font */
     File file;
     stbtt_fontinfo info; /* points into the file */
-    float scale;         /* pixels for each of the font's units */
-    int baseline;        /* pixels from the top of a line down to its baseline */
+    int ascent, descent; /* in the font's units, from the baseline up; descent is negative */
 };
 
-Font *font_new(int height, Messages *errors) {
+Font *font_new(Messages *errors) {
     Font *f = mem_alloc(sizeof *f);
-    f->height = height;
     if (access(FONT_PATH, F_OK) != 0) return f;
     if (!file_read(FONT_PATH, &f->file, errors)) {
         free(f);
         return NULL;
     }
     f->smooth = stbtt_InitFont(&f->info, f->file.data, 0) != 0;
-    if (!f->smooth) return f;
-    int ascent, descent, gap;
-    stbtt_GetFontVMetrics(&f->info, &ascent, &descent, &gap);
-    f->scale = (float)height / (float)(ascent - descent);
-    f->baseline = (int)lrintf((float)ascent * f->scale);
+    if (f->smooth) stbtt_GetFontVMetrics(&f->info, &f->ascent, &f->descent, NULL);
     return f;
 }
 
@@ -45,8 +38,6 @@ void font_free(Font *f) {
     file_close(&f->file);
     free(f);
 }
-
-int font_height(const Font *f) { return f->height; }
 
 /* ---- DejaVu Sans ---- */
 
@@ -58,12 +49,12 @@ static int next_character(const Font *f, const char **text) {
     return length > 0 && stbtt_FindGlyphIndex(&f->info, c) != 0 ? c : '?';
 }
 
-/* Returns how far the next character's origin is from this one's, in pixels. */
-static float advance(const Font *f, int c, int next) {
+/* Returns how far the next character's origin is from this one's, in the font's units. */
+static int advance(const Font *f, int c, int next) {
     int width, bearing;
     stbtt_GetCodepointHMetrics(&f->info, c, &width, &bearing);
     int kerning = next ? stbtt_GetCodepointKernAdvance(&f->info, c, next) : 0;
-    return (float)(width + kerning) * f->scale;
+    return width + kerning;
 }
 
 /* Blends the color into the canvas where a glyph covers its pixels. */
@@ -82,7 +73,11 @@ static void blend_glyph(Image *canvas, const unsigned char *coverage, int width,
 }
 
 /* Draws the text when canvas is not NULL. Returns its width in pixels. */
-static float smooth_text(const Font *f, Image *canvas, const char *text, int x, int y, Color color) {
+static float smooth_text(const Font *f, int line_height, Image *canvas, const char *text, int x, int y,
+                         Color color) {
+    float scale =
+        (float)line_height / (float)(f->ascent - f->descent); /* pixels for each of the font's units */
+    int baseline = (int)lrintf((float)f->ascent * scale);
     float at = 0; /* the origin of the character, in pixels from x */
     int c = *text ? next_character(f, &text) : 0;
     while (c && (!canvas || at < (float)canvas->width)) {
@@ -90,14 +85,14 @@ static float smooth_text(const Font *f, Image *canvas, const char *text, int x, 
         if (canvas) {
             float whole = floorf(at);
             int width, height, left, top;
-            unsigned char *coverage = stbtt_GetCodepointBitmapSubpixel(
-                &f->info, f->scale, f->scale, at - whole, 0, c, &width, &height, &left, &top);
+            unsigned char *coverage = stbtt_GetCodepointBitmapSubpixel(&f->info, scale, scale, at - whole, 0,
+                                                                       c, &width, &height, &left, &top);
             if (coverage)
-                blend_glyph(canvas, coverage, width, height, x + (int)whole + left, y + f->baseline + top,
+                blend_glyph(canvas, coverage, width, height, x + (int)whole + left, y + baseline + top,
                             color);
             stbtt_FreeBitmap(coverage, NULL);
         }
-        at += advance(f, c, next);
+        at += (float)advance(f, c, next) * scale;
         c = next;
     }
     return at;
@@ -108,7 +103,7 @@ static float smooth_text(const Font *f, Image *canvas, const char *text, int x, 
 /* The height of a line of stb_easy_font in its own pixels. */
 enum { EASY_HEIGHT = 12 };
 
-static int easy_scale(const Font *f) { return f->height < 2 * EASY_HEIGHT ? 1 : f->height / EASY_HEIGHT; }
+static int easy_scale(int height) { return height < 2 * EASY_HEIGHT ? 1 : height / EASY_HEIGHT; }
 
 /* Returns a copy in which each character outside printable ASCII is replaced by '?', since stb_easy_font
    indexes its tables without a check. The caller frees it. */
@@ -121,14 +116,14 @@ static char *printable(const char *text) {
     return copy;
 }
 
-static int easy_width(const Font *f, const char *text) {
+static int easy_width(int height, const char *text) {
     char *line = printable(text);
-    int width = stb_easy_font_width(line) * easy_scale(f);
+    int width = stb_easy_font_width(line) * easy_scale(height);
     free(line);
     return width;
 }
 
-static void easy_draw(const Font *f, Image *canvas, const char *text, int x, int y, Color color) {
+static void easy_draw(int height, Image *canvas, const char *text, int x, int y, Color color) {
     typedef struct { /* a corner of a quad; its four corners follow one another around it */
         float x, y, z;
         unsigned char color[4];
@@ -139,7 +134,7 @@ static void easy_draw(const Font *f, Image *canvas, const char *text, int x, int
     size_t room = (strlen(line) + 1) * 32 * 4 * sizeof(Vertex); /* no character has more than 20 quads */
     CHECK(room <= INT32_MAX);
     Vertex *vertices = mem_alloc(room);
-    int quads = stb_easy_font_print(0, 0, line, NULL, vertices, (int)room), scale = easy_scale(f);
+    int quads = stb_easy_font_print(0, 0, line, NULL, vertices, (int)room), scale = easy_scale(height);
     for (int i = 0; i < quads; i++) {
         const Vertex *from = &vertices[4 * i], *to = from + 2;
         canvas_rectangle(canvas, x + (int)from->x * scale, y + (int)from->y * scale,
@@ -149,14 +144,14 @@ static void easy_draw(const Font *f, Image *canvas, const char *text, int x, int
     free(line);
 }
 
-void font_draw(const Font *f, Image *canvas, const char *text, int x, int y, Color color) {
+void font_draw(const Font *f, int height, Image *canvas, const char *text, int x, int y, Color color) {
     if (f->smooth)
-        smooth_text(f, canvas, text, x, y, color);
+        smooth_text(f, height, canvas, text, x, y, color);
     else
-        easy_draw(f, canvas, text, x, y, color);
+        easy_draw(height, canvas, text, x, y, color);
 }
 
-int font_width(const Font *f, const char *text) {
-    if (!f->smooth) return easy_width(f, text);
-    return (int)ceilf(smooth_text(f, NULL, text, 0, 0, (Color) { 0, 0, 0 }));
+int font_width(const Font *f, int height, const char *text) {
+    if (!f->smooth) return easy_width(height, text);
+    return (int)ceilf(smooth_text(f, height, NULL, text, 0, 0, (Color) { 0, 0, 0 }));
 }

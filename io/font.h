@@ -8,19 +8,16 @@
 
 typedef struct Font Font;
 
-/* Opens the font for lines that are `height` pixels high. The caller frees it with font_free. Returns NULL and
-   adds a message when DejaVu Sans is installed but cannot be read. */
-Font *font_new(int height, Messages *errors);
+/* Opens the font. The caller frees it with font_free. Returns NULL and adds a message when DejaVu Sans is
+   installed but cannot be read. */
+Font *font_new(Messages *errors);
 void font_free(Font *f);
 
-/* The height of a line in pixels. */
-int font_height(const Font *f);
-
-/* Draws a line of UTF-8 text with its top left corner at (x, y). Anything outside the picture is clipped. A
-   character that the font lacks is drawn as '?'. */
-void font_draw(const Font *f, Image *canvas, const char *text, int x, int y, Color color);
+/* Draws a line of UTF-8 text, `height` pixels high, with its top left corner at (x, y). Anything outside the
+   picture is clipped. A character that the font lacks is drawn as '?'. */
+void font_draw(const Font *f, int height, Image *canvas, const char *text, int x, int y, Color color);
 
 /* Returns the width of such a line in pixels. */
-int font_width(const Font *f, const char *text);
+int font_width(const Font *f, int height, const char *text);
 
 #endif

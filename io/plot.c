@@ -95,18 +95,21 @@ static void draw_axes(const Plot *p) {
         int y = (int)lrint(place(p, 0, k * step).y);
         canvas_rectangle(p->canvas, LEFT, y, RIGHT - LEFT, 1, RULE);
         tick_text(k, step, text);
-        font_draw(p->font, p->canvas, text, LEFT - 10 - font_width(p->font, text), y - TEXT / 2, INK);
+        font_draw(p->font, TEXT, p->canvas, text, LEFT - 10 - font_width(p->font, TEXT, text), y - TEXT / 2,
+                  INK);
     }
     step = fmax(tick_step(p->x), 1);
     for (double k = 0; k * step <= p->x.high; k++) {
         int x = (int)lrint(place(p, k * step, p->y.low).x);
         canvas_rectangle(p->canvas, x, BOTTOM, 1, 6, INK);
         tick_text(k, step, text);
-        int width = font_width(p->font, text), left = x - width / 2;
-        font_draw(p->font, p->canvas, text, left + width < WIDTH ? left : WIDTH - width, BOTTOM + 12, INK);
+        int width = font_width(p->font, TEXT, text), left = x - width / 2;
+        font_draw(p->font, TEXT, p->canvas, text, left + width < WIDTH ? left : WIDTH - width, BOTTOM + 12,
+                  INK);
     }
     canvas_rectangle(p->canvas, LEFT, BOTTOM, RIGHT - LEFT, 1, INK);
-    font_draw(p->font, p->canvas, "step", (LEFT + RIGHT - font_width(p->font, "step")) / 2, BOTTOM + 38, INK);
+    font_draw(p->font, TEXT, p->canvas, "step", (LEFT + RIGHT - font_width(p->font, TEXT, "step")) / 2,
+              BOTTOM + 38, INK);
 }
 
 static bool draw_legend(const Plot *p, PlotPoints grid, Messages *errors) {
@@ -114,16 +117,16 @@ static bool draw_legend(const Plot *p, PlotPoints grid, Messages *errors) {
     Point line[] = { { LEFT + 230, 32 }, { LEFT + 262, 32 } };
     Point grid_line[] = { { LEFT + 410, 32 }, { LEFT + 442, 32 } };
     canvas_dots(p->canvas, &dot, 1, 4, DOTS, 1);
-    font_draw(p->font, p->canvas, "loss of a batch", LEFT + 20, 22, INK);
+    font_draw(p->font, TEXT, p->canvas, "loss of a batch", LEFT + 20, 22, INK);
     bool ok = canvas_polyline(p->canvas, line, 2, 3, LINE, 1, errors);
-    font_draw(p->font, p->canvas, "smoothed", LEFT + 272, 22, INK);
+    font_draw(p->font, TEXT, p->canvas, "smoothed", LEFT + 272, 22, INK);
     if (grid.count == 0 || !ok) return ok;
     ok = canvas_polyline(p->canvas, grid_line, 2, 2, GRID, 1, errors);
     canvas_dots(p->canvas, &grid_dot, 1, 5, GRID, 1);
     char text[80];
     snprintf(text, sizeof text, "fixed-grid loss: %.4g to %.4g", grid.loss[0], grid.loss[grid.count - 1]);
     if (grid.count == 1) snprintf(text, sizeof text, "fixed-grid loss: %.4g", grid.loss[0]);
-    font_draw(p->font, p->canvas, text, LEFT + 452, 22, GRID);
+    font_draw(p->font, TEXT, p->canvas, text, LEFT + 452, 22, GRID);
     return ok;
 }
 
@@ -161,7 +164,7 @@ static bool draw_grid_losses(const Plot *p, PlotPoints grid, Messages *errors) {
 bool plot_draw(const double *loss, const double *smoothed, int64_t count, int64_t steps, PlotPoints grid,
                Image *out, Messages *errors) {
     *out = (Image) { 0 };
-    Font *font = font_new(TEXT, errors);
+    Font *font = font_new(errors);
     if (!font || !canvas_new(WIDTH, HEIGHT, out, errors)) {
         font_free(font);
         return false;

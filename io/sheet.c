@@ -23,14 +23,14 @@ static const Color BLACK = { 24, 24, 28 }, GREY = { 90, 90, 100 };
    exceed that of any picture, and then to draw. */
 typedef struct {
     Image *canvas; /* NULL when only measuring */
-    Font *title, *caption;
+    Font *font;
     int64_t width, y; /* the sheet's width, and the top of the next text or picture */
     int64_t columns, cell_width, cell_height;
 } Sheet;
 
 /* Places a text at the left margin, with a line break before each word that does not fit. A word that is too
    long for a line is cut off. */
-static void place_text(Sheet *s, const char *text, const Font *font, Color color) {
+static void place_text(Sheet *s, const char *text, int height, Color color) {
     char *line = mem_string(text);
     for (char *start = line; *start;) {
         char *end = start + strcspn(start, " "); /* a line has at least one word */
@@ -39,15 +39,15 @@ static void place_text(Sheet *s, const char *text, const Font *font, Color color
             next += strcspn(next, " ");
             char kept = *next;
             *next = 0;
-            bool fits = font_width(font, start) <= s->width - 2 * MARGIN;
+            bool fits = font_width(s->font, height, start) <= s->width - 2 * MARGIN;
             *next = kept;
             if (!fits) break;
             end = next;
         }
         char *rest = end + strspn(end, " ");
         *end = 0;
-        if (s->canvas) font_draw(font, s->canvas, start, MARGIN, (int)s->y, color);
-        s->y += font_height(font) + LEADING;
+        if (s->canvas) font_draw(s->font, height, s->canvas, start, MARGIN, (int)s->y, color);
+        s->y += height + LEADING;
         start = rest;
     }
     free(line);
@@ -74,11 +74,12 @@ static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
 static bool place_all(Sheet *s, const SheetContents *c, Messages *errors) {
     s->y = MARGIN;
     if (c->title) {
-        place_text(s, c->title, s->title, BLACK);
+        place_text(s, c->title, TITLE_HEIGHT, BLACK);
         s->y += GAP;
     }
     for (int64_t i = 0; i < c->count; i++) {
-        if (c->rows[i].caption) place_text(s, c->rows[i].caption, s->caption, i || c->title ? GREY : BLACK);
+        if (c->rows[i].caption)
+            place_text(s, c->rows[i].caption, CAPTION_HEIGHT, i || c->title ? GREY : BLACK);
         if (!place_pictures(s, &c->rows[i], errors)) return false;
         s->y += i + 1 < c->count ? MARGIN / 2 : MARGIN - GAP;
     }
@@ -116,27 +117,21 @@ static void measure_cells(Sheet *s, const SheetContents *c) {
     s->width = max_i64(2 * MARGIN + s->columns * (s->cell_width + GAP) - GAP, SHEET_WIDTH / 2);
 }
 
-/* Opens the fonts and measures the sheet; y becomes its height. Returns false and adds a message when a font
-   cannot be read, or when no picture can be that large. sheet_close in every case. */
+/* Opens the font and measures the sheet; y becomes its height. Returns false and adds a message when the font
+   cannot be read, or when no picture can be that large. The caller frees the font in every case. */
 static bool measure(Sheet *s, const char *path, const SheetContents *c, Messages *errors) {
     *s = (Sheet) { .columns = columns_of(c) };
-    s->title = font_new(TITLE_HEIGHT, errors);
-    s->caption = s->title ? font_new(CAPTION_HEIGHT, errors) : NULL;
-    if (!s->caption) return false;
+    s->font = font_new(errors);
+    if (!s->font) return false;
     measure_cells(s, c);
     place_all(s, c, errors);
     return image_fits(path, s->width, s->y, errors);
 }
 
-static void sheet_close(Sheet *s) {
-    font_free(s->title);
-    font_free(s->caption);
-}
-
 bool sheet_fits(const char *path, const SheetContents *c, Messages *errors) {
     Sheet s;
     bool ok = measure(&s, path, c, errors);
-    sheet_close(&s);
+    font_free(s.font);
     return ok;
 }
 
@@ -146,7 +141,7 @@ bool sheet_draw(const char *path, const SheetContents *c, Image *out, Messages *
     bool ok = measure(&s, path, c, errors) && canvas_new((int)s.width, (int)s.y, out, errors);
     s.canvas = out;
     ok = ok && place_all(&s, c, errors);
-    sheet_close(&s);
+    font_free(s.font);
     if (!ok) image_free(out);
     return ok;
 }

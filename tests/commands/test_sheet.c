@@ -119,15 +119,16 @@ static void test_canvas(void) {
     test_true("points that are not on the canvas",
               ok && pixel_is(&canvas, 4, 4, 0, 0, 0) && pixel_is(&canvas, 10, 5, 255, 255, 255),
               "are left out, and the others are drawn");
-    Font *font = font_new(14, &errors);
+    Font *font = font_new(&errors);
     CHECK(font);
     Color black = { 0, 0, 0 };
-    font_draw(font, &canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, black);
-    font_draw(font, &canvas, "left of it", -8, -3, black);
-    test_true("text that leaves the canvas", canvas.width == 20 && font_height(font) == 14, "is clipped");
-    test_true("a character that the font lacks", font_width(font, "\xe7\x8c\xab") == font_width(font, "?"),
-              "is a question mark");
-    test_true("a longer text", font_width(font, "wide words") > font_width(font, "wide"), "is wider");
+    font_draw(font, 14, &canvas, "\xc3\xa9\n\x7f\xff long enough to leave the canvas", 0, 0, black);
+    font_draw(font, 14, &canvas, "left of it", -8, -3, black);
+    test_true("text that leaves the canvas", canvas.width == 20 && canvas.height == 10, "is clipped");
+    test_true("a character that the font lacks",
+              font_width(font, 14, "\xe7\x8c\xab") == font_width(font, 14, "?"), "is a question mark");
+    test_true("a higher text", font_width(font, 28, "wide") > font_width(font, 14, "wide"), "is wider");
+    test_true("a longer text", font_width(font, 14, "wide words") > font_width(font, 14, "wide"), "is wider");
     font_free(font);
     image_free(&canvas);
     image_free(&picture);
