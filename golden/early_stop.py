@@ -18,12 +18,10 @@ import sys
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
 
 from common import HERE, Golden
-from grid import SEED
-from loop import OBJECT, Pictures, parse
-from models import load_folder
+from grid import SEED, fixed_loss
+from loop import OBJECT, parse
 
 POINTS = 8
 OPTIONS = "--images weights/critters/concepts/grum --init critter --batch 4"
@@ -70,26 +68,9 @@ def lists(golden):
 
 
 def deterministic_loss(a, dtype):
-    parts = load_folder(a.model)
-    clip, unet, vae = (parts[k].to(dtype).eval() for k in ("clip", "unet", "vae"))
-    scheduler, tokenizer = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler"), parts["tokenizer"]
-    a.resolution = a.resolution or unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
-    a.repeats, a.no_flip = 1, True
-    pictures = Pictures(a, tokenizer, a.init)
-    generator = torch.Generator().manual_seed(SEED)
-    total, values = 0.0, 0
-    for i in range(POINTS):
-        prompt = OBJECT[i * len(OBJECT) // POINTS].format(a.init)
-        ids = tokenizer(prompt, padding="max_length", truncation=True, max_length=tokenizer.model_max_length,
-                        return_tensors="pt").input_ids  # fmt: skip
-        pixels = pictures[i % len(pictures)]["pixel_values"][None].to(dtype)
-        latents = vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
-        noise = torch.randn(latents.shape, generator=generator).to(dtype)
-        t = torch.tensor([(2 * i + 1) * scheduler.config.num_train_timesteps // (2 * POINTS)])
-        pred = unet(scheduler.add_noise(latents, noise, t), t, clip(ids)[0]).sample
-        total += (pred - noise).double().square().sum().item()
-        values += noise.numel()
-    return torch.tensor([total / values], dtype=torch.float64)
+    return fixed_loss(
+        a, dtype, lambda pictures: [(i % pictures, i, POINTS, OBJECT[i * len(OBJECT) // POINTS]) for i in range(POINTS)]
+    )
 
 
 def main():
