@@ -129,7 +129,7 @@ folder: | needs
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
-tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps
+tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
@@ -169,11 +169,11 @@ lines:
 demo: ti
 	@sh tools/demo.sh out/demo
 
-bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps
+bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
 	@sh tools/bench.sh $(BUILD)
 
 # MODEL is a model folder in F32, and MODEL_F16 the same model in F16. Without MODEL both are made, in 7 GB of disk.
-bench-full: ti $(BUILD)/bench_steps $(BUILD)/make_model
+bench-full: ti $(BUILD)/bench_steps $(BUILD)/bench_peak $(BUILD)/make_model
 	@sh tools/bench.sh $(BUILD) full
 
 install: ti

@@ -97,8 +97,9 @@ struct Node {
     bool causal;
     float eps;
     /* set when the node is recorded */
-    const char *name; /* "down_blocks.0.resnets.0/conv2d" */
-    int block;        /* the number of its block (graph_block) */
+    const char *name;    /* "down_blocks.0.resnets.0/conv2d" */
+    int block;           /* the number of its block (graph_block) */
+    Precision precision; /* of its matrix products; set when the graph is planned */
     /* set by the executor, valid inside forward and backward */
     unsigned overwrites; /* the inputs whose gradient backward must overwrite in this run */
     float *scratch;
@@ -141,7 +142,8 @@ int graph_nodes(const Graph *g);
 const Node *graph_get(const Graph *g, int i);
 
 typedef struct {
-    bool train;     /* plan a backward pass as well */
+    bool train;          /* plan a backward pass as well */
+    Precision precision; /* of the matrix products of all ops */
     int64_t budget; /* bytes that the buffers may take, 0 for no limit; blocks are recomputed to meet it */
     bool keep_all;  /* never reuse a buffer's memory; tests compare other plans with this */
     bool poison;    /* fill a buffer with NaN after its last read, so that tests notice a wrong `reads` */

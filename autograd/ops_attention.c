@@ -2,7 +2,7 @@
    backward recomputes the block's probabilities. N query tokens, S key tokens, d = C / heads. A head is a
    slice of d columns in rows of C floats, which the matrix products read in place. */
 #include "autograd/ops.h"
-#include "tensor/gemm.h"
+#include "tensor/product.h"
 #include "tensor/share.h"
 #include "tensor/transpose.h"
 #include "tensor/vmath.h"
@@ -98,10 +98,20 @@ typedef struct {
     float *transposed;     /* [d, rows]: Q^T, then dO^T */
     float *scaled_dout;    /* [rows, d]: diag(inverse) dO */
     float *inverse, *mean; /* [rows] */
+    float *product;        /* the workspace of matrix products */
 } Workspace;
 
+/* The products of a block are of three shapes: those with the result [keys, rows], [rows, d] and [keys,
+   d]. */
+static int64_t products_workspace(const Node *n, const Attention *a) {
+    int64_t scores = product_workspace(n->precision, a->keys, a->rows, a->head_size);
+    int64_t out = product_workspace(n->precision, a->rows, a->head_size, a->keys);
+    return max_i64(max_i64(scores, out), product_workspace(n->precision, a->keys, a->head_size, a->rows));
+}
+
 static Workspace workspace_of(const Node *n, const Attention *a) {
-    Workspace s = { .e = node_workspace(n) };
+    Workspace s = { .product = node_workspace(n) };
+    s.e = s.product + products_workspace(n, a);
     s.transposed = s.e + a->keys * a->rows;
     s.inverse = s.transposed + a->head_size * a->rows;
     s.mean = s.inverse + a->rows; /* only backward uses this and what follows */
@@ -113,14 +123,14 @@ static Workspace workspace_of(const Node *n, const Attention *a) {
 static size_t attention_workspace(const Node *n) {
     Attention a = attention_of(n);
     int64_t floats = a.rows * (a.keys + a.head_size + 1);
-    return (size_t)(n->out->needs_grad ? 2 * floats : floats);
+    return (size_t)(products_workspace(n, &a) + (n->out->needs_grad ? 2 * floats : floats));
 }
 
 /* Computes the scores of a block, s->e = scale K Q^T. Their softmax over the keys is P^T. */
 static void scores(const Node *n, const Attention *a, const Block *b, const Workspace *s) {
     transpose(n->in[0]->data + b->q, a->channels, b->rows, a->head_size, s->transposed, b->rows);
-    gemm(AS_IS, AS_IS, b->keys, b->rows, a->head_size, a->scale, n->in[1]->data + b->kv, a->channels,
-         s->transposed, b->rows, 0, s->e, b->rows);
+    product(n->precision, AS_IS, AS_IS, b->keys, b->rows, a->head_size, a->scale, n->in[1]->data + b->kv,
+            a->channels, s->transposed, b->rows, false, s->e, b->rows, s->product);
     for (int64_t j = b->first + 1; n->causal && j < b->keys; j++) /* exp(-inf) is 0 */
         for (int64_t r = 0; b->first + r < j; r++) s->e[j * b->rows + r] = -INFINITY;
 }
@@ -138,8 +148,8 @@ static void attention_forward(const Node *n) {
         float *out = n->out->data + b.q;
         scores(n, &a, &b, &s);
         softmax(s.e, NULL, b.keys, b.rows, s.inverse, NULL);
-        gemm(TRANSPOSED, AS_IS, b.rows, a.head_size, b.keys, 1, s.e, b.rows, n->in[2]->data + b.kv,
-             a.channels, 0, out, a.channels);
+        product(n->precision, TRANSPOSED, AS_IS, b.rows, a.head_size, b.keys, 1, s.e, b.rows,
+                n->in[2]->data + b.kv, a.channels, false, out, a.channels, s.product);
         for (int64_t r = 0; r < b.rows; r++)
 #pragma omp simd
             for (int64_t i = 0; i < a.head_size; i++) out[r * a.channels + i] *= s.inverse[r];
@@ -169,8 +179,8 @@ static void backward_block(const Node *n, const Attention *a, const Block *b, fl
     scores(n, a, b, &s);
     if (through_scores) {
         transpose(dout, a->channels, b->rows, a->head_size, s.transposed, b->rows);
-        gemm(AS_IS, AS_IS, b->keys, b->rows, a->head_size, 1, v->data + b->kv, a->channels, s.transposed,
-             b->rows, 0, s.ds, b->rows);
+        product(n->precision, AS_IS, AS_IS, b->keys, b->rows, a->head_size, 1, v->data + b->kv, a->channels,
+                s.transposed, b->rows, false, s.ds, b->rows, s.product);
     }
     softmax(s.e, through_scores ? s.ds : NULL, b->keys, b->rows, s.inverse, s.mean);
     if (v->needs_grad) {
@@ -178,17 +188,18 @@ static void backward_block(const Node *n, const Attention *a, const Block *b, fl
 #pragma omp simd
             for (int64_t i = 0; i < a->head_size; i++)
                 s.scaled_dout[r * a->head_size + i] = dout[r * a->channels + i] * s.inverse[r];
-        gemm(AS_IS, AS_IS, b->keys, a->head_size, b->rows, 1, s.e, b->rows, s.scaled_dout, a->head_size, 1,
-             dv, a->channels);
+        product(n->precision, AS_IS, AS_IS, b->keys, a->head_size, b->rows, 1, s.e, b->rows, s.scaled_dout,
+                a->head_size, true, dv, a->channels, s.product);
     }
     if (!through_scores) return;
     softmax_backward(b, &s);
     if (q->needs_grad)
-        gemm(TRANSPOSED, AS_IS, b->rows, a->head_size, b->keys, a->scale, s.ds, b->rows, k->data + b->kv,
-             a->channels, !overwrites_gradient(n, 0), q->grad + b->q, a->channels);
+        product(n->precision, TRANSPOSED, AS_IS, b->rows, a->head_size, b->keys, a->scale, s.ds, b->rows,
+                k->data + b->kv, a->channels, !overwrites_gradient(n, 0), q->grad + b->q, a->channels,
+                s.product);
     if (k->needs_grad)
-        gemm(AS_IS, AS_IS, b->keys, a->head_size, b->rows, a->scale, s.ds, b->rows, q->data + b->q,
-             a->channels, 1, dk, a->channels);
+        product(n->precision, AS_IS, AS_IS, b->keys, a->head_size, b->rows, a->scale, s.ds, b->rows,
+                q->data + b->q, a->channels, true, dk, a->channels, s.product);
 }
 
 /* Returns the accumulator [B, S, C] of a group for dk (input 1) or dv (input 2). Group 0 accumulates in the

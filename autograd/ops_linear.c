@@ -1,7 +1,7 @@
 /* The ops with frozen weights that do nearly all of the arithmetic: linear layers and convolutions. */
 #include "autograd/ops.h"
 #include "tensor/conv.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm_bf16.h"
 #include "tensor/share.h"
 
 #include <string.h>
@@ -32,16 +32,34 @@ typedef struct {
     const float *bias;
 } Widened;
 
-static void linear_forward_tile(const Node *n, Linear l, Tile t, Widened *w) {
-    float *bias = node_workspace(n), *panel_space = bias + t.columns;
-    float *y = n->out->data + t.row * l.out + t.column;
+/* Multiplies rows of x by columns of the transposed weight (TRANSPOSED), or rows of dy by columns of the
+   weight (AS_IS), in bfloat16, straight from the type that the weight has in its file. */
+static void bf16_product(const Node *n, Tile t, Layout layout, int64_t k, const float *x, bool add, float *y,
+                         int64_t ldy, float *workspace) {
+    Factor w = layout == TRANSPOSED ? weight_factor(n->layer.weight, layout, t.column, 0)
+                                    : weight_factor(n->layer.weight, layout, 0, t.column);
+    gemm_bf16(bf16_kernel(), t.rows, t.columns, k, 1, (Factor) { F32, AS_IS, x + t.row * k, k }, w, add, y,
+              ldy, workspace);
+}
+
+/* Computes a tile of X W^T, without the bias. */
+static void forward_product(const Node *n, Linear l, Tile t, Widened *w, float *y, float *workspace) {
+    if (n->precision == PRECISION_BF16) {
+        bf16_product(n, t, TRANSPOSED, l.in, n->in[0]->data, false, y, l.out, workspace);
+        return;
+    }
     for (int64_t i = 0; i < l.in; i += GEMM_INNER) {
         int64_t depth = min_i64(GEMM_INNER, l.in - i);
         if (w->column != t.column || depth < l.in)
-            w->weights = weight_panel_transposed(n->layer.weight, t.column, t.columns, i, depth, panel_space);
+            w->weights = weight_panel_transposed(n->layer.weight, t.column, t.columns, i, depth, workspace);
         gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->in[0]->data + t.row * l.in + i, l.in,
              w->weights.data, w->weights.stride, i > 0, y, l.out);
     }
+}
+
+static void linear_forward_tile(const Node *n, Linear l, Tile t, Widened *w) {
+    float *bias = node_workspace(n), *y = n->out->data + t.row * l.out + t.column;
+    forward_product(n, l, t, w, y, bias + t.columns);
     if (n->layer.bias && w->column != t.column)
         w->bias = weight_vector(n->layer.bias, t.column, t.columns, bias);
     w->column = t.column;
@@ -52,13 +70,18 @@ static void linear_forward_tile(const Node *n, Linear l, Tile t, Widened *w) {
 }
 
 static void linear_backward_tile(const Node *n, Linear l, Tile t, Widened *w) {
+    float *dx = n->in[0]->grad + t.row * l.in + t.column;
+    bool add = !overwrites_gradient(n, 0);
+    if (n->precision == PRECISION_BF16) {
+        bf16_product(n, t, AS_IS, l.out, n->out->grad, add, dx, l.in, node_workspace(n));
+        return;
+    }
     for (int64_t o = 0; o < l.out; o += GEMM_INNER) {
         int64_t depth = min_i64(GEMM_INNER, l.out - o);
         if (w->column != t.column || depth < l.out)
             w->weights = weight_panel(n->layer.weight, o, depth, t.column, t.columns, node_workspace(n));
         gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, n->out->grad + t.row * l.out + o, l.out,
-             w->weights.data, w->weights.stride, o > 0 || !overwrites_gradient(n, 0),
-             n->in[0]->grad + t.row * l.in + t.column, l.in);
+             w->weights.data, w->weights.stride, add || o > 0, dx, l.in);
     }
     w->column = t.column;
 }
@@ -87,10 +110,13 @@ static void linear_backward(const Node *n) {
     linear_tiles(n, l, l.in, l.out, linear_backward_tile);
 }
 
-/* Room for a panel of weights in fp32, and for the bias of a tile. */
+/* Room for a panel of weights in fp32 or for a product in bfloat16, and for the bias of a tile. */
 static size_t linear_workspace(const Node *n) {
     Linear l = linear_of(n);
     Tiles forward = gemm_tiles(l.rows, l.out, l.in), backward = gemm_tiles(l.rows, l.in, l.out);
+    if (n->precision == PRECISION_BF16)
+        return (size_t)max_i64(forward.columns + gemm_bf16_workspace(forward.rows, forward.columns, l.in),
+                               gemm_bf16_workspace(backward.rows, backward.columns, l.out));
     return (size_t)max_i64(forward.columns * (GEMM_INNER + 1), backward.columns * GEMM_INNER);
 }
 
@@ -131,7 +157,8 @@ static Conv conv_of(const Node *n) {
                     .kernel = w.dim[2],
                     .stride = n->stride,
                     .top = n->padding.top,
-                    .left = n->padding.left };
+                    .left = n->padding.left,
+                    .precision = n->precision };
 }
 
 static ConvMemory conv_memory(const Node *n) {

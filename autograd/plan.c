@@ -381,6 +381,7 @@ Plan graph_plan(Graph *g, Tensor *result, PlanOptions options) {
     graph_release_plan(g);
     g->options = options;
     g->result = result;
+    for (int i = 0; i < g->count; i++) g->nodes[i]->precision = options.precision;
     size_t nodes = (size_t)g->count, tensors = (size_t)g->tensors;
     g->needed = mem_alloc(nodes);
     g->recomputed = mem_alloc((size_t)g->block_count);

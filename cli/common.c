@@ -7,6 +7,7 @@
 #include "exchange/word_file.h"
 #include "io/file.h"
 #include "io/image_write.h"
+#include "tensor/gemm_bf16.h"
 #include "tensor/gemm.h"
 
 #include <math.h>
@@ -58,6 +59,16 @@ int command_run(const Command *c, int argc, char *const argv[]) {
 }
 
 /* The model */
+
+const char *const PRECISIONS[] = { "f32", "bf16", NULL };
+
+void check_precision(Precision precision, Messages *warnings) {
+    if (precision == PRECISION_BF16 && bf16_kernel() == BF16_PORTABLE)
+        messages_add(
+            warnings,
+            "--precision bf16: this processor has no instructions for bfloat16 (AVX512-BF16), so f32 is "
+            "faster here");
+}
 
 const char *const PREDICTIONS[] = { "auto", [1 + PREDICT_EPSILON] = "epsilon",
                                     [1 + PREDICT_V] = "v_prediction", NULL };

@@ -48,12 +48,25 @@ void report_warnings(Messages *warnings);
         "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
                                                     .reason = "it was trained at that size", .help = text    \
     }
+#define PRECISION_OPTION(at)                                                                                 \
+    {                                                                                                        \
+        "precision", OPTION_CHOICE, at, "f32|bf16",                                                          \
+            .choices = PRECISIONS, .standard = "f32", .reason = "it is exact to 24 bits",                    \
+            .help =                                                                                          \
+                "the precision of matrix products; with bf16 their factors are rounded to 8 bits, which is " \
+                "faster on processors with AVX512-BF16"                                                      \
+    }
 #define THREADS_OPTION(at)                                                                                   \
     {                                                                                                        \
         "threads", OPTION_INT, at, "N", 0, 1024,                                                             \
             .shown = "the physical cores", .reason = "a core's second thread slows matrix products down",    \
             .help = "the number of threads to compute with"                                                  \
     }
+
+/* The choices of --precision, in the order of PRECISION_F32 and PRECISION_BF16, ending with NULL. */
+extern const char *const PRECISIONS[];
+/* Adds a warning when --precision is bf16 and the processor has no instructions for it. */
+void check_precision(Precision precision, Messages *warnings);
 
 /* The choices of --prediction, ending with NULL: "auto", which takes what the model says, and the names of
    PREDICT_EPSILON and PREDICT_V, each at the index constant + 1. */

@@ -56,6 +56,7 @@ void dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Pla
     PlanRequest plan = { .resolution = o->resolution,
                          .batch = o->batch,
                          .vectors = o->vectors,
+                         .precision = (Precision)o->precision,
                          .reading = memory_total(reading),
                          .json = o->json };
     plan_report(m, &plan, threads, o->json ? estimate_json(e, o) : NULL);

@@ -1,23 +1,44 @@
 #include "cli/estimate.h"
 
 #include "inversion/grid_loss.h"
+#include "tensor/gemm_bf16.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Timing overwrites the graph's inputs. A training step fills in all of them except the learned vectors,
+   so these are saved here. */
+static GraphTime time_step(const Loop *l, const TrainingStep *step, double seconds, int rounds) {
+    size_t bytes = (size_t)l->adamw.count * sizeof(float);
+    float *learned = mem_alloc(bytes);
+    memcpy(learned, l->data.learned, bytes);
+    GraphTime time = graph_time(step->graph, seconds, rounds);
+    memcpy(l->data.learned, learned, bytes);
+    free(learned);
+    return time;
+}
+
+double estimate_bf16(const Loop *l, Arena *arena, int threads, double seconds) {
+    if (bf16_kernel() == BF16_PORTABLE) return 0;
+    PlanOptions plan = { .train = true, .precision = PRECISION_BF16 };
+    TrainingStep step = loop_new_step(l, l->options.batch, plan);
+    GraphTime time = { 0 };
+    plan.budget = arena->bytes - step.plan.workspace * threads;
+    if (plan.budget > 0 && plan.budget < step.plan.buffers) training_step_plan(&step, plan);
+    if (plan_bytes(&step.plan, threads) <= arena->bytes) {
+        graph_bind(step.graph, arena, threads);
+        time = time_step(l, &step, seconds, 1);
+    }
+    training_step_free(&step);
+    return time.forward + time.backward;
+}
+
 Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds) {
     Estimate e = { .work = work };
     GraphTime encoding = { 0 };
-    size_t bytes = (size_t)l->adamw.count * sizeof(float);
-    /* Timing overwrites the graph's inputs. A training step fills in all of them except the learned
-       vectors, so these are saved here. */
-    float *learned = mem_alloc(bytes);
-    memcpy(learned, l->data.learned, bytes);
-    e.batch = graph_time(l->full.graph, seconds, rounds);
-    memcpy(l->data.learned, learned, bytes);
-    free(learned);
+    e.batch = time_step(l, &l->full, seconds, rounds);
     if (work.encoded) encoding = graph_time(encoder->graph, seconds, rounds);
     int64_t points = l->data.posteriors->pictures * GRID_TIMESTEPS;
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);

@@ -28,6 +28,11 @@ typedef struct {
 Estimate estimate_new(const Loop *loop, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds);
 
+/* Estimates the seconds of a micro-batch with matrix products in bfloat16, in about `seconds`, in the
+   arena of the loop. Returns 0 when the processor has no instructions for bfloat16 or the arena is too
+   small. */
+double estimate_bf16(const Loop *loop, Arena *arena, int threads, double seconds);
+
 /* Returns the seconds of all work together. */
 double estimate_all(const Estimate *e);
 

@@ -14,6 +14,7 @@ typedef struct {
     char *images, *embedding, *init, *model, *vae;
     int kind, prediction;
     int64_t resolution, batch, threads;
+    int precision;
     bool center_crop;
 } EvaluateOptions;
 
@@ -36,6 +37,7 @@ static const Option OPTIONS[] = {
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; up to rounding, any number gives the same loss",
       .help = "the number of pictures that go through the network together" },
+    PRECISION_OPTION(AT(precision)),
     THREADS_OPTION(AT(threads)),
 };
 
@@ -68,14 +70,14 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                     const Pictures *pictures, int threads, double *loss, Messages *errors) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
     Posteriors posteriors = { 0 };
-    Encoder encoder = encoder_new(&m->vae, o->resolution);
+    PlanOptions plan = { .precision = (Precision)o->precision };
+    Encoder encoder = encoder_new(&m->vae, o->resolution, plan);
     TrainingStepShape shape = { .batch = o->batch,
                                 .tokens = tokenizer_max_length(m->tokenizer),
                                 .height = side,
                                 .width = side,
                                 .vectors = words->vectors };
-    TrainingStep step =
-        training_step_new(&m->clip, &m->unet, shape, words->learned, NULL, (PlanOptions) { 0 });
+    TrainingStep step = training_step_new(&m->clip, &m->unet, shape, words->learned, NULL, plan);
     Arena arena = { 0 };
     int64_t bytes = max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&step.plan, threads));
     bool ok = get_arena(&arena, bytes, "a smaller --batch or --resolution", errors);
@@ -108,6 +110,7 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     Model m;
     if (!open_model(o->model, o->vae, o->prediction, &m, errors, warnings)) return 1;
     check_trainable(&m, errors);
+    check_precision((Precision)o->precision, warnings);
     check_resolution(&m, &o->resolution, errors, warnings);
     Words words = { .width = m.clip.config.hidden_size };
     Pictures pictures = { 0 };

@@ -71,6 +71,7 @@ static const Option OPTIONS[] = {
       .shown = "the physical cores",
       .reason = "a core's second thread slows matrix products down; any number gives the same picture",
       .help = "the number of threads to compute with" },
+    PRECISION_OPTION(AT(precision)),
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
       .reason = "what the machine, or the container, has free",
       .help = "the most memory that the run may take, such as 3GB; a run that needs more does not start" },
@@ -195,9 +196,9 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     };
     const Model *m = &g->model;
     if (!check_steps(m, "--steps", o->steps, errors)) return false;
-    g->sampling =
-        sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
-                     tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    g->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned,
+                               g->words.vectors, tokenizer_max_length(m->tokenizer), options,
+                               (PlanOptions) { .precision = (Precision)o->precision });
     int32_t *ids = prompt_ids(m->tokenizer, o->prompt, warnings);
     int32_t *negative = prompt_ids(m->tokenizer, o->negative ? o->negative : "", warnings);
     bool ok = allocate(g, errors, warnings);
@@ -231,6 +232,7 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
+    check_precision((Precision)o->precision, warnings);
     return errors->count == 0;
 }
 

@@ -17,7 +17,8 @@ typedef struct {
     /* how it is generated */
     int64_t seed, steps;
     double guidance, eta;
-    int sampler; /* index into the choices of --sampler: 0 is ddim */
+    int precision; /* PRECISION_F32 or PRECISION_BF16 */
+    int sampler;   /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;
     bool grid, force;

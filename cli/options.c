@@ -520,6 +520,25 @@ static void compare_item(const Option *o, const char *path, const json_t *item, 
     json_decref(now);
 }
 
+/* Does the same for the options that the file lacks. An earlier version wrote it, which did not have the
+   option and did what its default does. */
+static void compare_absent(const Command *c, const char *path, const json_t *options, const void *values,
+                           Messages *errors) {
+    Messages missing = { 0 }; /* dropped, since only required options can be missing here */
+    void *defaults = mem_alloc(c->size);
+    options_parse(c, 0, NULL, defaults, &missing);
+    messages_free(&missing);
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        if (o->once || o->may_differ || !*given(c, o, values) || json_object_get(options, o->name)) continue;
+        json_t *standard = value_to_json(o, defaults);
+        compare_item(o, path, standard, values, errors);
+        json_decref(standard);
+    }
+    options_free(c, defaults);
+    free(defaults);
+}
+
 static bool is_retired(const Command *c, const char *name) {
     for (const char *const *r = c->retired; r && *r; r++)
         if (strcmp(*r, name) == 0) return true;
@@ -534,6 +553,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
     const char *name;
     if (!options && errors->count == before)
         messages_add(errors, "%s: has no options of ti %s", path, c->name);
+    if (options) compare_absent(c, path, options, values, errors);
     json_object_foreach (options, name, item) {
         const Option *o = find(c, name, strlen(name));
         bool user = o && *given(c, o, values);

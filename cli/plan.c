@@ -9,6 +9,7 @@ typedef struct {
     Given given;
     char *model, *vae;
     int64_t resolution, batch, vectors, threads;
+    int precision;
     bool summary, json;
 } PlanValues;
 
@@ -21,6 +22,7 @@ static const Option OPTIONS[] = {
       .reason = "so that the plan is that of a run", .help = "the number of pictures in a training step" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1", .reason = "the default of ti train",
       .help = "the number of vectors that are learned" },
+    PRECISION_OPTION(AT(precision)),
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "the physical cores",
       .reason = "the default of ti train", .help = "the number of threads, each of which needs a workspace" },
     { "summary", OPTION_FLAG, AT(summary), .help = "leave out the lists of nodes" },
@@ -35,7 +37,11 @@ static int plan(void *values, Messages *errors, Messages *warnings) {
     if (!options_given(&PLAN_COMMAND, o, "batch"))
         o->batch = options_model_default(&TRAIN_COMMAND, m.folder.path, "batch", errors);
     report_warnings(warnings);
-    PlanRequest request = { .batch = o->batch, .vectors = o->vectors, .nodes = !o->summary, .json = o->json };
+    PlanRequest request = { .precision = (Precision)o->precision,
+                            .batch = o->batch,
+                            .vectors = o->vectors,
+                            .nodes = !o->summary,
+                            .json = o->json };
     if (check_resolution(&m, &o->resolution, errors, NULL) && errors->count == 0) {
         request.resolution = o->resolution;
         plan_report(&m, &request, threads, NULL);

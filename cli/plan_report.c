@@ -168,8 +168,9 @@ static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learne
                                 .height = side,
                                 .width = side,
                                 .vectors = o->vectors };
-    return training_step_new(&m->clip, &m->unet, shape, learned, grad,
-                             (PlanOptions) { .train = true, .recompute = recompute });
+    return training_step_new(
+        &m->clip, &m->unet, shape, learned, grad,
+        (PlanOptions) { .train = true, .precision = o->precision, .recompute = recompute });
 }
 
 /* Plans the training step without recomputation, and with the recomputation of a third, two thirds and all of
@@ -192,10 +193,11 @@ void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     SamplingOptions options = {
         .count = 1, .steps = 1, .height = o->resolution, .width = o->resolution, .guidance = 7.5f
     };
+    PlanOptions plan_options = { .precision = o->precision };
     Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
-                                      tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+                                      tokenizer_max_length(m->tokenizer), options, plan_options);
     TrainingStep step = new_step(m, o, learned, grad, 0);
-    Encoder encoder = encoder_new(&m->vae, o->resolution);
+    Encoder encoder = encoder_new(&m->vae, o->resolution, plan_options);
     Report r = { .graphs = { planned("training step", step.graph, step.plan),
                              planned("picture encoder", encoder.graph, encoder.plan) } };
     static const char *const names[] = { "prompt encoder", "denoising step", "picture decoder" };

@@ -9,6 +9,7 @@
 
 typedef struct {
     int64_t resolution, batch, vectors;
+    Precision precision;
     int64_t reading; /* the bytes that reading the training pictures takes, or 0 when unknown */
     bool nodes;      /* whether to list the nodes of the graphs */
     bool json;       /* whether to print JSON */

@@ -18,6 +18,7 @@ typedef struct {
     Given given;
     char *in, *out, *model, *vae;
     int64_t resolution, threads;
+    int precision;
     bool center_crop, force;
 } ReconstructOptions;
 
@@ -32,21 +33,22 @@ static const Option OPTIONS[] = {
     RESOLUTION_OPTION(AT(resolution), "the side of the square that the picture is resized to, in pixels"),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "crop the picture to its middle square first" },
     { "force", OPTION_FLAG, AT(force), .help = "overwrite a file that exists" },
+    PRECISION_OPTION(AT(precision)),
     THREADS_OPTION(AT(threads)),
 };
 
 /* Encodes and decodes a picture. Sets *latents to the shape [1, L, h, w] of the latents, and *rms to the root
    mean square of the latents that the UNet would get. */
-static bool encode_decode(const Model *m, const Image *in, Image *out, int threads, Shape *latents,
-                          double *rms, Messages *errors) {
-    Encoder encoder = encoder_new(&m->vae, in->width);
+static bool encode_decode(const Model *m, const Image *in, Image *out, PlanOptions plan_options, int threads,
+                          Shape *latents, double *rms, Messages *errors) {
+    Encoder encoder = encoder_new(&m->vae, in->width, plan_options);
     *latents = encoder.parameters->shape; /* [1, 2 L, h, w] */
     latents->dim[1] /= 2;
     int64_t count = shape_count(*latents);
     float *mean = mem_alloc((size_t)count * sizeof *mean);
     Graph *decoder = graph_new();
     Tensor *decoded = vae_decode(decoder, &m->vae, graph_leaf(decoder, "latents", *latents, mean, NULL));
-    Plan plan = graph_plan(decoder, decoded, (PlanOptions) { 0 });
+    Plan plan = graph_plan(decoder, decoded, plan_options);
     Arena arena = { 0 };
     bool ok = get_arena(&arena, max_i64(plan_bytes(&encoder.plan, threads), plan_bytes(&plan, threads)),
                         "a smaller --resolution", errors);
@@ -107,10 +109,13 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
               load_picture(o->in, o->resolution, o->center_crop, &in, errors, warnings) &&
               image_new(in.width, in.height, &out, errors);
     threads_check_blas(warnings);
+    check_precision((Precision)o->precision, warnings);
     report_warnings(warnings);
     Shape latents;
     double rms;
-    if (ok && encode_decode(&m, &in, &out, threads, &latents, &rms, errors) &&
+    if (ok &&
+        encode_decode(&m, &in, &out, (PlanOptions) { .precision = (Precision)o->precision }, threads,
+                      &latents, &rms, errors) &&
         folder_unchanged(&m.folder, errors) && image_write(o->out, &out, errors)) {
         printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f after scaling (the UNet "
                "expects 1)\n",

@@ -74,7 +74,8 @@ static bool initial_vectors(Run *r, Messages *errors) {
 static void plan_run(Run *r) {
     const Model *m = &r->model;
     int64_t factor = vae_factor(&m->vae.config), side = r->o->resolution / factor;
-    r->encoder = encoder_new(&m->vae, r->o->resolution);
+    PlanOptions plan = { .precision = (Precision)r->o->precision };
+    r->encoder = encoder_new(&m->vae, r->o->resolution, plan);
     r->posteriors = (Posteriors) { .pictures = r->pictures.count };
     LoopData data = {
         .clip = &m->clip,
@@ -90,7 +91,7 @@ static void plan_run(Run *r) {
         .vectors = r->o->vectors,
         .learned = r->words.learned,
     };
-    r->loop = loop_new(train_loop_options(r->o), data, (PlanOptions) { 0 });
+    r->loop = loop_new(train_loop_options(r->o), data, plan);
     r->stop = train_early_stop(r->o);
 }
 
@@ -275,16 +276,20 @@ static Estimate estimate(const Run *r, Work work, double seconds, int rounds) {
 
 /* Prints how long the run will take. A rough and cheap estimate suffices, since the
    progress line soon shows a better one. */
-static void print_time(const Run *r) {
+static void print_time(Run *r) {
     Estimate e = estimate(r, work_left(r), 0.5, 2);
+    double step = e.batch.forward + e.batch.backward, bf16 = 0;
     char text[DURATION_TEXT];
+    if (step > 1 && r->o->precision == PRECISION_F32)
+        bf16 = estimate_bf16(&r->loop, &r->arena, r->threads, 0.5);
     fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all",
             (long long)(r->o->steps - r->folder.losses.step), (long long)(r->o->batch * r->o->accumulate),
-            (e.batch.forward + e.batch.backward) * (double)r->o->accumulate,
-            duration_text(estimate_all(&e), text));
+            step * (double)r->o->accumulate, duration_text(estimate_all(&e), text));
     if (e.work.grids)
         fprintf(stderr, ", %s of it for the fixed-grid loss%s", duration_text(e.grids, text),
                 r->folder.points == 0 ? ", once before the first step" : "");
+    if (bf16 > 0)
+        fprintf(stderr, "; a step with --precision bf16 takes about %.3g s", bf16 * (double)r->o->accumulate);
     fprintf(stderr, "\n");
 }
 
@@ -553,6 +558,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     if (errors->count == 0)
         r->prompts = train_prompts(r->o, r->model.tokenizer, &r->templates, errors, warnings);
     threads_check_blas(warnings);
+    check_precision((Precision)r->o->precision, warnings);
     return errors->count == 0;
 }
 

@@ -50,6 +50,7 @@ typedef struct {
     /* the machine */
     char *memory;    /* parsed by memory_limit_parse */
     int64_t threads; /* 0 for the number of physical cores */
+    int precision;   /* PRECISION_F32 or PRECISION_BF16 */
     bool profile;
     /* instead of training */
     bool dry_run, json;

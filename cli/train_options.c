@@ -153,6 +153,7 @@ static const Option OPTIONS[] = {
       .reason = "a core's second thread slows the matrix products down; any number of threads gives the same "
                 "bits",
       .help = "the number of threads to compute with" },
+    PRECISION_OPTION(AT(precision)),
     { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .may_differ = true,
       .reason = "what the machine, or the container, has free",
       .help = "the most memory that the run may take, such as 3GB, including that for reading the pictures; "

@@ -109,7 +109,8 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                                 .width = o->resolution,
                                 .guidance = (float)o->guidance,
                                 .seed = (uint64_t)o->seed };
-    *validation = validation_new(m, words, o->validation_prompt, options, errors, warnings);
+    *validation = validation_new(m, words, o->validation_prompt, options,
+                                 (PlanOptions) { .precision = (Precision)o->precision }, errors, warnings);
     return *validation != NULL;
 }
 

@@ -3,7 +3,8 @@
 A golden file is a safetensors file. It holds inputs and weights as they were used. Results are what the
 reference computes in float64 on exactly these inputs and weights, rounded once to fp32. The metadata key
 "torch:NAME" holds the error of the reference's own fp32 computation of NAME, so that a test can print it
-beside the error that it measures.
+beside the error that it measures. Likewise "bf16:NAME" holds the error of the reference in bfloat16, where
+modules and inputs are bfloat16, the largest of several runs (bf16_errors).
 """
 import importlib.metadata
 import json
@@ -53,13 +54,15 @@ class Golden:
         assert not tensor.dtype.is_floating_point or tensor.isfinite().all(), f"{name} is not finite"
         self.tensors[name] = tensor.detach().clone().contiguous()
 
-    def result(self, name, f64, f32=None):
+    def result(self, name, f64, f32=None, bf16_error=None):
         """Stores a float64 result as fp32. When f32, the same result computed in fp32, is given, its error is
-        stored as well."""
+        stored as well, and so is the error in bfloat16."""
         assert f64.dtype == torch.float64, f"{name} is {f64.dtype}"
         self.put(name, f64.float())
         if f32 is not None:
             self.meta(f"torch:{name}", "%.1e" % relative_error(f32, f64))
+        if bf16_error is not None:
+            self.meta(f"bf16:{name}", "%.2e" % bf16_error)
 
     def meta(self, key, text):
         """Stores a text under a metadata key."""
@@ -121,18 +124,50 @@ def normal(*shape, seed):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def run_in(dtype, function, inputs):
+    """Returns function(*inputs), a tuple of tensors, detached. All floating-point inputs are converted to the
+    type; an input that requires a gradient becomes a new leaf."""
+    cast = [
+        x.detach().to(dtype, copy=True).requires_grad_(x.requires_grad)
+        if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+        for x in inputs
+    ]  # fmt: skip
+    return tuple(r.detach() for r in function(*cast))
+
+
 def both(function, modules, inputs):
     """Runs function(*inputs), which returns a tuple of tensors, twice: first with the modules and all
-    floating-point inputs converted to float64, then to fp32. Returns both tuples, detached. An input that
-    requires a gradient becomes a new leaf in each run."""
+    floating-point inputs converted to float64, then to fp32. Returns both tuples, detached."""
     results = []
     for dtype in (torch.float64, torch.float32):
         for m in modules:
             m.to(dtype)
-        cast = [
-            x.detach().to(dtype, copy=True).requires_grad_(x.requires_grad)
-            if isinstance(x, torch.Tensor) and x.is_floating_point() else x
-            for x in inputs
-        ]  # fmt: skip
-        results.append(tuple(r.detach() for r in function(*cast)))
+        results.append(run_in(dtype, function, inputs))
     return results
+
+
+BF16_RUNS = 8
+
+
+def bf16_errors(function, modules, inputs, count=BF16_RUNS):
+    """Returns the error of each result of function(*inputs) when it is computed in bfloat16. One run tells
+    little, since its roundings may happen to cancel. So this is the largest error of `count` runs, whose inputs
+    all differ by about a thousandth. Afterwards the modules are as they were."""
+    generator = torch.Generator().manual_seed(1)
+    kept = [(t, t.data) for m in modules for t in (*m.parameters(), *m.buffers()) if t.is_floating_point()]
+    runs = []
+    for dtype in (torch.float64, torch.bfloat16):
+        generator.manual_seed(1)
+        for t, data in kept:
+            t.data = data.to(dtype)
+        for i in range(count):
+            moved = [
+                (x.detach() * (1 + (1e-3 * torch.randn(x.shape, generator=generator) if i else 0))).requires_grad_(x.requires_grad)
+                if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+                for x in inputs
+            ]  # fmt: skip
+            runs.append(run_in(dtype, function, moved))
+    for t, data in kept:
+        t.data = data
+    pairs = list(zip(runs[:count], runs[count:]))
+    return [max(relative_error(b[k], a[k]) for a, b in pairs) for k in range(len(runs[0]))]

@@ -40,7 +40,7 @@ def data_files(folder):
 
 def measured(key):
     """Tells whether a metadata value is a measurement or describes the processor, and so may differ."""
-    return key.startswith("torch:") or key.endswith(("/threads", "/distance")) or key == "cpu_capability"
+    return key.startswith(("torch:", "bf16:")) or key.endswith(("/threads", "/distance")) or key == "cpu_capability"
 
 
 def recorded_error(metadata, name):

@@ -14,7 +14,7 @@ from diffusers.models.upsampling import Upsample2D
 from transformers import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer, CLIPTextEmbeddings
 
-from common import Golden, both, normal, random_weights
+from common import Golden, bf16_errors, both, normal, random_weights
 
 SEED = 21
 golden = Golden(__file__, SEED)
@@ -38,8 +38,9 @@ def case(name, module, inputs, forward, dtype=torch.float32):
         return out, *torch.autograd.grad(out, leaves, dy)
 
     leaves = [x.clone().requires_grad_() for x in inputs.values()]
-    for key, f64, f32 in zip(["out", *(f"d{k}" for k in inputs)], *both(run, [module], [dy, *leaves])):
-        golden.result(f"{name}/{key}", f64, f32)
+    names, arguments = ["out", *(f"d{k}" for k in inputs)], (run, [module], [dy, *leaves])
+    for key, f64, f32, error in zip(names, *both(*arguments), bf16_errors(*arguments)):
+        golden.result(f"{name}/{key}", f64, f32, error)
 
 
 def x(*shape, scale=1.0):

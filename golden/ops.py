@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import Timesteps
 
-from common import Golden
+from common import Golden, bf16_errors
 
 golden = Golden("golden/ops.py", 7)
 generator = torch.Generator().manual_seed(7)
@@ -45,9 +45,11 @@ def case(name, f, *inputs, layer=(), gradients=None):
     golden.put(f"{name}.dy", dy)
     exact = run(f, inputs, layer, dy, torch.float64, gradients)
     single = run(f, inputs, layer, dy, torch.float32, gradients)
+    leaves = [x.clone().requires_grad_(wanted) for x, wanted in zip(inputs, gradients)]
+    errors = bf16_errors(lambda *x: run(f, x, layer, dy, x[0].dtype, gradients), [], leaves)
     names = ["y", *[f"dx{i}" for i, wanted in enumerate(gradients) if wanted]]
-    for key, a, b in zip(names, exact, single):
-        golden.result(f"{name}.{key}", a, b)
+    for key, a, b, error in zip(names, exact, single, errors):
+        golden.result(f"{name}.{key}", a, b, error)
 
 
 def weights(*shape, dtype=torch.float32, bias=True):

@@ -17,7 +17,7 @@
 
 static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
 
-static TrainingStep new_step(const Loop *l, int64_t batch, PlanOptions plan) {
+TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan) {
     const LoopData *d = &l->data;
     TrainingStepShape shape = {
         .batch = batch, .tokens = d->tokens, .height = d->height, .width = d->width, .vectors = d->vectors
@@ -26,15 +26,15 @@ static TrainingStep new_step(const Loop *l, int64_t batch, PlanOptions plan) {
 }
 
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
-    Loop l = { .options = options, .data = data };
-    int64_t count = data.vectors * data.clip->config.hidden_size;
     plan.train = true;
+    Loop l = { .options = options, .data = data, .plan = plan };
+    int64_t count = data.vectors * data.clip->config.hidden_size;
     l.grad = floats(count);
     l.accumulated = floats(count);
     l.adamw = adamw_new(count);
-    l.full = new_step(&l, options.batch, plan);
+    l.full = loop_new_step(&l, options.batch, plan);
     int64_t last = data.posteriors->pictures * options.repeats % options.batch;
-    if (last) l.last = new_step(&l, last, plan);
+    if (last) l.last = loop_new_step(&l, last, plan);
     int64_t latents = options.batch * l.full.latent_count;
     l.latents = floats(latents);
     l.noise = floats(latents);
@@ -75,7 +75,9 @@ void loop_plan_within(Loop *l, int64_t bytes, int threads) {
     for (int i = 0; i < 2; i++) {
         if (!steps[i]->graph) continue;
         int64_t buffers = bytes - steps[i]->plan.workspace * threads;
-        training_step_plan(steps[i], (PlanOptions) { .train = true, .budget = max_i64(buffers, 1) });
+        PlanOptions plan = l->plan;
+        plan.budget = max_i64(buffers, 1);
+        training_step_plan(steps[i], plan);
     }
 }
 

@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     LoopOptions options;
     LoopData data;
+    PlanOptions plan; /* of both graphs, without a budget */
     Generator torch;
     Twister python;
     Dataset dataset;
@@ -63,6 +64,10 @@ typedef struct {
 /* Records and plans the graphs. */
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan);
 void loop_free(Loop *l);
+
+/* Records and plans another graph of the loop's step, for `batch` examples. Its learned leaf and its
+   gradient are those of the loop. */
+TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan);
 
 /* Returns the bytes of the arena that the loop needs. */
 int64_t loop_bytes(const Loop *l, int threads);

@@ -4,19 +4,19 @@
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/system.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm_bf16.h"
 #include "weights/sealed.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-Encoder encoder_new(const Vae *vae, int64_t resolution) {
-    Encoder e = { .graph = graph_new(), .resolution = resolution };
+Encoder encoder_new(const Vae *vae, int64_t resolution, PlanOptions plan) {
+    Encoder e = { .graph = graph_new(), .resolution = resolution, .precision = plan.precision };
     Shape shape = shape4(1, vae->config.in_channels, resolution, resolution);
     e.picture = mem_alloc((size_t)shape_count(shape) * sizeof(float));
     e.parameters = vae_encode(e.graph, vae, graph_leaf(e.graph, "picture", shape, e.picture, NULL));
-    e.plan = graph_plan(e.graph, e.parameters, (PlanOptions) { 0 });
+    e.plan = graph_plan(e.graph, e.parameters, plan);
     return e;
 }
 
@@ -47,14 +47,16 @@ static char *cache_key(const Encoder *e, uint64_t vae_key) {
 }
 
 /* What the posteriors were computed with, as keys and values of the cache's metadata. */
-enum { ORIGINS = 3 };
+enum { ORIGINS = 4 };
 typedef struct {
     char *text[ORIGINS][2];
 } Origin;
 
-static Origin origin_new(uint64_t vae_key) {
+static Origin origin_new(uint64_t vae_key, Precision precision) {
     return (Origin) { {
         { mem_string("vae"), mem_format("%016llx", (unsigned long long)vae_key) },
+        { mem_string("precision"),
+          mem_string(precision == PRECISION_BF16 ? bf16_kernel_name(bf16_kernel()) : "f32") },
         { mem_string("kernels"), mem_string(blas_build()) },
         { mem_string("build"), mem_format("%016llx", (unsigned long long)system_program_hash()) },
     } };
@@ -78,9 +80,10 @@ typedef struct {
 
 /* Returns why the open file cannot be used, or NULL if it can. */
 static const char *cache_fault(const Cache *c) {
-    static const char *const others[ORIGINS] = { "was computed with another VAE",
-                                                 "was computed with another OpenBLAS or other kernels of it",
-                                                 "was computed by another build of ti" };
+    static const char *const others[ORIGINS] = {
+        "was computed with another VAE", "was computed at another precision, or with another kernel for it",
+        "was computed with another OpenBLAS or other kernels of it", "was computed by another build of ti"
+    };
     if (!sealed_intact(c->file.file.data, c->file.file.size))
         return "is damaged, or was written by an older version of ti";
     for (int i = 0; i < ORIGINS; i++) {
@@ -90,11 +93,12 @@ static const char *cache_fault(const Cache *c) {
     return NULL;
 }
 
-static Cache cache_open(const char *path, int64_t entries, uint64_t vae_key, Messages *warnings) {
+static Cache cache_open(const char *path, int64_t entries, uint64_t vae_key, Precision precision,
+                        Messages *warnings) {
     Messages unreadable = { 0 };
     Cache c = { .entries = mem_alloc((size_t)entries * sizeof *c.entries),
                 .keys = mem_alloc((size_t)entries * sizeof *c.keys) };
-    if (path) c.origin = origin_new(vae_key);
+    if (path) c.origin = origin_new(vae_key, precision);
     bool there = path && path_is_file(path);
     c.open = there && safetensors_open(path, &c.file, &unreadable);
     const char *fault = c.open ? cache_fault(&c) : there ? "is damaged" : NULL;
@@ -175,7 +179,7 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
                         Messages *warnings) {
     *p = (Posteriors) { .pictures = count, .count = shape_count(e->parameters->shape) / 2 };
     p->parameters = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
-    Cache c = cache_open(cache_path, 2 * count, vae_key, warnings);
+    Cache c = cache_open(cache_path, 2 * count, vae_key, e->precision, warnings);
     int64_t done = 0;
     bool ok = true;
     while (ok && watch_go_on(watch, done, count) && done < count) {

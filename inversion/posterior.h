@@ -15,10 +15,11 @@ typedef struct {
     Tensor *parameters; /* [1, 2 L, h, w]: the posterior's mean, then its logvar */
     Plan plan;
     int64_t resolution;
-    float *picture; /* [1, 3, resolution, resolution], filled in before the graph runs */
+    Precision precision; /* of its matrix products */
+    float *picture;      /* [1, 3, resolution, resolution], filled in before the graph runs */
 } Encoder;
 
-Encoder encoder_new(const Vae *vae, int64_t resolution);
+Encoder encoder_new(const Vae *vae, int64_t resolution, PlanOptions plan);
 void encoder_free(Encoder *e);
 
 /* The parameters of all posteriors (diffusers' DiagonalGaussianDistribution.parameters). */
@@ -34,8 +35,8 @@ typedef struct {
    cache is the path of a file (weights/sealed.h) that keeps the results, or NULL. Results that it contains
    for these pictures and this VAE (identified by vae_key) are read from it. The others are computed, and
    then the file is written with all of them. A cache is not used if it is damaged, or if it was written
-   with another VAE, with other BLAS kernels or by another build of this program, since its bits may
-   differ. A warning then says so.
+   with another VAE, at another precision, with other BLAS kernels or by another build of this program, since
+   its bits may differ. A warning then says so.
 
    watch (may be NULL) is asked before each picture. When it stops the work, the results so far are written to
    the cache, and the function returns false without a message. It returns false and adds a message when the

@@ -13,14 +13,13 @@ struct Validation {
 };
 
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
-                           Messages *errors, Messages *warnings) {
+                           PlanOptions plan, Messages *errors, Messages *warnings) {
     Validation *v = mem_alloc(sizeof *v);
     v->model = m;
     v->ids = prompt_ids(m->tokenizer, prompt, warnings);
     v->negative = prompt_ids(m->tokenizer, "", warnings);
-    v->sampling =
-        sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->learned, words->vectors,
-                     tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
+    v->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->learned,
+                               words->vectors, tokenizer_max_length(m->tokenizer), options, plan);
     if (image_new((int)options.width, (int)options.height, &v->image, errors)) return v;
     validation_free(v);
     return NULL;

@@ -15,7 +15,7 @@ typedef struct Validation Validation;
    outlive the result. Returns NULL and adds a message when there is not enough memory. A prompt
    that is too long gives a warning. */
 Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
-                           Messages *errors, Messages *warnings);
+                           PlanOptions plan, Messages *errors, Messages *warnings);
 void validation_free(Validation *v);
 /* Returns the sampler inside, so that the caller can plan its memory and bind it to an arena. */
 Sampling *validation_sampling(Validation *v);

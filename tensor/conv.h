@@ -16,7 +16,8 @@ typedef struct {
     int64_t batch, in_channels, height, width;
     int64_t out_channels, out_height, out_width;
     int64_t kernel, stride;
-    int64_t top, left; /* rows and columns of zero padding; the other sides follow from the sizes */
+    int64_t top, left;   /* rows and columns of zero padding; the other sides follow from the sizes */
+    Precision precision; /* of the matrix products of the methods 1x1 and im2col; Winograd's are fp32 */
 } Conv;
 
 typedef enum { CONV_1X1, CONV_IM2COL, CONV_WINOGRAD } ConvMethod;

@@ -3,15 +3,15 @@
 
        Y_b [O, H W] = W [O, C] X_b [C, H W] + bias        dX_b = W^T dY_b */
 #include "tensor/conv_methods.h"
-#include "tensor/gemm.h"
+#include "tensor/product.h"
 
 static int64_t area(const Conv *c) { return c->height * c->width; }
 
-/* A workspace has room for a panel of weights, with which a tile multiplies at a time. */
 int64_t conv_1x1_workspace(const Conv *c) {
     Tiles forward = gemm_tiles(c->out_channels, area(c), c->in_channels);
     Tiles backward = gemm_tiles(c->in_channels, area(c), c->out_channels);
-    return max_i64(forward.rows, backward.rows) * GEMM_INNER;
+    return max_i64(weight_product_workspace(c->precision, forward.rows, forward.columns, c->in_channels),
+                   weight_product_workspace(c->precision, backward.rows, backward.columns, c->out_channels));
 }
 
 /* Computes a tile of Y_b, where x and y are those of image b. The tile is first filled with the bias, to
@@ -21,12 +21,8 @@ static void forward_tile(const Conv *c, Tile t, const Weight *weight, const floa
     float *to = y + t.row * area(c) + t.column;
     for (int64_t r = 0; r < t.rows; r++)
         for (int64_t j = 0; j < t.columns; j++) to[r * area(c) + j] = bias[t.row + r];
-    for (int64_t k = 0; k < c->in_channels; k += GEMM_INNER) {
-        int64_t depth = min_i64(GEMM_INNER, c->in_channels - k);
-        Panel w = weight_panel(weight, t.row, t.rows, k, depth, workspace);
-        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride, x + k * area(c) + t.column, area(c),
-             1, to, area(c));
-    }
+    weight_product(c->precision, weight, AS_IS, t.row, t.rows, t.columns, c->in_channels, x + t.column,
+                   area(c), true, to, area(c), workspace);
 }
 
 void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, const float *x, float *y,
@@ -43,12 +39,8 @@ void conv_1x1_forward(const Conv *c, const Weight *weight, const float *bias, co
 /* Computes a tile of dX_b, and adds it to dx if `add` is true, else overwrites dx. */
 static void backward_tile(const Conv *c, Tile t, const Weight *weight, const float *dy, bool add, float *dx,
                           float *workspace) {
-    for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {
-        int64_t depth = min_i64(GEMM_INNER, c->out_channels - o);
-        Panel w = weight_panel(weight, o, depth, t.row, t.rows, workspace);
-        gemm(TRANSPOSED, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride, dy + o * area(c) + t.column,
-             area(c), add || o > 0, dx + t.row * area(c) + t.column, area(c));
-    }
+    weight_product(c->precision, weight, TRANSPOSED, t.row, t.rows, t.columns, c->out_channels, dy + t.column,
+                   area(c), add, dx + t.row * area(c) + t.column, area(c), workspace);
 }
 
 void conv_1x1_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,

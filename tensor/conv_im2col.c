@@ -13,7 +13,7 @@
    X is k k times as large as x. Therefore only a piece of it is made at a time: the columns of a few lines,
    where a line is the W' output pixels of one image b and one output row i. */
 #include "tensor/conv_methods.h"
-#include "tensor/gemm.h"
+#include "tensor/product.h"
 
 #include <string.h>
 
@@ -43,13 +43,16 @@ int64_t conv_im2col_scratch(const Conv *c) {
     return (inner(c) + c->out_channels) * piece_lines(c) * c->out_width;
 }
 
-/* A workspace has room for a panel of weights and, in forward, for a tile of Y. */
+/* A workspace has room for a product with the weights and, in forward, for a tile of Y. */
 int64_t conv_im2col_workspace(const Conv *c) {
     int64_t n = piece_lines(c) * c->out_width, rest = all_lines(c) % piece_lines(c) * c->out_width;
     int64_t most = 0;
     for (int last = 0; last < 2; last++, n = rest) { /* the last piece may be divided into other tiles */
         Tiles t = gemm_tiles(c->out_channels, n, inner(c)), back = gemm_tiles(inner(c), n, c->out_channels);
-        most = max_i64(most, max_i64(t.rows * (t.columns + GEMM_INNER), back.rows * GEMM_INNER));
+        most = max_i64(most, t.rows * t.columns +
+                                 weight_product_workspace(c->precision, t.rows, t.columns, inner(c)));
+        most =
+            max_i64(most, weight_product_workspace(c->precision, back.rows, back.columns, c->out_channels));
     }
     return most;
 }
@@ -119,18 +122,14 @@ static int64_t columns_in_image(const Conv *c, Piece piece, int64_t column, int6
 /* Computes a tile of Y in the workspace, and writes it to y with the bias added. */
 static void forward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *bias,
                          const float *columns, float *y, float *workspace) {
-    float *product = workspace, *panel_space = workspace + t.rows * t.columns;
-    for (int64_t k = 0; k < inner(c); k += GEMM_INNER) {
-        int64_t depth = min_i64(GEMM_INNER, inner(c) - k);
-        Panel w = weight_panel(weight, t.row, t.rows, k, depth, panel_space);
-        gemm(AS_IS, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride, columns + k * piece.n + t.column,
-             piece.n, k > 0, product, t.columns);
-    }
+    float *result = workspace;
+    weight_product(c->precision, weight, AS_IS, t.row, t.rows, t.columns, inner(c), columns + t.column,
+                   piece.n, false, result, t.columns, workspace + t.rows * t.columns);
     int64_t area = c->out_height * c->out_width;
     for (int64_t done = 0, at, n; done < t.columns; done += n) {
         n = columns_in_image(c, piece, t.column + done, t.columns - done, &at);
         for (int64_t r = 0; r < t.rows; r++) {
-            const float *from = product + r * t.columns + done;
+            const float *from = result + r * t.columns + done;
             float *to = y + at + (t.row + r) * area, add = bias[t.row + r];
             for (int64_t j = 0; j < n; j++) to[j] = from[j] + add;
         }
@@ -166,13 +165,9 @@ static void gather_gradient(const Conv *c, Piece piece, const float *dy, int64_t
 /* Computes a tile of dX, which overwrites that part of `columns`. */
 static void backward_tile(const Conv *c, Piece piece, Tile t, const Weight *weight, const float *gradient,
                           float *columns, float *workspace) {
-    for (int64_t o = 0; o < c->out_channels; o += GEMM_INNER) {
-        int64_t depth = min_i64(GEMM_INNER, c->out_channels - o);
-        Panel w = weight_panel(weight, o, depth, t.row, t.rows, workspace);
-        gemm(TRANSPOSED, AS_IS, t.rows, t.columns, depth, 1, w.data, w.stride,
-             gradient + o * piece.n + t.column, piece.n, o > 0, columns + t.row * piece.n + t.column,
-             piece.n);
-    }
+    weight_product(c->precision, weight, TRANSPOSED, t.row, t.rows, t.columns, c->out_channels,
+                   gradient + t.column, piece.n, false, columns + t.row * piece.n + t.column, piece.n,
+                   workspace);
 }
 
 void conv_im2col_backward(const Conv *c, const Weight *weight, const float *dy, bool add, float *dx,

@@ -213,10 +213,17 @@ static Winograd winograd_of(const Conv *c) {
 
 /* Returns the convolution that computes dx from dy; its kernel is the rotated one. */
 static Conv gradient_conv(const Conv *c) {
-    return (Conv) {
-        c->batch, c->out_channels, c->out_height, c->out_width, c->in_channels, c->height, c->width, 3,
-        1,        2 - c->top,      2 - c->left
-    };
+    return (Conv) { .batch = c->batch,
+                    .in_channels = c->out_channels,
+                    .height = c->out_height,
+                    .width = c->out_width,
+                    .out_channels = c->in_channels,
+                    .out_height = c->height,
+                    .out_width = c->width,
+                    .kernel = 3,
+                    .stride = 1,
+                    .top = 2 - c->top,
+                    .left = 2 - c->left };
 }
 
 /* Returns the number of floats of V for a piece. */

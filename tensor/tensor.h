@@ -29,6 +29,10 @@ typedef enum { F32, F16, BF16 } DType;
 size_t dtype_size(DType t);      /* bytes of one element */
 const char *dtype_name(DType t); /* "F32" */
 
+/* The precision of matrix products. With PRECISION_BF16 their factors are rounded to bfloat16 and their
+   sums are fp32 (tensor/gemm_bf16.h). All other arithmetic is fp32 in either case. */
+typedef enum { PRECISION_F32, PRECISION_BF16 } Precision;
+
 /* A tensor as it lies in the mapped file: any type, any alignment, read-only. */
 typedef struct {
     const char *name;

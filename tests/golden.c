@@ -121,16 +121,40 @@ Store *golden_store(const Golden *g, const char *format, ...) {
     return owner->stores[owner->stores_count++] = store_new(&owner->file, 1, name, NULL, NULL);
 }
 
-void golden_close(const Golden *g, const char *name, const float *got, Shape shape, double tolerance) {
+static void close_within(const Golden *g, const char *name, const char *label, const float *got, Shape shape,
+                         double tolerance, double torch) {
     const Weight *w = golden_weight(g, "%s", name);
     char a[SHAPE_TEXT], b[SHAPE_TEXT];
     if (!shape_equal(shape, w->shape)) {
-        test_true(name, false, "shape %s, and the golden has %s", shape_text(shape, a),
+        test_true(label, false, "shape %s, and the golden has %s", shape_text(shape, a),
                   shape_text(w->shape, b));
         return;
     }
     float *want = golden_floats(g, "%s", name);
-    const char *torch = golden_meta(g, "torch:%s", name);
-    test_close(name, got, want, shape, tolerance, torch ? atof(torch) : -1);
+    test_close(label, got, want, shape, tolerance, torch);
     free(want);
+}
+
+void golden_close(const Golden *g, const char *name, const float *got, Shape shape, double tolerance) {
+    const char *torch = golden_meta(g, "torch:%s", name);
+    close_within(g, name, name, got, shape, tolerance, torch ? atof(torch) : -1);
+}
+
+void golden_close_bf16(const Golden *g, const char *name, const float *got, Shape shape, double margin) {
+    const double rounding = 0x1p-9;
+    const char *torch = golden_meta(g, "bf16:%s", name);
+    CHECK(torch != NULL);
+    double bound = margin * atof(torch);
+    if (shape_count(shape) == 1 && bound < rounding) bound = rounding;
+    char *label = mem_format("%s, bf16", name);
+    close_within(g, name, label, got, shape, bound, atof(torch));
+    free(label);
+}
+
+void golden_close_at(const Golden *g, Precision precision, const char *name, const float *got, Shape shape,
+                     double tolerance) {
+    if (precision == PRECISION_BF16)
+        golden_close_bf16(g, name, got, shape, 1);
+    else
+        golden_close(g, name, got, shape, tolerance);
 }

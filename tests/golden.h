@@ -1,7 +1,8 @@
 /* Golden files are safetensors files with results of the reference implementation, made by the scripts in
-   golden/. For a result NAME the metadata key "torch:NAME" holds, as text, the error of the reference's own
-   fp32 computation, max|fp32 - float64| / max|float64|. The names of tensors and metadata keys are given as a
-   printf format. A function that is asked for a tensor which the file lacks aborts the program. */
+   golden/. For a result NAME the metadata key "torch:NAME" holds, as text, the error of the reference's
+   own fp32 computation, max|fp32 - float64| / max|float64|, and "bf16:NAME" that of its computation in
+   bfloat16. The names of tensors and metadata keys are given as a printf format. A function that is asked
+   for a tensor which the file lacks aborts the program. */
 #ifndef TI_GOLDEN_H
 #define TI_GOLDEN_H
 
@@ -32,5 +33,12 @@ Store *golden_store(const Golden *g, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Compares a tensor with the golden tensor of that name as test_close does, and their shapes as well. */
 void golden_close(const Golden *g, const char *name, const float *got, Shape shape, double tolerance);
+/* Does the same for a result of a graph whose matrix products are bfloat16. The bound is the error of the
+   reference in bfloat16 times `margin`. A single number, such as a loss, may have the error of its own
+   rounding to bfloat16, which the reference's may lack by chance. */
+void golden_close_bf16(const Golden *g, const char *name, const float *got, Shape shape, double margin);
+/* Calls golden_close, or golden_close_bf16 with margin 1, according to the precision. */
+void golden_close_at(const Golden *g, Precision precision, const char *name, const float *got, Shape shape,
+                     double tolerance);
 
 #endif

@@ -26,7 +26,7 @@ static void run_once(Graph *g, Tensor *out, const float *dy, PlanOptions options
 }
 
 float *run_graph(Graph *g, Tensor *out, const float *dy, Tensor *const leaves[], int count,
-                 const char *name) {
+                 Precision precision, const char *name) {
     static const struct {
         PlanOptions options;
         int threads;
@@ -41,7 +41,9 @@ float *run_graph(Graph *g, Tensor *out, const float *dy, Tensor *const leaves[],
     float *result = mem_alloc(bytes_of(out)), *next = mem_alloc(bytes_of(out)), *first[LEAVES_MAX];
     bool same = true;
     for (int k = 0; k < KIND_COUNT; k++) {
-        run_once(g, out, dy, KINDS[k].options, KINDS[k].threads, k ? next : result);
+        PlanOptions options = KINDS[k].options;
+        options.precision = precision;
+        run_once(g, out, dy, options, KINDS[k].threads, k ? next : result);
         if (k) same = same && memcmp(result, next, bytes_of(out)) == 0;
         for (int i = 0; i < count; i++) {
             if (k)

@@ -7,7 +7,9 @@
 #
 # Without "full" it measures the embedded model and then the convolutions by themselves. With "full" it
 # measures models of Stable Diffusion 1.5's size in the folders MODEL (F32) and MODEL_F16; without MODEL it
-# makes both, in 7 GB of TMPDIR. ONLY is a regular expression, such as 'train 256', for the cases to measure.
+# makes both, in 7 GB of TMPDIR. Where the processor has instructions for bfloat16, it also measures with
+# --precision bf16, beside PyTorch in bfloat16 as it is, with channels last, and compiled as well. ONLY is a regular
+# expression, such as 'train 256', for the cases to measure.
 set -eu
 build=$1
 python=${PYTHON:-}
@@ -15,7 +17,7 @@ log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The cases have four fields: task, resolution, batch size, model.
+# The cases have five fields: task, resolution, batch size, model, precision.
 if [ "${2:-}" = full ]; then
     runs=${RUNS:-3} f32=${MODEL:-} f16=${MODEL_F16:-}
     if [ -z "$f32" ]; then
@@ -24,21 +26,29 @@ if [ "${2:-}" = full ]; then
         "$build/make_model" --family sd15 --dtype f16 "$f16"
     fi
     cat >"$log/cases" <<END
-start 512 1 f32
-train 512 1 f32
-train 512 1 f16
-train 256 1 f32
-train 256 1 f16
-train 256 2 f32
-predict 512 1 f32
-encode 512 1 f32
-decode 512 1 f32
+start 512 1 f32 f32
+train 512 1 f32 f32
+train 512 1 f16 f32
+train 256 1 f32 f32
+train 256 1 f16 f32
+train 256 2 f32 f32
+predict 512 1 f32 f32
+encode 512 1 f32 f32
+decode 512 1 f32 f32
+train 512 1 f32 bf16
+train 512 1 f16 bf16
+train 256 1 f32 bf16
+predict 512 1 f32 bf16
+encode 512 1 f32 bf16
+decode 512 1 f32 bf16
 END
 else
     runs=${RUNS:-5} f32=weights/critters f16=
-    printf 'train 64 4 f32\ndraw 64 4 f32\n' >"$log/cases"
+    printf 'train 64 4 f32 f32\ndraw 64 4 f32 f32\n' >"$log/cases"
 fi
-[ -n "$f16" ] || sed -i '/f16/d' "$log/cases"
+[ -n "$f16" ] || sed -i '/ f16/d' "$log/cases"
+"$build/bench_peak" | tee "$log/peak"
+grep -q bfloat16 "$log/peak" || sed -i '/ bf16$/d' "$log/cases"
 sed -i -E "/${ONLY:-.}/!d" "$log/cases"
 
 sed -n 's/^model name[^:]*: /# /p' /proc/cpuinfo 2>/dev/null | head -n 1
@@ -63,9 +73,18 @@ start() {
     END            { printf "start %.2f %.0f %.0f\n", seconds, plan, peak }' "$log/lines"
 }
 
-# Appends the result of a run to the log: program, threads, task, resolution, batch size, model, seconds, the
-# plan's memory in MB (ti only), and the peak of memory in MB.
-keep() { sed -n "s/^\([a-z][a-z]*\) \([0-9.]*\)/$1 $threads \1 $resolution $batch $model \2/p" "$log/out" >>"$log/all"; }
+# Appends the result of a run to the log: program, threads, task, resolution, batch size, model, precision, seconds,
+# the plan's memory in MB (ti only), and the peak of memory in MB.
+keep() { sed -n "s/^\([a-z][a-z]*\) \([0-9.]*\)/$1 $threads \1 $resolution $batch $model $precision \2/p" "$log/out" >>"$log/all"; }
+
+# Runs PyTorch on the present case, with further options after the name under which it is kept.
+run_torch() {
+    name=$1
+    shift
+    if "$python" golden/bench.py "$@" >"$log/out" 2>"$log/errors"; then keep "$name"; else
+        echo "bench: PyTorch failed at $what, $resolution px: $(tail -n 1 "$log/errors")" >&2
+    fi
+}
 
 run_case() {
     [ "$model" = f32 ] && folder=$f32 || folder=$f16
@@ -75,19 +94,19 @@ run_case() {
         keep ti
         return
     fi
-    set -- --what "$what" --model "$folder" --resolution "$resolution" --batch "$batch" --threads "$threads"
+    set -- --what "$what" --model "$folder" --resolution "$resolution" --batch "$batch" --threads "$threads" --precision "$precision"
     "$build/bench_steps" "$@" >"$log/out"
     keep ti
-    if [ -n "$python" ] && [ "$model" = f32 ]; then
-        if "$python" golden/bench.py "$@" >"$log/out" 2>"$log/errors"; then keep torch; else
-            echo "bench: PyTorch failed at $what, $resolution px: $(tail -n 1 "$log/errors")" >&2
-        fi
-    fi
+    [ -n "$python" ] && [ "$model" = f32 ] || return 0
+    run_torch torch "$@"
+    [ "$precision" = bf16 ] || return 0
+    run_torch torch_last "$@" --channels-last
+    run_torch torch_compiled "$@" --channels-last --compile
 }
 
 for round in $(seq "$runs"); do
     for threads in $cores $([ "${2:-}" = full ] || echo 1); do
-        while read -r what resolution batch model; do
+        while read -r what resolution batch model precision; do
             run_case </dev/null
             [ ! -t 2 ] || printf '\rround %s of %s: %s, %s px  ' "$round" "$runs" "$what" "$resolution" >&2
         done <"$log/cases"
@@ -104,25 +123,28 @@ function median(key,   n, i, j, t, v) {
 function of(who, threads, measure) { return median(who " " threads " " measure) }
 function line(format, a, b) { printf "%-44s " format "\n", "", a, b }
 FILENAME != cases {
-    key = $1 " " $2 " " $3 " " $4 " " $5 " " $6
-    value[key, ++count[key]] = $7
-    if ($1 == "ti") plan[key] = $8
+    key = $1 " " $2 " " $3 " " $4 " " $5 " " $6 " " $7
+    value[key, ++count[key]] = $8
+    if ($1 == "ti") plan[key] = $9
     last = $(NF); if (last > peak[key]) peak[key] = last
     next
 }
 {
-    measure = $1 " " $2 " " $3 " " $4; ours = of("ti", cores, measure); key = "ti " cores " " measure
+    measure = $1 " " $2 " " $3 " " $4 " " $5; ours = of("ti", cores, measure); key = "ti " cores " " measure
     printf "%-44s %8.4f s with %s threads; plan %.0f MB, peak %.0f MB\n", \
-        sprintf("%s, %s px, batch %s, %s", label[$1], $2, $3, toupper($4)), ours, cores, plan[key], peak[key]
+        sprintf("%s, %s px, batch %s, %s%s", label[$1], $2, $3, toupper($4), $5 == "bf16" ? ", bf16" : ""), ours, cores, plan[key], peak[key]
     if ((one = of("ti", 1, measure)) > 0 && cores > 1) line("%8.4f s with 1: %.2f x as fast", one, one / ours)
     if ((torch = of("torch", cores, measure)) > 0) {
         line("%8.2f x PyTorch'"'"'s time (%.4f s)", ours / torch, torch)
+        if ((other = of("torch_last", cores, measure)) > 0) line("%8.2f x with channels last (%.4f s)", ours / other, other)
+        if ((other = of("torch_compiled", cores, measure)) > 0) line("%8.2f x with channels last, compiled (%.4f s)", ours / other, other)
         line("%8.2f x its peak (%.0f MB)", peak[key] / peak["torch " cores " " measure], peak["torch " cores " " measure])
     }
     if (cores > 1 && (torch = of("torch", 1, measure)) > 0)
         line("%8.2f x PyTorch'"'"'s time with 1 thread (%.4f s)", one / torch, torch)
-    if ($4 == "f16" && (base = of("ti", cores, $1 " " $2 " " $3 " f32")) > 0) line("%8.2f x the time of F32", ours / base)
-    if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4)) > 0) line("%8.2f x the time of batch 1 per picture", ours / $3 / base)
+    if ($4 == "f16" && (base = of("ti", cores, $1 " " $2 " " $3 " f32 " $5)) > 0) line("%8.2f x the time of F32 weights", ours / base)
+    if ($5 == "bf16" && (base = of("ti", cores, $1 " " $2 " " $3 " " $4 " f32")) > 0) line("%8.2f x the time of --precision f32", ours / base)
+    if ($3 > 1 && (base = of("ti", cores, $1 " " $2 " 1 " $4 " " $5)) > 0) line("%8.2f x the time of batch 1 per picture", ours / $3 / base)
 }
 BEGIN {
     cases = ARGV[2]

@@ -59,8 +59,8 @@ static double time_pass(ConvMethod m, const Conv *c, const Weight *w, float *x, 
 
 static void bench(const BenchCase *s) {
     int64_t out_size = s->size / s->stride;
-    Conv c = { s->batch, s->in,     s->size,   s->size,       s->out,       out_size,
-               out_size, s->kernel, s->stride, s->kernel / 2, s->kernel / 2 };
+    Conv c = { s->batch, s->in,     s->size,   s->size,       s->out,        out_size,
+               out_size, s->kernel, s->stride, s->kernel / 2, s->kernel / 2, PRECISION_F32 };
     int64_t nx = s->batch * s->in * s->size * s->size, ny = s->batch * s->out * out_size * out_size;
     int64_t nw = s->out * s->in * s->kernel * s->kernel;
     float *x = floats(nx), *y = floats(ny);

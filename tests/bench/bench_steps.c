@@ -13,7 +13,7 @@
 #include "exchange/single.h"
 #include "diffusion/sampling.h"
 #include "diffusion/model.h"
-#include "tensor/gemm.h"
+#include "tensor/gemm_bf16.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +21,13 @@
 /* The tasks, under the names that golden/bench.py uses as well. "draw" generates pictures. */
 enum { TRAIN, GENERATE, PREDICT, ENCODE, DECODE };
 static const char *const TASKS[] = { "train", "draw", "predict", "encode", "decode", NULL };
+static const char *const PRECISIONS[] = { "f32", "bf16", NULL };
 
 typedef struct {
     Given given;
     int64_t threads, resolution, batch;
     char *model;
-    int what;
+    int what, precision;
 } BenchOptions;
 
 #define AT(field) offsetof(BenchOptions, field)
@@ -37,6 +38,8 @@ static const Option OPTIONS[] = {
     { "resolution", OPTION_INT, AT(resolution), "N", 64, 4096, .standard = "64",
       .help = "height and width in pixels" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 64, .standard = "4", .help = "pictures at once" },
+    { "precision", OPTION_CHOICE, AT(precision), "f32|bf16", .choices = PRECISIONS, .standard = "f32",
+      .help = "the precision of matrix products" },
     { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .shown = "one a core",
       .help = "threads to compute with" },
 };
@@ -54,6 +57,7 @@ typedef struct {
     const Model *m;
     int threads;
     int64_t side; /* height and width of the latents */
+    PlanOptions plan;
 } Bench;
 
 static float *noise(int64_t count) {
@@ -117,7 +121,7 @@ static void train(const Bench *b) {
                             .flip = true,
                             .schedule = { CONSTANT, 5e-3, 0, 1000000, 1 },
                             .adamw = ADAMW_DEFAULTS };
-    Loop loop = loop_new(options, data, (PlanOptions) { 0 });
+    Loop loop = loop_new(options, data, b->plan);
     Arena arena = allocate(loop_bytes(&loop, b->threads));
     loop_bind(&loop, &arena, b->threads);
     measure(b, train_once, &loop, arena.bytes + loop.full.plan.weights);
@@ -157,7 +161,7 @@ static void generate(const Bench *b) {
                                 .guidance = 4,
                                 .seed = 1 };
     Generation d = { sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
-                                  tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 }),
+                                  tokenizer_max_length(m->tokenizer), options, b->plan),
                      prompt(m, "a photo of a cat"), prompt(m, "") };
     Arena arena = allocate(sampling_bytes(d.sampling, b->threads));
     sampling_bind(d.sampling, &arena, b->threads);
@@ -187,7 +191,7 @@ static void forward(const Bench *b) {
                   : b->o->what == DECODE ? vae_decode(g, &m->vae, in)
                                          : unet(g, &m->unet, in, graph_leaf(g, "t", shape1(batch), t, NULL),
                                                 graph_leaf(g, "context", context_shape, context, NULL));
-    Plan plan = graph_plan(g, out, (PlanOptions) { 0 });
+    Plan plan = graph_plan(g, out, b->plan);
     Arena arena = allocate(plan_bytes(&plan, b->threads));
     graph_bind(g, &arena, b->threads);
     measure(b, forward_once, g, arena.bytes + plan.weights);
@@ -201,7 +205,7 @@ static void forward(const Bench *b) {
 static void run(const BenchOptions *o, Messages *errors) {
     Messages warnings = { 0 };
     Model m;
-    Bench b = { o, &m, threads_start(o->threads), 0 };
+    Bench b = { o, &m, threads_start(o->threads), 0, { .precision = (Precision)o->precision } };
     ModelFolder folder;
     if (!exchange_open_model(o->model, NULL, &folder, errors, &warnings) ||
         !model_open(folder, &m, errors, &warnings))
@@ -212,7 +216,8 @@ static void run(const BenchOptions *o, Messages *errors) {
         messages_add(errors, "--resolution %lld: must be a multiple of %lld", (long long)o->resolution,
                      (long long)factor);
     } else {
-        printf("# %d threads, OpenBLAS %s kernels\n", b.threads, blas_kernel());
+        printf("# %d threads, OpenBLAS %s kernels, %s kernel for bfloat16\n", b.threads, blas_kernel(),
+               bf16_kernel_name(bf16_kernel()));
         if (o->what == TRAIN)
             train(&b);
         else if (o->what == GENERATE)

@@ -96,6 +96,11 @@ static const Case CASES[] = {
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
       8 },
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 5 },
+    { "bf16",
+      "--images FOLDER/one --precision bf16 --batch 2 --repeats 3 --steps 4 --grid-loss 0 "
+      "--validation-prompt 'a <grum>' "
+      "--validation-every 2 --sampling-steps 1",
+      2 },
     { "early stop", "--images FOLDER/one " EARLY STOP, 3 },
     { "no early stop",
       "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
@@ -338,6 +343,10 @@ static void test_options_refused(void) {
     refuse("another --token", ":", MORE " --token '<x>'", "--token: is \"<x>\" now, and \"<grum>\" in");
     refuse("another --validation-prompt", ":", MORE " --validation-prompt a",
            "--validation-prompt: is \"a\" now, and not set in");
+    refuse("another --precision", ":", MORE " --precision bf16",
+           "--precision: is \"bf16\" now, and \"f32\" in");
+    refuse("another --precision than before there was one", "sed -i '/\"precision\"/d' $R/options.json",
+           MORE " --precision bf16", "--precision: is \"bf16\" now, and \"f32\" in");
     refuse("fewer --steps", ":", "--steps 1", "--steps: is 1 now, and 2 in");
     refuse("more --steps of a cosine",
            "sed -i 's/\"constant\"/\"cosine\"/; s/\"warmup\":\t500/\"warmup\":\t1/' "

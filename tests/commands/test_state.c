@@ -370,7 +370,7 @@ static void fixture_open(Fixture *b, int threads) {
     CHECK(folder_open("golden/models/narrow", true, &parts, &errors, &warnings) &&
           model_open(parts, &b->model, &errors, &warnings));
     messages_free(&warnings);
-    b->encoder = encoder_new(&b->model.vae, SIDE);
+    b->encoder = encoder_new(&b->model.vae, SIDE, (PlanOptions) { 0 });
     CHECK(arena_allocate(&b->arena, plan_bytes(&b->encoder.plan, threads)));
     graph_bind(b->encoder.graph, &b->arena, threads);
     for (int i = 0; i < 2; i++) {
@@ -439,14 +439,14 @@ static void spoil(const char *path, const Shape *shape, const char *dtype, int64
         entries[i].weight.data = sevens;
         entries[i].size = (size_t)count * sizeof *sevens;
     }
-    static const char *const keys[3] = { "vae", "kernels", "build" };
-    const char *metadata[3][2];
-    for (int i = 0; i < 3; i++) {
+    static const char *const keys[4] = { "vae", "precision", "kernels", "build" };
+    const char *metadata[4][2];
+    for (int i = 0; i < 4; i++) {
         metadata[i][0] = keys[i];
         metadata[i][1] = key && !strcmp(key, keys[i]) ? "x" : safetensors_metadata(&cache, keys[i]);
     }
     char *other = mem_format("%s.new", path);
-    CHECK(sealed_write(other, entries, 4, (const char *const(*)[2])metadata, 3, &errors));
+    CHECK(sealed_write(other, entries, 4, (const char *const(*)[2])metadata, 4, &errors));
     safetensors_close(&cache);
     CHECK(rename(other, path) == 0);
     free(other);
@@ -476,6 +476,9 @@ static void test_spoilt(const Fixture *b, const Posteriors *want, const char *pa
     expect_recomputed("another encoder's cache", b, want, path, 2, "was computed with another VAE");
     spoil(path, NULL, NULL, count, "vae");
     expect_recomputed("another VAE", b, want, path, 2, "was computed with another VAE");
+    spoil(path, NULL, NULL, count, "precision");
+    expect_recomputed("another precision", b, want, path, 2,
+                      "was computed at another precision, or with another kernel for it");
     spoil(path, NULL, NULL, count, "kernels");
     expect_recomputed("other kernels", b, want, path, 2,
                       "was computed with another OpenBLAS or other kernels of it");

@@ -255,11 +255,11 @@ static void compute(const Model *m, const char *name, float *out[2]) {
     Graph *g = graph_new();
     Tensor *x = constant(g, shape4(1, 4, 9, 8), latents), *t = graph_leaf(g, "t", shape1(1), time, NULL);
     Tensor *pred = unet(g, &m->unet, x, t, clip_text(g, &m->clip, ids, 1, 77, NULL));
-    out[0] = run_graph(g, pred, NULL, NULL, 0, name);
+    out[0] = run_graph(g, pred, NULL, NULL, 0, PRECISION_F32, name);
     graph_free(g);
     g = graph_new();
-    out[1] =
-        run_graph(g, vae_decode(g, &m->vae, constant(g, shape4(1, 4, 9, 8), latents)), NULL, NULL, 0, name);
+    out[1] = run_graph(g, vae_decode(g, &m->vae, constant(g, shape4(1, 4, 9, 8), latents)), NULL, NULL, 0,
+                       PRECISION_F32, name);
     graph_free(g);
 }
 

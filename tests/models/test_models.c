@@ -1,6 +1,7 @@
 /* Tests four whole models against PyTorch, opened from their folders. They are tiny and random, and differ
-   from the embedded one and from each other (golden/models.py says how). The tests run the text encoder, the
-   UNet at odd sizes, the VAE, and the chain from the learned vectors to the loss, forward and backward. */
+   from the embedded one and from each other (golden/models.py says how). The tests run the text encoder,
+   the UNet at odd sizes, the VAE, and the chain from the learned vectors to the loss, forward and
+   backward, with matrix products in fp32 and in bfloat16. */
 #include "inversion/training.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -14,14 +15,14 @@ static const double TOLERANCE = 2e-5;
 
 static char *path_of(const char *prefix, const char *key) { return mem_format("%s/%s", prefix, key); }
 
-static void close_result(const Golden *g, const char *prefix, const char *key, const float *got,
-                         Shape shape) {
+static void close_result(const Golden *g, Precision precision, const char *prefix, const char *key,
+                         const float *got, Shape shape) {
     char *name = path_of(prefix, key);
-    golden_close(g, name, got, shape, TOLERANCE);
+    golden_close_at(g, precision, name, got, shape, TOLERANCE);
     free(name);
 }
 
-static void test_clip(const Model *m, const Golden *golden) {
+static void test_clip(const Model *m, const Golden *golden, Precision precision) {
     network_tokens(m, golden, "clip/prompts", "clip/ids");
     Graph *g = graph_new();
     int32_t *ids = golden_ints(golden, NULL, "clip/ids");
@@ -29,9 +30,9 @@ static void test_clip(const Model *m, const Golden *golden) {
     Tensor *learned = golden_leaf(g, golden, "rows");
     Tensor *states = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], learned);
     float *dy = golden_floats(golden, "clip/dy");
-    float *result = run_graph(g, states, dy, &learned, 1, "clip");
-    close_result(golden, "clip", "states", result, states->shape);
-    close_result(golden, "clip", "drows", learned->grad, learned->shape);
+    float *result = run_graph(g, states, dy, &learned, 1, precision, "clip");
+    close_result(golden, precision, "clip", "states", result, states->shape);
+    close_result(golden, precision, "clip", "drows", learned->grad, learned->shape);
     free(result);
     free(dy);
     golden_leaf_free(learned);
@@ -49,7 +50,7 @@ static Tensor *timesteps_leaf(Graph *g, const Golden *golden, const char *prefix
     return graph_leaf(g, "timesteps", shape1(count), data, NULL);
 }
 
-static void test_unet(const Model *m, const Golden *golden, const char *prefix) {
+static void test_unet(const Model *m, const Golden *golden, Precision precision, const char *prefix) {
     char *names[] = { path_of(prefix, "latents"), path_of(prefix, "context"), path_of(prefix, "target") };
     Graph *g = graph_new();
     Tensor *leaves[2] = { golden_leaf(g, golden, names[0]), golden_leaf(g, golden, names[1]) };
@@ -57,14 +58,14 @@ static void test_unet(const Model *m, const Golden *golden, const char *prefix) 
     Tensor *pred = unet(g, &m->unet, leaves[0], t, leaves[1]);
     Tensor *loss = mse_loss(g, pred, target);
     /* This runs forward alone, as in sampling, so the loss is a node without use. */
-    float *result = run_graph(g, pred, NULL, NULL, 0, names[0]);
-    close_result(golden, prefix, "noise_pred", result, pred->shape);
+    float *result = run_graph(g, pred, NULL, NULL, 0, precision, names[0]);
+    close_result(golden, precision, prefix, "noise_pred", result, pred->shape);
     free(result);
     float one = 1;
-    result = run_graph(g, loss, &one, leaves, 2, prefix);
-    close_result(golden, prefix, "loss", result, loss->shape);
-    close_result(golden, prefix, "dlatents", leaves[0]->grad, leaves[0]->shape);
-    close_result(golden, prefix, "dcontext", leaves[1]->grad, leaves[1]->shape);
+    result = run_graph(g, loss, &one, leaves, 2, precision, prefix);
+    close_result(golden, precision, prefix, "loss", result, loss->shape);
+    close_result(golden, precision, prefix, "dlatents", leaves[0]->grad, leaves[0]->shape);
+    close_result(golden, precision, prefix, "dcontext", leaves[1]->grad, leaves[1]->shape);
     free(result);
     for (int i = 0; i < 2; i++) golden_leaf_free(leaves[i]);
     golden_leaf_free(target);
@@ -95,8 +96,8 @@ static ContextsRun predict(const Model *m, const Golden *golden, const char *pre
     k.shape = pred->shape;
     float *dy = mem_alloc((size_t)shape_count(k.shape) * sizeof *dy);
     for (int64_t i = 0; i < shape_count(k.shape); i++) dy[i] = sinf((float)i);
-    k.pred =
-        run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, separate ? "separate" : "together");
+    k.pred = run_graph(g, pred, dy, (Tensor *[]) { k.latents, k.context }, 2, PRECISION_F32,
+                       separate ? "separate" : "together");
     free(dy);
     free(latents);
     free(context);
@@ -125,15 +126,15 @@ static void test_contexts(const Model *m, const Golden *golden, const char *pref
     contexts_run_free(&separate);
 }
 
-static void test_vae(const Model *m, const Golden *golden) {
+static void test_vae(const Model *m, const Golden *golden, Precision precision) {
     for (int decode = 0; decode < 2; decode++) {
         Graph *g = graph_new();
         Tensor *x = golden_leaf(g, golden, decode ? "vae/latents" : "vae/picture");
         Tensor *y = decode ? vae_decode(g, &m->vae, x) : vae_encode(g, &m->vae, x);
         float *dy = golden_floats(golden, decode ? "vae/ddecoded" : "vae/dmoments");
-        float *result = run_graph(g, y, dy, &x, 1, decode ? "vae decoder" : "vae encoder");
-        close_result(golden, "vae", decode ? "decoded" : "moments", result, y->shape);
-        close_result(golden, "vae", decode ? "dlatents" : "dpicture", x->grad, x->shape);
+        float *result = run_graph(g, y, dy, &x, 1, precision, decode ? "vae decoder" : "vae encoder");
+        close_result(golden, precision, "vae", decode ? "decoded" : "moments", result, y->shape);
+        close_result(golden, precision, "vae", decode ? "dlatents" : "dpicture", x->grad, x->shape);
         free(result);
         free(dy);
         golden_leaf_free(x);
@@ -142,7 +143,7 @@ static void test_vae(const Model *m, const Golden *golden) {
 }
 
 /* Tests the loss and d loss / d learned through both networks, as in training. */
-static void test_step(const Model *m, const Golden *golden) {
+static void test_step(const Model *m, const Golden *golden, Precision precision) {
     Graph *g = graph_new();
     int32_t *ids = golden_ints(golden, NULL, "clip/ids");
     Shape shape = golden_shape(golden, "clip/ids");
@@ -151,9 +152,9 @@ static void test_step(const Model *m, const Golden *golden) {
     Tensor *context = clip_text(g, &m->clip, ids, shape.dim[0], shape.dim[1], learned);
     Tensor *loss = mse_loss(g, unet(g, &m->unet, noisy, t, context), target);
     float one = 1;
-    float *result = run_graph(g, loss, &one, &learned, 1, "step");
-    close_result(golden, "step", "loss", result, loss->shape);
-    close_result(golden, "step", "drows", learned->grad, learned->shape);
+    float *result = run_graph(g, loss, &one, &learned, 1, precision, "step");
+    close_result(golden, precision, "step", "loss", result, loss->shape);
+    close_result(golden, precision, "step", "drows", learned->grad, learned->shape);
     free(result);
     golden_leaf_free(learned);
     golden_leaf_free(noisy);
@@ -171,12 +172,15 @@ int main(void) {
         Messages errors = { 0 };
         Model m = network_open(folder, &errors);
         CHECK(tokenizer_add(m.tokenizer, "<thing>", 2, &errors) >= 0);
-        test_clip(&m, golden);
-        test_unet(&m, golden, "unet/odd");
-        test_unet(&m, golden, "unet/even");
+        for (int p = 0; p < 2; p++) {
+            Precision precision = p ? PRECISION_BF16 : PRECISION_F32;
+            test_clip(&m, golden, precision);
+            test_unet(&m, golden, precision, "unet/odd");
+            test_unet(&m, golden, precision, "unet/even");
+            test_vae(&m, golden, precision);
+            test_step(&m, golden, precision);
+        }
         test_contexts(&m, golden, "unet/odd");
-        test_vae(&m, golden);
-        test_step(&m, golden);
         model_close(&m);
         messages_free(&errors);
         golden_free(golden);

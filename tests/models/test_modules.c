@@ -1,6 +1,6 @@
 /* Tests the blocks of the three networks with random weights, forward and backward, against diffusers' and
-   transformers' classes. Sizes that do not follow from the goldens' shapes (heads, groups, eps) are repeated
-   here from golden/modules.py. */
+   transformers' classes, with matrix products in fp32 and in bfloat16. Sizes that do not follow from the
+   goldens' shapes (heads, groups, eps) are repeated here from golden/modules.py. */
 #include "nn/blocks.h"
 #include "nn/clip.h"
 #include "tests/golden.h"
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 static const Golden *golden; /* the one golden file of this test */
+static Precision precision;  /* of the matrix products */
 
 /* A leaf whose gradient is compared. */
 typedef struct {
@@ -44,13 +45,13 @@ static void close_case(Case *c, Tensor *out) {
     float *dy = golden_floats(golden, "%s/dy", c->name);
     Tensor *leaves[2];
     for (int i = 0; i < c->count; i++) leaves[i] = c->inputs[i].leaf;
-    float *result = run_graph(c->graph, out, dy, leaves, c->count, c->name);
+    float *result = run_graph(c->graph, out, dy, leaves, c->count, precision, c->name);
     char *name = mem_format("%s/out", c->name);
-    golden_close(golden, name, result, out->shape, 1e-5);
+    golden_close_at(golden, precision, name, result, out->shape, 1e-5);
     free(name);
     free(result);
     for (int i = 0; i < c->count; i++) {
-        golden_close(golden, c->inputs[i].gradient, leaves[i]->grad, leaves[i]->shape, 1e-5);
+        golden_close_at(golden, precision, c->inputs[i].gradient, leaves[i]->grad, leaves[i]->shape, 1e-5);
         free(c->inputs[i].gradient);
         free(leaves[i]->data);
         free(leaves[i]->grad);
@@ -123,21 +124,25 @@ static void test_embeddings(void) {
 int main(void) {
     Golden *g = golden_open("golden/modules.safetensors");
     golden = g;
-    test_resnet("resnet.shortcut", 24, 32, 20, 8, 1e-5f);
-    test_resnet("resnet.same", 32, 32, 20, 16, 1e-5f);
-    test_resnet("resnet.vae_shortcut", 16, 24, 0, 4, 1e-6f);
-    test_resnet("resnet.vae_same", 16, 16, 0, 1, 1e-6f);
-    test_transformer("transformer.conv", 80, 2, 1, 24, 16);
-    test_transformer("transformer.linear", 32, 4, 2, 20, 8);
-    test_downsample("downsample.even", PAD1);
-    test_downsample("downsample.odd", PAD1);
-    test_downsample("downsample.vae", PAD_END);
-    test_downsample("downsample.vae_odd", PAD_END);
-    test_upsample("upsample.double");
-    test_upsample("upsample.odd");
-    test_vae_attention();
-    test_clip_layer("clip_layer.quick_gelu", 80, 2, 96, ACT_QUICK_GELU);
-    test_clip_layer("clip_layer.gelu", 24, 3, 40, ACT_GELU);
+    for (int p = 0; p < 2; p++) {
+        precision = p ? PRECISION_BF16 : PRECISION_F32;
+        test_resnet("resnet.shortcut", 24, 32, 20, 8, 1e-5f);
+        test_resnet("resnet.same", 32, 32, 20, 16, 1e-5f);
+        test_resnet("resnet.vae_shortcut", 16, 24, 0, 4, 1e-6f);
+        test_resnet("resnet.vae_same", 16, 16, 0, 1, 1e-6f);
+        test_transformer("transformer.conv", 80, 2, 1, 24, 16);
+        test_transformer("transformer.linear", 32, 4, 2, 20, 8);
+        test_downsample("downsample.even", PAD1);
+        test_downsample("downsample.odd", PAD1);
+        test_downsample("downsample.vae", PAD_END);
+        test_downsample("downsample.vae_odd", PAD_END);
+        test_upsample("upsample.double");
+        test_upsample("upsample.odd");
+        test_vae_attention();
+        test_clip_layer("clip_layer.quick_gelu", 80, 2, 96, ACT_QUICK_GELU);
+        test_clip_layer("clip_layer.gelu", 24, 3, 40, ACT_GELU);
+    }
+    precision = PRECISION_F32;
     test_embeddings();
     golden_free(g);
     return test_finish();

@@ -139,7 +139,8 @@ static Conv conv_of(const Case *k) {
                     k->kernel,
                     k->stride,
                     k->padding.top,
-                    k->padding.left };
+                    k->padding.left,
+                    PRECISION_F32 };
 }
 
 static void test_same_bits(const char *name, const char *what, Result a, Result b, int64_t nx, int64_t ny) {
