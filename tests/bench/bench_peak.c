@@ -29,7 +29,7 @@ static inline Vector fused(Vector a, Vector b, Vector c) { return a * b + c; }
 
 /* Returns the operations of a thread. */
 static double fp32_loop(float *result) {
-    Vector sum[VECTORS], factor, one;
+    Vector sum[VECTORS], factor = { 0 }, one = { 0 };
     for (int l = 0; l < LANES; l++) factor[l] = 0.5f, one[l] = 1;
 #pragma GCC unroll 10
     for (int i = 0; i < VECTORS; i++)
