@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const SAMPLERS[] = { "ddim", NULL };
-
 #define AT(field) offsetof(GenerateOptions, field)
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
@@ -53,7 +51,7 @@ static const Option OPTIONS[] = {
       .help =
           "the scale of classifier-free guidance, which leads away from the negative prompt and towards the "
           "prompt; at 1 or less there is no guidance, and a step takes half the time" },
-    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
+    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLER_NAMES, .standard = "auto", .model = true,
       .reason = "as in the paper",
       .help = "the method that turns noise into a picture; ddim is the only one" },
     { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper",
@@ -186,11 +184,10 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
         .count = o->count,
-        .steps = o->steps,
+        .sampler = { .sampler = &DDIM, .steps = o->steps, .eta = (float)o->eta, .converted = true },
         .height = o->height,
         .width = o->width,
         .guidance = (float)o->guidance,
-        .eta = (float)o->eta,
         .seed = (uint64_t)o->seed,
     };
     const Model *m = &g->model;
