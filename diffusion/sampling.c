@@ -137,6 +137,8 @@ int64_t sampling_weights(const Sampling *s) {
     return s->encode_text.plan.weights + s->denoise.plan.weights + s->decode.plan.weights;
 }
 
+int64_t sampling_steps(const Sampling *s) { return s->trajectory.evaluations; }
+
 double sampling_flops(const Sampling *s) {
     const SamplingOptions *o = &s->options;
     double passes = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch));
