@@ -423,7 +423,8 @@ static bool read_list(const Option *o, const char *path, const json_t *item, voi
 }
 
 static bool read_item(const Option *o, const char *path, const json_t *item, void *values, Messages *errors) {
-    bool number = (o->type == OPTION_INT && !(o->word && json_is_string(item))) || o->type == OPTION_REAL;
+    bool word = o->word && json_is_string(item) && strcmp(json_string_value(item), o->word) == 0;
+    bool number = !word && (o->type == OPTION_INT || o->type == OPTION_REAL);
     if (o->type == OPTION_LIST) return read_list(o, path, item, values, errors);
     if (o->type == OPTION_FLAG) {
         if (!json_is_boolean(item))

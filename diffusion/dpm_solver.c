@@ -43,6 +43,12 @@ static char *fault(const SchedulerConfig *c, int64_t steps) {
         return mem_format("the model's %s is not supported",
                           c->flow_sigmas ? "use_flow_sigmas" : "use_dynamic_shifting");
     if (c->learned_variance) return mem_string("the model's variance_type (a learned one) is not supported");
+    if (c->lambda_min_clipped > -INFINITY) {
+        NoiseSchedule schedule = noise_schedule_new(c);
+        int64_t left = last_timestep(&schedule);
+        noise_schedule_free(&schedule);
+        if (left == 0) return mem_string("the model's lambda_min_clipped leaves no timestep");
+    }
     return sigmas_fault(c);
 }
 

@@ -16,11 +16,10 @@
 
 static char *fault(const SchedulerConfig *c, int64_t steps) {
     if (c->original_steps > c->train_timesteps)
-        return mem_format(
-            "impossible with lcm: the model's original_inference_steps %lld exceed its %lld timesteps",
-            (long long)c->original_steps, (long long)c->train_timesteps);
+        return mem_format("the model's original_inference_steps %lld exceed its %lld timesteps",
+                          (long long)c->original_steps, (long long)c->train_timesteps);
     if (steps <= c->original_steps) return NULL;
-    return mem_format("must be 1 to %lld, the original_inference_steps of latent consistency",
+    return mem_format("the steps must be 1 to %lld, the original_inference_steps of latent consistency",
                       (long long)c->original_steps);
 }
 
