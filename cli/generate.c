@@ -179,6 +179,17 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     return ok;
 }
 
+/* Says with what pictures are drawn, and, for a number of steps that nobody has given, why with so many. */
+static void print_sampler(const SamplerOptions *s) {
+    bool ays = s->steps == STEPS_ALIGN_YOUR_STEPS, standard = s->steps == s->sampler->steps;
+    char *steps =
+        ays ? mem_string("the steps of Align Your Steps") : mem_format("%lld steps", (long long)s->steps);
+    console_line(stderr, "ti: sampler %s%s, %s%s%s%s", s->sampler->name,
+                 s->karras == KARRAS_ON ? " karras" : "", steps, standard ? " (" : "",
+                 standard ? s->sampler->reason : "", standard ? ")" : "");
+    free(steps);
+}
+
 static bool generate_pictures(Generation *g, Messages *errors, Messages *warnings) {
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
@@ -191,6 +202,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     const Model *m = &g->model;
     if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
         return false;
+    print_sampler(&options.sampler);
     g->sampling =
         sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
                      tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });

@@ -308,7 +308,7 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
 /* Prints a text with line breaks between its words. The cursor must be at the column `indent`, to which all
    lines after the first are indented. */
 static void print_wrapped(FILE *out, const char *text, int indent) {
-    enum { WIDTH = 100 };
+    enum { WIDTH = 80 };
     int column = indent;
     for (const char *word = text; *word; word += strspn(word, " ")) {
         int size = (int)strcspn(word, " ");

@@ -15,8 +15,10 @@ static void set_sampler(const SamplerChoice *o, const Model *m, SamplerOptions *
         out->sampler = sampler_with_align_your_steps();
         out->converted = true;
     } else if (out->converted && config->class_name) {
-        messages_add(warnings, "%s: there is no sampler here for its %s: %s draws instead", m->folder.path,
-                     config->class_name, own->name);
+        messages_add(warnings, "%s: there is no sampler here for its %s%s: %s draws instead", m->folder.path,
+                     config->class_name,
+                     strcmp(config->class_name, own->classes[0]) == 0 ? " with this algorithm_type" : "",
+                     own->name);
     }
     if (out->sampler->distilled && own != out->sampler)
         messages_add(
