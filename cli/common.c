@@ -2,7 +2,6 @@
 #include "cli/common.h"
 
 #include "cli/console.h"
-#include "diffusion/ddim.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
 #include "io/file.h"
@@ -259,13 +258,6 @@ bool check_trainable(const Model *m, Messages *errors) {
                         "a model can generate pictures, but a word can be learned only with epsilon or "
                         "v_prediction",
                         m->folder.path);
-}
-
-bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
-    char *fault = ddim_fault(&m->noise_schedule, steps);
-    bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);
-    free(fault);
-    return ok;
 }
 
 bool check_loss(double loss, TrainingStep *ran, const char *prefix, const char *hint, Messages *errors) {

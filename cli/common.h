@@ -112,9 +112,6 @@ bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Mes
 /* Returns false and adds a message when the training loss is not defined for the kind of output that the
    model's UNet has. */
 bool check_trainable(const Model *m, Messages *errors);
-/* Returns false and adds a message when the model cannot generate pictures in the number of denoising steps
-   that the named option gives. */
-bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
 
 /* Returns false and adds a message when the loss of a training step, which has been run, is not finite. The
    message begins with `prefix`, such as "step 3: ", and names the first node with such a value. When the

@@ -3,6 +3,7 @@
 #define TI_GENERATE_H
 
 #include "cli/commands.h"
+#include "cli/sampler_options.h"
 
 typedef struct {
     Given given;
@@ -15,10 +16,10 @@ typedef struct {
     int64_t count;
     int64_t width, height; /* in pixels; 0 for the model's own side */
     /* how it is generated */
-    int64_t seed, steps;
-    double guidance, eta;
+    int64_t seed;
+    SamplerChoice sampler;
+    double guidance;
     int precision; /* PRECISION_F32 or PRECISION_BF16 */
-    int sampler;   /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;
     bool grid, force;

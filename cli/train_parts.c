@@ -102,13 +102,14 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                       Messages *errors, Messages *warnings) {
     *validation = NULL;
     if (!o->validation_prompt) return true;
-    if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return false;
     SamplingOptions options = { .count = 1,
-                                .steps = o->sampling_steps,
                                 .height = o->resolution,
                                 .width = o->resolution,
                                 .guidance = (float)o->guidance,
                                 .seed = (uint64_t)o->seed };
+    if (!sampler_choose(&TRAIN_COMMAND, o, &o->sampler, "sampling-steps", m, &options.sampler, errors,
+                        warnings))
+        return false;
     *validation = validation_new(m, words, o->validation_prompt, options,
                                  (PlanOptions) { .precision = (Precision)o->precision }, errors, warnings);
     return *validation != NULL;
