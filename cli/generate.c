@@ -183,8 +183,8 @@ static bool write_pictures(const Generation *g, Messages *errors) {
 /* Says with what pictures are drawn, and, for a number of steps that nobody has given, why with so many. */
 static void print_sampler(const SamplerOptions *s) {
     bool ays = s->steps == STEPS_ALIGN_YOUR_STEPS, standard = s->steps == s->sampler->steps;
-    char *steps =
-        ays ? mem_string("the steps of Align Your Steps") : mem_format("%lld steps", (long long)s->steps);
+    char *steps = ays ? mem_string("the steps of Align Your Steps")
+                      : mem_format("%lld step%s", (long long)s->steps, s->steps > 1 ? "s" : "");
     console_line(stderr, "ti: sampler %s%s, %s%s%s%s", s->sampler->name,
                  s->karras == KARRAS_ON ? " karras" : "", steps, standard ? " (" : "",
                  standard ? s->sampler->reason : "", standard ? ")" : "");
