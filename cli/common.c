@@ -250,6 +250,14 @@ bool check_trainable(const Model *m, Messages *errors) {
                         m->folder.path);
 }
 
+bool set_clip_skip(Model *m, int64_t n, Messages *errors) {
+    if (n > m->clip.config.layers)
+        return messages_add(errors, "--clip-skip %lld: the text encoder has only %d layers", (long long)n,
+                            m->clip.config.layers);
+    clip_skip(&m->clip, (int)n);
+    return true;
+}
+
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
     char *fault = ddim_fault(&m->noise_schedule, steps);
     bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);

@@ -16,7 +16,9 @@ typedef struct {
     int64_t width, height; /* in pixels; 0 for the model's own side */
     /* how it is generated */
     int64_t seed, steps;
-    double guidance, eta;
+    double guidance, rescale, eta;
+    int64_t clip_skip;
+    char *latents; /* the file of the initial noise, or NULL */
     int sampler; /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;

@@ -520,6 +520,23 @@ static void compare_item(const Option *o, const char *path, const json_t *item, 
     json_decref(now);
 }
 
+/* Compares the options that the user gave and that the run's record lacks, since an earlier version wrote it,
+   with their defaults, which are what such a run had. */
+static void compare_missing(const Command *c, const char *path, const json_t *options, const void *values,
+                            Messages *errors) {
+    void *standard = mem_alloc(c->size);
+    set_defaults(c, standard);
+    for (int i = 0; i < c->count; i++) {
+        const Option *o = &c->options[i];
+        if (o->once || o->may_differ || !*given(c, o, values) || json_object_get(options, o->name)) continue;
+        json_t *item = value_to_json(o, standard);
+        compare_item(o, path, item, values, errors);
+        json_decref(item);
+    }
+    options_free(c, standard);
+    free(standard);
+}
+
 static bool is_retired(const Command *c, const char *name) {
     for (const char *const *r = c->retired; r && *r; r++)
         if (strcmp(*r, name) == 0) return true;
@@ -547,6 +564,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         else if (read_item(o, path, item, values, errors))
             *given(c, o, values) = true;
     }
+    if (options) compare_missing(c, path, options, values, errors);
     for (int i = 0; i < c->count && errors->count == before; i++)
         if (c->options[i].required && !*given(c, &c->options[i], values))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);

@@ -30,6 +30,7 @@ typedef struct {
     double weight_decay;
     int64_t batch, accumulate, repeats, seed;
     int64_t resolution; /* 0 for the model's own */
+    int64_t clip_skip;
     bool center_crop, no_flip;
     /* when it ends */
     int stop; /* STOP_OFF or STOP_AUTO */
@@ -44,7 +45,7 @@ typedef struct {
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL for no validation pictures */
     int64_t validation_every, sampling_steps;
-    double guidance;
+    double guidance, rescale;
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */

@@ -34,6 +34,7 @@ struct Sampling {
     int32_t *ids;             /* [n, S] */
     float *context;           /* [n B, S, D] */
     float *input, *t;         /* [B, L, h, w], [B] */
+    float *guidance;          /* [B, time_cond_proj_dim], or NULL where the UNet takes no such embedding */
     float *to_decode;         /* [1, L, h, w] */
     float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is read only where eta > 0 */
     float *guided_noise_pred; /* [L, h, w] */
@@ -64,7 +65,10 @@ static Stage denoise_stage(const Sampling *s, const Unet *u, Shape latents, int6
     Tensor *t = graph_leaf(stage.graph, "timesteps", shape1(s->batch), s->t, NULL);
     Tensor *c = graph_leaf(stage.graph, "context", shape3(s->contexts * s->batch, s->tokens, width),
                            s->context, NULL);
-    stage.result = unet(stage.graph, u, x, t, c);
+    Tensor *w = s->guidance ? graph_leaf(stage.graph, "guidance",
+                                         shape2(s->batch, u->config.time_cond_proj_dim), s->guidance, NULL)
+                            : NULL;
+    stage.result = unet_guided(stage.graph, u, x, t, w, c);
     stage.plan = graph_plan(stage.graph, stage.result, plan);
     return stage;
 }
@@ -80,6 +84,15 @@ static Stage decode_stage(const Sampling *s, const Vae *vae, Shape latents, Plan
 
 static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
 
+/* Returns the embedding of the guidance scale for each picture of a pass, or NULL where the UNet takes none. */
+static float *guidance_rows(const Sampling *s, const Unet *u) {
+    int64_t dim = u->config.time_cond_proj_dim;
+    float *rows = dim ? floats(s->batch * dim) : NULL;
+    for (int64_t i = 0; rows && i < s->batch; i++)
+        guidance_embedding(s->options.guidance, dim, rows + i * dim);
+    return rows;
+}
+
 Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
                        float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
                        PlanOptions plan) {
@@ -93,7 +106,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     s->timesteps = mem_alloc((size_t)options.steps * sizeof *s->timesteps);
     ddim_timesteps(noise_schedule, options.steps, s->timesteps);
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
-    s->guided = options.guidance > 1;
+    s->guided = options.guidance > 1 && u->config.time_cond_proj_dim == 0;
     s->contexts = s->guided ? 2 : 1;
     s->batch = unet_batch(options.count, latents.dim[2] * latents.dim[3]);
     s->latent_count = channels * latents.dim[2] * latents.dim[3];
@@ -102,6 +115,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     s->context = floats(s->contexts * s->batch * s->context_count);
     s->input = floats(s->batch * s->latent_count);
     s->t = floats(s->batch);
+    s->guidance = guidance_rows(s, u);
     s->to_decode = floats(s->latent_count);
     s->latents = floats(options.count * s->latent_count);
     s->noise = floats(options.count * s->latent_count);
@@ -122,6 +136,7 @@ void sampling_free(Sampling *s) {
     free(s->context);
     free(s->input);
     free(s->t);
+    free(s->guidance);
     free(s->to_decode);
     free(s->latents);
     free(s->noise);
@@ -184,8 +199,10 @@ static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t t
     for (int64_t i = first_pending; i < first + s->batch; i++) {
         const float *noise_pred = s->denoise.result->data + (i - first) * per_picture;
         if (s->guided) {
-            guide(noise_pred, noise_pred + s->batch * per_picture, s->options.guidance, per_picture,
-                  s->guided_noise_pred);
+            const float *cond = noise_pred + s->batch * per_picture;
+            guide(noise_pred, cond, (float)s->options.guidance, per_picture, s->guided_noise_pred);
+            if (s->options.rescale > 0)
+                guidance_rescale(cond, s->options.rescale, per_picture, s->guided_noise_pred);
             noise_pred = s->guided_noise_pred;
         }
         ddim_step(s->noise_schedule, s->options.steps, t, noise_pred, s->options.eta,
@@ -200,7 +217,10 @@ bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, cons
     int64_t per_picture = s->latent_count, all = o->count * per_picture;
     Generator generator;
     generator_seed(&generator, o->seed);
-    generator_randn(&generator, s->latents, all);
+    if (o->latents)
+        memcpy(s->latents, o->latents, (size_t)all * sizeof *s->latents);
+    else
+        generator_randn(&generator, s->latents, all);
     encode_prompts(s, ids, negative);
     if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors))
         return false;

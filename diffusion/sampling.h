@@ -12,9 +12,12 @@
 typedef struct {
     int64_t count, steps;  /* pictures; DDIM steps */
     int64_t height, width; /* pixels, multiples of 8 and of the VAE's factor */
-    float guidance;        /* the guidance scale; up to 1 there is no unconditional pass */
+    double guidance;       /* the guidance scale; up to 1 there is no unconditional pass. A model with
+                              time_cond_proj_dim takes it as an embedding and never has that pass. */
+    float rescale;         /* phi of guidance_rescale; 0 for none */
     float eta;             /* of DDIM: 0 adds no noise in a step */
     uint64_t seed;
+    const float *latents; /* [count, L, h, w], the initial noise, or NULL to draw it */
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
