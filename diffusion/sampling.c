@@ -84,7 +84,7 @@ static Stage decode_stage(const Sampling *s, const Vae *vae, Shape latents, Plan
 
 static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
 
-/* Returns the embedding of the guidance scale for each picture of a pass, or NULL where the UNet takes none. */
+/* Returns the guidance scale's embedding for each picture of a pass, or NULL where the UNet takes none. */
 static float *guidance_rows(const Sampling *s, const Unet *u) {
     int64_t dim = u->config.time_cond_proj_dim;
     float *rows = dim ? floats(s->batch * dim) : NULL;

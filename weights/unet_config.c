@@ -87,8 +87,8 @@ static int64_t read_sample_size(JsonObject *o) {
     return old && !json_is_array(m) ? max_i64(sides[0], 64) : sides[0];
 }
 
-/* Models distilled for latent consistency have 256 here. The embedding's formula divides by half of the length
-   minus 1 (diffusion/guidance.h), so that it needs two frequencies. */
+/* Models distilled for latent consistency have 256 here. The embedding's formula divides by half of the
+   length minus 1 (diffusion/guidance.h), so that it needs two frequencies. */
 static int64_t read_time_cond(JsonObject *o) {
     return object_null(o, "time_cond_proj_dim") ? 0 : object_int(o, "time_cond_proj_dim", 0, 4, 65536);
 }
