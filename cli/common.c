@@ -2,7 +2,7 @@
 #include "cli/common.h"
 
 #include "cli/console.h"
-#include "diffusion/ddim.h"
+#include "diffusion/sampler.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
 #include "io/file.h"
@@ -259,7 +259,8 @@ bool set_clip_skip(Model *m, int64_t n, Messages *errors) {
 }
 
 bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
-    char *fault = ddim_fault(&m->noise_schedule, steps);
+    char *fault = sampler_fault(&m->noise_schedule.config,
+                                (SamplerOptions) { .sampler = &DDIM, .steps = steps, .converted = true });
     bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);
     free(fault);
     return ok;

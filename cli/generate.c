@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const SAMPLERS[] = { "ddim", NULL };
-
 #define AT(field) offsetof(GenerateOptions, field)
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
@@ -60,8 +58,8 @@ static const Option OPTIONS[] = {
       .help =
           "the initial noise: a .safetensors file with one F32 tensor \"latents\" [count, 4, h, w], which "
           "sets the number of pictures and their size" },
-    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLERS, .standard = "ddim", .model = true,
-      .reason = "as in the paper",
+    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLER_NAMES, .standard = "auto",
+      .model = true, .reason = "as in the paper",
       .help = "the method that turns noise into a picture; ddim is the only one" },
     { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper",
       .help = "how much new noise a DDIM step adds, up to 1, which is as much as in DDPM" },
@@ -194,12 +192,11 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
         .count = o->count,
-        .steps = o->steps,
+        .sampler = { .sampler = &DDIM, .steps = o->steps, .eta = (float)o->eta, .converted = true },
         .height = o->height,
         .width = o->width,
         .guidance = o->guidance,
         .rescale = (float)o->rescale,
-        .eta = (float)o->eta,
         .seed = (uint64_t)o->seed,
         .latents = g->latents.data,
     };

@@ -189,9 +189,11 @@ static void plan_trades(Report *r, const Model *m, const PlanRequest *o, float *
 void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time) {
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *learned = mem_alloc(floats), *grad = mem_alloc(floats);
-    SamplingOptions options = {
-        .count = 1, .steps = 1, .height = o->resolution, .width = o->resolution, .guidance = 7.5f
-    };
+    SamplingOptions options = { .count = 1,
+                                .sampler = { .sampler = &DDIM, .steps = 1, .converted = true },
+                                .height = o->resolution,
+                                .width = o->resolution,
+                                .guidance = 7.5f };
     Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
                                       tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
     TrainingStep step = new_step(m, o, learned, grad, 0);

@@ -110,13 +110,15 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
     *validation = NULL;
     if (!o->validation_prompt) return true;
     if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return false;
-    SamplingOptions options = { .count = 1,
-                                .steps = o->sampling_steps,
-                                .height = o->resolution,
-                                .width = o->resolution,
-                                .guidance = o->guidance,
-                                .rescale = (float)o->rescale,
-                                .seed = (uint64_t)o->seed };
+    SamplingOptions options = {
+        .count = 1,
+        .sampler = { .sampler = &DDIM, .steps = o->sampling_steps, .converted = true },
+        .height = o->resolution,
+        .width = o->resolution,
+        .guidance = o->guidance,
+        .rescale = (float)o->rescale,
+        .seed = (uint64_t)o->seed
+    };
     *validation = validation_new(m, words, o->validation_prompt, options, errors, warnings);
     return *validation != NULL;
 }

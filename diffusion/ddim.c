@@ -1,7 +1,17 @@
-#include "diffusion/ddim.h"
+/* DDIM (Song et al. 2021, equations 12 and 16), the sampler of the paper's experiments, as diffusers'
+   DDIMScheduler. Each step goes from timestep t to t' = t - T div N, where T is the number of training
+   timesteps. With a = abar_t and a' = abar_t' (the paper's alpha_t and alpha_(t-1)):
+
+       x0    = (x_t - sqrt(1 - a) eps) / sqrt(a)                      the predicted picture
+       sigma = eta sqrt((1 - a') / (1 - a)) sqrt(1 - a / a')
+       x_t'  = sqrt(a') x0 + sqrt(1 - a' - sigma^2) eps + sigma noise
+
+   eps is the UNet's output, or is computed from it where the model predicts v or the picture. */
+#include "diffusion/predicted.h"
+#include "diffusion/sampler.h"
+#include "diffusion/sigmas.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* Returns the timestep that a step from t leads to. The reference takes the same distance in every spacing. A
    negative result means that the picture is finished. */
@@ -9,136 +19,55 @@ static int64_t previous_timestep(const SchedulerConfig *c, int64_t steps, int64_
     return t - c->train_timesteps / steps;
 }
 
-/* Returns abar_t. The trap: after the last step (t < 0) it is 1 or abar_0, as the
-   config's set_alpha_to_one says. */
-static float alpha_cumprod_at(const NoiseSchedule *schedule, int64_t t) {
-    if (t >= 0) return schedule->alphas_cumprod[t];
-    return schedule->config.set_alpha_to_one ? 1.0f : schedule->alphas_cumprod[0];
-}
-
-/* Returns timestep i of N in descending order, where T is the number of training timesteps:
-
-       leading    (N - 1 - i) (T div N) + steps_offset
-       linspace   round((N - 1 - i) (T - 1) / (N - 1))
-       trailing   round(T - i T / N) - 1
-
-   Two traps come from numpy: it rounds halves to even, and its arange of floats advances by the difference of
-   its first two members, each rounded, rather than by the step that it was given. */
 static int64_t timestep_at(const SchedulerConfig *c, int64_t steps, int64_t i) {
-    int64_t total = c->train_timesteps, ascending = steps - 1 - i;
-    if (c->spacing == SPACING_LEADING) return ascending * (total / steps) + c->steps_offset;
-    if (c->spacing == SPACING_LINSPACE) {
-        if (i == 0) return steps > 1 ? total - 1 : 0;
-        return (int64_t)rint((double)ascending * ((double)(total - 1) / (double)(steps - 1)));
-    }
-    double first = (double)total, stride = first - (first - first / (double)steps);
-    return (int64_t)rint(first - (double)i * stride) - 1;
+    return (int64_t)rint(spaced_timestep(c, c->train_timesteps, steps, i));
 }
 
-/* Returns a message when a step from abar_t = a to abar_t' = b would divide by zero, else NULL. The variance
-   divides by b. The predicted picture divides by sqrt(a) where the model predicts the noise, and the
-   predicted noise divides by sqrt(1 - a) where the model predicts the picture. */
-static char *division_fault(const NoiseSchedule *schedule, int64_t t, float a, float b) {
-    const SchedulerConfig *c = &schedule->config;
-    bool bounded = c->clip_sample || c->thresholding; /* an infinite x0 then becomes finite again */
-    if (a == 0 && c->prediction == PREDICT_EPSILON && !bounded)
-        return mem_format(
-            "timestep %lld of this model's noise schedule is pure noise, from which a UNet that predicts "
-            "the noise (epsilon, not v_prediction) cannot predict the picture",
-            (long long)t);
-    if (b == 0 || (a == 1 && c->prediction == PREDICT_SAMPLE))
-        return mem_format("at timestep %lld of this model's noise schedule DDIM divides by zero",
-                          (long long)t);
-    return NULL;
+static char *fault(const SchedulerConfig *c, int64_t steps) { return spacing_fault(c, steps); }
+
+static void plan(Trajectory *t) {
+    t->evaluations = t->steps;
+    t->timesteps = mem_alloc((size_t)t->steps * sizeof *t->timesteps);
+    for (int64_t i = 0; i < t->steps; i++)
+        t->timesteps[i] = (float)timestep_at(&t->schedule.config, t->steps, i);
 }
 
-char *ddim_fault(const NoiseSchedule *schedule, int64_t steps) {
-    const SchedulerConfig *c = &schedule->config;
-    int64_t total = c->train_timesteps;
-    if (steps < 1 || steps > total)
-        return mem_format("must be 1 to %lld, the model's own number of timesteps", (long long)total);
-    if (timestep_at(c, steps, 0) >= total)
-        return mem_format("too many for this model's steps_offset %lld (use %lld)",
-                          (long long)c->steps_offset, (long long)(total / 2));
-    char *fault = NULL;
-    for (int64_t i = 0; i < steps && !fault; i++) {
-        int64_t t = timestep_at(c, steps, i);
-        fault = division_fault(schedule, t, alpha_cumprod_at(schedule, t),
-                               alpha_cumprod_at(schedule, previous_timestep(c, steps, t)));
-    }
-    return fault;
+static bool draws(const Trajectory *t, int64_t k) {
+    (void)k;
+    return t->eta > 0;
 }
 
-void ddim_timesteps(const NoiseSchedule *schedule, int64_t steps, int64_t *timesteps) {
-    for (int64_t i = 0; i < steps; i++) timesteps[i] = timestep_at(&schedule->config, steps, i);
-}
-
-/* The coefficients of a step from abar_t = a to abar_t' = b. */
-typedef struct {
-    Prediction prediction;
-    float sqrt_a, sqrt_one_minus_a;
-    float sqrt_b, direction, sigma; /* direction: sqrt(1 - b - sigma^2) */
-} Coefficients;
-
-static Coefficients coefficients_of(const NoiseSchedule *schedule, int64_t steps, int64_t t, float eta) {
-    float a = alpha_cumprod_at(schedule, t),
-          b = alpha_cumprod_at(schedule, previous_timestep(&schedule->config, steps, t));
-    float variance = (1.0f - b) / (1.0f - a) * (1.0f - a / b);
-    Coefficients k = { .prediction = schedule->config.prediction };
-    k.sqrt_a = sqrtf(a);
-    k.sqrt_one_minus_a = sqrtf(1.0f - a);
-    k.sigma = eta * sqrtf(fmaxf(variance, 0.0f));
-    k.direction = sqrtf(fmaxf(1.0f - b - k.sigma * k.sigma, 0.0f));
-    k.sqrt_b = sqrtf(b);
-    return k;
-}
-
-/* Returns x0, which is (x_t - sqrt(1 - a) eps) / sqrt(a) where the output is eps, sqrt(a) x_t - sqrt(1 - a) v
-   where it is v, and otherwise the output itself. */
-static float predicted_x0(const Coefficients *k, float x, float output) {
-    if (k->prediction == PREDICT_SAMPLE) return output;
-    return k->prediction == PREDICT_V ? k->sqrt_a * x - k->sqrt_one_minus_a * output
-                                      : (x - k->sqrt_one_minus_a * output) / k->sqrt_a;
-}
-
-/* Returns eps, which is the output itself, sqrt(a) v + sqrt(1 - a) x_t where the output is v, or
-   (x_t - sqrt(a) x0) / sqrt(1 - a) where it is x0. */
-static float predicted_noise(const Coefficients *k, float x, float output) {
-    if (k->prediction == PREDICT_SAMPLE) return (x - k->sqrt_a * output) / k->sqrt_one_minus_a;
-    return k->prediction == PREDICT_V ? k->sqrt_a * output + k->sqrt_one_minus_a * x : output;
-}
-
-static int by_value(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-/* Returns the bound of dynamic thresholding (Saharia et al. 2022): a quantile of |x0|, limited to the range
-   from 1 to the config's maximum. x0 is clamped to this bound and then divided by it. As in torch.quantile,
-   the rank is computed in fp32 and values between two ranks are interpolated linearly. */
-static float dynamic_threshold(const SchedulerConfig *c, const Coefficients *k, const float *x,
-                               const float *output, int64_t count) {
-    float *sizes = mem_alloc((size_t)count * sizeof *sizes);
-    for (int64_t i = 0; i < count; i++) sizes[i] = fabsf(predicted_x0(k, x[i], output[i]));
-    qsort(sizes, (size_t)count, sizeof *sizes, by_value);
-    float rank = (float)c->threshold_ratio * (float)(count - 1), part = rank - floorf(rank);
-    float low = sizes[(int64_t)floorf(rank)], high = sizes[(int64_t)ceilf(rank)];
-    float quantile = part < 0.5f ? low + part * (high - low) : high - (high - low) * (1.0f - part);
-    free(sizes);
-    return fminf(fmaxf(quantile, 1.0f), (float)c->threshold_max);
-}
-
-void ddim_step(const NoiseSchedule *schedule, int64_t steps, int64_t t, const float *output, float eta,
-               const float *noise, int64_t count, float *x) {
-    const SchedulerConfig *c = &schedule->config;
-    Coefficients k = coefficients_of(schedule, steps, t, eta);
-    float bound = c->clip_sample ? (float)c->clip_sample_range : INFINITY, unit = 1;
-    if (c->thresholding) bound = unit = dynamic_threshold(c, &k, x, output, count);
-    /* Equation 12. */
+static void step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
+                 float *x, float *x0) {
+    int64_t now = (int64_t)t->timesteps[k], next = previous_timestep(&t->schedule.config, t->steps, now);
+    float a = alpha_cumprod_at(&t->schedule, now), b = alpha_cumprod_at(&t->schedule, next);
+    /* Where no noise is left (a = 1) the reference divides 0 by 0; the limit is 0. Rounding may make either root's
+       argument negative. NaN is kept, so that sampler_fault finds it. */
+    float variance = a == 1 ? 0 : (1.0f - b) / (1.0f - a) * (1.0f - a / b);
+    float sigma = t->eta * sqrtf(variance < 0 ? 0 : variance), rest = 1.0f - b - sigma * sigma;
+    float direction = sqrtf(rest < 0 ? 0 : rest), sqrt_b = sqrtf(b);
+    Scales s = { sqrtf(a), sqrtf(1.0f - a) };
+    predict_x0(&t->schedule.config, s, x, output, count, x0);
     for (int64_t i = 0; i < count; i++) {
-        float x0 = fminf(fmaxf(predicted_x0(&k, x[i], output[i]), -bound), bound) / unit;
-        float eps = predicted_noise(&k, x[i], output[i]); /* not affected by the clamping */
-        x[i] = k.sqrt_b * x0 + k.direction * eps;
-        if (eta > 0) x[i] += k.sigma * noise[i];
+        float eps =
+            predicted_noise(t->schedule.config.prediction, s, x[i], output[i]); /* not of the clipped x0 */
+        x[i] = sqrt_b * x0[i] + direction * eps;
+        if (t->eta > 0) x[i] += sigma * noise[i];
     }
 }
+
+const Sampler DDIM = {
+    .name = "ddim",
+    .classes = (const char *const[]) { "DDIMScheduler", "DDIMParallelScheduler", NULL },
+    .steps = 30,
+    .reason = "more change little",
+    .spacing = SPACING_LEADING,
+    .set_alpha_to_one = true,
+    .clip_sample = true,
+    .has_eta = true,
+    .history = 1,
+    .fault = fault,
+    .plan = plan,
+    .draws = draws,
+    .step = step,
+};

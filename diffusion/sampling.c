@@ -1,7 +1,6 @@
 #include "diffusion/sampling.h"
 
 #include "autograd/finite.h"
-#include "diffusion/ddim.h"
 #include "diffusion/guidance.h"
 #include "tensor/rng.h"
 
@@ -19,8 +18,8 @@ typedef struct {
 /* B pictures in one pass of the UNet, n contexts for each of them, S text tokens of width D, L
    latent channels, h w latent picture. */
 struct Sampling {
-    const NoiseSchedule *noise_schedule;
     SamplingOptions options;
+    Trajectory trajectory;
     bool guided;
     int64_t batch;         /* B, the pictures in one pass of the UNet */
     int64_t contexts;      /* n, the contexts of each picture: 2 with guidance, else 1 */
@@ -28,7 +27,6 @@ struct Sampling {
     int64_t context_count; /* floats of a prompt's context, S D */
     int64_t tokens;        /* S */
     float scaling_factor;
-    int64_t *timesteps; /* [steps], in descending order */
     Stage encode_text, denoise, decode;
     /* The inputs of the graphs. With guidance the unconditional contexts come first. */
     int32_t *ids;             /* [n, S] */
@@ -36,7 +34,8 @@ struct Sampling {
     float *input, *t;         /* [B, L, h, w], [B] */
     float *guidance;          /* [B, time_cond_proj_dim], or NULL where the UNet takes no such embedding */
     float *to_decode;         /* [1, L, h, w] */
-    float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is read only where eta > 0 */
+    float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is that of one step */
+    float *past;              /* what the sampler keeps of earlier steps, [count, history, L, h, w] */
     float *guided_noise_pred; /* [L, h, w] */
 };
 
@@ -99,12 +98,10 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     int64_t factor = vae_factor(&vae->config), channels = u->config.in_channels;
     CHECK(options.height % factor == 0 && options.width % factor == 0 && options.count > 0);
     Sampling *s = mem_alloc(sizeof *s);
-    s->noise_schedule = noise_schedule;
     s->options = options;
+    s->trajectory = trajectory_new(&noise_schedule->config, options.sampler);
     s->tokens = tokens;
     s->scaling_factor = vae->config.scaling_factor;
-    s->timesteps = mem_alloc((size_t)options.steps * sizeof *s->timesteps);
-    ddim_timesteps(noise_schedule, options.steps, s->timesteps);
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
     s->guided = options.guidance > 1 && u->config.time_cond_proj_dim == 0;
     s->contexts = s->guided ? 2 : 1;
@@ -119,6 +116,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     s->to_decode = floats(s->latent_count);
     s->latents = floats(options.count * s->latent_count);
     s->noise = floats(options.count * s->latent_count);
+    s->past = floats(options.count * options.sampler.sampler->history * s->latent_count);
     s->guided_noise_pred = floats(s->latent_count);
     s->encode_text = encode_text_stage(s, clip, learned, vectors, plan);
     s->denoise = denoise_stage(s, u, latents, clip->config.hidden_size, plan);
@@ -131,7 +129,7 @@ void sampling_free(Sampling *s) {
     graph_free(s->encode_text.graph);
     graph_free(s->denoise.graph);
     graph_free(s->decode.graph);
-    free(s->timesteps);
+    trajectory_free(&s->trajectory);
     free(s->ids);
     free(s->context);
     free(s->input);
@@ -140,6 +138,7 @@ void sampling_free(Sampling *s) {
     free(s->to_decode);
     free(s->latents);
     free(s->noise);
+    free(s->past);
     free(s->guided_noise_pred);
     free(s);
 }
@@ -155,7 +154,7 @@ int64_t sampling_weights(const Sampling *s) {
 
 double sampling_flops(const Sampling *s) {
     const SamplingOptions *o = &s->options;
-    double passes = (double)(o->steps * ceil_div(o->count, s->batch));
+    double passes = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch));
     return s->encode_text.plan.forward_flops + passes * s->denoise.plan.forward_flops +
            (double)o->count * s->decode.plan.forward_flops;
 }
@@ -189,12 +188,15 @@ static void encode_prompts(Sampling *s, const int32_t *ids, const int32_t *negat
                (size_t)s->context_count * sizeof(float));
 }
 
-/* Does the denoising step at timestep t for the batch that begins with picture `first`. Pictures before
-   first_pending have had this step already: they only fill the batch, and their latents do not change. */
-static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t t) {
-    int64_t per_picture = s->latent_count;
-    memcpy(s->input, s->latents + first * per_picture, (size_t)(s->batch * per_picture) * sizeof(float));
-    for (int64_t i = 0; i < s->batch; i++) s->t[i] = (float)t;
+/* Does step k for the batch that begins with picture `first`. Pictures before first_pending have had this step
+   already: they only fill the batch, and their latents do not change. */
+static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k) {
+    const Trajectory *t = &s->trajectory;
+    int64_t per_picture = s->latent_count, history = t->sampler->history * per_picture;
+    float divisor = trajectory_input_divisor(t, k);
+    for (int64_t i = 0; i < s->batch * per_picture; i++)
+        s->input[i] = s->latents[first * per_picture + i] / divisor;
+    for (int64_t i = 0; i < s->batch; i++) s->t[i] = t->timesteps[k];
     graph_forward(s->denoise.graph);
     for (int64_t i = first_pending; i < first + s->batch; i++) {
         const float *noise_pred = s->denoise.result->data + (i - first) * per_picture;
@@ -205,38 +207,45 @@ static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t t
                 guidance_rescale(cond, s->options.rescale, per_picture, s->guided_noise_pred);
             noise_pred = s->guided_noise_pred;
         }
-        ddim_step(s->noise_schedule, s->options.steps, t, noise_pred, s->options.eta,
-                  s->noise + i * per_picture, per_picture, s->latents + i * per_picture);
+        trajectory_step(t, k, noise_pred, s->noise + i * per_picture, per_picture,
+                        s->latents + i * per_picture, s->past + i * history);
     }
+}
+
+/* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its batch. */
+static bool denoise_all(Sampling *s, Generator *generator, const SamplingEvents *events, Messages *errors) {
+    int64_t count = s->options.count, steps = s->trajectory.evaluations;
+    for (int64_t k = 0; k < steps; k++) {
+        if (trajectory_draws(&s->trajectory, k))
+            generator_randn(generator, s->noise, count * s->latent_count);
+        /* The last batch may begin with pictures that have had this step already, so that it is full. */
+        for (int64_t done = 0; done < count; done += s->batch) {
+            denoise(s, min_i64(done, count - s->batch), done, k);
+            char what[80];
+            snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
+                     (long long)steps);
+            if (!check_finite(s->denoise.graph, s->denoise.result, what, errors)) return false;
+        }
+        if (events->step && !events->step(events->user, k + 1, steps)) return false;
+    }
+    return true;
 }
 
 bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
                   Messages *errors) {
-    const SamplingOptions *o = &s->options;
-    CHECK(s->timesteps[0] < s->noise_schedule->config.train_timesteps);
-    int64_t per_picture = s->latent_count, all = o->count * per_picture;
+    int64_t count = s->options.count, per_picture = s->latent_count;
     Generator generator;
-    generator_seed(&generator, o->seed);
-    if (o->latents)
-        memcpy(s->latents, o->latents, (size_t)all * sizeof *s->latents);
+    generator_seed(&generator, s->options.seed);
+    if (s->options.latents)
+        memcpy(s->latents, s->options.latents, (size_t)(count * per_picture) * sizeof *s->latents);
     else
-        generator_randn(&generator, s->latents, all);
+        generator_randn(&generator, s->latents, count * per_picture);
+    for (int64_t i = 0; i < count * per_picture; i++) s->latents[i] *= s->trajectory.noise_scale;
     encode_prompts(s, ids, negative);
-    if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors))
+    if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors) ||
+        !denoise_all(s, &generator, events, errors))
         return false;
-    for (int64_t k = 0; k < o->steps; k++) {
-        if (o->eta > 0) generator_randn(&generator, s->noise, all);
-        /* The last batch may begin with pictures that have had this step already, so that it is full. */
-        for (int64_t done = 0; done < o->count; done += s->batch) {
-            denoise(s, min_i64(done, o->count - s->batch), done, s->timesteps[k]);
-            char what[80];
-            snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
-                     (long long)o->steps);
-            if (!check_finite(s->denoise.graph, s->denoise.result, what, errors)) return false;
-        }
-        if (events->step && !events->step(events->user, k + 1, o->steps)) return false;
-    }
-    for (int64_t i = 0; i < o->count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;
         graph_forward(s->decode.graph);

@@ -1,23 +1,23 @@
-/* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does with
-   DDIMScheduler. The latents begin as noise, each timestep has a denoising step with classifier-free
-   guidance, and at the end the VAE's decoder turns the latents into pictures. */
+/* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does. The latents begin
+   as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at the end the
+   VAE's decoder turns the latents into pictures. */
 #ifndef TI_SAMPLING_H
 #define TI_SAMPLING_H
 
-#include "diffusion/noise_schedule.h"
+#include "diffusion/sampler.h"
 #include "nn/clip.h"
 #include "nn/unet.h"
 #include "nn/vae.h"
 
 typedef struct {
-    int64_t count, steps;  /* pictures; DDIM steps */
+    int64_t count; /* pictures */
+    SamplerOptions sampler;
     int64_t height, width; /* pixels, multiples of 8 and of the VAE's factor */
     double guidance;       /* the guidance scale; up to 1 there is no unconditional pass. A model with
                               time_cond_proj_dim takes it as an embedding and never has that pass. */
     float rescale;         /* phi of guidance_rescale; 0 for none */
-    float eta;             /* of DDIM: 0 adds no noise in a step */
     uint64_t seed;
-    const float *latents; /* [count, L, h, w], the initial noise, or NULL to draw it */
+    const float *latents; /* [count, L, h, w], the initial noise N(0, I), or NULL to draw it */
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
@@ -54,7 +54,7 @@ typedef struct {
 } SamplingEvents;
 
 /* Generates the pictures. ids [tokens] is the prompt. negative [tokens] is the negative prompt (usually ""),
-   which is read only with guidance. ddim_fault must return NULL for the number of steps. Returns false when
+   which is read only with guidance. sampler_fault must return NULL for the sampler's options. Returns false when
    an event stopped the run. Returns false and adds a message when a result is not finite. */
 bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
                   Messages *errors);

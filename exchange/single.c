@@ -2,6 +2,7 @@
 #include "exchange/single.h"
 
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,9 +164,12 @@ static void read_vae(const Shapes *s, VaeConfig *c) {
     }
 }
 
-/* Returns the values that every pipeline of Stable Diffusion has in its scheduler_config.json. */
+/* Returns what the scheduler_config.json of the original repositories says, and for other fields the defaults:
+   diffusers' from_single_file takes it from there, PNDM for 1.x and DDIM for 2.x. */
 static SchedulerConfig scheduler(bool sd2) {
     return (SchedulerConfig) {
+        .class_name = sd2 ? "DDIMScheduler" : "PNDMScheduler",
+        .absent.spacing = true,
         .train_timesteps = 1000,
         .beta_start = 0.00085,
         .beta_end = 0.012,
@@ -173,6 +177,15 @@ static SchedulerConfig scheduler(bool sd2) {
         .prediction = sd2 ? PREDICT_V : PREDICT_EPSILON,
         .steps_offset = 1,
         .clip_sample_range = 1,
+        .threshold_ratio = 0.995,
+        .threshold_max = 1,
+        .skip_prk_steps = true,
+        .algorithm = ALGORITHM_DPMPP,
+        .solver_order = 2,
+        .lower_order_final = true,
+        .lambda_min_clipped = -INFINITY,
+        .original_steps = 50,
+        .timestep_scaling = 10,
     };
 }
 

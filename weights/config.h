@@ -53,9 +53,20 @@ typedef enum { SPACING_LEADING, SPACING_LINSPACE, SPACING_TRAILING } Spacing;
 /* The names of these enums' values in a config; each list ends with NULL. */
 extern const char *const BETA_SCHEDULE_NAMES[], *const PREDICTION_NAMES[], *const SPACING_NAMES[];
 
-/* scheduler/scheduler_config.json: the noise schedule, and what DDIMScheduler.from_config makes of the other
-   keys. Numbers are doubles, as Python's floats are. */
+/* What a scheduler_config.json says to the samplers that have such a field (diffusion/sampler.h). */
+typedef enum { FINAL_SIGMA_ZERO, FINAL_SIGMA_MIN } FinalSigma;
+/* ALGORITHM_OTHER is that of a solver which is neither. */
+typedef enum { ALGORITHM_DPMPP, ALGORITHM_SDE_DPMPP, ALGORITHM_OTHER } Algorithm;
+typedef enum { SOLVER_MIDPOINT, SOLVER_HEUN } SolverType;
+
+/* scheduler/scheduler_config.json. Where a field is absent the value is the default of DDIMScheduler, and of
+   DDPMScheduler, with which words are trained; `absent` says so for the fields whose default is not the same in
+   every class. Numbers are doubles, as Python's floats are. */
 typedef struct {
+    const char *class_name; /* of the reference, such as "PNDMScheduler"; NULL when the file has none */
+    struct {
+        bool beta_start, beta_end, beta_schedule, spacing, steps_offset, clip_sample, set_alpha_to_one;
+    } absent;
     int64_t train_timesteps;
     double beta_start, beta_end;
     BetaSchedule beta_schedule;
@@ -66,8 +77,24 @@ typedef struct {
     int64_t steps_offset; /* 1 when the file has the key, with any value, else 0 (scheduler_config.c) */
     bool set_alpha_to_one, clip_sample;
     double clip_sample_range;
-    bool thresholding; /* whether x0 is thresholded dynamically instead of clipped (diffusion/ddim.c) */
+    bool thresholding; /* whether x0 is thresholded dynamically instead of clipped (diffusion/predicted.c) */
     double threshold_ratio, threshold_max;
+    bool skip_prk_steps; /* of PNDM */
+    /* How the sigmas are placed: those of the visited timesteps unless one of the bools is set. */
+    bool karras_sigmas, exponential_sigmas, lu_lambdas, beta_sigmas, flow_sigmas, dynamic_shifting;
+    bool log_linear; /* interpolation_type: the logarithms of the sigmas are linear */
+    bool continuous; /* timestep_type: the UNet is given log(sigma) / 4 where it predicts v */
+    double sigma_min, sigma_max; /* the ends of Karras' sigmas, 0 for those of the noise schedule */
+    FinalSigma final_sigma;
+    /* of DPM-Solver */
+    Algorithm algorithm;
+    SolverType solver;
+    int64_t solver_order;
+    bool lower_order_final, euler_at_final, learned_variance;
+    double lambda_min_clipped; /* -INFINITY for none */
+    /* of latent consistency models */
+    int64_t original_steps;
+    double timestep_scaling;
 } SchedulerConfig;
 
 /* Each parses the text of one config file; path is its name in messages. Returns false and adds a message for

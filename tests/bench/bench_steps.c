@@ -151,7 +151,7 @@ static void generate_once(void *user) {
 static void generate(const Bench *b) {
     const Model *m = b->m;
     SamplingOptions options = { .count = b->o->batch,
-                                .steps = 30,
+                                .sampler = { .sampler = &DDIM, .steps = 30, .converted = true },
                                 .height = b->o->resolution,
                                 .width = b->o->resolution,
                                 .guidance = 4,

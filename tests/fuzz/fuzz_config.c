@@ -8,7 +8,7 @@
 
 #include "cli/generate.h"
 #include "cli/train.h"
-#include "diffusion/ddim.h"
+#include "diffusion/sampler.h"
 #include "tests/fuzz/fuzz_options.h"
 #include "weights/folder.h"
 
@@ -95,16 +95,20 @@ static void scheduler_seeds(Seeds *s) {
 
 static void try_sampling(const NoiseSchedule *d) {
     enum { STEPS = 30, COUNT = 5 };
-    int64_t timesteps[STEPS];
-    char *fault = ddim_fault(d, STEPS);
-    if (!fault) ddim_timesteps(d, STEPS, timesteps);
-    for (int i = 0; !fault && i < STEPS; i++) {
+    SamplerOptions o = { .sampler = &DDIM, .steps = STEPS, .eta = 0.5f, .converted = true };
+    char *fault = sampler_fault(&d->config, o);
+    free(fault);
+    if (fault) return;
+    Trajectory t = trajectory_new(&d->config, o);
+    float past[COUNT];
+    for (int i = 0; i < STEPS; i++) {
         float x[COUNT] = { 1, 2, 3, -4, 0 }, output[COUNT] = { 0.5f, 1, -1, 2, 0 };
-        CHECK(0 <= timesteps[i] && timesteps[i] < (i ? timesteps[i - 1] : d->config.train_timesteps));
-        ddim_step(d, STEPS, timesteps[i], output, 0.5f, output, COUNT, x);
+        CHECK(0 <= t.timesteps[i] &&
+              t.timesteps[i] < (i ? t.timesteps[i - 1] : (float)d->config.train_timesteps));
+        trajectory_step(&t, i, output, output, COUNT, x, past);
         for (int k = 0; k < COUNT; k++) CHECK(!isnan(x[k]));
     }
-    free(fault);
+    trajectory_free(&t);
 }
 
 static bool try_scheduler(const unsigned char *bytes, size_t size) {

@@ -1,7 +1,7 @@
 /* Tests the noise schedule, the training target and the DDIM step against their equations, computed in double
    (Ho et al. 2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, of prediction and of
    final alpha. The posterior's sample and classifier-free guidance are tested in the same way. */
-#include "diffusion/ddim.h"
+#include "diffusion/sampler.h"
 #include "diffusion/guidance.h"
 #include "inversion/posterior.h"
 #include "tests/refusal.h"
@@ -89,26 +89,34 @@ static void test_ddim(const NoiseSchedule *d, int64_t steps, int64_t t, double e
         if (c->clip_sample) x0 = fmin(fmax(x0, -c->clip_sample_range), c->clip_sample_range);
         want[i] = sqrt(b) * x0 + sqrt(1 - b - sigma * sigma) * eps + sigma * (double)noise[i];
     }
-    ddim_step(d, steps, t, output, (float)eta, noise, N, x);
+    SamplerOptions o = { .sampler = &DDIM, .steps = steps, .eta = (float)eta, .converted = true };
+    Trajectory trajectory = trajectory_new(c, o);
+    float past[N];
+    trajectory.timesteps[0] = (float)t;
+    trajectory_step(&trajectory, 0, output, noise, N, x, past);
+    trajectory_free(&trajectory);
     close_to(v ? "DDIM step, v" : "DDIM step, noise", x, want);
 }
 
 static void test_timesteps(SchedulerConfig c) {
-    int64_t got[T];
     for (int offset = 0; offset < 2; offset++) {
         c.steps_offset = offset;
-        NoiseSchedule d = noise_schedule_new(&c);
-        ddim_timesteps(&d, 7, got); /* 50 / 7 = 7 */
+        SamplerOptions seven = { .sampler = &DDIM, .steps = 7, .converted = true },
+                       o[3] = { seven, seven, seven };
+        Trajectory t = trajectory_new(&c, seven); /* 50 / 7 = 7 */
         bool ok = true;
-        for (int i = 0; i < 7; i++) ok = ok && got[i] == (6 - i) * 7 + offset;
-        test_true("timesteps", ok, "%lld ... %lld", (long long)got[0], (long long)got[6]);
-        char *all = ddim_fault(&d, T), *none = ddim_fault(&d, 0), *more = ddim_fault(&d, T + 1);
+        for (int i = 0; i < 7; i++) ok = ok && t.timesteps[i] == (float)((6 - i) * 7 + offset);
+        test_true("timesteps", ok, "%g ... %g", (double)t.timesteps[0], (double)t.timesteps[6]);
+        o[0].steps = T;
+        o[1].steps = 0;
+        o[2].steps = T + 1;
+        char *all = sampler_fault(&c, o[0]), *none = sampler_fault(&c, o[1]), *more = sampler_fault(&c, o[2]);
         test_true("as many timesteps as there are", !all == !offset, "offset %d", offset);
         test_true("too few and too many", none && more, "0: %s", none);
         free(all);
         free(none);
         free(more);
-        noise_schedule_free(&d);
+        trajectory_free(&t);
     }
 }
 

@@ -359,7 +359,12 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 static void test_sampling(Run *r, const Model *m) {
     if (!golden_has(r->golden, "draw/picture")) return;
     SamplingOptions options = {
-        .count = 1, .steps = 4, .height = PICTURE_HEIGHT, .width = PICTURE_WIDTH, .guidance = 7.5f, .seed = 53
+        .count = 1,
+        .sampler = { .sampler = &DDIM, .steps = 4, .converted = true },
+        .height = PICTURE_HEIGHT,
+        .width = PICTURE_WIDTH,
+        .guidance = 7.5f,
+        .seed = 53,
     };
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids),

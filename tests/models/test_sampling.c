@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diffusion/ddim.h"
 #include "diffusion/sampling.h"
 #include "tensor/gemm.h"
 #include "tests/network.h"
@@ -39,6 +38,10 @@ static void events_free(Events *e) {
     for (int i = 0; i < PICTURES_MAX; i++) free(e->data[i]);
 }
 
+static SamplerOptions ddim(int64_t steps) {
+    return (SamplerOptions) { .sampler = &DDIM, .steps = steps, .converted = true };
+}
+
 static Sampling *new_sampling(const Model *m, SamplingOptions o) {
     return sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
                         tokenizer_max_length(m->tokenizer), o, (PlanOptions) { 0 });
@@ -58,10 +61,10 @@ static Events generate(const Model *m, SamplingOptions o, int64_t stop_at) {
     bool whole = sampling_run(s, ids, ids + tokens, &events, &errors);
     CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
-                         : whole && e.steps == o.steps && e.pictures == o.count;
+                         : whole && e.steps == o.sampler.steps && e.pictures == o.count;
     test_true("steps and pictures", right && e.wrong == 0,
-              "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps, (long long)o.steps,
-              (long long)e.pictures, (long long)o.count, (long long)e.wrong);
+              "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps,
+              (long long)o.sampler.steps, (long long)e.pictures, (long long)o.count, (long long)e.wrong);
     free(ids);
     sampling_free(s);
     arena_free(&arena);
@@ -81,7 +84,7 @@ static void test_passes(const Model *m) {
     };
     int64_t factor = vae_factor(&m->vae.config);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        SamplingOptions o = { .count = cases[i].count, .steps = 1, .guidance = cases[i].guidance };
+        SamplingOptions o = { .count = cases[i].count, .sampler = ddim(1), .guidance = cases[i].guidance };
         o.height = cases[i].height * factor;
         o.width = cases[i].width * factor;
         Sampling *s = new_sampling(m, o);
@@ -101,7 +104,7 @@ static void test_passes(const Model *m) {
    how many others follow. */
 static void test_together(const Model *m) {
     int64_t side = 32 * vae_factor(&m->vae.config);
-    SamplingOptions o = { .steps = 2, .height = side, .width = side, .guidance = 3, .seed = 4 };
+    SamplingOptions o = { .sampler = ddim(2), .height = side, .width = side, .guidance = 3, .seed = 4 };
     Events runs[5] = { { 0 } };
     for (int count = 1; count <= 4; count++) {
         o.count = count;
@@ -123,7 +126,7 @@ static void test_together(const Model *m) {
 static void test_refused(const Model *m) {
     static const int64_t steps[] = { -1, 0, 1001 };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        char *fault = ddim_fault(&m->noise_schedule, steps[i]);
+        char *fault = sampler_fault(&m->noise_schedule.config, ddim(steps[i]));
         test_true("steps", fault && strstr(fault, "must be 1 to 1000"), "%s", fault ? fault : "accepted");
         free(fault);
     }
@@ -137,7 +140,8 @@ int main(void) {
     test_passes(&m);
     test_together(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
-    SamplingOptions o = { .count = 2, .steps = 3, .height = side, .width = side, .guidance = 1, .eta = 0.5f };
+    SamplingOptions o = { .count = 2, .sampler = ddim(3), .height = side, .width = side, .guidance = 1 };
+    o.sampler.eta = 0.5f;
     Events e = generate(&m, o, 0);
     events_free(&e);
     for (int64_t stop = 1; stop <= 3; stop += 2) {

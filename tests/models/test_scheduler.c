@@ -1,7 +1,7 @@
 /* Tests scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the
    bit, the timesteps for many numbers of steps, whole chains of DDIM steps, and the noised latents and
    targets of training. */
-#include "diffusion/ddim.h"
+#include "diffusion/sampler.h"
 #include "tests/golden.h"
 
 #include <math.h>
@@ -29,6 +29,10 @@ static NoiseSchedule open_schedule(const Golden *g, const char *name) {
     return noise_schedule_new(&c);
 }
 
+static SamplerOptions ddim(int64_t steps) {
+    return (SamplerOptions) { .sampler = &DDIM, .steps = steps, .converted = true };
+}
+
 static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *d) {
     char *label = mem_format("%s/alphas_cumprod", name);
     int64_t n = d->config.train_timesteps;
@@ -45,7 +49,7 @@ static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *
     free(label);
 }
 
-/* Returns a part of the message that ddim_fault must return for these timesteps, or NULL when it must accept
+/* Returns a part of the message that sampler_fault must return for these timesteps, or NULL when it must accept
    them. timesteps is NULL when the reference fails. */
 static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
     const SchedulerConfig *c = &d->config;
@@ -58,20 +62,20 @@ static void test_timesteps(const Golden *g, const char *name, const NoiseSchedul
     static const int64_t counts[] = { 1, 2, 3, 7, 30, 50, 61, 499, 999, 1000 };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         int64_t n = counts[i], found = 0;
-        char *label = mem_format("%s/timesteps/%lld", name, (long long)n), *fault = ddim_fault(d, n);
+        char *label = mem_format("%s/timesteps/%lld", name, (long long)n),
+             *fault = sampler_fault(&d->config, ddim(n));
         int32_t *want = golden_has(g, "%s", label) ? golden_ints(g, &found, "%s", label) : NULL;
         const char *expected =
             n > d->config.train_timesteps ? "the model's own number of timesteps" : expected_fault(d, want);
         test_true(label, expected ? fault && strstr(fault, expected) : !fault, "%s",
                   fault ? fault : "possible");
         if (!fault && want) {
-            int64_t *got = mem_alloc((size_t)n * sizeof *got);
-            ddim_timesteps(d, n, got);
+            Trajectory t = trajectory_new(&d->config, ddim(n));
             int64_t differ = found != n;
-            for (int64_t k = 0; k < n && found == n; k++) differ += got[k] != want[k];
-            test_true(label, differ == 0, "%lld to %lld, %lld differ", (long long)got[0],
-                      (long long)got[n - 1], (long long)differ);
-            free(got);
+            for (int64_t k = 0; k < n && found == n; k++) differ += t.timesteps[k] != (float)want[k];
+            test_true(label, differ == 0 && t.evaluations == n, "%g to %g, %lld differ",
+                      (double)t.timesteps[0], (double)t.timesteps[n - 1], (long long)differ);
+            trajectory_free(&t);
         }
         free(want);
         free(fault);
@@ -81,20 +85,23 @@ static void test_timesteps(const Golden *g, const char *name, const NoiseSchedul
 
 static void test_chain(const Golden *g, const char *name, const NoiseSchedule *d, const char *eta) {
     Shape shape = golden_shape(g, "%s/chain/%s", name, eta);
-    int64_t steps = shape.dim[0], count = shape.dim[1], timesteps[16];
-    CHECK(steps <= 16);
+    int64_t steps = shape.dim[0], count = shape.dim[1];
     float *x = golden_floats(g, "x"), *outputs = golden_floats(g, "outputs"),
           *noise = golden_floats(g, "noise");
     float *after = mem_alloc((size_t)(steps * count) * sizeof *after);
-    ddim_timesteps(d, steps, timesteps);
+    SamplerOptions o = ddim(steps);
+    o.eta = strtof(eta, NULL);
+    Trajectory t = trajectory_new(&d->config, o);
+    float *past = mem_alloc((size_t)(count * t.sampler->history) * sizeof *past);
     for (int64_t i = 0; i < steps; i++) {
-        ddim_step(d, steps, timesteps[i], outputs + i * count, strtof(eta, NULL), noise + i * count, count,
-                  x);
+        trajectory_step(&t, i, outputs + i * count, noise + i * count, count, x, past);
         memcpy(after + i * count, x, (size_t)count * sizeof *x);
     }
     char *label = mem_format("%s/chain/%s", name, eta);
     golden_close(g, label, after, shape, 2e-6);
     free(label);
+    trajectory_free(&t);
+    free(past);
     free(after);
     free(noise);
     free(outputs);
@@ -153,7 +160,7 @@ static void test_zeros(void) {
         NoiseSchedule d = noise_schedule_new(&cases[i].c);
         const char *want = cases[i].fault;
         bool finite = noise_schedule_finite(&d), none = want && !*want;
-        char *fault = finite ? ddim_fault(&d, cases[i].steps) : NULL;
+        char *fault = finite ? sampler_fault(&cases[i].c, ddim(cases[i].steps)) : NULL;
         test_true("zeros", finite == !none && (none || (want ? fault && strstr(fault, want) : !fault)), "%s",
                   fault    ? fault
                   : finite ? "possible"

@@ -1,0 +1,90 @@
+#include "diffusion/sampler.h"
+
+#include "diffusion/sigmas.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const Sampler *const SAMPLERS[] = { &DDIM, NULL };
+const char *const SAMPLER_NAMES[] = { "auto", "ddim", NULL };
+
+/* Returns the config as the sampler's class reads it. */
+static SchedulerConfig sampler_config(const Sampler *s, const SchedulerConfig *file,
+                                      const SamplerOptions *o) {
+    SchedulerConfig c = *file;
+    if (c.absent.spacing) c.spacing = s->spacing;
+    if (c.absent.set_alpha_to_one) c.set_alpha_to_one = s->set_alpha_to_one;
+    if (c.absent.clip_sample) c.clip_sample = s->clip_sample;
+    if (!o->converted) {
+        c.steps_offset = 1;
+        c.clip_sample = false;
+    }
+    return c;
+}
+
+Trajectory trajectory_new(const SchedulerConfig *config, SamplerOptions o) {
+    SchedulerConfig c = sampler_config(o.sampler, config, &o);
+    Trajectory t = {
+        .sampler = o.sampler, .schedule = noise_schedule_new(&c), .steps = o.steps, .noise_scale = 1
+    };
+    t.eta = o.eta;
+    o.sampler->plan(&t);
+    return t;
+}
+
+void trajectory_free(Trajectory *t) {
+    noise_schedule_free(&t->schedule);
+    free(t->timesteps);
+    free(t->sigmas);
+}
+
+float trajectory_input_divisor(const Trajectory *t, int64_t k) {
+    return t->sampler->input_divisor ? t->sampler->input_divisor(t, k) : 1;
+}
+
+bool trajectory_draws(const Trajectory *t, int64_t k) { return t->sampler->draws && t->sampler->draws(t, k); }
+
+void trajectory_step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
+                     float *x, float *past) {
+    CHECK(k >= 0 && k < t->evaluations);
+    t->sampler->step(t, k, output, noise, count, x, past);
+}
+
+/* Returns a message when a step divides by zero. All steps are tried on a few numbers. Their results are not
+   used, so that no error can grow from step to step: what is not finite can only be a coefficient. */
+static char *division_fault(const Trajectory *t) {
+    enum { COUNT = 3 };
+    const SchedulerConfig *c = &t->schedule.config;
+    float *past = mem_alloc((size_t)(COUNT * t->sampler->history) * sizeof *past);
+    char *fault = NULL;
+    for (int64_t k = 0; k < t->evaluations && !fault; k++) {
+        float x[COUNT] = { 1, -0.5f, 0.25f }, output[COUNT] = { 0.5f, 1, -1 }, noise[COUNT] = { 1, -1, 2 };
+        trajectory_step(t, k, output, noise, COUNT, x, past);
+        if (isfinite(x[0]) && isfinite(x[1]) && isfinite(x[2])) continue;
+        double at = (double)t->timesteps[k];
+        int64_t below = min_i64((int64_t)fmax(at, 0), c->train_timesteps - 1);
+        if (t->schedule.alphas_cumprod[below] == 0 && c->prediction == PREDICT_EPSILON)
+            fault =
+                mem_format("timestep %g of this model's noise schedule is pure noise, from which a UNet that "
+                           "predicts the noise (epsilon, not v_prediction) cannot predict the picture",
+                           at);
+        else
+            fault = mem_format("at timestep %g of this model's noise schedule the sampler %s divides by zero",
+                               at, t->sampler->name);
+    }
+    free(past);
+    return fault;
+}
+
+char *sampler_fault(const SchedulerConfig *config, SamplerOptions o) {
+    int64_t total = config->train_timesteps;
+    if (o.steps < 1 || o.steps > total)
+        return mem_format("must be 1 to %lld, the model's own number of timesteps", (long long)total);
+    SchedulerConfig c = sampler_config(o.sampler, config, &o);
+    char *fault = o.sampler->fault ? o.sampler->fault(&c, o.steps) : NULL;
+    if (fault) return fault;
+    Trajectory t = trajectory_new(config, o);
+    fault = division_fault(&t);
+    trajectory_free(&t);
+    return fault;
+}
