@@ -1,14 +1,17 @@
 /* Tests what enters the denoiser besides the prompt's plain context and the plain guidance, against the
    reference: the text encoder without its last layers, rescaled guidance, and the guidance scale as an
    embedding. test_picture compares whole pictures. */
+#define _XOPEN_SOURCE 700
 #include "diffusion/guidance.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
 
+#include <libgen.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 static const double TOLERANCE = 2e-5;
 
@@ -118,7 +121,27 @@ static void test_guided(const Model *m, const Golden *golden) {
     free(timesteps);
 }
 
-int main(void) {
+/* Runs build/check_real, which lies beside this program, and checks its exit status and that it prints a
+   text. */
+static void test_real(const char *program, const char *arguments, int status, const char *text) {
+    char *copy = mem_string(program), out[4000];
+    char *command = mem_format("'%s/check_real' %s 2>&1", dirname(copy), arguments);
+    FILE *f = popen(command, "r");
+    CHECK(f);
+    out[fread(out, 1, sizeof out - 1, f)] = 0;
+    int ended = pclose(f);
+    bool ok = WIFEXITED(ended) && WEXITSTATUS(ended) == status && strstr(out, text);
+    test_true("check_real", ok, "%s: status %d, %s", arguments, WEXITSTATUS(ended), ok ? text : out);
+    free(command);
+    free(copy);
+}
+
+int main(int argc, char *argv[]) {
+    CHECK(argc > 0);
+    test_real(argv[0], "golden/models/narrow narrow", 1, "ddim: the same picture");
+    test_real(argv[0], "golden/models/narrow", 1, "DOES NOT give what diffusers computes with");
+    test_real(argv[0], "nowhere", 1, "nowhere: there is no such folder or file");
+    test_real(argv[0], "''", 2, "give a model");
     Golden *golden = golden_open("golden/conditions.safetensors");
     Messages errors = { 0 };
     Model m = network_open("golden/models/lcm", &errors);
