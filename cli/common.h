@@ -57,6 +57,25 @@ void report_warnings(Messages *warnings);
             .reason = "as in StableDiffusionPipeline; 0.7 suits models with zero-SNR noise",                 \
             .help = "how far guidance keeps the contrast of the prediction without it" of                    \
     }
+#define PROMPT_OPTIONS(syntax_at, long_at)                                                                   \
+    { "prompt-syntax",                                                                                       \
+      OPTION_CHOICE,                                                                                         \
+      syntax_at,                                                                                             \
+      "NAME",                                                                                                \
+      .choices = PROMPT_SYNTAX_NAMES,                                                                        \
+      .standard = "plain",                                                                                   \
+      .reason = "as in diffusers",                                                                           \
+      .help =                                                                                                \
+          "how prompts are read: plain, or with weights such as (a hat:1.2) and [less] as A1111 (a1111) or " \
+          "ComfyUI (comfy) read them; docs/prompts.md has the rules" },                                      \
+    {                                                                                                        \
+        "long-prompts", OPTION_CHOICE, long_at, "cut|chunks",                                                \
+            .choices = LONG_PROMPTS_NAMES, .standard = "default",                                            \
+            .shown = "cut for plain prompts, chunks for others",                                             \
+            .help =                                                                                          \
+                "what happens to tokens beyond the text encoder's window: they are cut off, or more chunks " \
+                "take them, as in A1111 and ComfyUI"                                                         \
+    }
 #define RESOLUTION_OPTION(at, text)                                                                          \
     {                                                                                                        \
         "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \

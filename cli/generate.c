@@ -29,6 +29,7 @@ static const Option OPTIONS[] = {
           "use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
+    PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
@@ -89,6 +90,7 @@ typedef struct {
     Model model;
     Words words;
     Latents latents; /* of --latents */
+    Prompt prompt, negative;
     Sampling *sampling;
     Arena arena;
     Image *images;     /* [count] */
@@ -199,14 +201,14 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .rescale = (float)o->rescale,
         .seed = (uint64_t)o->seed,
         .latents = g->latents.data,
+        .prompt = &g->prompt,
+        .negative = &g->negative,
     };
     const Model *m = &g->model;
     if (!check_steps(m, "--steps", o->steps, errors)) return false;
     g->sampling =
         sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
                      tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
-    int32_t *ids = prompt_ids(m->tokenizer, o->prompt, warnings);
-    int32_t *negative = prompt_ids(m->tokenizer, o->negative ? o->negative : "", warnings);
     bool ok = allocate(g, errors, warnings);
     if (ok) {
         if (o->profile) {
@@ -214,14 +216,11 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
             graph_trace(sampling_graph(g->sampling), &g->profile.trace);
         }
         g->progress = progress_new();
-        ok = sampling_run(g->sampling, ids, negative, &(SamplingEvents) { show_step, keep_picture, g },
-                          errors);
+        ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors);
         if (o->profile) profile_print(&g->profile, o->steps);
         print_peak_memory();
         ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
     }
-    free(ids);
-    free(negative);
     return ok;
 }
 
@@ -275,6 +274,9 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     const char *const prompts[] = { o->prompt, o->negative, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
         words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    prompt_read(g->model.tokenizer, o->prompt, read, &g->prompt, errors, warnings);
+    prompt_read(g->model.tokenizer, o->negative ? o->negative : "", read, &g->negative, errors, warnings);
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
@@ -292,6 +294,8 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     sampling_free(g->sampling);
     arena_free(&g->arena);
     latents_free(&g->latents);
+    prompt_free(&g->prompt);
+    prompt_free(&g->negative);
     words_free(&g->words);
     model_close(&g->model);
     free(g);

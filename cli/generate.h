@@ -18,8 +18,9 @@ typedef struct {
     int64_t seed, steps;
     double guidance, rescale, eta;
     int64_t clip_skip;
-    char *latents; /* the file of the initial noise, or NULL */
-    int sampler; /* index into the choices of --sampler: 0 is ddim */
+    int prompt_syntax, long_prompts; /* a PromptSyntax, a LongPrompts */
+    char *latents;                   /* the file of the initial noise, or NULL */
+    int sampler;                     /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;
     bool grid, force;

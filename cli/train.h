@@ -46,6 +46,7 @@ typedef struct {
     char *validation_prompt; /* NULL for no validation pictures */
     int64_t validation_every, sampling_steps;
     double guidance, rescale;
+    int prompt_syntax, long_prompts; /* of the validation prompt: a PromptSyntax, a LongPrompts */
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */

@@ -132,6 +132,7 @@ static const Option OPTIONS[] = {
       .help = "the number of steps between two checkpoints, which are copies of the word so far" },
     { "validation-prompt", OPTION_STRING, AT(validation_prompt), "TEXT", .shown = "no pictures",
       .help = "generate pictures of this prompt while the word is learned, such as 'a photo of a <grum>'" },
+    PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     { "validation-every", OPTION_INT, AT(validation_every), "N", 0, MILLION, .standard = "500", .model = true,
       .reason =
           "together with the checkpoints; a picture takes as long as about 40 steps; 0 for one at the end "

@@ -119,7 +119,8 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
         .rescale = (float)o->rescale,
         .seed = (uint64_t)o->seed
     };
-    *validation = validation_new(m, words, o->validation_prompt, options, errors, warnings);
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    *validation = validation_new(m, words, o->validation_prompt, read, options, errors, warnings);
     return *validation != NULL;
 }
 

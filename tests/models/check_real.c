@@ -70,9 +70,11 @@ static bool draw(const Model *m, const Sampler *sampler, const Latents *noise, C
         free(fault);
         return false;
     }
-    int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
+    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids);
     tokenizer_encode(m->tokenizer, "a photograph of an astronaut riding a horse", ids);
-    tokenizer_encode(m->tokenizer, "", ids + tokens);
+    Prompt prompt = { .chunks = 1, .ids = ids }, negative = prompt_empty(m->tokenizer);
+    options.prompt = &prompt;
+    options.negative = &negative;
     Sampling *s = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
                                (PlanOptions) { 0 });
     Arena arena = { 0 };
@@ -80,10 +82,11 @@ static bool draw(const Model *m, const Sampler *sampler, const Latents *noise, C
     bool ok = arena_allocate(&arena, sampling_bytes(s, threads)) || messages_add(errors, "out of memory");
     if (ok) {
         sampling_bind(s, &arena, threads);
-        ok = sampling_run(s, ids, ids + tokens, &(SamplingEvents) { show_step, keep_corner, corner }, errors);
+        ok = sampling_run(s, &(SamplingEvents) { show_step, keep_corner, corner }, errors);
     }
     sampling_free(s);
     arena_free(&arena);
+    prompt_free(&negative);
     free(ids);
     return ok;
 }

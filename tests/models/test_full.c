@@ -367,10 +367,11 @@ static void test_sampling(Run *r, const Model *m) {
         .seed = 53,
     };
     int64_t tokens = tokenizer_max_length(m->tokenizer);
-    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids),
-            *negative = mem_alloc((size_t)tokens * sizeof *negative);
+    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids);
     tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
-    tokenizer_encode(m->tokenizer, "", negative);
+    Prompt prompt = { .chunks = 1, .ids = ids }, negative = prompt_empty(m->tokenizer);
+    options.prompt = &prompt;
+    options.negative = &negative;
     Sampling *s = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
                                (PlanOptions) { 0 });
     Arena arena;
@@ -378,8 +379,7 @@ static void test_sampling(Run *r, const Model *m) {
     sampling_bind(s, &arena, THREADS);
     float *picture = NULL;
     Messages errors = { 0 };
-    CHECK(sampling_run(s, ids, negative, &(SamplingEvents) { .picture = keep_picture, .user = &picture },
-                       &errors));
+    CHECK(sampling_run(s, &(SamplingEvents) { .picture = keep_picture, .user = &picture }, &errors));
     Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
     for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
     compare(r, "draw/picture", picture, shape);
@@ -387,7 +387,7 @@ static void test_sampling(Run *r, const Model *m) {
     sampling_free(s);
     arena_free(&arena);
     free(ids);
-    free(negative);
+    prompt_free(&negative);
 }
 
 /* Compares loss and gradient at the smallest size with those of test_unet, under other memory plans and with
