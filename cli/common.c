@@ -2,7 +2,6 @@
 #include "cli/common.h"
 
 #include "cli/console.h"
-#include "diffusion/sampler.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
 #include "io/file.h"
@@ -256,14 +255,6 @@ bool set_clip_skip(Model *m, int64_t n, Messages *errors) {
                             m->clip.config.layers);
     clip_skip(&m->clip, (int)n);
     return true;
-}
-
-bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors) {
-    char *fault = sampler_fault(&m->noise_schedule.config,
-                                (SamplerOptions) { .sampler = &DDIM, .steps = steps, .converted = true });
-    bool ok = !fault || messages_add(errors, "%s %lld: %s", option, (long long)steps, fault);
-    free(fault);
-    return ok;
 }
 
 bool check_loss(double loss, TrainingStep *ran, const char *prefix, const char *hint, Messages *errors) {

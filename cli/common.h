@@ -135,9 +135,6 @@ bool check_trainable(const Model *m, Messages *errors);
 /* Makes the text encoder leave out its last n - 1 layers, as --clip-skip n asks for. Returns false and adds a
    message when it has fewer than n layers. */
 bool set_clip_skip(Model *m, int64_t n, Messages *errors);
-/* Returns false and adds a message when the model cannot generate pictures in the number of denoising steps
-   that the named option gives. */
-bool check_steps(const Model *m, const char *option, int64_t steps, Messages *errors);
 
 /* Returns false and adds a message when the loss of a training step, which has been run, is not finite. The
    message begins with `prefix`, such as "step 3: ", and names the first node with such a value. When the

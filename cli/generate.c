@@ -45,9 +45,6 @@ static const Option OPTIONS[] = {
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is generated",
       .reason = "fixed, so that the same command gives the same picture",
       .help = "the seed of the initial noise, which is that of torch.Generator().manual_seed(N) on a CPU" },
-    { "steps", OPTION_INT, AT(steps), "N", 1, 1000, .standard = "30", .model = true,
-      .reason = "with DDIM, more steps change little; StableDiffusionPipeline takes 50",
-      .help = "the number of denoising steps" },
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "as in StableDiffusionPipeline",
       .help =
@@ -59,11 +56,13 @@ static const Option OPTIONS[] = {
       .help =
           "the initial noise: a .safetensors file with one F32 tensor \"latents\" [count, 4, h, w], which "
           "sets the number of pictures and their size" },
-    { "sampler", OPTION_CHOICE, AT(sampler), "NAME", .choices = SAMPLER_NAMES, .standard = "auto",
-      .model = true, .reason = "as in the paper",
-      .help = "the method that turns noise into a picture; ddim is the only one" },
-    { "eta", OPTION_REAL, AT(eta), "X", 0, 1, .standard = "0", .reason = "as in the paper",
-      .help = "how much new noise a DDIM step adds, up to 1, which is as much as in DDPM" },
+    SAMPLER_OPTION(AT(sampler), NULL),
+    SAMPLER_STEPS_OPTION(AT(sampler), "steps"),
+    KARRAS_OPTION(AT(sampler)),
+    NO_KARRAS_OPTION(AT(sampler)),
+    { "eta", OPTION_REAL, AT(sampler) + offsetof(SamplerChoice, eta), "X", 0, 1, .standard = "0",
+      .reason = "as in the paper",
+      .help = "how much new noise a step of ddim adds, up to 1, which is as much as in DDPM" },
 
     { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png", .reason = "in the current folder",
       .heading = "what is written",
@@ -190,11 +189,21 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     return ok;
 }
 
+/* Says with what pictures are drawn, and, for a number of steps that nobody has given, why with so many. */
+static void print_sampler(const SamplerOptions *s) {
+    bool ays = s->steps == STEPS_ALIGN_YOUR_STEPS, standard = s->steps == s->sampler->steps;
+    char *steps =
+        ays ? mem_string("the steps of Align Your Steps") : mem_format("%lld steps", (long long)s->steps);
+    console_line(stderr, "ti: sampler %s%s, %s%s%s%s", s->sampler->name,
+                 s->karras == KARRAS_ON ? " karras" : "", steps, standard ? " (" : "",
+                 standard ? s->sampler->reason : "", standard ? ")" : "");
+    free(steps);
+}
+
 static bool generate_pictures(Generation *g, Messages *errors, Messages *warnings) {
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
         .count = o->count,
-        .sampler = { .sampler = &DDIM, .steps = o->steps, .eta = (float)o->eta, .converted = true },
         .height = o->height,
         .width = o->width,
         .guidance = o->guidance,
@@ -205,7 +214,9 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .negative = &g->negative,
     };
     const Model *m = &g->model;
-    if (!check_steps(m, "--steps", o->steps, errors)) return false;
+    if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
+        return false;
+    print_sampler(&options.sampler);
     g->sampling =
         sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
                      tokenizer_max_length(m->tokenizer), options, (PlanOptions) { 0 });
@@ -217,7 +228,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         }
         g->progress = progress_new();
         ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors);
-        if (o->profile) profile_print(&g->profile, o->steps);
+        if (o->profile) profile_print(&g->profile, sampling_steps(g->sampling));
         print_peak_memory();
         ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
     }

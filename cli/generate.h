@@ -3,6 +3,7 @@
 #define TI_GENERATE_H
 
 #include "cli/commands.h"
+#include "cli/sampler_options.h"
 
 typedef struct {
     Given given;
@@ -15,12 +16,12 @@ typedef struct {
     int64_t count;
     int64_t width, height; /* in pixels; 0 for the model's own side */
     /* how it is generated */
-    int64_t seed, steps;
-    double guidance, rescale, eta;
+    int64_t seed;
+    SamplerChoice sampler;
+    double guidance, rescale;
     int64_t clip_skip;
     int prompt_syntax, long_prompts; /* a PromptSyntax, a LongPrompts */
     char *latents;                   /* the file of the initial noise, or NULL */
-    int sampler;                     /* index into the choices of --sampler: 0 is ddim */
     /* what is written */
     char *out;
     bool grid, force;

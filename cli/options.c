@@ -62,10 +62,15 @@ static bool fault(Messages *errors, const char *from, const Option *o, const cha
 
 static bool set_int(const Option *o, const char *from, const char *text, int64_t *value, Messages *errors) {
     char *end;
+    if (o->word && strcmp(text, o->word) == 0) {
+        *value = -1;
+        return true;
+    }
     errno = 0;
     long long n = strtoll(text, &end, 10);
     if (end == text || *end || strchr(" \t\n", text[0]))
-        return fault(errors, from, o, text, "is not a whole number");
+        return o->word ? fault(errors, from, o, text, "is neither a whole number nor %s", o->word)
+                       : fault(errors, from, o, text, "is not a whole number");
     if (errno || (double)n < o->low || (double)n > o->high)
         return fault(errors, from, o, text, "must be %.0f to %.0f", o->low, o->high);
     *value = n;
@@ -303,7 +308,7 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
 /* Prints a text with line breaks between its words. The cursor must be at the column `indent`, to which all
    lines after the first are indented. */
 static void print_wrapped(FILE *out, const char *text, int indent) {
-    enum { WIDTH = 100 };
+    enum { WIDTH = 80 };
     int column = indent;
     for (const char *word = text; *word; word += strspn(word, " ")) {
         int size = (int)strcspn(word, " ");
@@ -372,6 +377,7 @@ static json_t *value_to_json(const Option *o, const void *values) {
     case OPTION_FLAG:
         return json_boolean(*(const bool *)value);
     case OPTION_INT:
+        if (o->word && *(const int64_t *)value == -1) return json_string(o->word);
         return json_real((double)*(const int64_t *)value);
     case OPTION_REAL:
         return json_real(*(const double *)value);
@@ -417,7 +423,8 @@ static bool read_list(const Option *o, const char *path, const json_t *item, voi
 }
 
 static bool read_item(const Option *o, const char *path, const json_t *item, void *values, Messages *errors) {
-    bool number = o->type == OPTION_INT || o->type == OPTION_REAL;
+    bool word = o->word && json_is_string(item) && strcmp(json_string_value(item), o->word) == 0;
+    bool number = !word && (o->type == OPTION_INT || o->type == OPTION_REAL);
     if (o->type == OPTION_LIST) return read_list(o, path, item, values, errors);
     if (o->type == OPTION_FLAG) {
         if (!json_is_boolean(item))

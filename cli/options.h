@@ -9,7 +9,7 @@
 
 typedef enum {
     OPTION_FLAG,   /* bool; the option takes no value */
-    OPTION_INT,    /* int64_t from low to high */
+    OPTION_INT,    /* int64_t from low to high, or -1 for `word` */
     OPTION_REAL,   /* double from low to high */
     OPTION_STRING, /* char *, NULL when it was not given */
     OPTION_LIST,   /* StringList; the option may be repeated, and its items may be separated by commas */
@@ -27,6 +27,7 @@ typedef struct {
     size_t offset;        /* of the value in the command's struct of values */
     const char *argument; /* the value's name in --help: "N", "FILE"; a FILE or FOLDER must not be empty */
     double low, high;
+    const char *word;           /* of an INT: a word that may be given instead and stands for -1, or NULL */
     const char *const *choices; /* ends with NULL */
     const char *standard;       /* the default as it would be typed; NULL for zero, NULL or an empty list */
     const char *shown;          /* what --help shows as the default instead of standard, or NULL */

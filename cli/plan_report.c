@@ -190,7 +190,7 @@ void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     size_t floats = (size_t)(o->vectors * m->clip.config.hidden_size) * sizeof(float);
     float *learned = mem_alloc(floats), *grad = mem_alloc(floats);
     SamplingOptions options = { .count = 1,
-                                .sampler = { .sampler = &DDIM, .steps = 1, .converted = true },
+                                .sampler = { .sampler = SAMPLERS[0], .steps = 1 },
                                 .height = o->resolution,
                                 .width = o->resolution,
                                 .guidance = 7.5f };

@@ -3,6 +3,7 @@
 #define TI_TRAIN_H
 
 #include "cli/commands.h"
+#include "cli/sampler_options.h"
 #include "inversion/lr_schedule.h"
 #include "inversion/templates.h"
 
@@ -44,7 +45,8 @@ typedef struct {
     bool steps_given; /* whether --steps is on the command line, set with --resume */
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL for no validation pictures */
-    int64_t validation_every, sampling_steps;
+    int64_t validation_every;
+    SamplerChoice sampler; /* of these pictures */
     double guidance, rescale;
     int prompt_syntax, long_prompts; /* of the validation prompt: a PromptSyntax, a LongPrompts */
     int64_t grid_loss;

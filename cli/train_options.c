@@ -138,9 +138,10 @@ static const Option OPTIONS[] = {
           "together with the checkpoints; a picture takes as long as about 40 steps; 0 for one at the end "
           "only",
       .help = "the number of steps between two such pictures" },
-    { "sampling-steps", OPTION_INT, AT(sampling_steps), "N", 1, 1000, .standard = "30", .model = true,
-      .reason = "with DDIM, more steps change little",
-      .help = "the number of denoising steps of such a picture" },
+    SAMPLER_OPTION(AT(sampler), NULL),
+    SAMPLER_STEPS_OPTION(AT(sampler), "sampling-steps"),
+    KARRAS_OPTION(AT(sampler)),
+    NO_KARRAS_OPTION(AT(sampler)),
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "as in StableDiffusionPipeline",
       .help = "the classifier-free guidance scale of such a picture; 1 or less for none" },

@@ -109,16 +109,15 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                       Messages *errors, Messages *warnings) {
     *validation = NULL;
     if (!o->validation_prompt) return true;
-    if (!check_steps(m, "--sampling-steps", o->sampling_steps, errors)) return false;
-    SamplingOptions options = {
-        .count = 1,
-        .sampler = { .sampler = &DDIM, .steps = o->sampling_steps, .converted = true },
-        .height = o->resolution,
-        .width = o->resolution,
-        .guidance = o->guidance,
-        .rescale = (float)o->rescale,
-        .seed = (uint64_t)o->seed
-    };
+    SamplingOptions options = { .count = 1,
+                                .height = o->resolution,
+                                .width = o->resolution,
+                                .guidance = o->guidance,
+                                .rescale = (float)o->rescale,
+                                .seed = (uint64_t)o->seed };
+    if (!sampler_choose(&TRAIN_COMMAND, o, &o->sampler, "sampling-steps", m, &options.sampler, errors,
+                        warnings))
+        return false;
     PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
     *validation = validation_new(m, words, o->validation_prompt, read, options, errors, warnings);
     return *validation != NULL;

@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Returns torch.linspace(lo, hi, n)[i] in fp32. The trap: torch counts from both ends towards the middle and
-   rounds each value once (a fused multiply-add). Counting from lo alone gives different last bits. */
-static float linspace(float lo, float hi, int64_t n, int64_t i) {
+float torch_linspace(float lo, float hi, int64_t n, int64_t i) {
     float step = n > 1 ? (hi - lo) / (float)(n - 1) : 0;
     return i < n / 2 ? fmaf(step, (float)i, lo) : fmaf(-step, (float)(n - 1 - i), hi);
 }
@@ -26,9 +24,9 @@ static float cosine_beta(int64_t n, int64_t i) {
 static float beta_at(const SchedulerConfig *c, int64_t i) {
     if (c->trained_betas) return (float)c->trained_betas[i];
     if (c->beta_schedule == BETAS_LINEAR)
-        return linspace((float)c->beta_start, (float)c->beta_end, c->train_timesteps, i);
+        return torch_linspace((float)c->beta_start, (float)c->beta_end, c->train_timesteps, i);
     if (c->beta_schedule == BETAS_COSINE) return cosine_beta(c->train_timesteps, i);
-    float root = linspace((float)sqrt(c->beta_start), (float)sqrt(c->beta_end), c->train_timesteps, i);
+    float root = torch_linspace((float)sqrt(c->beta_start), (float)sqrt(c->beta_end), c->train_timesteps, i);
     return root * root;
 }
 

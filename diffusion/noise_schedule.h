@@ -22,6 +22,10 @@ void noise_schedule_free(NoiseSchedule *schedule);
    betas that are all 0, and where an abar reaches 0 before the last timestep. */
 bool noise_schedule_finite(const NoiseSchedule *schedule);
 
+/* Returns torch.linspace(lo, hi, n)[i] in fp32. The trap: torch counts from both ends towards the middle and
+   rounds each value once (a fused multiply-add). Counting from lo alone gives different last bits. */
+float torch_linspace(float lo, float hi, int64_t n, int64_t i);
+
 /* Computes the sample of q(z_t | z) that belongs to the given noise eps ~ N(0, I) (DDPMScheduler.add_noise):
 
        z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps

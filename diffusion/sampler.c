@@ -4,9 +4,28 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-const Sampler *const SAMPLERS[] = { &DDIM, NULL };
-const char *const SAMPLER_NAMES[] = { "auto", "ddim", NULL };
+const Sampler *const SAMPLERS[] = { &DDIM,       &PNDM,           &EULER, &EULER_ANCESTRAL,
+                                    &DPM_SOLVER, &DPM_SOLVER_SDE, &LCM,   NULL };
+const char *const SAMPLER_NAMES[] = { "auto",    "ddim",        "pndm", "euler", "euler-a",
+                                      "dpm++2m", "dpm++2m-sde", "lcm",  NULL };
+
+static bool stands_for(const Sampler *s, const SchedulerConfig *c) {
+    for (int i = 0; s->classes[i]; i++)
+        if (strcmp(s->classes[i], c->class_name) == 0) return !s->stands_for || s->stands_for(c);
+    return false;
+}
+
+const Sampler *sampler_of_config(const SchedulerConfig *c, bool *converted) {
+    *converted = false;
+    for (int i = 0; SAMPLERS[i] && c->class_name; i++)
+        if (stands_for(SAMPLERS[i], c)) return SAMPLERS[i];
+    *converted = true;
+    return c->class_name ? &DPM_SOLVER : &DDIM;
+}
+
+const Sampler *sampler_with_align_your_steps(void) { return &DPM_SOLVER; }
 
 /* Returns the config as the sampler's class reads it. */
 static SchedulerConfig sampler_config(const Sampler *s, const SchedulerConfig *file,
@@ -19,6 +38,14 @@ static SchedulerConfig sampler_config(const Sampler *s, const SchedulerConfig *f
         c.steps_offset = 1;
         c.clip_sample = false;
     }
+    if (s->beta_end > 0 && c.absent.beta_start) c.beta_start = s->beta_start;
+    if (s->beta_end > 0 && c.absent.beta_end) c.beta_end = s->beta_end;
+    if (s->beta_end > 0 && c.absent.beta_schedule) c.beta_schedule = s->beta_schedule;
+    if (s->ignores_zero_snr) c.zero_snr = false;
+    if (o->karras != KARRAS_AS_CONFIG || o->steps == STEPS_ALIGN_YOUR_STEPS) {
+        c.karras_sigmas = o->karras == KARRAS_ON;
+        if (o->karras != KARRAS_OFF) c.exponential_sigmas = c.lu_lambdas = c.beta_sigmas = false;
+    }
     return c;
 }
 
@@ -28,6 +55,7 @@ Trajectory trajectory_new(const SchedulerConfig *config, SamplerOptions o) {
         .sampler = o.sampler, .schedule = noise_schedule_new(&c), .steps = o.steps, .noise_scale = 1
     };
     t.eta = o.eta;
+    t.align_your_steps = o.steps == STEPS_ALIGN_YOUR_STEPS;
     o.sampler->plan(&t);
     return t;
 }
@@ -78,8 +106,14 @@ static char *division_fault(const Trajectory *t) {
 
 char *sampler_fault(const SchedulerConfig *config, SamplerOptions o) {
     int64_t total = config->train_timesteps;
-    if (o.steps < 1 || o.steps > total)
-        return mem_format("must be 1 to %lld, the model's own number of timesteps", (long long)total);
+    if (o.steps == STEPS_ALIGN_YOUR_STEPS) {
+        if (!o.sampler->has_align_your_steps)
+            return mem_format("the sampler %s has no such steps", o.sampler->name);
+        if (total != 1000)
+            return mem_format("these are steps for 1000 timesteps, and the model has %lld", (long long)total);
+    } else if (o.steps < 1 || o.steps > total)
+        return mem_format("the steps must be 1 to %lld, the model's own number of timesteps",
+                          (long long)total);
     SchedulerConfig c = sampler_config(o.sampler, config, &o);
     char *fault = o.sampler->fault ? o.sampler->fault(&c, o.steps) : NULL;
     if (fault) return fault;

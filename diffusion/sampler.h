@@ -11,6 +11,7 @@ typedef struct Sampler Sampler;
 /* Whether the sigmas are spaced as Karras et al. 2022 do: as the model's config says, or not. */
 typedef enum { KARRAS_AS_CONFIG, KARRAS_ON, KARRAS_OFF } Karras;
 
+/* A number of steps that stands for ten timesteps of Sabour et al. 2024, which some samplers have. */
 enum { STEPS_ALIGN_YOUR_STEPS = -1 };
 
 typedef struct {
@@ -41,12 +42,18 @@ typedef struct {
 struct Sampler {
     const char *name;           /* as --sampler takes it */
     const char *const *classes; /* the diffusers classes that it stands for, ending with NULL */
-    int64_t steps;              /* the default number of steps */
-    const char *reason;         /* why this is the default */
-    /* What the class takes where the config has no such field. betas are NULL for DDPM's own. */
+    bool (*stands_for)(
+        const SchedulerConfig *c); /* whether it does for this config of a class; NULL for any */
+    int64_t steps;                 /* the default number of steps */
+    const char *reason;            /* why this is the default */
+    /* What the class takes where the config has no such field. */
     Spacing spacing;
     bool set_alpha_to_one, clip_sample;
-    bool has_karras, has_eta;
+    double beta_start, beta_end; /* 0 for DDPM's, 0.0001 and 0.02, which are linear */
+    BetaSchedule beta_schedule;
+    bool ignores_zero_snr;
+    bool has_karras, has_eta, has_align_your_steps; /* the options that it has */
+    bool distilled;  /* whether it is for models that were distilled for it */
     int64_t history; /* the arrays as large as a picture's latents that it needs for each picture */
 
     /* Returns why the class cannot draw with this config, or NULL; the caller frees it. steps is 1 to T. May be
@@ -69,6 +76,13 @@ struct Sampler {
 extern const Sampler *const SAMPLERS[];
 extern const char *const SAMPLER_NAMES[];
 
+/* Returns the sampler that stands for the class of the config. Sets *converted to false, or, where there is no such
+   sampler and another one is returned, to true. */
+const Sampler *sampler_of_config(const SchedulerConfig *c, bool *converted);
+
+/* Returns the sampler that has STEPS_ALIGN_YOUR_STEPS. */
+const Sampler *sampler_with_align_your_steps(void);
+
 /* Returns the reason why the model cannot sample with these options, or NULL when it can; free() it. The
    reference has no such check: its timesteps may exceed the model's last one, and it may divide by zero. */
 char *sampler_fault(const SchedulerConfig *config, SamplerOptions options);
@@ -82,6 +96,6 @@ bool trajectory_draws(const Trajectory *t, int64_t k);
 void trajectory_step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                      float *x, float *past);
 
-extern const Sampler DDIM;
+extern const Sampler DDIM, PNDM, EULER, EULER_ANCESTRAL, DPM_SOLVER, DPM_SOLVER_SDE, LCM;
 
 #endif

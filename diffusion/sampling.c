@@ -192,6 +192,8 @@ int64_t sampling_weights(const Sampling *s) {
     return s->encode_text.plan.weights + s->denoise[0].plan.weights + s->decode.plan.weights;
 }
 
+int64_t sampling_steps(const Sampling *s) { return s->trajectory.evaluations; }
+
 double sampling_flops(const Sampling *s) {
     const SamplingOptions *o = &s->options;
     double steps = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch)), flops = 0;

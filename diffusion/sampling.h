@@ -38,6 +38,8 @@ void sampling_free(Sampling *s);
 /* The bytes of the arena that the graphs share, and the bytes of the weights that they read. */
 int64_t sampling_bytes(const Sampling *s, int threads);
 int64_t sampling_weights(const Sampling *s);
+/* The UNet's evaluations for each picture, the steps of which sampling_run tells. */
+int64_t sampling_steps(const Sampling *s);
 /* The floating-point operations of a whole run. */
 double sampling_flops(const Sampling *s);
 /* Gives the graphs their memory; must be called before sampling_run. */

@@ -17,8 +17,8 @@ double spaced_timestep(const SchedulerConfig *c, int64_t last, int64_t n, int64_
 
 char *spacing_fault(const SchedulerConfig *c, int64_t n) {
     if (rint(spaced_timestep(c, c->train_timesteps, n, 0)) < (double)c->train_timesteps) return NULL;
-    return mem_format("too many for this model's steps_offset %lld (use %lld)", (long long)c->steps_offset,
-                      (long long)(c->train_timesteps / 2));
+    return mem_format("too many steps for this model's steps_offset %lld (use %lld)",
+                      (long long)c->steps_offset, (long long)(c->train_timesteps / 2));
 }
 
 void sigma_table(const NoiseSchedule *schedule, float *table) {
@@ -60,6 +60,11 @@ double karras_sigma(double a, double b, int64_t n, int64_t i) {
 
 double exponential_sigma(double a, double b, int64_t n, int64_t i) {
     return exp(linspace(log(a), log(b), n, i));
+}
+
+void log_linear_sigmas(const float *table, int64_t total, int64_t n, double *sigmas) {
+    float first = logf(table[total - 1]), last = logf(table[0]);
+    for (int64_t i = 0; i < n; i++) sigmas[i] = (double)expf(torch_linspace(first, last, n, i));
 }
 
 void sigma_ends(const SchedulerConfig *c, double *first, double *last) {

@@ -44,6 +44,9 @@ double exponential_sigma(double a, double b, int64_t n, int64_t i);
 /* Returns numpy.linspace(a, b, n)[i]. */
 double linspace(double a, double b, int64_t n, int64_t i);
 
+/* Fills sigmas [n] with values from the greatest of the table to the least whose logarithms are linear. */
+void log_linear_sigmas(const float *table, int64_t total, int64_t n, double *sigmas);
+
 /* Replaces the sigma_min and sigma_max that a table or the visited timesteps have by those of the config, where
    it sets them. */
 void sigma_ends(const SchedulerConfig *c, double *first, double *last);

@@ -57,10 +57,10 @@ STEPS = (1, 2, 3, 7, 30, 50, 61, 499, 999, 1000)
 NOISED = (0, 0.5, 1)  # as fractions of the last timestep
 CHAIN = 6
 PICTURES = {
-    "linspace": ("euler", "golden/models/narrow", "--prompt 'a cat' --steps 11 --guidance 3 --seed 8 --eta 0.4"),
-    "trailing": ("ancestral", "golden/models/linear", "--prompt 'a toy' --steps 7 --guidance 2 --seed 9"),
-    "sample": ("unipc", "golden/models/wide", "--prompt 'an animal' --steps 5 --guidance 2 --seed 10"),
-    "threshold": ("deis", "golden/models/narrow", "--prompt 'a cat' --steps 6 --guidance 4 --seed 11 --count 2"),
+    "linspace": ("euler", "golden/models/narrow", "--prompt 'a cat' --sampler ddim --steps 11 --guidance 3 --seed 8 --eta 0.4"),
+    "trailing": ("ancestral", "golden/models/linear", "--prompt 'a toy' --sampler ddim --steps 7 --guidance 2 --seed 9"),
+    "sample": ("unipc", "golden/models/wide", "--prompt 'an animal' --sampler ddim --steps 5 --guidance 2 --seed 10"),
+    "threshold": ("deis", "golden/models/narrow", "--prompt 'a cat' --sampler ddim --steps 6 --guidance 4 --seed 11 --count 2"),
 }
 
 

@@ -1,8 +1,9 @@
 """Models at full size whose weights are generated from their tensors' names.
 
-    python golden/full.py sd15|sd21|tiny [--look]
+    python golden/full.py sd15|sd21|tiny [--pictures | --look]
 
-writes full_NAME.safetensors, the reference's results on such a model. With --look it prints the sizes of
+writes full_NAME.safetensors, the reference's results on such a model. With --pictures it adds only the
+generated pictures to the file that is there. With --look it prints the sizes of
 activations instead, which shows whether they vanish or explode.
 
 tests/made_model.c generates the same weights, and tests/made_model.h explains the rule. Here the rule is
@@ -10,11 +11,12 @@ implemented a second time, for the tensors of diffusers' own modules. The metada
 checksum of all weights, which the test compares first.
 
     sd15    Stable Diffusion 1.5: states of the text encoder; noise predictions, losses and gradients at 512
-            and 256 px; the VAE's encoder and decoder at 512 px; three training steps at 256 px
+            and 256 px; the VAE's encoder and decoder at 512 px; three training steps and a
+            generated picture at 256 px
     sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): states of the text
             encoder, noise prediction, loss and gradient at 256 px, the VAE at 256 px
     tiny    the same architecture with 32 and 64 channels: everything above, at 72 px, where halving rounds
-            up, and at sizes that are not square; and a generated picture that is not square
+            up, and at sizes that are not square; and generated pictures that are not square
 """
 import argparse
 import math
@@ -24,7 +26,9 @@ import tempfile
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (AutoencoderKL, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline,
+                       UNet2DConditionModel)  # fmt: skip
+from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from common import HERE, Golden, normal, relative_error
@@ -38,7 +42,7 @@ SD_VAE = dict(down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDe
               latent_channels=4, norm_num_groups=32, scaling_factor=0.18215)  # fmt: skip
 FAMILIES = {
     "sd15": dict(
-        seed=51, unet_size=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
+        seed=51, solver_picture=(256, 256), unet_size=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
         clip=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
                   hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=768, attention_head_dim=8, sample_size=64),
@@ -52,7 +56,7 @@ FAMILIES = {
         vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=768),
     ),
     "tiny": dict(
-        seed=53, picture=(72, 96), unet_size=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
+        seed=53, picture=(72, 96), solver_picture=(72, 96), unet_size=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
         clip=dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[32, 64, 64, 64], cross_attention_dim=64, attention_head_dim=8, sample_size=8),
         vae=dict(block_out_channels=[32, 64, 64, 64], sample_size=64),
@@ -312,18 +316,23 @@ def step_goldens(golden, m, clip, unet, ids, learned):
 
 
 def picture_goldens(golden, m, clip, unet, vae):
-    """Generates a picture with the reference's pipeline, in fp32 like all generated pictures in golden/."""
+    """Generates pictures with the reference's pipeline, in fp32 like all generated pictures in golden/: one with DDIM
+    and one with DPM-Solver++ 2M and Karras' sigmas."""
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
                               set_alpha_to_one=False, steps_offset=1)  # fmt: skip
     pipe = StableDiffusionPipeline(vae.float(), clip.float(), tokenizer_of(m), unet.float(), scheduler, None, None,
                                    requires_safety_checker=False)  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
-    height, width = m["picture"]
-    picture = lambda threads: (torch.set_num_threads(threads), pipe(
-        "a photo of a cat in the snow", height=height, width=width, num_inference_steps=4, guidance_scale=7.5,
+    picture = lambda size, threads: (torch.set_num_threads(threads), pipe(
+        "a photo of a cat in the snow", height=size[0], width=size[1], num_inference_steps=4, guidance_scale=7.5,
         generator=torch.Generator().manual_seed(m["seed"]), output_type="pt").images)[1]  # fmt: skip
-    golden.put("draw/picture", two := picture(2))
-    golden.meta("torch:draw/picture", "%.1e" % relative_error(picture(1), two))
+    for key, name in (("picture", "draw/picture"), ("solver_picture", "draw_solver/picture")):
+        if key in m:
+            two, one = (on_grid(m["grid"], name, picture(m[key], threads)) for threads in (2, 1))
+            for part, tensor in two.items():
+                golden.put(part, tensor)
+                golden.meta(f"torch:{part}", "%.1e" % relative_error(one[part], tensor))
+        pipe.scheduler = DPMSolverMultistepScheduler.from_config(scheduler.config, use_karras_sigmas=True)
 
 
 def text_goldens(golden, m, clip):
@@ -386,20 +395,35 @@ def look(family):
         print("decoded", vae.decode(distribution.mean).sample.std().item())
 
 
+def add_pictures(family, m, golden):
+    """Adds the generated pictures to the golden file of the family, or replaces them."""
+    path = f"{HERE}/full_{family}.safetensors"
+    with safe_open(path, "pt") as f:
+        golden.tensors = {name: f.get_tensor(name) for name in f.keys() if not name.startswith("draw")}
+        golden.metadata = {k: v for k, v in f.metadata().items() if not k.startswith("torch:draw")}
+    with torch.no_grad():
+        clip, unet, vae = (build(part, family)[0] for part in ("text_encoder", "unet", "vae"))
+        picture_goldens(golden, m, clip, unet, vae)
+    golden.save(path)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("family", choices=FAMILIES)
+    p.add_argument("--pictures", action="store_true", help="add only the generated pictures, to the file that is there")
     p.add_argument("--look", action="store_true", help="print the sizes of activations, write nothing")
     a = p.parse_args()
     m = FAMILIES[a.family]
     if a.look:
         return look(a.family)
     golden = Golden(__file__, m["seed"])
+    if a.pictures:
+        return add_pictures(a.family, m, golden)
     vae, total = build("vae", a.family)
     golden.meta("weights:vae", total)
     with torch.no_grad():
         vae_goldens(golden, m, vae)
-    if "picture" not in m:
+    if "solver_picture" not in m:
         del vae
     clip, total = build("text_encoder", a.family)
     golden.meta("weights:text_encoder", total)
@@ -412,7 +436,7 @@ def main():
         a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
     step_goldens(golden, m, clip, unet, ids, learned)
-    if "picture" in m:
+    if "solver_picture" in m:
         picture_goldens(golden, m, clip, unet, vae)
     golden.save(f"full_{a.family}.safetensors")
 

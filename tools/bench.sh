@@ -30,6 +30,7 @@ train 512 1 f16
 train 256 1 f32
 train 256 1 f16
 train 256 2 f32
+quick 512 1 f32
 predict 512 1 f32
 encode 512 1 f32
 decode 512 1 f32
@@ -127,6 +128,7 @@ FILENAME != cases {
 BEGIN {
     cases = ARGV[2]
     label["train"] = "training step"; label["draw"] = "generation in 30 steps, guidance"; label["predict"] = "noise prediction"
+    label["quick"] = "generation, DPM-Solver++ 2M in 10 steps, guidance"
     label["encode"] = "VAE encode"; label["decode"] = "VAE decode"; label["start"] = "start to first step"
     print "# medians of " runs
 }' "$log/all" "$log/cases"

@@ -263,7 +263,7 @@ const BadInput BAD_MODELS[] = {
       .make = "nan " UNET,
       .command = "generate --model model --prompt x",
       .status = 1,
-      .says = "the UNet's prediction at step 1 of 30 is not finite: first in up_blocks.2.resnets.2/linear, "
+      .says = "the UNet's prediction at step 1 of 51 is not finite: first in up_blocks.2.resnets.2/linear, "
               "whose weight \"up_blocks.2.resnets.2.time_emb_proj.weight\" is not finite" },
     { .input = "a NaN among the UNet's weights",
       .make = "nan " UNET,

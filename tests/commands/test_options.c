@@ -1,5 +1,6 @@
 /* Tests the options of commands (their values and defaults, and every kind of fault), --help, defaults.json,
    options.json and templates. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,85 @@ static void test_defaults(void) {
     bad_defaults("{\"train\": {\"steps\": 100, \"schedule\": \"linear\"}}", "--warmup 500: is not less than");
 }
 
+/* Options of ti generate and a model's defaults.json, with the sampler, the steps and the spacing that follow. The
+   scheduler's config is that of Stable Diffusion 1.x. */
+static const struct {
+    const char *options, *defaults, *sampler;
+    int64_t steps;
+    Karras karras;
+    bool converted;
+    const char *fault;
+} CHOICES[] = {
+    { "", "{}", "pndm", 50, KARRAS_AS_CONFIG, false, NULL },
+    { "--sampler pndm", "{}", "pndm", 50, KARRAS_AS_CONFIG, true, NULL },
+    { "--steps 9", "{}", "pndm", 9, KARRAS_AS_CONFIG, false, NULL },
+    { "--sampler euler --karras", "{}", "euler", 30, KARRAS_ON, true, NULL },
+    { "--sampler euler --no-karras", "{}", "euler", 30, KARRAS_OFF, true, NULL },
+    { "--steps ays", "{}", "dpm++2m", STEPS_ALIGN_YOUR_STEPS, KARRAS_AS_CONFIG, true, NULL },
+    { "", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "dpm++2m", 12, KARRAS_ON, true,
+      NULL },
+    { "--no-karras", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "dpm++2m", 12, KARRAS_OFF,
+      true, NULL },
+    { "--steps 7", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "dpm++2m", 7, KARRAS_ON,
+      true, NULL },
+    { "--steps ays", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "dpm++2m",
+      STEPS_ALIGN_YOUR_STEPS, KARRAS_AS_CONFIG, true, NULL },
+    { "--sampler ddim", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "ddim", 30,
+      KARRAS_AS_CONFIG, true, NULL },
+    { "--sampler dpm++2m", "{\"sampler\": \"dpm++2m\", \"steps\": 12, \"karras\": true}", "dpm++2m", 20,
+      KARRAS_AS_CONFIG, true, NULL },
+    { "--sampler auto", "{\"sampler\": \"dpm++2m\", \"steps\": 12}", "pndm", 50, KARRAS_AS_CONFIG, false,
+      NULL },
+    { "", "{\"sampler\": \"dpm++2m\", \"steps\": \"ays\"}", "dpm++2m", STEPS_ALIGN_YOUR_STEPS,
+      KARRAS_AS_CONFIG, true, NULL },
+    { "--sampler ddim --eta 1", "{}", "ddim", 30, KARRAS_AS_CONFIG, true, NULL },
+    { "--eta 1", "{}", NULL, 0, 0, false, "--eta 1: the sampler pndm has no eta" },
+    { "--karras", "{}", NULL, 0, 0, false, "--karras: the sampler pndm has no noise levels" },
+    { "--sampler lcm --steps 60", "{}", NULL, 0, 0, false, "must be 1 to 50" },
+};
+
+static void test_sampler_choice(void) {
+    Model m = { .folder.path = (char *)(uintptr_t) "model" };
+    m.noise_schedule.config = (SchedulerConfig) { .class_name = "PNDMScheduler",
+                                                  .absent.spacing = true,
+                                                  .train_timesteps = 1000,
+                                                  .beta_start = 0.00085,
+                                                  .beta_end = 0.012,
+                                                  .beta_schedule = BETAS_SCALED_LINEAR,
+                                                  .skip_prk_steps = true,
+                                                  .solver_order = 2,
+                                                  .lower_order_final = true,
+                                                  .lambda_min_clipped = -INFINITY,
+                                                  .original_steps = 50,
+                                                  .timestep_scaling = 10 };
+    for (size_t i = 0; i < sizeof CHOICES / sizeof *CHOICES; i++) {
+        char *words[WORDS_MAX],
+            *line = mem_format("--prompt a%s%s", *CHOICES[i].options ? " " : "", CHOICES[i].options);
+        char *json = mem_format("{\"generate\": %s}", CHOICES[i].defaults);
+        int count = split(line, words);
+        GenerateOptions o;
+        SamplerOptions s;
+        Messages errors = { 0 }, warnings = { 0 };
+        CHECK(options_parse(&GENERATE_COMMAND, count, words, &o, &errors) == OPTIONS_OK);
+        CHECK(options_model_parse(&GENERATE_COMMAND, "defaults.json", json, strlen(json), &o, &errors));
+        bool ok = sampler_choose(&GENERATE_COMMAND, &o, &o.sampler, "steps", &m, &s, &errors, &warnings);
+        if (CHOICES[i].fault)
+            test_true(line, !ok && strstr(errors.text, CHOICES[i].fault), "%s",
+                      ok ? "accepted" : errors.text);
+        else
+            test_true(line,
+                      ok && strcmp(s.sampler->name, CHOICES[i].sampler) == 0 && s.steps == CHOICES[i].steps &&
+                          s.karras == CHOICES[i].karras && s.converted == CHOICES[i].converted,
+                      "%s, %lld steps", ok ? s.sampler->name : errors.text, (long long)s.steps);
+        messages_free(&errors);
+        messages_free(&warnings);
+        options_free(&GENERATE_COMMAND, &o);
+        free(words[0]);
+        free(json);
+        free(line);
+    }
+}
+
 static void test_json(void) {
     char *words[WORDS_MAX], *again[WORDS_MAX], *other[WORDS_MAX];
     int count =
@@ -337,6 +417,7 @@ int main(void) {
     test_values();
     test_durations();
     test_generate();
+    test_sampler_choice();
     test_help(&TRAIN_COMMAND);
     test_help(&GENERATE_COMMAND);
     test_defaults();

@@ -73,8 +73,11 @@ static void test_case(const Golden *g, const char *name) {
 
 int main(void) {
     Golden *g = golden_open("golden/picture.safetensors");
-    static const char *const cases[] = { "plain", "eta",  "negative",     "count",      "unguided",
-                                         "wide",  "word", "v_prediction", "beta_linear" };
+    static const char *const cases[] = { "plain",      "eta",   "negative",     "count",       "unguided",
+                                         "wide",       "word",  "v_prediction", "beta_linear", "own",
+                                         "pndm",       "euler", "ancestral",    "dpm",         "karras",
+                                         "sde",        "ays",   "lcm",          "v_dpm",       "v_pndm",
+                                         "v_ancestral" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_case(g, cases[i]);
     golden_free(g);
     g = golden_open("golden/ddim.safetensors");

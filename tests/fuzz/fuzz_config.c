@@ -91,24 +91,51 @@ static void scheduler_seeds(Seeds *s) {
         s, "{\"_class_name\":\"UniPCMultistepScheduler\",\"num_train_timesteps\":61,\"thresholding\":true,"
            "\"dynamic_thresholding_ratio\":0.9,\"sample_max_value\":1.5,\"prediction_type\":\"sample\","
            "\"timestep_spacing\":\"linspace\",\"disable_corrector\":[],\"set_alpha_to_one\":false}");
+    seeds_text(
+        s,
+        "{\"_class_name\":\"EulerDiscreteScheduler\",\"num_train_timesteps\":90,\"beta_start\":0.001,"
+        "\"use_karras_sigmas\":true,\"use_exponential_sigmas\":false,\"sigma_min\":0.03,\"sigma_max\":14.6,"
+        "\"final_sigmas_type\":\"sigma_min\",\"interpolation_type\":\"log_linear\",\"timestep_type\":"
+        "\"continuous\",\"skip_prk_steps\":false,\"use_beta_sigmas\":false}");
+    seeds_text(
+        s, "{\"_class_name\":\"DPMSolverMultistepScheduler\",\"num_train_timesteps\":1000,\"beta_schedule\":"
+           "\"squaredcos_cap_v2\",\"lambda_min_clipped\":-5.1,\"solver_order\":3,\"solver_type\":\"heun\","
+           "\"algorithm_type\":\"sde-dpmsolver++\",\"lower_order_final\":false,\"euler_at_final\":true,"
+           "\"use_lu_lambdas\":true,\"use_flow_sigmas\":false,\"variance_type\":null,\"steps_offset\":1}");
 }
 
-static void try_sampling(const NoiseSchedule *d) {
-    enum { STEPS = 30, COUNT = 5 };
-    SamplerOptions o = { .sampler = &DDIM, .steps = STEPS, .eta = 0.5f, .converted = true };
-    char *fault = sampler_fault(&d->config, o);
+/* Every sampler either refuses the config or does all steps without a NaN. */
+static void try_sampling(const SchedulerConfig *c, SamplerOptions o) {
+    enum { COUNT = 5 };
+    char *fault = sampler_fault(c, o);
+    bool refused = fault != NULL;
     free(fault);
-    if (fault) return;
-    Trajectory t = trajectory_new(&d->config, o);
-    float past[COUNT];
-    for (int i = 0; i < STEPS; i++) {
+    if (refused) return;
+    Trajectory t = trajectory_new(c, o);
+    float *past = mem_alloc((size_t)(COUNT * t.sampler->history) * sizeof *past);
+    CHECK(t.evaluations >= 1 && t.noise_scale > 0 && isfinite(t.noise_scale));
+    for (int64_t k = 0; k < t.evaluations; k++) {
         float x[COUNT] = { 1, 2, 3, -4, 0 }, output[COUNT] = { 0.5f, 1, -1, 2, 0 };
-        CHECK(0 <= t.timesteps[i] &&
-              t.timesteps[i] < (i ? t.timesteps[i - 1] : (float)d->config.train_timesteps));
-        trajectory_step(&t, i, output, output, COUNT, x, past);
-        for (int k = 0; k < COUNT; k++) CHECK(!isnan(x[k]));
+        CHECK(isfinite(t.timesteps[k]) && isfinite(trajectory_input_divisor(&t, k)));
+        trajectory_step(&t, k, output, output, COUNT, x, past);
+        for (int i = 0; i < COUNT; i++) CHECK(!isnan(x[i]));
     }
+    free(past);
     trajectory_free(&t);
+}
+
+static void try_samplers(const SchedulerConfig *c) {
+    static const int64_t steps[] = { 30, 4, 1, STEPS_ALIGN_YOUR_STEPS };
+    for (int i = 0; SAMPLERS[i]; i++)
+        for (int k = 0; k < 4; k++) {
+            SamplerOptions o = { .sampler = SAMPLERS[i], .steps = steps[k], .converted = k % 2 == 0 };
+            if (SAMPLERS[i]->has_karras && k == 1) o.karras = KARRAS_ON;
+            if (SAMPLERS[i]->has_eta) o.eta = 0.5f;
+            try_sampling(c, o);
+        }
+    bool converted;
+    const Sampler *own = sampler_of_config(c, &converted);
+    CHECK(own && (converted || c->class_name));
 }
 
 static bool try_scheduler(const unsigned char *bytes, size_t size) {
@@ -121,7 +148,7 @@ static bool try_scheduler(const unsigned char *bytes, size_t size) {
     CHECK(finite || c.zero_snr);
     for (int64_t i = 0; finite && i < c.train_timesteps; i++)
         CHECK(d.alphas_cumprod[i] >= 0 && d.alphas_cumprod[i] <= (i ? d.alphas_cumprod[i - 1] : 1));
-    if (finite) try_sampling(&d);
+    if (finite) try_samplers(&c);
     noise_schedule_free(&d);
     free(c.trained_betas);
     return true;

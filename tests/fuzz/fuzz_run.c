@@ -181,7 +181,8 @@ static bool is_set(const Option *o, const void *values) {
 static void check_value(const Option *o, const void *value) {
     int choices = 0;
     while (o->choices && o->choices[choices]) choices++;
-    if (o->type == OPTION_INT)
+    if (o->type == OPTION_INT && !(o->word && *(const int64_t *)value == -1) &&
+        (o->standard || *(const int64_t *)value != 0))
         CHECK((double)*(const int64_t *)value >= o->low && (double)*(const int64_t *)value <= o->high);
     if (o->type == OPTION_REAL) CHECK(*(const double *)value >= o->low && *(const double *)value <= o->high);
     if (o->type == OPTION_CHOICE) CHECK(*(const int *)value >= 0 && *(const int *)value < choices);

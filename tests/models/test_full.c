@@ -346,26 +346,19 @@ static void test_batch(Run *r, const Model *m) {
     free(accumulated);
 }
 
+typedef struct {
+    float *floats;
+    size_t bytes;
+} Picture;
+
 static void keep_picture(void *user, int64_t i, const float *picture) {
     (void)i;
-    float **kept = user;
-    size_t bytes = (size_t)shape_count(shape3(3, PICTURE_HEIGHT, PICTURE_WIDTH)) * sizeof **kept;
-    *kept = mem_alloc(bytes);
-    memcpy(*kept, picture, bytes);
+    const Picture *kept = user;
+    memcpy(kept->floats, picture, kept->bytes);
 }
 
-/* Generates a picture that is not square and compares it with that of diffusers' pipeline, whose values lie
-   between 0 and 1. */
-static void test_sampling(Run *r, const Model *m) {
-    if (!golden_has(r->golden, "draw/picture")) return;
-    SamplingOptions options = {
-        .count = 1,
-        .sampler = { .sampler = &DDIM, .steps = 4, .converted = true },
-        .height = PICTURE_HEIGHT,
-        .width = PICTURE_WIDTH,
-        .guidance = 7.5f,
-        .seed = 53,
-    };
+/* Generates a picture and returns it, in the values between 0 and 1 of diffusers' pipeline; free() it. */
+static float *generate(const Model *m, SamplingOptions options) {
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids);
     tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
@@ -377,17 +370,41 @@ static void test_sampling(Run *r, const Model *m) {
     Arena arena;
     CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
     sampling_bind(s, &arena, THREADS);
-    float *picture = NULL;
+    int64_t count = 3 * options.height * options.width;
+    Picture picture = { .bytes = (size_t)count * sizeof(float) };
+    picture.floats = mem_alloc(picture.bytes);
     Messages errors = { 0 };
     CHECK(sampling_run(s, &(SamplingEvents) { .picture = keep_picture, .user = &picture }, &errors));
-    Shape shape = shape4(1, 3, PICTURE_HEIGHT, PICTURE_WIDTH);
-    for (int64_t i = 0; i < shape_count(shape); i++) picture[i] = fminf(fmaxf(picture[i] / 2 + 0.5f, 0), 1);
-    compare(r, "draw/picture", picture, shape);
-    free(picture);
+    for (int64_t i = 0; i < count; i++) picture.floats[i] = fminf(fmaxf(picture.floats[i] / 2 + 0.5f, 0), 1);
     sampling_free(s);
     arena_free(&arena);
     free(ids);
     prompt_free(&negative);
+    return picture.floats;
+}
+
+/* Compares generated pictures with those of diffusers' pipeline, one of which is not square. */
+static void test_sampling(Run *r, const Model *m) {
+    bool large = golden_has(r->golden, "draw_solver/picture/grid");
+    SamplingOptions options = { .count = 1, .guidance = 7.5f, .height = large ? 256 : PICTURE_HEIGHT };
+    options.width = large ? 256 : PICTURE_WIDTH;
+    options.seed = strtoull(golden_meta(r->golden, "seed"), NULL, 10);
+    Shape shape = shape4(1, 3, options.height, options.width);
+    if (golden_has(r->golden, "draw/picture")) {
+        options.sampler = (SamplerOptions) { .sampler = &DDIM, .steps = 4, .converted = true };
+        float *picture = generate(m, options);
+        compare(r, "draw/picture", picture, shape);
+        free(picture);
+    }
+    if (!large && !golden_has(r->golden, "draw_solver/picture")) return;
+    options.sampler =
+        (SamplerOptions) { .sampler = &DPM_SOLVER, .steps = 4, .karras = KARRAS_ON, .converted = true };
+    float *picture = generate(m, options);
+    if (!large) compare(r, "draw_solver/picture", picture, shape);
+    for (int means = 0; means < 2 && large; means++)
+        compare_on_grid(r, means ? "draw_solver/picture/means" : "draw_solver/picture/grid", picture, shape,
+                        means);
+    free(picture);
 }
 
 /* Compares loss and gradient at the smallest size with those of test_unet, under other memory plans and with
