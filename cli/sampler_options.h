@@ -44,7 +44,7 @@ typedef struct {
     }
 #define NO_KARRAS_OPTION(at)                                                                                 \
     { "no-karras", OPTION_FLAG, (at) + offsetof(SamplerChoice, no_karras), .help = "see --karras" }
-#define SAMPLER_STEPS "ddim, euler and euler-a 30, pndm 50, dpm++2m 20, dpm++2m-sde 25, lcm 4"
+#define SAMPLER_STEPS "ddim 30, pndm 50, euler 30, euler-a 30, dpm++2m 20, dpm++2m-sde 25, lcm 4"
 
 /* Completes the choice that the command `c` has in its struct of values when the model is known, and sets *out. When
    the user names a sampler, what the model's defaults.json says about steps and sigmas, which was meant for another

@@ -6,13 +6,17 @@
        x' = s'/s x - alpha' (e^-h - 1) m0                                          (DDIM with eta = 0)
        x' = s'/s e^-h x + alpha' (1 - e^-2h) m0 + s' sqrt(1 - e^-2h) n             (SDE, new noise n)
 
-   Order 2 adds a term of D1, the derivative of m by lambda times h, and order 3 one of D2, the second derivative.
-   With p = e^-h - 1 the terms are (equation 4.7 ff.; for the SDE p = e^-2h - 1, and 2h stands for h)
+   Order 2 adds a term of D1, h times the first derivative of m by lambda, and order 3 also one of D2, h^2 / 2 times
+   the second. With p = e^-h - 1 they are (their section 4.2; for the SDE p = e^-2h - 1, and 2h stands for h)
 
-       midpoint  - alpha' p / 2 D1,      heun  + alpha' (p / h + 1) D1,     order 3  - alpha' ((p + h) / h^2 - 1/2) D2
+       order 2, midpoint   - alpha' p / 2 D1
+       order 2, heun       + alpha' (p / h + 1) D1
+       order 3             + alpha' (p / h + 1) D1 - alpha' ((p + h) / h^2 - 1/2) D2      (+ 1/2 in the SDE)
 
-   where the last also takes heun's term. The order is lower in the first steps and, as the config says, in the
-   last ones: to sigma' = 0, where h is infinite, only order 1 leads. */
+   The derivatives come from the predictions before: with the steps' lengths h0 and h1, a = h/h0 (m0 - m1) and
+   b = h/h1 (m1 - m2), D1 is a in order 2 and a + h0 / (h0 + h1) (a - b) in order 3, and D2 is h / (h0 + h1) (a - b).
+   The order is lower in the first steps and, as the config says, in the last ones: to sigma' = 0, where h is
+   infinite, only order 1 leads. */
 #include "diffusion/predicted.h"
 #include "diffusion/sampler.h"
 #include "diffusion/sigmas.h"
@@ -29,8 +33,7 @@ enum { ALIGNED_STEPS = sizeof ALIGNED / sizeof *ALIGNED, ORDER_MAX = 3, FEW = 15
 static int64_t last_timestep(const NoiseSchedule *schedule) {
     int64_t last = schedule->config.train_timesteps;
     for (; last > 0; last--) {
-        float abar = schedule->alphas_cumprod[last - 1];
-        if (schedule->config.zero_snr && last == schedule->config.train_timesteps) abar = 0x1p-24f;
+        float abar = alpha_cumprod_above_zero(schedule, last - 1);
         if ((double)(logf(sqrtf(abar)) - logf(sqrtf(1.0f - abar))) >= schedule->config.lambda_min_clipped)
             break;
     }
@@ -120,55 +123,52 @@ static int64_t order_at(const Trajectory *t, int64_t k) {
     return k == n - 2 && lower ? min_i64(order, 2) : order;
 }
 
-/* x' = x x_t + d0 m0 + d1 D1 + d2 D2 + n noise,   D1 = d10 (m0 - m1) + ..., see derivatives_at. */
+/* The factors of x, m0, D1, D2 and the noise in a step, and the lengths of the two steps before, h0 / h and h1 / h. */
 typedef struct {
-    float x, d0, d1, d2, n;
-} Weights;
+    float x, m0, d1, d2, noise, r0, r1;
+} Coefficients;
 
-static Weights weights_at(const Trajectory *t, int64_t k, int64_t order) {
-    bool sde = t->sampler->draws != NULL,
-         midpoint = order == 2 && t->schedule.config.solver == SOLVER_MIDPOINT;
+static Coefficients coefficients_at(const Trajectory *t, int64_t k, int64_t order) {
+    bool midpoint = order == 2 && t->schedule.config.solver == SOLVER_MIDPOINT;
     Level now = level_at(t, k), next = level_at(t, k + 1);
     float h = next.lambda - now.lambda;
-    if (!sde) {
+    Coefficients c = { .x = next.s / now.s };
+    if (t->sampler->draws) {
+        float q = 1.0f - expf(-2.0f * h);
+        c.x *= expf(-h);
+        c.m0 = next.alpha * q;
+        c.d1 = midpoint ? 0.5f * (next.alpha * q) : next.alpha * (q / (-2.0f * h) + 1.0f);
+        c.d2 = next.alpha * ((q - 2.0f * h) / (4.0f * h * h) - 0.5f);
+        c.noise = next.s * sqrtf(q);
+    } else {
         float p = expf(-h) - 1.0f;
-        return (Weights) { .x = next.s / now.s,
-                           .d0 = -(next.alpha * p),
-                           .d1 = midpoint ? -0.5f * (next.alpha * p) : next.alpha * (p / h + 1.0f),
-                           .d2 = -(next.alpha * ((p + h) / (h * h) - 0.5f)) };
+        c.m0 = -(next.alpha * p);
+        c.d1 = midpoint ? -0.5f * (next.alpha * p) : next.alpha * (p / h + 1.0f);
+        c.d2 = -(next.alpha * ((p + h) / (h * h) - 0.5f));
     }
-    float q = 1.0f - expf(-2.0f * h);
-    return (Weights) { .x = next.s / now.s * expf(-h),
-                       .d0 = next.alpha * q,
-                       .d1 = midpoint ? 0.5f * (next.alpha * q) : next.alpha * (q / (-2.0f * h) + 1.0f),
-                       .d2 = next.alpha * ((q - 2.0f * h) / (4.0f * h * h) - 0.5f),
-                       .n = next.s * sqrtf(q) };
+    if (order > 1) c.r0 = (now.lambda - level_at(t, k - 1).lambda) / h;
+    if (order > 2) c.r1 = (level_at(t, k - 1).lambda - level_at(t, k - 2).lambda) / h;
+    return c;
 }
 
 static void step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                  float *x, float *past) {
     int64_t order = order_at(t, k);
     Level now = level_at(t, k);
+    Coefficients c = coefficients_at(t, k, order);
     float *m0 = past, *m1 = past + count, *m2 = past + 2 * count;
     memmove(m1, m0, (size_t)((ORDER_MAX - 1) * count) * sizeof *past);
     predict_x0(&t->schedule.config, (Scales) { now.alpha, now.s }, x, output, count, m0);
-    Weights w = weights_at(t, k, order);
-    float h = level_at(t, k + 1).lambda - now.lambda, r0 = 1, r1 = 1;
-    if (order > 1) r0 = (now.lambda - level_at(t, k - 1).lambda) / h;
-    if (order > 2) r1 = (level_at(t, k - 1).lambda - level_at(t, k - 2).lambda) / h;
     for (int64_t i = 0; i < count; i++) {
-        x[i] = w.x * x[i] + w.d0 * m0[i];
-        if (order > 1) {
-            float d = 1.0f / r0 * (m0[i] - m1[i]), d1 = d, d2 = 0;
-            if (order > 2) {
-                float before = 1.0f / r1 * (m1[i] - m2[i]);
-                d1 = d + r0 / (r0 + r1) * (d - before);
-                d2 = 1.0f / (r0 + r1) * (d - before);
-            }
-            x[i] += w.d1 * d1;
-            if (order > 2) x[i] += w.d2 * d2;
+        x[i] = c.x * x[i] + c.m0 * m0[i];
+        float a = order > 1 ? 1.0f / c.r0 * (m0[i] - m1[i]) : 0,
+              b = order > 2 ? 1.0f / c.r1 * (m1[i] - m2[i]) : a;
+        if (order == 2) x[i] += c.d1 * a;
+        if (order == 3) {
+            x[i] += c.d1 * (a + c.r0 / (c.r0 + c.r1) * (a - b));
+            x[i] += c.d2 * (1.0f / (c.r0 + c.r1) * (a - b));
         }
-        if (t->sampler->draws) x[i] += w.n * noise[i];
+        if (t->sampler->draws) x[i] += c.noise * noise[i];
     }
 }
 
@@ -182,7 +182,7 @@ const Sampler DPM_SOLVER = {
     .classes = CLASSES,
     .stands_for = is_ode,
     .steps = 20,
-    .reason = "its second order makes 20 as good as 50 of DDIM",
+    .reason = "more change little",
     .spacing = SPACING_LINSPACE,
     .has_karras = true,
     .has_align_your_steps = true,
@@ -197,7 +197,7 @@ const Sampler DPM_SOLVER_SDE = {
     .classes = CLASSES,
     .stands_for = is_sde,
     .steps = 25,
-    .reason = "its noise takes some more steps than dpm++2m",
+    .reason = "its noise takes some more than dpm++2m",
     .spacing = SPACING_LINSPACE,
     .has_karras = true,
     .history = ORDER_MAX,

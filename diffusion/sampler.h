@@ -53,7 +53,7 @@ struct Sampler {
     BetaSchedule beta_schedule;
     bool ignores_zero_snr;
     bool has_karras, has_eta, has_align_your_steps; /* the options that it has */
-    bool distilled;  /* whether it is for models that were distilled for it */
+    bool distilled;                                 /* whether it is for models that were distilled for it */
     int64_t history; /* the arrays as large as a picture's latents that it needs for each picture */
 
     /* Returns why the class cannot draw with this config, or NULL; the caller frees it. steps is 1 to T. May be

@@ -21,11 +21,15 @@ char *spacing_fault(const SchedulerConfig *c, int64_t n) {
                       (long long)c->steps_offset, (long long)(c->train_timesteps / 2));
 }
 
+float alpha_cumprod_above_zero(const NoiseSchedule *schedule, int64_t t) {
+    bool zero = schedule->config.zero_snr && t == schedule->config.train_timesteps - 1;
+    return zero ? 0x1p-24f : schedule->alphas_cumprod[t];
+}
+
 void sigma_table(const NoiseSchedule *schedule, float *table) {
     int64_t total = schedule->config.train_timesteps;
     for (int64_t t = 0; t < total; t++) {
-        float abar = schedule->alphas_cumprod[t];
-        if (schedule->config.zero_snr && t == total - 1) abar = 0x1p-24f;
+        float abar = alpha_cumprod_above_zero(schedule, t);
         table[t] = sqrtf((1.0f - abar) / abar);
     }
 }

@@ -25,8 +25,10 @@ double spaced_timestep(const SchedulerConfig *c, int64_t last, int64_t n, int64_
 /* Returns a message when a whole timestep of the n is not one of the model's, which steps_offset can cause. */
 char *spacing_fault(const SchedulerConfig *c, int64_t n);
 
-/* Fills table [T] with all sigma_t. With zero SNR the last abar is taken as 2^-24, so that its sigma is 4096
-   instead of infinite. */
+/* Returns abar_t, but 2^-24 instead of 0 at the end of a schedule with zero SNR, so that its sigma is 4096 instead of
+   infinite. */
+float alpha_cumprod_above_zero(const NoiseSchedule *schedule, int64_t t);
+/* Fills table [T] with all sigma_t. */
 void sigma_table(const NoiseSchedule *schedule, float *table);
 /* Returns sigma at a timestep that need not be whole: linear between its neighbours, constant outside. */
 double sigma_at(const float *table, int64_t total, double t);

@@ -41,7 +41,7 @@ CASES = {
     "v_prediction": "--model golden/models/linear --prompt 'a cat' --sampler ddim --steps 12 --guidance 2 --seed 6 --eta 0.3",
     "beta_linear": "--model golden/models/wide --prompt 'toy' --sampler ddim --steps 9 --guidance 3 --seed 7",
     "own": f"{CROWN} --sampler auto --steps 12 --count 2",
-    "pndm": f"{CROWN} --sampler pndm --steps 7 --width 96",
+    "pndm": f"{CROWN} --sampler pndm --steps 7 --width 96 --height 64",
     "euler": f"{CROWN} --sampler euler --steps 11 --karras",
     "ancestral": f"{CROWN} --sampler euler-a --steps 13 --count 3",
     "dpm": f"{CROWN} --sampler dpm++2m --steps 10",

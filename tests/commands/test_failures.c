@@ -53,8 +53,8 @@ static const Command COMMANDS[] = {
     { "reconstruct", "echo mine >x.png",
       "reconstruct " MODEL ONE "--center-crop --force ../in/pictures/2.jpg x.png", false },
     { "generate", "echo mine >x-1.png; echo mine >x-grid.png",
-      "generate " MODEL ONE
-      "--embedding ../in/word.safetensors --prompt 'a <w>' --steps 1 --count 2 --grid --force --out "
+      "generate " MODEL ONE "--embedding ../in/word.safetensors --prompt 'a <w>' --sampler dpm++2m-sde "
+                            "--karras --steps 1 --count 2 --grid --force --out "
       "x.png",
       false },
     { "generate from given noise", NULL,

@@ -297,6 +297,17 @@ static const struct {
     { "--sampler lcm --steps 60", "{}", NULL, 0, 0, false, "must be 1 to 50" },
 };
 
+/* --help tells each sampler's number of steps. */
+static void test_sampler_steps(void) {
+    char text[200] = "";
+    for (int i = 0; SAMPLERS[i]; i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s%s %lld", i ? ", " : "", SAMPLERS[i]->name,
+                 (long long)SAMPLERS[i]->steps);
+    }
+    test_true("the samplers' steps in --help", strcmp(text, SAMPLER_STEPS) == 0, "%s", text);
+}
+
 static void test_sampler_choice(void) {
     Model m = { .folder.path = (char *)(uintptr_t) "model" };
     m.noise_schedule.config = (SchedulerConfig) { .class_name = "PNDMScheduler",
@@ -418,6 +429,7 @@ int main(void) {
     test_durations();
     test_generate();
     test_sampler_choice();
+    test_sampler_steps();
     test_help(&TRAIN_COMMAND);
     test_help(&GENERATE_COMMAND);
     test_defaults();

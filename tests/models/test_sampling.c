@@ -127,7 +127,7 @@ static void test_together(const Model *m) {
 }
 
 static void test_refused(const Model *m) {
-    static const int64_t steps[] = { -1, 0, 1001 };
+    static const int64_t steps[] = { -2, 0, 1001 };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         char *fault = sampler_fault(&m->noise_schedule.config, ddim(steps[i]));
         test_true("steps", fault && strstr(fault, "must be 1 to 1000"), "%s", fault ? fault : "accepted");

@@ -53,7 +53,7 @@ static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *
    them. timesteps is NULL when the reference fails. */
 static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
     const SchedulerConfig *c = &d->config;
-    if (!timesteps) return "too many for this model's steps_offset 1";
+    if (!timesteps) return "too many steps for this model's steps_offset 1";
     bool bounded = c->clip_sample || c->thresholding, noise = d->alphas_cumprod[timesteps[0]] == 0;
     return noise && !bounded && c->prediction == PREDICT_EPSILON ? "is pure noise" : NULL;
 }
