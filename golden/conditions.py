@@ -32,11 +32,11 @@ PROMPTS = ["a <thing> <thing>_1", "to <thing>_1<thing>s cat"]
 SCALES = (1.0, 1.5, 7.3, 7.5, 20.0)
 DIMS = (4, 5, 11, 256)
 CASES = {
-    "rescale": "--prompt 'a photo of a critter in the snow' --steps 8 --guidance 7.5 --seed 1 --guidance-rescale 0.7",
-    "skip": "--prompt 'a photo of a critter in the snow' --negative 'a hat' --steps 8 --guidance 4 --seed 1 --clip-skip 2",
-    "latents": "--prompt 'a blue round critter' --steps 8 --guidance 4 --eta 0.5 --seed 3 --latents golden/latents.safetensors",
-    "lcm": "--model golden/models/lcm --prompt 'a cat' --negative 'toy' --steps 4 --guidance 7.3 --seed 2 --count 2",
-    "lcm_unguided": "--model golden/models/lcm --prompt 'a cat' --steps 2 --guidance 1 --seed 2",
+    "rescale": "--prompt 'a photo of a critter in the snow' --sampler ddim --steps 8 --guidance 7.5 --seed 1 --guidance-rescale 0.7",
+    "skip": "--prompt 'a photo of a critter in the snow' --negative 'a hat' --sampler ddim --steps 8 --guidance 4 --seed 1 --clip-skip 2",
+    "latents": "--prompt 'a blue round critter' --sampler ddim --steps 8 --guidance 4 --eta 0.5 --seed 3 --latents golden/latents.safetensors",
+    "lcm": "--model golden/models/lcm --prompt 'a cat' --negative 'toy' --sampler ddim --steps 4 --guidance 7.3 --seed 2 --count 2",
+    "lcm_unguided": "--model golden/models/lcm --prompt 'a cat' --sampler ddim --steps 2 --guidance 1 --seed 2",
 }  # fmt: skip
 
 

@@ -44,10 +44,10 @@ PROMPTS = [
 ]  # fmt: skip
 COMFY = ["a embedding:thing, (embedding:<thing>:1.3) cat", "(embedding:thing) embedding:thing,, toy\nat"]
 CASES = {
-    "weighted": "--prompt 'a (blue:1.4) round critter, [a hat], (in the snow:1.2)' --negative '(night)' --steps 8 --guidance 4 --seed 1 --prompt-syntax a1111",
-    "comfy": "--prompt 'a (blue:1.4) round critter, (in the snow:0.6)' --negative '(night:1.3)' --steps 8 --guidance 4 --seed 1 --prompt-syntax comfy",
-    "long": "--prompt 'a photo of a blue round critter with one eye and stripes, wearing glasses and a scarf and a hat, on the beach at night in the snow, pixel art' --negative '(red:1.2)' --steps 8 --guidance 4 --seed 2 --count 2 --prompt-syntax a1111",
-    "long_negative": "--prompt 'a critter' --negative 'a hat BREAK a scarf BREAK glasses' --steps 8 --guidance 4 --seed 2 --prompt-syntax a1111",
+    "weighted": "--prompt 'a (blue:1.4) round critter, [a hat], (in the snow:1.2)' --negative '(night)' --sampler ddim --steps 8 --guidance 4 --seed 1 --prompt-syntax a1111",
+    "comfy": "--prompt 'a (blue:1.4) round critter, (in the snow:0.6)' --negative '(night:1.3)' --sampler ddim --steps 8 --guidance 4 --seed 1 --prompt-syntax comfy",
+    "long": "--prompt 'a photo of a blue round critter with one eye and stripes, wearing glasses and a scarf and a hat, on the beach at night in the snow, pixel art' --negative '(red:1.2)' --sampler ddim --steps 8 --guidance 4 --seed 2 --count 2 --prompt-syntax a1111",
+    "long_negative": "--prompt 'a critter' --negative 'a hat BREAK a scarf BREAK glasses' --sampler ddim --steps 8 --guidance 4 --seed 2 --prompt-syntax a1111",
 }  # fmt: skip
 
 
