@@ -3,6 +3,7 @@
 # make demo        learns a word on the embedded model and generates pictures with it (installs what is missing)
 # make test        runs all tests, most of which compare with golden files (installs what is missing)
 # make test-full   tests models at full size (takes minutes and 5 GB of disk)
+# make check-real  compares two pictures of the model in the folder or file MODEL with those of Stable Diffusion 1.4
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
 # make bench       measures the speed of ti, and that of PyTorch if PYTHON names a Python that has it
 # make bench-full  does the same at full size, with RUNS runs of the model in the folder MODEL
@@ -93,6 +94,9 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
 $(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
+$(BUILD)/check_real: $(BUILD)/tests/models/check_real.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
+
 # The files $(BUILD)/flags and $(BUILD)/sources hold the flags and the sources of the last build. They are rewritten only
 # when these have changed. Objects and archives depend on them and are then rebuilt, also an archive that lost a source.
 flags   := $(CC) $(CFLAGS) $(WARN) $(SAN) $(LIBS)
@@ -129,7 +133,7 @@ folder: | needs
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
-tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
+tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/check_real $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
@@ -138,6 +142,9 @@ test-full: $(BUILD)/ti $(BUILD)/make_model $(BUILD)/test_full $(BUILD)/test_memo
 	$(BUILD)/test_full sd15
 	$(BUILD)/test_full sd21
 	TI=$(BUILD)/ti $(BUILD)/test_memory sd15
+
+check-real: $(BUILD)/check_real
+	@$(BUILD)/check_real "$(MODEL)"
 
 # COUNT is the number of inputs. An input that crashes a parser is saved in out/ (tests/fuzz/fuzz.c).
 COUNT = 1000000
@@ -184,5 +191,5 @@ uninstall:
 clean:
 	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti plain deps needs debug help folder force tests test test-full fuzz verification docs lines demo bench bench-full install uninstall clean
+.PHONY: ti plain deps needs debug help folder force tests test test-full check-real fuzz verification docs lines demo bench bench-full install uninstall clean
 .SECONDARY:

@@ -260,6 +260,14 @@ bool check_trainable(const Model *m, Messages *errors) {
                         m->folder.path);
 }
 
+bool set_clip_skip(Model *m, int64_t n, Messages *errors) {
+    if (n > m->clip.config.layers)
+        return messages_add(errors, "--clip-skip %lld: the text encoder has only %d layers", (long long)n,
+                            m->clip.config.layers);
+    clip_skip(&m->clip, (int)n);
+    return true;
+}
+
 bool check_loss(double loss, TrainingStep *ran, const char *prefix, const char *hint, Messages *errors) {
     if (isfinite(loss)) return true;
     bool too_large;

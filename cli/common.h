@@ -43,6 +43,39 @@ void report_warnings(Messages *warnings);
             .help = "what the UNet predicts: epsilon (1.x, and 2.x of 512 pixels) or v_prediction (2.x of "  \
                     "768 pixels)"                                                                            \
     }
+#define CLIP_SKIP_OPTION(at)                                                                                 \
+    {                                                                                                        \
+        "clip-skip", OPTION_INT, at, "N", 1, 128,                                                            \
+            .standard = "1", .reason = "none are left out",                                                  \
+            .help = "leave out the text encoder's last N - 1 layers, for the negative prompt too, as "       \
+                    "A1111's Clip skip N; diffusers' clip_skip is N - 1 and spares the negative prompt"      \
+    }
+#define RESCALE_OPTION(at, of)                                                                               \
+    {                                                                                                        \
+        "guidance-rescale", OPTION_REAL, at, "X", 0, 1,                                                      \
+            .standard = "0",                                                                                 \
+            .reason = "as in StableDiffusionPipeline; 0.7 suits models with zero-SNR noise",                 \
+            .help = "how far guidance keeps the contrast of the prediction without it" of                    \
+    }
+#define PROMPT_OPTIONS(syntax_at, long_at)                                                                   \
+    { "prompt-syntax",                                                                                       \
+      OPTION_CHOICE,                                                                                         \
+      syntax_at,                                                                                             \
+      "NAME",                                                                                                \
+      .choices = PROMPT_SYNTAX_NAMES,                                                                        \
+      .standard = "plain",                                                                                   \
+      .reason = "as in diffusers",                                                                           \
+      .help =                                                                                                \
+          "how prompts are read: plain, or with weights such as (a hat:1.2) and [less] as A1111 (a1111) or " \
+          "ComfyUI (comfy) read them; docs/prompts.md has the rules" },                                      \
+    {                                                                                                        \
+        "long-prompts", OPTION_CHOICE, long_at, "cut|chunks",                                                \
+            .choices = LONG_PROMPTS_NAMES, .standard = "default",                                            \
+            .shown = "cut for plain prompts, chunks for others",                                             \
+            .help =                                                                                          \
+                "what happens to tokens beyond the text encoder's window: they are cut off, or more chunks " \
+                "take them, as in A1111 and ComfyUI"                                                         \
+    }
 #define RESOLUTION_OPTION(at, text)                                                                          \
     {                                                                                                        \
         "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
@@ -112,6 +145,9 @@ bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Mes
 /* Returns false and adds a message when the training loss is not defined for the kind of output that the
    model's UNet has. */
 bool check_trainable(const Model *m, Messages *errors);
+/* Makes the text encoder leave out its last n - 1 layers, as --clip-skip n asks for. Returns false and adds a
+   message when it has fewer than n layers. */
+bool set_clip_skip(Model *m, int64_t n, Messages *errors);
 
 /* Returns false and adds a message when the loss of a training step, which has been run, is not finite. The
    message begins with `prefix`, such as "step 3: ", and names the first node with such a value. When the

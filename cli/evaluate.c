@@ -13,7 +13,7 @@ typedef struct {
     Given given;
     char *images, *embedding, *init, *model, *vae;
     int kind, prediction;
-    int64_t resolution, batch, threads;
+    int64_t resolution, clip_skip, batch, threads;
     int precision;
     bool center_crop;
 } EvaluateOptions;
@@ -33,6 +33,7 @@ static const Option OPTIONS[] = {
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
     RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
+    CLIP_SKIP_OPTION(AT(clip_skip)),
     { "center-crop", OPTION_FLAG, AT(center_crop), .help = "first crop the pictures to their middle square" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; up to rounding, any number gives the same loss",
@@ -110,6 +111,7 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     Model m;
     if (!open_model(o->model, o->vae, o->prediction, &m, errors, warnings)) return 1;
     check_trainable(&m, errors);
+    set_clip_skip(&m, o->clip_skip, errors);
     check_precision((Precision)o->precision, warnings);
     check_resolution(&m, &o->resolution, errors, warnings);
     Words words = { .width = m.clip.config.hidden_size };

@@ -5,6 +5,7 @@
 #include "cli/console.h"
 #include "cli/memory.h"
 #include "cli/progress.h"
+#include "diffusion/latents.h"
 #include "diffusion/sampling.h"
 #include "io/image_write.h"
 #include "io/sheet.h"
@@ -28,6 +29,7 @@ static const Option OPTIONS[] = {
           "use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
+    PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
@@ -48,6 +50,12 @@ static const Option OPTIONS[] = {
       .help =
           "the scale of classifier-free guidance, which leads away from the negative prompt and towards the "
           "prompt; at 1 or less there is no guidance, and a step takes half the time" },
+    RESCALE_OPTION(AT(rescale), ""),
+    CLIP_SKIP_OPTION(AT(clip_skip)),
+    { "latents", OPTION_STRING, AT(latents), "FILE", .shown = "drawn from --seed",
+      .help =
+          "the initial noise: a .safetensors file with one F32 tensor \"latents\" [count, 4, h, w], which "
+          "sets the number of pictures and their size" },
     SAMPLER_OPTION(AT(sampler), NULL),
     SAMPLER_STEPS_OPTION(AT(sampler), "steps"),
     KARRAS_OPTION(AT(sampler)),
@@ -81,6 +89,8 @@ typedef struct {
     MemoryLimit memory;
     Model model;
     Words words;
+    Latents latents; /* of --latents */
+    Prompt prompt, negative;
     Sampling *sampling;
     Arena arena;
     Image *images;     /* [count] */
@@ -197,8 +207,12 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .count = o->count,
         .height = o->height,
         .width = o->width,
-        .guidance = (float)o->guidance,
+        .guidance = o->guidance,
+        .rescale = (float)o->rescale,
         .seed = (uint64_t)o->seed,
+        .latents = g->latents.data,
+        .prompt = &g->prompt,
+        .negative = &g->negative,
     };
     const Model *m = &g->model;
     if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
@@ -207,8 +221,6 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     g->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned,
                                g->words.vectors, tokenizer_max_length(m->tokenizer), options,
                                (PlanOptions) { .precision = (Precision)o->precision });
-    int32_t *ids = prompt_ids(m->tokenizer, o->prompt, warnings);
-    int32_t *negative = prompt_ids(m->tokenizer, o->negative ? o->negative : "", warnings);
     bool ok = allocate(g, errors, warnings);
     if (ok) {
         if (o->profile) {
@@ -216,27 +228,67 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
             graph_trace(sampling_graph(g->sampling), &g->profile.trace);
         }
         g->progress = progress_new();
-        ok = sampling_run(g->sampling, ids, negative, &(SamplingEvents) { show_step, keep_picture, g },
-                          errors);
+        ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors);
         if (o->profile) profile_print(&g->profile, sampling_steps(g->sampling));
         print_peak_memory();
         ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
     }
-    free(ids);
-    free(negative);
     return ok;
+}
+
+static bool given(const GenerateOptions *o, const char *name) {
+    return options_given(&GENERATE_COMMAND, o, name);
+}
+
+/* Reads the file of --latents, whose number of pictures becomes --count. */
+static bool read_latents(Generation *g, Messages *errors) {
+    GenerateOptions *o = g->o;
+    if (!o->latents) return true;
+    if (!latents_read(o->latents, &g->latents, errors)) return false;
+    int64_t count = g->latents.shape.dim[0];
+    if (given(o, "count") && o->count != count)
+        return messages_add(errors, "--count %lld: %s has noise for %lld pictures", (long long)o->count,
+                            o->latents, (long long)count);
+    o->count = count;
+    return true;
+}
+
+/* Takes the size of the pictures from the noise, which must fit the model and the sizes that were given. */
+static bool size_from_latents(Generation *g, Messages *errors) {
+    GenerateOptions *o = g->o;
+    if (!o->latents) return true;
+    int64_t channels = g->model.unet.config.in_channels, factor = vae_factor(&g->model.vae.config);
+    const int64_t *dim = g->latents.shape.dim;
+    int64_t height = dim[2] * factor, width = dim[3] * factor, multiple = max_i64(8, factor);
+    bool given_others = (o->height && o->height != height) || (o->width && o->width != width);
+    if (dim[1] != channels)
+        return messages_add(errors, "%s: has noise of %lld channels, the model needs %lld", o->latents,
+                            (long long)dim[1], (long long)channels);
+    if (height > 8192 || width > 8192 || height % multiple != 0 || width % multiple != 0 || given_others)
+        return messages_add(errors, "%s: is noise for pictures of %lld x %lld pixels%s", o->latents,
+                            (long long)width, (long long)height,
+                            given_others
+                                ? ", not of the given --width and --height"
+                                : "; both must be multiples of 8 and of the VAE's factor, up to 8192");
+    o->height = height;
+    o->width = width;
+    return true;
 }
 
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     GenerateOptions *o = g->o;
-    if (!check_outputs(o, errors) ||
+    if (!read_latents(g, errors) || !check_outputs(o, errors) ||
         !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
-        !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors))
+        !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors) ||
+        !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors))
         return false;
     g->words.width = g->model.clip.config.hidden_size;
     const char *const prompts[] = { o->prompt, o->negative, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
         words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    prompt_read(g->model.tokenizer, o->prompt, read, &g->prompt, errors, warnings);
+    prompt_read(g->model.tokenizer, o->negative ? o->negative : "", read, &g->negative, errors, warnings);
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
@@ -254,6 +306,9 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     free(g->images);
     sampling_free(g->sampling);
     arena_free(&g->arena);
+    latents_free(&g->latents);
+    prompt_free(&g->prompt);
+    prompt_free(&g->negative);
     words_free(&g->words);
     model_close(&g->model);
     free(g);

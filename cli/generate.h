@@ -18,8 +18,11 @@ typedef struct {
     /* how it is generated */
     int64_t seed;
     SamplerChoice sampler;
-    double guidance;
-    int precision; /* PRECISION_F32 or PRECISION_BF16 */
+    double guidance, rescale;
+    int64_t clip_skip;
+    int prompt_syntax, long_prompts; /* a PromptSyntax, a LongPrompts */
+    char *latents;                   /* the file of the initial noise, or NULL */
+    int precision;                   /* PRECISION_F32 or PRECISION_BF16 */
     /* what is written */
     char *out;
     bool grid, force;

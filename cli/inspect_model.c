@@ -154,6 +154,10 @@ static void print_configs(const Model *m, int64_t words) {
     printf("unet          text width %lld, middle %s attention, %s projections, norms of %d groups\n",
            (long long)u->cross_attention_dim, u->mid_attends ? "with" : "without",
            u->linear_projection ? "linear" : "1x1", u->groups);
+    if (u->time_cond_proj_dim)
+        printf(
+            "unet          takes the guidance scale as an embedding of %lld numbers (latent consistency)\n",
+            (long long)u->time_cond_proj_dim);
     print_levels("vae levels", v->levels, v->channels, NULL, NULL, NULL);
     printf("vae           %lld latent channels, factor %lld, scaling factor %g, middle %s attention\n",
            (long long)v->latent_channels, (long long)factor, (double)v->scaling_factor,

@@ -527,23 +527,21 @@ static void compare_item(const Option *o, const char *path, const json_t *item, 
     json_decref(now);
 }
 
-/* Does the same for the options that the file lacks. An earlier version wrote it, which did not have the
-   option and did what its default does. */
-static void compare_absent(const Command *c, const char *path, const json_t *options, const void *values,
-                           Messages *errors) {
-    Messages missing = { 0 }; /* dropped, since only required options can be missing here */
-    void *defaults = mem_alloc(c->size);
-    options_parse(c, 0, NULL, defaults, &missing);
-    messages_free(&missing);
+/* Compares the options that the user gave and that the run's record lacks, since an earlier version wrote it,
+   with their defaults, which are what such a run had. */
+static void compare_missing(const Command *c, const char *path, const json_t *options, const void *values,
+                            Messages *errors) {
+    void *standard = mem_alloc(c->size);
+    set_defaults(c, standard);
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         if (o->once || o->may_differ || !*given(c, o, values) || json_object_get(options, o->name)) continue;
-        json_t *standard = value_to_json(o, defaults);
-        compare_item(o, path, standard, values, errors);
-        json_decref(standard);
+        json_t *item = value_to_json(o, standard);
+        compare_item(o, path, item, values, errors);
+        json_decref(item);
     }
-    options_free(c, defaults);
-    free(defaults);
+    options_free(c, standard);
+    free(standard);
 }
 
 static bool is_retired(const Command *c, const char *name) {
@@ -560,7 +558,6 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
     const char *name;
     if (!options && errors->count == before)
         messages_add(errors, "%s: has no options of ti %s", path, c->name);
-    if (options) compare_absent(c, path, options, values, errors);
     json_object_foreach (options, name, item) {
         const Option *o = find(c, name, strlen(name));
         bool user = o && *given(c, o, values);
@@ -574,6 +571,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
         else if (read_item(o, path, item, values, errors))
             *given(c, o, values) = true;
     }
+    if (options) compare_missing(c, path, options, values, errors);
     for (int i = 0; i < c->count && errors->count == before; i++)
         if (c->options[i].required && !*given(c, &c->options[i], values))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);

@@ -11,6 +11,7 @@ typedef struct {
     Given given;
     char *prompt, *model, *vae;
     StringList embeddings;
+    int prompt_syntax, long_prompts; /* a PromptSyntax, a LongPrompts */
     bool json;
 } TokensOptions;
 
@@ -23,6 +24,7 @@ static const Option OPTIONS[] = {
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
       .help = "the file of a learned word, which NAME renames, or a FOLDER of words; may be given several "
               "times" },
+    PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     { "json", OPTION_FLAG, AT(json), .help = "print JSON, for programs" },
 };
 
@@ -95,6 +97,73 @@ static json_t *tokens_json(const Tokenizer *t, const Tokens *k, const char *prom
                      list_json(t, k, 0, k->kept), "fallen_off", list_json(t, k, k->kept, k->count));
 }
 
+/* Prompts in chunks or with weights */
+
+static void print_chunk(const Tokenizer *t, const Prompt *p, int64_t k) {
+    int64_t length = tokenizer_max_length(t), last = p->counts[k] + 1;
+    printf("\nchunk %lld: %lld token%s\n\n%8s  %6s  %6s  token\n", (long long)k + 1, (long long)p->counts[k],
+           p->counts[k] == 1 ? "" : "s", "position", "id", "weight");
+    for (int64_t i = 0; i < length; i++) {
+        int32_t id = p->ids[k * length + i];
+        char *name = console_text(tokenizer_token(t, id)), weight[20] = "";
+        if (p->weights && p->weights[k * length + i] != 1)
+            snprintf(weight, sizeof weight, "%.4g", (double)p->weights[k * length + i]);
+        console_line(stdout, "%8lld  %6d  %6s  %s%s", (long long)i, id, weight, name,
+                     i > last ? " (padding)" : "");
+        free(name);
+        if (i > last) break; /* all padding is alike */
+    }
+}
+
+static void print_chunks(const Tokenizer *t, const Prompt *p) {
+    int64_t count = 0, room = tokenizer_max_length(t) - 2;
+    for (int64_t k = 0; k < p->chunks; k++) count += p->counts[k];
+    printf("%lld token%s in %lld chunk%s of %lld besides the start and the end token%s\n",
+           (long long)(count + p->left_out), count + p->left_out == 1 ? "" : "s", (long long)p->chunks,
+           p->chunks == 1 ? "" : "s", (long long)room, p->weights ? "" : "; all weights are 1");
+    for (int64_t k = 0; k < p->chunks; k++) print_chunk(t, p, k);
+    if (p->left_out) printf("\n%lld more do not fit\n", (long long)p->left_out);
+}
+
+static json_t *chunks_json(const Tokenizer *t, const Prompt *p, const char *prompt, int syntax) {
+    int64_t length = tokenizer_max_length(t);
+    json_t *chunks = json_array();
+    for (int64_t k = 0; k < p->chunks; k++) {
+        json_t *ids = json_array(), *weights = json_array(), *names = json_array();
+        for (int64_t i = 0; i < length; i++) {
+            json_array_append_new(ids, json_integer(p->ids[k * length + i]));
+            json_array_append_new(weights, json_real(p->weights ? (double)p->weights[k * length + i] : 1));
+        }
+        for (int64_t i = 1; i <= p->counts[k]; i++)
+            json_array_append_new(names, json_string(tokenizer_token(t, p->ids[k * length + i])));
+        json_array_append_new(chunks,
+                              json_pack("{s:o, s:o, s:o}", "ids", ids, "weights", weights, "tokens", names));
+    }
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "prompt", prompt, "syntax", PROMPT_SYNTAX_NAMES[syntax],
+                     "window", length, "left_out", p->left_out, "chunks", chunks);
+}
+
+/* Shows a prompt that is not plain, or may have several chunks. */
+static void show_chunks(const TokensOptions *o, const Tokenizer *t, Messages *errors, Messages *warnings) {
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    Prompt p;
+    if (!prompt_read(t, o->prompt, read, &p, errors, warnings)) return;
+    if (o->json)
+        console_json(chunks_json(t, &p, o->prompt, o->prompt_syntax));
+    else
+        print_chunks(t, &p);
+    prompt_free(&p);
+}
+
+static void show_tokens(const TokensOptions *o, const Tokenizer *t) {
+    Tokens k = tokens_of(t, o->prompt);
+    if (o->json)
+        console_json(tokens_json(t, &k, o->prompt));
+    else
+        print_tokens(t, &k, o->prompt);
+    tokens_free(&k);
+}
+
 static int tokens(void *options, Messages *errors, Messages *warnings) {
     const TokensOptions *o = options;
     Model m;
@@ -103,14 +172,9 @@ static int tokens(void *options, Messages *errors, Messages *warnings) {
     const char *const prompts[] = { o->prompt, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
         words_load(&words, m.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
-    if (errors->count == 0) {
-        Tokens k = tokens_of(m.tokenizer, o->prompt);
-        if (o->json)
-            console_json(tokens_json(m.tokenizer, &k, o->prompt));
-        else
-            print_tokens(m.tokenizer, &k, o->prompt);
-        tokens_free(&k);
-    }
+    bool plain = o->prompt_syntax == SYNTAX_PLAIN && o->long_prompts != LONG_PROMPTS_CHUNKS;
+    if (errors->count == 0 && plain) show_tokens(o, m.tokenizer);
+    if (errors->count == 0 && !plain) show_chunks(o, m.tokenizer, errors, warnings);
     words_free(&words);
     model_close(&m);
     return 0;
@@ -121,11 +185,12 @@ const Command TOKENS_COMMAND = {
     .brief = "show the tokens of a prompt",
     .summary =
         "Prints the tokens of a prompt and their ids as the text encoder gets them, and the tokens that do "
-        "not fit into its window.",
+        "not fit into its window; with --prompt-syntax or --long-prompts chunks, each chunk and the weights.",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(TokensOptions),
     .examples = "  ti tokens 'a photo of a red critter'\n"
+                "  ti tokens --prompt-syntax a1111 'a (red:1.3) critter'\n"
                 "  ti tokens --embedding out/grum/grum.safetensors 'a photo of a <grum>' --json\n",
     .run = tokens,
 };

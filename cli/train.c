@@ -543,11 +543,9 @@ static void run_free(Run *r) {
 /* Opens the model and checks the options against it, before anything is planned. */
 static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     if (!open_model(r->o->model, r->o->vae, r->o->prediction, &r->model, errors, warnings) ||
-        !train_options_complete(r->o, r->model.folder.path, errors))
+        !train_options_complete(r->o, r->model.folder.path, errors) ||
+        !train_prepare_model(r->o, &r->model, errors, warnings))
         return false;
-    check_trainable(&r->model, errors);
-    check_resolution(&r->model, &r->o->resolution, errors, warnings);
-    train_check_folders(r->o, &r->model.folder, errors);
     initial_vectors(r, errors);
     if (errors->count == 0)
         list_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);

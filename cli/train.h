@@ -31,6 +31,7 @@ typedef struct {
     double weight_decay;
     int64_t batch, accumulate, repeats, seed;
     int64_t resolution; /* 0 for the model's own */
+    int64_t clip_skip;
     bool center_crop, no_flip;
     /* when it ends */
     int stop; /* STOP_OFF or STOP_AUTO */
@@ -46,7 +47,8 @@ typedef struct {
     char *validation_prompt; /* NULL for no validation pictures */
     int64_t validation_every;
     SamplerChoice sampler; /* of these pictures */
-    double guidance;
+    double guidance, rescale;
+    int prompt_syntax, long_prompts; /* of the validation prompt: a PromptSyntax, a LongPrompts */
     int64_t grid_loss;
     bool grid_loss_given;
     /* the machine */

@@ -86,6 +86,7 @@ static const Option OPTIONS[] = {
       .reason = "fixed, so that the same command gives the same word",
       .help = "the seed of the random numbers, as if Python's and torch's generators were seeded with it" },
     RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
+    CLIP_SKIP_OPTION(AT(clip_skip)),
     { "center-crop", OPTION_FLAG, AT(center_crop),
       .help = "first crop the pictures to their middle square; without this they are squashed, as in the "
               "reference script" },
@@ -131,6 +132,7 @@ static const Option OPTIONS[] = {
       .help = "the number of steps between two checkpoints, which are copies of the word so far" },
     { "validation-prompt", OPTION_STRING, AT(validation_prompt), "TEXT", .shown = "no pictures",
       .help = "generate pictures of this prompt while the word is learned, such as 'a photo of a <grum>'" },
+    PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     { "validation-every", OPTION_INT, AT(validation_every), "N", 0, MILLION, .standard = "500", .model = true,
       .reason =
           "together with the checkpoints; a picture takes as long as about 40 steps; 0 for one at the end "
@@ -143,6 +145,7 @@ static const Option OPTIONS[] = {
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "as in StableDiffusionPipeline",
       .help = "the classifier-free guidance scale of such a picture; 1 or less for none" },
+    RESCALE_OPTION(AT(rescale), ", in such a picture"),
     { "grid-loss", OPTION_INT, AT(grid_loss), "N", 0, MILLION,
       .shown = "before the first step and after the last, where that takes less than a twentieth of the run",
       .help =

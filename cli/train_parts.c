@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *errors) {
+static void check_folders(const TrainOptions *o, const ModelFolder *m, Messages *errors) {
     const char *option = o->dump ? "--dump" : "--out", *out = o->dump ? o->dump : o->out;
     const char *files[] = { store_path(m->text_encoder), store_path(m->unet), store_path(m->vae),
                             o->init_is_file ? o->init.items[0] : "" };
@@ -22,6 +22,13 @@ void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *
     if (clash)
         messages_add(errors, "%s %s: is where %s lies, which the run reads; choose another folder", option,
                      out, clash);
+}
+
+bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings) {
+    check_trainable(m, errors);
+    check_resolution(m, &o->resolution, errors, warnings);
+    check_folders(o, &m->folder, errors);
+    return set_clip_skip(m, o->clip_skip, errors);
 }
 
 /* Returns the embeddings of the initialiser words: one word for all vectors, or one word for each. */
@@ -105,12 +112,14 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
     SamplingOptions options = { .count = 1,
                                 .height = o->resolution,
                                 .width = o->resolution,
-                                .guidance = (float)o->guidance,
+                                .guidance = o->guidance,
+                                .rescale = (float)o->rescale,
                                 .seed = (uint64_t)o->seed };
     if (!sampler_choose(&TRAIN_COMMAND, o, &o->sampler, "sampling-steps", m, &options.sampler, errors,
                         warnings))
         return false;
-    *validation = validation_new(m, words, o->validation_prompt, options,
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    *validation = validation_new(m, words, o->validation_prompt, read, options,
                                  (PlanOptions) { .precision = (Precision)o->precision }, errors, warnings);
     return *validation != NULL;
 }

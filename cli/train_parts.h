@@ -10,10 +10,11 @@
 #include "inversion/loop.h"
 #include "inversion/validation.h"
 
-/* Checks that the folder that will be written is not one that is read: neither the folder of the pictures,
-   nor a folder inside the model's or the VAE's, nor one that holds a file of weights or the word's file of
-   --init. Adds a message if it is. */
-void train_check_folders(const TrainOptions *o, const ModelFolder *m, Messages *errors);
+/* Fits the open model and the options together: --resolution and --clip-skip. Adds a message for each fault:
+   also for a model that cannot be trained, and when the folder that will be written is one that is read,
+   which is the folder of the pictures, one inside the model's or the VAE's, or one that holds a file of
+   weights or the word's file of --init. Returns false when the text encoder cannot be set up. */
+bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings);
 
 /* Returns the learned vectors [vectors, width] before the first step; free() them. They come from the state
    if it contains them (state may be NULL), and otherwise from the words or the file in --init. Returns NULL

@@ -1,9 +1,11 @@
 #include "diffusion/sampling.h"
 
 #include "autograd/finite.h"
+#include "diffusion/emphasis.h"
 #include "diffusion/guidance.h"
 #include "tensor/rng.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +17,33 @@ typedef struct {
     Plan plan;
 } Stage;
 
-/* B pictures in one pass of the UNet, n contexts for each of them, S text tokens of width D, L
-   latent channels, h w latent picture. */
+/* B pictures in one pass of the UNet, n prompts for each of them (2 with guidance: the negative prompt first),
+   K chunks of a prompt with S text tokens of width D each, L latent channels, h w latent picture. */
 struct Sampling {
     SamplingOptions options;
     Trajectory trajectory;
-    bool guided;
-    int64_t batch;         /* B, the pictures in one pass of the UNet */
-    int64_t contexts;      /* n, the contexts of each picture: 2 with guidance, else 1 */
-    int64_t latent_count;  /* floats of a latent picture, L h w */
-    int64_t context_count; /* floats of a prompt's context, S D */
-    int64_t tokens;        /* S */
+    const Prompt *prompts[2]; /* [n] */
+    int64_t count;            /* n */
+    int64_t chunks[2];        /* [n]: K of each prompt */
+    bool apart;               /* whether the prompts differ in length, so that each has a pass of its own */
+    bool weighted;            /* whether a prompt has weights that need the context of an empty chunk */
+    int64_t batch;            /* B */
+    int64_t latent_count;     /* floats of a latent picture, L h w */
+    int64_t context_count;    /* floats of a chunk's context, S D */
+    int64_t tokens;           /* S */
     float scaling_factor;
-    Stage encode_text, denoise, decode;
+    Stage encode_text, decode;
+    Stage denoise[2]; /* one for all prompts, or one for each */
     /* The inputs of the graphs. With guidance the unconditional contexts come first. */
-    int32_t *ids;             /* [n, S] */
-    float *context;           /* [n B, S, D] */
+    int32_t *ids;             /* [all chunks, S], the empty one last */
+    float *context[2];        /* [n B, K S, D], or [B, K S, D] of each prompt */
     float *input, *t;         /* [B, L, h, w], [B] */
+    float *guidance;          /* [B, time_cond_proj_dim], or NULL where the UNet takes no such embedding */
     float *to_decode;         /* [1, L, h, w] */
     float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is that of one step */
     float *past;              /* what the sampler keeps of earlier steps, [count, history, L, h, w] */
     float *guided_noise_pred; /* [L, h, w] */
+    float *noise_preds;       /* [n B, L, h, w], when the prompts run apart */
 };
 
 /* Returns the number of pictures that go through the UNet together: as many as have 2048 latent pixels in
@@ -45,25 +53,33 @@ static int64_t unet_batch(int64_t count, int64_t latent_pixels) {
     return min_i64(count, max_i64(1, 2048 / latent_pixels));
 }
 
+static int64_t all_chunks(const Sampling *s) { return s->chunks[0] + s->chunks[1] + s->weighted; }
+
 static Stage encode_text_stage(const Sampling *s, const Clip *clip, float *learned, int64_t vectors,
                                PlanOptions plan) {
     Stage stage = { .graph = graph_new() };
     Tensor *v =
         learned ? graph_leaf(stage.graph, "rows", shape2(vectors, clip->config.hidden_size), learned, NULL)
                 : NULL;
-    stage.result = clip_text(stage.graph, clip, s->ids, s->contexts, s->tokens, v);
+    stage.result = clip_text(stage.graph, clip, s->ids, all_chunks(s), s->tokens, v);
     stage.plan = graph_plan(stage.graph, stage.result, plan);
     return stage;
 }
 
-static Stage denoise_stage(const Sampling *s, const Unet *u, Shape latents, int64_t width, PlanOptions plan) {
+/* Plans a pass of the UNet: for the prompt of this index, or for all where they do not run apart. */
+static Stage denoise_stage(const Sampling *s, const Unet *u, Shape latents, int64_t width, int64_t prompt,
+                           PlanOptions plan) {
     Stage stage = { .graph = graph_new() };
     latents.dim[0] = s->batch;
+    int64_t contexts = s->apart ? s->batch : s->count * s->batch;
+    Shape context = shape3(contexts, s->chunks[prompt] * s->tokens, width);
     Tensor *x = graph_leaf(stage.graph, "latents", latents, s->input, NULL);
     Tensor *t = graph_leaf(stage.graph, "timesteps", shape1(s->batch), s->t, NULL);
-    Tensor *c = graph_leaf(stage.graph, "context", shape3(s->contexts * s->batch, s->tokens, width),
-                           s->context, NULL);
-    stage.result = unet(stage.graph, u, x, t, c);
+    Tensor *c = graph_leaf(stage.graph, "context", context, s->context[prompt], NULL);
+    Tensor *w = s->guidance ? graph_leaf(stage.graph, "guidance",
+                                         shape2(s->batch, u->config.time_cond_proj_dim), s->guidance, NULL)
+                            : NULL;
+    stage.result = unet_guided(stage.graph, u, x, t, w, c);
     stage.plan = graph_plan(stage.graph, stage.result, plan);
     return stage;
 }
@@ -79,6 +95,47 @@ static Stage decode_stage(const Sampling *s, const Vae *vae, Shape latents, Plan
 
 static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(float)); }
 
+/* Returns the guidance scale's embedding for each picture of a pass, or NULL where the UNet takes none. */
+static float *guidance_rows(const Sampling *s, const Unet *u) {
+    int64_t dim = u->config.time_cond_proj_dim;
+    float *rows = dim ? floats(s->batch * dim) : NULL;
+    for (int64_t i = 0; rows && i < s->batch; i++)
+        guidance_embedding(s->options.guidance, dim, rows + i * dim);
+    return rows;
+}
+
+/* Sets what follows from the prompts. A prompt that is not given has one chunk. */
+static void set_prompts(Sampling *s, bool guided) {
+    s->count = guided ? 2 : 1;
+    s->prompts[0] = guided ? s->options.negative : s->options.prompt;
+    s->prompts[1] = guided ? s->options.prompt : NULL;
+    for (int64_t i = 0; i < s->count; i++) {
+        const Prompt *p = s->prompts[i];
+        s->chunks[i] = p ? p->chunks : 1;
+        s->weighted = s->weighted || (p && p->weights && p->syntax == SYNTAX_COMFY);
+    }
+    s->apart = guided && s->chunks[0] != s->chunks[1];
+}
+
+static int64_t passes(const Sampling *s) { return s->apart ? s->count : 1; }
+
+/* Allocates what the graphs read, and what is kept between them. */
+static void allocate(Sampling *s, const Unet *u) {
+    int64_t count = s->options.count, contexts = s->apart ? s->batch : s->count * s->batch;
+    s->ids = mem_alloc((size_t)(all_chunks(s) * s->tokens) * sizeof *s->ids);
+    for (int64_t i = 0; i < passes(s); i++)
+        s->context[i] = floats(contexts * s->chunks[i] * s->context_count);
+    s->input = floats(s->batch * s->latent_count);
+    s->t = floats(s->batch);
+    s->guidance = guidance_rows(s, u);
+    s->to_decode = floats(s->latent_count);
+    s->latents = floats(count * s->latent_count);
+    s->noise = floats(count * s->latent_count);
+    s->past = floats(count * s->options.sampler.sampler->history * s->latent_count);
+    s->guided_noise_pred = floats(s->latent_count);
+    s->noise_preds = s->apart ? floats(s->count * s->batch * s->latent_count) : NULL;
+}
+
 Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
                        float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
                        PlanOptions plan) {
@@ -90,24 +147,14 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     s->tokens = tokens;
     s->scaling_factor = vae->config.scaling_factor;
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
-    /* A UNet with an embedding of the guidance scale (time_cond_proj_dim), as latent consistency models have, will take
-       the scale as an input of denoise_stage here, instead of a second context. */
-    s->guided = options.guidance > 1;
-    s->contexts = s->guided ? 2 : 1;
+    set_prompts(s, options.guidance > 1 && u->config.time_cond_proj_dim == 0);
     s->batch = unet_batch(options.count, latents.dim[2] * latents.dim[3]);
     s->latent_count = channels * latents.dim[2] * latents.dim[3];
     s->context_count = tokens * clip->config.hidden_size;
-    s->ids = mem_alloc((size_t)(s->contexts * tokens) * sizeof *s->ids);
-    s->context = floats(s->contexts * s->batch * s->context_count);
-    s->input = floats(s->batch * s->latent_count);
-    s->t = floats(s->batch);
-    s->to_decode = floats(s->latent_count);
-    s->latents = floats(options.count * s->latent_count);
-    s->noise = floats(options.count * s->latent_count);
-    s->past = floats(options.count * options.sampler.sampler->history * s->latent_count);
-    s->guided_noise_pred = floats(s->latent_count);
+    allocate(s, u);
     s->encode_text = encode_text_stage(s, clip, learned, vectors, plan);
-    s->denoise = denoise_stage(s, u, latents, clip->config.hidden_size, plan);
+    for (int64_t i = 0; i < passes(s); i++)
+        s->denoise[i] = denoise_stage(s, u, latents, clip->config.hidden_size, i, plan);
     s->decode = decode_stage(s, vae, latents, plan);
     return s;
 }
@@ -115,88 +162,140 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
 void sampling_free(Sampling *s) {
     if (!s) return;
     graph_free(s->encode_text.graph);
-    graph_free(s->denoise.graph);
     graph_free(s->decode.graph);
+    for (int64_t i = 0; i < passes(s); i++) {
+        graph_free(s->denoise[i].graph);
+        free(s->context[i]);
+    }
     trajectory_free(&s->trajectory);
     free(s->ids);
-    free(s->context);
     free(s->input);
     free(s->t);
+    free(s->guidance);
     free(s->to_decode);
     free(s->latents);
     free(s->noise);
     free(s->past);
     free(s->guided_noise_pred);
+    free(s->noise_preds);
     free(s);
 }
 
 int64_t sampling_bytes(const Sampling *s, int threads) {
-    return max_i64(plan_bytes(&s->encode_text.plan, threads),
-                   max_i64(plan_bytes(&s->denoise.plan, threads), plan_bytes(&s->decode.plan, threads)));
+    int64_t bytes = max_i64(plan_bytes(&s->encode_text.plan, threads), plan_bytes(&s->decode.plan, threads));
+    for (int64_t i = 0; i < passes(s); i++) bytes = max_i64(bytes, plan_bytes(&s->denoise[i].plan, threads));
+    return bytes;
 }
 
+/* All passes of the UNet read the same weights. */
 int64_t sampling_weights(const Sampling *s) {
-    return s->encode_text.plan.weights + s->denoise.plan.weights + s->decode.plan.weights;
+    return s->encode_text.plan.weights + s->denoise[0].plan.weights + s->decode.plan.weights;
 }
 
 int64_t sampling_steps(const Sampling *s) { return s->trajectory.evaluations; }
 
 double sampling_flops(const Sampling *s) {
     const SamplingOptions *o = &s->options;
-    double passes = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch));
-    return s->encode_text.plan.forward_flops + passes * s->denoise.plan.forward_flops +
-           (double)o->count * s->decode.plan.forward_flops;
+    double steps = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch)), flops = 0;
+    for (int64_t i = 0; i < passes(s); i++) flops += steps * s->denoise[i].plan.forward_flops;
+    return s->encode_text.plan.forward_flops + flops + (double)o->count * s->decode.plan.forward_flops;
 }
 
 void sampling_bind(Sampling *s, Arena *arena, int threads) {
     graph_bind(s->encode_text.graph, arena, threads);
-    graph_bind(s->denoise.graph, arena, threads);
+    for (int64_t i = 0; i < passes(s); i++) graph_bind(s->denoise[i].graph, arena, threads);
     graph_bind(s->decode.graph, arena, threads);
 }
 
-Graph *sampling_graph(Sampling *s) { return s->denoise.graph; }
+Graph *sampling_graph(Sampling *s) { return s->denoise[passes(s) - 1].graph; }
 
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan) {
     const Stage *chosen = stage == SAMPLING_TEXT      ? &s->encode_text
-                          : stage == SAMPLING_DENOISE ? &s->denoise
+                          : stage == SAMPLING_DENOISE ? &s->denoise[passes(s) - 1]
                                                       : &s->decode;
     *plan = chosen->plan;
     return chosen->graph;
 }
 
+/* Applies a prompt's weights to its chunks' contexts, which lie at c. */
+static bool weight_prompt(const Sampling *s, const Prompt *p, const float *empty, float *c,
+                          Messages *errors) {
+    int64_t width = s->context_count / s->tokens;
+    for (int64_t k = 0; p->weights && k < p->chunks; k++)
+        weight_context(p->syntax, p->weights + k * s->tokens, empty, s->tokens, width,
+                       c + k * s->context_count);
+    for (int64_t i = 0; i < p->chunks * s->context_count; i++)
+        if (!isfinite(c[i])) return messages_add(errors, "with its weights, a prompt's context is not finite");
+    return true;
+}
+
 /* Computes the contexts of the prompt and, with guidance, of the negative prompt. This is done once for all
    steps. The contexts are then copied for each picture of a UNet pass. */
-static void encode_prompts(Sampling *s, const int32_t *ids, const int32_t *negative) {
-    size_t size = (size_t)s->tokens * sizeof *ids;
-    if (s->guided) memcpy(s->ids, negative, size);
-    memcpy(s->ids + (s->contexts - 1) * s->tokens, ids, size);
+static bool encode_prompts(Sampling *s, Messages *errors) {
+    int64_t before = 0; /* chunks */
+    for (int64_t i = 0; i < s->count; i++) {
+        const Prompt *p = s->prompts[i];
+        CHECK(p);
+        size_t size = (size_t)s->tokens * sizeof *p->ids;
+        memcpy(s->ids + before * s->tokens, p->ids, (size_t)p->chunks * size);
+        before += p->chunks;
+        if (p->weights && p->syntax == SYNTAX_COMFY)
+            memcpy(s->ids + (all_chunks(s) - 1) * s->tokens, p->empty, size);
+    }
     graph_forward(s->encode_text.graph);
-    for (int64_t i = 0; i < s->contexts * s->batch; i++)
-        memcpy(s->context + i * s->context_count,
-               s->encode_text.result->data + i / s->batch * s->context_count,
-               (size_t)s->context_count * sizeof(float));
+    if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors))
+        return false;
+    float *c = s->encode_text.result->data, *empty = c + (all_chunks(s) - 1) * s->context_count;
+    for (int64_t i = 0; i < s->count; i++) {
+        if (!weight_prompt(s, s->prompts[i], empty, c, errors)) return false;
+        int64_t size = s->chunks[i] * s->context_count;
+        float *to = s->apart ? s->context[i] : s->context[0] + i * s->batch * size;
+        for (int64_t k = 0; k < s->batch; k++) memcpy(to + k * size, c, (size_t)size * sizeof(float));
+        c += size;
+    }
+    return true;
+}
+
+/* Runs the UNet on the inputs of step k. Returns the noise predictions [n B, L, h, w], or NULL after adding a
+   message when they are not finite. */
+static const float *predict(Sampling *s, int64_t k, Messages *errors) {
+    int64_t size = s->batch * s->latent_count;
+    char what[80];
+    snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
+             (long long)s->trajectory.evaluations);
+    for (int64_t i = 0; i < passes(s); i++) {
+        Stage *pass = &s->denoise[i];
+        graph_forward(pass->graph);
+        if (!check_finite(pass->graph, pass->result, what, errors)) return NULL;
+        /* The next pass uses the same memory. */
+        if (s->apart) memcpy(s->noise_preds + i * size, pass->result->data, (size_t)size * sizeof(float));
+    }
+    return s->apart ? s->noise_preds : s->denoise[0].result->data;
 }
 
 /* Does step k for the batch that begins with picture `first`. Pictures before first_pending have had this step
    already: they only fill the batch, and their latents do not change. */
-static void denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k) {
+static bool denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k, Messages *errors) {
     const Trajectory *t = &s->trajectory;
     int64_t per_picture = s->latent_count, history = t->sampler->history * per_picture;
     float divisor = trajectory_input_divisor(t, k);
     for (int64_t i = 0; i < s->batch * per_picture; i++)
         s->input[i] = s->latents[first * per_picture + i] / divisor;
     for (int64_t i = 0; i < s->batch; i++) s->t[i] = t->timesteps[k];
-    graph_forward(s->denoise.graph);
-    for (int64_t i = first_pending; i < first + s->batch; i++) {
-        const float *noise_pred = s->denoise.result->data + (i - first) * per_picture;
-        if (s->guided) {
-            guide(noise_pred, noise_pred + s->batch * per_picture, s->options.guidance, per_picture,
-                  s->guided_noise_pred);
+    const float *noise_preds = predict(s, k, errors);
+    for (int64_t i = first_pending; noise_preds && i < first + s->batch; i++) {
+        const float *noise_pred = noise_preds + (i - first) * per_picture;
+        if (s->count > 1) {
+            const float *cond = noise_pred + s->batch * per_picture;
+            guide(noise_pred, cond, (float)s->options.guidance, per_picture, s->guided_noise_pred);
+            if (s->options.rescale > 0)
+                guidance_rescale(cond, s->options.rescale, per_picture, s->guided_noise_pred);
             noise_pred = s->guided_noise_pred;
         }
         trajectory_step(t, k, noise_pred, s->noise + i * per_picture, per_picture,
                         s->latents + i * per_picture, s->past + i * history);
     }
+    return noise_preds != NULL;
 }
 
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its batch. */
@@ -206,29 +305,23 @@ static bool denoise_all(Sampling *s, Generator *generator, const SamplingEvents 
         if (trajectory_draws(&s->trajectory, k))
             generator_randn(generator, s->noise, count * s->latent_count);
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
-        for (int64_t done = 0; done < count; done += s->batch) {
-            denoise(s, min_i64(done, count - s->batch), done, k);
-            char what[80];
-            snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
-                     (long long)steps);
-            if (!check_finite(s->denoise.graph, s->denoise.result, what, errors)) return false;
-        }
+        for (int64_t done = 0; done < count; done += s->batch)
+            if (!denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
         if (events->step && !events->step(events->user, k + 1, steps)) return false;
     }
     return true;
 }
 
-bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
-                  Messages *errors) {
+bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     int64_t count = s->options.count, per_picture = s->latent_count;
     Generator generator;
     generator_seed(&generator, s->options.seed);
-    generator_randn(&generator, s->latents, count * per_picture);
+    if (s->options.latents)
+        memcpy(s->latents, s->options.latents, (size_t)(count * per_picture) * sizeof *s->latents);
+    else
+        generator_randn(&generator, s->latents, count * per_picture);
     for (int64_t i = 0; i < count * per_picture; i++) s->latents[i] *= s->trajectory.noise_scale;
-    encode_prompts(s, ids, negative);
-    if (!check_finite(s->encode_text.graph, s->encode_text.result, "the text encoder's output", errors) ||
-        !denoise_all(s, &generator, events, errors))
-        return false;
+    if (!encode_prompts(s, errors) || !denoise_all(s, &generator, events, errors)) return false;
     for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;

@@ -8,20 +8,27 @@
 #include "nn/clip.h"
 #include "nn/unet.h"
 #include "nn/vae.h"
+#include "text/prompt.h"
 
 typedef struct {
     int64_t count; /* pictures */
     SamplerOptions sampler;
     int64_t height, width; /* pixels, multiples of 8 and of the VAE's factor */
-    float guidance;        /* the guidance scale; up to 1 there is no unconditional pass */
+    double guidance;       /* the guidance scale; up to 1 there is no unconditional pass. A model with
+                              time_cond_proj_dim takes it as an embedding and never has that pass. */
+    float rescale;         /* phi of guidance_rescale; 0 for none */
     uint64_t seed;
+    /* What the pictures show, and what they should differ from, which is read only with guidance. Both must
+       outlive the sampling. They may be NULL when it is only planned, and then have one chunk each. */
+    const Prompt *prompt, *negative;
+    const float *latents; /* [count, L, h, w], the initial noise N(0, I), or NULL to draw it */
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
 
 /* Records and plans the three graphs (text encoder, UNet, VAE decoder). learned [vectors, D] are the
    learned vectors, which ids of vocab_size or more stand for. They are read in every run; learned is NULL
-   when there are none. tokens is the length of a prompt. height and width have to be multiples of the
+   when there are none. tokens is the length of a prompt's chunk. height and width have to be multiples of the
    VAE's factor, which is a CHECK. */
 Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
                        float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
@@ -37,7 +44,7 @@ int64_t sampling_steps(const Sampling *s);
 double sampling_flops(const Sampling *s);
 /* Gives the graphs their memory; must be called before sampling_run. */
 void sampling_bind(Sampling *s, Arena *arena, int threads);
-/* The graph of a denoising step, for profiles. */
+/* The graph of a denoising step, for profiles. Where two prompts differ in length it is the prompt's own. */
 Graph *sampling_graph(Sampling *s);
 typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE } SamplingStage;
 /* Returns one of the three graphs and its plan, for reports. */
@@ -52,10 +59,8 @@ typedef struct {
     void *user;
 } SamplingEvents;
 
-/* Generates the pictures. ids [tokens] is the prompt. negative [tokens] is the negative prompt (usually ""),
-   which is read only with guidance. sampler_fault must return NULL for the sampler's options. Returns false when
+/* Generates the pictures. sampler_fault must return NULL for the sampler's options. Returns false when
    an event stopped the run. Returns false and adds a message when a result is not finite. */
-bool sampling_run(Sampling *s, const int32_t *ids, const int32_t *negative, const SamplingEvents *events,
-                  Messages *errors);
+bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors);
 
 #endif

@@ -278,12 +278,14 @@ def main():
     p.add_argument("dump", metavar="DIR", help="the folder that --dump wrote")
     p.add_argument("--model", default=CRITTERS, help="the model folder that it was run with")
     p.add_argument("--variant", help="the variant of the model's weight files, such as fp16")
+    p.add_argument("--clip-skip", type=int, default=1, metavar="N", help="the --clip-skip that it was run with")
     p.add_argument("--tolerance", type=float, default=1e-5, help="for the error of a node by itself")
     p.add_argument("--float32", action="store_true", help="compute the reference in fp32")
     a = p.parse_args()
     dtype = torch.float32 if a.float32 else torch.float64
     dump, parts = Dump(a.dump), load_folder(a.model, a.variant)
     clip, unet = parts["clip"].to(dtype), parts["unet"].to(dtype)
+    clip.encoder.layers = clip.encoder.layers[: len(clip.encoder.layers) - a.clip_skip + 1]
     inputs = compare_inputs(dump, DDPMScheduler.from_pretrained(a.model, subfolder="scheduler"))
     own, whole = (run(Comparison(dump, own), clip, unet, dtype) for own in (True, False))
     sys.exit(report(a.tolerance, dump, inputs, own, whole))

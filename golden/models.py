@@ -1,4 +1,4 @@
-"""Four complete Stable Diffusion models, tiny and random, which differ from the embedded model and from each
+"""Five complete Stable Diffusion models, tiny and random, which differ from the embedded model and from each
 other. For each the script writes golden/models/NAME, a model folder in the layout of save_pretrained, and
 golden/models/NAME.safetensors, the reference's results on it.
 
@@ -12,10 +12,14 @@ golden/models/NAME.safetensors, the reference's results on it.
     second  F16, variant files, the UNet in shards with the variant's name; the architecture of Stable
             Diffusion 2.1: gelu, padding token "!", linear projections, all heads of the same width, attention
             at three levels; at 72 pixels, where halving rounds up at every level
+    lcm     F32; a UNet with time_cond_proj_dim, into which the guidance scale enters as an embedding, as in
+            models distilled for latent consistency; golden/models/lcm.safetensors has its results without
+            that embedding, as the training script runs it, and conditions.py has those with it
 """
 import json
 import os
 import shutil
+import sys
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -77,6 +81,18 @@ MODELS = {
         scheduler=dict(_class_name="DDIMScheduler", beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                        set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1, clip_sample=False,
                        trained_betas=None, prediction_type="v_prediction"),
+    ),
+    "lcm": dict(
+        seed=36, dtype=torch.float32,
+        unet=dict(block_out_channels=[8, 16], attends=[True, False], up_attends=[False, True], layers_per_block=1,
+                  attention_head_dim=2, norm_num_groups=4, sample_size=8, time_cond_proj_dim=11),
+        vae=dict(block_out_channels=[8, 8, 8, 8], layers_per_block=1, norm_num_groups=4, latent_channels=4,
+                 scaling_factor=0.18215, sample_size=64),
+        clip=dict(hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
+                  max_position_embeddings=10, hidden_act="quick_gelu"),
+        scheduler=dict(_class_name="LCMScheduler", beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                       original_inference_steps=50, timestep_scaling=10.0, set_alpha_to_one=True, steps_offset=1,
+                       clip_sample=False),
     ),
 }  # fmt: skip
 
@@ -275,6 +291,7 @@ def write_goldens(name, m):
 
 
 if __name__ == "__main__":
-    for name, m in MODELS.items():
+    for name in sys.argv[1:] or MODELS:
+        m = MODELS[name]
         write_folder(os.path.join(HERE, "models", name), m)
         write_goldens(name, m)

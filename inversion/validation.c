@@ -7,17 +7,23 @@
 struct Validation {
     const Model *model;
     Sampling *sampling;
-    int32_t *ids, *negative;
+    Prompt prompt, negative;
     Image image;
     const Watch *watch;
 };
 
-Validation *validation_new(const Model *m, const Words *words, const char *prompt, SamplingOptions options,
-                           PlanOptions plan, Messages *errors, Messages *warnings) {
+Validation *validation_new(const Model *m, const Words *words, const char *prompt,
+                           PromptOptions prompt_options, SamplingOptions options, PlanOptions plan,
+                           Messages *errors, Messages *warnings) {
     Validation *v = mem_alloc(sizeof *v);
     v->model = m;
-    v->ids = prompt_ids(m->tokenizer, prompt, warnings);
-    v->negative = prompt_ids(m->tokenizer, "", warnings);
+    if (!prompt_read(m->tokenizer, prompt, prompt_options, &v->prompt, errors, warnings)) {
+        free(v);
+        return NULL;
+    }
+    v->negative = prompt_empty(m->tokenizer);
+    options.prompt = &v->prompt;
+    options.negative = &v->negative;
     v->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->learned,
                                words->vectors, tokenizer_max_length(m->tokenizer), options, plan);
     if (image_new((int)options.width, (int)options.height, &v->image, errors)) return v;
@@ -29,8 +35,8 @@ void validation_free(Validation *v) {
     if (!v) return;
     sampling_free(v->sampling);
     image_free(&v->image);
-    free(v->ids);
-    free(v->negative);
+    prompt_free(&v->prompt);
+    prompt_free(&v->negative);
     free(v);
 }
 
@@ -57,6 +63,5 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors) {
     v->watch = watch;
     SamplingEvents events = { after_step, keep_picture, v };
-    return sampling_run(v->sampling, v->ids, v->negative, &events, errors) &&
-           image_write_png(path, &v->image, errors);
+    return sampling_run(v->sampling, &events, errors) && image_write_png(path, &v->image, errors);
 }

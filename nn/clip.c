@@ -20,7 +20,7 @@ ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config) 
 
 Clip clip_load(const ClipConfig *config, Store *s) {
     int64_t width = config->hidden_size;
-    Clip c = { .config = *config };
+    Clip c = { .config = *config, .used = config->layers };
     c.token_embedding = store_get(s, shape2(config->vocab_size, width), "embeddings.token_embedding.weight");
     c.position_embedding =
         store_get(s, shape2(config->positions, width), "embeddings.position_embedding.weight");
@@ -33,6 +33,11 @@ Clip clip_load(const ClipConfig *config, Store *s) {
 }
 
 void clip_free(Clip *c) { free(c->layers); }
+
+void clip_skip(Clip *c, int n) {
+    CHECK(n >= 1 && n <= c->config.layers);
+    c->used = c->config.layers - n + 1;
+}
 
 Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x) {
     graph_block(g, "%s", l->name.text);
@@ -54,7 +59,7 @@ Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, in
     graph_block(g, "embeddings");
     Tensor *x = embedding(g, c->token_embedding, learned, ids, batch, tokens);
     x = add_position(g, x, c->position_embedding);
-    for (int i = 0; i < c->config.layers; i++) x = clip_layer(g, &c->layers[i], &c->config, x);
+    for (int i = 0; i < c->used; i++) x = clip_layer(g, &c->layers[i], &c->config, x);
     graph_block(g, "final_layer_norm");
     return layer_norm(g, x, &c->final_layer_norm, c->config.layer_norm_eps);
 }

@@ -82,6 +82,8 @@ Unet unet_load(const UnetConfig *config, Store *s) {
     int64_t skips[SKIPS_MAX];
     u.linear_1 = load_linear(s, "time_embedding", "linear_1", time, first, true);
     u.linear_2 = load_linear(s, "time_embedding", "linear_2", time, time, true);
+    if (c->time_cond_proj_dim)
+        u.cond_proj = load_linear(s, "time_embedding", "cond_proj", first, c->time_cond_proj_dim, false);
     u.conv_in = load_conv(s, "", "conv_in", first, c->in_channels, 3);
     int count = load_down(&u, s, time, skips);
     u.mid_resnets[0] = resnet_load(s, "mid_block.resnets.0", last, last, time, c->groups, c->norm_eps);
@@ -104,16 +106,23 @@ void unet_free(Unet *u) {
     transformer_free(&u->mid_transformer);
 }
 
-static Tensor *time_embedding(Graph *g, const Unet *u, Tensor *t) {
+/* temb = linear(silu(linear(sinusoids(t) + cond_proj guidance))); guidance may be NULL. */
+static Tensor *time_embedding(Graph *g, const Unet *u, Tensor *t, Tensor *guidance) {
     graph_block(g, "time_embedding");
     Tensor *h = timestep_embedding(g, t, u->config.channels[0]);
+    if (guidance) h = add(g, h, linear(g, guidance, &u->cond_proj));
     return linear(g, silu(g, linear(g, h, &u->linear_1)), &u->linear_2);
 }
 
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context) {
+    return unet_guided(g, u, latents, t, NULL, context);
+}
+
+Tensor *unet_guided(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *guidance, Tensor *context) {
+    CHECK(!guidance || u->config.time_cond_proj_dim > 0);
     Tensor *skips[SKIPS_MAX];
     int count = 0;
-    Tensor *temb = time_embedding(g, u, t);
+    Tensor *temb = time_embedding(g, u, t, guidance);
     graph_block(g, "conv_in");
     Tensor *x = skips[count++] = conv2d(g, latents, &u->conv_in, 1, PAD1);
 

@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     UnetConfig config;
     Layer linear_1, linear_2; /* of the time embedding: linear, SiLU, linear */
+    Layer cond_proj;          /* of the guidance scale's embedding, where config.time_cond_proj_dim > 0 */
     Layer conv_in, conv_norm_out, conv_out;
     UnetLevel down[LEVELS_MAX], up[LEVELS_MAX]; /* in the order in which they run */
     Resnet mid_resnets[2];
@@ -37,5 +38,10 @@ void unet_free(Unet *u);
    whole batch with its first contexts, then the whole batch with its second contexts. h and w may be any
    numbers: the up path resizes to the size of the next skip connection, even where halving has rounded. */
 Tensor *unet(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *context);
+
+/* Does the same with the embedding of the guidance scale, guidance [B, time_cond_proj_dim], which a model
+   distilled for latent consistency takes in place of a second, unconditional evaluation (Luo et al. 2023,
+   section 4.2). When guidance is NULL the model runs without it, as in the reference's training script. */
+Tensor *unet_guided(Graph *g, const Unet *u, Tensor *latents, Tensor *t, Tensor *guidance, Tensor *context);
 
 #endif

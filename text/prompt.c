@@ -60,18 +60,29 @@ static bool is_vector_of(const Tokenizer *t, const char *token, int32_t id) {
     return vector >= 0;
 }
 
+/* Whether the prompt has the word as ComfyUI's prompts do, embedding:name. */
+static bool prompt_names(const char *prompt, const char *token) {
+    char *file = token_file_name(token);
+    char *names[] = { mem_format("embedding:%s", file), mem_format("embedding:%s", token) };
+    bool named = strstr(prompt, names[0]) || strstr(prompt, names[1]);
+    free(names[0]);
+    free(names[1]);
+    free(file);
+    return named;
+}
+
 bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token) {
     int64_t count;
     int32_t *ids = tokenizer_encode_raw(t, prompt, strlen(prompt), &count);
     bool used = false;
     for (int64_t i = 0; i < count && !used; i++) used = is_vector_of(t, token, ids[i]);
     free(ids);
-    return used;
+    return used || prompt_names(prompt, token);
 }
 
 bool prompt_has_text(const char *prompt, const char *token) {
     char *text = unicode_normal_text(prompt), *word = unicode_normal_text(token);
-    bool has = strstr(text, word) != NULL;
+    bool has = strstr(text, word) != NULL || prompt_names(prompt, token);
     free(text);
     free(word);
     return has;

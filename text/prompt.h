@@ -3,6 +3,7 @@
 #ifndef TI_PROMPT_H
 #define TI_PROMPT_H
 
+#include "text/syntax.h"
 #include "text/tokenizer.h"
 
 /* The vectors of all learned words that prompts may use, in the order in which their tokens were added to the
@@ -24,6 +25,39 @@ void words_free(Words *w);
    tokenizer_max_length. The caller frees them. Adds a warning when the prompt has more than S - 2 tokens, so
    that its end is left out. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
+
+/* A prompt as the text encoder gets it: K chunks, each a window of S = tokenizer_max_length tokens with a start
+   and an end token. Their contexts are joined to one of K S rows. */
+typedef struct {
+    PromptSyntax syntax; /* by whose rule the weights act (diffusion/emphasis.h) */
+    int64_t chunks;      /* K */
+    int32_t *ids;        /* [K, S] */
+    float *weights;   /* [K, S], of which those of start, end and padding tokens are 1; NULL if all are 1 */
+    int32_t *empty;   /* [S]: a chunk without text, which ComfyUI's weights need; else NULL */
+    int64_t *counts;  /* [K]: the tokens of the text in each chunk */
+    int64_t left_out; /* the tokens of the text that are in no chunk */
+} Prompt;
+
+typedef enum { LONG_PROMPTS_DEFAULT, LONG_PROMPTS_CUT, LONG_PROMPTS_CHUNKS } LongPrompts;
+extern const char *const LONG_PROMPTS_NAMES[]; /* in this order, ending with NULL */
+
+typedef struct {
+    PromptSyntax syntax;
+    LongPrompts long_prompts; /* by default, plain prompts are cut and others get more chunks */
+} PromptOptions;
+
+/* Reads a prompt. A1111's chunks are filled token by token; where one is full and a comma was among its last 20
+   tokens, what follows the comma moves to the next chunk. ComfyUI's are filled word by word. Neither cuts a
+   learned word of several vectors. Plain prompts are filled as A1111's. With LONG_PROMPTS_CUT only the first
+   chunk is kept, and of a plain prompt as many tokens as fit, which may cut such a word as in diffusers. Adds a
+   warning when tokens are left out, and when a plain prompt looks as if its brackets were weights. Returns
+   false and adds a message for the faults of segments_parse, for a learned word that no chunk can hold, for
+   embedding:name where no learned word has the name, and for more than 100 chunks. */
+bool prompt_read(const Tokenizer *t, const char *text, PromptOptions options, Prompt *p, Messages *errors,
+                 Messages *warnings);
+/* Returns a prompt without text: one chunk without tokens. */
+Prompt prompt_empty(const Tokenizer *t);
+void prompt_free(Prompt *p);
 
 /* Whether the tokens of the prompt include the learned word or a token of one of its further
    vectors, such as "<x>_1". */

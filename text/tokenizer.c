@@ -233,6 +233,7 @@ void tokenizer_free(Tokenizer *t) {
 int64_t tokenizer_max_length(const Tokenizer *t) { return t->max_length; }
 int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe) + t->added.count; }
 int32_t tokenizer_first_learned_id(const Tokenizer *t) { return t->first_learned_id; }
+int64_t tokenizer_learned(const Tokenizer *t) { return t->learned.count; }
 
 static bool starts_with(const int32_t *s, int64_t count, const char *ascii) {
     for (int64_t i = 0; ascii[i]; i++)

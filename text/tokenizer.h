@@ -65,6 +65,9 @@ int64_t tokenizer_vocab_size(const Tokenizer *t);
    larger than the number of tokens. */
 int32_t tokenizer_first_learned_id(const Tokenizer *t);
 
+/* Returns the number of learned vectors that have been added. */
+int64_t tokenizer_learned(const Tokenizer *t);
+
 /* Adds a placeholder token for n = `vectors` learned vectors: the tokens word, word_1, word_2, ... get the
    next n ids, beginning with tokenizer_first_learned_id for the first word. Id tokenizer_first_learned_id + i
    stands for row i of the learned vectors in clip_text. Returns the first of the n ids. Returns -1 and adds

@@ -31,7 +31,8 @@ typedef struct {
     int transformer_layers[LEVELS_MAX]; /* BasicTransformerBlocks in a Transformer2DModel */
     int groups;
     float norm_eps;
-    bool linear_projection; /* whether proj_in and proj_out are linear layers, not 1x1 convolutions */
+    int64_t time_cond_proj_dim; /* length of the guidance scale's embedding, or 0 when the UNet takes none */
+    bool linear_projection;     /* whether proj_in and proj_out are linear layers, not 1x1 convolutions */
 } UnetConfig;
 
 /* vae/config.json, diffusers' AutoencoderKL. The UNet sees latents times scaling_factor. */

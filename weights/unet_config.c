@@ -32,7 +32,6 @@ static const JsonFixed FIXED[] = {
     { "time_embedding_dim", "null", NULL },
     { "time_embedding_act_fn", "null", NULL },
     { "timestep_post_act", "null", NULL },
-    { "time_cond_proj_dim", "null", NULL },
     { "conv_in_kernel", "3", NULL },
     { "conv_out_kernel", "3", NULL },
     { "attention_type", "\"default\"", NULL },
@@ -88,6 +87,12 @@ static int64_t read_sample_size(JsonObject *o) {
     return old && !json_is_array(m) ? max_i64(sides[0], 64) : sides[0];
 }
 
+/* Models distilled for latent consistency have 256 here. The embedding's formula divides by half of the
+   length minus 1 (diffusion/guidance.h), so that it needs two frequencies. */
+static int64_t read_time_cond(JsonObject *o) {
+    return object_null(o, "time_cond_proj_dim") ? 0 : object_int(o, "time_cond_proj_dim", 0, 4, 65536);
+}
+
 static void read_levels(JsonObject *o, UnetConfig *c) {
     int64_t numbers[LEVELS_MAX];
     int n = c->levels = object_length(o, "block_out_channels", LEVELS_MAX);
@@ -136,6 +141,7 @@ bool unet_config_parse(const char *path, const void *text, size_t size, UnetConf
     c->groups = (int)object_int(&o, "norm_num_groups", 32, 1, 65536);
     c->norm_eps = (float)object_number(&o, "norm_eps", 1e-5, 1e-12, 1);
     c->linear_projection = object_bool(&o, "use_linear_projection", false);
+    c->time_cond_proj_dim = read_time_cond(&o);
     read_levels(&o, c);
     object_fixed(&o, FIXED, sizeof FIXED / sizeof *FIXED);
     object_ignore(&o, IGNORED);

@@ -23,6 +23,7 @@ typedef struct {
 } BadInput;
 
 /* Each table is closed by an entry without input. */
-extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_CONFIGS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[];
+extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_CONFIGS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[],
+    BAD_PROMPTS[];
 
 #endif

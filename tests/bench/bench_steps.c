@@ -138,7 +138,7 @@ static void train(const Bench *b) {
 
 typedef struct {
     Sampling *sampling;
-    int32_t *ids, *negative;
+    Prompt prompt, negative;
 } Generation;
 
 static void ignore_picture(void *user, int64_t i, const float *picture) {
@@ -150,8 +150,7 @@ static void ignore_picture(void *user, int64_t i, const float *picture) {
 static void generate_once(void *user) {
     const Generation *d = user;
     Messages errors = { 0 };
-    CHECK(sampling_run(d->sampling, d->ids, d->negative, &(SamplingEvents) { .picture = ignore_picture },
-                       &errors));
+    CHECK(sampling_run(d->sampling, &(SamplingEvents) { .picture = ignore_picture }, &errors));
 }
 
 static void generate(const Bench *b) {
@@ -166,16 +165,19 @@ static void generate(const Bench *b) {
         options.sampler.sampler = &DPM_SOLVER;
         options.sampler.steps = 10;
     }
-    Generation d = { sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
-                                  tokenizer_max_length(m->tokenizer), options, b->plan),
-                     prompt(m, "a photo of a cat"), prompt(m, "") };
+    Generation d = { .prompt = { .chunks = 1, .ids = prompt(m, "a photo of a cat") },
+                     .negative = prompt_empty(m->tokenizer) };
+    options.prompt = &d.prompt;
+    options.negative = &d.negative;
+    d.sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0,
+                              tokenizer_max_length(m->tokenizer), options, b->plan);
     Arena arena = allocate(sampling_bytes(d.sampling, b->threads));
     sampling_bind(d.sampling, &arena, b->threads);
     measure(b, generate_once, &d, arena.bytes + sampling_weights(d.sampling));
     arena_free(&arena);
     sampling_free(d.sampling);
-    free(d.ids);
-    free(d.negative);
+    prompt_free(&d.prompt);
+    prompt_free(&d.negative);
 }
 
 /* The forward pass of one network */

@@ -57,6 +57,10 @@ static const Command COMMANDS[] = {
       "--karras --steps 1 --count 2 --grid --force --out "
       "x.png",
       false },
+    { "generate from given noise", NULL,
+      "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
+      "x.png",
+      false },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", false },
     { "plan", NULL, "plan " MODEL ONE "--summary", false },
@@ -109,11 +113,12 @@ static void prepare(void) {
     char *program = failing ? mem_string(failing) : mem_format("%s_failing", ti);
     CHECK(shell("set -e; cp '%s' '%s/ti'; mkdir '%s/in' '%s/in/pictures'; cp -R golden/models/narrow "
                 "'%s/in/model'; cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp "
-                "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cd '%s/in'; { printf "
+                "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cp golden/latents.safetensors '%s/in'; "
+                "cd '%s/in'; { printf "
                 "'\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
                 "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
                 "/dev/zero; } >word.safetensors",
-                program, scratch, scratch, scratch, scratch, scratch, scratch, scratch) == 0);
+                program, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch) == 0);
     free(program);
 }
 

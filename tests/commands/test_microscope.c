@@ -288,6 +288,7 @@ static void test_folders(void) {
           (const char *[]) { "12,740,740", "35.3 MB", "width 192, layers 4, heads 4",
                              "64 x 64, as latents 4 x 16 x 16", "ti train: --steps 100", NULL });
     shows("inspect golden/models/wide", (const char *[]) { "BF16", "(3 files)", NULL });
+    shows("inspect golden/models/lcm", (const char *[]) { "an embedding of 11 numbers", NULL });
     shows("inspect --tensors golden/models/linear",
           (const char *[]) { "predicts v", "decoder.conv_in.bias", NULL });
     json_t *json = document("inspect --json --tensors " CRITTERS, 0);

@@ -84,5 +84,13 @@ int main(void) {
     static const char *const schedulers[] = { "linspace", "trailing", "sample", "threshold" };
     for (size_t i = 0; i < sizeof schedulers / sizeof schedulers[0]; i++) test_case(g, schedulers[i]);
     golden_free(g);
+    g = golden_open("golden/conditions.safetensors");
+    static const char *const conditions[] = { "rescale", "skip", "latents", "lcm", "lcm_unguided" };
+    for (size_t i = 0; i < sizeof conditions / sizeof conditions[0]; i++) test_case(g, conditions[i]);
+    golden_free(g);
+    g = golden_open("golden/prompts.safetensors");
+    static const char *const prompts[] = { "weighted", "comfy", "long", "long_negative" };
+    for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++) test_case(g, prompts[i]);
+    golden_free(g);
     return test_finish();
 }

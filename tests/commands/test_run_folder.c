@@ -62,6 +62,9 @@ static void test_version_2(void) {
            "is not one of the pictures that the run began with");
     expect("another model", "\"$TI\" train --resume --out @/old --images @/moved --model golden/models/wide",
            1, "golden/models/wide");
+    expect("an option that it did not have",
+           "\"$TI\" train --resume --out @/old --images @/moved " MODEL "--clip-skip 2", 1,
+           "--clip-skip: is 2 now, and 1 in ");
     expect("where they are now", "\"$TI\" train --resume --out @/old --images @/moved " MODEL, 0,
            "continues at step 26 of 60");
     Messages errors = { 0 };

@@ -38,6 +38,7 @@ static void unet_seeds(Seeds *s) {
     seeds_file(s, "weights/critters/unet/config.json");
     seeds_file(s, "golden/models/wide/unet/config.json");
     seeds_file(s, "golden/models/narrow/unet/config.json");
+    seeds_file(s, "golden/models/lcm/unet/config.json");
     seeds_text(s,
                "{\"sample_size\":[8,8],\"block_out_channels\":[32,64],\"layers_per_block\":[1,2],"
                "\"attention_head_dim\":[4,8],\"down_block_types\":[\"CrossAttnDownBlock2D\",\"DownBlock2D\"],"
@@ -50,6 +51,7 @@ static bool try_unet(const unsigned char *bytes, size_t size) {
     Messages errors = { 0 }, warnings = { 0 };
     if (!verdict(unet_config_parse("x", bytes, size, &c, &errors, &warnings), &errors, &warnings))
         return false;
+    CHECK(c.time_cond_proj_dim == 0 || c.time_cond_proj_dim >= 4);
     CHECK(1 <= c.levels && c.levels <= LEVELS_MAX && c.sample_size >= 1 && c.groups >= 1 && c.norm_eps > 0);
     for (int i = 0; i < c.levels; i++) {
         CHECK(c.channels[i] >= 1 && c.channels[i] % c.groups == 0 && c.layers_per_block[i] >= 1);

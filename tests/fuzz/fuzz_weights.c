@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/latents.h"
 #include "exchange/word_file.h"
 #include "io/object.h"
 #include "weights/store.h"
@@ -283,9 +284,37 @@ static bool try_json(const unsigned char *bytes, size_t size) {
     return true;
 }
 
+/* ---- initial noise ---- */
+
+static const char *const LATENTS_WORDS[] = { "\"latents\"",  "\"F32\"",   "\"F16\"", "[1,4,2,2]", "[2,4,1,2]",
+                                             "[1001,1,1,1]", "[1,4,0,4]", "[16]",    "[0,64]",    NULL };
+
+static void latents_seeds(Seeds *s) {
+    seeds_file(s, "golden/latents.safetensors");
+    seeds_header(s, "{\"latents\":{\"dtype\":\"F32\",\"shape\":[1,4,2,2],\"data_offsets\":[0,64]}}", 64);
+    seeds_header(s,
+                 "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                 "\"latents\":{\"dtype\":\"F32\",\"shape\":[1,4,2,2],\"data_offsets\":[4,68]}}",
+                 68);
+}
+
+static bool try_latents(const unsigned char *bytes, size_t size) {
+    Messages errors = { 0 };
+    Latents l;
+    if (!verdict(latents_parse("x", bytes, size, &l, &errors), &errors, NULL)) {
+        CHECK(!l.data);
+        return false;
+    }
+    CHECK(l.shape.rank == 4 && l.shape.dim[0] >= 1 && l.shape.dim[0] <= 1000);
+    for (int64_t i = 0; i < shape_count(l.shape); i++) CHECK(isfinite(l.data[i]));
+    latents_free(&l);
+    return true;
+}
+
 const Target WEIGHTS_TARGETS[] = {
     { "safetensors", 12, SAFETENSORS_WORDS, safetensors_seeds, repair_header, try_safetensors },
     { "embedding", 10, EMBEDDING_WORDS, embedding_seeds, repair_header, try_embedding },
+    { "latents", 4, LATENTS_WORDS, latents_seeds, repair_header, try_latents },
     { "json", 14, JSON_WORDS, json_seeds, NULL, try_json },
     { .name = NULL },
 };

@@ -360,10 +360,11 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 /* Generates a picture and returns it, in the values between 0 and 1 of diffusers' pipeline; free() it. */
 static float *generate(const Model *m, SamplingOptions options) {
     int64_t tokens = tokenizer_max_length(m->tokenizer);
-    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids),
-            *negative = mem_alloc((size_t)tokens * sizeof *negative);
+    int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids);
     tokenizer_encode(m->tokenizer, "a photo of a cat in the snow", ids);
-    tokenizer_encode(m->tokenizer, "", negative);
+    Prompt prompt = { .chunks = 1, .ids = ids }, negative = prompt_empty(m->tokenizer);
+    options.prompt = &prompt;
+    options.negative = &negative;
     Sampling *s = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, NULL, 0, tokens, options,
                                (PlanOptions) { 0 });
     Arena arena;
@@ -373,13 +374,12 @@ static float *generate(const Model *m, SamplingOptions options) {
     Picture picture = { .bytes = (size_t)count * sizeof(float) };
     picture.floats = mem_alloc(picture.bytes);
     Messages errors = { 0 };
-    CHECK(sampling_run(s, ids, negative, &(SamplingEvents) { .picture = keep_picture, .user = &picture },
-                       &errors));
+    CHECK(sampling_run(s, &(SamplingEvents) { .picture = keep_picture, .user = &picture }, &errors));
     for (int64_t i = 0; i < count; i++) picture.floats[i] = fminf(fmaxf(picture.floats[i] / 2 + 0.5f, 0), 1);
     sampling_free(s);
     arena_free(&arena);
     free(ids);
-    free(negative);
+    prompt_free(&negative);
     return picture.floats;
 }
 

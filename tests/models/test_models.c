@@ -1,4 +1,4 @@
-/* Tests four whole models against PyTorch, opened from their folders. They are tiny and random, and differ
+/* Tests five whole models against PyTorch, opened from their folders. They are tiny and random, and differ
    from the embedded one and from each other (golden/models.py says how). The tests run the text encoder,
    the UNet at odd sizes, the VAE, and the chain from the learned vectors to the loss, forward and
    backward, with matrix products in fp32 and in bfloat16. */
@@ -165,7 +165,7 @@ static void test_step(const Model *m, const Golden *golden, Precision precision)
 }
 
 int main(void) {
-    static const char *const names[] = { "narrow", "linear", "wide", "second" };
+    static const char *const names[] = { "narrow", "linear", "wide", "second", "lcm" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *folder = mem_format("golden/models/%s", names[i]), *file = mem_format("%s.safetensors", folder);
         Golden *golden = golden_open(file);

@@ -50,15 +50,18 @@ static Sampling *new_sampling(const Model *m, SamplingOptions o) {
 static Events generate(const Model *m, SamplingOptions o, int64_t stop_at) {
     Events e = { .stop_at = stop_at, .floats = 3 * o.height * o.width };
     Arena arena = { 0 };
-    Sampling *s = new_sampling(m, o);
-    CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
-    sampling_bind(s, &arena, THREADS);
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)(2 * tokens) * sizeof *ids);
     for (int64_t i = 0; i < 2 * tokens; i++) ids[i] = (int32_t)(7 * i % tokenizer_vocab_size(m->tokenizer));
+    Prompt prompt = { .chunks = 1, .ids = ids }, negative = { .chunks = 1, .ids = ids + tokens };
+    o.prompt = &prompt;
+    o.negative = &negative;
+    Sampling *s = new_sampling(m, o);
+    CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
+    sampling_bind(s, &arena, THREADS);
     SamplingEvents events = { .step = on_step, .picture = on_picture, .user = &e };
     Messages errors = { 0 };
-    bool whole = sampling_run(s, ids, ids + tokens, &events, &errors);
+    bool whole = sampling_run(s, &events, &errors);
     CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
                          : whole && e.steps == o.sampler.steps && e.pictures == o.count;

@@ -1,0 +1,71 @@
+#include "diffusion/latents.h"
+
+#include "weights/safetensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PICTURES_MAX = 1000 };
+
+/* Returns the only tensor of the file, or NULL after adding a message that says why it cannot be initial
+   noise. */
+static const SafeTensor *find(const Safetensors *s, Messages *errors) {
+    static const char wanted[] = "one F32 tensor \"latents\" [pictures, channels, height, width] is needed";
+    const SafeTensor *t = safetensors_find(s, "latents");
+    const SafeTensor *other = s->count > 1 ? &s->tensors[t == s->tensors] : NULL;
+    char shape[SHAPE_TEXT];
+    bool ok = false;
+    if (!t)
+        messages_add(errors, "%s: has no tensor \"latents\": %s", s->path, wanted);
+    else if (other)
+        messages_add(errors, "%s: has another tensor, \"%s\": %s", s->path, other->weight.name, wanted);
+    else if (strcmp(t->dtype, "F32") != 0)
+        messages_add(errors, "%s: its tensor is of type %s: %s", s->path, t->dtype, wanted);
+    else if (t->weight.shape.rank != 4 || shape_count(t->weight.shape) == 0)
+        messages_add(errors, "%s: its tensor has the shape %s: %s", s->path,
+                     shape_text(t->weight.shape, shape), wanted);
+    else if (t->weight.shape.dim[0] > PICTURES_MAX)
+        messages_add(errors, "%s: has noise for %lld pictures; there can be at most %d", s->path,
+                     (long long)t->weight.shape.dim[0], PICTURES_MAX);
+    else
+        ok = true;
+    return ok ? t : NULL;
+}
+
+static bool read_latents(const Safetensors *s, Latents *l, Messages *errors) {
+    const SafeTensor *t = find(s, errors);
+    if (!t) return false;
+    int64_t count = shape_count(t->weight.shape);
+    *l = (Latents) { t->weight.shape, mem_alloc((size_t)count * sizeof *l->data) };
+    weight_read(&t->weight, l->data);
+    for (int64_t i = 0; i < count; i++) {
+        if (isfinite(l->data[i])) continue;
+        latents_free(l);
+        return messages_add(errors, "%s: number %lld of its tensor is not finite", s->path, (long long)i);
+    }
+    return true;
+}
+
+bool latents_read(const char *path, Latents *l, Messages *errors) {
+    Safetensors s;
+    *l = (Latents) { 0 };
+    if (!safetensors_open(path, &s, errors)) return false;
+    bool ok = read_latents(&s, l, errors);
+    safetensors_close(&s);
+    return ok;
+}
+
+bool latents_parse(const char *path, const void *bytes, size_t size, Latents *l, Messages *errors) {
+    Safetensors s;
+    *l = (Latents) { 0 };
+    if (!safetensors_parse(path, bytes, size, &s, errors)) return false;
+    bool ok = read_latents(&s, l, errors);
+    safetensors_close(&s);
+    return ok;
+}
+
+void latents_free(Latents *l) {
+    free(l->data);
+    *l = (Latents) { 0 };
+}
