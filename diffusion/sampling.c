@@ -90,8 +90,6 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     s->tokens = tokens;
     s->scaling_factor = vae->config.scaling_factor;
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
-    /* A UNet with an embedding of the guidance scale (time_cond_proj_dim), as latent consistency models have, will take
-       the scale as an input of denoise_stage here, instead of a second context. */
     s->guided = options.guidance > 1;
     s->contexts = s->guided ? 2 : 1;
     s->batch = unet_batch(options.count, latents.dim[2] * latents.dim[3]);
