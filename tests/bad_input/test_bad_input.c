@@ -51,6 +51,7 @@ static const char HELPERS[] =
 static const char *const NOTES[] = { "ti: model ",
                                      "ti: memory ",
                                      "ti: word ",
+                                     "ti: sampler ",
                                      "ti: see ti ",
                                      "denoising ",
                                      "step ",

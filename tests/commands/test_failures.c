@@ -54,12 +54,17 @@ static const Command COMMANDS[] = {
       "reconstruct " MODEL ONE "--center-crop --force ../in/pictures/2.jpg x.png", false },
     { "generate", "echo mine >x-1.png; echo mine >x-grid.png",
       "generate " MODEL ONE "--embedding ../in/word.safetensors --prompt 'a <w>' --sampler dpm++2m-sde "
-                            "--karras --steps 1 --count 2 --grid --force --out "
+      "--karras --steps 1 --count 2 --grid --force --out "
       "x.png",
       false },
     { "generate from given noise", NULL,
       "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
       "x.png",
+      false },
+    { "generate from a file of prompts", "printf '(a:1.2) BREAK <w>\\nat\\ta\\n' >p.txt",
+      "generate " MODEL ONE
+      "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "
+      "--out x.png",
       false },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", false },
