@@ -10,6 +10,7 @@
 #include "io/image_write.h"
 #include "io/sheet.h"
 #include "io/system.h"
+#include "text/prompt_list.h"
 #include "tensor/threads.h"
 
 #include <stdio.h>
@@ -20,7 +21,8 @@
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
 static const Option OPTIONS[] = {
-    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .heading = "what is generated",
+    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .unless = "prompts",
+      .heading = "what is generated",
       .help = "the text that the picture shows; a learned word in it stands for all its vectors" },
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
       .help =
@@ -29,6 +31,10 @@ static const Option OPTIONS[] = {
           "use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
       .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
+    { "prompts", OPTION_STRING, AT(prompts), "FILE", .shown = "none",
+      .help = "a text file with a prompt on each line, and after a tab its own negative prompt; each line is "
+              "drawn as by a command of its own, to NAME-1.png, NAME-2.png, ..., or with several pictures "
+              "to NAME-1-1.png, ..." },
     PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
@@ -89,8 +95,10 @@ typedef struct {
     MemoryLimit memory;
     Model model;
     Words words;
-    Latents latents; /* of --latents */
-    Prompt prompt, negative;
+    Latents latents;            /* of --latents */
+    PromptList list;            /* what is drawn: the lines of --prompts, or --prompt alone */
+    Prompt *prompts, *negative; /* [list.count] */
+    int64_t line;               /* the one that is drawn */
     Sampling *sampling;
     Arena arena;
     Image *images;     /* [count] */
@@ -100,31 +108,40 @@ typedef struct {
     Profile profile;
 } Generation;
 
-/* Returns the path of picture i, which the caller frees: --out itself for a single picture, NAME-1.png,
-   NAME-2.png, ... for several. With what = "grid" it is the path of the contact sheet, NAME-grid.png. */
-static char *picture_path(const GenerateOptions *o, int64_t i, const char *what) {
-    if (what || o->count == 1) return image_path(o->out, what);
-    char *number = mem_format("%lld", (long long)i + 1), *path = image_path(o->out, number);
+/* Returns the path of picture i of a line, which the caller frees: --out itself for a single picture,
+   NAME-1.png, NAME-2.png, ... for several, and with --prompts all that with NAME-LINE in place of NAME. With
+   what = "grid" it is the path of the contact sheet, NAME-grid.png. */
+static char *picture_path(const GenerateOptions *o, int64_t line, int64_t i, const char *what) {
+    char *line_number = mem_format("%lld", (long long)line + 1),
+         *number = mem_format("%lld", (long long)i + 1);
+    char *name = image_path(o->out, o->prompts ? line_number : NULL);
+    char *path = image_path(name, what ? what : o->count == 1 ? NULL : number);
+    free(name);
     free(number);
+    free(line_number);
     return path;
 }
 
-static bool check_outputs(const GenerateOptions *o, Messages *errors) {
+static bool check_outputs(const Generation *g, Messages *errors) {
+    const GenerateOptions *o = g->o;
     bool ok = true;
-    for (int64_t i = 0; i < o->count + (o->grid ? 1 : 0); i++) {
-        char *path = picture_path(o, i, i == o->count ? "grid" : NULL);
-        ok = may_write(path, o->force, errors) && ok;
-        free(path);
-    }
+    for (int64_t line = 0; line < g->list.count; line++)
+        for (int64_t i = 0; i < o->count + (o->grid ? 1 : 0); i++) {
+            char *path = picture_path(o, line, i, i == o->count ? "grid" : NULL);
+            ok = may_write(path, o->force, errors) && ok;
+            free(path);
+        }
     return ok;
 }
 
+/* Shows the steps of all prompts together. */
 static bool show_step(void *user, int64_t done, int64_t steps) {
     Generation *g = user;
     char left[DURATION_TEXT];
-    progress_show(&g->progress, done == steps, "denoising %lld/%lld  %.3f s/step  %s left", (long long)done,
-                  (long long)steps, progress_elapsed(&g->progress) / (double)done,
-                  duration_text(progress_left(&g->progress, done, steps), left));
+    int64_t all_done = g->line * steps + done, all = g->list.count * steps;
+    progress_show(&g->progress, done == steps, "denoising %lld/%lld  %.3f s/step  %s left",
+                  (long long)all_done, (long long)all, progress_elapsed(&g->progress) / (double)all_done,
+                  duration_text(progress_left(&g->progress, all_done, all), left));
     if (done < steps) return true;
     folder_release_pages(&g->model.folder); /* From now on only the decoder's weights are needed. */
     Plan decoder;
@@ -141,7 +158,8 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 }
 
 static SheetRow grid_row(const Generation *g) {
-    return (SheetRow) { .caption = g->o->prompt, .pictures = g->images, .count = g->o->count };
+    return (
+        SheetRow) { .caption = g->list.lines[g->line].prompt, .pictures = g->images, .count = g->o->count };
 }
 
 /* Makes the list of pictures, whose pixels `allocate` adds. Returns false and adds a message when their
@@ -153,29 +171,45 @@ static bool make_images(Generation *g, Messages *errors) {
         g->images[i] = (Image) { .width = (int)o->width, .height = (int)o->height };
     if (!o->grid) return true;
     SheetRow row = grid_row(g);
-    char *path = picture_path(o, 0, "grid");
+    char *path = picture_path(o, 0, 0, "grid");
     bool ok = sheet_fits(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
     free(path);
     return ok;
 }
 
-/* Prints how much memory the run will take, and allocates it. */
-static bool allocate(Generation *g, Messages *errors, Messages *warnings) {
+/* Records and plans the drawing of a line. */
+static Sampling *plan_line(const Generation *g, SamplingOptions options, int64_t line) {
+    const Model *m = &g->model;
+    options.prompt = &g->prompts[line];
+    options.negative = &g->negative[line];
+    return sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
+                        tokenizer_max_length(m->tokenizer), options,
+                        (PlanOptions) { .precision = (Precision)g->o->precision });
+}
+
+/* Prints how much memory the run will take, and allocates it: that of the line that needs the most, which
+   depends on the length of its prompts. */
+static bool allocate(Generation *g, SamplingOptions options, Messages *errors, Messages *warnings) {
     static const char smaller[] = "a smaller --width and --height";
     if (!make_images(g, errors)) return false;
-    MemoryNeed need = memory_of_sampling(g->sampling, g->threads);
+    MemoryNeed need = { 0 };
+    int64_t bytes = 0;
+    for (int64_t line = 0; line < g->list.count; line++) {
+        Sampling *s = plan_line(g, options, line);
+        need = memory_larger(memory_of_sampling(s, g->threads), need);
+        bytes = max_i64(bytes, sampling_bytes(s, g->threads));
+        sampling_free(s);
+    }
     need.buffers += 3 * g->o->count * g->o->width * g->o->height;
     if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
     for (int64_t i = 0; i < g->o->count; i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
-    if (!get_arena(&g->arena, sampling_bytes(g->sampling, g->threads), smaller, errors)) return false;
-    sampling_bind(g->sampling, &g->arena, g->threads);
-    return true;
+    return get_arena(&g->arena, bytes, smaller, errors);
 }
 
 static bool write_pictures(const Generation *g, Messages *errors) {
     for (int64_t i = 0; i < g->o->count; i++) {
-        char *path = picture_path(g->o, i, NULL);
+        char *path = picture_path(g->o, g->line, i, NULL);
         bool ok = image_write(path, &g->images[i], errors);
         if (ok) console_path(path);
         free(path);
@@ -183,7 +217,7 @@ static bool write_pictures(const Generation *g, Messages *errors) {
     }
     if (!g->o->grid) return true;
     SheetRow row = grid_row(g);
-    char *path = picture_path(g->o, 0, "grid");
+    char *path = picture_path(g->o, g->line, 0, "grid");
     bool ok = sheet_write(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
     if (ok) console_path(path);
     free(path);
@@ -211,29 +245,63 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .rescale = (float)o->rescale,
         .seed = (uint64_t)o->seed,
         .latents = g->latents.data,
-        .prompt = &g->prompt,
-        .negative = &g->negative,
     };
     const Model *m = &g->model;
     if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
         return false;
     print_sampler(&options.sampler);
-    g->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned,
-                               g->words.vectors, tokenizer_max_length(m->tokenizer), options,
-                               (PlanOptions) { .precision = (Precision)o->precision });
-    bool ok = allocate(g, errors, warnings);
-    if (ok) {
-        if (o->profile) {
-            profile_start(&g->profile);
-            graph_trace(sampling_graph(g->sampling), &g->profile.trace);
-        }
-        g->progress = progress_new();
-        ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors);
-        if (o->profile) profile_print(&g->profile, sampling_steps(g->sampling));
-        print_peak_memory();
-        ok = ok && folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
+    bool ok = allocate(g, options, errors, warnings);
+    int64_t steps = 0;
+    if (ok && o->profile) profile_start(&g->profile);
+    g->progress = progress_new();
+    for (; ok && g->line < g->list.count; g->line++) {
+        g->sampling = plan_line(g, options, g->line);
+        sampling_bind(g->sampling, &g->arena, g->threads);
+        if (o->profile) graph_trace(sampling_graph(g->sampling), &g->profile.trace);
+        ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors) &&
+             folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
+        steps += sampling_steps(g->sampling);
+        sampling_free(g->sampling);
+        g->sampling = NULL;
     }
+    if (steps > 0 && o->profile) profile_print(&g->profile, steps);
+    if (steps > 0) print_peak_memory();
     return ok;
+}
+
+/* Reads the file of --prompts, or makes a list of --prompt. */
+static bool read_list(Generation *g, Messages *errors) {
+    const GenerateOptions *o = g->o;
+    if (o->prompts) return prompt_list_read(o->prompts, &g->list, errors);
+    g->list = (PromptList) { mem_alloc(sizeof *g->list.lines), 1 };
+    g->list.lines[0] = (PromptLine) { mem_string(o->prompt), NULL };
+    return true;
+}
+
+static const char *negative_of(const Generation *g, int64_t line) {
+    const char *own = g->list.lines[line].negative;
+    return own ? own : g->o->negative ? g->o->negative : "";
+}
+
+/* Loads the learned words and reads all prompts. */
+static void read_prompts(Generation *g, Messages *errors, Messages *warnings) {
+    const GenerateOptions *o = g->o;
+    int64_t count = g->list.count;
+    const char **texts = mem_alloc((size_t)(2 * count + 1) * sizeof *texts);
+    for (int64_t i = 0; i < count; i++) {
+        texts[2 * i] = g->list.lines[i].prompt;
+        texts[2 * i + 1] = negative_of(g, i);
+    }
+    for (int64_t i = 0; i < o->embeddings.count; i++)
+        words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], texts, errors, warnings);
+    free(texts);
+    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
+    g->prompts = mem_alloc((size_t)count * sizeof *g->prompts);
+    g->negative = mem_alloc((size_t)count * sizeof *g->negative);
+    for (int64_t i = 0; i < count && errors->count == 0; i++) {
+        prompt_read(g->model.tokenizer, g->list.lines[i].prompt, read, &g->prompts[i], errors, warnings);
+        prompt_read(g->model.tokenizer, negative_of(g, i), read, &g->negative[i], errors, warnings);
+    }
 }
 
 static bool given(const GenerateOptions *o, const char *name) {
@@ -277,18 +345,13 @@ static bool size_from_latents(Generation *g, Messages *errors) {
 
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     GenerateOptions *o = g->o;
-    if (!read_latents(g, errors) || !check_outputs(o, errors) ||
+    if (!read_list(g, errors) || !read_latents(g, errors) || !check_outputs(g, errors) ||
         !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors) ||
         !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors))
         return false;
     g->words.width = g->model.clip.config.hidden_size;
-    const char *const prompts[] = { o->prompt, o->negative, NULL };
-    for (int64_t i = 0; i < o->embeddings.count; i++)
-        words_load(&g->words, g->model.tokenizer, o->embeddings.items[i], prompts, errors, warnings);
-    PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
-    prompt_read(g->model.tokenizer, o->prompt, read, &g->prompt, errors, warnings);
-    prompt_read(g->model.tokenizer, o->negative ? o->negative : "", read, &g->negative, errors, warnings);
+    read_prompts(g, errors, warnings);
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
@@ -307,8 +370,13 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     sampling_free(g->sampling);
     arena_free(&g->arena);
     latents_free(&g->latents);
-    prompt_free(&g->prompt);
-    prompt_free(&g->negative);
+    for (int64_t i = 0; g->prompts && i < g->list.count; i++) {
+        prompt_free(&g->prompts[i]);
+        prompt_free(&g->negative[i]);
+    }
+    free(g->prompts);
+    free(g->negative);
+    prompt_list_free(&g->list);
     words_free(&g->words);
     model_close(&g->model);
     free(g);
@@ -318,6 +386,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
 static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
+    if (o->prompts && o->prompt) messages_add(errors, "--prompts: replaces --prompt; leave one of them out");
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
         messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))

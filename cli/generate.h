@@ -9,6 +9,7 @@ typedef struct {
     Given given;
     /* what is generated */
     char *prompt, *negative; /* negative is NULL, which means "", when it was not given */
+    char *prompts;           /* the file of prompts, or NULL; then prompt is not NULL */
     StringList embeddings;   /* each FILE, NAME=FILE or FOLDER, as words_load takes it */
     char *model;             /* NULL for the embedded model */
     char *vae;               /* NULL for the model's own VAE */

@@ -152,6 +152,29 @@ static void test_sheets(const char *folder) {
     messages_free(&errors);
 }
 
+/* Each line of --prompts draws as a command of its own, also where lines need different numbers of chunks. */
+static void test_prompts(const char *folder) {
+    char *path = mem_format("%s/p.txt", folder);
+    FILE *f = fopen(path, "w");
+    CHECK(f && fputs("# two\n(a cat:1.3), BREAK toy\r\n\na toy\tat BREAK cat\n", f) >= 0 && fclose(f) == 0);
+    free(path);
+    static const char *const common = "generate " SMALL " " SAMPLER " --prompt-syntax a1111 --count 2 ";
+    char *commands[] = { mem_format("%s--negative an --prompts @/p.txt --grid --out @/l.png", common),
+                         mem_format("%s--negative an --prompt '(a cat:1.3), BREAK toy' --out @/a.png",
+                                    common),
+                         mem_format("%s--negative 'at BREAK cat' --prompt 'a toy' --out @/b.png", common) };
+    for (int i = 0; i < 3; i++) {
+        char *out = run(folder, commands[i]);
+        if (i == 0) test_true("all are named", out && strstr(out, "/l-2-grid.png"), "l-2-grid.png");
+        free(out);
+        free(commands[i]);
+    }
+    same_picture("a line of --prompts", folder, "l-1-1.png", "a-1.png");
+    same_picture("a line of --prompts", folder, "l-1-2.png", "a-2.png");
+    same_picture("a line of --prompts", folder, "l-2-1.png", "b-1.png");
+    same_picture("a line of --prompts", folder, "l-2-2.png", "b-2.png");
+}
+
 /* Without a command and with an unknown one, ti prints nothing on stdout and ends with status 2. */
 static void test_usage(void) {
     static const char *const wrong[] = { "", "paint" };
@@ -196,6 +219,7 @@ int main(void) {
     char *folder = folder_new();
     test_train(folder);
     test_sheets(folder);
+    test_prompts(folder);
     test_usage();
     test_version();
     folder_remove(folder);

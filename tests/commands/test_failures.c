@@ -61,6 +61,11 @@ static const Command COMMANDS[] = {
       "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
       "x.png",
       false },
+    { "generate from a file of prompts", "printf '(a:1.2) BREAK <w>\\nat\\ta\\n' >p.txt",
+      "generate " MODEL ONE
+      "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "
+      "--out x.png",
+      false },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", false },
     { "plan", NULL, "plan " MODEL ONE "--summary", false },
