@@ -1,0 +1,232 @@
+#include "exchange/zip.h"
+
+#include <minizip/unzip.h>
+#include <minizip/zip.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum { MEMBERS_MAX = 200000, NAME_MAX_BYTES = 1000, ALIGNMENT = 64 };
+
+/* ---- a file in memory, as minizip's functions see it ---- */
+
+typedef struct {
+    const unsigned char *bytes; /* for reading */
+    Text *text;                 /* for writing */
+    size_t size, at;
+    bool ended; /* whether more was to be read than there is, which minizip takes for zeros */
+} Memory;
+
+static void *memory_open(void *opaque, const void *name, int mode) {
+    (void)name;
+    (void)mode;
+    return opaque;
+}
+
+static uLong memory_read(void *opaque, void *stream, void *buffer, uLong size) {
+    Memory *m = stream;
+    (void)opaque;
+    if (size > m->size - m->at) {
+        size = (uLong)(m->size - m->at);
+        m->ended = true;
+    }
+    memcpy(buffer, m->bytes + m->at, size);
+    m->at += size;
+    return size;
+}
+
+/* Writes at the current place: over what is there, and beyond its end. */
+static uLong memory_write(void *opaque, void *stream, const void *buffer, uLong size) {
+    Memory *m = stream;
+    (void)opaque;
+    size_t over = m->size - m->at < size ? m->size - m->at : size;
+    if (over) memcpy(m->text->at + m->at, buffer, over);
+    if (size > over) text_add_part(m->text, (const char *)buffer + over, size - over);
+    m->size = m->text->length;
+    m->at += size;
+    return size;
+}
+
+static ZPOS64_T memory_tell(void *opaque, void *stream) {
+    (void)opaque;
+    return ((Memory *)stream)->at;
+}
+
+static long memory_seek(void *opaque, void *stream, ZPOS64_T offset, int origin) {
+    Memory *m = stream;
+    (void)opaque;
+    size_t from = origin == ZLIB_FILEFUNC_SEEK_CUR ? m->at : origin == ZLIB_FILEFUNC_SEEK_END ? m->size : 0;
+    if (offset > m->size - from) return -1;
+    m->at = from + (size_t)offset;
+    return 0;
+}
+
+static int memory_status(void *opaque, void *stream) {
+    (void)opaque;
+    (void)stream;
+    return 0;
+}
+
+static zlib_filefunc64_def functions(Memory *m) {
+    return (zlib_filefunc64_def) { .zopen64_file = memory_open,
+                                   .zread_file = memory_read,
+                                   .zwrite_file = memory_write,
+                                   .ztell64_file = memory_tell,
+                                   .zseek64_file = memory_seek,
+                                   .zclose_file = memory_status,
+                                   .zerror_file = memory_status,
+                                   .opaque = m };
+}
+
+/* ---- reading ---- */
+
+static bool damaged(const Zip *z, Messages *errors) {
+    return messages_add(errors, "%s: its zip file is damaged or truncated", z->path);
+}
+
+/* Reads the entry at which the reader is. A stored member is found in the file; of a compressed one only the
+   place of its entry is kept. */
+static bool read_entry(Zip *z, ZipMember *member, Messages *errors) {
+    const Memory *file = z->source;
+    unz_file_info64 info;
+    unz64_file_pos place;
+    char name[NAME_MAX_BYTES];
+    if (unzGetCurrentFileInfo64(z->reader, &info, name, sizeof name, NULL, 0, NULL, 0) != UNZ_OK ||
+        unzGetFilePos64(z->reader, &place) != UNZ_OK || info.size_filename >= sizeof name ||
+        info.uncompressed_size > SIZE_MAX)
+        return damaged(z, errors);
+    *member = (ZipMember) { .name = mem_string(name),
+                            .size = (size_t)info.uncompressed_size,
+                            .position = place.pos_in_zip_directory,
+                            .number = place.num_of_file };
+    if (info.flag & 1) return messages_add(errors, "%s: its zip file is encrypted", z->path);
+    if (info.compression_method != 0 && info.compression_method != Z_DEFLATED)
+        return messages_add(errors, "%s: its zip file is compressed by method %lu; only deflate is read",
+                            z->path, info.compression_method);
+    if (info.compression_method) return true;
+    int method, level;
+    if (unzOpenCurrentFile2(z->reader, &method, &level, 1) != UNZ_OK) return damaged(z, errors);
+    uint64_t begin = unzGetCurrentFileZStreamPos64(z->reader);
+    unzCloseCurrentFile(z->reader);
+    if (info.compressed_size != info.uncompressed_size || begin > file->size ||
+        info.uncompressed_size > file->size - begin)
+        return damaged(z, errors);
+    member->data = file->bytes + begin;
+    return true;
+}
+
+/* Returns whether the file has the record at the end of its directory, which minizip does not need when there is
+   also one of Zip64. A comment of less than 64 KB may follow it. */
+static bool has_end(const Memory *file) {
+    enum { RECORD = 22, COMMENT = 65535 };
+    for (size_t back = RECORD; back <= file->size && back <= RECORD + COMMENT; back++)
+        if (memcmp(file->bytes + file->size - back, "PK\5\6", 4) == 0) return true;
+    return false;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const ZipMember *)a)->name, ((const ZipMember *)b)->name);
+}
+
+static bool read_directory(Zip *z, Messages *errors) {
+    int status = unzGoToFirstFile(z->reader);
+    size_t capacity = 0;
+    for (; status == UNZ_OK; status = unzGoToNextFile(z->reader)) {
+        if (z->count == MEMBERS_MAX)
+            return messages_add(errors, "%s: its zip file has more than %d members", z->path, MEMBERS_MAX);
+        if ((size_t)z->count == capacity) {
+            capacity = capacity ? 2 * capacity : 16;
+            z->members = mem_grow(z->members, capacity * sizeof *z->members);
+        }
+        z->members[z->count] = (ZipMember) { 0 };
+        if (!read_entry(z, &z->members[z->count++], errors)) return false;
+    }
+    if (status != UNZ_END_OF_LIST_OF_FILE || ((const Memory *)z->source)->ended) return damaged(z, errors);
+    if (z->count) qsort(z->members, (size_t)z->count, sizeof *z->members, by_name);
+    for (int64_t i = 1; i < z->count; i++)
+        if (by_name(&z->members[i - 1], &z->members[i]) == 0)
+            return messages_add(errors, "%s: its zip file has \"%s\" twice", z->path, z->members[i].name);
+    return true;
+}
+
+bool zip_open(const char *path, const void *bytes, size_t size, Zip *z, Messages *errors) {
+    Memory *file = mem_alloc(sizeof *file);
+    *file = (Memory) { .bytes = bytes, .size = size };
+    *z = (Zip) { .path = mem_string(path), .source = file };
+    zlib_filefunc64_def io = functions(file);
+    z->reader = has_end(file) ? unzOpen2_64(path, &io) : NULL;
+    if (z->reader ? read_directory(z, errors) : damaged(z, errors)) return true;
+    zip_close(z);
+    return false;
+}
+
+void zip_close(Zip *z) {
+    for (int64_t i = 0; i < z->count; i++) free(z->members[i].name);
+    for (int64_t i = 0; i < z->inflated_count; i++) free(z->inflated[i]);
+    if (z->reader) unzClose(z->reader);
+    free(z->members);
+    free(z->inflated);
+    free(z->source);
+    free(z->path);
+    *z = (Zip) { 0 };
+}
+
+const ZipMember *zip_find(const Zip *z, const char *name) {
+    const ZipMember key = { .name = (char *)(uintptr_t)name };
+    return z->count ? bsearch(&key, z->members, (size_t)z->count, sizeof key, by_name) : NULL;
+}
+
+const unsigned char *zip_read(Zip *z, const ZipMember *member, Messages *errors) {
+    if (member->data) return member->data;
+    if (member->size > ZIP_INFLATED_MAX - z->inflated_size) {
+        messages_add(errors, "%s: its compressed members have more than %d MB", z->path,
+                     ZIP_INFLATED_MAX >> 20);
+        return NULL;
+    }
+    const unz64_file_pos place = { member->position, member->number };
+    unsigned char *copy = mem_alloc(member->size + 1), end;
+    bool ok = unzGoToFilePos64(z->reader, &place) == UNZ_OK && unzOpenCurrentFile(z->reader) == UNZ_OK;
+    if (ok) {
+        /* Reading beyond the end checks that there is no more. Closing checks the sum. */
+        ok = unzReadCurrentFile(z->reader, copy, (unsigned)member->size) == (int)member->size &&
+             unzReadCurrentFile(z->reader, &end, 1) == 0;
+        ok = unzCloseCurrentFile(z->reader) == UNZ_OK && ok;
+    }
+    if (!ok) {
+        free(copy);
+        damaged(z, errors);
+        return NULL;
+    }
+    z->inflated = mem_grow(z->inflated, (size_t)(z->inflated_count + 1) * sizeof *z->inflated);
+    z->inflated_size += member->size;
+    z->members[member - z->members].data = copy; /* so that it is unpacked only once */
+    return z->inflated[z->inflated_count++] = copy;
+}
+
+/* ---- writing ---- */
+
+Text zip_bytes(const ZipPart *parts, int count) {
+    enum { HEADER = 30, FIELD = 4 }; /* bytes of a member's header, and of the head of an extra field */
+    Text text = { 0 };
+    Memory file = { .text = &text };
+    zlib_filefunc64_def io = functions(&file);
+    const zip_fileinfo info = { .tmz_date = { .tm_mday = 1, .tm_year = 1980 } };
+    zipFile zip = zipOpen2_64("", APPEND_STATUS_CREATE, NULL, &io);
+    CHECK(zip);
+    for (int i = 0; i < count; i++) {
+        /* An extra field of torch's kind, "FB", fills the header up to the next multiple of 64. */
+        unsigned char extra[FIELD + ALIGNMENT] = { 'F', 'B' };
+        size_t begin = text.length + HEADER + strlen(parts[i].name) + FIELD;
+        size_t padding = (ALIGNMENT - begin % ALIGNMENT) % ALIGNMENT;
+        memset(extra + FIELD, 'Z', padding);
+        extra[2] = (unsigned char)padding;
+        bool ok = zipOpenNewFileInZip4_64(zip, parts[i].name, &info, extra, (uInt)(FIELD + padding), NULL, 0,
+                                          NULL, 0, 0, 0, -MAX_WBITS, DEF_MEM_LEVEL, Z_DEFAULT_STRATEGY, NULL,
+                                          0, 0, 0, 0) == ZIP_OK &&
+                  zipWriteInFileInZip(zip, parts[i].data, (unsigned)parts[i].size) == ZIP_OK &&
+                  zipCloseFileInZip(zip) == ZIP_OK;
+        CHECK(ok);
+    }
+    CHECK(zipClose(zip, NULL) == ZIP_OK);
+    return text;
+}
