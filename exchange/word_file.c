@@ -59,12 +59,8 @@ static void add_file(const char *path, Embeddings *e, Messages *warnings) {
     Embeddings file;
     Messages faults = { 0 };
     if (word_file_read(path, &file, &faults)) {
-        e->words = mem_grow(e->words, (size_t)(e->count + file.count) * sizeof *e->words);
-        for (int64_t i = 0; i < file.count; i++) {
-            e->words[e->count] = file.words[i];
-            e->words[e->count++].optional = true;
-        }
-        free(file.words); /* frees only the list, since its words belong to e now */
+        for (int64_t i = 0; i < file.count; i++) file.words[i].optional = true;
+        embeddings_append(e, &file);
     } else {
         messages_add(warnings, "skipped: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
     }

@@ -205,28 +205,28 @@ const unsigned char *zip_read(Zip *z, const ZipMember *member, Messages *errors)
 
 /* ---- writing ---- */
 
-Text zip_bytes(const ZipPart *parts, int count) {
+static bool add_part(zipFile zip, const ZipPart *part, size_t at) {
     enum { HEADER = 30, FIELD = 4 }; /* bytes of a member's header, and of the head of an extra field */
-    Text text = { 0 };
-    Memory file = { .text = &text };
-    zlib_filefunc64_def io = functions(&file);
     const zip_fileinfo info = { .tmz_date = { .tm_mday = 1, .tm_year = 1980 } };
-    zipFile zip = zipOpen2_64("", APPEND_STATUS_CREATE, NULL, &io);
-    CHECK(zip);
-    for (int i = 0; i < count; i++) {
-        /* An extra field of torch's kind, "FB", fills the header up to the next multiple of 64. */
-        unsigned char extra[FIELD + ALIGNMENT] = { 'F', 'B' };
-        size_t begin = text.length + HEADER + strlen(parts[i].name) + FIELD;
-        size_t padding = (ALIGNMENT - begin % ALIGNMENT) % ALIGNMENT;
-        memset(extra + FIELD, 'Z', padding);
-        extra[2] = (unsigned char)padding;
-        bool ok = zipOpenNewFileInZip4_64(zip, parts[i].name, &info, extra, (uInt)(FIELD + padding), NULL, 0,
-                                          NULL, 0, 0, 0, -MAX_WBITS, DEF_MEM_LEVEL, Z_DEFAULT_STRATEGY, NULL,
-                                          0, 0, 0, 0) == ZIP_OK &&
-                  zipWriteInFileInZip(zip, parts[i].data, (unsigned)parts[i].size) == ZIP_OK &&
-                  zipCloseFileInZip(zip) == ZIP_OK;
-        CHECK(ok);
-    }
-    CHECK(zipClose(zip, NULL) == ZIP_OK);
-    return text;
+    /* An extra field of torch's kind, "FB", fills the header up to the next multiple of 64. */
+    unsigned char extra[FIELD + ALIGNMENT] = { 'F', 'B' };
+    size_t begin = at + HEADER + strlen(part->name) + FIELD;
+    size_t padding = (ALIGNMENT - begin % ALIGNMENT) % ALIGNMENT;
+    memset(extra + FIELD, 'Z', padding);
+    extra[2] = (unsigned char)padding;
+    return zipOpenNewFileInZip(zip, part->name, &info, extra, (uInt)(FIELD + padding), NULL, 0, NULL, 0, 0) ==
+               ZIP_OK &&
+           zipWriteInFileInZip(zip, part->data, (unsigned)part->size) == ZIP_OK &&
+           zipCloseFileInZip(zip) == ZIP_OK;
+}
+
+bool zip_bytes(const char *path, const ZipPart *parts, int count, Text *out, Messages *errors) {
+    *out = (Text) { 0 };
+    Memory file = { .text = out };
+    zlib_filefunc64_def io = functions(&file);
+    zipFile zip = zipOpen2_64(path, APPEND_STATUS_CREATE, NULL, &io);
+    bool ok = zip != NULL;
+    for (int i = 0; ok && i < count; i++) ok = add_part(zip, &parts[i], out->length);
+    if (zip) ok = zipClose(zip, NULL) == ZIP_OK && ok;
+    return ok || messages_add(errors, "%s: there is no memory to make its zip file", path);
 }

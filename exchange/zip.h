@@ -43,8 +43,9 @@ typedef struct {
     size_t size;
 } ZipPart;
 
-/* Returns the bytes of a zip file with these members, stored without compression. Their content begins at
-   multiples of 64, as torch.save writes it. The caller frees the text's `at`. */
-Text zip_bytes(const ZipPart *parts, int count);
+/* Makes the bytes of a zip file with these members, stored without compression. Their content begins at multiples
+   of 64, as torch.save writes it. Returns false and adds a message when there is no memory. The caller frees the
+   text's `at` in every case. path is for messages. */
+bool zip_bytes(const char *path, const ZipPart *parts, int count, Text *out, Messages *errors);
 
 #endif

@@ -145,6 +145,14 @@ void embeddings_free(Embeddings *e) {
     *e = (Embeddings) { 0 };
 }
 
+void embeddings_append(Embeddings *e, Embeddings *more) {
+    e->words = mem_grow(e->words, (size_t)(e->count + more->count) * sizeof *e->words);
+    if (more->count) memcpy(e->words + e->count, more->words, (size_t)more->count * sizeof *e->words);
+    e->count += more->count;
+    free(more->words); /* frees only the list, since its words belong to e now */
+    *more = (Embeddings) { 0 };
+}
+
 bool embedding_write(const char *path, const char *token, const float *learned, int64_t vectors,
                      int64_t width, Messages *errors) {
     const NamedTensor tensor = { token, shape2(vectors, width), learned };

@@ -29,6 +29,8 @@ bool embeddings_of(const char *path, const Safetensors *s, Embeddings *e, Messag
 /* Does the same for the bytes of a safetensors file. */
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
 void embeddings_free(Embeddings *e);
+/* Moves all words of `more` to the end of e. */
+void embeddings_append(Embeddings *e, Embeddings *more);
 
 /* Writes the layout of diffusers: {token: [vectors, width]} in F32 with the metadata {"format": "pt"}.
    Returns false and adds a message when the file cannot be written. */

@@ -384,7 +384,8 @@ static void test_limits(void) {
 
 /* Parses a zip file with these members as a word's file. */
 static bool parse_parts(const ZipPart *parts, int count, Embeddings *e, Messages *errors) {
-    Text zip = zip_bytes(parts, count);
+    Text zip;
+    CHECK(zip_bytes("x.pt", parts, count, &zip, errors));
     bool ok = word_file_parse("dir/x.pt", zip.at, zip.length, e, errors);
     free(zip.at);
     return ok;

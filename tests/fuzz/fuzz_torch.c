@@ -206,7 +206,9 @@ static bool try_members(const unsigned char *bytes, size_t size) {
     const ZipPart parts[] = { { "x/data.pkl", bytes, program },
                               { "x/data/0", end + 1, half },
                               { "x/data/1", end + 1 + half, rest - half } };
-    Text zip = zip_bytes(parts, rest ? 3 : 1);
+    Text zip;
+    Messages errors = { 0 };
+    CHECK(zip_bytes("x", parts, rest ? 3 : 1, &zip, &errors));
     bool accepted = use_words("dir/x.pt", (const unsigned char *)zip.at, zip.length);
     free(zip.at);
     return accepted;
