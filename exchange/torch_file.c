@@ -128,7 +128,8 @@ static bool read_storage(const char *path, PickleText key, TorchFile *t, const u
                          const unsigned char *end, Messages *errors) {
     PickleValue wanted = { .kind = PICKLE_STORAGE, .as.storage.key = key }, *pointer = &wanted;
     PickleValue **all = t->pickle.storages, **last = all + t->pickle.storage_count;
-    PickleValue **found = bsearch(&pointer, all, t->pickle.storage_count, sizeof *all, by_key);
+    PickleValue **found =
+        t->pickle.storage_count ? bsearch(&pointer, all, t->pickle.storage_count, sizeof *all, by_key) : NULL;
     const PickleStorage *s = found ? &(*found)->as.storage : NULL;
     if (!s || !s->element)
         return messages_add(errors, "%s: its storage \"%.*s\" has no known type", path, shown(key), key.at);
