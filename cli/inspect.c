@@ -23,7 +23,7 @@ typedef struct {
 #define AT(field) offsetof(InspectOptions, field)
 static const Option OPTIONS[] = {
     { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
-      .help = "a model's folder or file, or a .safetensors file with a part of a model or a learned word" },
+      .help = "a model's folder or file, or a file with a part of a model or a learned word" },
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
       .reason = "a word's file does not say which model it was learned on",
       .help = "for a learned word: the model with whose vocabulary it is compared" },

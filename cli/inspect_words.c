@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Vectors that are this many times as long as the vocabulary's median are said to drown the rest of a prompt. */
+/* Vectors that are this many times as long as the vocabulary's median are said to drown the rest of a prompt.
+   */
 static const double LONG_WORD = 3;
 
 static void print_vector(const Neighbours *r, int64_t k, double median, const Model *m) {

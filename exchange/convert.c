@@ -16,8 +16,8 @@
 
 const char *const WORD_TARGETS[] = { "diffusers", "a1111", "a1111-png", "kohya", "sd.cpp", NULL };
 
-/* What is known of each program: its name, its files' ending, and whether its users write the name of the file, and
-   not a name in it, as the word. */
+/* What is known of each program: its name, its files' ending, and whether its users write the name of the
+   file, and not a name in it, as the word. */
 static const struct {
     const char *name, *ending;
     bool by_file;
@@ -39,8 +39,8 @@ static char *lower(char *text) {
 char *word_name_for(WordTarget target, const char *token) {
     if (target == TO_DIFFUSERS) return mem_string(token);
     if (target != TO_SD_CPP) return token_file_name(token);
-    /* sd.cpp finds a word anywhere in the prompt, also in longer words, from which the brackets protect it; ( ) [ ]
-       and : are its syntax for weights. */
+    /* sd.cpp finds a word anywhere in the prompt, also in longer words, from which the brackets protect it; (
+       ) [ ] and : are its syntax for weights. */
     char *name = lower(mem_string(token));
     for (char *c = name; *c; c++)
         if (strchr("()[]:/ ", *c)) *c = '-';
@@ -100,8 +100,8 @@ static void read_run(const char *path, const void *text, size_t size, Origin *fr
     messages_free(&errors);
 }
 
-/* Looks for the run beside the word's file: at learned_embeds-steps-N the word of step N, otherwise that of the last
-   step. */
+/* Looks for the run beside the word's file: at learned_embeds-steps-N the word of step N, otherwise that of
+   the last step. */
 static Origin origin_of(const Embedding *e) {
     Origin from = { .step = -1 };
     const char *slash = e->path ? strrchr(e->path, '/') : NULL, *name = slash ? slash + 1 : e->path;
@@ -154,8 +154,8 @@ static void add_text_or_none(Text *t, const char *text) {
         text_add(t, "N");
 }
 
-/* The pickle of {"string_to_token": {"*": 265}, "string_to_param": {"*": tensor}, "name", "step", "sd_checkpoint",
-   "sd_checkpoint_name"}. Its opcodes are named in the table of exchange/pickle.c. */
+/* The pickle of {"string_to_token": {"*": 265}, "string_to_param": {"*": tensor}, "name", "step",
+   "sd_checkpoint", "sd_checkpoint_name"}. Its opcodes are named in the table of exchange/pickle.c. */
 static Text a1111_pickle(const Embedding *e, const char *name, const Origin *from) {
     Text t = { 0 };
     text_add(&t, "\x80\2}(");
@@ -212,7 +212,8 @@ static bool write_a1111(const char *path, const Embedding *e, const char *name, 
 
 /* ---- A1111's .png ---- */
 
-/* The same data as JSON. A number has the digits that Python would write, which are read back as the same float. */
+/* The same data as JSON. A number has the digits that Python would write, which are read back as the same
+   float. */
 static char *a1111_json(const Embedding *e, const char *name, const Origin *from) {
     json_t *rows = json_array();
     for (int64_t i = 0; i < e->vectors; i++) {

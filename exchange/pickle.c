@@ -1,5 +1,6 @@
-/* The stack machine. Its opcodes, and what they do to the stack, are described in the comments of Python's module
-   pickletools. All loops are bounded by the pickle's bytes, and nothing here recurses: a list may hold itself. */
+/* The stack machine. Its opcodes, and what they do to the stack, are described in the comments of Python's
+   module pickletools. All loops are bounded by the pickle's bytes, and nothing here recurses: a list may hold
+   itself. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,8 +116,8 @@ static bool push_mark(Machine *m) {
     return true;
 }
 
-/* Removes the last mark and the values above it. *items are these values, which stay in the stack's memory until
-   the next push. */
+/* Removes the last mark and the values above it. *items are these values, which stay in the stack's memory
+   until the next push. */
 static bool pop_to_mark(Machine *m, PickleValue ***items, size_t *count) {
     if (!m->mark_count) return pickle_fault(m, "there is no mark");
     size_t from = m->marks[--m->mark_count];

@@ -1,7 +1,8 @@
-/* Reads Python's pickles, as far as torch.save writes them. A pickle is a program for a small stack machine, and
-   Python's own reader runs it: it imports the classes and calls the functions that the file names. Nothing is
-   imported or called here. The reader knows the few functions that make a tensor or a dictionary, and builds a
-   tree of values; whatever else a file names is refused, or becomes an object without any content. */
+/* Reads Python's pickles, as far as torch.save writes them. A pickle is a program for a small stack machine,
+   and Python's own reader runs it: it imports the classes and calls the functions that the file names.
+   Nothing is imported or called here. The reader knows the few functions that make a tensor or a dictionary,
+   and builds a tree of values; whatever else a file names is refused, or becomes an object without any
+   content. */
 #ifndef TI_PICKLE_H
 #define TI_PICKLE_H
 
@@ -79,21 +80,21 @@ typedef struct {
     size_t size; /* of the pickle's bytes, up to and with its last opcode */
 } Pickle;
 
-/* The limits of a pickle: its bytes, and its values, stack and memo. The largest that are known (checkpoints with
-   optimizer states) have less than a tenth of these. */
+/* The limits of a pickle: its bytes, and its values, stack and memo. The largest that are known (checkpoints
+   with optimizer states) have less than a tenth of these. */
 enum { PICKLE_BYTES_MAX = 16 << 20, PICKLE_VALUES_MAX = 1000000 };
 
-/* Reads a pickle at the beginning of bytes, which must outlive p; more bytes may follow it. path is for messages.
-   With strict, every global that is not in the table in pickle.c refuses the file, wherever it stands; otherwise
-   it becomes a value of the kind PICKLE_OBJECT when it is called. Returns false, adds a message and leaves
-   nothing to free when the pickle is damaged, names such a global, or exceeds a limit. */
+/* Reads a pickle at the beginning of bytes, which must outlive p; more bytes may follow it. path is for
+   messages. With strict, every global that is not in the table in pickle.c refuses the file, wherever it
+   stands; otherwise it becomes a value of the kind PICKLE_OBJECT when it is called. Returns false, adds a
+   message and leaves nothing to free when the pickle is damaged, names such a global, or exceeds a limit. */
 bool pickle_parse(const char *path, const void *bytes, size_t size, bool strict, Pickle *p, Messages *errors);
 void pickle_free(Pickle *p);
 
 /* Returns whether a text has these characters. */
 bool pickle_text_is(PickleText text, const char *want);
-/* Returns a dictionary's value of a key that is a string; NULL when there is none, or when the value (which may
-   be NULL) is not a dictionary. */
+/* Returns a dictionary's value of a key that is a string; NULL when there is none, or when the value (which
+   may be NULL) is not a dictionary. */
 PickleValue *pickle_get(const PickleValue *dict, const char *key);
 
 #endif

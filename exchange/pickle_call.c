@@ -115,7 +115,8 @@ static bool within(const PickleTensor *t) {
     return last < t->storage->count;
 }
 
-/* Calls _rebuild_tensor_v2. Arguments after the first four (requires_grad, hooks, metadata) change no number. */
+/* Calls _rebuild_tensor_v2. Arguments after the first four (requires_grad, hooks, metadata) change no number.
+   */
 static bool make_tensor(Machine *m, const PickleValue *arguments, PickleValue *result) {
     PickleValue *const *a = arguments->as.items.at;
     if (arguments->as.items.count < 4 || a[0]->kind != PICKLE_STORAGE || a[2]->kind != PICKLE_TUPLE ||
@@ -157,8 +158,8 @@ static bool make_container(Machine *m, const PickleValue *arguments, PickleKind 
     return true;
 }
 
-/* Makes an object of the class that a global names; anything else that is called, which a strict reader refuses,
-   makes an object without a class. */
+/* Makes an object of the class that a global names; anything else that is called, which a strict reader
+   refuses, makes an object without a class. */
 static bool make_object(Machine *m, const PickleValue *class, PickleValue *result) {
     static const PickleText none = { "?", 1 };
     bool named = class->kind == PICKLE_GLOBAL;
@@ -208,8 +209,8 @@ bool pickle_reduce(Machine *m) {
     return result && call(m, function, arguments, result) && pickle_push(m, result);
 }
 
-/* Gives an object its state. Only a ParameterDict's is kept; that of an OrderedDict or a tensor are attributes
-   beside its content. */
+/* Gives an object its state. Only a ParameterDict's is kept; that of an OrderedDict or a tensor are
+   attributes beside its content. */
 bool pickle_build(Machine *m) {
     PickleValue *state = pickle_pop(m), *to = state ? pickle_top(m) : NULL;
     if (!to) return false;
@@ -220,8 +221,8 @@ bool pickle_build(Machine *m) {
     return has_attributes || pickle_fault(m, "a state is given to what has none");
 }
 
-/* Makes a storage from a persistent id, ("storage", type, key, location, number of elements), which in the format
-   before torch 1.6 ends with the description of a view; torch has not written any for years. */
+/* Makes a storage from a persistent id, ("storage", type, key, location, number of elements), which in the
+   format before torch 1.6 ends with the description of a view; torch has not written any for years. */
 static bool push_storage(Machine *m, const PickleValue *id) {
     PickleValue *const *a = id->as.items.at;
     size_t count = id->as.items.count;

@@ -51,8 +51,8 @@ bool png_has_word(const void *bytes, size_t size) {
 
 static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* Decodes text[0..size), in which line ends count for nothing. Returns the number of bytes in out, which has room
-   for size bytes, or -1 when the text is not base64. */
+/* Decodes text[0..size), in which line ends count for nothing. Returns the number of bytes in out, which has
+   room for size bytes, or -1 when the text is not base64. */
 static int64_t decode(const unsigned char *text, size_t size, unsigned char *out) {
     uint32_t bits = 0;
     int have = 0;
@@ -99,7 +99,8 @@ static json_t *only_member(json_t *object) {
 static float *read_rows(const json_t *rows, Shape *shape) {
     size_t count = json_array_size(rows), width = json_array_size(json_array_get(rows, 0));
     if (!count || !width) return NULL;
-    /* No row has other numbers than those that were parsed, so that this memory is in proportion to the text. */
+    /* No row has other numbers than those that were parsed, so that this memory is in proportion to the text.
+       */
     for (size_t i = 0; i < count; i++)
         if (json_array_size(json_array_get(rows, i)) != width) return NULL;
     float *data = mem_alloc(count * width * sizeof *data);

@@ -13,9 +13,9 @@ bool is_pickle(const void *bytes, size_t size) {
     return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
 }
 
-/* KEY_MAX bounds the keys of storages, which torch numbers, and what messages show of a text; NAME_MAX_BYTES the
-   tensors' names; GATHER_MAX the numbers of all tensors that are copied. A pickle names a long text or a tensor any
-   number of times at no cost, so these bound the work and the memory. */
+/* KEY_MAX bounds the keys of storages, which torch numbers, and what messages show of a text; NAME_MAX_BYTES
+   the tensors' names; GATHER_MAX the numbers of all tensors that are copied. A pickle names a long text or a
+   tensor any number of times at no cost, so these bound the work and the memory. */
 enum { KEY_MAX = 100, NAME_MAX_BYTES = 1000, GATHER_MAX = 1 << 22 };
 
 /* Returns how many of a text's bytes a message shows. */
@@ -23,8 +23,8 @@ static int shown(PickleText text) { return (int)min_i64((int64_t)text.size, KEY_
 
 /* ---- the zip file ---- */
 
-/* Returns the member FOLDER/data.pkl, whose folder is the name under which the file was saved; NULL when there is
-   none or more than one. */
+/* Returns the member FOLDER/data.pkl, whose folder is the name under which the file was saved; NULL when
+   there is none or more than one. */
 static const ZipMember *find_pickle(const Zip *z) {
     const ZipMember *found = NULL;
     for (int64_t i = 0; i < z->count; i++) {

@@ -67,7 +67,8 @@ static void add_file(const char *path, Embeddings *e, Messages *warnings) {
     messages_free(&faults);
 }
 
-/* Whether a file of a folder is read: one with the ending of a word's file, and a picture that has a word in it. */
+/* Whether a file of a folder is read: one with the ending of a word's file, and a picture that has a word in
+   it. */
 static bool may_hold_words(const char *path, const char *ending) {
     static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "io/bytes.h"
+
 enum { MEMBERS_MAX = 200000, NAME_MAX_BYTES = 1000, ALIGNMENT = 64 };
 
 /* ---- a file in memory, as minizip's functions see it ---- */
@@ -84,19 +86,63 @@ static bool damaged(const Zip *z, Messages *errors) {
     return messages_add(errors, "%s: its zip file is damaged or truncated", z->path);
 }
 
+static uint64_t little64(const unsigned char *p) { return little32(p) | (uint64_t)little32(p + 4) << 32; }
+
+/* Sizes and place of a member, which are in its entry in the directory. */
+typedef struct {
+    uint64_t size, compressed, place;
+} Extent;
+
+/* Reads the entry itself, since the minizip of Debian 12 does not read the extra field of Zip64 where a long
+   has 64 bits: it compares sizes of 2^32 - 1 with -1. The field has, in this order, the 8 bytes of each
+   number that is 2^32 - 1 in the entry. Returns false when the entry does not lie in the file. */
+static bool read_extent(const Memory *file, uint64_t at, Extent *e) {
+    enum { ENTRY = 46 };
+    if (at > file->size || file->size - at < ENTRY || memcmp(file->bytes + at, "PK\1\2", 4) != 0)
+        return false;
+    const unsigned char *p = file->bytes + at;
+    size_t name = little16(p + 28), extra = little16(p + 30);
+    *e = (Extent) { little32(p + 24), little32(p + 20), little32(p + 42) };
+    if (file->size - at - ENTRY < name + extra) return false;
+    uint64_t *const numbers[] = { &e->size, &e->compressed, &e->place };
+    for (const unsigned char *f = p + ENTRY + name, *end = f + extra; end - f >= 4;
+         f += 4 + little16(f + 2)) {
+        size_t field = little16(f + 2), used = 0;
+        if (field > (size_t)(end - f - 4)) return false;
+        for (int i = 0; little16(f) == 1 && i < 3; i++)
+            if (*numbers[i] == UINT32_MAX && used + 8 <= field) {
+                *numbers[i] = little64(f + 4 + used);
+                used += 8;
+            }
+    }
+    return true;
+}
+
+/* Returns the content of a stored member, which follows its header, or NULL when it does not lie in the file.
+   */
+static const unsigned char *stored_data(const Memory *file, const Extent *e) {
+    enum { HEADER = 30 };
+    if (e->place > file->size || file->size - e->place < HEADER) return NULL;
+    const unsigned char *p = file->bytes + e->place;
+    uint64_t begin = e->place + HEADER + little16(p + 26) + little16(p + 28);
+    bool fits = memcmp(p, "PK\3\4", 4) == 0 && little16(p + 8) == 0 && e->size == e->compressed &&
+                begin <= file->size && e->size <= file->size - begin;
+    return fits ? file->bytes + begin : NULL;
+}
+
 /* Reads the entry at which the reader is. A stored member is found in the file; of a compressed one only the
    place of its entry is kept. */
 static bool read_entry(Zip *z, ZipMember *member, Messages *errors) {
-    const Memory *file = z->source;
     unz_file_info64 info;
     unz64_file_pos place;
+    Extent extent;
     char name[NAME_MAX_BYTES];
     if (unzGetCurrentFileInfo64(z->reader, &info, name, sizeof name, NULL, 0, NULL, 0) != UNZ_OK ||
         unzGetFilePos64(z->reader, &place) != UNZ_OK || info.size_filename >= sizeof name ||
-        info.uncompressed_size > SIZE_MAX)
+        !read_extent(z->source, place.pos_in_zip_directory, &extent) || extent.size > SIZE_MAX)
         return damaged(z, errors);
     *member = (ZipMember) { .name = mem_string(name),
-                            .size = (size_t)info.uncompressed_size,
+                            .size = (size_t)extent.size,
                             .position = place.pos_in_zip_directory,
                             .number = place.num_of_file };
     if (info.flag & 1) return messages_add(errors, "%s: its zip file is encrypted", z->path);
@@ -104,19 +150,12 @@ static bool read_entry(Zip *z, ZipMember *member, Messages *errors) {
         return messages_add(errors, "%s: its zip file is compressed by method %lu; only deflate is read",
                             z->path, info.compression_method);
     if (info.compression_method) return true;
-    int method, level;
-    if (unzOpenCurrentFile2(z->reader, &method, &level, 1) != UNZ_OK) return damaged(z, errors);
-    uint64_t begin = unzGetCurrentFileZStreamPos64(z->reader);
-    unzCloseCurrentFile(z->reader);
-    if (info.compressed_size != info.uncompressed_size || begin > file->size ||
-        info.uncompressed_size > file->size - begin)
-        return damaged(z, errors);
-    member->data = file->bytes + begin;
-    return true;
+    member->data = stored_data(z->source, &extent);
+    return member->data || damaged(z, errors);
 }
 
-/* Returns whether the file has the record at the end of its directory, which minizip does not need when there is
-   also one of Zip64. A comment of less than 64 KB may follow it. */
+/* Returns whether the file has the record at the end of its directory, which minizip does not need when there
+   is also one of Zip64. A comment of less than 64 KB may follow it. */
 static bool has_end(const Memory *file) {
     enum { RECORD = 22, COMMENT = 65535 };
     for (size_t back = RECORD; back <= file->size && back <= RECORD + COMMENT; back++)

@@ -24,9 +24,9 @@ typedef struct {
 /* How many bytes of a zip file's compressed members can be unpacked. */
 enum { ZIP_INFLATED_MAX = 64 << 20 };
 
-/* Reads the directory of a zip file, also of one in the format Zip64. The bytes must outlive z, which the caller
-   closes. path is for messages. Returns false and adds a message when the file is damaged, is encrypted or has
-   a name twice. */
+/* Reads the directory of a zip file, also of one in the format Zip64. The bytes must outlive z, which the
+   caller closes. path is for messages. Returns false and adds a message when the file is damaged, is
+   encrypted or has a name twice. */
 bool zip_open(const char *path, const void *bytes, size_t size, Zip *z, Messages *errors);
 void zip_close(Zip *z);
 
@@ -43,9 +43,9 @@ typedef struct {
     size_t size;
 } ZipPart;
 
-/* Makes the bytes of a zip file with these members, stored without compression. Their content begins at multiples
-   of 64, as torch.save writes it. Returns false and adds a message when there is no memory. The caller frees the
-   text's `at` in every case. path is for messages. */
+/* Makes the bytes of a zip file with these members, stored without compression. Their content begins at
+   multiples of 64, as torch.save writes it. Returns false and adds a message when there is no memory. The
+   caller frees the text's `at` in every case. path is for messages. */
 bool zip_bytes(const char *path, const ZipPart *parts, int count, Text *out, Messages *errors);
 
 #endif

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NUMBERS_MAX holds for all words of a file together, since the tensors of a pickle can share their numbers. */
+/* NUMBERS_MAX holds for all words of a file together, since the tensors of a pickle can share their numbers.
+   */
 enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536, WORDS_MAX = 10000, NUMBERS_MAX = 100000000 };
 
 /* Returns whether a tensor's name is the word, as in diffusers' files. The names listed here are those that
@@ -94,8 +95,8 @@ static bool check_kind(const char *path, const Safetensors *s, Messages *errors)
     return true;
 }
 
-/* Checks that no two words have the same token, as two tensors without a word of their own would, which both get
-   the file's name. */
+/* Checks that no two words have the same token, as two tensors without a word of their own would, which both
+   get the file's name. */
 static bool check_tokens(const char *path, const Embeddings *e, Messages *errors) {
     for (int64_t i = 1; i < e->count; i++)
         for (int64_t j = 0; j < i && e->words[i].token_from_path; j++)

@@ -135,8 +135,8 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, W
 }
 
 /* Opens the weights of a part from the first that exists of the plain file, its shards and the 16-bit
-   variants, and then of the same as pickles. stem is "model" or "diffusion_pytorch_model"; transformers names the
-   pickle of a "model" differently. */
+   variants, and then of the same as pickles. stem is "model" or "diffusion_pytorch_model"; transformers names
+   the pickle of a "model" differently. */
 static bool open_weights(WeightFiles *w, const char *folder, const char *stem, WeightsOpener *open,
                          Messages *errors) {
     static const char *const suffixes[] = { ".safetensors",

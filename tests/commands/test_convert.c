@@ -1,5 +1,5 @@
-/* Tests of `ti convert` and `ti mix`: the files for each program, whose bytes golden/words.py check has given to these
-   programs; the notes about names; and what a run's folder adds. */
+/* Tests of `ti convert` and `ti mix`: the files for each program, whose bytes golden/words.py check has given
+   to these programs; the notes about names; and what a run's folder adds. */
 #include <math.h>
 
 #include "exchange/word_file.h"
@@ -53,18 +53,26 @@ static bool same_rows(const Embeddings *a, const Embeddings *b) {
 static const struct {
     const char *target, *file, *token, *hash, *note;
 } TARGETS[] = {
-    { "diffusers", "x.safetensors", "a1111", "4b95d920b9a6c23701ffeb327186878ca716345329dacc35b58ec9eeb6c3e8bd", "" },
+    { "diffusers", "x.safetensors", "a1111",
+      "4b95d920b9a6c23701ffeb327186878ca716345329dacc35b58ec9eeb6c3e8bd", "" },
     { "a1111", "a1111.pt", "a1111", "fc8da7c4819d7f11621e11a9c869e645fd63036393ea752ec2de768d17590918", "" },
-    { "a1111-png --picture golden/words/a1111.png", "x.png", "a1111", "4ec3d3e0e42b4e8d41ac8ecc55ba20060ee0f93e9b96f4b16bc79e6fddad8149", "" },
-    { "kohya", "a1111.safetensors", "a1111", "03d99f957d02cc8af9b24056d45dd07fbd80a044e72921476327a2a636889b7c", "" },
-    { "sd.cpp", "A1111.safetensors", "A1111", "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097", "" },
+    { "a1111-png --picture golden/words/a1111.png", "x.png", "a1111",
+      "4ec3d3e0e42b4e8d41ac8ecc55ba20060ee0f93e9b96f4b16bc79e6fddad8149", "" },
+    { "kohya", "a1111.safetensors", "a1111",
+      "03d99f957d02cc8af9b24056d45dd07fbd80a044e72921476327a2a636889b7c", "" },
+    { "sd.cpp", "A1111.safetensors", "A1111",
+      "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097", "" },
     { "a1111", "other.pt", "other", "fc8da7c4819d7f11621e11a9c869e645fd63036393ea752ec2de768d17590918",
       "A1111 will know this word as \"other\", after the file's name" },
-    { "a1111 --word grum", "grum.bin", "grum", "27994fa07b1e5a5e6c38ab1174349ba41f6a025e21544e7b743228e1f055dde7", "only if its name ends in .pt" },
-    { "sd.cpp --word '<cat>'", "cat.safetensors", "cat", "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097",
+    { "a1111 --word grum", "grum.bin", "grum",
+      "27994fa07b1e5a5e6c38ab1174349ba41f6a025e21544e7b743228e1f055dde7", "only if its name ends in .pt" },
+    { "sd.cpp --word '<cat>'", "cat.safetensors", "cat",
+      "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097",
       "sd.cpp will know this word as \"cat\", after the file's name" },
-    { "sd.cpp --word 'c(1)'", "c(1).safetensors", "c(1)", "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097", "( ) [ ] and : are weights" },
-    { "diffusers --word '<grum>'", "y.safetensors", "<grum>", "56698550b4daeaa464e44458ced143375ceb3e3a100ae8fda0c75befb1e6c1ac", "" },
+    { "sd.cpp --word 'c(1)'", "c(1).safetensors", "c(1)",
+      "2829d8cc57d866ed81be7001d79e28df6c409c2c85f7a1958133b2c43b8a0097", "( ) [ ] and : are weights" },
+    { "diffusers --word '<grum>'", "y.safetensors", "<grum>",
+      "56698550b4daeaa464e44458ced143375ceb3e3a100ae8fda0c75befb1e6c1ac", "" },
 };
 
 static void test_targets(void) {

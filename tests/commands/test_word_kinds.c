@@ -1,6 +1,6 @@
-/* Tests that a word draws the same picture out of every program's file, under the name that the program's users write
-   and under another one; that a run can begin with it; and the recipe of docs/words.md for taking a word to another
-   model. */
+/* Tests that a word draws the same picture out of every program's file, under the name that the program's
+   users write and under another one; that a run can begin with it; and the recipe of docs/words.md for taking
+   a word to another model. */
 #include <math.h>
 
 #include "exchange/word_file.h"
@@ -36,7 +36,8 @@ static bool draw(const char *embedding, const char *word, const char *picture) {
     return ok;
 }
 
-/* Files whose words have the same rows draw the same picture, which is made in another way only for the first. */
+/* Files whose words have the same rows draw the same picture, which is made in another way only for the
+   first. */
 static const struct {
     const char *file, *word;
     bool two; /* whether it is the word of golden/words/diffusers.safetensors */

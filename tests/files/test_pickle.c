@@ -1,6 +1,9 @@
-/* Tests of the files that torch.save and other programs write: words from golden/words, whose rows the programs' own
-   functions have recorded; each fault of a pickle's opcodes; and each way in which such a file can be cut off. */
+/* Tests of the files that torch.save and other programs write: words from golden/words, whose rows the
+   programs' own functions have recorded; each fault of a pickle's opcodes; and each way in which such a file
+   can be cut off. */
 
+#define _FILE_OFFSET_BITS 64
+#define _POSIX_C_SOURCE   200809L
 #include "exchange/single.h"
 #include "exchange/torch_file.h"
 #include "exchange/word_file.h"
@@ -59,7 +62,8 @@ static void test_programs(void) {
 
 /* ---- models ---- */
 
-/* Tests a checkpoint of PyTorch Lightning, beside whose weights there is what only its own classes understand. */
+/* Tests a checkpoint of PyTorch Lightning, beside whose weights there is what only its own classes
+   understand. */
 static void test_lightning(const char *path) {
     Safetensors golden, s;
     Messages errors = { 0 };
@@ -92,8 +96,8 @@ static void test_lightning(const char *path) {
     safetensors_close(&golden);
 }
 
-/* Tests a folder with pickles: a zip file, two shards, and the format before torch 1.6. Its weights must be those of
-   the folder from which they were saved. */
+/* Tests a folder with pickles: a zip file, two shards, and the format before torch 1.6. Its weights must be
+   those of the folder from which they were saved. */
 static void test_pickled_folder(void) {
     char *folder = folder_new(), *path = mem_format("%s/model", folder);
     char *script =
@@ -430,7 +434,101 @@ static void test_members(void) {
     }
 }
 
+/* ---- a file of more than 4 GB ---- */
+
+static void add_number(Text *t, uint64_t n, int bytes) {
+    for (int i = 0; i < bytes; i++) {
+        char byte = (char)(n >> (8 * i));
+        text_add_part(t, &byte, 1);
+    }
+}
+
+/* Adds a member's header, or its entry in the directory. Sizes and places that do not fit into 4 bytes are 2^32 - 1,
+   and follow in an extra field of Zip64. */
+static void add_header(Text *t, bool entry, const char *name, uint64_t size, uint64_t place) {
+    bool large = size >= UINT32_MAX, far = entry && place >= UINT32_MAX;
+    int extra = (large ? 16 : 0) + (far ? 8 : 0);
+    text_add(t, entry ? "PK\1\2" : "PK\3\4");
+    if (entry) add_number(t, 45, 2);
+    add_number(t, 45, 2);
+    add_number(t, 0, 12); /* no flags, stored, no time, no checksum */
+    add_number(t, large ? UINT32_MAX : size, 4);
+    add_number(t, large ? UINT32_MAX : size, 4);
+    add_number(t, strlen(name), 2);
+    add_number(t, (uint64_t)(extra ? extra + 4 : 0), 2);
+    if (entry) add_number(t, 0, 10);
+    if (entry) add_number(t, far ? UINT32_MAX : place, 4);
+    text_add(t, name);
+    if (extra) add_number(t, 1, 2);
+    if (extra) add_number(t, (uint64_t)extra, 2);
+    if (large) add_number(t, size, 8);
+    if (large) add_number(t, size, 8);
+    if (far) add_number(t, place, 8);
+}
+
+/* Adds the directory's end: the record of Zip64, its locator, and the old record. */
+static void add_end(Text *t, uint64_t size, uint64_t place) {
+    text_add(t, "PK\6\6");
+    add_number(t, 44, 8);
+    add_number(t, 45, 2);
+    add_number(t, 45, 2);
+    add_number(t, 0, 8);
+    add_number(t, 2, 8);
+    add_number(t, 2, 8);
+    add_number(t, size, 8);
+    add_number(t, place, 8);
+    text_add(t, "PK\6\7");
+    add_number(t, 0, 4);
+    add_number(t, place + size, 8);
+    add_number(t, 1, 4);
+    text_add(t, "PK\5\6");
+    add_number(t, 0, 4);
+    add_number(t, 2, 2);
+    add_number(t, 2, 2);
+    add_number(t, size, 4);
+    add_number(t, UINT32_MAX, 4);
+    add_number(t, 0, 2);
+}
+
+/* Tests a checkpoint with a storage of 5 GB, of which all but the last six numbers are a hole in the file. */
+static void test_zip64(void) {
+    enum { COUNT = 1250000000 };
+    static const char pickle[] =
+        "\x80\2}X\1\0\0\0a" REBUILD "((X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"
+        "0X\3\0\0\0cpuJ\x80\x7c\x81\x4atQJ\x7a\x7c\x81\x4aK\2K\3\x86K\3K\1\x86\x89}tRs.";
+    static const float numbers[] = { 1, 2, 3, 4, 5, 6 };
+    char *folder = folder_new(), *path = mem_format("%s/x.ckpt", folder);
+    FILE *file = fopen(path, "wb");
+    Text head = { 0 }, tail = { 0 };
+    add_header(&head, false, "x/data/0", 4ull * COUNT, 0);
+    uint64_t second = head.length + 4ull * COUNT;
+    text_add_part(&tail, (const char *)numbers, sizeof numbers);
+    add_header(&tail, false, "x/data.pkl", sizeof pickle - 1, 0);
+    text_add_part(&tail, pickle, sizeof pickle - 1);
+    uint64_t place = second - sizeof numbers + tail.length;
+    size_t before = tail.length;
+    add_header(&tail, true, "x/data/0", 4ull * COUNT, 0);
+    add_header(&tail, true, "x/data.pkl", sizeof pickle - 1, second);
+    add_end(&tail, tail.length - before, place);
+    CHECK(file && fwrite(head.at, 1, head.length, file) == head.length &&
+          fseeko(file, (off_t)(second - sizeof numbers), SEEK_SET) == 0 &&
+          fwrite(tail.at, 1, tail.length, file) == tail.length && fclose(file) == 0);
+    Safetensors s;
+    Messages errors = { 0 };
+    bool ok = torch_open(path, &s, &errors);
+    const SafeTensor *a = ok ? safetensors_find(&s, "a") : NULL;
+    test_true("zip64", a && a->size == sizeof numbers && memcmp(a->weight.data, numbers, sizeof numbers) == 0,
+              "%s", text_of(&errors, "the last numbers of 5 GB"));
+    if (ok) safetensors_close(&s);
+    free(head.at);
+    free(tail.at);
+    free(path);
+    folder_remove(folder);
+    free(folder);
+}
+
 int main(void) {
+    test_zip64();
     test_programs();
     test_lightning("golden/words/lightning.ckpt");
     test_lightning("golden/words/lightning_old.ckpt");
