@@ -25,7 +25,7 @@ OPT     = -O3
 CFLAGS  = -std=c11 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-LIBS    = -lopenblas -ljansson -lutf8proc -lm
+LIBS    = -lopenblas -lminizip -lz -ljansson -lutf8proc -lm
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 
 # Each room, which is a source folder, becomes an archive. The linker checks that a room uses only rooms below it: the

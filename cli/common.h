@@ -26,13 +26,13 @@ void report_warnings(Messages *warnings);
             .may_differ = true, .shown = "the embedded model", .reason = "it needs no download",             \
             .help =                                                                                          \
                 "the model, Stable Diffusion 1.x or 2.x: a folder in diffusers' layout or one .safetensors " \
-                "file"                                                                                       \
+                "or .ckpt file"                                                                              \
     }
 #define VAE_OPTION(at)                                                                                       \
     {                                                                                                        \
         "vae", OPTION_STRING, at, "PATH",                                                                    \
             .may_differ = true, .shown = "the model's own",                                                  \
-            .help = "another VAE to use: a folder or a .safetensors file of a VAE or of a whole model"       \
+            .help = "another VAE to use: a folder or a file of a VAE or of a whole model"                    \
     }
 #define PREDICTION_OPTION(at)                                                                                \
     {                                                                                                        \

@@ -5,13 +5,13 @@
 #include "cli/common.h"
 #include "cli/inspect_parts.h"
 #include "exchange/family.h"
+#include "exchange/png_word.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct {
     Given given;
@@ -23,7 +23,7 @@ typedef struct {
 #define AT(field) offsetof(InspectOptions, field)
 static const Option OPTIONS[] = {
     { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
-      .help = "a model's folder or file, or a .safetensors file with a part of a model or a learned word" },
+      .help = "a model's folder or file, or a file with a part of a model or a learned word" },
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
       .reason = "a word's file does not say which model it was learned on",
       .help = "for a learned word: the model with whose vocabulary it is compared" },
@@ -49,6 +49,9 @@ static bool show_words(const InspectOptions *o, const Embeddings *e, Messages *e
     return ok;
 }
 
+/* A pickle that is no model is taken for a word's if it is smaller than any part of a model. */
+enum { WORD_MAX = 1 << 20 };
+
 /* Shows a file that could be opened as a file of tensors: a learned word, a model, a part of one or
    anything else. */
 static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages *errors,
@@ -63,6 +66,8 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
         ok = messages_add(errors, "%s: is not a learned word; --model is only for learned words", o->path);
     else if (weights_family(s).checkpoint)
         ok = inspect_model(o->path, o->vae, o->tensors, o->hash, o->json, errors, warnings);
+    else if (!readable && !s->header && s->file.size < WORD_MAX) /* the pickle of a word that is refused */
+        ok = messages_add(errors, "%.*s", (int)(no_words.length - 1), no_words.text);
     else if (o->tensors)
         ok = messages_add(errors, "%s: is not a model; --tensors is only for models", o->path);
     else
@@ -72,32 +77,22 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     return ok;
 }
 
-/* Whether a file that is not a safetensors file may be the pickle of a learned word, judging by its size and
-   name. Such a file is converted in another way than a checkpoint, so the message about it differs. */
-static bool may_be_word(const char *path) {
-    enum { LARGE = 100 * 1000 * 1000 };
-    struct stat status;
-    const char *dot = strrchr(path, '.');
-    return !(dot && strcmp(dot, ".ckpt") == 0) && stat(path, &status) == 0 && status.st_size < LARGE;
-}
-
 static bool show_file(const InspectOptions *o, Messages *errors, Messages *warnings) {
     Safetensors s;
-    Messages no_tensors = { 0 };
+    Embeddings e;
+    unsigned char beginning[8];
     bool ok;
-    if (weights_open(o->path, &s, &no_tensors)) {
-        ok = show_tensors(o, &s, errors, warnings);
-        safetensors_close(&s);
-    } else if (may_be_word(o->path)) {
-        Embeddings e;
-        /* This adds the message that says what the file is. It succeeds only when the file has
-           changed since. */
+    if (file_read_beginning(o->path, beginning, sizeof beginning) == 8 &&
+        is_png(beginning, sizeof beginning)) {
         ok = word_file_read(o->path, &e, errors) && show_words(o, &e, errors, warnings);
         embeddings_free(&e);
     } else {
-        ok = messages_add(errors, "%.*s", (int)(no_tensors.length - 1), no_tensors.text);
+        ok = weights_open(o->path, &s, errors);
+        if (ok) {
+            ok = show_tensors(o, &s, errors, warnings);
+            safetensors_close(&s);
+        }
     }
-    messages_free(&no_tensors);
     return ok;
 }
 

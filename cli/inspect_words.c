@@ -3,13 +3,18 @@
 #include "cli/inspect_parts.h"
 #include "weights/neighbours.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_vector(const Neighbours *r, int64_t k, const Model *m) {
+/* Vectors that are this many times as long as the vocabulary's median are said to drown the rest of a prompt.
+   */
+static const double LONG_WORD = 3;
+
+static void print_vector(const Neighbours *r, int64_t k, double median, const Model *m) {
     Text line = { 0 };
     text_format(&line, "%6lld  %8.4f", (long long)k + 1, r->norm);
-    if (m) text_format(&line, "  %6.1f %%", 100 * r->shorter);
+    if (m) text_format(&line, "  %8.2f  %6.1f %%", r->norm / median, 100 * r->shorter);
     for (int64_t i = 0; i < r->found; i++) {
         char *token = console_text(tokenizer_token(m->tokenizer, r->near[i].id));
         text_format(&line, "%s%s %.3f", i ? ", " : "  ", token, r->near[i].cosine);
@@ -29,25 +34,35 @@ static void print_word(const Embedding *e, const Neighbours *reports, const Voca
     if (m)
         printf("the vocabulary's %lld words: norms %.4f to %.4f, median %.4f\n", (long long)v->count,
                v->norms[0], v->norms[v->count - 1], vocabulary_median(v));
-    printf("%6s  %8s%s%s\n", "vector", "norm", m ? "  longer than" : "",
+    double median = m ? vocabulary_median(v) : 1, most = 0;
+    printf("%6s  %8s%s%s\n", "vector", "norm", m ? "  / median  longer than" : "",
            v->nearest ? "  nearest words, by cosine" : "");
-    for (int64_t k = 0; k < e->vectors; k++) print_vector(&reports[k], k, m);
+    for (int64_t k = 0; k < e->vectors; k++) {
+        print_vector(&reports[k], k, median, m);
+        most = fmax(most, reports[k].norm / median);
+    }
+    if (m && most > LONG_WORD)
+        console_line(stdout,
+                     "a vector %.1f times as long as the vocabulary's median: such a word tends to be drawn "
+                     "whatever else a prompt says; ti mix --norm median makes it as long as other words",
+                     most);
 }
 
-static json_t *vector_json(const Neighbours *r, const Model *m) {
+static json_t *vector_json(const Neighbours *r, double median, const Model *m) {
     if (!m) return json_pack("{s:o}", "norm", json_double(r->norm));
     json_t *list = json_array();
     for (int64_t i = 0; i < r->found; i++)
         json_array_append_new(list, json_pack("{s:i, s:s, s:o}", "id", r->near[i].id, "token",
                                               tokenizer_token(m->tokenizer, r->near[i].id), "cosine",
                                               json_double(r->near[i].cosine)));
-    return json_pack("{s:o, s:f, s:o}", "norm", json_double(r->norm), "longer_than", r->shorter, "nearest",
-                     list);
+    return json_pack("{s:o, s:o, s:f, s:o}", "norm", json_double(r->norm), "norm_by_median",
+                     json_double(r->norm / median), "longer_than", r->shorter, "nearest", list);
 }
 
-static json_t *word_json(const Embedding *e, const Neighbours *reports, const Model *m) {
+static json_t *word_json(const Embedding *e, const Neighbours *reports, double median, const Model *m) {
     json_t *vectors = json_array();
-    for (int64_t k = 0; k < e->vectors; k++) json_array_append_new(vectors, vector_json(&reports[k], m));
+    for (int64_t k = 0; k < e->vectors; k++)
+        json_array_append_new(vectors, vector_json(&reports[k], median, m));
     return json_pack("{s:s, s:b, s:I, s:I, s:o}", "token", e->token, "token_from_path", e->token_from_path,
                      "vectors", e->vectors, "width", e->width, "rows", vectors);
 }
@@ -56,7 +71,7 @@ static json_t *word_json(const Embedding *e, const Neighbours *reports, const Mo
 static void report_word(const Embedding *e, Vocabulary *v, const Model *m, json_t *list) {
     Neighbours *reports = neighbours_of(v, e->learned, e->vectors, e->width);
     if (list)
-        json_array_append_new(list, word_json(e, reports, m));
+        json_array_append_new(list, word_json(e, reports, m ? vocabulary_median(v) : 1, m));
     else
         print_word(e, reports, v, m);
     neighbours_free(reports, e->vectors);

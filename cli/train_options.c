@@ -237,7 +237,7 @@ static void check_words(const TrainOptions *o, Messages *errors) {
 /* A value of --init that contains a slash, or ends as a word's file does, is a path. It may contain commas,
    at which the value was split, so the items are joined first. */
 static void find_init_file(TrainOptions *o) {
-    static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
+    static const char *const endings[] = { ".safetensors", ".pt", ".bin", ".png" };
     char *whole = mem_string(o->init.count ? o->init.items[0] : "");
     for (int64_t i = 1; i < o->init.count; i++) {
         char *longer = mem_format("%s,%s", whole, o->init.items[i]);
@@ -245,7 +245,7 @@ static void find_init_file(TrainOptions *o) {
         whole = longer;
     }
     o->init_is_file = strchr(whole, '/') != NULL;
-    for (int i = 0; i < 3; i++) o->init_is_file = o->init_is_file || text_ends_with(whole, endings[i]);
+    for (int i = 0; i < 4; i++) o->init_is_file = o->init_is_file || text_ends_with(whole, endings[i]);
     if (o->init_is_file) {
         for (int64_t i = 1; i < o->init.count; i++) free(o->init.items[i]);
         o->init.count = 1;

@@ -50,7 +50,7 @@ static float *vectors_of_words(const TrainOptions *o, const Model *m, Messages *
 static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) {
     const char *path = o->init.items[0];
     Embeddings file;
-    if (!word_file_read(path, &file, errors)) return NULL;
+    if (!words_read(path, &file, errors, errors)) return NULL;
     Embedding *e = &file.words[0];
     float *learned = NULL;
     if (file.count > 1)

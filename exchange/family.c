@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exchange/torch_file.h"
+
 static bool has(const Safetensors *s, const char *name) { return safetensors_find(s, name) != NULL; }
 
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
@@ -170,27 +172,11 @@ bool looks_like_words(const Safetensors *s) {
     return s->count > 0;
 }
 
-bool is_pickle(const void *bytes, size_t size) {
-    const unsigned char *p = bytes;
-    if (size > 8 && p[8] == '{')
-        return false; /* a safetensors file, whose header's size may begin with the same bytes */
-    return size >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || (p[0] == 0x80 && p[1] >= 2 && p[1] <= 5));
-}
-
 bool weights_open(const char *path, Safetensors *s, Messages *errors) {
-    File file;
-    if (!file_map(path, &file, errors)) return false;
-    bool pickle = is_pickle(file.data, file.size), gguf = file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0;
-    file_close(&file);
-    if (gguf)
-        return messages_add(errors, "%s: is a GGUF file; only F32, F16 and BF16 safetensors are read", path);
-    if (pickle)
+    unsigned char beginning[16];
+    size_t size = file_read_beginning(path, beginning, sizeof beginning);
+    if (size >= 4 && memcmp(beginning, "GGUF", 4) == 0)
         return messages_add(
-            errors,
-            "%s: is a pickle (.ckpt, .pt, .bin), which can run any code and is not read; convert it once, "
-            "if you trust it: python -c \"import torch, safetensors.torch as s; d = torch.load('FILE', "
-            "map_location='cpu', weights_only=False); d = d.get('state_dict', d); s.save_file({k: v.clone() "
-            "for k, v in d.items() if hasattr(v, 'shape')}, 'NEW.safetensors')\"",
-            path);
-    return safetensors_open(path, s, errors);
+            errors, "%s: is a GGUF file; only F32, F16 and BF16 safetensors and .ckpt files are read", path);
+    return is_pickle(beginning, size) ? torch_open(path, s, errors) : safetensors_open(path, s, errors);
 }

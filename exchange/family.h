@@ -23,12 +23,9 @@ void weights_unwrap(Safetensors *s);
    one, none is named as a layer's weight or bias, and all have the same width. */
 bool looks_like_words(const Safetensors *s);
 
-/* Opens a file from any program as safetensors_open does. For a pickle or a GGUF file it returns false and
-   adds a message that names the format; for a pickle the message also says how to convert it. */
+/* Opens a file from any program as safetensors_open does: a safetensors file, or a file of torch.save (.ckpt,
+   .pt, .bin), which is mapped as well. For a GGUF file it returns false and adds a message that names the
+   format. */
 bool weights_open(const char *path, Safetensors *s, Messages *errors);
-
-/* Returns whether the bytes begin as a file written by torch.save does (.ckpt, .pt, .bin): a zip file, or a
-   pickle of protocol 2 to 5. */
-bool is_pickle(const void *bytes, size_t size);
 
 #endif

@@ -315,7 +315,7 @@ static void open_vae(const char *path, ModelFolder *m, Messages *errors, Message
     if (path_is_file(path))
         open_vae_file(path, m, errors);
     else
-        folder_open_vae(path_is_file(config) ? path : inner, m, errors, warnings);
+        folder_open_vae(path_is_file(config) ? path : inner, weights_open, m, errors, warnings);
     free(config);
     free(inner);
 }
@@ -324,7 +324,7 @@ bool exchange_open_model(const char *path, const char *vae, ModelFolder *m, Mess
                          Messages *warnings) {
     int before = errors->count;
     bool opened = path_is_file(path) ? single_open(path, !vae, m, errors)
-                                     : folder_open(path, !vae, m, errors, warnings);
+                                     : folder_open(path, !vae, weights_open, m, errors, warnings);
     if (!opened || !vae) return opened;
     open_vae(vae, m, errors, warnings);
     if (errors->count == before) folder_check(m, false, true, true, errors);

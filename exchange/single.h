@@ -1,5 +1,5 @@
-/* A whole Stable Diffusion model in one .safetensors file of the original layout, opened as if it were a
-   folder. What a folder's configs state is derived from the tensors' shapes. */
+/* A whole Stable Diffusion model in one .safetensors or .ckpt file of the original layout, opened as if it
+   were a folder. What a folder's configs state is derived from the tensors' shapes. */
 #ifndef TI_SINGLE_H
 #define TI_SINGLE_H
 

@@ -1,7 +1,8 @@
 #define _GNU_SOURCE /* scandir, alphasort, strcasecmp */
 #include "exchange/word_file.h"
 
-#include "exchange/family.h"
+#include "exchange/png_word.h"
+#include "exchange/torch_file.h"
 #include "io/file.h"
 
 #include <dirent.h>
@@ -13,14 +14,21 @@
 
 bool word_file_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
     *e = (Embeddings) { 0 };
-    if (!is_pickle(bytes, size)) return embeddings_parse(path, bytes, size, e, errors);
-    return messages_add(
-        errors,
-        "%s: is a pickle, which is not read here; convert it once: python -c \"import torch, "
-        "safetensors.torch; d = torch.load('FILE', map_location='cpu'); d = {'emb_params': "
-        "d['string_to_param']['*'].data} if 'string_to_param' in d else d; safetensors.torch.save_file(d, "
-        "'NAME.safetensors')\"",
-        path);
+    Safetensors s;
+    TorchFile t = { 0 };
+    bool ok;
+    if (is_png(bytes, size))
+        ok = png_word_tensors(path, bytes, size, &s, errors);
+    else if (is_pickle(bytes, size))
+        ok = torch_parse(path, bytes, size, true, &t, errors) && torch_tensors(&t, path, true, &s, errors);
+    else
+        return embeddings_parse(path, bytes, size, e, errors);
+    if (ok) {
+        ok = embeddings_of(path, &s, e, errors);
+        safetensors_close(&s);
+    }
+    torch_close(&t);
+    return ok;
 }
 
 bool word_file_read(const char *path, Embeddings *e, Messages *errors) {
@@ -51,16 +59,29 @@ static void add_file(const char *path, Embeddings *e, Messages *warnings) {
     Embeddings file;
     Messages faults = { 0 };
     if (word_file_read(path, &file, &faults)) {
-        e->words = mem_grow(e->words, (size_t)(e->count + file.count) * sizeof *e->words);
-        for (int64_t i = 0; i < file.count; i++) {
-            e->words[e->count] = file.words[i];
-            e->words[e->count++].optional = true;
-        }
-        free(file.words); /* frees only the list, since its words belong to e now */
+        for (int64_t i = 0; i < file.count; i++) file.words[i].optional = true;
+        embeddings_append(e, &file);
     } else {
         messages_add(warnings, "skipped: %.*s", (int)strcspn(faults.text, "\n"), faults.text);
     }
     messages_free(&faults);
+}
+
+/* Whether a file of a folder is read: one with the ending of a word's file, and a picture that has a word in
+   it. */
+static bool may_hold_words(const char *path, const char *ending) {
+    static const char *const endings[] = { ".safetensors", ".pt", ".bin" };
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (strcasecmp(ending, endings[i]) == 0) return true;
+    File file;
+    Messages errors = { 0 };
+    bool has = strcasecmp(ending, ".png") == 0 && file_map(path, &file, &errors);
+    if (has) {
+        has = png_has_word(file.data, file.size);
+        file_close(&file);
+    }
+    messages_free(&errors);
+    return has;
 }
 
 static bool read_folder(const char *path, Embeddings *e, Messages *errors, Messages *warnings) {
@@ -70,12 +91,13 @@ static bool read_folder(const char *path, Embeddings *e, Messages *errors, Messa
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name, *dot = strrchr(name, '.');
         char *file = mem_format("%s/%s", path, name);
-        if (dot && strcasecmp(dot, ".safetensors") == 0) add_file(file, e, warnings);
+        if (dot && may_hold_words(file, dot)) add_file(file, e, warnings);
         free(file);
         free(entries[i]);
     }
     free(entries);
-    return e->count > 0 || messages_add(errors, "%s: holds no learned word (a .safetensors file)", path);
+    return e->count > 0 ||
+           messages_add(errors, "%s: holds no learned word (a .safetensors, .pt, .bin or .png file)", path);
 }
 
 bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *warnings) {

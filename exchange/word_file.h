@@ -7,12 +7,14 @@
 /* All functions here return false and add a message when there are no words to read; otherwise the caller
    frees *e with embeddings_free. */
 
-/* Reads the file of a learned word as embeddings_parse does. In addition to the errors of that function, the
-   file can be unreadable, or a pickle (.pt, .bin); then the message says how to convert it. */
+/* Reads the file of a learned word, whatever program wrote it: a safetensors file, a file of torch.save (.pt,
+   .bin), or a PNG with a word in it. Which it is follows from its content. What holds for its tensors is said
+   at embeddings_of. */
 bool word_file_read(const char *path, Embeddings *e, Messages *errors);
 /* Reads a source as a user gives it. FILE is a file. NAME=FILE gives the only word of a file another name,
-   unless a file of that whole name exists. FOLDER means all .safetensors files in it: their words are
-   optional, and a warning is added for each file without words. */
+   unless a file of that whole name exists. FOLDER means all such files in it, by their endings: their words
+   are optional, and a warning is added for each file without words. Pictures without a word are passed over.
+   */
 bool words_read(const char *source, Embeddings *e, Messages *errors, Messages *warnings);
 
 /* Does the same as word_file_read for a file's bytes. path is used for messages and for a word without a

@@ -56,13 +56,20 @@ bool image_fits(const char *path, int64_t width, int64_t height, Messages *error
            (image_format(path) != WRITE_JPEG || fits_jpeg(path, width, height, errors));
 }
 
-bool image_write_png(const char *path, const Image *image, Messages *errors) {
+bool image_png(const char *path, const Image *image, unsigned char **png, size_t *size, Messages *errors) {
+    *png = NULL;
     if (!fits(path, image->width, image->height, errors)) return false;
     int length;
-    unsigned char *png =
-        stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
-    CHECK(png != NULL);
-    bool ok = file_write(path, png, (size_t)length, errors);
+    *png = stbi_write_png_to_mem(image->rgb, image->width * 3, image->width, image->height, 3, &length);
+    CHECK(*png != NULL);
+    *size = (size_t)length;
+    return true;
+}
+
+bool image_write_png(const char *path, const Image *image, Messages *errors) {
+    unsigned char *png;
+    size_t size;
+    bool ok = image_png(path, image, &png, &size, errors) && file_write(path, png, size, errors);
     free(png);
     return ok;
 }

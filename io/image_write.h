@@ -26,4 +26,8 @@ bool image_write(const char *path, const Image *image, Messages *errors);
 /* Does the same, but always writes a PNG. */
 bool image_write_png(const char *path, const Image *image, Messages *errors);
 
+/* Makes the bytes of a PNG, which the caller frees. path is for the message that it adds, returning false,
+   when the picture is too large. */
+bool image_png(const char *path, const Image *image, unsigned char **png, size_t *size, Messages *errors);
+
 #endif

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Looks for the packages that building needs: the compiler CC, OpenBLAS, stb, Jansson and utf8proc
-# (docs/dependencies.md).
+# Looks for the packages that building needs: the compiler CC, OpenBLAS, stb, Jansson, utf8proc, zlib and
+# minizip (docs/dependencies.md).
 #
 #   tools/deps.sh install   installs the packages that are missing
 #   tools/deps.sh check     names the packages that are missing, and then ends with status 1
@@ -17,7 +17,7 @@ esac
 missing() {
     command -v "$compiler" >/dev/null 2>&1 || echo "${compiler##*/}"
     for pair in stdio.h:libc6-dev ${openmp:+omp.h:$openmp} cblas.h:libopenblas-dev stb/stb_image.h:libstb-dev \
-        jansson.h:libjansson-dev utf8proc.h:libutf8proc-dev; do
+        jansson.h:libjansson-dev utf8proc.h:libutf8proc-dev zlib.h:zlib1g-dev minizip/unzip.h:libminizip-dev; do
         echo "#include <${pair%%:*}>" | $CC -E -x c - >/dev/null 2>&1 || echo "${pair#*:}"
     done
 }

@@ -11,9 +11,11 @@
 #   goldens     golden/make.sh in a copy of the repository, and golden/compare.py, which checks that the new
 #               golden files differ from those of the repository only by rounding. It takes 20 minutes. With
 #               FULL=1 it includes the models at full size.
+#   words       diffusers, torch and the rules of other programs read the words that ti convert writes
+#               (golden/words.py check)
 #
 # Without arguments all parts run. They need the Debian packages valgrind, qemu-user, gcc-aarch64-linux-gnu
-# and mmdebstrap. The part goldens needs Python; golden/make.sh installs its packages in golden/.venv unless
+# and mmdebstrap. The parts goldens and words need Python; golden/make.sh installs its packages in golden/.venv unless
 # VENV names the folder of another environment. Builds go to build-*/, and the log of each part to
 # build-nightly/. Ends with "N passed, N failed".
 set -u
@@ -71,12 +73,12 @@ part_arm64() {
     if [ ! -e "$lib/libjansson.so" ]; then
         rm -rf "$root"
         mmdebstrap --variant=extract --architectures=arm64 \
-            --include=libopenblas-dev,libjansson-dev,libutf8proc-dev,libstb-dev,libc6-dev,libgomp1 \
+            --include=libopenblas-dev,libjansson-dev,libutf8proc-dev,libminizip-dev,zlib1g-dev,libstb-dev,libc6-dev,libgomp1 \
             "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" || return 1
     fi
     C_INCLUDE_PATH=$root/usr/include/aarch64-linux-gnu/openblas-pthread:$root/usr/include:$root/usr/include/aarch64-linux-gnu \
         make -j "$jobs" CC=aarch64-linux-gnu-gcc MARCH= BUILD="$build" \
-        LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libjansson.so $lib/libutf8proc.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
+        LIBS="$lib/openblas-pthread/libopenblas.so.0 $lib/libjansson.so $lib/libutf8proc.so $lib/libminizip.so $lib/libz.so -Wl,-rpath-link,$lib -Wl,-rpath,/usr/lib/aarch64-linux-gnu/openblas-pthread -lm" \
         "$build/ti" tests || return 1
     cat >"$build/run-ti" <<'END'
 #!/bin/sh
@@ -107,11 +109,15 @@ part_goldens() {
     "$copy/golden/make.sh" && "$VENV/bin/python" golden/compare.py "$copy/golden"
 }
 
-[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants goldens
+part_words() {
+    make -j "$jobs" build/ti && HF_HUB_OFFLINE=1 "${VENV:-golden/.venv}/bin/python" golden/words.py check build/ti
+}
+
+[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants goldens words
 for name in "$@"; do
     case $name in
-    valgrind | avx2 | arm64 | fuzz | mutants | goldens) part "$name" "part_$name" ;;
-    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants | goldens]..." >&2 && exit 2 ;;
+    valgrind | avx2 | arm64 | fuzz | mutants | goldens | words) part "$name" "part_$name" ;;
+    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants | goldens | words]..." >&2 && exit 2 ;;
     esac
 done
 echo "$passed passed, $failed failed"

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/safetensors.h"
-
-enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536 };
+/* NUMBERS_MAX holds for all words of a file together, since the tensors of a pickle can share their numbers.
+   */
+enum { VECTORS_MAX = 1000, WIDTH_MAX = 65536, WORDS_MAX = 10000, NUMBERS_MAX = 100000000 };
 
 /* Returns whether a tensor's name is the word, as in diffusers' files. The names listed here are those that
    other programs give to the tensor of every word. */
@@ -74,32 +74,64 @@ static bool read_word(const char *path, const SafeTensor *t, Embedding *e, Messa
     return true;
 }
 
-bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
-    *e = (Embeddings) { 0 };
-    Safetensors s;
-    if (!safetensors_parse(path, bytes, size, &s, errors)) return false;
-    bool ok = s.count > 0;
-    if (!ok)
-        messages_add(errors, "%s: holds no tensor", path);
-    else if (safetensors_find(&s, "clip_l") || safetensors_find(&s, "clip_g"))
-        ok = messages_add(errors, "%s: is an embedding for Stable Diffusion XL or 3 (clip_l, clip_g)", path);
-    else if (is_per_layer(&s))
-        ok = messages_add(
+/* Adds a message when the tensors are a word of a kind that is no row of the text encoder's table. */
+static bool check_kind(const char *path, const Safetensors *s, Messages *errors) {
+    if (!s->count) return messages_add(errors, "%s: holds no tensor", path);
+    if (safetensors_find(s, "clip_l") || safetensors_find(s, "clip_g"))
+        return messages_add(errors, "%s: is an embedding for Stable Diffusion XL or 3 (clip_l, clip_g)",
+                            path);
+    if (is_per_layer(s))
+        return messages_add(
             errors,
             "%s: is a per-layer word (IN01 ... OUT11), with a vector for each cross-attention layer of "
             "the UNet, and not one for the prompt",
             path);
-    e->words = mem_alloc((size_t)s.count * sizeof *e->words);
-    for (int64_t i = 0; i < s.count && ok; i++)
-        ok = read_word(path, &s.tensors[i], &e->words[e->count++], errors);
-    /* Two tensors without a word of their own would both get the file's name. */
-    for (int64_t i = 1; i < e->count && ok; i++)
-        for (int64_t j = 0; j < i && ok && e->words[i].token_from_path; j++)
+    if (safetensors_find(s, "emp_params_out"))
+        return messages_add(
+            errors,
+            "%s: is a word of OneTrainer that is added after the text encoder (emp_params_out), "
+            "and not before it",
+            path);
+    return true;
+}
+
+/* Checks that no two words have the same token, as two tensors without a word of their own would, which both
+   get the file's name. */
+static bool check_tokens(const char *path, const Embeddings *e, Messages *errors) {
+    for (int64_t i = 1; i < e->count; i++)
+        for (int64_t j = 0; j < i && e->words[i].token_from_path; j++)
             if (strcmp(e->words[i].token, e->words[j].token) == 0)
-                ok = messages_add(errors, "%s: holds several tensors whose names do not say what the word is",
-                                  path);
-    safetensors_close(&s);
+                return messages_add(
+                    errors, "%s: holds several tensors whose names do not say what the word is", path);
+    return true;
+}
+
+bool embeddings_of(const char *path, const Safetensors *s, Embeddings *e, Messages *errors) {
+    *e = (Embeddings) { 0 };
+    int64_t numbers = 0;
+    bool ok = check_kind(path, s, errors);
+    if (ok && s->count > WORDS_MAX)
+        ok = messages_add(errors, "%s: holds more than %d tensors, which cannot all be words", path,
+                          WORDS_MAX);
+    e->words = mem_alloc((size_t)(ok ? s->count : 0) * sizeof *e->words);
+    for (int64_t i = 0; i < s->count && ok; i++) {
+        ok = read_word(path, &s->tensors[i], &e->words[e->count++], errors);
+        numbers += e->words[i].vectors * e->words[i].width;
+        if (ok && numbers > NUMBERS_MAX)
+            ok =
+                messages_add(errors, "%s: holds more than %d numbers, too many for words", path, NUMBERS_MAX);
+    }
+    ok = ok && check_tokens(path, e, errors);
     if (!ok) embeddings_free(e);
+    return ok;
+}
+
+bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors) {
+    *e = (Embeddings) { 0 };
+    Safetensors s;
+    if (!safetensors_parse(path, bytes, size, &s, errors)) return false;
+    bool ok = embeddings_of(path, &s, e, errors);
+    safetensors_close(&s);
     return ok;
 }
 
@@ -112,6 +144,14 @@ void embeddings_free(Embeddings *e) {
     }
     free(e->words);
     *e = (Embeddings) { 0 };
+}
+
+void embeddings_append(Embeddings *e, Embeddings *more) {
+    e->words = mem_grow(e->words, (size_t)(e->count + more->count) * sizeof *e->words);
+    if (more->count) memcpy(e->words + e->count, more->words, (size_t)more->count * sizeof *e->words);
+    e->count += more->count;
+    free(more->words); /* frees only the list, since its words belong to e now */
+    *more = (Embeddings) { 0 };
 }
 
 bool embedding_write(const char *path, const char *token, const float *learned, int64_t vectors,

@@ -1,8 +1,9 @@
-/* Reads and writes learned embeddings, the words that textual inversion finds, as safetensors files. */
+/* Learned embeddings, the words that textual inversion finds: read from a list of tensors, and written as
+   safetensors files. */
 #ifndef TI_EMBEDDING_H
 #define TI_EMBEDDING_H
 
-#include "io/base.h"
+#include "weights/safetensors.h"
 
 typedef struct {
     char *token;
@@ -19,13 +20,17 @@ typedef struct {
     int64_t count; /* at least 1 after reading */
 } Embeddings;
 
-/* Reads the words from the bytes of a safetensors file, whose name is path. Each tensor is a word, [n, D] or
-   [D], of type F64, F32, F16 or BF16. Its name is its token (diffusers). If it is a name that other programs
-   give to every word ("emb_params", "*", "weight", ...), the file's name is the token. Returns false and adds
-   a message for a word of Stable Diffusion XL (a pair of tensors), a per-layer word, another shape or type,
-   and a value that is not finite. */
+/* Reads the words from a file's tensors; path is the file's name. Each tensor is a word, [n, D] or [D], of
+   type F64, F32, F16 or BF16. Its name is its token (diffusers). If it is a name that other programs give to
+   every word ("emb_params", "*", "weight", ...), the file's name is the token. Returns false and adds a
+   message for a word of Stable Diffusion XL (a pair of tensors), a per-layer word, a word that is added after
+   the text encoder, another shape or type, and a value that is not finite. */
+bool embeddings_of(const char *path, const Safetensors *s, Embeddings *e, Messages *errors);
+/* Does the same for the bytes of a safetensors file. */
 bool embeddings_parse(const char *path, const void *bytes, size_t size, Embeddings *e, Messages *errors);
 void embeddings_free(Embeddings *e);
+/* Moves all words of `more` to the end of e. */
+void embeddings_append(Embeddings *e, Embeddings *more);
 
 /* Writes the layout of diffusers: {token: [vectors, width]} in F32 with the metadata {"format": "pt"}.
    Returns false and adds a message when the file cannot be written. */

@@ -104,16 +104,18 @@ int64_t shard_index_parse(const char *path, const void *text, size_t size, char 
     return (int64_t)different;
 }
 
-static bool open_one(WeightFiles *w, const char *folder, const char *name, Messages *errors) {
+static bool open_one(WeightFiles *w, const char *folder, const char *name, WeightsOpener *open,
+                     Messages *errors) {
     char *path = mem_format("%s/%s", folder, name);
     w->files = mem_grow(w->files, (size_t)(w->count + 1) * sizeof *w->files);
-    bool ok = safetensors_open(path, &w->files[w->count], errors);
+    bool ok = open(path, &w->files[w->count], errors);
     if (ok) ok = safetensors_readable(&w->files[w->count++], errors);
     free(path);
     return ok;
 }
 
-static bool open_shards(WeightFiles *w, const char *folder, const char *index, Messages *errors) {
+static bool open_shards(WeightFiles *w, const char *folder, const char *index, WeightsOpener *open,
+                        Messages *errors) {
     char *path = mem_format("%s/%s", folder, index), **names = NULL;
     File file;
     int64_t n = 0;
@@ -124,7 +126,7 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
         ok = n > 0;
     }
     for (int64_t i = 0; i < n; i++) {
-        ok = open_one(w, folder, names[i], errors) && ok;
+        ok = open_one(w, folder, names[i], open, errors) && ok;
         free(names[i]);
     }
     free(names);
@@ -133,27 +135,29 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, M
 }
 
 /* Opens the weights of a part from the first that exists of the plain file, its shards and the 16-bit
-   variants. stem is "model" or "diffusion_pytorch_model". */
-static bool open_weights(WeightFiles *w, const char *folder, const char *stem, Messages *errors) {
-    static const char *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".fp16.safetensors",
-                                            ".safetensors.index.fp16.json", ".fp16.safetensors.index.json" };
+   variants, and then of the same as pickles. stem is "model" or "diffusion_pytorch_model"; transformers names
+   the pickle of a "model" differently. */
+static bool open_weights(WeightFiles *w, const char *folder, const char *stem, WeightsOpener *open,
+                         Messages *errors) {
+    static const char *const suffixes[] = { ".safetensors",
+                                            ".safetensors.index.json",
+                                            ".fp16.safetensors",
+                                            ".safetensors.index.fp16.json",
+                                            ".fp16.safetensors.index.json",
+                                            ".bin",
+                                            ".bin.index.json",
+                                            ".fp16.bin",
+                                            ".bin.index.fp16.json",
+                                            ".fp16.bin.index.json" };
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        char *name = mem_format("%s%s", stem, suffixes[i]);
+        bool pickle = strstr(suffixes[i], ".bin") && strcmp(stem, "model") == 0;
+        char *name = mem_format("%s%s", pickle ? "pytorch_model" : stem, suffixes[i]);
         bool found = exists_in(folder, name);
         bool index = strstr(suffixes[i], ".json") != NULL;
-        bool ok = found && (index ? open_shards(w, folder, name, errors) : open_one(w, folder, name, errors));
+        bool ok = found && (index ? open_shards : open_one)(w, folder, name, open, errors);
         free(name);
         if (found) return ok;
     }
-    static const char *const pickles[] = { "pytorch_model.bin", "diffusion_pytorch_model.bin",
-                                           "pytorch_model.fp16.bin", "diffusion_pytorch_model.fp16.bin" };
-    for (int i = 0; i < 4; i++)
-        if (exists_in(folder, pickles[i]))
-            return messages_add(
-                errors,
-                "%s: has its weights as %s, which is not read here; convert the folder once with Python: "
-                "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)",
-                folder, pickles[i]);
     return messages_add(errors, "%s: no %s.safetensors", folder, stem);
 }
 
@@ -274,34 +278,37 @@ static void read_configs(ModelFolder *m, bool own_vae, Messages *errors, Message
 }
 
 static void open_part(const ModelFolder *m, const char *part, const char *stem, const char *optional,
-                      WeightFiles *files, Store **store, Messages *errors) {
+                      WeightsOpener *open, WeightFiles *files, Store **store, Messages *errors) {
     char *folder = mem_format("%s/%s", m->path, part);
-    if (open_weights(files, folder, stem, errors))
+    if (open_weights(files, folder, stem, open, errors))
         *store = store_new(files->files, files->count, "", optional, errors);
     free(folder);
 }
 
-bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors, Messages *warnings) {
+bool folder_open(const char *path, bool own_vae, WeightsOpener *open, ModelFolder *m, Messages *errors,
+                 Messages *warnings) {
     int before = errors->count;
     *m = (ModelFolder) { .path = mem_string(path) };
     if (!exists(path)) {
         messages_add(errors, "%s: there is no such folder or file", path);
     } else if (read_index(m, errors, warnings)) { /* without it further messages would not help */
         read_configs(m, own_vae, errors, warnings);
-        open_part(m, "text_encoder", "model", "text_model.", &m->text_encoder_files, &m->text_encoder,
+        open_part(m, "text_encoder", "model", "text_model.", open, &m->text_encoder_files, &m->text_encoder,
                   errors);
-        open_part(m, "unet", "diffusion_pytorch_model", NULL, &m->unet_files, &m->unet, errors);
-        if (own_vae) open_part(m, "vae", "diffusion_pytorch_model", NULL, &m->vae_files, &m->vae, errors);
+        open_part(m, "unet", "diffusion_pytorch_model", NULL, open, &m->unet_files, &m->unet, errors);
+        if (own_vae)
+            open_part(m, "vae", "diffusion_pytorch_model", NULL, open, &m->vae_files, &m->vae, errors);
     }
     if (errors->count == before) return true;
     folder_close(m);
     return false;
 }
 
-bool folder_open_vae(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings) {
+bool folder_open_vae(const char *folder, WeightsOpener *open, ModelFolder *m, Messages *errors,
+                     Messages *warnings) {
     int before = errors->count;
     read_vae_config(folder, m, errors, warnings);
-    if (open_weights(&m->vae_files, folder, "diffusion_pytorch_model", errors))
+    if (open_weights(&m->vae_files, folder, "diffusion_pytorch_model", open, errors))
         m->vae = store_new(m->vae_files.files, m->vae_files.count, "", NULL, errors);
     return errors->count == before;
 }

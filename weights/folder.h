@@ -38,13 +38,20 @@ typedef struct {
     bool prediction_guessed; /* whether scheduler.prediction is assumed, as for a single file of 2.x */
 } ModelFolder;
 
-/* Opens the folder, reads its configs and maps its weights, those of its VAE only if own_vae is true. Returns
-   false and adds a message for everything that is wrong with the folder's index, configs and files; then
-   there is nothing to close. The stores keep the pointer errors, which must outlive them. */
-bool folder_open(const char *path, bool own_vae, ModelFolder *m, Messages *errors, Messages *warnings);
+/* Opens a file of weights, as safetensors_open does. */
+typedef bool WeightsOpener(const char *path, Safetensors *s, Messages *errors);
+
+/* Opens the folder, reads its configs and maps its weights, those of its VAE only if own_vae is true. open is
+   how files of weights are opened: a room above this one knows more formats (weights_open in
+   exchange/family.h). Returns false and adds a message for everything that is wrong with the folder's index,
+   configs and files; then there is nothing to close. The stores keep the pointer errors, which must outlive
+   them. */
+bool folder_open(const char *path, bool own_vae, WeightsOpener *open, ModelFolder *m, Messages *errors,
+                 Messages *warnings);
 /* Gives a model without a VAE the one in a folder that holds a VAE's config.json and weights. Returns false
    and adds a message for each fault; the caller still has to close the model. */
-bool folder_open_vae(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings);
+bool folder_open_vae(const char *folder, WeightsOpener *open, ModelFolder *m, Messages *errors,
+                     Messages *warnings);
 /* Gives a model without a VAE the one in a file with diffusers' names, which m then owns. m->vae_config must
    have been filled in before. */
 void folder_set_vae(ModelFolder *m, Safetensors file, Messages *errors);
@@ -69,9 +76,9 @@ void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_v
    not supported. */
 bool model_index_parse(const char *path, const void *text, size_t size, Messages *errors, Messages *warnings);
 
-/* Parses the text of *.safetensors.index.json. Returns the number of shards and fills *names with their file
-   names, each once; the caller frees each name and the list. Returns 0 and adds a message when the text is
-   not such an index. */
+/* Parses the text of *.safetensors.index.json or *.bin.index.json. Returns the number of shards and fills
+   *names with their file names, each once; the caller frees each name and the list. Returns 0 and adds a
+   message when the text is not such an index. */
 int64_t shard_index_parse(const char *path, const void *text, size_t size, char ***names, Messages *errors);
 
 #endif

@@ -90,13 +90,11 @@ const BadInput BAD_MODELS[] = {
       .command = LOOK,
       .status = 1,
       .says = "model/unet: no diffusion_pytorch_model.safetensors" },
-    { .input = "a part's weights are a pickle",
+    { .input = "a part's weights are an empty pickle",
       .make = "rm " UNET "; : >model/unet/diffusion_pytorch_model.bin",
       .command = LOOK,
       .status = 1,
-      .says =
-          "model/unet: has its weights as diffusion_pytorch_model.bin, which is not read here; convert the "
-          "folder once with Python: StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)" },
+      .says = "model/unet/diffusion_pytorch_model.bin: 0 bytes are too few for a safetensors file" },
     { .input = "no vocabulary",
       .make = "rm model/tokenizer/vocab.json",
       .command = LOOK,

@@ -93,11 +93,11 @@ static void prepare(void) {
         "set -e\n%s"
         "chmod 755 '%s'; cp \"$TI\" '%s/ti'; mkdir -p '%s/base'\n"
         "cp -R golden/models/narrow '%s/base/model'\n"
-        "cp -R golden/loop_pictures '%s/base/pictures'\n"
+        "cp -R golden/loop_pictures '%s/base/pictures'; cp -R golden/words '%s/base/words'\n"
         "cp -R golden/pictures '%s/base/samples'; rm '%s/base/samples/'seed_*\n" /* the fuzzer's */
         "chmod -R u+w '%s/base'; cd '%s/base'\n"
         "st word.safetensors '{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96\n",
-        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
+        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
     CHECK(getenv("TI"));
     CHECK(shell(script, false) == 0);
     free(script);

@@ -46,6 +46,12 @@ static const Command COMMANDS[] = {
     { "inspect a folder", NULL, "inspect ../in/model --tensors", false },
     { "inspect a folder, JSON", NULL, "inspect ../in/model --json", false },
     { "inspect a word", NULL, "inspect ../in/word.safetensors " MODEL, false },
+    { "inspect a word of torch", NULL, "inspect ../in/word.pt " MODEL, false },
+    { "convert to a1111", "echo mine >x.pt", "convert ../in/old.pt --to a1111 --force --out x.pt", false },
+    { "convert to a picture", "echo mine >x.png", "convert ../in/word.pt --to a1111-png --force --out x.png",
+      false },
+    { "mix", "echo mine >x.safetensors",
+      "mix ../in/word.pt:2 ../in/word.png --norm median " MODEL "--force --out x.safetensors", false },
     { "tokens", NULL, "tokens " MODEL "--embedding ../in/word.safetensors 'a <w>'", false },
     { "tokens, JSON", NULL, "tokens " MODEL "--json 'a toy'", false },
     { "sheet", "echo mine >x.png",
@@ -118,12 +124,14 @@ static void prepare(void) {
     char *program = failing ? mem_string(failing) : mem_format("%s_failing", ti);
     CHECK(shell("set -e; cp '%s' '%s/ti'; mkdir '%s/in' '%s/in/pictures'; cp -R golden/models/narrow "
                 "'%s/in/model'; cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp "
-                "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cp golden/latents.safetensors '%s/in'; "
-                "cd '%s/in'; { printf "
+                "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cp golden/words/a1111.pt "
+                "'%s/in/word.pt'; cp golden/words/a1111_old.pt '%s/in/old.pt'; cp golden/words/a1111.png "
+                "'%s/in/word.png'; cp golden/latents.safetensors '%s/in'; cd '%s/in'; { printf "
                 "'\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
                 "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
                 "/dev/zero; } >word.safetensors",
-                program, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch) == 0);
+                program, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch,
+                scratch, scratch) == 0);
     free(program);
 }
 

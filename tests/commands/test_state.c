@@ -1,6 +1,7 @@
 /* Tests what a run keeps in its folder in order to be resumed. The state is read back as it was written, is
    written when it is due, and is refused when it is damaged. The cache of the pictures' posteriors is used
    when it fits, and recomputed when it does not. */
+#include "exchange/family.h"
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "inversion/posterior.h"
@@ -367,7 +368,7 @@ static void fixture_open(Fixture *b, int threads) {
     Messages errors = { 0 }, warnings = { 0 };
     *b = (Fixture) { 0 };
     ModelFolder parts;
-    CHECK(folder_open("golden/models/narrow", true, &parts, &errors, &warnings) &&
+    CHECK(folder_open("golden/models/narrow", true, weights_open, &parts, &errors, &warnings) &&
           model_open(parts, &b->model, &errors, &warnings));
     messages_free(&warnings);
     b->encoder = encoder_new(&b->model.vae, SIDE, (PlanOptions) { 0 });

@@ -561,8 +561,8 @@ static void test_other_files(void) {
         size_t size;
         const char *what;
     } files[] = {
-        { "model.ckpt", "PK\3\4 and so on", 14, "is a pickle" },
-        { "model.pt", "\x80\2}q", 4, "weights_only=False" },
+        { "model.ckpt", "PK\3\4 and so on", 14, "its zip file is damaged" },
+        { "model.pt", "\x80\2}q", 4, "its pickle is damaged: it ends early" },
         { "model.gguf", "GGUF\3", 5, "is a GGUF file" },
         { "text.safetensors", "no tensors at all", 17, "is not a safetensors file" },
         { "empty", "", 0, "0 bytes" },

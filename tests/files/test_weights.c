@@ -381,9 +381,9 @@ static void test_embeddings(void) {
               "words");
     if (ok) embeddings_free(&e);
     expect_refused("embedding.zip", word_file_parse("x.bin", "PK\3\4 and so on", 15, &e, &errors), &errors,
-                   "is a pickle");
+                   "its zip file is damaged");
     expect_refused("embedding.pickle", word_file_parse("x.pt", "\x80\2}q\1X..........", 15, &e, &errors),
-                   &errors, "is a pickle");
+                   &errors, "its pickle is damaged: it ends early");
     ok = word_file_read("golden/embedding.safetensors", &e, &errors);
     test_true("embedding.file", ok && e.words[0].vectors == 2 && e.words[0].width == 8, "the reference's");
     if (ok) embeddings_free(&e);

@@ -32,8 +32,8 @@ enum {
     TRIED_IN_TEST = 300 /* inputs of each target in `make test` */
 };
 
-static const Target *const LISTS[] = { WEIGHTS_TARGETS, CONFIG_TARGETS, TEXT_TARGETS,  PICTURE_TARGETS,
-                                       RUN_TARGETS,     MODEL_TARGETS,  PROMPT_TARGETS };
+static const Target *const LISTS[] = { WEIGHTS_TARGETS, CONFIG_TARGETS, TEXT_TARGETS,   PICTURE_TARGETS,
+                                       RUN_TARGETS,     MODEL_TARGETS,  PROMPT_TARGETS, TORCH_TARGETS };
 enum { LIST_COUNT = sizeof LISTS / sizeof *LISTS, TARGETS_MAX = 64 };
 
 typedef struct {

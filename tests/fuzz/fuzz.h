@@ -62,7 +62,7 @@ typedef struct {
 
 /* Each list ends with a NULL name. */
 extern const Target WEIGHTS_TARGETS[], CONFIG_TARGETS[], TEXT_TARGETS[], PICTURE_TARGETS[], RUN_TARGETS[],
-    MODEL_TARGETS[], PROMPT_TARGETS[];
+    MODEL_TARGETS[], PROMPT_TARGETS[], TORCH_TARGETS[];
 
 /* JSON tokens that are unusual as keys or values, for all targets that parse JSON. */
 extern const char *const JSON_WORDS[];
