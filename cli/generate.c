@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const RNGS[] = { "cpu", "gpu", NULL };
+
 #define AT(field) offsetof(GenerateOptions, field)
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
@@ -51,6 +53,9 @@ static const Option OPTIONS[] = {
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0", .heading = "how it is generated",
       .reason = "fixed, so that the same command gives the same picture",
       .help = "the seed of the initial noise, which is that of torch.Generator().manual_seed(N) on a CPU" },
+    { "rng", OPTION_CHOICE, AT(rng), "cpu|gpu", .choices = RNGS, .standard = "cpu",
+      .reason = "as torch draws on a CPU",
+      .help = "gpu: noise as torch draws it on an NVIDIA GPU, and A1111 by default; picture i has seed + i" },
     { "guidance", OPTION_REAL, AT(guidance), "X", 0, 1000, .standard = "7.5", .model = true,
       .reason = "as in StableDiffusionPipeline",
       .help =
@@ -244,6 +249,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .guidance = o->guidance,
         .rescale = (float)o->rescale,
         .seed = (uint64_t)o->seed,
+        .gpu_noise = o->rng == 1,
         .latents = g->latents.data,
     };
     const Model *m = &g->model;

@@ -18,6 +18,7 @@ typedef struct {
     int64_t width, height; /* in pixels; 0 for the model's own side */
     /* how it is generated */
     int64_t seed;
+    int rng; /* index into the choices of --rng: 1 is gpu */
     SamplerChoice sampler;
     double guidance, rescale;
     int64_t clip_skip;

@@ -3,6 +3,7 @@
 #include "autograd/finite.h"
 #include "diffusion/emphasis.h"
 #include "diffusion/guidance.h"
+#include "tensor/philox.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -225,7 +226,8 @@ static bool weight_prompt(const Sampling *s, const Prompt *p, const float *empty
         weight_context(p->syntax, p->weights + k * s->tokens, empty, s->tokens, width,
                        c + k * s->context_count);
     for (int64_t i = 0; i < p->chunks * s->context_count; i++)
-        if (!isfinite(c[i])) return messages_add(errors, "with its weights, a prompt's context is not finite");
+        if (!isfinite(c[i]))
+            return messages_add(errors, "with its weights, a prompt's context is not finite");
     return true;
 }
 
@@ -298,12 +300,31 @@ static bool denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k
     return noise_preds != NULL;
 }
 
+/* Where noise comes from: one generator for all pictures, or one for each of them. */
+typedef struct {
+    Generator all;
+    Philox *each; /* [count], or NULL */
+} Noise;
+
+static Noise noise_new(const SamplingOptions *o) {
+    Noise n = { .each = o->gpu_noise ? mem_alloc((size_t)o->count * sizeof *n.each) : NULL };
+    generator_seed(&n.all, o->seed);
+    for (int64_t i = 0; n.each && i < o->count; i++) n.each[i] = (Philox) { o->seed + (uint64_t)i, 0 };
+    return n;
+}
+
+static void draw_noise(const Sampling *s, Noise *n, float *out) {
+    int64_t count = s->options.count;
+    for (int64_t i = 0; n->each && i < count; i++)
+        philox_randn(&n->each[i], out + i * s->latent_count, s->latent_count);
+    if (!n->each) generator_randn(&n->all, out, count * s->latent_count);
+}
+
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its batch. */
-static bool denoise_all(Sampling *s, Generator *generator, const SamplingEvents *events, Messages *errors) {
+static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
     int64_t count = s->options.count, steps = s->trajectory.evaluations;
     for (int64_t k = 0; k < steps; k++) {
-        if (trajectory_draws(&s->trajectory, k))
-            generator_randn(generator, s->noise, count * s->latent_count);
+        if (trajectory_draws(&s->trajectory, k)) draw_noise(s, noise, s->noise);
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < count; done += s->batch)
             if (!denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
@@ -314,14 +335,15 @@ static bool denoise_all(Sampling *s, Generator *generator, const SamplingEvents 
 
 bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     int64_t count = s->options.count, per_picture = s->latent_count;
-    Generator generator;
-    generator_seed(&generator, s->options.seed);
+    Noise noise = noise_new(&s->options);
     if (s->options.latents)
         memcpy(s->latents, s->options.latents, (size_t)(count * per_picture) * sizeof *s->latents);
     else
-        generator_randn(&generator, s->latents, count * per_picture);
+        draw_noise(s, &noise, s->latents);
     for (int64_t i = 0; i < count * per_picture; i++) s->latents[i] *= s->trajectory.noise_scale;
-    if (!encode_prompts(s, errors) || !denoise_all(s, &generator, events, errors)) return false;
+    bool ok = encode_prompts(s, errors) && denoise_all(s, &noise, events, errors);
+    free(noise.each);
+    if (!ok) return false;
     for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;

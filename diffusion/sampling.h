@@ -18,6 +18,7 @@ typedef struct {
                               time_cond_proj_dim takes it as an embedding and never has that pass. */
     float rescale;         /* phi of guidance_rescale; 0 for none */
     uint64_t seed;
+    bool gpu_noise; /* picture i has the noise of a GPU's generator seeded with seed + i, as in A1111 */
     /* What the pictures show, and what they should differ from, which is read only with guidance. Both must
        outlive the sampling. They may be NULL when it is only planned, and then have one chunk each. */
     const Prompt *prompt, *negative;

@@ -125,7 +125,8 @@ static void end_chunk(Filling *f, int64_t count) {
     p->counts[k] = count;
     free(tokens);
     f->text.count -= count;
-    memmove(f->text.at, f->text.at + count, (size_t)f->text.count * sizeof *f->text.at);
+    if (f->text.count > 0)
+        memmove(f->text.at, f->text.at + count, (size_t)f->text.count * sizeof *f->text.at);
 }
 
 /* The number of pieces from i on that belong to the same learned word; 1 for a token of the vocabulary. */

@@ -126,6 +126,27 @@ static void test_together(const Model *m) {
     for (int count = 1; count <= 4; count++) events_free(&runs[count]);
 }
 
+/* With a GPU's generator each picture has a seed of its own, also for the noise of the steps. */
+static void test_gpu_noise(const Model *m) {
+    int64_t side = 16 * vae_factor(&m->vae.config);
+    SamplingOptions o = { .height = side, .width = side, .guidance = 1, .gpu_noise = true, .count = 2 };
+    o.sampler = (SamplerOptions) { .sampler = &DDIM, .steps = 3, .eta = 0.5f, .converted = true };
+    o.seed = 8;
+    Events two = generate(m, o, 0);
+    o.count = 1;
+    o.seed = 9;
+    Events one = generate(m, o, 0);
+    Shape shape = shape3(3, side, side);
+    test_close("the second of two has the next seed", one.data[0], two.data[1], shape, 1e-4, -1);
+    o.gpu_noise = false;
+    Events other = generate(m, o, 0);
+    size_t bytes = (size_t)shape_count(shape) * sizeof(float);
+    test_true("a CPU draws other noise", memcmp(one.data[0], other.data[0], bytes) != 0, "of the same seed");
+    events_free(&two);
+    events_free(&one);
+    events_free(&other);
+}
+
 static void test_refused(const Model *m) {
     static const int64_t steps[] = { -2, 0, 1001 };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -142,6 +163,7 @@ int main(void) {
     Model m = network_open("golden/models/narrow", &errors);
     test_passes(&m);
     test_together(&m);
+    test_gpu_noise(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
     SamplingOptions o = { .count = 2, .sampler = ddim(3), .height = side, .width = side, .guidance = 1 };
     o.sampler.eta = 0.5f;

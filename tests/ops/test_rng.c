@@ -1,8 +1,10 @@
 /* Compares the random numbers with PyTorch's and Python's, to the bit. The goldens are from golden/draws.py;
    the short vectors below are from runs of the reference script. */
+#include "tensor/philox.h"
 #include "tensor/rng.h"
 #include "tests/golden.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +218,32 @@ static void test_valid(void) {
     test_true("no padding in the state", sizeof(Generator) == 4 * TWISTER_WORDS + 16, "%zu bytes", sizeof g);
 }
 
+/* The numbers that A1111's own writing of the generator states for seed 0 (modules/rng_philox.py), which are
+   those of torch.randn(12) on a GPU. */
+static void test_philox(void) {
+    static const float want[12] = { -0.92466259f, -0.42534415f, -2.6438457f,  0.14518388f,
+                                    -0.12086647f, -0.57972564f, -0.62285122f, -0.32838709f,
+                                    -1.07454231f, -0.36314407f, -1.67105067f, 2.26550497f };
+    float got[12], other[12];
+    Philox g = { .seed = 0 };
+    philox_randn(&g, got, 12);
+    test_close("a GPU's normal numbers", got, want, shape1(12), 1e-6, -1);
+    test_true("the next call", g.call == 1, "%u", g.call);
+    philox_randn(&g, other, 12);
+    test_true("draws others", memcmp(got, other, sizeof got) != 0, "calls 0 and 1");
+    g = (Philox) { .seed = (uint64_t)1 << 32 };
+    philox_randn(&g, other, 12);
+    test_true("the seed's high half counts", memcmp(got, other, sizeof got) != 0, "seed 2^32");
+    enum { MANY = 16384 };
+    static float many[MANY];
+    double sum = 0, squares = 0;
+    g = (Philox) { .seed = 7 };
+    philox_randn(&g, many, MANY);
+    for (int i = 0; i < MANY; i++) sum += (double)many[i], squares += (double)many[i] * (double)many[i];
+    test_below("mean", fabs(sum / MANY), 0.03);
+    test_below("variance - 1", fabs(squares / MANY - 1), 0.04);
+}
+
 int main(void) {
     Golden *golden = golden_open("golden/draws.safetensors");
     test_vectors();
@@ -227,5 +255,6 @@ int main(void) {
     test_python(golden);
     test_valid();
     golden_free(golden);
+    test_philox();
     return test_finish();
 }
