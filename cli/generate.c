@@ -200,8 +200,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .seed = (uint64_t)o->seed,
     };
     const Model *m = &g->model;
-    if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
-        return false;
+    if (!sampler_choose(&o->sampler, "steps", m, &options.sampler, errors, warnings)) return false;
     print_sampler(&options.sampler);
     g->sampling =
         sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, g->words.learned, g->words.vectors,
@@ -232,6 +231,7 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
         !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors))
         return false;
+    sampler_settle(&GENERATE_COMMAND, o, "steps", &o->sampler);
     g->words.width = g->model.clip.config.hidden_size;
     const char *const prompts[] = { o->prompt, o->negative, NULL };
     for (int64_t i = 0; i < o->embeddings.count; i++)
@@ -261,6 +261,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
 static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
+    sampler_check(&o->sampler, errors);
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
         messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))

@@ -107,9 +107,7 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                                 .width = o->resolution,
                                 .guidance = (float)o->guidance,
                                 .seed = (uint64_t)o->seed };
-    if (!sampler_choose(&TRAIN_COMMAND, o, &o->sampler, "sampling-steps", m, &options.sampler, errors,
-                        warnings))
-        return false;
+    if (!sampler_choose(&o->sampler, "sampling-steps", m, &options.sampler, errors, warnings)) return false;
     *validation = validation_new(m, words, o->validation_prompt, options, errors, warnings);
     return *validation != NULL;
 }
