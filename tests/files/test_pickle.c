@@ -438,7 +438,7 @@ static void test_members(void) {
 
 static void add_number(Text *t, uint64_t n, int bytes) {
     for (int i = 0; i < bytes; i++) {
-        char byte = (char)(n >> (8 * i));
+        char byte = (char)(i < 8 ? n >> (8 * i) : 0);
         text_add_part(t, &byte, 1);
     }
 }
