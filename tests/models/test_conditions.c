@@ -138,7 +138,8 @@ static void test_real(const char *program, const char *arguments, int status, co
 
 int main(int argc, char *argv[]) {
     CHECK(argc > 0);
-    test_real(argv[0], "golden/models/narrow narrow", 0, "gives what diffusers computes with the weights of narrow");
+    test_real(argv[0], "golden/models/narrow narrow", 0,
+              "gives what diffusers computes with the weights of narrow");
     test_real(argv[0], "golden/models/narrow", 1, "DOES NOT give what diffusers computes with");
     test_real(argv[0], "nowhere", 1, "nowhere: there is no such folder or file");
     test_real(argv[0], "''", 2, "give a model");
