@@ -230,8 +230,8 @@ static bool write_pictures(const Generation *g, Messages *errors) {
 /* Says with what pictures are drawn, and, for a number of steps that nobody has given, why with so many. */
 static void print_sampler(const SamplerOptions *s) {
     bool ays = s->steps == STEPS_ALIGN_YOUR_STEPS, standard = s->steps == s->sampler->steps;
-    char *steps =
-        ays ? mem_string("the steps of Align Your Steps") : mem_format("%lld steps", (long long)s->steps);
+    char *steps = ays ? mem_string("the steps of Align Your Steps")
+                      : mem_format("%lld step%s", (long long)s->steps, s->steps > 1 ? "s" : "");
     console_line(stderr, "ti: sampler %s%s, %s%s%s%s", s->sampler->name,
                  s->karras == KARRAS_ON ? " karras" : "", steps, standard ? " (" : "",
                  standard ? s->sampler->reason : "", standard ? ")" : "");
@@ -251,8 +251,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .latents = g->latents.data,
     };
     const Model *m = &g->model;
-    if (!sampler_choose(&GENERATE_COMMAND, o, &o->sampler, "steps", m, &options.sampler, errors, warnings))
-        return false;
+    if (!sampler_choose(&o->sampler, "steps", m, &options.sampler, errors, warnings)) return false;
     print_sampler(&options.sampler);
     bool ok = allocate(g, options, errors, warnings);
     int64_t steps = 0;
@@ -354,6 +353,7 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors) ||
         !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors))
         return false;
+    sampler_settle(&GENERATE_COMMAND, o, "steps", &o->sampler);
     g->words.width = g->model.clip.config.hidden_size;
     read_prompts(g, errors, warnings);
     check_side(&g->model, "--width", 0, &o->width, errors, warnings);
@@ -390,6 +390,7 @@ static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
     if (o->prompts && o->prompt) messages_add(errors, "--prompts: replaces --prompt; leave one of them out");
+    sampler_check(&o->sampler, errors);
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
         messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))

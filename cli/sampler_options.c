@@ -28,37 +28,41 @@ static void set_sampler(const SamplerChoice *o, const Model *m, SamplerOptions *
             out->sampler->name);
 }
 
-static bool check_karras(const SamplerChoice *o, bool given, const SamplerOptions *s, Messages *errors) {
-    if (!given) return true;
-    if (o->karras && o->no_karras) return messages_add(errors, "--karras and --no-karras exclude each other");
+static bool check_karras(const SamplerChoice *o, const SamplerOptions *s, Messages *errors) {
+    if (s->karras == KARRAS_AS_CONFIG) return true;
     if (o->karras && o->steps == STEPS_ALIGN_YOUR_STEPS)
         return messages_add(errors, "--karras: the timesteps of Align Your Steps cannot be spaced otherwise");
     return s->sampler->has_karras || messages_add(errors, "--%s: the sampler %s has no noise levels to space",
                                                   o->karras ? "karras" : "no-karras", s->sampler->name);
 }
 
-bool sampler_choose(const Command *c, const void *values, const SamplerChoice *choice, const char *steps,
-                    const Model *m, SamplerOptions *out, Messages *errors, Messages *warnings) {
-    SamplerChoice o = *choice;
-    bool karras = options_given(c, values, "karras") || options_given(c, values, "no-karras");
+void sampler_check(const SamplerChoice *o, Messages *errors) {
+    if (o->karras && o->no_karras) messages_add(errors, "--karras and --no-karras exclude each other");
+}
+
+void sampler_settle(const Command *c, const void *values, const char *steps, SamplerChoice *o) {
     bool named = options_given(c, values, "sampler");
-    if (named && !options_given(c, values, steps)) o.steps = 0;
-    if (!karras && (named || o.steps == STEPS_ALIGN_YOUR_STEPS)) o.karras = false;
-    if (o.no_karras && !options_given(c, values, "karras")) o.karras = false;
-    *out = (SamplerOptions) { .eta = (float)o.eta };
-    set_sampler(&o, m, out, warnings);
-    out->steps = o.steps ? o.steps : out->sampler->steps;
-    out->karras = o.no_karras ? KARRAS_OFF : o.karras ? KARRAS_ON : KARRAS_AS_CONFIG;
-    if (!check_karras(&o, karras, out, errors)) return false;
-    if (o.eta > 0 && !out->sampler->has_eta)
-        return messages_add(errors, "--eta %g: the sampler %s has no eta, which is of ddim", o.eta,
+    if (named && !options_given(c, values, steps)) o->steps = 0;
+    if (!options_given(c, values, "karras") && (named || o->no_karras || o->steps == STEPS_ALIGN_YOUR_STEPS))
+        o->karras = false;
+}
+
+bool sampler_choose(const SamplerChoice *o, const char *steps, const Model *m, SamplerOptions *out,
+                    Messages *errors, Messages *warnings) {
+    *out = (SamplerOptions) { .eta = (float)o->eta };
+    set_sampler(o, m, out, warnings);
+    out->steps = o->steps ? o->steps : out->sampler->steps;
+    out->karras = o->no_karras ? KARRAS_OFF : o->karras ? KARRAS_ON : KARRAS_AS_CONFIG;
+    if (!check_karras(o, out, errors)) return false;
+    if (o->eta > 0 && !out->sampler->has_eta)
+        return messages_add(errors, "--eta %g: the sampler %s has no eta, which is of ddim", o->eta,
                             out->sampler->name);
     char *fault = sampler_fault(&m->noise_schedule.config, *out);
+    if (!fault) return true;
     char *number =
-        o.steps == STEPS_ALIGN_YOUR_STEPS ? mem_string("ays") : mem_format("%lld", (long long)out->steps);
-    if (fault) messages_add(errors, "--sampler %s --%s %s: %s", out->sampler->name, steps, number, fault);
-    bool ok = !fault;
+        out->steps == STEPS_ALIGN_YOUR_STEPS ? mem_string("ays") : mem_format("%lld", (long long)out->steps);
+    messages_add(errors, "--sampler %s --%s %s: %s", out->sampler->name, steps, number, fault);
     free(number);
     free(fault);
-    return ok;
+    return false;
 }

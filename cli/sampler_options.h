@@ -46,11 +46,15 @@ typedef struct {
     { "no-karras", OPTION_FLAG, (at) + offsetof(SamplerChoice, no_karras), .help = "see --karras" }
 #define SAMPLER_STEPS "ddim 30, pndm 50, euler 30, euler-a 30, dpm++2m 20, dpm++2m-sde 25, lcm 4"
 
-/* Completes the choice that the command `c` has in its struct of values when the model is known, and sets *out. When
-   the user names a sampler, what the model's defaults.json says about steps and sigmas, which was meant for another
-   one, does not hold. `steps` is the name of the option for the steps. Adds a warning when the model's own sampler is
-   one that is not here. Returns false and adds a message when the options do not fit each other or the model. */
-bool sampler_choose(const Command *c, const void *values, const SamplerChoice *choice, const char *steps,
-                    const Model *m, SamplerOptions *out, Messages *errors, Messages *warnings);
+/* Adds a message when the options of the command line exclude each other. */
+void sampler_check(const SamplerChoice *o, Messages *errors);
+/* To be called when the model's defaults.json was read: what it says about steps and sigmas was meant for its own
+   sampler, and does not hold when the user names one or gives other steps. `steps` is the name of the option for the
+   steps. */
+void sampler_settle(const Command *c, const void *values, const char *steps, SamplerChoice *o);
+/* Sets *out. Adds a warning when the model's own sampler is one that is not here. Returns false and adds a message
+   when the options do not fit each other or the model. */
+bool sampler_choose(const SamplerChoice *o, const char *steps, const Model *m, SamplerOptions *out,
+                    Messages *errors, Messages *warnings);
 
 #endif

@@ -281,6 +281,7 @@ static void check(void *options, Messages *errors) {
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
     check_end(o, errors);
+    sampler_check(&o->sampler, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "schedule")) check_cycles(o, errors); /* otherwise the model's defaults may set it */
     if (given(o, "templates") && given(o, "kind"))
@@ -339,6 +340,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     if (o->resume) return true; /* options.json is complete; the model's defaults may have changed */
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
+    sampler_settle(&TRAIN_COMMAND, o, "sampling-steps", &o->sampler);
     check_cycles(o, errors);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors,

@@ -115,9 +115,7 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                                 .guidance = o->guidance,
                                 .rescale = (float)o->rescale,
                                 .seed = (uint64_t)o->seed };
-    if (!sampler_choose(&TRAIN_COMMAND, o, &o->sampler, "sampling-steps", m, &options.sampler, errors,
-                        warnings))
-        return false;
+    if (!sampler_choose(&o->sampler, "sampling-steps", m, &options.sampler, errors, warnings)) return false;
     PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
     *validation = validation_new(m, words, o->validation_prompt, read, options, errors, warnings);
     return *validation != NULL;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # tools/samplers.sh [FOLDER]: draws the same prompts and seeds on the embedded model with every sampler, makes the sheet
-# docs/samplers.png, and prints the rows of the table in docs/samplers.md. PYTHON is a Python with numpy and Pillow, which measures
+# docs/samplers.jpg, and prints the rows of the table in docs/samplers.md. PYTHON is a Python with numpy and Pillow, which measures
 # how far the pictures are from those of DDIM in 100 steps. Times are processor time on one thread.
 set -eu
 out=${1:-out/samplers}
@@ -35,7 +35,7 @@ set --
 while read -r name options; do
     set -- "$@" "ti generate $options" "$out/$name-1-1.png" "$out/$name-1-2.png" "$out/$name-2-1.png" "$out/$name-2-2.png"
 done <"$out/settings"
-./ti sheet --width 480 --out docs/samplers.png --force "$@"
+./ti sheet --width 480 --out docs/samplers.jpg --force "$@"
 
 "${PYTHON:-python3}" - "$out" <<'END'
 import re, sys

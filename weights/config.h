@@ -82,8 +82,8 @@ typedef struct {
     bool skip_prk_steps; /* of PNDM */
     /* How the sigmas are placed: those of the visited timesteps unless one of the bools is set. */
     bool karras_sigmas, exponential_sigmas, lu_lambdas, beta_sigmas, flow_sigmas, dynamic_shifting;
-    bool log_linear; /* interpolation_type: the logarithms of the sigmas are linear */
-    bool continuous; /* timestep_type: the UNet is given log(sigma) / 4 where it predicts v */
+    bool log_linear;             /* interpolation_type: the logarithms of the sigmas are linear */
+    bool continuous;             /* timestep_type: the UNet is given log(sigma) / 4 where it predicts v */
     double sigma_min, sigma_max; /* the ends of Karras' sigmas, 0 for those of the noise schedule */
     FinalSigma final_sigma;
     /* of DPM-Solver */

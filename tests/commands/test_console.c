@@ -198,7 +198,7 @@ static void test_commands(void) {
         { "a prompt", "\"$TI\" tokens " SMALL "--json " SHELL_HOSTILE, 0, "out", JSON_HOSTILE },
         { "a picture", "\"$TI\" sheet --out @/x.png @/pictures/no" SHELL_HOSTILE ".png", 1, "err", SHOWN },
         { "an option's value", GENERATE SMALL "--steps " SHELL_HOSTILE " --out x.png", 1, "err",
-          "--steps " SHOWN ": is not a whole number" },
+          "--steps " SHOWN ": is neither a whole number nor ays" },
         { "an unknown command", "\"$TI\" " SHELL_HOSTILE, 1, "err", "'" SHOWN "'" },
         { "an unknown option", "\"$TI\" plan --" SHELL_HOSTILE, 1, "err", "--" SHOWN ": unknown option" },
         { "a token, refused", "\"$TI\" train --images x --init a --token \"$(printf 'a\\302\\233b')\"", 1,

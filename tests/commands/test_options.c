@@ -308,6 +308,19 @@ static void test_sampler_steps(void) {
     test_true("the samplers' steps in --help", strcmp(text, SAMPLER_STEPS) == 0, "%s", text);
 }
 
+/* Takes all options from the record that a run would write, as a resumed run does. */
+static void from_record(GenerateOptions *o) {
+    char *record = options_to_json(&GENERATE_COMMAND, o), *words[1];
+    GenerateOptions again;
+    Messages errors = { 0 }, missing = { 0 };
+    options_parse(&GENERATE_COMMAND, 0, words, &again, &missing);
+    CHECK(options_from_json(&GENERATE_COMMAND, "options.json", record, strlen(record), &again, &errors));
+    options_free(&GENERATE_COMMAND, o);
+    *o = again;
+    messages_free(&missing);
+    free(record);
+}
+
 static void test_sampler_choice(void) {
     Model m = { .folder.path = (char *)(uintptr_t) "model" };
     m.noise_schedule.config = (SchedulerConfig) { .class_name = "PNDMScheduler",
@@ -332,7 +345,9 @@ static void test_sampler_choice(void) {
         Messages errors = { 0 }, warnings = { 0 };
         CHECK(options_parse(&GENERATE_COMMAND, count, words, &o, &errors) == OPTIONS_OK);
         CHECK(options_model_parse(&GENERATE_COMMAND, "defaults.json", json, strlen(json), &o, &errors));
-        bool ok = sampler_choose(&GENERATE_COMMAND, &o, &o.sampler, "steps", &m, &s, &errors, &warnings);
+        sampler_settle(&GENERATE_COMMAND, &o, "steps", &o.sampler);
+        from_record(&o);
+        bool ok = sampler_choose(&o.sampler, "steps", &m, &s, &errors, &warnings);
         if (CHOICES[i].fault)
             test_true(line, !ok && strstr(errors.text, CHOICES[i].fault), "%s",
                       ok ? "accepted" : errors.text);

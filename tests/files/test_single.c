@@ -2,6 +2,7 @@
    the name that golden/single.py checked with diffusers; these files have a hole for data, so that hardly
    anything is written. A file must compute the same bits as a folder in diffusers' layout. Other tests cover
    what such files can contain or lack, and files of other kinds. `sd2` is true for Stable Diffusion 2.x. */
+#include "diffusion/sampler.h"
 #include "diffusion/model.h"
 #include "tests/command.h"
 #include "tests/refusal.h"
@@ -299,6 +300,10 @@ static void test_both_layouts(const char *model) {
         free(first[i]);
         free(other[i]);
     }
+    bool converted;
+    const Sampler *own = sampler_of_config(&a.folder.scheduler, &converted);
+    test_true(model, own == (sd2 ? &DDIM : &PNDM) && !converted && a.folder.scheduler.skip_prk_steps,
+              "a file without a scheduler draws with %s", own->name);
     test_true(model, a.folder.prediction_guessed == sd2 && !b.folder.prediction_guessed,
               "whether the kind of prediction is guessed");
     model_set_prediction(&a, PREDICT_EPSILON);

@@ -87,7 +87,7 @@ static void test_chain(const Golden *g, const char *label, const SchedulerConfig
         float divisor = trajectory_input_divisor(&t, k);
         for (int i = 0; i < COUNT; i++) output[i] = model[i] + 0.1f * (x[i] / divisor);
         trajectory_step(&t, k, output, noise, COUNT, x, past);
-        if (k == 4 || k == 9) memcpy(after + (k == 9) * COUNT, x, sizeof x);
+        if (k == 4 || k == t.evaluations - 1) memcpy(after + (k != 4) * COUNT, x, sizeof x);
     }
     /* Where Euler begins at sigma = 4096, the last bit of the latents is 5e-4, also in the reference. The coefficients
        of order 3 are small differences. */
@@ -162,6 +162,84 @@ static void test_align_your_steps(const Golden *g) {
     test_chain(g, "ays", &config, o, "ays/chain");
 }
 
+/* A solver of the second order ends with a step of the first, which needs no earlier step, if there are fewer than 15
+   steps. (The first of all steps needs none in any case.) */
+static void test_last_order(const Golden *g) {
+    SchedulerConfig config = read_config(g, "dpm-3-final");
+    config.solver_order = 2;
+    config.lower_order_final = true;
+    for (int64_t steps = 14; steps <= 15; steps++) {
+        SamplerOptions o = { .sampler = &DPM_SOLVER, .steps = steps, .converted = true };
+        Trajectory t = trajectory_new(&config, o);
+        float x[2] = { 1, 1 }, output[1] = { 0.5f }, past[2][3] = { { 1, 1, 1 }, { 3, 2, 1 } };
+        for (int i = 0; i < 2; i++) trajectory_step(&t, steps - 1, output, NULL, 1, &x[i], past[i]);
+        test_true("the order of the last step", (x[0] == x[1]) == (steps < 15), "%d steps", (int)steps);
+        trajectory_free(&t);
+    }
+}
+
+/* The sampler of a config by its class and algorithm, and whether another one stands in for it. */
+static void test_own(void) {
+    static const struct {
+        const char *config, *sampler;
+        bool converted;
+    } cases[] = {
+        { "{}", "ddim", true },
+        { "{\"_class_name\": \"DDIMParallelScheduler\"}", "ddim", false },
+        { "{\"_class_name\": \"LCMScheduler\"}", "lcm", false },
+        { "{\"_class_name\": \"EulerAncestralDiscreteScheduler\", \"algorithm_type\": \"dpmsolver\"}",
+          "euler-a", false },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\"}", "dpm++2m", false },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": null}", "dpm++2m", false },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"deis\"}", "dpm++2m",
+          false },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"sde-dpmsolver++\"}",
+          "dpm++2m-sde", false },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"dpmsolver\"}", "dpm++2m",
+          true },
+        { "{\"_class_name\": \"DPMSolverMultistepScheduler\", \"algorithm_type\": \"noise_prediction\"}",
+          "dpm++2m", true },
+        { "{\"_class_name\": \"UniPCMultistepScheduler\"}", "dpm++2m", true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Messages errors = { 0 }, warnings = { 0 };
+        SchedulerConfig c;
+        const char *text = cases[i].config;
+        CHECK(scheduler_config_parse("config", text, strlen(text), &c, &errors, &warnings));
+        bool converted;
+        const Sampler *own = sampler_of_config(&c, &converted);
+        test_true(text, strcmp(own->name, cases[i].sampler) == 0 && converted == cases[i].converted, "%s%s",
+                  own->name, converted ? ", converted" : "");
+    }
+}
+
+/* --karras and --steps ays take the place of whatever sigmas the config has. The reference refuses two at once. */
+static void test_options_win(const Golden *g) {
+    static const char *const names[] = { "dpm-exponential", "dpm-lu", "dpm-karras" };
+    float last[2][3];
+    for (int ays = 0; ays < 2; ays++) {
+        for (int i = 0; i < 3; i++) {
+            SchedulerConfig config = read_config(g, names[i]);
+            config.beta_sigmas = true;
+            SamplerOptions o = {
+                .sampler = &DPM_SOLVER, .steps = 10, .karras = KARRAS_ON, .converted = true
+            };
+            if (ays)
+                o = (SamplerOptions) { .sampler = &DPM_SOLVER,
+                                       .steps = STEPS_ALIGN_YOUR_STEPS,
+                                       .converted = true };
+            char *fault = sampler_fault(&config, o);
+            test_true(names[i], !fault, "%s", fault ? fault : "possible");
+            free(fault);
+            Trajectory t = trajectory_new(&config, o);
+            last[ays][i] = t.sigmas[5];
+            trajectory_free(&t);
+        }
+        test_true("the same sigmas", last[ays][0] == last[ays][1] && last[ays][1] == last[ays][2], "%g",
+                  (double)last[ays][0]);
+    }
+}
+
 int main(void) {
     Golden *g = golden_open("golden/samplers.safetensors");
     int count = 0;
@@ -173,6 +251,9 @@ int main(void) {
     }
     test_true("cases", count > 400, "%d", count);
     test_align_your_steps(g);
+    test_last_order(g);
+    test_own();
+    test_options_win(g);
     golden_free(g);
     return test_finish();
 }
