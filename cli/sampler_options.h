@@ -48,12 +48,12 @@ typedef struct {
 
 /* Adds a message when the options of the command line exclude each other. */
 void sampler_check(const SamplerChoice *o, Messages *errors);
-/* To be called when the model's defaults.json was read: what it says about steps and sigmas was meant for its own
-   sampler, and does not hold when the user names one or gives other steps. `steps` is the name of the option for the
-   steps. */
+/* To be called when the model's defaults.json was read: what it says about steps and sigmas was meant for
+   its own sampler, and does not hold when the user names one or gives other steps. `steps` is the name of
+   the option for the steps. */
 void sampler_settle(const Command *c, const void *values, const char *steps, SamplerChoice *o);
-/* Sets *out. Adds a warning when the model's own sampler is one that is not here. Returns false and adds a message
-   when the options do not fit each other or the model. */
+/* Sets *out. Adds a warning when the model's own sampler is one that is not here. Returns false and adds a
+   message when the options do not fit each other or the model. */
 bool sampler_choose(const SamplerChoice *o, const char *steps, const Model *m, SamplerOptions *out,
                     Messages *errors, Messages *warnings);
 

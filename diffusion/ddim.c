@@ -41,8 +41,8 @@ static void step(const Trajectory *t, int64_t k, const float *output, const floa
                  float *x, float *x0) {
     int64_t now = (int64_t)t->timesteps[k], next = previous_timestep(&t->schedule.config, t->steps, now);
     float a = alpha_cumprod_at(&t->schedule, now), b = alpha_cumprod_at(&t->schedule, next);
-    /* Where no noise is left (a = 1) the reference divides 0 by 0; the limit is 0. Rounding may make either root's
-       argument negative. NaN is kept, so that sampler_fault finds it. */
+    /* Where no noise is left (a = 1) the reference divides 0 by 0; the limit is 0. Rounding may make
+       either root's argument negative. NaN is kept, so that sampler_fault finds it. */
     float variance = a == 1 ? 0 : (1.0f - b) / (1.0f - a) * (1.0f - a / b);
     float sigma = t->eta * sqrtf(variance < 0 ? 0 : variance), rest = 1.0f - b - sigma * sigma;
     float direction = sqrtf(rest < 0 ? 0 : rest), sqrt_b = sqrtf(b);

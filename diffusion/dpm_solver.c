@@ -6,17 +6,18 @@
        x' = s'/s x - alpha' (e^-h - 1) m0                                          (DDIM with eta = 0)
        x' = s'/s e^-h x + alpha' (1 - e^-2h) m0 + s' sqrt(1 - e^-2h) n             (SDE, new noise n)
 
-   Order 2 adds a term of D1, h times the first derivative of m by lambda, and order 3 also one of D2, h^2 / 2 times
-   the second. With p = e^-h - 1 they are (their section 4.2; for the SDE p = e^-2h - 1, and 2h stands for h)
+   Order 2 adds a term of D1, h times the first derivative of m by lambda, and order 3 also one of D2, h^2 / 2
+   times the second. With p = e^-h - 1 they are (their section 4.2; for the SDE p = e^-2h - 1, and 2h stands
+   for h)
 
        order 2, midpoint   - alpha' p / 2 D1
        order 2, heun       + alpha' (p / h + 1) D1
        order 3             + alpha' (p / h + 1) D1 - alpha' ((p + h) / h^2 - 1/2) D2      (+ 1/2 in the SDE)
 
-   The derivatives come from the predictions before: with the steps' lengths h0 and h1, a = h/h0 (m0 - m1) and
-   b = h/h1 (m1 - m2), D1 is a in order 2 and a + h0 / (h0 + h1) (a - b) in order 3, and D2 is h / (h0 + h1) (a - b).
-   The order is lower in the first steps and, as the config says, in the last ones: to sigma' = 0, where h is
-   infinite, only order 1 leads. */
+   The derivatives come from the predictions before: with the steps' lengths h0 and h1, a = h/h0 (m0 - m1)
+   and b = h/h1 (m1 - m2), D1 is a in order 2 and a + h0 / (h0 + h1) (a - b) in order 3, and D2 is h / (h0
+   + h1) (a - b). The order is lower in the first steps and, as the config says, in the last ones: to
+   sigma' = 0, where h is infinite, only order 1 leads. */
 #include "diffusion/predicted.h"
 #include "diffusion/sampler.h"
 #include "diffusion/sigmas.h"
@@ -55,8 +56,8 @@ static char *fault(const SchedulerConfig *c, int64_t steps) {
     return sigmas_fault(c);
 }
 
-/* Places the sigmas between the ends of the whole noise schedule, and the timesteps at whole numbers near them:
-   rounded, or, for exponential sigmas and with cosine betas, cut off. */
+/* Places the sigmas between the ends of the whole noise schedule, and the timesteps at whole numbers near
+   them: rounded, or, for exponential sigmas and with cosine betas, cut off. */
 static void respace(Trajectory *t, const float *table) {
     const SchedulerConfig *c = &t->schedule.config;
     int64_t total = c->train_timesteps;
@@ -123,7 +124,8 @@ static int64_t order_at(const Trajectory *t, int64_t k) {
     return k == n - 2 && lower ? min_i64(order, 2) : order;
 }
 
-/* The factors of x, m0, D1, D2 and the noise in a step, and the lengths of the two steps before, h0 / h and h1 / h. */
+/* The factors of x, m0, D1, D2 and the noise in a step, and the lengths of the two steps before, h0 / h
+   and h1 / h. */
 typedef struct {
     float x, m0, d1, d2, noise, r0, r1;
 } Coefficients;

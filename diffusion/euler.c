@@ -1,9 +1,9 @@
 /* Euler's method for the probability flow (Karras et al. 2022, algorithm 2 without churn), as diffusers'
-   EulerDiscreteScheduler. The latents are x = z + sigma n, the picture plus noise, so that the UNet, which knows
-   latents of variance 1, is given x / sqrt(sigma^2 + 1). With the predicted picture x0 a step from sigma to the
-   next sigma' is
+   EulerDiscreteScheduler. The latents are x = z + sigma n, the picture plus noise, so that the UNet, which
+   knows latents of variance 1, is given x / sqrt(sigma^2 + 1). With the predicted picture x0 a step from
+   sigma to the next sigma' is
 
-       x' = x + (sigma' - sigma) (x - x0) / sigma */
+       x' = x + (sigma' - sigma) (x - x0) / sigma  */
 #include "diffusion/euler.h"
 #include "diffusion/sigmas.h"
 
@@ -15,8 +15,8 @@ static char *fault(const SchedulerConfig *c, int64_t steps) {
     return sigmas_fault(c);
 }
 
-/* Replaces the sigmas of the visited timesteps by Karras' or by exponential ones between the same ends, and the
-   timesteps by those of the new sigmas, which are not rounded. */
+/* Replaces the sigmas of the visited timesteps by Karras' or by exponential ones between the same ends,
+   and the timesteps by those of the new sigmas, which are not rounded. */
 static void respace(Trajectory *t, const float *table, double *sigmas) {
     const SchedulerConfig *c = &t->schedule.config;
     float *logs = mem_alloc((size_t)c->train_timesteps * sizeof *logs);

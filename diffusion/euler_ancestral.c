@@ -1,6 +1,6 @@
 /* Euler's method with ancestral noise (k-diffusion's sample_euler_ancestral), as diffusers'
-   EulerAncestralDiscreteScheduler. It differs from euler.c in that a step goes below the next sigma' and comes
-   back by new noise n, so that the picture does not settle as N grows:
+   EulerAncestralDiscreteScheduler. It differs from euler.c in that a step goes below the next sigma' and
+   comes back by new noise n, so that the picture does not settle as N grows:
 
        up   = sqrt(sigma'^2 (sigma^2 - sigma'^2) / sigma^2),   down = sqrt(sigma'^2 - up^2)
        x'   = x + (down - sigma) (x - x0) / sigma + up n

@@ -5,10 +5,11 @@
        f  = s / sqrt(s^2 + 1/4) x0 + (1/4) / (s^2 + 1/4) x          the consistency function
        x' = sqrt(abar_t') f + sqrt(1 - abar_t') n,   and x' = f in the last step, which draws no n
 
-   The timesteps are N of the `original_inference_steps` with which the model was distilled: k, 2k, 3k ... less 1.
+   The timesteps are N of the `original_inference_steps` with which the model was distilled: k, 2k, 3k ...
+   less 1.
 
-   Guidance enters through the UNet's embedding of its scale, where it has one (time_cond_proj_dim), so that a
-   step takes one evaluation of the UNet. */
+   Guidance enters through the UNet's embedding of its scale, where it has one (time_cond_proj_dim), so
+   that a step takes one evaluation of the UNet. */
 #include "diffusion/predicted.h"
 #include "diffusion/sampler.h"
 

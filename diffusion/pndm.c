@@ -1,18 +1,18 @@
-/* PNDM (Liu et al. 2022), the sampler that Stable Diffusion 1.x is published with, as diffusers' PNDMScheduler.
-   It steps from timestep t to t' = t - T div N as DDIM does with eta = 0 (its equation 11), with a = abar_t and
-   a' = abar_t':
+/* PNDM (Liu et al. 2022), the sampler that Stable Diffusion 1.x is published with, as diffusers'
+   PNDMScheduler. It steps from timestep t to t' = t - T div N as DDIM does with eta = 0 (its equation 11),
+   with a = abar_t and a' = abar_t':
 
        x' = sqrt(a' / a) x - (a' - a) e / (a sqrt(1 - a') + sqrt(a (1 - a) a')),
 
-   where e mixes the noise predicted now, e1, with that of earlier steps, e2, e3, e4 (Adams-Bashforth, equation
-   12):
+   where e mixes the noise predicted now, e1, with that of earlier steps, e2, e3, e4 (Adams-Bashforth,
+   equation 12):
 
        e = (55 e1 - 59 e2 + 37 e3 - 9 e4) / 24,   or (23 e1 - 16 e2 + 5 e3) / 12,   or (3 e1 - e2) / 2
 
-   as long as there are fewer. There are two ways to begin. With skip_prk_steps, as in Stable Diffusion, the first
-   step is done twice: with e1, and then from the same x with the mean of e1 and the prediction at its end, which
-   is not kept. So N steps take N + 1 evaluations. Otherwise each of the first three steps is one of Runge and
-   Kutta's fourth order with four evaluations (equation 13), so that N steps take N + 9.
+   as long as there are fewer. There are two ways to begin. With skip_prk_steps, as in Stable Diffusion, the
+   first step is done twice: with e1, and then from the same x with the mean of e1 and the prediction at its
+   end, which is not kept. So N steps take N + 1 evaluations. Otherwise each of the first three steps is one
+   of Runge and Kutta's fourth order with four evaluations (equation 13), so that N steps take N + 9.
 
    Where the model predicts v, it is the mixed v that is converted to e. */
 #include "diffusion/predicted.h"
@@ -44,8 +44,8 @@ static int64_t visited(const Trajectory *t, int64_t i) {
 
 static int64_t stride(const Trajectory *t) { return t->schedule.config.train_timesteps / t->steps; }
 
-/* Returns the timestep of evaluation k of the Runge-Kutta steps: each begins at a visited timestep, is evaluated
-   twice in the middle, half a stride above the next one, and then at the next one. */
+/* Returns the timestep of evaluation k of the Runge-Kutta steps: each begins at a visited timestep, is
+   evaluated twice in the middle, half a stride above the next one, and then at the next one. */
 static int64_t runge_kutta_timestep(const Trajectory *t, int64_t k) {
     int64_t half = (k + 1) / 2, next = visited(t, (half + 1) / 2);
     return half % 2 ? next + stride(t) / 2 : next;

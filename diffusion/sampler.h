@@ -19,8 +19,8 @@ typedef struct {
     int64_t steps; /* N, or STEPS_ALIGN_YOUR_STEPS */
     Karras karras;
     float eta; /* of DDIM: 0 adds no noise in a step */
-    /* False: the model's config is read as the reference's pipeline reads it, whose own sampler this is. True:
-       it is converted to this sampler's class, as from_config does. See sampler_config. */
+    /* False: the model's config is read as the reference's pipeline reads it, whose own sampler this is.
+       True: it is converted to this sampler's class, as from_config does. See sampler_config. */
     bool converted;
 } SamplerOptions;
 
@@ -31,8 +31,8 @@ typedef struct {
     NoiseSchedule schedule; /* of the model's config as this sampler's class reads it */
     int64_t steps, evaluations;
     float *timesteps; /* [evaluations], in descending order except in PNDM */
-    /* [evaluations + 1], in descending order, for samplers that work with sigma = sqrt((1 - abar) / abar), the
-       ratio of noise to picture; else NULL. */
+    /* [evaluations + 1], in descending order, for samplers that work with sigma = sqrt((1 - abar) / abar),
+       the ratio of noise to picture; else NULL. */
     float *sigmas;
     float noise_scale; /* the standard deviation of the initial noise */
     float eta;
@@ -56,8 +56,8 @@ struct Sampler {
     bool distilled;                                 /* whether it is for models that were distilled for it */
     int64_t history; /* the arrays as large as a picture's latents that it needs for each picture */
 
-    /* Returns why the class cannot draw with this config, or NULL; the caller frees it. steps is 1 to T. May be
-       NULL. What divides by zero need not be found here: sampler_fault tries all steps. */
+    /* Returns why the class cannot draw with this config, or NULL; the caller frees it. steps is 1 to T.
+       May be NULL. What divides by zero need not be found here: sampler_fault tries all steps. */
     char *(*fault)(const SchedulerConfig *c, int64_t steps);
     /* Fills the fields below `steps`, as far as they are not 0, NULL, or 1 for noise_scale. */
     void (*plan)(Trajectory *t);
@@ -65,9 +65,9 @@ struct Sampler {
     float (*input_divisor)(const Trajectory *t, int64_t k);
     /* Returns whether step k reads noise. May be NULL, for no. */
     bool (*draws)(const Trajectory *t, int64_t k);
-    /* Does step k for one picture: x [count] is overwritten. output [count] is what the UNet predicted for x,
-       noise [count] ~ N(0, I) is read only where draws says so, and past [history, count] is the sampler's own,
-       which keeps in it what a step needs of earlier ones. */
+    /* Does step k for one picture: x [count] is overwritten. output [count] is what the UNet predicted for
+       x, noise [count] ~ N(0, I) is read only where draws says so, and past [history, count] is the
+       sampler's own, which keeps in it what a step needs of earlier ones. */
     void (*step)(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                  float *x, float *past);
 };
@@ -76,8 +76,8 @@ struct Sampler {
 extern const Sampler *const SAMPLERS[];
 extern const char *const SAMPLER_NAMES[];
 
-/* Returns the sampler that stands for the class of the config. Sets *converted to false, or, where there is no such
-   sampler and another one is returned, to true. */
+/* Returns the sampler that stands for the class of the config. Sets *converted to false, or, where there
+   is no such sampler and another one is returned, to true. */
 const Sampler *sampler_of_config(const SchedulerConfig *c, bool *converted);
 
 /* Returns the sampler that has STEPS_ALIGN_YOUR_STEPS. */

@@ -18,8 +18,8 @@ typedef struct {
     Plan plan;
 } Stage;
 
-/* B pictures in one pass of the UNet, n prompts for each of them (2 with guidance: the negative prompt first),
-   K chunks of a prompt with S text tokens of width D each, L latent channels, h w latent picture. */
+/* B pictures in one pass of the UNet, n prompts for each of them (2 with guidance: the negative prompt
+   first), K chunks of a prompt with S text tokens of width D each, L latent channels, h w latent picture. */
 struct Sampling {
     SamplingOptions options;
     Trajectory trajectory;
@@ -275,8 +275,8 @@ static const float *predict(Sampling *s, int64_t k, Messages *errors) {
     return s->apart ? s->noise_preds : s->denoise[0].result->data;
 }
 
-/* Does step k for the batch that begins with picture `first`. Pictures before first_pending have had this step
-   already: they only fill the batch, and their latents do not change. */
+/* Does step k for the batch that begins with picture `first`. Pictures before first_pending have had this
+   step already: they only fill the batch, and their latents do not change. */
 static bool denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k, Messages *errors) {
     const Trajectory *t = &s->trajectory;
     int64_t per_picture = s->latent_count, history = t->sampler->history * per_picture;
@@ -320,7 +320,8 @@ static void draw_noise(const Sampling *s, Noise *n, float *out) {
     if (!n->each) generator_randn(&n->all, out, count * s->latent_count);
 }
 
-/* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its batch. */
+/* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its
+   batch. */
 static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
     int64_t count = s->options.count, steps = s->trajectory.evaluations;
     for (int64_t k = 0; k < steps; k++) {

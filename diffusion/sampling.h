@@ -1,6 +1,6 @@
-/* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does. The latents begin
-   as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at the end the
-   VAE's decoder turns the latents into pictures. */
+/* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does. The latents
+   begin as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at
+   the end the VAE's decoder turns the latents into pictures. */
 #ifndef TI_SAMPLING_H
 #define TI_SAMPLING_H
 

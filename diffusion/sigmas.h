@@ -16,17 +16,18 @@
        linspace   (n - 1 - i) (last - 1) / (n - 1)
        trailing   round(last - i T / n) - 1
 
-   Two traps come from numpy: it rounds halves to even, as rint does, and its arange of floats advances by the
-   difference of its first two members, each rounded, rather than by the step that it was given. In the
-   'trailing' spacing the reference has one step more wherever T / (T / n), computed in floating point, exceeds
-   n (for T = 1000, 61 steps are the first case). This additional step is at timestep -1, which no model was
-   trained on, so it is left out here. */
+   Two traps come from numpy: it rounds halves to even, as rint does, and its arange of floats advances by
+   the difference of its first two members, each rounded, rather than by the step that it was given. In the
+   'trailing' spacing the reference has one step more wherever T / (T / n), computed in floating point,
+   exceeds n (for T = 1000, 61 steps are the first case). This additional step is at timestep -1, which no
+   model was trained on, so it is left out here. */
 double spaced_timestep(const SchedulerConfig *c, int64_t last, int64_t n, int64_t i);
-/* Returns a message when a whole timestep of the n is not one of the model's, which steps_offset can cause. */
+/* Returns a message when a whole timestep of the n is not one of the model's, which steps_offset can
+   cause. */
 char *spacing_fault(const SchedulerConfig *c, int64_t n);
 
-/* Returns abar_t, but 2^-24 instead of 0 at the end of a schedule with zero SNR, so that its sigma is 4096 instead of
-   infinite. */
+/* Returns abar_t, but 2^-24 instead of 0 at the end of a schedule with zero SNR, so that its sigma is 4096
+   instead of infinite. */
 float alpha_cumprod_above_zero(const NoiseSchedule *schedule, int64_t t);
 /* Fills table [T] with all sigma_t. */
 void sigma_table(const NoiseSchedule *schedule, float *table);
@@ -49,8 +50,8 @@ double linspace(double a, double b, int64_t n, int64_t i);
 /* Fills sigmas [n] with values from the greatest of the table to the least whose logarithms are linear. */
 void log_linear_sigmas(const float *table, int64_t total, int64_t n, double *sigmas);
 
-/* Replaces the sigma_min and sigma_max that a table or the visited timesteps have by those of the config, where
-   it sets them. */
+/* Replaces the sigma_min and sigma_max that a table or the visited timesteps have by those of the config,
+   where it sets them. */
 void sigma_ends(const SchedulerConfig *c, double *first, double *last);
 /* Returns the sigma after the last step: 0, or that of timestep 0, as the config says. */
 float final_sigma(const SchedulerConfig *c, const float *table);

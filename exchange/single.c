@@ -164,8 +164,8 @@ static void read_vae(const Shapes *s, VaeConfig *c) {
     }
 }
 
-/* Returns what the scheduler_config.json of the original repositories says, and for other fields the defaults:
-   diffusers' from_single_file takes it from there, PNDM for 1.x and DDIM for 2.x. */
+/* Returns what the scheduler_config.json of the original repositories says, and for other fields the
+   defaults: diffusers' from_single_file takes it from there, PNDM for 1.x and DDIM for 2.x. */
 static SchedulerConfig scheduler(bool sd2) {
     return (SchedulerConfig) {
         .class_name = sd2 ? "DDIMScheduler" : "PNDMScheduler",

@@ -36,8 +36,9 @@ ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config);
 Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x);
 
 /* Records the text encoder: ids [batch * tokens] -> the hidden state of the last layer that is used, after
-   the final LayerNorm, [batch, tokens, D]. The ids are read in every forward pass. An id of vocab_size or more
-   stands for row id - vocab_size of learned [n, D], the learned vectors; learned is NULL when there are none. */
+   the final LayerNorm, [batch, tokens, D]. The ids are read in every forward pass. An id of vocab_size or
+   more stands for row id - vocab_size of learned [n, D], the learned vectors; learned is NULL when there
+   are none. */
 Tensor *clip_text(Graph *g, const Clip *c, const int32_t *ids, int64_t batch, int64_t tokens,
                   Tensor *learned);
 

@@ -163,8 +163,8 @@ static void fill_a1111(Filling *f, const Pieces *all) {
     if (f->text.count > 0 || f->prompt->chunks == 0) end_chunk(f, f->text.count);
 }
 
-/* Fills chunks as ComfyUI does: a word that does not fit any more begins a new chunk, unless it has 8 tokens or
-   more, of which as many as fit stay. */
+/* Fills chunks as ComfyUI does: a word that does not fit any more begins a new chunk, unless it has 8
+   tokens or more, of which as many as fit stay. */
 static void fill_comfy(Filling *f, const Pieces *all) {
     for (int64_t i = 0, n; i < all->count; i += n) {
         for (n = 1; i + n < all->count && !all->at[i + n].first; n++) continue;

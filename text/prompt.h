@@ -26,8 +26,8 @@ void words_free(Words *w);
    that its end is left out. */
 int32_t *prompt_ids(const Tokenizer *t, const char *prompt, Messages *warnings);
 
-/* A prompt as the text encoder gets it: K chunks, each a window of S = tokenizer_max_length tokens with a start
-   and an end token. Their contexts are joined to one of K S rows. */
+/* A prompt as the text encoder gets it: K chunks, each a window of S = tokenizer_max_length tokens with a
+   start and an end token. Their contexts are joined to one of K S rows. */
 typedef struct {
     PromptSyntax syntax; /* by whose rule the weights act (diffusion/emphasis.h) */
     int64_t chunks;      /* K */
@@ -46,13 +46,14 @@ typedef struct {
     LongPrompts long_prompts; /* by default, plain prompts are cut and others get more chunks */
 } PromptOptions;
 
-/* Reads a prompt. A1111's chunks are filled token by token; where one is full and a comma was among its last 20
-   tokens, what follows the comma moves to the next chunk. ComfyUI's are filled word by word. Neither cuts a
-   learned word of several vectors. Plain prompts are filled as A1111's. With LONG_PROMPTS_CUT only the first
-   chunk is kept, and of a plain prompt as many tokens as fit, which may cut such a word as in diffusers. Adds a
-   warning when tokens are left out, and when a plain prompt looks as if its brackets were weights. Returns
-   false and adds a message for the faults of segments_parse, for a learned word that no chunk can hold, for
-   embedding:name where no learned word has the name, and for more than 100 chunks. */
+/* Reads a prompt. A1111's chunks are filled token by token; where one is full and a comma was among its
+   last 20 tokens, what follows the comma moves to the next chunk. ComfyUI's are filled word by word.
+   Neither cuts a learned word of several vectors. Plain prompts are filled as A1111's. With
+   LONG_PROMPTS_CUT only the first chunk is kept, and of a plain prompt as many tokens as fit, which may
+   cut such a word as in diffusers. Adds a warning when tokens are left out, and when a plain prompt looks
+   as if its brackets were weights. Returns false and adds a message for the faults of segments_parse, for
+   a learned word that no chunk can hold, for embedding:name where no learned word has the name, and for
+   more than 100 chunks. */
 bool prompt_read(const Tokenizer *t, const char *text, PromptOptions options, Prompt *p, Messages *errors,
                  Messages *warnings);
 /* Returns a prompt without text: one chunk without tokens. */

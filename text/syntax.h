@@ -1,5 +1,5 @@
-/* The syntaxes in which weights are written into prompts: A1111's and ComfyUI's. docs/prompts.md has the rules
-   on a page. */
+/* The syntaxes in which weights are written into prompts: A1111's and ComfyUI's. docs/prompts.md has the
+   rules on a page. */
 #ifndef TI_SYNTAX_H
 #define TI_SYNTAX_H
 
@@ -20,9 +20,9 @@ typedef struct {
     int64_t count;
 } Segments;
 
-/* Splits a prompt. Under SYNTAX_PLAIN it is one segment. Returns false and adds a message for a weight that is
-   no finite number, for brackets that are nested more than 100 deep, and for what A1111 would do in the course
-   of the steps: [a:b:n], [a|b], AND and a weight of the whole prompt. */
+/* Splits a prompt. Under SYNTAX_PLAIN it is one segment. Returns false and adds a message for a weight
+   that is no finite number, for brackets that are nested more than 100 deep, and for what A1111 would do
+   in the course of the steps: [a:b:n], [a|b], AND and a weight of the whole prompt. */
 bool segments_parse(const char *prompt, PromptSyntax syntax, Segments *s, Messages *errors);
 void segments_free(Segments *s);
 

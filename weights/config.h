@@ -59,9 +59,9 @@ typedef enum { FINAL_SIGMA_ZERO, FINAL_SIGMA_MIN } FinalSigma;
 typedef enum { ALGORITHM_DPMPP, ALGORITHM_SDE_DPMPP, ALGORITHM_OTHER } Algorithm;
 typedef enum { SOLVER_MIDPOINT, SOLVER_HEUN } SolverType;
 
-/* scheduler/scheduler_config.json. Where a field is absent the value is the default of DDIMScheduler, and of
-   DDPMScheduler, with which words are trained; `absent` says so for the fields whose default is not the same in
-   every class. Numbers are doubles, as Python's floats are. */
+/* scheduler/scheduler_config.json. Where a field is absent the value is the default of DDIMScheduler, and
+   of DDPMScheduler, with which words are trained; `absent` says so for the fields whose default is not the
+   same in every class. Numbers are doubles, as Python's floats are. */
 typedef struct {
     const char *class_name; /* of the reference, such as "PNDMScheduler"; NULL when the file has none */
     struct {

@@ -1,10 +1,11 @@
-/* Parses scheduler/scheduler_config.json. Each of diffusers' scheduler classes reads a part of its fields; here
-   all are kept that a sampler in diffusion/ reads, which gives the absent ones the defaults of its class.
+/* Parses scheduler/scheduler_config.json. Each of diffusers' scheduler classes reads a part of its fields;
+   here all are kept that a sampler in diffusion/ reads, which gives the absent ones the defaults of its
+   class.
 
-   The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config, which
-   converts the pipeline's config to another class, drops keys that the file did not have. So after a conversion
-   these two values hold only if the file has the key, whatever its value; otherwise the defaults of the class
-   are used, 0 and, for DDIM, true. We found this by measuring. */
+   The trap: StableDiffusionPipeline sets steps_offset to 1 and clip_sample to false, but from_config,
+   which converts the pipeline's config to another class, drops keys that the file did not have. So after a
+   conversion these two values hold only if the file has the key, whatever its value; otherwise the
+   defaults of the class are used, 0 and, for DDIM, true. We found this by measuring. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -265,8 +265,8 @@ static void test_little_memory(void) {
     test_true("no output", !exists("little") && !exists("little.png"), "no folder and no picture");
 }
 
-/* A model that predicts noise and whose noise schedule ends in pure noise cannot generate pictures with DDIM, but
-   can be trained on. */
+/* A model that predicts noise and whose noise schedule ends in pure noise cannot generate pictures with
+   DDIM, but can be trained on. */
 static void test_no_sampling(void) {
     shell(
         "mkdir model; for i in \"$ROOT\"/weights/critters/*; do ln -s \"$i\" model/; done; rm "

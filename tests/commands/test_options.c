@@ -260,8 +260,8 @@ static void test_defaults(void) {
     bad_defaults("{\"train\": {\"steps\": 100, \"schedule\": \"linear\"}}", "--warmup 500: is not less than");
 }
 
-/* Options of ti generate and a model's defaults.json, with the sampler, the steps and the spacing that follow. The
-   scheduler's config is that of Stable Diffusion 1.x. */
+/* Options of ti generate and a model's defaults.json, with the sampler, the steps and the spacing that
+   follow. The scheduler's config is that of Stable Diffusion 1.x. */
 static const struct {
     const char *options, *defaults, *sampler;
     int64_t steps;

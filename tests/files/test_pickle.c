@@ -443,8 +443,8 @@ static void add_number(Text *t, uint64_t n, int bytes) {
     }
 }
 
-/* Adds a member's header, or its entry in the directory. Sizes and places that do not fit into 4 bytes are 2^32 - 1,
-   and follow in an extra field of Zip64. */
+/* Adds a member's header, or its entry in the directory. Sizes and places that do not fit into 4 bytes are
+   2^32 - 1, and follow in an extra field of Zip64. */
 static void add_header(Text *t, bool entry, const char *name, uint64_t size, uint64_t place) {
     bool large = size >= UINT32_MAX, far = entry && place >= UINT32_MAX;
     int extra = (large ? 16 : 0) + (far ? 8 : 0);

@@ -1,11 +1,12 @@
-/* Checks a copy of Stable Diffusion's own weights against what diffusers publishes about them (make check-real):
+/* Checks a copy of Stable Diffusion's own weights against what diffusers publishes about them (`make
+   check-real`):
 
-       check_real MODEL           Stable Diffusion 1.4, whose nine pixels of two pictures diffusers' tests have
+       check_real MODEL           Stable Diffusion 1.4; diffusers' tests have nine pixels of two pictures
        check_real MODEL NAME      another model of golden/real.safetensors; tests do this with a small one
 
-   It draws each picture from given noise (golden/real.py says with which settings), prints every pixel's value
-   beside the published one, and ends with a verdict. The exit status is 1 when a value differs by more than
-   the tolerance. The values are those before rounding to 8 bits. */
+   It draws each picture from given noise (golden/real.py says with which settings), prints every pixel's
+   value beside the published one, and ends with a verdict. The exit status is 1 when a value differs by
+   more than the tolerance. The values are those before rounding to 8 bits. */
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* Tests prompts with weights and prompts longer than the window against golden/prompts.py, a separate writing
-   of A1111's and ComfyUI's rules: the tokens and weights of each chunk, and the context. Then what is refused,
-   and that no way of filling chunks cuts a learned word. test_picture compares whole pictures. */
+/* Tests prompts with weights and prompts longer than the window against golden/prompts.py, a separate
+   writing of A1111's and ComfyUI's rules: the tokens and weights of each chunk, and the context. Then what
+   is refused, and that no way of filling chunks cuts a learned word. test_picture compares whole pictures. */
 #include "diffusion/emphasis.h"
 #include "tests/network.h"
 #include "tests/run_graph.h"
@@ -87,6 +87,26 @@ static void refuses(const Tokenizer *t, PromptSyntax syntax, const char *text, c
     messages_free(&warnings);
 }
 
+/* Brackets that are nested deeply, and prompts that are very long. */
+static void refuses_excess(const Tokenizer *t) {
+    static const char brackets[] = "([";
+    for (int i = 0; i < 2; i++) {
+        char text[202] = "";
+        for (int k = 0; k < 100; k++) text[k] = brackets[i], text[k + 100] = i ? ']' : ')';
+        refuses(t, SYNTAX_A1111, text, NULL);
+        memset(text, brackets[i], 101);
+        refuses(t, SYNTAX_A1111, text, "its brackets are nested too deep");
+    }
+    char nested[210] = "";
+    for (int k = 0; k < 101; k++) nested[k] = '(', nested[k + 101] = ')';
+    refuses(t, SYNTAX_COMFY, nested, "its brackets are nested too deep");
+    char *cats = mem_alloc(2501);
+    for (int i = 0; i < 2500; i += 5) memcpy(cats + i, "x y z", 5);
+    refuses(t, SYNTAX_A1111, cats, "is longer than 100 chunks of 8 tokens");
+    refuses(t, SYNTAX_PLAIN, cats, NULL);
+    free(cats);
+}
+
 static void test_refused(void) {
     Messages errors = { 0 };
     Model m = network_open("golden/models/lcm", &errors);
@@ -132,22 +152,7 @@ static void test_refused(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         refuses(t, cases[i].syntax, cases[i].text, cases[i].says);
-    static const char brackets[] = "([";
-    for (int i = 0; i < 2; i++) {
-        char text[202] = "";
-        for (int k = 0; k < 100; k++) text[k] = brackets[i], text[k + 100] = i ? ']' : ')';
-        refuses(t, SYNTAX_A1111, text, NULL);
-        memset(text, brackets[i], 101);
-        refuses(t, SYNTAX_A1111, text, "its brackets are nested too deep");
-    }
-    char nested[210] = "";
-    for (int k = 0; k < 101; k++) nested[k] = '(', nested[k + 101] = ')';
-    refuses(t, SYNTAX_COMFY, nested, "its brackets are nested too deep");
-    char *cats = mem_alloc(2501);
-    for (int i = 0; i < 2500; i += 5) memcpy(cats + i, "x y z", 5);
-    refuses(t, SYNTAX_A1111, cats, "is longer than 100 chunks of 8 tokens");
-    refuses(t, SYNTAX_PLAIN, cats, NULL);
-    free(cats);
+    refuses_excess(t);
     model_close(&m);
     messages_free(&errors);
 }

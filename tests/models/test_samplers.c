@@ -1,5 +1,5 @@
-/* Tests every sampler with every kind of scheduler config against the reference (golden/samplers.py): whether it can
-   draw in N steps, its timesteps, sigmas, and runs on a model that is linear. */
+/* Tests every sampler with every kind of scheduler config against the reference (golden/samplers.py):
+   whether it can draw in N steps, its timesteps, sigmas, and runs on a model that is linear. */
 #include "diffusion/sampler.h"
 #include "tensor/rng.h"
 #include "tests/golden.h"
@@ -45,8 +45,8 @@ static SamplerOptions options_of(const Case *c, int64_t steps) {
                               .converted = c->way[0] == 'c' };
 }
 
-/* The largest difference so far of one kind of number in one case, relative to the value or, where it is smaller, to
-   the floor. */
+/* The largest difference so far of one kind of number in one case, relative to the value or, where it is
+   smaller, to the floor. */
 typedef struct {
     double floor, worst;
     int64_t at;
@@ -60,7 +60,8 @@ static void compare(Worst *w, float got, float want, int64_t at) {
     w->at = at;
 }
 
-/* Compares timesteps or sigmas, and their sum where only a part was recorded. Returns how many were recorded. */
+/* Compares timesteps or sigmas, and their sum where only a part was recorded. Returns how many were
+   recorded. */
 static int64_t compare_list(Worst *w, const float *got, int64_t count, bool part, const float *want,
                             double sum) {
     int64_t recorded = 0;
@@ -89,8 +90,8 @@ static void test_chain(const Golden *g, const char *label, const SchedulerConfig
         trajectory_step(&t, k, output, noise, COUNT, x, past);
         if (k == 4 || k == t.evaluations - 1) memcpy(after + (k != 4) * COUNT, x, sizeof x);
     }
-    /* Where Euler begins at sigma = 4096, the last bit of the latents is 5e-4, also in the reference. The coefficients
-       of order 3 are small differences. */
+    /* Where Euler begins at sigma = 4096, the last bit of the latents is 5e-4, also in the reference. The
+       coefficients of order 3 are small differences. */
     bool noisiest = t.noise_scale > 1000;
     float *want = golden_floats(g, "%s", tensor);
     test_close(label, after, want, shape, noisiest ? 2e-5 : c->solver_order > 2 ? 2e-6 : 1e-6, -1);
@@ -138,7 +139,8 @@ static void test_case(const Golden *g, const Case *c) {
     }
     bool whole = !timesteps || (at_t == golden_shape(g, "%d/timesteps", c->number).dim[0] &&
                                 (!sigmas || at_sigma == golden_shape(g, "%d/sigmas", c->number).dim[0]));
-    /* Unrounded timesteps come from differences of logarithms in fp32, whose last bits numpy does not round. */
+    /* Unrounded timesteps come from differences of logarithms in fp32, whose last bits numpy does not
+       round. */
     test_true(label, whole && of_t.worst <= (unrounded ? 1e-6 : 0) && of_sigma.worst <= 2e-7,
               "timesteps differ by %.1e at %lld, sigmas by %.1e at %lld", of_t.worst, (long long)of_t.at,
               of_sigma.worst, (long long)of_sigma.at);
@@ -162,8 +164,8 @@ static void test_align_your_steps(const Golden *g) {
     test_chain(g, "ays", &config, o, "ays/chain");
 }
 
-/* A solver of the second order ends with a step of the first, which needs no earlier step, if there are fewer than 15
-   steps. (The first of all steps needs none in any case.) */
+/* A solver of the second order ends with a step of the first, which needs no earlier step, if there are
+   fewer than 15 steps. (The first of all steps needs none in any case.) */
 static void test_last_order(const Golden *g) {
     SchedulerConfig config = read_config(g, "dpm-3-final");
     config.solver_order = 2;
@@ -213,7 +215,8 @@ static void test_own(void) {
     }
 }
 
-/* --karras and --steps ays take the place of whatever sigmas the config has. The reference refuses two at once. */
+/* --karras and --steps ays take the place of whatever sigmas the config has. The reference refuses two at
+   once. */
 static void test_options_win(const Golden *g) {
     static const char *const names[] = { "dpm-exponential", "dpm-lu", "dpm-karras" };
     float last[2][3];

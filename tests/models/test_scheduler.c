@@ -49,8 +49,8 @@ static void test_alphas(const Golden *g, const char *name, const NoiseSchedule *
     free(label);
 }
 
-/* Returns a part of the message that sampler_fault must return for these timesteps, or NULL when it must accept
-   them. timesteps is NULL when the reference fails. */
+/* Returns a part of the message that sampler_fault must return for these timesteps, or NULL when it must
+   accept them. timesteps is NULL when the reference fails. */
 static const char *expected_fault(const NoiseSchedule *d, const int32_t *timesteps) {
     const SchedulerConfig *c = &d->config;
     if (!timesteps) return "too many steps for this model's steps_offset 1";
