@@ -7,6 +7,7 @@
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "diffusion/latents.h"
+#include "diffusion/mask.h"
 #include "diffusion/sampling.h"
 #include "io/image_write.h"
 #include "io/sheet.h"
@@ -71,8 +72,15 @@ static const Option OPTIONS[] = {
     { "init-image", OPTION_STRING, AT(init_image), "FILE", .shown = "none",
       .help = "begin from this picture (PNG, JPEG or BMP), to which noise is added, instead of from noise "
               "alone" },
-    { "strength", OPTION_REAL, AT(strength), "X", 0, 1, .shown = "0.8",
-      .reason = "as in StableDiffusionImg2ImgPipeline",
+    { "mask", OPTION_STRING, AT(mask), "FILE", .shown = "none",
+      .help = "repaint --init-image only where this picture of the same size is white; the size is then the "
+              "model's own "
+              "unless --width and --height are given" },
+    { "no-paste", OPTION_FLAG, AT(no_paste),
+      .help = "leave what --mask keeps as the VAE decodes it, as in diffusers, instead of putting the pixels "
+              "back" },
+    { "strength", OPTION_REAL, AT(strength), "X", 0, 1, .shown = "0.8, with --mask 1",
+      .reason = "as in diffusers' pipelines",
       .help = "how far to go from --init-image: of N steps only the last N X, rounded down, are done" },
     SAMPLER_OPTION(AT(sampler), NULL),
     SAMPLER_STEPS_OPTION(AT(sampler), "steps"),
@@ -167,6 +175,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Generation *g = user;
     image_from_floats(picture, &g->images[i]);
+    if (g->init.mask && !g->o->no_paste) mask_paste(g->init.mask, &g->init.image, &g->images[i]);
     watch_go_on(&g->decoding, i + 1, g->o->count);
 }
 
@@ -260,6 +269,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .gpu_noise = o->rng == 1,
         .latents = g->latents.data,
         .picture = g->init.picture,
+        .mask = g->init.latent_mask,
     };
     const Model *m = &g->model;
     if (!sampler_choose(&o->sampler, "steps", o->strength, m, &options.sampler, errors, warnings))
@@ -364,7 +374,7 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
         !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors) ||
         !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors) ||
-        !init_image_read(o, &g->model, &g->init, errors))
+        !init_image_read(o, &g->model, &g->init, errors, warnings))
         return false;
     init_image_settle(o);
     sampler_settle(&GENERATE_COMMAND, o, "steps", &o->sampler);

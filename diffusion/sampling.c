@@ -3,6 +3,7 @@
 #include "autograd/finite.h"
 #include "diffusion/emphasis.h"
 #include "diffusion/guidance.h"
+#include "diffusion/mask.h"
 #include "nn/encoder.h"
 #include "tensor/philox.h"
 #include "tensor/rng.h"
@@ -30,6 +31,7 @@ struct Sampling {
     bool apart;               /* whether the prompts differ in length, so that each has a pass of its own */
     bool weighted;            /* whether a prompt has weights that need the context of an empty chunk */
     int64_t batch;            /* B */
+    int64_t channels;         /* L */
     int64_t latent_count;     /* floats of a latent picture, L h w */
     int64_t context_count;    /* floats of a chunk's context, S D */
     int64_t tokens;           /* S */
@@ -45,6 +47,8 @@ struct Sampling {
     float *to_decode;         /* [1, L, h, w] */
     float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is that of one step */
     float *first;             /* latents of the picture, [count, L, h, w], or NULL */
+    float *first_noise;       /* the noise with which they began, [count, L, h, w]; only with a mask */
+    float *kept;              /* [L, h, w]; only with a mask */
     float *past;              /* what the sampler keeps of earlier steps, [count, history, L, h, w] */
     float *guided_noise_pred; /* [L, h, w] */
     float *noise_preds;       /* [n B, L, h, w], when the prompts run apart */
@@ -136,6 +140,8 @@ static void allocate(Sampling *s, const Unet *u) {
     s->latents = floats(count * s->latent_count);
     s->noise = floats(count * s->latent_count);
     s->first = s->options.picture ? floats(count * s->latent_count) : NULL;
+    s->first_noise = s->options.mask ? floats(count * s->latent_count) : NULL;
+    s->kept = s->options.mask ? floats(s->latent_count) : NULL;
     s->past = floats(count * s->options.sampler.sampler->history * s->latent_count);
     s->guided_noise_pred = floats(s->latent_count);
     s->noise_preds = s->apart ? floats(s->count * s->batch * s->latent_count) : NULL;
@@ -146,6 +152,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
                        PlanOptions plan) {
     int64_t factor = vae_factor(&vae->config), channels = u->config.in_channels;
     CHECK(options.height % factor == 0 && options.width % factor == 0 && options.count > 0);
+    CHECK(!options.mask || options.picture);
     Sampling *s = mem_alloc(sizeof *s);
     s->options = options;
     s->trajectory = trajectory_new(&noise_schedule->config, options.sampler);
@@ -154,6 +161,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
     set_prompts(s, options.guidance > 1 && u->config.time_cond_proj_dim == 0);
     s->batch = unet_batch(options.count, latents.dim[2] * latents.dim[3]);
+    s->channels = channels;
     s->latent_count = channels * latents.dim[2] * latents.dim[3];
     s->context_count = tokens * clip->config.hidden_size;
     allocate(s, u);
@@ -183,6 +191,8 @@ void sampling_free(Sampling *s) {
     free(s->latents);
     free(s->noise);
     free(s->first);
+    free(s->first_noise);
+    free(s->kept);
     free(s->past);
     free(s->guided_noise_pred);
     free(s->noise_preds);
@@ -334,6 +344,21 @@ static void draw_noise(const Sampling *s, Noise *n, float *out) {
     if (!n->each) generator_randn(&n->all, out, count * s->latent_count);
 }
 
+/* Puts the latents of the picture, with the noise before step k, where the mask keeps it. After the last step they
+   have no noise. */
+static void keep_unmasked(Sampling *s, int64_t k) {
+    const Trajectory *t = &s->trajectory;
+    int64_t n = s->latent_count;
+    for (int64_t i = 0; i < s->options.count; i++) {
+        const float *kept = s->first + i * n;
+        if (k < t->evaluations) {
+            trajectory_add_noise(t, k, kept, s->first_noise + i * n, n, s->kept);
+            kept = s->kept;
+        }
+        mask_blend(s->options.mask, kept, s->channels, n / s->channels, s->latents + i * n);
+    }
+}
+
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its batch. */
 static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
     const Trajectory *t = &s->trajectory;
@@ -343,6 +368,7 @@ static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events,
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < count; done += s->batch)
             if (!denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
+        if (s->options.mask) keep_unmasked(s, k + 1);
         if (events->step && !events->step(events->user, k + 1 - t->begin, sampling_steps(s))) return false;
     }
     return true;
@@ -381,7 +407,13 @@ static bool set_latents(Sampling *s, Noise *noise, Messages *errors) {
         memcpy(s->latents, s->options.latents, (size_t)all * sizeof *s->latents);
     else
         draw_noise(s, noise, s->latents);
-    if (s->first)
+    if (s->options.mask) {
+        memcpy(s->first_noise, s->latents, (size_t)all * sizeof *s->latents);
+        /* The reference encodes the masked picture too, for UNets that take it as an input, and samples its
+           posterior. The sample is not used here, but later noise comes after it. */
+        draw_posterior(s, noise, s->noise);
+    }
+    if (s->first && !(s->options.mask && s->options.sampler.strength == 1))
         trajectory_add_noise(t, t->begin, s->first, s->latents, all, s->latents);
     else
         for (int64_t i = 0; i < all; i++) s->latents[i] *= t->noise_scale;

@@ -3,7 +3,8 @@
    VAE's decoder turns the latents into pictures.
 
    With a picture to begin from it is diffusers' StableDiffusionImg2ImgPipeline: the latents begin as those of the
-   picture with the noise of a later step, which the strength chooses, and the steps before it are left out. */
+   picture with the noise of a later step, which the strength chooses, and the steps before it are left out.
+   With a mask as well it is StableDiffusionInpaintPipeline (mask.h). */
 #ifndef TI_SAMPLING_H
 #define TI_SAMPLING_H
 
@@ -29,6 +30,9 @@ typedef struct {
     /* The picture [3, height, width] from which all pictures begin, with the sampler's strength, or NULL. Its latents
        are drawn from the VAE's posterior: once, or with gpu_noise for each picture. It must outlive the sampling. */
     const float *picture;
+    /* Which latents are drawn, [h, w]: where it is 0 those of the picture stay. NULL for all. At a strength of 1 the
+       latents then begin as noise alone. It must outlive the sampling. */
+    const float *mask;
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
