@@ -72,7 +72,7 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
     int64_t side = o->resolution / vae_factor(&m->vae.config);
     Posteriors posteriors = { 0 };
     PlanOptions plan = { .precision = (Precision)o->precision };
-    Encoder encoder = encoder_new(&m->vae, o->resolution, plan);
+    Encoder encoder = encoder_new(&m->vae, o->resolution, o->resolution, plan);
     TrainingStepShape shape = { .batch = o->batch,
                                 .tokens = tokenizer_max_length(m->tokenizer),
                                 .height = side,

@@ -3,9 +3,11 @@
 
 #include "cli/common.h"
 #include "cli/console.h"
+#include "cli/init_image.h"
 #include "cli/memory.h"
 #include "cli/progress.h"
 #include "diffusion/latents.h"
+#include "diffusion/mask.h"
 #include "diffusion/sampling.h"
 #include "io/image_write.h"
 #include "io/sheet.h"
@@ -44,7 +46,7 @@ static const Option OPTIONS[] = {
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
       .help = "the number of pictures, whose noise comes from one random generator" },
     { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",
-      .reason = "it was trained at that size",
+      .reason = "it was trained at that size; with --init-image the picture's own",
       .help = "the width in pixels, a multiple of the VAE's factor (8 in Stable Diffusion)" },
     { "height", OPTION_INT, AT(height), "N", 0, 8192, .shown = "the model's own side",
       .reason = "it was trained at that size",
@@ -67,6 +69,19 @@ static const Option OPTIONS[] = {
       .help =
           "the initial noise: a .safetensors file with one F32 tensor \"latents\" [count, 4, h, w], which "
           "sets the number of pictures and their size" },
+    { "init-image", OPTION_STRING, AT(init_image), "FILE", .shown = "none",
+      .help = "begin from this picture (PNG, JPEG or BMP), to which noise is added, instead of from noise "
+              "alone" },
+    { "mask", OPTION_STRING, AT(mask), "FILE", .shown = "none",
+      .help = "repaint --init-image only where this picture of the same size is white; the size is then the "
+              "model's own "
+              "unless --width and --height are given" },
+    { "no-paste", OPTION_FLAG, AT(no_paste),
+      .help = "leave what --mask keeps as the VAE decodes it, as in diffusers, instead of putting the pixels "
+              "back" },
+    { "strength", OPTION_REAL, AT(strength), "X", 0, 1, .shown = "0.8, with --mask 1",
+      .reason = "as in diffusers' pipelines",
+      .help = "how far to go from --init-image: of N steps only the last N X, rounded down, are done" },
     SAMPLER_OPTION(AT(sampler), NULL),
     SAMPLER_STEPS_OPTION(AT(sampler), "steps"),
     KARRAS_OPTION(AT(sampler)),
@@ -101,6 +116,7 @@ typedef struct {
     Model model;
     Words words;
     Latents latents;            /* of --latents */
+    InitImage init;             /* of --init-image */
     PromptList list;            /* what is drawn: the lines of --prompts, or --prompt alone */
     Prompt *prompts, *negative; /* [list.count] */
     int64_t line;               /* the one that is drawn */
@@ -159,6 +175,7 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Generation *g = user;
     image_from_floats(picture, &g->images[i]);
+    if (g->init.mask && !g->o->no_paste) mask_paste(g->init.mask, &g->init.image, &g->images[i]);
     watch_go_on(&g->decoding, i + 1, g->o->count);
 }
 
@@ -251,9 +268,12 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .seed = (uint64_t)o->seed,
         .gpu_noise = o->rng == 1,
         .latents = g->latents.data,
+        .picture = g->init.picture,
+        .mask = g->init.latent_mask,
     };
     const Model *m = &g->model;
-    if (!sampler_choose(&o->sampler, "steps", m, &options.sampler, errors, warnings)) return false;
+    if (!sampler_choose(&o->sampler, "steps", o->strength, m, &options.sampler, errors, warnings))
+        return false;
     print_sampler(&options.sampler);
     bool ok = allocate(g, options, errors, warnings);
     int64_t steps = 0;
@@ -353,8 +373,10 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     if (!read_list(g, errors) || !read_latents(g, errors) || !check_outputs(g, errors) ||
         !open_model(o->model, o->vae, o->prediction, &g->model, errors, warnings) ||
         !options_read_model(&GENERATE_COMMAND, g->model.folder.path, o, errors) ||
-        !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors))
+        !set_clip_skip(&g->model, o->clip_skip, errors) || !size_from_latents(g, errors) ||
+        !init_image_read(o, &g->model, &g->init, errors, warnings))
         return false;
+    init_image_settle(o);
     sampler_settle(&GENERATE_COMMAND, o, "steps", &o->sampler);
     g->words.width = g->model.clip.config.hidden_size;
     read_prompts(g, errors, warnings);
@@ -376,6 +398,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     sampling_free(g->sampling);
     arena_free(&g->arena);
     latents_free(&g->latents);
+    init_image_free(&g->init);
     for (int64_t i = 0; g->prompts && i < g->list.count; i++) {
         prompt_free(&g->prompts[i]);
         prompt_free(&g->negative[i]);
@@ -394,6 +417,7 @@ static void check(void *options, Messages *errors) {
     if (errors->count > 0) return;
     if (o->prompts && o->prompt) messages_add(errors, "--prompts: replaces --prompt; leave one of them out");
     sampler_check(&o->sampler, errors);
+    init_image_check(o, errors);
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
         messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))

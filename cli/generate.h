@@ -24,6 +24,10 @@ typedef struct {
     int64_t clip_skip;
     int prompt_syntax, long_prompts; /* a PromptSyntax, a LongPrompts */
     char *latents;                   /* the file of the initial noise, or NULL */
+    char *init_image;                /* the file of the picture to begin from, or NULL */
+    char *mask;                      /* the file of the mask for init_image, or NULL */
+    double strength;                 /* of --init-image */
+    bool no_paste;                   /* with --mask: the picture's own pixels are not put back */
     int precision;                   /* PRECISION_F32 or PRECISION_BF16 */
     /* what is written */
     char *out;

@@ -199,7 +199,7 @@ void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
                                       tokenizer_max_length(m->tokenizer), options, plan_options);
     TrainingStep step = new_step(m, o, learned, grad, 0);
-    Encoder encoder = encoder_new(&m->vae, o->resolution, plan_options);
+    Encoder encoder = encoder_new(&m->vae, o->resolution, o->resolution, plan_options);
     Report r = { .graphs = { planned("training step", step.graph, step.plan),
                              planned("picture encoder", encoder.graph, encoder.plan) } };
     static const char *const names[] = { "prompt encoder", "denoising step", "picture decoder" };

@@ -41,7 +41,7 @@ static const Option OPTIONS[] = {
    mean square of the latents that the UNet would get. */
 static bool encode_decode(const Model *m, const Image *in, Image *out, PlanOptions plan_options, int threads,
                           Shape *latents, double *rms, Messages *errors) {
-    Encoder encoder = encoder_new(&m->vae, in->width, plan_options);
+    Encoder encoder = encoder_new(&m->vae, in->height, in->width, plan_options);
     *latents = encoder.parameters->shape; /* [1, 2 L, h, w] */
     latents->dim[1] /= 2;
     int64_t count = shape_count(*latents);

@@ -47,9 +47,9 @@ void sampler_settle(const Command *c, const void *values, const char *steps, Sam
         o->karras = false;
 }
 
-bool sampler_choose(const SamplerChoice *o, const char *steps, const Model *m, SamplerOptions *out,
-                    Messages *errors, Messages *warnings) {
-    *out = (SamplerOptions) { .eta = (float)o->eta };
+bool sampler_choose(const SamplerChoice *o, const char *steps, double strength, const Model *m,
+                    SamplerOptions *out, Messages *errors, Messages *warnings) {
+    *out = (SamplerOptions) { .eta = (float)o->eta, .strength = strength };
     set_sampler(o, m, out, warnings);
     out->steps = o->steps ? o->steps : out->sampler->steps;
     out->karras = o->no_karras ? KARRAS_OFF : o->karras ? KARRAS_ON : KARRAS_AS_CONFIG;

@@ -75,7 +75,7 @@ static void plan_run(Run *r) {
     const Model *m = &r->model;
     int64_t factor = vae_factor(&m->vae.config), side = r->o->resolution / factor;
     PlanOptions plan = { .precision = (Precision)r->o->precision };
-    r->encoder = encoder_new(&m->vae, r->o->resolution, plan);
+    r->encoder = encoder_new(&m->vae, r->o->resolution, r->o->resolution, plan);
     r->posteriors = (Posteriors) { .pictures = r->pictures.count };
     LoopData data = {
         .clip = &m->clip,

@@ -115,7 +115,8 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
                                 .guidance = o->guidance,
                                 .rescale = (float)o->rescale,
                                 .seed = (uint64_t)o->seed };
-    if (!sampler_choose(&o->sampler, "sampling-steps", m, &options.sampler, errors, warnings)) return false;
+    if (!sampler_choose(&o->sampler, "sampling-steps", 0, m, &options.sampler, errors, warnings))
+        return false;
     PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
     *validation = validation_new(m, words, o->validation_prompt, read, options,
                                  (PlanOptions) { .precision = (Precision)o->precision }, errors, warnings);

@@ -116,9 +116,15 @@ static Level level_at(const Trajectory *t, int64_t k) {
     return (Level) { alpha, s, logf(alpha) - logf(s) };
 }
 
+static void mix(const Trajectory *t, int64_t k, float *picture, float *noise) {
+    Level now = level_at(t, k);
+    *picture = now.alpha;
+    *noise = now.s;
+}
+
 static int64_t order_at(const Trajectory *t, int64_t k) {
     const SchedulerConfig *c = &t->schedule.config;
-    int64_t n = t->evaluations, order = min_i64(min_i64(c->solver_order, ORDER_MAX), k + 1);
+    int64_t n = t->evaluations, order = min_i64(min_i64(c->solver_order, ORDER_MAX), k - t->begin + 1);
     bool lower = c->lower_order_final && n < FEW;
     if (k == n - 1 && (c->euler_at_final || lower || c->final_sigma == FINAL_SIGMA_ZERO)) return 1;
     return k == n - 2 && lower ? min_i64(order, 2) : order;
@@ -191,6 +197,7 @@ const Sampler DPM_SOLVER = {
     .history = ORDER_MAX,
     .fault = fault,
     .plan = plan,
+    .mix = mix,
     .step = step,
 };
 
@@ -205,6 +212,7 @@ const Sampler DPM_SOLVER_SDE = {
     .history = ORDER_MAX,
     .fault = fault,
     .plan = plan,
+    .mix = mix,
     .draws = draws,
     .step = step,
 };

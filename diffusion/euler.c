@@ -58,6 +58,11 @@ void euler_plan(Trajectory *t) {
     free(table);
 }
 
+void euler_mix(const Trajectory *t, int64_t k, float *picture, float *noise) {
+    *picture = 1;
+    *noise = t->sigmas[k];
+}
+
 float euler_input_divisor(const Trajectory *t, int64_t k) {
     return sqrtf(t->sigmas[k] * t->sigmas[k] + 1.0f);
 }
@@ -86,6 +91,7 @@ const Sampler EULER = {
     .has_karras = true,
     .fault = fault,
     .plan = euler_plan,
+    .mix = euler_mix,
     .input_divisor = euler_input_divisor,
     .step = step,
 };

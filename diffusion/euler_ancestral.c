@@ -49,6 +49,7 @@ const Sampler EULER_ANCESTRAL = {
     .spacing = SPACING_LINSPACE,
     .fault = fault,
     .plan = plan,
+    .mix = euler_mix,
     .input_divisor = euler_input_divisor,
     .draws = draws,
     .step = step,

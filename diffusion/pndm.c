@@ -98,10 +98,11 @@ static void mix_outputs(const float *past, int64_t known, int64_t count, float *
     }
 }
 
-/* Evaluation k % 4 of a Runge-Kutta step, whose outputs have the weights 1/6, 1/3, 1/3, 1/6. */
-static void runge_kutta(const Trajectory *t, int64_t k, const float *output, int64_t count, float *x,
-                        float *past) {
-    int64_t at = (int64_t)t->timesteps[k], part = k % 4;
+/* Evaluation k % 4 of a Runge-Kutta step, whose outputs have the weights 1/6, 1/3, 1/3, 1/6. It is the
+   k-th that is done, at timestep `at`. */
+static void runge_kutta(const Trajectory *t, int64_t k, int64_t at, const float *output, int64_t count,
+                        float *x, float *past) {
+    int64_t part = k % 4;
     float *beginning = past + BEGINNING * count, *sum = past + SUM * count;
     float weight = (float)(part == 0 || part == 3 ? 1.0 / 6 : 1.0 / 3);
     if (part == 0) {
@@ -115,14 +116,17 @@ static void runge_kutta(const Trajectory *t, int64_t k, const float *output, int
          count, x);
 }
 
-static void step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
-                 float *x, float *past) {
+/* A trap: where the first evaluations are left out, the reference counts from the first that is done, but
+   takes the timesteps at which Runge-Kutta steps begin from the whole list. So the evaluation that repeats
+   a step, or the middle of a Runge-Kutta step, is no longer where it was meant to be. */
+static void step(const Trajectory *t, int64_t evaluation, const float *output, const float *noise,
+                 int64_t count, float *x, float *past) {
     (void)noise;
     bool skip = t->schedule.config.skip_prk_steps;
-    int64_t at = (int64_t)t->timesteps[k];
+    int64_t at = (int64_t)t->timesteps[evaluation], k = evaluation - t->begin;
     float *beginning = past + BEGINNING * count, *mixed = past + SUM * count;
     if (!skip && k < RUNGE_KUTTA_EVALUATIONS) {
-        runge_kutta(t, k, output, count, x, past);
+        runge_kutta(t, k, at, output, count, x, past);
     } else if (skip && k == 1) {
         for (int64_t i = 0; i < count; i++) mixed[i] = (output[i] + past[i]) / 2;
         memcpy(x, beginning, (size_t)count * sizeof *x);

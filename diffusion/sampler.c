@@ -1,5 +1,6 @@
 #include "diffusion/sampler.h"
 
+#include "diffusion/predicted.h"
 #include "diffusion/sigmas.h"
 
 #include <math.h>
@@ -57,6 +58,7 @@ Trajectory trajectory_new(const SchedulerConfig *config, SamplerOptions o) {
     t.eta = o.eta;
     t.align_your_steps = o.steps == STEPS_ALIGN_YOUR_STEPS;
     o.sampler->plan(&t);
+    if (o.strength > 0) t.begin = t.steps - min_i64((int64_t)((double)t.steps * o.strength), t.steps);
     return t;
 }
 
@@ -70,11 +72,25 @@ float trajectory_input_divisor(const Trajectory *t, int64_t k) {
     return t->sampler->input_divisor ? t->sampler->input_divisor(t, k) : 1;
 }
 
+void trajectory_add_noise(const Trajectory *t, int64_t k, const float *z, const float *noise, int64_t count,
+                          float *out) {
+    CHECK(k >= 0 && k < t->evaluations);
+    float a, b;
+    if (t->sampler->mix) {
+        t->sampler->mix(t, k, &a, &b);
+    } else {
+        float abar = alpha_cumprod_at(&t->schedule, (int64_t)t->timesteps[k]);
+        a = sqrtf(abar);
+        b = sqrtf(1.0f - abar);
+    }
+    for (int64_t i = 0; i < count; i++) out[i] = a * z[i] + b * noise[i];
+}
+
 bool trajectory_draws(const Trajectory *t, int64_t k) { return t->sampler->draws && t->sampler->draws(t, k); }
 
 void trajectory_step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                      float *x, float *past) {
-    CHECK(k >= 0 && k < t->evaluations);
+    CHECK(k >= t->begin && k < t->evaluations);
     t->sampler->step(t, k, output, noise, count, x, past);
 }
 
@@ -85,7 +101,7 @@ static char *division_fault(const Trajectory *t) {
     const SchedulerConfig *c = &t->schedule.config;
     float *past = mem_alloc((size_t)(COUNT * t->sampler->history) * sizeof *past);
     char *fault = NULL;
-    for (int64_t k = 0; k < t->evaluations && !fault; k++) {
+    for (int64_t k = t->begin; k < t->evaluations && !fault; k++) {
         float x[COUNT] = { 1, -0.5f, 0.25f }, output[COUNT] = { 0.5f, 1, -1 }, noise[COUNT] = { 1, -1, 2 };
         trajectory_step(t, k, output, noise, COUNT, x, past);
         if (isfinite(x[0]) && isfinite(x[1]) && isfinite(x[2])) continue;
@@ -118,7 +134,11 @@ char *sampler_fault(const SchedulerConfig *config, SamplerOptions o) {
     char *fault = o.sampler->fault ? o.sampler->fault(&c, o.steps) : NULL;
     if (fault) return fault;
     Trajectory t = trajectory_new(config, o);
-    fault = division_fault(&t);
+    if (o.strength > 0 && t.begin >= min_i64(t.steps, t.evaluations))
+        fault =
+            mem_format("with a strength of %g none of %lld steps is left", o.strength, (long long)t.steps);
+    else
+        fault = division_fault(&t);
     trajectory_free(&t);
     return fault;
 }

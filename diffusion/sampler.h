@@ -22,6 +22,9 @@ typedef struct {
     /* False: the model's config is read as the reference's pipeline reads it, whose own sampler this is.
        True: it is converted to this sampler's class, as from_config does. See sampler_config. */
     bool converted;
+    /* How much of the way is gone from a picture: of N steps the last floor(N strength) are done. 0 where the
+       latents begin as noise alone, with all steps. */
+    double strength;
 } SamplerOptions;
 
 /* The denoising steps of one sampler for one model. The UNet is evaluated `evaluations` times, which is N
@@ -30,6 +33,7 @@ typedef struct {
     const Sampler *sampler;
     NoiseSchedule schedule; /* of the model's config as this sampler's class reads it */
     int64_t steps, evaluations;
+    int64_t begin;    /* the first evaluation that is done: 0, or a later one where a picture is given */
     float *timesteps; /* [evaluations], in descending order except in PNDM */
     /* [evaluations + 1], in descending order, for samplers that work with sigma = sqrt((1 - abar) / abar),
        the ratio of noise to picture; else NULL. */
@@ -63,11 +67,14 @@ struct Sampler {
     void (*plan)(Trajectory *t);
     /* Returns what the latents are divided by before the UNet sees them. May be NULL, for 1. */
     float (*input_divisor)(const Trajectory *t, int64_t k);
+    /* Sets the factors of picture and noise in the latents before step k. May be NULL, for sqrt(abar) and
+       sqrt(1 - abar) of its timestep. */
+    void (*mix)(const Trajectory *t, int64_t k, float *picture, float *noise);
     /* Returns whether step k reads noise. May be NULL, for no. */
     bool (*draws)(const Trajectory *t, int64_t k);
-    /* Does step k for one picture: x [count] is overwritten. output [count] is what the UNet predicted for
-       x, noise [count] ~ N(0, I) is read only where draws says so, and past [history, count] is the
-       sampler's own, which keeps in it what a step needs of earlier ones. */
+    /* Does step k, begin <= k < evaluations, for one picture: x [count] is overwritten. output [count] is
+       what the UNet predicted for x, noise [count] ~ N(0, I) is read only where draws says so, and past
+       [history, count] is the sampler's own, which keeps in it what a step needs of earlier ones. */
     void (*step)(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                  float *x, float *past);
 };
@@ -90,7 +97,12 @@ char *sampler_fault(const SchedulerConfig *config, SamplerOptions options);
 Trajectory trajectory_new(const SchedulerConfig *config, SamplerOptions options);
 void trajectory_free(Trajectory *t);
 
-/* The three functions of Sampler that may be NULL. */
+/* Sets out [count] to the latents before step k of a picture whose clean latents are z [count], with the
+   given noise [count] ~ N(0, I), as add_noise of the sampler's class does. out may be noise. */
+void trajectory_add_noise(const Trajectory *t, int64_t k, const float *z, const float *noise, int64_t count,
+                          float *out);
+
+/* Functions of Sampler, of which the first two may be NULL. */
 float trajectory_input_divisor(const Trajectory *t, int64_t k);
 bool trajectory_draws(const Trajectory *t, int64_t k);
 void trajectory_step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,

@@ -3,6 +3,8 @@
 #include "autograd/finite.h"
 #include "diffusion/emphasis.h"
 #include "diffusion/guidance.h"
+#include "diffusion/mask.h"
+#include "nn/encoder.h"
 #include "tensor/philox.h"
 #include "tensor/rng.h"
 
@@ -29,11 +31,13 @@ struct Sampling {
     bool apart;               /* whether the prompts differ in length, so that each has a pass of its own */
     bool weighted;            /* whether a prompt has weights that need the context of an empty chunk */
     int64_t batch;            /* B */
+    int64_t channels;         /* L */
     int64_t latent_count;     /* floats of a latent picture, L h w */
     int64_t context_count;    /* floats of a chunk's context, S D */
     int64_t tokens;           /* S */
     float scaling_factor;
     Stage encode_text, decode;
+    Encoder encoder;  /* of the picture; its graph is NULL without one */
     Stage denoise[2]; /* one for all prompts, or one for each */
     /* The inputs of the graphs. With guidance the unconditional contexts come first. */
     int32_t *ids;             /* [all chunks, S], the empty one last */
@@ -42,6 +46,9 @@ struct Sampling {
     float *guidance;          /* [B, time_cond_proj_dim], or NULL where the UNet takes no such embedding */
     float *to_decode;         /* [1, L, h, w] */
     float *latents, *noise;   /* of all pictures, [count, L, h, w]; noise is that of one step */
+    float *first;             /* latents of the picture, [count, L, h, w], or NULL */
+    float *first_noise;       /* the noise with which they began, [count, L, h, w]; only with a mask */
+    float *kept;              /* [L, h, w]; only with a mask */
     float *past;              /* what the sampler keeps of earlier steps, [count, history, L, h, w] */
     float *guided_noise_pred; /* [L, h, w] */
     float *noise_preds;       /* [n B, L, h, w], when the prompts run apart */
@@ -132,6 +139,9 @@ static void allocate(Sampling *s, const Unet *u) {
     s->to_decode = floats(s->latent_count);
     s->latents = floats(count * s->latent_count);
     s->noise = floats(count * s->latent_count);
+    s->first = s->options.picture ? floats(count * s->latent_count) : NULL;
+    s->first_noise = s->options.mask ? floats(count * s->latent_count) : NULL;
+    s->kept = s->options.mask ? floats(s->latent_count) : NULL;
     s->past = floats(count * s->options.sampler.sampler->history * s->latent_count);
     s->guided_noise_pred = floats(s->latent_count);
     s->noise_preds = s->apart ? floats(s->count * s->batch * s->latent_count) : NULL;
@@ -142,6 +152,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
                        PlanOptions plan) {
     int64_t factor = vae_factor(&vae->config), channels = u->config.in_channels;
     CHECK(options.height % factor == 0 && options.width % factor == 0 && options.count > 0);
+    CHECK(!options.mask || options.picture);
     Sampling *s = mem_alloc(sizeof *s);
     s->options = options;
     s->trajectory = trajectory_new(&noise_schedule->config, options.sampler);
@@ -150,6 +161,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     Shape latents = shape4(options.count, channels, options.height / factor, options.width / factor);
     set_prompts(s, options.guidance > 1 && u->config.time_cond_proj_dim == 0);
     s->batch = unet_batch(options.count, latents.dim[2] * latents.dim[3]);
+    s->channels = channels;
     s->latent_count = channels * latents.dim[2] * latents.dim[3];
     s->context_count = tokens * clip->config.hidden_size;
     allocate(s, u);
@@ -157,6 +169,7 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
     for (int64_t i = 0; i < passes(s); i++)
         s->denoise[i] = denoise_stage(s, u, latents, clip->config.hidden_size, i, plan);
     s->decode = decode_stage(s, vae, latents, plan);
+    if (options.picture) s->encoder = encoder_new(vae, options.height, options.width, plan);
     return s;
 }
 
@@ -164,6 +177,7 @@ void sampling_free(Sampling *s) {
     if (!s) return;
     graph_free(s->encode_text.graph);
     graph_free(s->decode.graph);
+    if (s->encoder.graph) encoder_free(&s->encoder);
     for (int64_t i = 0; i < passes(s); i++) {
         graph_free(s->denoise[i].graph);
         free(s->context[i]);
@@ -176,6 +190,9 @@ void sampling_free(Sampling *s) {
     free(s->to_decode);
     free(s->latents);
     free(s->noise);
+    free(s->first);
+    free(s->first_noise);
+    free(s->kept);
     free(s->past);
     free(s->guided_noise_pred);
     free(s->noise_preds);
@@ -185,20 +202,22 @@ void sampling_free(Sampling *s) {
 int64_t sampling_bytes(const Sampling *s, int threads) {
     int64_t bytes = max_i64(plan_bytes(&s->encode_text.plan, threads), plan_bytes(&s->decode.plan, threads));
     for (int64_t i = 0; i < passes(s); i++) bytes = max_i64(bytes, plan_bytes(&s->denoise[i].plan, threads));
-    return bytes;
+    return s->encoder.graph ? max_i64(bytes, plan_bytes(&s->encoder.plan, threads)) : bytes;
 }
 
 /* All passes of the UNet read the same weights. */
 int64_t sampling_weights(const Sampling *s) {
-    return s->encode_text.plan.weights + s->denoise[0].plan.weights + s->decode.plan.weights;
+    return s->encode_text.plan.weights + s->denoise[0].plan.weights + s->decode.plan.weights +
+           s->encoder.plan.weights;
 }
 
-int64_t sampling_steps(const Sampling *s) { return s->trajectory.evaluations; }
+int64_t sampling_steps(const Sampling *s) { return s->trajectory.evaluations - s->trajectory.begin; }
 
 double sampling_flops(const Sampling *s) {
     const SamplingOptions *o = &s->options;
-    double steps = (double)(s->trajectory.evaluations * ceil_div(o->count, s->batch)), flops = 0;
+    double steps = (double)(sampling_steps(s) * ceil_div(o->count, s->batch)), flops = 0;
     for (int64_t i = 0; i < passes(s); i++) flops += steps * s->denoise[i].plan.forward_flops;
+    flops += s->encoder.plan.forward_flops;
     return s->encode_text.plan.forward_flops + flops + (double)o->count * s->decode.plan.forward_flops;
 }
 
@@ -206,11 +225,16 @@ void sampling_bind(Sampling *s, Arena *arena, int threads) {
     graph_bind(s->encode_text.graph, arena, threads);
     for (int64_t i = 0; i < passes(s); i++) graph_bind(s->denoise[i].graph, arena, threads);
     graph_bind(s->decode.graph, arena, threads);
+    if (s->encoder.graph) graph_bind(s->encoder.graph, arena, threads);
 }
 
 Graph *sampling_graph(Sampling *s) { return s->denoise[passes(s) - 1].graph; }
 
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan) {
+    if (stage == SAMPLING_ENCODE) {
+        *plan = s->encoder.plan;
+        return s->encoder.graph;
+    }
     const Stage *chosen = stage == SAMPLING_TEXT      ? &s->encode_text
                           : stage == SAMPLING_DENOISE ? &s->denoise[passes(s) - 1]
                                                       : &s->decode;
@@ -263,8 +287,8 @@ static bool encode_prompts(Sampling *s, Messages *errors) {
 static const float *predict(Sampling *s, int64_t k, Messages *errors) {
     int64_t size = s->batch * s->latent_count;
     char what[80];
-    snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld", (long long)k + 1,
-             (long long)s->trajectory.evaluations);
+    snprintf(what, sizeof what, "the UNet's prediction at step %lld of %lld",
+             (long long)(k - s->trajectory.begin) + 1, (long long)sampling_steps(s));
     for (int64_t i = 0; i < passes(s); i++) {
         Stage *pass = &s->denoise[i];
         graph_forward(pass->graph);
@@ -320,29 +344,88 @@ static void draw_noise(const Sampling *s, Noise *n, float *out) {
     if (!n->each) generator_randn(&n->all, out, count * s->latent_count);
 }
 
+/* Puts the latents of the picture, with the noise before step k, where the mask keeps it. After the last
+   step they have no noise. */
+static void keep_unmasked(Sampling *s, int64_t k) {
+    const Trajectory *t = &s->trajectory;
+    int64_t n = s->latent_count;
+    for (int64_t i = 0; i < s->options.count; i++) {
+        const float *kept = s->first + i * n;
+        if (k < t->evaluations) {
+            trajectory_add_noise(t, k, kept, s->first_noise + i * n, n, s->kept);
+            kept = s->kept;
+        }
+        mask_blend(s->options.mask, kept, s->channels, n / s->channels, s->latents + i * n);
+    }
+}
+
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its
    batch. */
 static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
-    int64_t count = s->options.count, steps = s->trajectory.evaluations;
-    for (int64_t k = 0; k < steps; k++) {
-        if (trajectory_draws(&s->trajectory, k)) draw_noise(s, noise, s->noise);
+    const Trajectory *t = &s->trajectory;
+    int64_t count = s->options.count;
+    for (int64_t k = t->begin; k < t->evaluations; k++) {
+        if (trajectory_draws(t, k)) draw_noise(s, noise, s->noise);
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < count; done += s->batch)
             if (!denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
-        if (events->step && !events->step(events->user, k + 1, steps)) return false;
+        if (s->options.mask) keep_unmasked(s, k + 1);
+        if (events->step && !events->step(events->user, k + 1 - t->begin, sampling_steps(s))) return false;
     }
+    return true;
+}
+
+/* Draws the noise for samples of a picture's posterior: from one generator only one sample is drawn, which
+   all pictures share, as in the reference. */
+static void draw_posterior(const Sampling *s, Noise *n, float *out) {
+    if (n->each) {
+        draw_noise(s, n, out);
+        return;
+    }
+    generator_randn(&n->all, out, s->latent_count);
+    for (int64_t i = 1; i < s->options.count; i++)
+        memcpy(out + i * s->latent_count, out, (size_t)s->latent_count * sizeof *out);
+}
+
+/* Sets the latents of the picture. */
+static bool encode_picture(Sampling *s, Noise *noise, Messages *errors) {
+    const SamplingOptions *o = &s->options;
+    memcpy(s->encoder.picture, o->picture, (size_t)(3 * o->height * o->width) * sizeof *o->picture);
+    if (!encoder_run(&s->encoder, errors)) return false;
+    draw_posterior(s, noise, s->noise);
+    for (int64_t i = 0; i < o->count; i++)
+        posterior_sample(s->encoder.parameters->data, s->noise + i * s->latent_count, s->latent_count,
+                         s->scaling_factor, s->first + i * s->latent_count);
+    return true;
+}
+
+/* Sets the latents with which the first step begins. */
+static bool set_latents(Sampling *s, Noise *noise, Messages *errors) {
+    const Trajectory *t = &s->trajectory;
+    int64_t all = s->options.count * s->latent_count;
+    if (s->first && !encode_picture(s, noise, errors)) return false;
+    if (s->options.latents)
+        memcpy(s->latents, s->options.latents, (size_t)all * sizeof *s->latents);
+    else
+        draw_noise(s, noise, s->latents);
+    if (s->options.mask) {
+        memcpy(s->first_noise, s->latents, (size_t)all * sizeof *s->latents);
+        /* The reference encodes the masked picture too, for UNets that take it as an input, and samples its
+           posterior. The sample is not used here, but later noise comes after it. */
+        draw_posterior(s, noise, s->noise);
+    }
+    if (s->first && !(s->options.mask && s->options.sampler.strength == 1))
+        trajectory_add_noise(t, t->begin, s->first, s->latents, all, s->latents);
+    else
+        for (int64_t i = 0; i < all; i++) s->latents[i] *= t->noise_scale;
     return true;
 }
 
 bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     int64_t count = s->options.count, per_picture = s->latent_count;
     Noise noise = noise_new(&s->options);
-    if (s->options.latents)
-        memcpy(s->latents, s->options.latents, (size_t)(count * per_picture) * sizeof *s->latents);
-    else
-        draw_noise(s, &noise, s->latents);
-    for (int64_t i = 0; i < count * per_picture; i++) s->latents[i] *= s->trajectory.noise_scale;
-    bool ok = encode_prompts(s, errors) && denoise_all(s, &noise, events, errors);
+    bool ok =
+        set_latents(s, &noise, errors) && encode_prompts(s, errors) && denoise_all(s, &noise, events, errors);
     free(noise.each);
     if (!ok) return false;
     for (int64_t i = 0; i < count; i++) {

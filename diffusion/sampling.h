@@ -1,6 +1,10 @@
 /* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does. The latents
-   begin as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at
-   the end the VAE's decoder turns the latents into pictures. */
+   begin as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at the
+   end the VAE's decoder turns the latents into pictures.
+
+   With a picture to begin from it is diffusers' StableDiffusionImg2ImgPipeline: the latents begin as those
+   of the picture with the noise of a later step, which the strength chooses, and the steps before it are
+   left out. With a mask as well it is StableDiffusionInpaintPipeline (mask.h). */
 #ifndef TI_SAMPLING_H
 #define TI_SAMPLING_H
 
@@ -23,14 +27,21 @@ typedef struct {
        outlive the sampling. They may be NULL when it is only planned, and then have one chunk each. */
     const Prompt *prompt, *negative;
     const float *latents; /* [count, L, h, w], the initial noise N(0, I), or NULL to draw it */
+    /* The picture [3, height, width] from which all pictures begin, with the sampler's strength, or NULL.
+       Its latents are drawn from the VAE's posterior: once, or with gpu_noise for each picture. It must
+       outlive the sampling. */
+    const float *picture;
+    /* Which latents are drawn, [h, w]: where it is 0 those of the picture stay. NULL for all. At a
+       strength of 1 the latents then begin as noise alone. It must outlive the sampling. */
+    const float *mask;
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
 
-/* Records and plans the three graphs (text encoder, UNet, VAE decoder). learned [vectors, D] are the
-   learned vectors, which ids of vocab_size or more stand for. They are read in every run; learned is NULL
-   when there are none. tokens is the length of a prompt's chunk. height and width have to be multiples of the
-   VAE's factor, which is a CHECK. */
+/* Records and plans the graphs (text encoder, UNet, VAE decoder, and for a picture the VAE's encoder).
+   learned [vectors, D] are the learned vectors, which ids of vocab_size or more stand for. They are read
+   in every run; learned is NULL when there are none. tokens is the length of a prompt's chunk. height and
+   width have to be multiples of the VAE's factor, which is a CHECK. */
 Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const NoiseSchedule *noise_schedule,
                        float *learned, int64_t vectors, int64_t tokens, SamplingOptions options,
                        PlanOptions plan);
@@ -47,8 +58,9 @@ double sampling_flops(const Sampling *s);
 void sampling_bind(Sampling *s, Arena *arena, int threads);
 /* The graph of a denoising step, for profiles. Where two prompts differ in length it is the prompt's own. */
 Graph *sampling_graph(Sampling *s);
-typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE } SamplingStage;
-/* Returns one of the three graphs and its plan, for reports. */
+typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE, SAMPLING_ENCODE } SamplingStage;
+/* Returns one of the graphs and its plan, for reports: NULL and an empty plan for SAMPLING_ENCODE without
+   a picture. */
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 
 /* The functions that sampling_run calls; `user` is passed on to them. */

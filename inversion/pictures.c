@@ -79,7 +79,7 @@ static bool read_picture(const char *path, int resolution, bool center_crop, Ima
     Image full;
     if (!image_load(path, &full, errors)) return false;
     bool ok = (!center_crop || image_crop_square(&full, errors)) &&
-              image_resize(&full, resolution, resolution, out, errors);
+              image_resize(&full, resolution, resolution, RESAMPLING_BICUBIC, out, errors);
     image_free(&full);
     return ok;
 }

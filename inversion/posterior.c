@@ -1,30 +1,13 @@
 #include "inversion/posterior.h"
 
-#include "autograd/finite.h"
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/system.h"
 #include "tensor/gemm_bf16.h"
 #include "weights/sealed.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-Encoder encoder_new(const Vae *vae, int64_t resolution, PlanOptions plan) {
-    Encoder e = { .graph = graph_new(), .resolution = resolution, .precision = plan.precision };
-    Shape shape = shape4(1, vae->config.in_channels, resolution, resolution);
-    e.picture = mem_alloc((size_t)shape_count(shape) * sizeof(float));
-    e.parameters = vae_encode(e.graph, vae, graph_leaf(e.graph, "picture", shape, e.picture, NULL));
-    e.plan = graph_plan(e.graph, e.parameters, plan);
-    return e;
-}
-
-void encoder_free(Encoder *e) {
-    graph_free(e->graph);
-    free(e->picture);
-    *e = (Encoder) { 0 };
-}
 
 void posteriors_free(Posteriors *p) {
     free(p->parameters);
@@ -41,9 +24,9 @@ const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped) {
 /* Returns the name of a cache entry for the picture that the encoder now holds: the picture's size, and a
    hash of its pixels and of the VAE. */
 static char *cache_key(const Encoder *e, uint64_t vae_key) {
-    int64_t floats = 3 * e->resolution * e->resolution;
+    int64_t floats = 3 * e->height * e->width;
     uint64_t hash = hash_bytes(vae_key, e->picture, (size_t)floats * sizeof(float));
-    return mem_format("%lldpx-%016llx", (long long)e->resolution, (unsigned long long)hash);
+    return mem_format("%lldpx-%016llx", (long long)e->width, (unsigned long long)hash);
 }
 
 /* What the posteriors were computed with, as keys and values of the cache's metadata. */
@@ -139,13 +122,6 @@ static bool cache_write(const Cache *c, const char *path, Messages *errors) {
     return sealed_write(path, entries, different, (const char *const(*)[2])c->origin.text, ORIGINS, errors);
 }
 
-/* Runs the encoder on its picture. Returns false and adds a message when the result is not finite. */
-static bool encode(const Encoder *e, float *parameters, Messages *errors) {
-    graph_forward(e->graph);
-    memcpy(parameters, e->parameters->data, (size_t)shape_count(e->parameters->shape) * sizeof(float));
-    return check_finite(e->graph, e->parameters, "the VAE's output for a picture", errors);
-}
-
 /* Reads the posterior of picture i from the cache or computes it, and does the same for its
    mirror image if flips is true. */
 static bool compute_one(const Posteriors *p, const Encoder *e, const Image *image, int64_t i, bool flips,
@@ -155,7 +131,7 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
     memmove(shape.dim, shape.dim + 1, 3 * sizeof shape.dim[0]); /* [2 L, h, w], without the batch */
     Image own;
     if (!image_new(image->width, image->height, &own, errors)) return false;
-    memcpy(own.rgb, image->rgb, (size_t)(3 * e->resolution * e->resolution));
+    memcpy(own.rgb, image->rgb, (size_t)(3 * e->height * e->width));
     bool ok = true;
     int last = flips ? 1 : 0;
     for (int flipped = 0; ok && flipped <= last; flipped++) {
@@ -167,7 +143,8 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
                                                .dtype = "F32",
                                                .size = (size_t)shape_count(shape) * sizeof(float) };
         if (cache_read(c, key, shape, parameters)) continue;
-        ok = encode(e, parameters, errors);
+        ok = encoder_run(e, errors);
+        memcpy(parameters, e->parameters->data, (size_t)shape_count(shape) * sizeof(float));
         c->changed = true;
     }
     image_free(&own);
@@ -189,13 +166,4 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
     if (ok && cache_path && c.used > 0 && c.changed) ok = cache_write(&c, cache_path, errors);
     cache_close(&c);
     return ok && done == count;
-}
-
-void posterior_sample(const float *parameters, const float *n, int64_t count, float scaling_factor,
-                      float *out) {
-    const float *mean = parameters, *logvar = parameters + count;
-    for (int64_t i = 0; i < count; i++) {
-        float std = expf(0.5f * fminf(fmaxf(logvar[i], -30.0f), 20.0f));
-        out[i] = (mean[i] + std * n[i]) * scaling_factor;
-    }
 }

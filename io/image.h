@@ -58,9 +58,14 @@ bool image_orient(Image *image, int orientation, Messages *errors);
 /* Crops a picture to the square in its middle, as the reference script's center_crop does. */
 bool image_crop_square(Image *image, Messages *errors);
 
-/* Computes the same bytes as PIL.Image.resize((width, height), BICUBIC). *out is a new picture, which the
-   caller frees; it must not be *in. Returns false and adds a message when there is no memory. */
-bool image_resize(const Image *in, int width, int height, Image *out, Messages *errors);
+/* The kernel that weighs the pixels around a point. */
+typedef enum { RESAMPLING_BICUBIC, RESAMPLING_LANCZOS } Resampling;
+
+/* Computes the same bytes as PIL.Image.resize((width, height), BICUBIC), or LANCZOS. *out is a new
+   picture, which the caller frees; it must not be *in. Returns false and adds a message when there is no
+   memory. */
+bool image_resize(const Image *in, int width, int height, Resampling resampling, Image *out,
+                  Messages *errors);
 
 /* Mirrors a picture left to right, in place. */
 void image_flip(Image *image);

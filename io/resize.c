@@ -1,10 +1,11 @@
-/* Bicubic resampling of 8-bit pictures that gives the same bytes as Pillow's. One axis is resized after the
-   other. Each output pixel is a weighted sum of the input pixels around its centre; when the picture becomes
+/* Resampling of 8-bit pictures that gives the same bytes as Pillow's. One axis is resized after the other.
+   Each output pixel is a weighted sum of the input pixels around its centre; when the picture becomes
    smaller, the kernel is widened by the scale, which avoids aliasing.
 
-       k(x) = 1.5 |x|^3 - 2.5 x^2 + 1                   |x| < 1      (a = -0.5)
-            = -0.5 |x|^3 + 2.5 x^2 - 4 |x| + 2          |x| < 2
-*/
+       bicubic    k(x) = 1.5 |x|^3 - 2.5 x^2 + 1                   |x| < 1      (a = -0.5)
+                       = -0.5 |x|^3 + 2.5 x^2 - 4 |x| + 2          |x| < 2
+       Lanczos    k(x) = sinc(x) sinc(x / 3)                       |x| < 3,  sinc(x) = sin(pi x) / (pi x)
+ */
 #include "io/image.h"
 
 #include <math.h>
@@ -20,6 +21,13 @@ static double bicubic(double x) {
     return 0;
 }
 
+static double sinc(double x) {
+    const double pi = 3.14159265358979323846;
+    return x == 0 ? 1 : sin(pi * x) / (pi * x);
+}
+
+static double lanczos(double x) { return fabs(x) < 3 ? sinc(x) * sinc(x / 3) : 0; }
+
 /* Output pixel i of an axis is the sum over t < count[i] of weight[i * taps + t] * input[first[i] + t]. The
    weights are in units of 2^-22. */
 typedef struct {
@@ -34,8 +42,10 @@ static void filter_free(Filter *f) {
     free(f->weight);
 }
 
-static bool filter_new(int in, int out, Filter *f, Messages *errors) {
-    double scale = (double)in / out, widening = fmax(scale, 1), support = 2 * widening;
+static bool filter_new(int in, int out, Resampling r, Filter *f, Messages *errors) {
+    double scale = (double)in / out, widening = fmax(scale, 1);
+    double support = (r == RESAMPLING_LANCZOS ? 3 : 2) * widening, (*kernel)(double) = bicubic;
+    if (r == RESAMPLING_LANCZOS) kernel = lanczos;
     int taps = (int)ceil(support) * 2 + 1;
     size_t n = (size_t)out;
     *f = (Filter) { out, taps, malloc(n * sizeof(int)), malloc(n * sizeof(int)),
@@ -49,7 +59,7 @@ static bool filter_new(int in, int out, Filter *f, Messages *errors) {
     for (int i = 0; i < out; i++) {
         double center = (i + 0.5) * scale, sum = 0;
         int low = (int)fmax(center - support + 0.5, 0), high = (int)fmin(center + support + 0.5, in);
-        for (int t = 0; t < high - low; t++) sum += k[t] = bicubic((t + low - center + 0.5) * (1 / widening));
+        for (int t = 0; t < high - low; t++) sum += k[t] = kernel((t + low - center + 0.5) * (1 / widening));
         int32_t *weight = f->weight + (int64_t)i * taps;
         for (int t = 0; t < high - low; t++) { /* rounded half away from zero */
             double w = k[t] / sum * (1 << FRACTION_BITS);
@@ -62,7 +72,7 @@ static bool filter_new(int in, int out, Filter *f, Messages *errors) {
     return true;
 }
 
-/* The weights' magnitudes add up to less than 1.5 * 2^22, so that sums of 8-bit values stay below 2^31. */
+/* The weights' magnitudes add up to less than 2 * 2^22, so that sums of 8-bit values stay below 2^31. */
 static unsigned char to_byte(int32_t sum) {
     int32_t x = sum >> FRACTION_BITS;
     return (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
@@ -102,9 +112,9 @@ static void resize_column_strips(const Filter *f, int y, const unsigned char *in
     }
 }
 
-static bool resize_width(const Image *in, int width, Image *out, Messages *errors) {
+static bool resize_width(const Image *in, int width, Resampling r, Image *out, Messages *errors) {
     Filter f;
-    if (!filter_new(in->width, width, &f, errors)) return false;
+    if (!filter_new(in->width, width, r, &f, errors)) return false;
     bool ok = image_new(width, in->height, out, errors);
     if (ok) {
 #pragma omp parallel for
@@ -115,9 +125,9 @@ static bool resize_width(const Image *in, int width, Image *out, Messages *error
     return ok;
 }
 
-static bool resize_height(const Image *in, int height, Image *out, Messages *errors) {
+static bool resize_height(const Image *in, int height, Resampling r, Image *out, Messages *errors) {
     Filter f;
-    if (!filter_new(in->height, height, &f, errors)) return false;
+    if (!filter_new(in->height, height, r, &f, errors)) return false;
     bool ok = image_new(in->width, height, out, errors);
     if (ok) {
         int64_t row = (int64_t)in->width * 3;
@@ -131,7 +141,7 @@ static bool resize_height(const Image *in, int height, Image *out, Messages *err
 /* Resizes one axis, rounds to bytes, and then resizes the other; an axis that keeps its size is skipped.
    Pillow 13 resizes the width first, except for pictures that lose more than twice as many rows as columns.
    (We found this by measuring: the order changes the last bit.) */
-bool image_resize(const Image *in, int width, int height, Image *out, Messages *errors) {
+bool image_resize(const Image *in, int width, int height, Resampling r, Image *out, Messages *errors) {
     CHECK(in != out && width > 0 && height > 0);
     *out = (Image) { 0 };
     if (in->width == width && in->height == height) {
@@ -139,15 +149,15 @@ bool image_resize(const Image *in, int width, int height, Image *out, Messages *
         memcpy(out->rgb, in->rgb, (size_t)width * (size_t)height * 3);
         return true;
     }
-    if (in->height == height) return resize_width(in, width, out, errors);
-    if (in->width == width) return resize_height(in, height, out, errors);
+    if (in->height == height) return resize_width(in, width, r, out, errors);
+    if (in->width == width) return resize_height(in, height, r, out, errors);
     bool height_first = in->height > height && in->height - height > 2 * (in->width - width);
     Image between;
-    if (!(height_first ? resize_height(in, height, &between, errors)
-                       : resize_width(in, width, &between, errors)))
+    if (!(height_first ? resize_height(in, height, r, &between, errors)
+                       : resize_width(in, width, r, &between, errors)))
         return false;
-    bool ok = height_first ? resize_width(&between, width, out, errors)
-                           : resize_height(&between, height, out, errors);
+    bool ok = height_first ? resize_width(&between, width, r, out, errors)
+                           : resize_height(&between, height, r, out, errors);
     image_free(&between);
     return ok;
 }

@@ -63,7 +63,7 @@ static bool place_pictures(Sheet *s, const SheetRow *row, Messages *errors) {
         double fit = fmin((double)s->cell_width / p->width, (double)s->cell_height / p->height);
         int width = (int)fmax(1, p->width * fit + 0.5), height = (int)fmax(1, p->height * fit + 0.5);
         Image enlarged;
-        if (!image_resize(p, width, height, &enlarged, errors)) return false;
+        if (!image_resize(p, width, height, RESAMPLING_BICUBIC, &enlarged, errors)) return false;
         canvas_picture(s->canvas, &enlarged, (int)x, (int)y);
         image_free(&enlarged);
     }

@@ -6,9 +6,17 @@
 #define LATENTS(shape, bytes)                                                                                \
     NOISE("\"latents\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[0," bytes "]}", bytes)
 #define GENERATE "generate --model model --prompt x --steps 1 --latents x.safetensors "
+#define BEGUN    "generate --model model --prompt x --sampler ddim --init-image "
+#define MASKED   BEGUN "samples/rgb.png --mask "
 #define A1111    "generate --model model --prompt-syntax a1111 --prompt "
 #define PROMPTS  "generate --model model --steps 1 --prompts p.txt"
 #define NEEDED   "one F32 tensor \"latents\" [pictures, channels, height, width] is needed"
+
+/* Writes a.bmp, a picture of 2 x 2 pixels whose bytes all have this value in octal. */
+#define BMP(value)                                                                                           \
+    "{ printf 'BM\\106\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; "        \
+    "printf '\\002\\000\\000\\000\\002\\000\\000\\000\\001\\000\\030\\000'; head -c 24 /dev/zero; "          \
+    "head -c 16 /dev/zero | tr '\\000' '\\" value "'; } >a.bmp"
 
 const BadInput BAD_PROMPTS[] = {
     { .input = "Initial noise" },
@@ -218,5 +226,99 @@ const BadInput BAD_PROMPTS[] = {
       .status = 1,
       .says = "picture-2.png: exists already (--force replaces it)",
       .makes = "picture-2.png" },
+    { .input = "Pictures to begin from" },
+    { .input = "no such file",
+      .command = BEGUN "nowhere.png",
+      .status = 1,
+      .says = "nowhere.png: cannot be opened: No such file or directory" },
+    { .input = "a file that is not a picture",
+      .make = "echo a >a.png",
+      .command = BEGUN "a.png",
+      .status = 1,
+      .says = "a.png: is not a picture (PNG, JPEG and BMP are read)" },
+    { .input = "a picture that ends too early",
+      .make = "head -c 60 samples/rgb.png >a.png",
+      .command = BEGUN "a.png",
+      .status = 1,
+      .says = "a.png: the PNG file is cut off (its end is missing)" },
+    { .input = "a picture of one pixel",
+      .command = BEGUN "samples/one.png",
+      .status = 1,
+      .says = "samples/one.png: has a side of 1 pixels; at least 8 are needed, or a --width and --height" },
+    { .input = "a side that is no multiple of 8",
+      .command = BEGUN "samples/rgb.png --width 12",
+      .status = 1,
+      .says = "--width 12: must be a multiple of 8 and at least 8" },
+    { .input = "a strength without a picture",
+      .command = "generate --model model --prompt x --strength 0.5",
+      .status = 2,
+      .says = "--strength: is for a picture to begin from, --init-image" },
+    { .input = "strength 0",
+      .command = BEGUN "samples/rgb.png --strength 0",
+      .status = 2,
+      .says = "--strength 0: no step would be done, and the picture would stay as it is" },
+    { .input = "a strength above 1",
+      .command = BEGUN "samples/rgb.png --strength 1.1",
+      .status = 2,
+      .says = "--strength 1.1: must be 0 to 1" },
+    { .input = "so few steps that none is left",
+      .command = BEGUN "samples/rgb.png --strength 0.3 --steps 3",
+      .status = 1,
+      .says = "--sampler ddim --steps 3: with a strength of 0.3 none of 3 steps is left" },
+    { .input = "given noise as well",
+      .command = BEGUN "samples/rgb.png --latents x.safetensors",
+      .status = 2,
+      .says = "--init-image: its noise is drawn from --seed, which --latents excludes; leave one out" },
+    { .input = "a grey picture of 16 bits, which is read",
+      .command = BEGUN "samples/grey16.png --steps 2 --strength 0.5",
+      .status = 0,
+      .says = "warning: --width 8: the model was made for 16\n"
+              "warning: --height 8: the model was made for 16",
+      .makes = "picture.png" },
+    { .input = "a transparent picture at strength 1, which is laid on white",
+      .command = BEGUN "samples/rgba.png --steps 2 --strength 1",
+      .status = 0,
+      .says = "warning: --width 8: the model was made for 16\n"
+              "warning: --height 8: the model was made for 16",
+      .makes = "picture.png" },
+    { .input = "Masks" },
+    { .input = "no such file",
+      .command = MASKED "nowhere.png",
+      .status = 1,
+      .says = "nowhere.png: cannot be opened: No such file or directory" },
+    { .input = "a mask of another size than the picture",
+      .command = MASKED "samples/one.png",
+      .status = 1,
+      .says = "samples/one.png: has 1 x 1 pixels, but samples/rgb.png has 13 x 9: a mask needs the picture's "
+              "size" },
+    { .input = "a mask without a picture",
+      .command = "generate --model model --prompt x --mask samples/rgb.png",
+      .status = 2,
+      .says = "--mask: is for a picture to begin from, --init-image" },
+    { .input = "--no-paste without a mask",
+      .command = BEGUN "samples/rgb.png --no-paste",
+      .status = 2,
+      .says = "--no-paste: is for a picture with a --mask" },
+    { .input = "a mask that is black",
+      .make = BMP("000"),
+      .command = BEGUN "a.bmp --mask a.bmp",
+      .status = 1,
+      .says = "a.bmp: is black everywhere, so that nothing would be repainted" },
+    { .input = "a mask that is white, which repaints the whole picture",
+      .make = BMP("377"),
+      .command = BEGUN "a.bmp --mask a.bmp --steps 1",
+      .status = 0,
+      .says = "warning: a.bmp: is white everywhere, so that nothing of the picture is kept",
+      .makes = "picture.png" },
+    { .input = "a strength that leaves no step with a mask",
+      .command = MASKED "samples/rgb.png --strength 0.1 --steps 3",
+      .status = 1,
+      .says = "--sampler ddim --steps 3: with a strength of 0.1 none of 3 steps is left" },
+    { .input = "a mask of 16 bits and a transparent picture",
+      .command = BEGUN "samples/rgba.png --mask samples/grey16.png --steps 1",
+      .status = 0,
+      .says = "warning: samples/rgba.png: its 13 x 9 pixels are squashed to 16 x 16; --width and --height "
+              "set another size",
+      .makes = "picture.png" },
     { 0 },
 };

@@ -67,6 +67,15 @@ static const Command COMMANDS[] = {
       "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
       "x.png",
       false },
+    { "generate from a picture", NULL,
+      "generate " MODEL ONE "--init-image ../in/pictures/2.jpg --width 16 --height 8 --prompt toy --steps 2 "
+      "--strength 0.5 --out x.png",
+      false },
+    { "generate in a mask", NULL,
+      "generate " MODEL ONE
+      "--init-image ../in/pictures/2.jpg --mask ../in/pictures/2.jpg --width 16 --height 8 "
+      "--prompt toy --steps 1 --out x.png",
+      false },
     { "generate from a file of prompts", "printf '(a:1.2) BREAK <w>\\nat\\ta\\n' >p.txt",
       "generate " MODEL ONE
       "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "

@@ -347,7 +347,7 @@ static void test_sampler_choice(void) {
         CHECK(options_model_parse(&GENERATE_COMMAND, "defaults.json", json, strlen(json), &o, &errors));
         sampler_settle(&GENERATE_COMMAND, &o, "steps", &o.sampler);
         from_record(&o);
-        bool ok = sampler_choose(&o.sampler, "steps", &m, &s, &errors, &warnings);
+        bool ok = sampler_choose(&o.sampler, "steps", 0, &m, &s, &errors, &warnings);
         if (CHOICES[i].fault)
             test_true(line, !ok && strstr(errors.text, CHOICES[i].fault), "%s",
                       ok ? "accepted" : errors.text);

@@ -92,5 +92,29 @@ int main(void) {
     static const char *const prompts[] = { "weighted", "comfy", "long", "long_negative" };
     for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++) test_case(g, prompts[i]);
     golden_free(g);
+    g = golden_open("golden/init_image.safetensors");
+    static const char *const begun[] = { "ddim",
+                                         "eta",
+                                         "pndm",
+                                         "pndm_second",
+                                         "pndm_all",
+                                         "euler",
+                                         "ancestral",
+                                         "dpm",
+                                         "sde",
+                                         "lcm",
+                                         "ays",
+                                         "kutta",
+                                         "whole",
+                                         "mask_ddim",
+                                         "mask_pndm",
+                                         "mask_euler",
+                                         "mask_ancestral",
+                                         "mask_dpm",
+                                         "mask_sde",
+                                         "mask_lcm",
+                                         "mask_paste" };
+    for (size_t i = 0; i < sizeof begun / sizeof begun[0]; i++) test_case(g, begun[i]);
+    golden_free(g);
     return test_finish();
 }

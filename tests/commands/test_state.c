@@ -371,7 +371,7 @@ static void fixture_open(Fixture *b, int threads) {
     CHECK(folder_open("golden/models/narrow", true, weights_open, &parts, &errors, &warnings) &&
           model_open(parts, &b->model, &errors, &warnings));
     messages_free(&warnings);
-    b->encoder = encoder_new(&b->model.vae, SIDE, (PlanOptions) { 0 });
+    b->encoder = encoder_new(&b->model.vae, SIDE, SIDE, (PlanOptions) { 0 });
     CHECK(arena_allocate(&b->arena, plan_bytes(&b->encoder.plan, threads)));
     graph_bind(b->encoder.graph, &b->arena, threads);
     for (int i = 0; i < 2; i++) {

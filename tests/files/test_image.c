@@ -38,22 +38,24 @@ static const char *first_line(Messages *m) {
     return m->text;
 }
 
-static void test_resize(const Golden *golden) {
+/* `kernel` is what the golden data call the kernel. */
+static void test_resize(const Golden *golden, const char *kernel, Resampling resampling) {
     Messages errors = { 0 };
-    for (int i = 0; golden_has(golden, "resize.%d", i); i++) {
+    for (int i = 0; golden_has(golden, "%s.%d", kernel, i); i++) {
         char name[80];
-        snprintf(name, sizeof name, "resize.%d", i);
+        snprintf(name, sizeof name, "%s.%d", kernel, i);
         Shape shape;
         unsigned char *want = golden_bytes(golden, name, &shape);
-        int32_t *from = golden_ints(golden, NULL, "resize.%d.from", i);
+        int32_t *from = golden_ints(golden, NULL, "%s.%d.from", kernel, i);
         Image in, out;
         CHECK(image_new(from[1], from[0], &in, &errors));
         Generator g;
         generator_seed(&g, (uint64_t)i);
         for (int j = 0; j < from[0] * from[1] * 3; j++)
             in.rgb[j] = (unsigned char)generator_randint(&g, 0, 256);
-        CHECK(image_resize(&in, (int)shape.dim[1], (int)shape.dim[0], &out, &errors));
-        snprintf(name, sizeof name, "resize %d x %d to %d x %d", in.width, in.height, out.width, out.height);
+        CHECK(image_resize(&in, (int)shape.dim[1], (int)shape.dim[0], resampling, &out, &errors));
+        snprintf(name, sizeof name, "%s %d x %d to %d x %d", kernel, in.width, in.height, out.width,
+                 out.height);
         test_same(name, out.rgb, want, (size_t)shape_count(shape));
         free(want);
         free(from);
@@ -411,7 +413,10 @@ static void test_refused(void) {
 int main(int argc, char *argv[]) {
     if (argc == 3 && strcmp(argv[1], "--bytes") == 0) return print_bytes(argv[2]);
     Golden *golden = golden_open("golden/images.safetensors");
-    test_resize(golden);
+    test_resize(golden, "resize", RESAMPLING_BICUBIC);
+    Golden *lanczos = golden_open("golden/init_image.safetensors");
+    test_resize(lanczos, "lanczos", RESAMPLING_LANCZOS);
+    golden_free(lanczos);
     test_kinds(golden);
     test_floats(golden);
     test_geometry();

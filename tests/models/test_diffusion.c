@@ -3,7 +3,7 @@
    final alpha. The posterior's sample and classifier-free guidance are tested in the same way. */
 #include "diffusion/sampler.h"
 #include "diffusion/guidance.h"
-#include "inversion/posterior.h"
+#include "nn/encoder.h"
 #include "tests/refusal.h"
 
 #include <math.h>

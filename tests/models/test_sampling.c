@@ -64,10 +64,10 @@ static Events generate(const Model *m, SamplingOptions o, int64_t stop_at) {
     bool whole = sampling_run(s, &events, &errors);
     CHECK(errors.count == 0);
     bool right = stop_at ? !whole && e.steps == stop_at && e.pictures == 0
-                         : whole && e.steps == o.sampler.steps && e.pictures == o.count;
+                         : whole && e.steps == sampling_steps(s) && e.pictures == o.count;
     test_true("steps and pictures", right && e.wrong == 0,
               "%lld of %lld steps, %lld of %lld pictures, %lld wrong", (long long)e.steps,
-              (long long)o.sampler.steps, (long long)e.pictures, (long long)o.count, (long long)e.wrong);
+              (long long)sampling_steps(s), (long long)e.pictures, (long long)o.count, (long long)e.wrong);
     free(ids);
     sampling_free(s);
     arena_free(&arena);
@@ -126,11 +126,14 @@ static void test_together(const Model *m) {
     for (int count = 1; count <= 4; count++) events_free(&runs[count]);
 }
 
-/* With a GPU's generator each picture has a seed of its own, also for the noise of the steps. */
-static void test_gpu_noise(const Model *m) {
+/* With a GPU's generator each picture has a seed of its own, also for the noise of the steps, and where it
+   begins from a picture (which may be NULL) for the sample of its posterior. */
+static void test_gpu_noise(const Model *m, const float *picture) {
     int64_t side = 16 * vae_factor(&m->vae.config);
     SamplingOptions o = { .height = side, .width = side, .guidance = 1, .gpu_noise = true, .count = 2 };
     o.sampler = (SamplerOptions) { .sampler = &DDIM, .steps = 3, .eta = 0.5f, .converted = true };
+    o.picture = picture;
+    if (picture) o.sampler.strength = 0.7;
     o.seed = 8;
     Events two = generate(m, o, 0);
     o.count = 1;
@@ -163,8 +166,12 @@ int main(void) {
     Model m = network_open("golden/models/narrow", &errors);
     test_passes(&m);
     test_together(&m);
-    test_gpu_noise(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
+    float *picture = mem_alloc((size_t)(3 * side * side) * sizeof *picture);
+    for (int64_t i = 0; i < 3 * side * side; i++) picture[i] = (float)(i % 17) / 8 - 1;
+    test_gpu_noise(&m, NULL);
+    test_gpu_noise(&m, picture);
+    free(picture);
     SamplingOptions o = { .count = 2, .sampler = ddim(3), .height = side, .width = side, .guidance = 1 };
     o.sampler.eta = 0.5f;
     Events e = generate(&m, o, 0);
