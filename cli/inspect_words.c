@@ -43,8 +43,8 @@ static void print_word(const Embedding *e, const Neighbours *reports, const Voca
     }
     if (m && most > LONG_WORD)
         console_line(stdout,
-                     "a vector %.1f times as long as the vocabulary's median: such a word tends to be drawn "
-                     "whatever else a prompt says; ti mix --norm median makes it as long as other words",
+                     "a vector %.1f times as long as the vocabulary's median: such a word may drown the rest of "
+                     "a prompt; ti mix --norm median makes it as long as other words",
                      most);
 }
 
