@@ -15,17 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const Command *const COMMANDS[] = { &TRAIN_COMMAND,
-                                           &GENERATE_COMMAND,
-                                           &EVALUATE_COMMAND,
-                                           &SHEET_COMMAND,
-                                           &INSPECT_COMMAND,
-                                           &PLAN_COMMAND,
-                                           &TOKENS_COMMAND,
-                                           &RECONSTRUCT_COMMAND,
-                                           &CONVERT_COMMAND,
-                                           &MIX_COMMAND,
-                                           NULL };
+static const Command *const COMMANDS[] = { &TRAIN_COMMAND,   &GENERATE_COMMAND,    &EVALUATE_COMMAND,
+                                           &SHEET_COMMAND,   &INSPECT_COMMAND,     &PLAN_COMMAND,
+                                           &TOKENS_COMMAND,  &RECONSTRUCT_COMMAND, &INVERT_COMMAND,
+                                           &CONVERT_COMMAND, &MIX_COMMAND,         NULL };
 
 int main(int argc, char *argv[]) {
     if (!system_standard_descriptors()) {

@@ -274,6 +274,9 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     const Model *m = &g->model;
     if (!sampler_choose(&o->sampler, "steps", o->strength, m, &options.sampler, errors, warnings))
         return false;
+    if (o->latents)
+        latents_compare(o->latents, &g->latents, options.sampler.steps, store_fingerprint(m->folder.unet),
+                        warnings);
     print_sampler(&options.sampler);
     bool ok = allocate(g, options, errors, warnings);
     int64_t steps = 0;

@@ -42,10 +42,11 @@ static void print_word(const Embedding *e, const Neighbours *reports, const Voca
         most = fmax(most, reports[k].norm / median);
     }
     if (m && most > LONG_WORD)
-        console_line(stdout,
-                     "a vector %.1f times as long as the vocabulary's median: such a word may drown the rest of "
-                     "a prompt; ti mix --norm median makes it as long as other words",
-                     most);
+        console_line(
+            stdout,
+            "a vector %.1f times as long as the vocabulary's median: such a word may drown the rest of "
+            "a prompt; ti mix --norm median makes it as long as other words",
+            most);
 }
 
 static json_t *vector_json(const Neighbours *r, double median, const Model *m) {

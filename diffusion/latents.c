@@ -37,8 +37,11 @@ static bool read_latents(const Safetensors *s, Latents *l, Messages *errors) {
     const SafeTensor *t = find(s, errors);
     if (!t) return false;
     int64_t count = shape_count(t->weight.shape);
-    *l = (Latents) { t->weight.shape, mem_alloc((size_t)count * sizeof *l->data) };
+    *l = (Latents) { .shape = t->weight.shape, .data = mem_alloc((size_t)count * sizeof *l->data) };
     weight_read(&t->weight, l->data);
+    const char *steps = safetensors_metadata(s, "steps"), *unet = safetensors_metadata(s, "unet");
+    if (steps) l->steps = strtoll(steps, NULL, 10);
+    if (unet) l->fingerprint = strtoull(unet, NULL, 16);
     for (int64_t i = 0; i < count; i++) {
         if (isfinite(l->data[i])) continue;
         latents_free(l);
@@ -63,6 +66,31 @@ bool latents_parse(const char *path, const void *bytes, size_t size, Latents *l,
     bool ok = read_latents(&s, l, errors);
     safetensors_close(&s);
     return ok;
+}
+
+bool latents_write(const char *path, const float *data, Shape shape, const LatentsOrigin *origin,
+                   Messages *errors) {
+    char *steps = mem_format("%lld", (long long)origin->steps),
+         *guidance = mem_format("%g", origin->guidance),
+         *unet = mem_format("%016llx", (unsigned long long)origin->fingerprint);
+    const char *const metadata[][2] = {
+        { "prompt", origin->prompt }, { "steps", steps }, { "guidance", guidance }, { "unet", unet }
+    };
+    NamedTensor t = { "latents", shape, data };
+    bool ok = safetensors_write(path, &t, 1, metadata, sizeof metadata / sizeof *metadata, errors);
+    free(steps);
+    free(guidance);
+    free(unet);
+    return ok;
+}
+
+void latents_compare(const char *path, const Latents *l, int64_t steps, uint64_t fingerprint,
+                     Messages *warnings) {
+    if (l->steps && l->steps != steps)
+        messages_add(warnings, "%s: was made by ti invert with %lld steps, not %lld", path,
+                     (long long)l->steps, (long long)steps);
+    if (l->fingerprint && l->fingerprint != fingerprint)
+        messages_add(warnings, "%s: was made by ti invert with another model", path);
 }
 
 void latents_free(Latents *l) {

@@ -392,7 +392,7 @@ static bool encode_picture(Sampling *s, Noise *noise, Messages *errors) {
     const SamplingOptions *o = &s->options;
     memcpy(s->encoder.picture, o->picture, (size_t)(3 * o->height * o->width) * sizeof *o->picture);
     if (!encoder_run(&s->encoder, errors)) return false;
-    draw_posterior(s, noise, s->noise);
+    if (!o->invert) draw_posterior(s, noise, s->noise); /* else it is 0, which gives the mean */
     for (int64_t i = 0; i < o->count; i++)
         posterior_sample(s->encoder.parameters->data, s->noise + i * s->latent_count, s->latent_count,
                          s->scaling_factor, s->first + i * s->latent_count);
@@ -404,6 +404,10 @@ static bool set_latents(Sampling *s, Noise *noise, Messages *errors) {
     const Trajectory *t = &s->trajectory;
     int64_t all = s->options.count * s->latent_count;
     if (s->first && !encode_picture(s, noise, errors)) return false;
+    if (s->options.invert) {
+        memcpy(s->latents, s->first, (size_t)all * sizeof *s->latents);
+        return true;
+    }
     if (s->options.latents)
         memcpy(s->latents, s->options.latents, (size_t)all * sizeof *s->latents);
     else
@@ -427,7 +431,7 @@ bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     bool ok =
         set_latents(s, &noise, errors) && encode_prompts(s, errors) && denoise_all(s, &noise, events, errors);
     free(noise.each);
-    if (!ok) return false;
+    if (!ok || s->options.invert) return ok;
     for (int64_t i = 0; i < count; i++) {
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;
@@ -438,3 +442,5 @@ bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     }
     return true;
 }
+
+const float *sampling_latents(const Sampling *s) { return s->latents; }

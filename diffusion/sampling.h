@@ -34,6 +34,9 @@ typedef struct {
     /* Which latents are drawn, [h, w]: where it is 0 those of the picture stay. NULL for all. At a
        strength of 1 the latents then begin as noise alone. It must outlive the sampling. */
     const float *mask;
+    /* Whether the sampler is DDIM_INVERSE: the latents begin as the mean of the picture's posterior, and
+       sampling_run ends with the noise that sampling_latents returns, without drawing pictures. */
+    bool invert;
 } SamplingOptions;
 
 typedef struct Sampling Sampling;
@@ -75,5 +78,8 @@ typedef struct {
 /* Generates the pictures. sampler_fault must return NULL for the sampler's options. Returns false when
    an event stopped the run. Returns false and adds a message when a result is not finite. */
 bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors);
+
+/* Returns the latents of all pictures after the last step that was done, [count, L, h, w]. */
+const float *sampling_latents(const Sampling *s);
 
 #endif

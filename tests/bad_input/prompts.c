@@ -8,6 +8,7 @@
 #define GENERATE "generate --model model --prompt x --steps 1 --latents x.safetensors "
 #define BEGUN    "generate --model model --prompt x --sampler ddim --init-image "
 #define MASKED   BEGUN "samples/rgb.png --mask "
+#define INVERT   "invert --model model --prompt x "
 #define A1111    "generate --model model --prompt-syntax a1111 --prompt "
 #define PROMPTS  "generate --model model --steps 1 --prompts p.txt"
 #define NEEDED   "one F32 tensor \"latents\" [pictures, channels, height, width] is needed"
@@ -319,6 +320,38 @@ const BadInput BAD_PROMPTS[] = {
       .status = 0,
       .says = "warning: samples/rgba.png: its 13 x 9 pixels are squashed to 16 x 16; --width and --height "
               "set another size",
+      .makes = "picture.png" },
+    { .input = "Pictures to invert" },
+    { .input = "no such file",
+      .command = INVERT "nowhere.png",
+      .status = 1,
+      .says = "nowhere.png: cannot be opened: No such file or directory" },
+    { .input = "a picture of one pixel",
+      .command = INVERT "samples/one.png",
+      .status = 1,
+      .says = "samples/one.png: has a side of 1 pixels; at least 8 are needed, or a --width and --height" },
+    { .input = "no picture",
+      .command = INVERT,
+      .status = 2,
+      .says = "PICTURE is missing: the picture to invert (PNG, JPEG or BMP)" },
+    { .input = "the file exists",
+      .make = "echo mine >x.safetensors",
+      .command = INVERT "samples/rgb.png --out x.safetensors",
+      .status = 1,
+      .says = "x.safetensors: exists already (--force replaces it)",
+      .makes = "x.safetensors" },
+    { .input = "more steps than the model has timesteps",
+      .command = INVERT "samples/rgb.png --steps 1001",
+      .status = 2,
+      .says = "--steps 1001: must be 1 to 1000" },
+    { .input = "noise that ti invert made with other steps and another model",
+      .make = "st x.safetensors "
+              "'{\"__metadata__\":{\"steps\":\"7\",\"unet\":\"12ab\"},\"latents\":{\"dtype\":\"F32\","
+              "\"shape\":[1,4,8,8],\"data_offsets\":[0,1024]}}' 1024",
+      .command = "generate --model model --prompt x --sampler ddim --steps 1 --latents x.safetensors",
+      .status = 0,
+      .says = "warning: x.safetensors: was made by ti invert with 7 steps, not 1\n"
+              "warning: x.safetensors: was made by ti invert with another model",
       .makes = "picture.png" },
     { 0 },
 };

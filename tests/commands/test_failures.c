@@ -76,6 +76,10 @@ static const Command COMMANDS[] = {
       "--init-image ../in/pictures/2.jpg --mask ../in/pictures/2.jpg --width 16 --height 8 "
       "--prompt toy --steps 1 --out x.png",
       false },
+    { "invert", "echo mine >x.safetensors",
+      "invert " MODEL ONE "../in/pictures/2.jpg --width 16 --height 8 --prompt toy --steps 1 --force --out "
+      "x.safetensors",
+      false },
     { "generate from a file of prompts", "printf '(a:1.2) BREAK <w>\\nat\\ta\\n' >p.txt",
       "generate " MODEL ONE
       "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "

@@ -245,9 +245,9 @@ void options_check(const Command *c, const void *values) {
 
 /* ---- the command line: a command and its arguments, with a zero byte after each ---- */
 
-static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,   &EVALUATE_COMMAND,
-                                           &SHEET_COMMAND,  &INSPECT_COMMAND,    &PLAN_COMMAND,
-                                           &TOKENS_COMMAND, &RECONSTRUCT_COMMAND };
+static const Command *const COMMANDS[] = { &TRAIN_COMMAND,  &GENERATE_COMMAND,    &EVALUATE_COMMAND,
+                                           &SHEET_COMMAND,  &INSPECT_COMMAND,     &PLAN_COMMAND,
+                                           &TOKENS_COMMAND, &RECONSTRUCT_COMMAND, &INVERT_COMMAND };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS, WORDS_MAX = 100 };
 
 static const char *const ARGUMENT_WORDS[] = { "train",
