@@ -45,6 +45,7 @@ typedef struct {
     bool steps_given; /* whether --steps is on the command line, set with --resume */
     int64_t checkpoint_every;
     char *validation_prompt; /* NULL for no validation pictures */
+    char *negative;          /* their negative prompt, NULL for none */
     int64_t validation_every;
     SamplerChoice sampler; /* of these pictures */
     double guidance, rescale;

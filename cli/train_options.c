@@ -132,6 +132,8 @@ static const Option OPTIONS[] = {
       .help = "the number of steps between two checkpoints, which are copies of the word so far" },
     { "validation-prompt", OPTION_STRING, AT(validation_prompt), "TEXT", .shown = "no pictures",
       .help = "generate pictures of this prompt while the word is learned, such as 'a photo of a <grum>'" },
+    { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
+      .help = "the text that such a picture should differ from" },
     PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     { "validation-every", OPTION_INT, AT(validation_every), "N", 0, MILLION, .standard = "500", .model = true,
       .reason =
@@ -289,6 +291,8 @@ static void check(void *options, Messages *errors) {
         messages_add(errors, "--templates: replaces --kind; leave one of them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
         messages_add(errors, "--validation-every: needs a --validation-prompt");
+    if (o->negative && !o->validation_prompt && !o->resume)
+        messages_add(errors, "--negative: needs a --validation-prompt");
     if (o->json && !o->dry_run) messages_add(errors, "--json: needs --dry-run");
     if (o->dump && o->dry_run)
         messages_add(errors, "--dump: runs a step, but --dry-run does not; leave one of them out");

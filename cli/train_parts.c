@@ -118,7 +118,7 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
     if (!sampler_choose(&o->sampler, "sampling-steps", 0, m, &options.sampler, errors, warnings))
         return false;
     PromptOptions read = { (PromptSyntax)o->prompt_syntax, (LongPrompts)o->long_prompts };
-    *validation = validation_new(m, words, o->validation_prompt, read, options,
+    *validation = validation_new(m, words, o->validation_prompt, o->negative, read, options,
                                  (PlanOptions) { .precision = (Precision)o->precision }, errors, warnings);
     return *validation != NULL;
 }

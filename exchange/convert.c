@@ -94,7 +94,10 @@ static void read_run(const char *path, const void *text, size_t size, Origin *fr
     const json_t *options = json_object_get(document, "train");
     const char *model = json_string_value(json_object_get(options, "model"));
     int64_t steps = json_whole(json_object_get(options, "steps"));
-    if (from->step < 0 && steps >= 0) from->step = steps;
+    /* With --stop auto the word may be that of an earlier step, which the options do not say. */
+    const char *stop = json_string_value(json_object_get(options, "stop"));
+    bool ran_all = !stop || strcmp(stop, "off") == 0;
+    if (from->step < 0 && steps >= 0 && ran_all) from->step = steps;
     if (options) from->model = model ? stem_of(model) : mem_string("critters");
     json_decref(document);
     messages_free(&errors);

@@ -12,7 +12,7 @@ struct Validation {
     const Watch *watch;
 };
 
-Validation *validation_new(const Model *m, const Words *words, const char *prompt,
+Validation *validation_new(const Model *m, const Words *words, const char *prompt, const char *negative,
                            PromptOptions prompt_options, SamplingOptions options, PlanOptions plan,
                            Messages *errors, Messages *warnings) {
     Validation *v = mem_alloc(sizeof *v);
@@ -21,7 +21,12 @@ Validation *validation_new(const Model *m, const Words *words, const char *promp
         free(v);
         return NULL;
     }
-    v->negative = prompt_empty(m->tokenizer);
+    if (!prompt_read(m->tokenizer, negative ? negative : "", prompt_options, &v->negative, errors,
+                     warnings)) {
+        prompt_free(&v->prompt);
+        free(v);
+        return NULL;
+    }
     options.prompt = &v->prompt;
     options.negative = &v->negative;
     v->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, words->learned,

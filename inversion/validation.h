@@ -11,11 +11,10 @@
 
 typedef struct Validation Validation;
 
-/* options.count must be 1. The prompt may contain the words. The words and the model must
-   outlive the result. Returns NULL and adds a message when there is not enough memory, and for the faults of
-   prompt_read. A prompt
-   that is too long gives a warning. */
-Validation *validation_new(const Model *m, const Words *words, const char *prompt,
+/* options.count must be 1. The prompt and the negative prompt, NULL for none, may contain the words. The
+   words and the model must outlive the result. Returns NULL and adds a message when there is not enough
+   memory, and for the faults of prompt_read. A prompt that is too long gives a warning. */
+Validation *validation_new(const Model *m, const Words *words, const char *prompt, const char *negative,
                            PromptOptions prompt_options, SamplingOptions options, PlanOptions plan,
                            Messages *errors, Messages *warnings);
 void validation_free(Validation *v);

@@ -88,7 +88,7 @@ static void same_loss(const char *folder, const char *trained, const char *words
 
 /* These hold for training, for its validation pictures and for the commands that are compared with it. */
 #define SKIP     "--clip-skip 2 "
-#define RESCALE  "--guidance-rescale 0.7 "
+#define RESCALE  "--guidance-rescale 0.7 --negative 'a dark cat' "
 #define EVALUATE "evaluate " SMALL " --images golden/loop_pictures --batch 2 "
 
 static void test_train(const char *folder) {
