@@ -149,9 +149,9 @@ def both(function, modules, inputs):
 BF16_RUNS = 8
 
 
-def bf16_errors(function, modules, inputs, count=BF16_RUNS):
+def bf16_errors(function, modules, inputs):
     """Returns the error of each result of function(*inputs) when it is computed in bfloat16. One run tells
-    little, since its roundings may happen to cancel. So this is the largest error of `count` runs, whose inputs
+    little, since its roundings may happen to cancel. So this is the largest error of several runs, whose inputs
     all differ by about a thousandth. Afterwards the modules are as they were."""
     generator = torch.Generator().manual_seed(1)
     kept = [(t, t.data) for m in modules for t in (*m.parameters(), *m.buffers()) if t.is_floating_point()]
@@ -160,7 +160,7 @@ def bf16_errors(function, modules, inputs, count=BF16_RUNS):
         generator.manual_seed(1)
         for t, data in kept:
             t.data = data.to(dtype)
-        for i in range(count):
+        for i in range(BF16_RUNS):
             moved = [
                 (x.detach() * (1 + (1e-3 * torch.randn(x.shape, generator=generator) if i else 0))).requires_grad_(x.requires_grad)
                 if isinstance(x, torch.Tensor) and x.is_floating_point() else x
@@ -169,5 +169,5 @@ def bf16_errors(function, modules, inputs, count=BF16_RUNS):
             runs.append(run_in(dtype, function, moved))
     for t, data in kept:
         t.data = data
-    pairs = list(zip(runs[:count], runs[count:]))
+    pairs = list(zip(runs[:BF16_RUNS], runs[BF16_RUNS:]))
     return [max(relative_error(b[k], a[k]) for a, b in pairs) for k in range(len(runs[0]))]

@@ -18,20 +18,13 @@ from diffusers import DDPMScheduler
 from PIL import Image
 
 from common import CRITTERS, Golden, normal
-import models
-from models import encode_with_learned, leaf, load_folder
+from models import encode_with_learned, leaf, load_folder, results
 
 SEED = 41
 PROMPTS = [
     "a photo of a <grum>", "", "A Pencil-drawing of a <grum> <grum>_1, wearing a crown!", "x<grum>y zubok's 2 eyes",
     "a blue round critter with one eye and stripes, wearing glasses and a scarf and a hat, on the beach at night in the snow",
 ]  # fmt: skip
-
-
-def results(*arguments):
-    """Stores results as models.py does, with two runs in bfloat16, since this model takes long in it on many
-    processors."""
-    models.results(*arguments, count=2)
 
 
 def pictures():

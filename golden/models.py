@@ -26,7 +26,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from common import BF16_RUNS, CRITTERS, HERE, Golden, bf16_errors, both, normal, random_weights, write_safetensors
+from common import CRITTERS, HERE, Golden, bf16_errors, both, normal, random_weights, write_safetensors
 
 MERGES = [("a", "t</w>"), ("c", "at</w>"), ("t", "o"), ("to", "y</w>"), ("a", "n"), ("an", "i"), ("ani", "m")]
 PLACEHOLDERS = ["<thing>", "<thing>_1"]
@@ -185,11 +185,11 @@ def encode_with_learned(clip, ids, learned):
         table.weight = before
 
 
-def results(golden, prefix, names, function, modules, inputs, count=BF16_RUNS):
+def results(golden, prefix, names, function, modules, inputs):
     """Computes function(*inputs) in float64, fp32 and bfloat16, and stores its results under the given
     names."""
     arguments = (function, modules, inputs)
-    for name, f64, f32, error in zip(names, *both(*arguments), bf16_errors(*arguments, count)):
+    for name, f64, f32, error in zip(names, *both(*arguments), bf16_errors(*arguments)):
         golden.result(f"{prefix}/{name}", f64, f32, error)
 
 

@@ -154,7 +154,7 @@ void golden_close_bf16(const Golden *g, const char *name, const float *got, Shap
 void golden_close_at(const Golden *g, Precision precision, const char *name, const float *got, Shape shape,
                      double tolerance) {
     if (precision == PRECISION_BF16)
-        golden_close_bf16(g, name, got, shape, 1);
+        golden_close_bf16(g, name, got, shape, 1.2);
     else
         golden_close(g, name, got, shape, tolerance);
 }

@@ -37,7 +37,8 @@ void golden_close(const Golden *g, const char *name, const float *got, Shape sha
    reference in bfloat16 times `margin`. A single number, such as a loss, may have the error of its own
    rounding to bfloat16, which the reference's may lack by chance. */
 void golden_close_bf16(const Golden *g, const char *name, const float *got, Shape shape, double margin);
-/* Calls golden_close, or golden_close_bf16 with margin 1, according to the precision. */
+/* Calls golden_close, or golden_close_bf16 with a margin of 1.2, according to the precision. The margin is
+   for other processors, which add in another order. */
 void golden_close_at(const Golden *g, Precision precision, const char *name, const float *got, Shape shape,
                      double tolerance);
 
