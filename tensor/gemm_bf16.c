@@ -45,7 +45,7 @@ static const void *number_at(const Factor *f, int64_t row, int64_t column) {
 }
 
 Factor weight_factor(const Weight *w, Layout layout, int64_t row, int64_t column) {
-    int64_t width = shape_count(w->shape) / w->shape.dim[0];
+    int64_t width = weight_width(w);
     CHECK(row >= 0 && row < w->shape.dim[0] && column >= 0 && column < width);
     Factor f = { w->dtype, layout, w->data, width };
     f.data = number_at(&f, row, column);

@@ -85,8 +85,7 @@ int64_t weight_bytes(const Weight *w) {
 
 void weight_read(const Weight *w, float *out) { widen(w->dtype, w->data, shape_count(w->shape), out); }
 
-/* The number of elements in a row of a weight seen as a matrix [dim 0, product of the other dims]. */
-static int64_t matrix_width(const Weight *w) {
+int64_t weight_width(const Weight *w) {
     int64_t n = 1;
     for (int i = 1; i < w->shape.rank; i++) n *= w->shape.dim[i];
     return n;
@@ -98,14 +97,14 @@ static const char *element(const Weight *w, int64_t width, int64_t row, int64_t 
 
 void weight_read_row(const Weight *w, int64_t row, float *out) {
     CHECK(row >= 0 && row < w->shape.dim[0]);
-    int64_t width = matrix_width(w);
+    int64_t width = weight_width(w);
     widen(w->dtype, element(w, width, row, 0), width, out);
 }
 
 void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t columns) {
     enum { CACHE_LINE = 64 };
     if (row >= w->shape.dim[0]) return;
-    int64_t width = matrix_width(w), count = min_i64(columns, width - column);
+    int64_t width = weight_width(w), count = min_i64(columns, width - column);
     const char *from = element(w, width, row, column);
     for (int64_t i = 0; i < count * (int64_t)dtype_size(w->dtype); i += CACHE_LINE)
         __builtin_prefetch(from + i, 0, 2);
@@ -116,7 +115,7 @@ void weight_prefetch(const Weight *w, int64_t row, int64_t column, int64_t colum
 
 Panel weight_panel(const Weight *w, int64_t row, int64_t rows, int64_t column, int64_t columns,
                    float *workspace) {
-    int64_t width = matrix_width(w);
+    int64_t width = weight_width(w);
     CHECK(row >= 0 && row + rows <= w->shape.dim[0] && column >= 0 && column + columns <= width);
     const char *from = element(w, width, row, column);
     if (w->dtype == F32 && (uintptr_t)from % sizeof(float) == 0)

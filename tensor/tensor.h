@@ -53,6 +53,9 @@ typedef struct {
 /* Returns the bytes of a weight's data, 0 if w is NULL. */
 int64_t weight_bytes(const Weight *w);
 
+/* Returns the number of elements in a row of a weight seen as a matrix [dim 0, product of the other dims]. */
+int64_t weight_width(const Weight *w);
+
 /* Part of a weight as fp32: element (r, c) of the part is data[r * stride + c]. */
 typedef struct {
     const float *data;

@@ -9,7 +9,7 @@
 #include "inversion/loop.h"
 #include "io/system.h"
 #include "tensor/threads.h"
-#include "cli/options.h"
+#include "cli/common.h"
 #include "exchange/single.h"
 #include "diffusion/sampling.h"
 #include "diffusion/model.h"
@@ -21,7 +21,6 @@
 /* The tasks, under the names that golden/bench.py uses as well. "draw" generates pictures. */
 enum { TRAIN, GENERATE, GENERATE_QUICKLY, PREDICT, ENCODE, DECODE };
 static const char *const TASKS[] = { "train", "draw", "quick", "predict", "encode", "decode", NULL };
-static const char *const PRECISIONS[] = { "f32", "bf16", NULL };
 
 typedef struct {
     Given given;
