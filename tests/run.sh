@@ -11,7 +11,11 @@ number=0
 for program in "$@"; do
     number=$((number + 1))
     printf '%s\0%s\0' "$work/$number" "$program"
-done | xargs -0 -n 2 -P "${JOBS:-$(nproc)}" sh -c '"$2" >"$1.log" 2>&1; echo $? >"$1.status"' sh
+done | xargs -0 -n 2 -P "${JOBS:-$(nproc)}" sh -c '
+    start=$(date +%s)
+    "$2" >"$1.log" 2>&1
+    echo $? >"$1.status"
+    echo $(($(date +%s) - start)) >"$1.seconds"' sh
 number=0
 for program in "$@"; do
     number=$((number + 1))
@@ -26,7 +30,7 @@ for program in "$@"; do
         f=$(($(grep -c '^FAIL' "$log") + 1))
     fi
     if [ -n "$VERBOSE" ]; then cat "$log"; else grep '^FAIL' "$log"; fi
-    printf '%-28s %d passed, %d failed\n' "$(basename "$program")" "$p" "$f"
+    printf '%-28s %d passed, %d failed (%d s)\n' "$(basename "$program")" "$p" "$f" "$(cat "$work/$number.seconds")"
     passed=$((passed + p)) failed=$((failed + f))
 done
 echo "$passed passed, $failed failed"

@@ -61,7 +61,7 @@ Prompt prompt_empty(const Tokenizer *t);
 void prompt_free(Prompt *p);
 
 /* Whether the tokens of the prompt include the learned word or a token of one of its further
-   vectors, such as "<x>_1". */
+   vectors, such as "<x>_1". Also whether its text names the word as ComfyUI does, embedding:x. */
 bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token);
 
 /* Whether the normalised text of the prompt contains the normalised name of the word anywhere. The tokenizer

@@ -69,7 +69,10 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 
-static char *scratch; /* the folder with base/ (the files before each case), case/, ti, out and err */
+/* The folder with base/, samples/ and words/ (the files before each case), case/ (the folder of a case, in
+   which samples/ and words/ are hard links since most cases do not use them), ti, out and err. */
+static char *scratch;
+static char *untouched; /* the listing of case/ while it is as at the beginning of a case, or NULL */
 
 /* Runs a shell script and returns its exit status, or 128 and the number of the signal that ended it. */
 static int shell(const char *script, bool unprivileged) {
@@ -93,8 +96,8 @@ static void prepare(void) {
         "set -e\n%s"
         "chmod 755 '%s'; cp \"$TI\" '%s/ti'; mkdir -p '%s/base'\n"
         "cp -R golden/models/narrow '%s/base/model'\n"
-        "cp -R golden/loop_pictures '%s/base/pictures'; cp -R golden/words '%s/base/words'\n"
-        "cp -R golden/pictures '%s/base/samples'; rm '%s/base/samples/'seed_*\n" /* the fuzzer's */
+        "cp -R golden/loop_pictures '%s/base/pictures'; cp -R golden/words '%s/words'\n"
+        "cp -R golden/pictures '%s/samples'; rm '%s/samples/'seed_*\n" /* the fuzzer's */
         "chmod -R u+w '%s/base'; cd '%s/base'\n"
         "st word.safetensors '{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96\n",
         HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
@@ -159,20 +162,34 @@ typedef struct {
     char *out, *faults, *before, *after;
 } Outcome;
 
-static Outcome try(const BadInput *c) {
-    char *script = mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
-                              "cp -R base case; cd case\n%s\n",
-                              HELPERS, scratch, c->make ? c->make : "");
-    int made = shell(script, false);
-    if (made != 0) printf("FAIL  %s: it cannot be made: %s\n", c->input, c->make);
-    CHECK_EQ(made, 0);
-    free(script);
-    if (c->unprivileged && geteuid() == 0) {
-        script = mem_format("chown -R %d '%s/case'", NOBODY, scratch);
+/* Makes case/ anew unless the case before has left it as it was, and runs the script of the case in it.
+   Returns its listing, which the caller frees. */
+static char *make_case(const BadInput *c) {
+    bool nobodys = c->unprivileged && geteuid() == 0;
+    if (!untouched || c->make || nobodys) {
+        char *script = mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
+                                  "mkdir case; cp -R base/* case/; cp -Rl samples words case/; cd case\n%s\n",
+                                  HELPERS, scratch, c->make ? c->make : "");
+        int made = shell(script, false);
+        if (made != 0) printf("FAIL  %s: it cannot be made: %s\n", c->input, c->make);
+        CHECK_EQ(made, 0);
+        free(script);
+        free(untouched);
+        untouched = NULL;
+    }
+    if (nobodys) {
+        char *script = mem_format("chown -R %d '%s/case'", NOBODY, scratch);
         CHECK(shell(script, false) == 0);
         free(script);
     }
-    Outcome o = { .before = listing() };
+    char *before = untouched ? mem_string(untouched) : listing();
+    if (!untouched && !c->make && !nobodys) untouched = mem_string(before);
+    return before;
+}
+
+static Outcome try(const BadInput *c) {
+    Outcome o = { .before = make_case(c) };
+    char *script;
     const char *limit = c->limit ? c->limit : "";
     if (c->little_memory && !ADDRESS_SANITIZER)
         limit = "ulimit -v 3000000"; /* With AddressSanitizer, main sets another limit instead. */
@@ -187,6 +204,10 @@ static Outcome try(const BadInput *c) {
     o.status = shell(script, c->unprivileged);
     free(script);
     o.after = listing();
+    if (untouched && strcmp(untouched, o.after) != 0) {
+        free(untouched);
+        untouched = NULL;
+    }
     char *path = mem_format("%s/out", scratch);
     o.out = read_text(path, NULL);
     free(path);
@@ -338,6 +359,7 @@ int main(int argc, char *argv[]) {
             if (c->command) check(c);
     folder_remove(scratch);
     free(scratch);
+    free(untouched);
     if (showing) return 0;
     check_document();
     return test_finish();

@@ -32,7 +32,7 @@
    ../in. */
 typedef struct {
     const char *name, *start, *command;
-    bool no_memory_failures; /* whether failing allocations are left out */
+    const char *kinds; /* the names of the kinds of calls that fail, or NULL for all */
 } Command;
 
 #define MODEL "--model ../in/model "
@@ -43,73 +43,70 @@ typedef struct {
     "--validation-prompt 'a <g>' --sampling-steps 1 --out run "
 
 static const Command COMMANDS[] = {
-    { "inspect a folder", NULL, "inspect ../in/model --tensors", false },
-    { "inspect a folder, JSON", NULL, "inspect ../in/model --json", false },
-    { "inspect a word", NULL, "inspect ../in/word.safetensors " MODEL, false },
-    { "inspect a word of torch", NULL, "inspect ../in/word.pt " MODEL, false },
-    { "convert to a1111", "echo mine >x.pt", "convert ../in/old.pt --to a1111 --force --out x.pt", false },
+    { "inspect a folder", NULL, "inspect ../in/model --tensors", NULL },
+    { "inspect a folder, JSON", NULL, "inspect ../in/model --json", NULL },
+    { "inspect a word", NULL, "inspect ../in/word.safetensors " MODEL, NULL },
+    { "inspect a word of torch", NULL, "inspect ../in/word.pt " MODEL, NULL },
+    { "convert to a1111", "echo mine >x.pt", "convert ../in/old.pt --to a1111 --force --out x.pt", NULL },
     { "convert to a picture", "echo mine >x.png", "convert ../in/word.pt --to a1111-png --force --out x.png",
-      false },
+      NULL },
     { "mix", "echo mine >x.safetensors",
-      "mix ../in/word.pt:2 ../in/word.png --norm median " MODEL "--force --out x.safetensors", false },
-    { "tokens", NULL, "tokens " MODEL "--embedding ../in/word.safetensors 'a <w>'", false },
-    { "tokens, JSON", NULL, "tokens " MODEL "--json 'a toy'", false },
+      "mix ../in/word.pt:2 ../in/word.png --norm median " MODEL "--force --out x.safetensors", NULL },
+    { "tokens", NULL, "tokens " MODEL "--embedding ../in/word.safetensors 'a <w>'", NULL },
+    { "tokens, JSON", NULL, "tokens " MODEL "--json 'a toy'", NULL },
     { "sheet", "echo mine >x.png",
-      "sheet --out x.png --force --title t row ../in/pictures/1.png ../in/pictures/2.jpg", false },
+      "sheet --out x.png --force --title t row ../in/pictures/1.png ../in/pictures/2.jpg", NULL },
     { "reconstruct", "echo mine >x.png",
-      "reconstruct " MODEL ONE "--center-crop --force ../in/pictures/2.jpg x.png", false },
+      "reconstruct " MODEL ONE "--center-crop --force ../in/pictures/2.jpg x.png", NULL },
     { "generate", "echo mine >x-1.png; echo mine >x-grid.png",
       "generate " MODEL ONE "--embedding ../in/word.safetensors --prompt 'a <w>' --sampler dpm++2m-sde "
       "--karras --steps 1 --count 2 --grid --force --out "
       "x.png",
-      false },
+      NULL },
     { "generate from given noise", NULL,
       "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
       "x.png",
-      false },
+      NULL },
     { "generate from a picture", NULL,
       "generate " MODEL ONE "--init-image ../in/pictures/2.jpg --width 16 --height 8 --prompt toy --steps 2 "
       "--strength 0.5 --out x.png",
-      false },
+      NULL },
     { "generate in a mask", NULL,
       "generate " MODEL ONE
       "--init-image ../in/pictures/2.jpg --mask ../in/pictures/2.jpg --width 16 --height 8 "
       "--prompt toy --steps 1 --out x.png",
-      false },
+      NULL },
     { "invert", "echo mine >x.safetensors",
       "invert " MODEL ONE "../in/pictures/2.jpg --width 16 --height 8 --prompt toy --steps 1 --force --out "
       "x.safetensors",
-      false },
+      NULL },
     { "generate from a file of prompts", "printf '(a:1.2) BREAK <w>\\nat\\ta\\n' >p.txt",
       "generate " MODEL ONE
       "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "
       "--out x.png",
-      false },
+      NULL },
     { "evaluate", NULL,
-      "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", false },
-    { "plan", NULL, "plan " MODEL ONE "--summary", false },
-    { "train", NULL, TRAIN, false },
+      "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", NULL },
+    { "plan", NULL, "plan " MODEL ONE "--summary", NULL },
+    { "train", NULL, TRAIN, NULL },
     { "train over another run",
       "mkdir run; for f in g.safetensors learned_embeds.safetensors latents.safetensors losses.csv "
       "options.json loss.png; do "
       "echo mine >run/$f; done",
-      TRAIN "--force --stop auto", true },
-    { "help", NULL, "help --man", false },
+      TRAIN "--force --stop auto", "write fsync rename linkat kill" },
+    { "help", NULL, "help --man", NULL },
 };
 
-/* The kinds of calls. All calls of a rare kind are tried. Of the others a command makes thousands, all in
-   mem_alloc and mem_grow. */
+/* The kinds of calls. Of those that are not rare a command makes thousands, all in mem_alloc and mem_grow. */
 static const struct Kind {
     const char *name;
-    bool rare, memory;
+    bool rare;
 } KINDS[] = {
-    { "malloc", true, true },        { "calloc", false, true }, { "realloc", false, true },
-    { "aligned_alloc", true, true }, { "mmap", true, false },   { "open", true, false },
-    { "read", true, false },         { "write", true, false },  { "short", true, false },
-    { "interrupted", true, false },  { "fsync", true, false },  { "close", true, false },
-    { "rename", true, false },       { "linkat", true, false }, { "kill", true, false },
-    { "mkdir", true, false },        { "fopen", true, false },  { "fflush", true, false },
-    { "opendir", true, false },
+    { "malloc", true }, { "calloc", false },     { "realloc", false }, { "aligned_alloc", true },
+    { "mmap", true },   { "open", true },        { "read", true },     { "write", true },
+    { "short", true },  { "interrupted", true }, { "fsync", true },    { "close", true },
+    { "rename", true }, { "linkat", true },      { "kill", true },     { "mkdir", true },
+    { "fopen", true },  { "fflush", true },      { "opendir", true },
 };
 
 /* The folder with in/ (the inputs), start/ (the files before the command), done/ (the files after it without
@@ -329,12 +326,13 @@ static char *wrong_run(int status, const char *want, bool killed) {
     return wrong;
 }
 
-/* Returns the number of the call to fail after the n-th. All calls of a rare kind fail in turn. Of another
-   kind the first 16 do, and after them those whose numbers are 32, 64, 128 and so on. With QUICK, which
-   .ci/run sets for sanitizers, this holds for all kinds and begins at 4. */
+/* Returns the number of the call to fail after the n-th. The first 16 calls of each kind fail in turn, and
+   after them every third call of a rare kind, and of another kind those whose numbers are 32, 64, 128 and so
+   on. With QUICK, which .ci/run sets for sanitizers, the latter holds for all kinds and begins at 4. */
 static long next_call(long n, bool rare, bool all) {
-    long first = getenv("QUICK") ? 4 : 16;
-    return all || (rare && first == 16) || n < first ? n + 1 : 2 * n;
+    bool quick = getenv("QUICK");
+    if (all || n < (quick ? 4 : 16)) return n + 1;
+    return rare && !quick ? n + 3 : 2 * n;
 }
 
 /* Returns whether the file system has files without a name (O_TMPFILE). Without them a killed program leaves
@@ -356,7 +354,7 @@ typedef struct {
 
 static void test_kind(const Command *c, const struct Kind *kind, const char *out, Which which) {
     bool kill = strcmp(kind->name, "kill") == 0;
-    if ((kill && !leaves_nothing()) || (kind->memory && c->no_memory_failures)) return;
+    if ((kill && !leaves_nothing()) || (c->kinds && !strstr(c->kinds, kind->name))) return;
     long tried = 0, tolerated = 0, calls = 0;
     int wrong_ones = 0;
     for (long n = kind->rare ? 1 : which.from;; n = next_call(n, kind->rare, which.all)) {
