@@ -42,8 +42,8 @@ int command_run(const Command *c, int argc, char *const argv[]) {
     void *options = mem_alloc(c->size);
     OptionsResult parsed = options_parse(c, argc, argv, options, &errors);
     int status = 0;
-    if (parsed == OPTIONS_HELP)
-        options_help(c, stdout);
+    if (parsed == OPTIONS_HELP || parsed == OPTIONS_HELP_ALL)
+        options_help(c, parsed == OPTIONS_HELP_ALL, stdout);
     else if (errors.count == 0)
         status = c->run(options, &errors, &warnings);
     else

@@ -427,6 +427,10 @@ static void check(void *options, Messages *errors) {
         memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
 }
 
+static const char *const BASIC[] = { "prompt",  "embedding", "negative", "model",      "count", "width",
+                                     "height",  "seed",      "guidance", "init-image", "mask",  "strength",
+                                     "sampler", "steps",     "out",      "force",      NULL };
+
 const Command GENERATE_COMMAND = {
     .name = "generate",
     .brief = "generate pictures from a prompt",
@@ -434,6 +438,7 @@ const Command GENERATE_COMMAND = {
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(GenerateOptions),
+    .basic = BASIC,
     .examples = "  ti generate --embedding out/grum/grum.safetensors --prompt 'a photo of a <grum> wearing a "
                 "crown at night' "
                 "\\\n              --count 4 --seed 1 --out grum.png\n",

@@ -93,7 +93,7 @@ static int help(const HelpOptions *o, const Command *const commands[]) {
     } else if (o->command) {
         for (int i = 0; commands[i]; i++)
             if (strcmp(o->command, commands[i]->name) == 0) {
-                options_help(commands[i], stdout);
+                options_help(commands[i], false, stdout);
                 return 0;
             }
         return help_unknown(commands, o->command);
@@ -108,7 +108,7 @@ int help_command(const Command *const commands[], int argc, char *const argv[]) 
     HelpOptions o;
     OptionsResult parsed = options_parse(&HELP_COMMAND, argc, argv, &o, &errors);
     int status = parsed == OPTIONS_WRONG ? 2 : 0;
-    if (parsed == OPTIONS_HELP) options_help(&HELP_COMMAND, stdout);
+    if (parsed == OPTIONS_HELP || parsed == OPTIONS_HELP_ALL) options_help(&HELP_COMMAND, true, stdout);
     if (parsed == OPTIONS_OK) status = help(&o, commands);
     if (!console_finish(&errors)) status = 1;
     report(&errors, &(Messages) { 0 });

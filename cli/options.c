@@ -278,7 +278,8 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     }
     set_defaults(c, values);
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return OPTIONS_HELP;
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return i + 1 < argc && strcmp(argv[i + 1], "all") == 0 ? OPTIONS_HELP_ALL : OPTIONS_HELP;
 
     int before = errors->count;
     Parser p = { .command = c, .argc = argc, .argv = argv, .values = values, .errors = errors };
@@ -301,72 +302,6 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     }
     if (c->check) c->check(values, errors);
     return errors->count == before ? OPTIONS_OK : OPTIONS_WRONG;
-}
-
-/* --help */
-
-/* Prints a text with line breaks between its words. The cursor must be at the column `indent`, to which all
-   lines after the first are indented. */
-static void print_wrapped(FILE *out, const char *text, int indent) {
-    enum { WIDTH = 80 };
-    int column = indent;
-    for (const char *word = text; *word; word += strspn(word, " ")) {
-        int size = (int)strcspn(word, " ");
-        if (column > indent && column + 1 + size > WIDTH) {
-            fprintf(out, "\n%*s", indent, "");
-            column = indent;
-        }
-        column += fprintf(out, "%s%.*s", column > indent ? " " : "", size, word);
-        word += size;
-    }
-    fputc('\n', out);
-}
-
-static void print_option(FILE *out, const Option *o) {
-    enum { COLUMN = 26 };
-    char *name = mem_format("  %s%s%s%s", o->positional ? "" : "--", o->positional ? o->argument : o->name,
-                            o->argument && !o->positional ? " " : "",
-                            o->argument && !o->positional ? o->argument : "");
-    fputs(name, out);
-    int column = (int)strlen(name);
-    if (column + 2 > COLUMN) {
-        fputc('\n', out);
-        column = 0;
-    }
-    free(name);
-    fprintf(out, "%*s", COLUMN - column, "");
-    char *help = mem_format("%s%s", o->help, o->required ? " (required)" : "");
-    print_wrapped(out, help, COLUMN);
-    free(help);
-    const char *standard = o->shown ? o->shown : o->standard;
-    if (!standard) return;
-    char *text = mem_format("default%s %s%s%s", o->model ? "*" : "", standard, o->reason ? ": " : "",
-                            o->reason ? o->reason : "");
-    fprintf(out, "%*s", COLUMN, "");
-    print_wrapped(out, text, COLUMN);
-    free(text);
-}
-
-void options_help(const Command *c, FILE *out) {
-    fprintf(out, "usage: ti %s", c->name);
-    for (int i = 0; i < c->count; i++) {
-        const Option *o = &c->options[i];
-        if (o->positional)
-            fprintf(out, o->required ? " %s" : " [%s]", o->argument);
-        else if (o->required)
-            fprintf(out, " --%s %s", o->name, o->argument);
-    }
-    fprintf(out, " [options]\n\n");
-    print_wrapped(out, c->summary, 0);
-    bool starred = false;
-    for (int i = 0; i < c->count; i++) {
-        if (c->options[i].heading) fprintf(out, "\n%s\n", c->options[i].heading);
-        print_option(out, &c->options[i]);
-        starred = starred || c->options[i].model;
-    }
-    fprintf(out, "  --help                  print this text\n");
-    if (starred) fprintf(out, "\n* unless the defaults.json in the model's folder sets another value\n");
-    if (c->examples) fprintf(out, "\nexamples\n%s", c->examples);
 }
 
 /* JSON */

@@ -57,6 +57,9 @@ typedef struct {
     int count;
     size_t size;          /* of the struct of values */
     const char *examples; /* lines for --help, or NULL */
+    /* The names of the options that --help shows, ending with NULL; --help all shows all options. NULL when
+       --help shows them all. */
+    const char *const *basic;
     /* The names of options of earlier versions, ending with NULL, which are skipped in the record of a run.
        NULL when there are none. */
     const char *const *retired;
@@ -67,12 +70,12 @@ typedef struct {
     int (*run)(void *values, Messages *errors, Messages *warnings);
 } Command;
 
-typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_WRONG } OptionsResult;
+typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_HELP_ALL, OPTIONS_WRONG } OptionsResult;
 
 /* Sets all values, first to the defaults and then from the arguments argv[0..argc) that follow the command's
    name, and checks them. An option is `--name value` or `--name=value`, and `--` ends the options. When an
    option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is among
-   the arguments, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
+   the arguments, OPTIONS_HELP_ALL when the word all follows it, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
    the caller calls options_free on them in every case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
@@ -84,8 +87,9 @@ bool options_given(const Command *c, const void *values, const char *name);
 /* Makes options_given false for an option and keeps its value. */
 void options_forget(const Command *c, void *values, const char *name);
 
-/* Prints the command's --help. */
-void options_help(const Command *c, FILE *out);
+/* Prints the command's --help: with `all` every option and the reason for its default, else the basic
+   options in brief and the names of the others. A command without a list of basic options prints every option. */
+void options_help(const Command *c, bool all, FILE *out);
 
 /* Reads FOLDER/defaults.json, if it exists: {"train": {"steps": 600, ...}, "generate": {...}}. Sets the
    options of this command that the user has not given. Returns false and adds messages when the file is

@@ -301,6 +301,9 @@ static void check(void *options, Messages *errors) {
     if (!o->out && o->token) o->out = default_folder(o->token);
 }
 
+static const char *const BASIC[] = { "images", "token", "init",   "kind",    "model", "steps",
+                                     "for",    "out",   "resume", "dry-run", NULL };
+
 const Command TRAIN_COMMAND = {
     .name = "train",
     .brief = "learn a word from a few pictures",
@@ -310,6 +313,7 @@ const Command TRAIN_COMMAND = {
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(TrainOptions),
+    .basic = BASIC,
     .examples =
         "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n"
         "  ti train --resume --out out/grum\n",

@@ -241,7 +241,7 @@ int main(int argc, char *argv[]) {
     BenchOptions o;
     Messages errors = { 0 };
     OptionsResult result = options_parse(&BENCH_STEPS, argc - 1, argv + 1, &o, &errors);
-    if (result == OPTIONS_HELP) options_help(&BENCH_STEPS, stdout);
+    if (result == OPTIONS_HELP) options_help(&BENCH_STEPS, true, stdout);
     if (result == OPTIONS_OK) run(&o, &errors);
     if (errors.text) fputs(errors.text, stderr);
     options_free(&BENCH_STEPS, &o);

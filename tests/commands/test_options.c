@@ -186,7 +186,7 @@ static void test_generate(void) {
 static void test_help(const Command *c) {
     FILE *file = tmpfile();
     CHECK(file);
-    options_help(c, file);
+    options_help(c, true, file);
     rewind(file);
     char line[400], all[30000] = "";
     size_t longest = 0;
@@ -296,6 +296,32 @@ static const struct {
     { "--karras", "{}", NULL, 0, 0, false, "--karras: the sampler pndm has no noise levels" },
     { "--sampler lcm --steps 60", "{}", NULL, 0, 0, false, "must be 1 to 50" },
 };
+
+/* A beginner's --help fits on two screens of 24 lines, and names every option. */
+static void test_brief_help(const Command *c) {
+    FILE *file = tmpfile();
+    CHECK(file);
+    options_help(c, false, file);
+    rewind(file);
+    char line[400], all[8000] = "";
+    int lines = 0;
+    for (; fgets(line, sizeof line, file); lines++) {
+        CHECK(strlen(all) + strlen(line) < sizeof all);
+        strcat(all, line);
+    }
+    fclose(file);
+    test_true("--help", lines <= 48, "of %s has %d lines", c->name, lines);
+    int basic = 0, listed = 0;
+    for (int i = 0; i < c->count; i++) {
+        char *name = mem_format("--%s", c->options[i].name);
+        if (!strstr(all, name)) test_true("--help", false, "of %s does not name %s", c->name, name);
+        free(name);
+        for (int j = 0; c->basic[j]; j++) listed += strcmp(c->basic[j], c->options[i].name) == 0;
+    }
+    while (c->basic[basic]) basic++;
+    test_true("--help", listed == basic, "of %s has %d basic options, and %d of them exist", c->name, basic,
+              listed);
+}
 
 /* --help tells each sampler's number of steps. */
 static void test_sampler_steps(void) {
@@ -447,6 +473,8 @@ int main(void) {
     test_sampler_steps();
     test_help(&TRAIN_COMMAND);
     test_help(&GENERATE_COMMAND);
+    test_brief_help(&TRAIN_COMMAND);
+    test_brief_help(&GENERATE_COMMAND);
     test_defaults();
     test_json();
     test_templates();

@@ -399,7 +399,7 @@ int main(int argc, char *argv[]) {
     MakeOptions o;
     Messages errors = { 0 };
     OptionsResult result = options_parse(&MAKE_MODEL, argc - 1, argv + 1, &o, &errors);
-    if (result == OPTIONS_HELP) options_help(&MAKE_MODEL, stdout);
+    if (result == OPTIONS_HELP) options_help(&MAKE_MODEL, true, stdout);
     if (result == OPTIONS_OK) {
         const Family *family = family_find(FAMILY_NAMES[o.family]);
         MadeTensors tensors = made_tensors(family);
