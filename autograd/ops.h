@@ -68,4 +68,8 @@ Tensor *timestep_embedding(Graph *g, Tensor *t, int64_t dim);
 /* mean((pred - target)^2) -> [1]. target gets no gradient. */
 Tensor *mse_loss(Graph *g, Tensor *pred, Tensor *target);
 
+/* mean(weights (pred - target)^2) -> [1], where pred and target are [B, C, H, W] and a weight [B, H, W] holds
+   for all channels. target and weights get no gradient. */
+Tensor *weighted_mse_loss(Graph *g, Tensor *pred, Tensor *target, Tensor *weights);
+
 #endif

@@ -84,15 +84,11 @@ static double median_norm(const MixValues *o, int64_t width, Messages *errors, M
     Model m;
     double median = 0;
     if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 0;
-    if (m.clip.config.hidden_size == width) {
-        Vocabulary v = vocabulary_new(m.clip.token_embedding, tokenizer_vocab_size(m.tokenizer), 0);
-        neighbours_free(neighbours_of(&v, NULL, 0, width), 0);
-        median = vocabulary_median(&v);
-        vocabulary_free(&v);
-    } else {
+    if (m.clip.config.hidden_size == width)
+        median = vocabulary_median_norm(m.clip.token_embedding, tokenizer_vocab_size(m.tokenizer));
+    else
         messages_add(errors, "%s: its vectors have %lld numbers, the word's %lld (another model family?)",
                      o->model, (long long)m.clip.config.hidden_size, (long long)width);
-    }
     model_close(&m);
     return median;
 }

@@ -77,12 +77,16 @@ static bool set_int(const Option *o, const char *from, const char *text, int64_t
     return true;
 }
 
-static bool set_real(const Option *o, const char *from, const char *text, double *value, Messages *errors) {
+/* strtod also accepts "nan", "inf" and hexadecimal numbers, which are refused here. */
+static bool is_number(const char *text, double *x) {
     char *end;
-    double x = strtod(text, &end);
-    /* strtod also accepts "nan", "inf" and hexadecimal numbers, which are refused here. */
-    if (end == text || *end || strspn(text, "+-.0123456789eE") != strlen(text))
-        return fault(errors, from, o, text, "is not a number");
+    *x = strtod(text, &end);
+    return end > text && !*end && strspn(text, "+-.0123456789eE") == strlen(text);
+}
+
+static bool set_real(const Option *o, const char *from, const char *text, double *value, Messages *errors) {
+    double x;
+    if (!is_number(text, &x)) return fault(errors, from, o, text, "is not a number");
     if (!(x >= o->low && x <= o->high))
         return fault(errors, from, o, text, "must be %g to %g", o->low, o->high);
     *value = x;
@@ -158,6 +162,7 @@ static bool set_value(const Option *o, const char *from, const char *text, void 
         return add_items(o, from, text, value, errors);
     case OPTION_STRING:
         if (!check_name(o, from, text, errors)) return false;
+        if (o->fault && o->fault(text)) return fault(errors, from, o, text, "%s", o->fault(text));
         free(*(char **)value);
         *(char **)value = mem_string(text);
         return true;
@@ -308,6 +313,7 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
 
 static json_t *value_to_json(const Option *o, const void *values) {
     const void *value = place_of(o, values);
+    double x;
     switch (o->type) {
     case OPTION_FLAG:
         return json_boolean(*(const bool *)value);
@@ -319,6 +325,7 @@ static json_t *value_to_json(const Option *o, const void *values) {
     case OPTION_CHOICE:
         return json_string(o->choices[*(const int *)value]);
     case OPTION_STRING:
+        if (o->number && is_number(*(char *const *)value, &x)) return json_real(x);
         return json_pack("s?", *(char *const *)value);
     case OPTION_LIST: {
         const StringList *list = value;
@@ -359,7 +366,8 @@ static bool read_list(const Option *o, const char *path, const json_t *item, voi
 
 static bool read_item(const Option *o, const char *path, const json_t *item, void *values, Messages *errors) {
     bool word = o->word && json_is_string(item) && strcmp(json_string_value(item), o->word) == 0;
-    bool number = !word && (o->type == OPTION_INT || o->type == OPTION_REAL);
+    bool number =
+        (!word && (o->type == OPTION_INT || o->type == OPTION_REAL)) || (o->number && json_is_number(item));
     if (o->type == OPTION_LIST) return read_list(o, path, item, values, errors);
     if (o->type == OPTION_FLAG) {
         if (!json_is_boolean(item))

@@ -37,10 +37,14 @@ typedef struct {
     bool required;
     const char *unless; /* the flag with which a required option may be left out, or NULL */
     bool commas;        /* whether the items of a LIST may be separated by commas */
-    bool positional;    /* whether it is an argument without a name: a STRING, or a LIST of all that remain */
-    bool model;         /* whether a model folder's defaults.json may set it */
-    bool may_differ;    /* whether a resumed run may change it, as when results do not depend on it */
-    bool once;          /* whether it belongs to the call and not to the run, whose record leaves it out */
+    bool number;        /* whether a STRING that is a number is written as one in JSON */
+    /* Returns NULL if a STRING is a value that the option can have, and otherwise what is wrong, as the end of a
+       message: "must be ...". NULL for an option that can have any text. */
+    const char *(*fault)(const char *text);
+    bool positional; /* whether it is an argument without a name: a STRING, or a LIST of all that remain */
+    bool model;      /* whether a model folder's defaults.json may set it */
+    bool may_differ; /* whether a resumed run may change it, as when results do not depend on it */
+    bool once;       /* whether it belongs to the call and not to the run, whose record leaves it out */
 } Option;
 
 /* Which options the user has given. */

@@ -90,8 +90,9 @@ static void plan_run(Run *r) {
         .width = side,
         .vectors = r->o->vectors,
         .learned = r->words.learned,
+        .initial = r->initial,
     };
-    r->loop = loop_new(train_loop_options(r->o), data, plan);
+    r->loop = loop_new(train_loop_options(r->o, train_norm(r->o, m)), data, plan);
     r->stop = train_early_stop(r->o);
 }
 

@@ -24,7 +24,8 @@ typedef struct {
     int prediction;  /* an index into PREDICTIONS */
     /* how it is learned */
     int64_t steps;
-    double lr;
+    char *lr;      /* a rate, or rates by step */
+    LrRates rates; /* parsed from lr */
     bool scale_lr;
     LrScheduleKind schedule;
     int64_t warmup, cycles;
@@ -33,6 +34,8 @@ typedef struct {
     int64_t resolution; /* 0 for the model's own */
     int64_t clip_skip;
     bool center_crop, no_flip;
+    double min_snr, regularise; /* 0 for none */
+    char *norm;                 /* free, median, sphere or a number */
     /* when it ends */
     int stop; /* STOP_OFF or STOP_AUTO */
     double stop_threshold;

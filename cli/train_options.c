@@ -6,6 +6,7 @@
 #include "cli/memory.h"
 #include "cli/run_folder.h"
 #include "cli/train_parts.h"
+#include "inversion/norm.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
@@ -23,6 +24,12 @@ static const char *const STOPS[] = { "off", "auto", NULL }; /* in the order of S
 #define AT(field) offsetof(TrainOptions, field)
 enum { MILLION = 1000000 };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1; JSON keeps all whole numbers up to this one exactly */
+
+static const char *lr_fault(const char *text) { return lr_rates_parse(text, &(LrRates) { 0 }); }
+static const char *norm_fault(const char *text) {
+    NormRule rule;
+    return norm_rule_parse(text, &rule) ? NULL : "must be free, median, sphere or a number above 0";
+}
 
 static const Option OPTIONS[] = {
     { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
@@ -55,10 +62,12 @@ static const Option OPTIONS[] = {
     { "steps", OPTION_INT, AT(steps), "N", 1, MILLION, .standard = "3000", .model = true,
       .heading = "how it is learned", .reason = "as in diffusers' documentation; the paper has 5000",
       .help = "the number of updates of the word" },
-    { "lr", OPTION_REAL, AT(lr), "X", 1e-10, 100, .standard = "5e-4", .model = true,
+    { "lr", OPTION_STRING, AT(lr), "X|LIST", .standard = "5e-4", .model = true, .number = true,
+      .fault = lr_fault,
       .reason = "as in diffusers' documentation, for one picture in each step; an element of a token's "
                 "embedding is about 0.015, so a step changes it by a thirtieth",
-      .help = "the learning rate of AdamW" },
+      .help = "the learning rate of AdamW; or rates and the steps at which they end, as A1111 writes them: "
+              "'0.005:100, 0.001:1000, 0.0005'" },
     { "scale-lr", OPTION_FLAG, AT(scale_lr), .model = true,
       .help = "multiply --lr by --batch and by --accumulate, as --scale_lr of the reference script does" },
     { "schedule", OPTION_CHOICE, AT(schedule), "NAME", .choices = LR_SCHEDULE_NAMES, .standard = "constant",
@@ -92,6 +101,24 @@ static const Option OPTIONS[] = {
               "reference script" },
     { "no-flip", OPTION_FLAG, AT(no_flip),
       .help = "don't mirror pictures at random; for things whose left and right differ, such as letters" },
+
+    { "regularise", OPTION_REAL, AT(regularise), "W", 0, 1e6, .standard = "0", .reason = "no pull",
+      .heading = "variants of the method (docs/paper.md)",
+      .help = "add W / n times the squared distance of the n vectors from their initial words to the loss; "
+              "the paper "
+              "gives no W, its authors speak of 1e-5 as low" },
+    { "norm", OPTION_STRING, AT(norm), "free|median|sphere|X", .standard = "free", .number = true,
+      .fault = norm_fault, .reason = "as in the paper",
+      .help =
+          "the length of the vectors: free; rescaled after each step to the vocabulary's median or to X; or "
+          "sphere, which learns only their direction (DTI): a step then turns a vector by --lr radians, of "
+          "which "
+          "its authors take 400 of 0.04" },
+    { "min-snr", OPTION_REAL, AT(min_snr), "G", 0, 1e6, .standard = "0",
+      .reason = "all timesteps count alike",
+      .help = "weight the loss of a timestep by min(snr, G) / snr, so that those with little noise count "
+              "less; 5 is "
+              "usual" },
 
     { "stop", OPTION_CHOICE, AT(stop), "off|auto", .choices = STOPS, .standard = "off",
       .heading = "when it ends",
@@ -277,6 +304,16 @@ static void check_cycles(const TrainOptions *o, Messages *errors) {
                      LR_SCHEDULE_NAMES[o->schedule]);
 }
 
+static void check_variants(const TrainOptions *o, Messages *errors) {
+    if (strcmp(o->norm, "sphere") != 0) return;
+    static const char *const others[] = { "weight-decay", "regularise" };
+    for (int i = 0; i < 2; i++)
+        if (given(o, others[i]) && !o->resume)
+            messages_add(errors,
+                         "--%s: is for AdamW, and --norm sphere has a rule of its own; leave one of them out",
+                         others[i]);
+}
+
 static void check(void *options, Messages *errors) {
     TrainOptions *o = options;
     o->grid_loss_given = given(o, "grid-loss");
@@ -284,6 +321,7 @@ static void check(void *options, Messages *errors) {
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
     check_end(o, errors);
+    check_variants(o, errors);
     sampler_check(&o->sampler, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "schedule")) check_cycles(o, errors); /* otherwise the model's defaults may set it */
@@ -321,6 +359,15 @@ const Command TRAIN_COMMAND = {
     .run = train_run,
 };
 
+/* Rates by step replace the schedule, also that of a model's defaults. */
+static void settle_rates(TrainOptions *o, Messages *errors) {
+    CHECK(!lr_rates_parse(o->lr, &o->rates));
+    if (o->rates.count == 1) return;
+    if (given(o, "schedule") && o->schedule != CONSTANT)
+        messages_add(errors, "--lr '%s': rates by step replace --schedule; leave one of them out", o->lr);
+    o->schedule = CONSTANT;
+}
+
 static void check_schedule(const TrainOptions *o, Messages *errors) {
     if (o->schedule != CONSTANT && o->warmup >= o->steps)
         messages_add(
@@ -328,9 +375,9 @@ static void check_schedule(const TrainOptions *o, Messages *errors) {
             "--warmup %lld: is not less than the run's %lld steps, so --schedule %s would never begin",
             (long long)o->warmup, (long long)o->steps, LR_SCHEDULE_NAMES[o->schedule]);
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
-    if (o->schedule == POLYNOMIAL && o->lr * scale <= LR_SCHEDULE_END)
+    if (o->schedule == POLYNOMIAL && o->rates.rate[0] * scale <= LR_SCHEDULE_END)
         messages_add(errors, "--lr %g: the schedule polynomial decreases to %g, so it must start higher",
-                     o->lr, LR_SCHEDULE_END);
+                     o->rates.rate[0], LR_SCHEDULE_END);
 }
 
 /* A window that a run fills only at its end, or never, could not end it. */
@@ -350,6 +397,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
     int before = errors->count;
     options_read_model(&TRAIN_COMMAND, model_folder, o, errors);
     sampler_settle(&TRAIN_COMMAND, o, "sampling-steps", &o->sampler);
+    settle_rates(o, errors);
     check_cycles(o, errors);
     if (o->schedule == CONSTANT && given(o, "warmup") && o->warmup > 0)
         messages_add(errors,
@@ -490,6 +538,7 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
         messages_add(errors, "--stop: is auto now, and off in %s: a run can only begin with it", path);
     if (off) o->stop = STOP_OFF;
     check_words(o, errors);
+    settle_rates(o, errors);
     check_schedule(o, errors);
     check_more_steps(o, *recorded, path, errors);
     o->identity = identity_of((const char *)file->data, file->size);

@@ -4,6 +4,7 @@
 #include "cli/console.h"
 #include "cli/resume.h"
 #include "exchange/word_file.h"
+#include "weights/neighbours.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,7 +87,11 @@ static float *vectors_of_state(const TrainOptions *o, int64_t width, const RunSt
 float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
     if (state && state->newer) return vectors_of_state(o, width, state, errors);
-    return o->init_is_file ? vectors_of_file(o, width, errors) : vectors_of_words(o, m, errors);
+    float *v = o->init_is_file ? vectors_of_file(o, width, errors) : vectors_of_words(o, m, errors);
+    NormRule norm = train_norm(o, m);
+    if (v && norm.kind == NORM_SPHERE) /* they begin on their sphere */
+        vectors_rescale(&(NormRule) { NORM_FIXED, norm.length }, o->vectors, width, v);
+    return v;
 }
 
 int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count, Messages *errors,
@@ -123,7 +128,17 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
     return *validation != NULL;
 }
 
-LoopOptions train_loop_options(const TrainOptions *o) {
+NormRule train_norm(const TrainOptions *o, const Model *m) {
+    NormRule rule;
+    CHECK(norm_rule_parse(o->norm, &rule));
+    const Weight *table = m->clip.token_embedding;
+    int64_t words = tokenizer_vocab_size(m->tokenizer);
+    if (rule.kind == NORM_FIXED && rule.length <= 0) rule.length = vocabulary_median_norm(table, words);
+    if (rule.kind == NORM_SPHERE) rule.length = vocabulary_mean_norm(table, words);
+    return rule;
+}
+
+LoopOptions train_loop_options(const TrainOptions *o, NormRule norm) {
     double scale = o->scale_lr ? (double)(o->batch * o->accumulate) : 1;
     LoopOptions options = {
         .steps = o->steps,
@@ -132,9 +147,13 @@ LoopOptions train_loop_options(const TrainOptions *o) {
         .repeats = o->repeats,
         .seed = (uint64_t)o->seed,
         .flip = !o->no_flip,
-        .schedule = { o->schedule, o->lr * scale, o->warmup, o->steps, (int)o->cycles },
+        .schedule = { o->schedule, o->rates.rate[0] * scale, o->warmup, o->steps, (int)o->cycles, o->rates },
         .adamw = ADAMW_DEFAULTS,
+        .weights = { .min_snr = o->min_snr },
+        .regularise = o->regularise,
+        .norm = norm,
     };
+    for (int64_t i = 0; i < o->rates.count; i++) options.schedule.rates.rate[i] *= scale;
     options.adamw.weight_decay = o->weight_decay;
     return options;
 }

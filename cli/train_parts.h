@@ -31,8 +31,11 @@ int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count
 bool train_validation(const TrainOptions *o, const Model *m, const Words *words, Validation **validation,
                       Messages *errors, Messages *warnings);
 
-/* Returns the options of the training loop. --scale-lr is applied to the learning rate here. */
-LoopOptions train_loop_options(const TrainOptions *o);
+/* Returns the rule of --norm, with the length that follows from the model's vocabulary. */
+NormRule train_norm(const TrainOptions *o, const Model *m);
+
+/* Returns the options of the training loop. --scale-lr is applied to the learning rates here. */
+LoopOptions train_loop_options(const TrainOptions *o, NormRule norm);
 
 /* Returns the rule of --stop auto for a run that begins with these options, or {0} with --stop off. */
 EarlyStop train_early_stop(const TrainOptions *o);

@@ -36,6 +36,7 @@ from diffusers import DDPMScheduler
 from diffusers.optimization import get_scheduler
 from PIL import Image, ImageOps
 
+import variants
 from common import CRITTERS, HERE, Golden, write_safetensors
 from models import load_folder
 
@@ -81,12 +82,15 @@ def parse(arguments):
     p.add_argument("--kind", choices=["object", "style"], default="object")
     p.add_argument("--templates", help="a file with one template per line")
     p.add_argument("--steps", type=int, default=3000)
-    p.add_argument("--lr", type=float, default=5e-4)
+    p.add_argument("--lr", default="5e-4", help="a rate, or rates by step: 0.005:100,0.001:1000,0.0005")
     p.add_argument("--scale-lr", action="store_true")
     p.add_argument("--schedule", default="constant")
     p.add_argument("--warmup", type=int, default=500)
     p.add_argument("--cycles", type=int, default=1)
     p.add_argument("--weight-decay", type=float, default=1e-2)
+    p.add_argument("--regularise", type=float, default=0)
+    p.add_argument("--norm", default="free", help="free, median, sphere or a number")
+    p.add_argument("--min-snr", type=float, default=0)
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--accumulate", type=int, default=1)
     p.add_argument("--repeats", type=int, default=100)
@@ -172,14 +176,20 @@ def train(a, on_batch=lambda **_: None):
 
     ids = add_word(parts, a.token, a.vectors, a.init)
     table = clip.get_input_embeddings().weight.requires_grad_(True)
+    by_step = [rate.split(":") for rate in a.lr.split(",")]
+    first_rate = float(by_step[0][0]) * (a.accumulate * a.batch if a.scale_lr else 1)
     optimizer = torch.optim.AdamW(
-        [table], lr=a.lr * (a.accumulate * a.batch if a.scale_lr else 1), betas=(0.9, 0.999),
-        weight_decay=a.weight_decay, eps=1e-8,
+        [table], lr=first_rate, betas=(0.9, 0.999), weight_decay=a.weight_decay, eps=1e-8,
     )  # fmt: skip
+    norm = variants.length(a.norm, table[: len(table) - a.vectors])
+    if a.norm == "sphere":
+        optimizer = variants.Sphere(table, ids, norm, first_rate)
     dataset = Pictures(a, parts["tokenizer"], " ".join(parts["tokenizer"].convert_ids_to_tokens(ids)))
     loader = torch.utils.data.DataLoader(dataset, batch_size=a.batch, shuffle=True, num_workers=0)
     rates = get_scheduler(a.schedule, optimizer=optimizer, num_warmup_steps=a.warmup, num_training_steps=a.steps,
                           num_cycles=a.cycles)  # fmt: skip
+    if len(by_step) > 1:
+        rates = variants.RatesByStep(optimizer, by_step)
     clip.train()
     clip, optimizer, loader, rates = accelerator.prepare(clip, optimizer, loader, rates)
     before = table.detach().clone()
@@ -200,13 +210,20 @@ def train(a, on_batch=lambda **_: None):
                 pred = unet(noisy, timesteps, states).sample
                 v = scheduler.config.prediction_type == "v_prediction"
                 target = scheduler.get_velocity(latents, noise, timesteps) if v else noise
-                loss = F.mse_loss(pred.float(), target.float(), reduction="mean")
-                accelerator.backward(loss)
+                if a.min_snr:
+                    weights = variants.min_snr(scheduler, timesteps, a.min_snr)
+                    loss = (F.mse_loss(pred, target, reduction="none").mean([1, 2, 3]) * weights).mean()
+                else:
+                    loss = F.mse_loss(pred.float(), target.float(), reduction="mean")
+                pull = (table[ids] - before[ids]).square().sum() if a.regularise else 0
+                accelerator.backward(loss + a.regularise / a.vectors * pull)
                 optimizer.step()
                 rates.step()
                 optimizer.zero_grad()
                 with torch.no_grad():
                     table[frozen] = before[frozen]
+                    if norm and a.norm != "sphere" and accelerator.sync_gradients:
+                        table[ids] *= norm / table[ids].norm(dim=1, keepdim=True)
             step += accelerator.sync_gradients
             losses.append((step, loss.item(), rates.get_last_lr()[0]))
             on_batch(batch=batch, latents=latents, noise=noise, timesteps=timesteps, dataset=dataset)
@@ -241,8 +258,9 @@ def write_pictures():
         Image.open(f"{CRITTERS}/concepts/zog/{i + 1}.png").convert("RGB").crop(box).save(f"{folder}/{i + 1}.png")
 
 
-def record(golden, name, options):
-    """Trains a case twice, with two threads and with one, and stores the results."""
+def record(golden, name, options, own=""):
+    """Trains a case twice, with two threads and with one, and stores the results. `own` are options that only this
+    script has."""
     golden.meta(f"{name}/options", options)
     columns = {k: [] for k in ("picture", "template", "flip", "timesteps", "prompts", "count", "noise")}
     first = {}
@@ -257,7 +275,7 @@ def record(golden, name, options):
         first.setdefault("latents", latents)
         first.setdefault("template_ids", torch.stack([dataset.tokens(t) for t in dataset.templates]).int())
 
-    start, end, losses = train(parse(shlex.split(options)), on_batch)
+    start, end, losses = train(parse(shlex.split(options + own)), on_batch)
     for key, values in columns.items():
         value = torch.stack(values) if key == "noise" else torch.tensor(values, dtype=torch.int32)
         golden.put(f"{name}/{key}s" if key in ("picture", "template", "flip") else f"{name}/{key}", value)
@@ -269,7 +287,7 @@ def record(golden, name, options):
     golden.put(f"{name}/start", start)
     golden.put(f"{name}/end", end)
 
-    _, other, other_losses = train(parse(shlex.split(options + " --threads 1")))
+    _, other, other_losses = train(parse(shlex.split(options + own + " --threads 1")))
     distance = (end - start).abs().max()
     error = ((other - end).abs().max() / distance).item()
     losses, other_losses = (torch.tensor([x[1] for x in y]) for y in (losses, other_losses))

@@ -220,4 +220,8 @@ case("mse_loss", lambda a, b: F.mse_loss(a, b).view(1), pred, target, gradients=
 # New cases come last, so that the random numbers of those above do not change.
 case("repeat", lambda x: x.repeat(3, 1, 1, 1), normal(2, 3, 5, 7))
 
+factors = normal(2, 9, 13).abs()
+case("weighted_mse_loss", lambda a, b, w: (F.mse_loss(a, b, reduction="none") * w[:, None]).mean().view(1), pred, target, factors,
+     gradients=[True, False, False])
+
 golden.save(sys.argv[1] if len(sys.argv) > 1 else "ops.safetensors")

@@ -8,8 +8,13 @@
          4  accumulated += d (loss / accumulate) / d v                                    backward pass
          5  every `accumulate` batches and at an epoch's end: v = AdamW(v, accumulated)   update
 
+   Variants have a place of their own and do nothing by default: loss_weights_set in 2 weights the loss of 3,
+   regulariser_add adds to the gradient in 4, sphere_step replaces AdamW in 5, and vectors_rescale follows it.
+
    The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/loop.h"
+
+#include "inversion/regulariser.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,9 +24,12 @@ static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(fl
 
 TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan) {
     const LoopData *d = &l->data;
-    TrainingStepShape shape = {
-        .batch = batch, .tokens = d->tokens, .height = d->height, .width = d->width, .vectors = d->vectors
-    };
+    TrainingStepShape shape = { .batch = batch,
+                                .tokens = d->tokens,
+                                .height = d->height,
+                                .width = d->width,
+                                .vectors = d->vectors,
+                                .weighted = loss_is_weighted(&l->options.weights) };
     return training_step_new(d->clip, d->unet, shape, d->learned, l->grad, plan);
 }
 
@@ -114,6 +122,7 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
                          d->vae->scaling_factor, z);
         int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
+        loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i);
         memcpy(s->ids + i * d->tokens, d->prompts + e->template * d->tokens, /* y */
                (size_t)d->tokens * sizeof *s->ids);
     }
@@ -122,8 +131,12 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
 /* Line 5: one step of AdamW on the learned vectors. Nothing else has a
    gradient, so nothing else can change. */
 static void update(Loop *l) {
+    const LoopData *d = &l->data;
     double lr = lr_schedule_at(&l->options.schedule, l->step);
-    adamw_step(&l->adamw, &l->options.adamw, lr, l->data.learned, l->accumulated);
+    int64_t width = d->clip->config.hidden_size;
+    if (!sphere_step(&l->options.norm, lr, d->vectors, width, d->learned, d->initial, l->accumulated))
+        adamw_step(&l->adamw, &l->options.adamw, lr, d->learned, l->accumulated);
+    vectors_rescale(&l->options.norm, d->vectors, width, d->learned);
     memset(l->accumulated, 0, (size_t)l->adamw.count * sizeof(float));
     l->gathered = 0;
     l->step++;
@@ -167,7 +180,10 @@ LoopRecord loop_next(Loop *l) {
     TrainingStep *s = l->latest = prepare(l, &batch);      /* lines 1 and 2 */
     LoopRecord record = { .loss = training_step_loss(s) }; /* line 3 */
     if (isfinite(record.loss)) {
+        const LoopData *d = &l->data;
         training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */
+        regulariser_add(l->options.regularise, 1.0 / (double)l->options.accumulate, d->vectors,
+                        d->clip->config.hidden_size, d->learned, d->initial, l->grad);
         for (int64_t i = 0; i < l->adamw.count; i++) l->accumulated[i] += l->grad[i];
         l->gathered++;
         record.updated = l->gathered == l->options.accumulate || batch.last;

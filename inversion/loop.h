@@ -7,6 +7,8 @@
 #include "inversion/adamw.h"
 #include "inversion/lr_schedule.h"
 #include "inversion/dataset.h"
+#include "inversion/loss_weights.h"
+#include "inversion/norm.h"
 #include "inversion/posterior.h"
 #include "inversion/training.h"
 
@@ -19,6 +21,9 @@ typedef struct {
     bool flip;          /* whether pictures are mirrored at random */
     LrSchedule schedule;
     AdamWOptions adamw;
+    LossWeights weights;
+    double regularise; /* the weight of regulariser_add, or 0 */
+    NormRule norm;
 } LoopOptions;
 
 /* The data on which the loop trains. All of it belongs to the caller. */
@@ -32,7 +37,8 @@ typedef struct {
     int64_t templates, tokens;
     int64_t height, width; /* of the latents */
     int64_t vectors;
-    float *learned; /* [vectors, D]: the learned vectors, which the loop updates */
+    float *learned;       /* [vectors, D]: the learned vectors, which the loop updates */
+    const float *initial; /* [vectors, D]: the learned vectors before the first step */
 } LoopData;
 
 typedef struct {

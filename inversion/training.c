@@ -17,6 +17,7 @@
 #include "inversion/training.h"
 
 #include "autograd/finite.h"
+#include "inversion/loss_weights.h"
 
 #include <stdlib.h>
 
@@ -31,6 +32,7 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.noisy = mem_alloc(size);
     s.target = mem_alloc(size);
     s.timesteps = mem_alloc((size_t)batch * sizeof(float));
+    s.weights = shape.weighted ? mem_alloc(size / (size_t)channels) : NULL;
 
     /* The leaves are the learned vectors v (named "rows" in dumps), which alone have a gradient, and the
        inputs, which training_step_set fills in. */
@@ -48,7 +50,7 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.noise_pred = unet(g, u, z_t, t, s.context);
     /* || eps - eps_theta ||^2 as a mean over all elements. For v-prediction the target is a velocity,
        not eps. */
-    s.loss = mse_loss(g, s.noise_pred, target);
+    s.loss = loss_record(g, s.noise_pred, target, s.weights);
 
     graph_keep(g, s.noise_pred);
     training_step_plan(&s, options);
@@ -64,6 +66,7 @@ void training_step_free(TrainingStep *s) {
     free(s->ids);
     free(s->noisy);
     free(s->target);
+    free(s->weights);
     free(s->timesteps);
     *s = (TrainingStep) { 0 };
 }

@@ -19,6 +19,7 @@ typedef struct {
     int64_t batch, tokens; /* B, S */
     int64_t height, width; /* h, w */
     int64_t vectors;       /* n */
+    bool weighted;         /* whether the loss has weights (loss_weights.h) */
 } TrainingStepShape;
 
 /* The graph for one batch size, and the buffers of its inputs, which must be filled in before it runs. */
@@ -31,6 +32,7 @@ typedef struct {
     float *noisy;                        /* [B, L, h, w]: z_t */
     float *timesteps;                    /* [B] */
     float *target;                       /* [B, L, h, w]: eps, or the velocity of v-prediction */
+    float *weights;                      /* [B, h, w]: the loss's weights, NULL where it has none */
 } TrainingStep;
 
 /* Records the graph and plans it. learned [n, D] are the learned vectors and grad [n, D] receives their

@@ -71,3 +71,24 @@ void neighbours_free(Neighbours *neighbours, int64_t n) {
     for (int64_t k = 0; k < n; k++) free(neighbours[k].near);
     free(neighbours);
 }
+
+double vocabulary_median_norm(const Weight *table, int64_t count) {
+    Vocabulary v = vocabulary_new(table, count, 0);
+    neighbours_free(neighbours_of(&v, NULL, 0, v.width), 0);
+    double median = vocabulary_median(&v);
+    vocabulary_free(&v);
+    return median;
+}
+
+double vocabulary_mean_norm(const Weight *table, int64_t count) {
+    Vocabulary v = vocabulary_new(table, count, 0);
+    neighbours_free(neighbours_of(&v, NULL, 0, v.width), 0);
+    double sum = 0;
+    int64_t counted = 0;
+    for (int64_t i = 0; i < count; i++) {
+        sum += v.norms[i];
+        counted += v.norms[i] > 0;
+    }
+    vocabulary_free(&v);
+    return sum / (double)max_i64(counted, 1);
+}

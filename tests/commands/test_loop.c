@@ -73,10 +73,11 @@ static void compare_learned(const Golden *g, const char *name, const char *path)
 
 static void test_run(const Golden *g, const char *name) {
     char *folder = folder_new();
-    char *more =
-        mem_format("--model weights/critters --grid-loss 0 --checkpoint-every 0 --out %s/run", folder);
+    const char *given = golden_meta(g, "%s/options", name);
+    char *more = mem_format("%s --grid-loss 0 --checkpoint-every 0 --out %s/run",
+                            strstr(given, "--model") ? "" : "--model weights/critters", folder);
     /* The golden cases without a --schedule are constant, as the reference script's default is. */
-    char *options = mem_format("--schedule constant %s", golden_meta(g, "%s/options", name));
+    char *options = mem_format("--schedule constant %s", given);
     int status = run_ti("train", options, more, folder);
     free(options);
     char *label = mem_format("%s.runs", name);
@@ -137,6 +138,23 @@ static void test_order(const Golden *g) {
     free(timesteps);
 }
 
+/* Compares the Min-SNR weights of all timesteps, where the UNet predicts eps and where it predicts v. */
+static void test_min_snr(const Golden *g) {
+    SchedulerConfig config = { .train_timesteps = 1000, .beta_start = 0.00085, .beta_end = 0.012 };
+    config.beta_schedule = BETAS_SCALED_LINEAR;
+    for (int v = 0; v < 2; v++) {
+        config.prediction = v ? PREDICT_V : PREDICT_EPSILON;
+        NoiseSchedule schedule = noise_schedule_new(&config);
+        float *want = golden_floats(g, v ? "snr/v" : "snr/eps");
+        double worst = 0;
+        for (int64_t t = 0; t < 1000; t++)
+            worst = test_worse(worst, fabs((double)min_snr_weight(&schedule, 5, t) / (double)want[t] - 1));
+        test_below(v ? "Min-SNR weights for v" : "Min-SNR weights for eps", worst, 1e-6);
+        free(want);
+        noise_schedule_free(&schedule);
+    }
+}
+
 static bool stop(void *user, int64_t done, int64_t all) {
     (void)user;
     (void)done;
@@ -157,6 +175,11 @@ int main(void) {
     test_order(g);
     static const char *const cases[] = { "accumulate", "batch", "style", "vectors", "single" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_run(g, cases[i]);
+    golden_free(g);
+    g = golden_open("golden/variants.safetensors");
+    test_min_snr(g);
+    static const char *const variants[] = { "median", "regularised", "norm", "sphere" };
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) test_run(g, variants[i]);
     golden_free(g);
     test_grid_stops();
     return test_finish();

@@ -118,7 +118,8 @@ static void test_values(void) {
     test_true("a list", o.init.count == 3 && !strcmp(o.init.items[2], "c"), "%d items", (int)o.init.count);
     test_true("vectors by --init", o.vectors == 3, "%d", (int)o.vectors);
     test_true("the last value counts", o.steps == 9, "%d", (int)o.steps);
-    test_true("numbers", o.lr == 1e-3 && o.seed == 9007199254740991, "%g %lld", o.lr, (long long)o.seed);
+    test_true("numbers", strtod(o.lr, NULL) == 1e-3 && o.seed == 9007199254740991, "%s %lld", o.lr,
+              (long long)o.seed);
     test_true("choices and flags", o.kind == KIND_STYLE && o.schedule == COSINE && o.no_flip && !o.force,
               "%d", o.kind);
     test_true("defaults", o.batch == 1 && o.repeats == 100 && o.weight_decay == 0.01 && !o.model, "%d",
@@ -237,7 +238,8 @@ static void test_defaults(void) {
     char *told = read_defaults("{\"train\": {\"steps\": 600, \"lr\": 5e-3, \"batch\": 4, \"scale-lr\": true, "
                                "\"schedule\": \"constant\"}, \"generate\": {\"steps\": 20}}",
                                NEEDED "--batch 2", &o);
-    test_true("a model's defaults", !*told && o.steps == 600 && o.lr == 5e-3 && o.scale_lr, "%s", told);
+    test_true("a model's defaults", !*told && o.steps == 600 && strtod(o.lr, NULL) == 5e-3 && o.scale_lr,
+              "%s", told);
     test_true("the user's value stays", o.batch == 2 && !options_given(&TRAIN_COMMAND, &o, "steps"), "%d",
               (int)o.batch);
     options_free(&TRAIN_COMMAND, &o);
@@ -404,8 +406,8 @@ static void test_json(void) {
     CHECK(options_parse(&TRAIN_COMMAND, few, again, &p, &errors) == OPTIONS_OK);
     bool ok = options_from_json(&TRAIN_COMMAND, "options.json", text, strlen(text), &p, &errors);
     char *back = options_to_json(&TRAIN_COMMAND, &p);
-    test_true("options.json comes back", ok && p.lr == 0.1 && p.no_flip && !strcmp(text, back), "%s",
-              errors.text ? errors.text : "the same");
+    test_true("options.json comes back", ok && strtod(p.lr, NULL) == 0.1 && p.no_flip && !strcmp(text, back),
+              "%s", errors.text ? errors.text : "the same");
     test_true("an option without a value",
               strstr(text, "\"grid-loss\":\tnull") && !options_given(&TRAIN_COMMAND, &p, "grid-loss"),
               "is null, and not given");

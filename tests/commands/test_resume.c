@@ -93,6 +93,7 @@ static const Case CASES[] = {
     { "accumulated",
       "--images weights/critters/concepts/grum --batch 3 --repeats 2 --accumulate 3 --steps 8 "
       "--checkpoint-every 3 --vectors 2 --schedule cosine --warmup 2 --grid-loss 0 "
+      "--regularise 2 --min-snr 5 --norm median "
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
       5 },
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 3 },
@@ -103,7 +104,7 @@ static const Case CASES[] = {
       2 },
     { "no early stop",
       "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
-      "--stop-threshold 1e-6",
+      "--stop-threshold 1e-6 --norm sphere",
       2 },
 };
 

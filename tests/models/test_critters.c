@@ -84,7 +84,7 @@ static void test_step(const Model *m, const Golden *golden, Precision precision,
           ids_shape = golden_shape(golden, "%s/ids", prefix);
     float *learned = golden_floats(golden, "%s/rows", prefix);
     float *grad = mem_alloc((size_t)shape_count(learned_shape) * sizeof *grad);
-    TrainingStepShape shape = { ids_shape.dim[0], ids_shape.dim[1], 16, 16, learned_shape.dim[0] };
+    TrainingStepShape shape = { ids_shape.dim[0], ids_shape.dim[1], 16, 16, learned_shape.dim[0], false };
     TrainingStep s =
         training_step_new(&m->clip, &m->unet, shape, learned, grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(golden, NULL, "%s/ids", prefix),

@@ -169,7 +169,7 @@ static Trained trained_new(const Run *r, const Model *m, const char *prefix) {
                   .learned_shape = golden_shape(r->golden, "text/rows") };
     t.grad = mem_alloc((size_t)shape_count(t.learned_shape) * sizeof *t.grad);
     Shape z = golden_shape(r->golden, "%s/z", prefix), ids_shape = golden_shape(r->golden, "text/ids");
-    TrainingStepShape shape = { 1, ids_shape.dim[1], z.dim[2], z.dim[3], t.learned_shape.dim[0] };
+    TrainingStepShape shape = { 1, ids_shape.dim[1], z.dim[2], z.dim[3], t.learned_shape.dim[0], false };
     t.step = training_step_new(&m->clip, &m->unet, shape, t.learned, t.grad, (PlanOptions) { .train = true });
     int32_t *ids = golden_ints(r->golden, NULL, "text/ids");
     memcpy(t.step.ids, ids, (size_t)ids_shape.dim[1] * sizeof *ids);
@@ -320,7 +320,7 @@ static void test_batch(Run *r, const Model *m) {
     Shape z = golden_shape(r->golden, "steps/0/z");
     float *grad = mem_alloc((size_t)count * sizeof *grad),
           *accumulated = mem_alloc((size_t)count * sizeof *accumulated);
-    TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.learned_shape.dim[0] };
+    TrainingStepShape shape = { 2, tokens, z.dim[2], z.dim[3], one.learned_shape.dim[0], false };
     TrainingStep two =
         training_step_new(&m->clip, &m->unet, shape, one.learned, grad, (PlanOptions) { .train = true });
     float losses = 0;

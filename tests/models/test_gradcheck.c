@@ -186,7 +186,7 @@ static void check_model(const char *folder, int threads, Check *c) {
     c->unit = mem_alloc((size_t)c->count * sizeof *c->unit);
     memcpy(c->start, c->learned, floats);
     int64_t side = m.unet.config.sample_size;
-    TrainingStepShape shape = { BATCH, tokenizer_max_length(m.tokenizer), side, side, VECTORS };
+    TrainingStepShape shape = { BATCH, tokenizer_max_length(m.tokenizer), side, side, VECTORS, false };
     c->step =
         training_step_new(&m.clip, &m.unet, shape, c->learned, c->grad, (PlanOptions) { .train = true });
     Arena arena = { 0 };

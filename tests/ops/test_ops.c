@@ -100,6 +100,9 @@ static Tensor *build_timesteps(Graph *g, const Args *a) {
     return timestep_embedding(g, a->x[0], a->c->width);
 }
 static Tensor *build_mse_loss(Graph *g, const Args *a) { return mse_loss(g, a->x[0], a->x[1]); }
+static Tensor *build_weighted_mse_loss(Graph *g, const Args *a) {
+    return weighted_mse_loss(g, a->x[0], a->x[1], a->x[2]);
+}
 
 static const Case CASES[] = {
     { "linear", build_linear, .kind = AFFINE },
@@ -195,6 +198,7 @@ static const Case CASES[] = {
     { "timestep_embedding", build_timesteps, .kind = CONSTANT, .width = 320 },
     { "timestep_embedding.narrow", build_timesteps, .kind = CONSTANT, .width = 64 },
     { "mse_loss", build_mse_loss, .kind = SMOOTH },
+    { "weighted_mse_loss", build_weighted_mse_loss, .kind = SMOOTH },
 };
 
 /* Problems from the golden file, and random ones with large shapes */

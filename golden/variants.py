@@ -1,0 +1,98 @@
+"""The variants of the method that `ti train` has as options, in torch, and golden runs with them. golden/loop.py
+trains with the same options.
+
+    python golden/variants.py
+
+writes golden/variants.safetensors with the cases below, in the form of loop.safetensors, and with
+
+    snr/eps, snr/v    [1000], the Min-SNR weights (gamma 5) of Stable Diffusion's noise schedule
+"""
+import os
+
+import torch
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+
+MODEL = "--model golden/models/narrow --images golden/loop_pictures --token <g> "
+CASES = {
+    "median": "--init a --steps 36 --batch 1 --repeats 5 --lr 0.05:10,0.02:25,0.01 --norm median --seed 7",
+    "regularised": "--init a,toy --vectors 2 --steps 30 --batch 2 --accumulate 2 --repeats 5 --lr 0.02 --regularise 3"
+                   " --seed 8",
+    "norm": "--init a --steps 30 --batch 1 --repeats 4 --lr 0.02 --norm 0.7 --min-snr 5 --no-flip --seed 9",
+    "sphere": "--init critter --steps 30 --batch 1 --repeats 6 --resolution 64 --lr 0.03 --norm sphere --schedule linear"
+              " --warmup 0 --seed 10",
+}  # fmt: skip
+
+
+def length(norm, vocabulary):
+    """The length that --norm gives the vectors, or None."""
+    norms = vocabulary.detach().double().norm(dim=1)
+    if norm == "median":
+        return norms.quantile(0.5).item()
+    if norm == "sphere":
+        return norms[norms > 0].mean().item()
+    return None if norm == "free" else float(norm)
+
+
+def min_snr(scheduler, timesteps, gamma):
+    """The weights of a batch, as diffusers' train_text_to_image.py computes them."""
+    snr = compute_snr(scheduler, timesteps)
+    weights = snr.clamp(max=gamma)
+    return weights / (snr + 1) if scheduler.config.prediction_type == "v_prediction" else weights / snr
+
+
+class RatesByStep(torch.optim.lr_scheduler.LRScheduler):
+    """A1111's list of rates and the steps at which they end."""
+
+    def __init__(self, optimizer, by_step):
+        self.by_step = by_step
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        for rate, *end in self.by_step:
+            if not end or self.last_epoch < int(end[0]):
+                break
+        return [float(rate)]
+
+
+class Sphere(torch.optim.Optimizer):
+    """DTI (arXiv 2512.13672): Riemannian gradient descent for the direction of each row, with a prior towards the
+    initial direction. The rows' norms are fixed."""
+
+    def __init__(self, table, ids, norm, lr, kappa=1e-4):
+        super().__init__([table], dict(lr=lr))
+        self.ids, self.norm, self.kappa = ids, norm, kappa
+        with torch.no_grad():
+            self.prior = torch.nn.functional.normalize(table[ids], dim=1)
+            table[ids] = norm * self.prior
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        (table,) = self.param_groups[0]["params"]
+        u = table[self.ids] / self.norm
+        g = self.norm * table.grad[self.ids] - self.kappa * self.prior
+        g = g - (g * u).sum(1, keepdim=True) * u
+        u = u - self.param_groups[0]["lr"] * g / (g.norm(dim=1, keepdim=True) + 1e-8)
+        table[self.ids] = self.norm * torch.nn.functional.normalize(u, dim=1)
+
+
+def main():
+    import loop
+    from common import HERE, Golden
+
+    os.chdir(os.path.join(HERE, ".."))
+    golden = Golden(__file__, 12)
+    for prediction, name in (("epsilon", "snr/eps"), ("v_prediction", "snr/v")):
+        scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                                  prediction_type=prediction)  # fmt: skip
+        golden.put(name, min_snr(scheduler, torch.arange(1000), 5))
+    for name, options in CASES.items():
+        if name == "sphere":  # whose normalised gradients are ill-conditioned on a model of random weights
+            loop.record(golden, name, "--images weights/critters/concepts/grum --token <g> " + options)
+        else:
+            loop.record(golden, name, MODEL + options, " --variant fp16")
+    golden.save("variants.safetensors")
+
+
+if __name__ == "__main__":
+    main()
