@@ -67,7 +67,7 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
 }
 
 /* Encodes the pictures, then computes the fixed-grid loss of the prompt. */
-static bool measure(const EvaluateOptions *o, const Model *m, const Words *words, const int32_t *prompt,
+static bool measure(const EvaluateOptions *o, const Model *m, const Words *words, int32_t *prompt,
                     const Pictures *pictures, int threads, double *loss, Messages *errors) {
     int64_t side = o->resolution / vae_factor(&m->vae.config);
     Posteriors posteriors = { 0 };
@@ -92,7 +92,8 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                                 &watch, errors, NULL);
     }
     if (ok) {
-        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, prompt, 1 };
+        TrainingPrompts prompts = { .ids = prompt, .rows = 1, .tokens = step.tokens };
+        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts };
         int64_t passes = ceil_div(pictures->count * GRID_TIMESTEPS, o->batch);
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step.plan.forward_flops, NULL);
         *loss = grid_loss(&data, &step, &watch);

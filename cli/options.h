@@ -38,8 +38,8 @@ typedef struct {
     const char *unless; /* the flag with which a required option may be left out, or NULL */
     bool commas;        /* whether the items of a LIST may be separated by commas */
     bool number;        /* whether a STRING that is a number is written as one in JSON */
-    /* Returns NULL if a STRING is a value that the option can have, and otherwise what is wrong, as the end of a
-       message: "must be ...". NULL for an option that can have any text. */
+    /* Returns NULL if a STRING is a value that the option can have, and otherwise what is wrong, as the end
+       of a message: "must be ...". NULL for an option that can have any text. */
     const char *(*fault)(const char *text);
     bool positional; /* whether it is an argument without a name: a STRING, or a LIST of all that remain */
     bool model;      /* whether a model folder's defaults.json may set it */
@@ -78,9 +78,10 @@ typedef enum { OPTIONS_OK, OPTIONS_HELP, OPTIONS_HELP_ALL, OPTIONS_WRONG } Optio
 
 /* Sets all values, first to the defaults and then from the arguments argv[0..argc) that follow the command's
    name, and checks them. An option is `--name value` or `--name=value`, and `--` ends the options. When an
-   option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is among
-   the arguments, OPTIONS_HELP_ALL when the word all follows it, and OPTIONS_WRONG after adding a message for each fault. values need not be initialised;
-   the caller calls options_free on them in every case. */
+   option other than a LIST is repeated the last value counts. Returns OPTIONS_HELP when --help or -h is
+   among the arguments, OPTIONS_HELP_ALL when the word all follows it, and OPTIONS_WRONG after adding a
+   message for each fault. values need not be initialised; the caller calls options_free on them in every
+   case. */
 OptionsResult options_parse(const Command *c, int argc, char *const argv[], void *values, Messages *errors);
 void options_free(const Command *c, void *values);
 
@@ -92,7 +93,8 @@ bool options_given(const Command *c, const void *values, const char *name);
 void options_forget(const Command *c, void *values, const char *name);
 
 /* Prints the command's --help: with `all` every option and the reason for its default, else the basic
-   options in brief and the names of the others. A command without a list of basic options prints every option. */
+   options in brief and the names of the others. A command without a list of basic options prints every
+   option. */
 void options_help(const Command *c, bool all, FILE *out);
 
 /* Reads FOLDER/defaults.json, if it exists: {"train": {"steps": 600, ...}, "generate": {...}}. Sets the

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
-                         const int32_t *prompts, int64_t count) {
+                         const TrainingPrompts *prompts) {
     RunIdentity identity = {
         .options = o->identity,
-        .prompts = hash_bytes(HASH_START, prompts, (size_t)count * sizeof *prompts),
+        .prompts = training_prompts_hash(prompts, pictures->count),
         .text_encoder = store_fingerprint(m->folder.text_encoder),
         .unet = store_fingerprint(m->folder.unet),
         .vae = store_fingerprint(m->folder.vae),
@@ -84,7 +84,9 @@ bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainO
         report_change(store_path(m->folder.text_encoder), weights, errors);
     if (then->unet != now->unet) report_change(store_path(m->folder.unet), weights, errors);
     if (then->vae != now->vae) report_change(store_path(m->folder.vae), weights, errors);
-    if (then->prompts != now->prompts && o->templates)
+    if (then->prompts != now->prompts && o->captions)
+        report_change(o->images, "has other captions than the run began with", errors);
+    else if (then->prompts != now->prompts && o->templates)
         report_change(o->templates, "has other templates than the run began with", errors);
     else if (then->prompts != now->prompts)
         report_change(m->folder.vocab_path, "or its merges give other tokens than when the run began",

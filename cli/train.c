@@ -37,8 +37,7 @@ typedef struct {
     Model model;
     Words words; /* the word that is learned; words.learned are its vectors */
     Pictures pictures;
-    int32_t *prompts; /* [templates, tokens]: token ids */
-    int64_t templates;
+    TrainingPrompts prompts;
     Encoder encoder;
     Posteriors posteriors;
     Loop loop;
@@ -83,9 +82,7 @@ static void plan_run(Run *r) {
         .noise_schedule = &m->noise_schedule,
         .vae = &m->vae.config,
         .posteriors = &r->posteriors,
-        .prompts = r->prompts,
-        .templates = r->templates,
-        .tokens = tokenizer_max_length(m->tokenizer),
+        .prompts = &r->prompts,
         .height = side,
         .width = side,
         .vectors = r->o->vectors,
@@ -180,8 +177,7 @@ static bool is_finished(const Run *r) {
 }
 
 static RunIdentity identity_now(const Run *r) {
-    return identity_new(r->o, &r->model, &r->pictures, r->prompts,
-                        r->templates * tokenizer_max_length(r->model.tokenizer));
+    return identity_new(r->o, &r->model, &r->pictures, &r->prompts);
 }
 
 static bool begin_run(Run *r, Messages *errors) {
@@ -302,7 +298,7 @@ static bool measure(Run *r, const char *what, FixedLoss *fixed_loss, int64_t poi
     Wait wait;
     Watch watch = wait_start(&wait, what, (double)passes * r->loop.full.plan.forward_flops, not_interrupted);
     GridLossData data = { &r->posteriors, r->model.vae.config.scaling_factor, &r->model.noise_schedule,
-                          r->prompts, r->templates };
+                          &r->prompts };
     *loss = fixed_loss(&data, &r->loop.full, &watch);
     r->interrupted = wait.ended;
     return !wait.ended;
@@ -536,7 +532,7 @@ static void run_free(Run *r) {
     early_stop_free(&r->stop);
     pictures_free(&r->pictures);
     words_free(&r->words);
-    free(r->prompts);
+    training_prompts_free(&r->prompts);
     free(r->initial);
     model_close(&r->model);
 }
@@ -555,7 +551,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
             errors, "--repeats %lld: with %lld pictures an epoch has more examples than can be shuffled (%d)",
             (long long)r->o->repeats, (long long)r->pictures.count, RANDPERM_MAX);
     if (errors->count == 0)
-        r->prompts = train_prompts(r->o, r->model.tokenizer, &r->templates, errors, warnings);
+        train_prompts(r->o, r->model.tokenizer, &r->pictures, &r->prompts, errors, warnings);
     threads_check_blas(warnings);
     check_precision((Precision)r->o->precision, warnings);
     return errors->count == 0;

@@ -18,10 +18,12 @@ typedef struct {
     bool init_is_file; /* whether init's only item is the path of the file of a learned word */
     int64_t vectors;
     Kind kind;
-    char *templates; /* NULL for the templates of `kind` */
-    char *model;     /* NULL for the embedded model */
-    char *vae;       /* NULL for the model's own */
-    int prediction;  /* an index into PREDICTIONS */
+    char *templates; /* a list's name or a file; NULL for the reference script's */
+    char *class;     /* the word before the new one, or NULL */
+    bool captions;
+    char *model;    /* NULL for the embedded model */
+    char *vae;      /* NULL for the model's own */
+    int prediction; /* an index into PREDICTIONS */
     /* how it is learned */
     int64_t steps;
     char *lr;      /* a rate, or rates by step */

@@ -53,8 +53,19 @@ static const Option OPTIONS[] = {
       .help =
           "which templates are used: 27 such as 'a photo of a {}', or 19 such as 'a painting in the style "
           "of {}'" },
-    { "templates", OPTION_STRING, AT(templates), "FILE", .may_differ = true, .shown = "those of --kind",
-      .help = "a text file of your own templates, one on each line, with {} where the word goes" },
+    { "templates", OPTION_STRING, AT(templates), "paper|code|diffusers|FILE", .may_differ = true,
+      .shown = "diffusers",
+      .help = "the templates: those printed in the paper, which end with a full stop; those of its authors' "
+              "code; those "
+              "of diffusers; or a text file with one on each line, with {} or [name] where the word goes "
+              "and, as in "
+              "A1111, [filewords] for the text beside a picture or its name" },
+    { "class", OPTION_STRING, AT(class), "WORD", .shown = "none",
+      .help = "what stands before the new word in every prompt, such as cat for 'a photo of a cat <mimi>'" },
+    { "captions", OPTION_FLAG, AT(captions),
+      .help = "take a picture's own sentences instead of templates: NAME.txt beside NAME.jpg, one on each "
+              "line, with {} "
+              "or the word itself in the word's place" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
@@ -325,8 +336,10 @@ static void check(void *options, Messages *errors) {
     sampler_check(&o->sampler, errors);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
     if (given(o, "schedule")) check_cycles(o, errors); /* otherwise the model's defaults may set it */
-    if (given(o, "templates") && given(o, "kind"))
+    if (given(o, "templates") && !templates_named(o->templates) && given(o, "kind"))
         messages_add(errors, "--templates: replaces --kind; leave one of them out");
+    if (o->captions && (given(o, "templates") || given(o, "kind")) && !o->resume)
+        messages_add(errors, "--captions: replaces --templates and --kind; leave them out");
     if (given(o, "validation-every") && !o->validation_prompt && !o->resume)
         messages_add(errors, "--validation-every: needs a --validation-prompt");
     if (o->negative && !o->validation_prompt && !o->resume)
@@ -465,7 +478,7 @@ static char *absolute(const char *path) {
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
     record.images = absolute(o->images);
-    record.templates = absolute(o->templates);
+    record.templates = templates_named(o->templates) ? mem_string(o->templates) : absolute(o->templates);
     record.model = absolute(o->model);
     record.vae = absolute(o->vae);
     char *init = o->init_is_file ? absolute(o->init.items[0]) : NULL;

@@ -94,20 +94,18 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *st
     return v;
 }
 
-int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count, Messages *errors,
-                       Messages *warnings) {
-    Templates templates;
-    if (!templates_get(&templates, o->kind, o->templates, errors)) return NULL;
-    int64_t longest, room = tokenizer_max_length(t) - 2;
-    int32_t *prompts = templates_encode(&templates, t, o->token, &longest);
-    *count = templates.count;
-    if (longest > room)
-        messages_add(warnings,
-                     "a template has %lld tokens with the word in it; the text encoder takes %lld, the rest "
-                     "is cut off",
-                     (long long)longest, (long long)room);
-    templates_free(&templates);
-    return prompts;
+bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,
+                   TrainingPrompts *prompts, Messages *errors, Messages *warnings) {
+    PromptSource source = { o->kind, o->templates, o->class, o->captions };
+    int64_t room = tokenizer_max_length(t) - 2;
+    if (!training_prompts_read(prompts, &source, t, o->token, pictures->paths, pictures->count, errors))
+        return false;
+    if (prompts->longest > room)
+        messages_add(
+            warnings,
+            "a %s has %lld tokens with the word in it; the text encoder takes %lld, the rest is cut off",
+            o->captions ? "caption" : "template", (long long)prompts->longest, (long long)room);
+    return true;
 }
 
 bool train_validation(const TrainOptions *o, const Model *m, const Words *words, Validation **validation,

@@ -6,6 +6,8 @@
 #include "cli/run_folder.h"
 #include "cli/train.h"
 #include "diffusion/model.h"
+#include "inversion/pictures.h"
+#include "inversion/training_prompts.h"
 #include "inversion/early_stop.h"
 #include "inversion/loop.h"
 #include "inversion/validation.h"
@@ -21,10 +23,9 @@ bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *
    and adds a message for each fault. */
 float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
 
-/* Returns the token ids [*count, tokens] of each template with the placeholder token in it; free() them.
-   Returns NULL and adds a message when the file of --templates cannot be used. */
-int32_t *train_prompts(const TrainOptions *o, const Tokenizer *t, int64_t *count, Messages *errors,
-                       Messages *warnings);
+/* Reads the prompts with which the word is learned. Returns false and adds a message for each fault. */
+bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,
+                   TrainingPrompts *prompts, Messages *errors, Messages *warnings);
 
 /* Makes what generates the validation pictures, or NULL without --validation-prompt. Returns false and adds a
    message when it cannot be made. */

@@ -80,7 +80,9 @@ def parse(arguments):
     p.add_argument("--variant", help="the variant of the model's weight files, such as fp16")
     p.add_argument("--vectors", type=int, default=1)
     p.add_argument("--kind", choices=["object", "style"], default="object")
-    p.add_argument("--templates", help="a file with one template per line")
+    p.add_argument("--templates", help="paper, code, diffusers, or a file with one template per line")
+    p.add_argument("--class", dest="word_class", help="what stands before the word")
+    p.add_argument("--captions", action="store_true", help="NAME.txt beside each picture has its sentences")
     p.add_argument("--steps", type=int, default=3000)
     p.add_argument("--lr", default="5e-4", help="a rate, or rates by step: 0.005:100,0.001:1000,0.0005")
     p.add_argument("--scale-lr", action="store_true")
@@ -113,9 +115,17 @@ class Pictures(torch.utils.data.Dataset):
         names = sorted(n for n in os.listdir(a.images) if n.lower().endswith((".png", ".jpg", ".jpeg", ".bmp")))
         self.paths = [os.path.join(a.images, n) for n in names]
         self.templates = STYLE if a.kind == "style" else OBJECT
-        if a.templates:
-            lines = (line.rstrip() for line in open(a.templates, encoding="utf-8-sig"))
-            self.templates = [line for line in lines if line and line[0] != "#"]
+        if a.templates in variants.TEMPLATES:
+            self.templates = variants.TEMPLATES[a.templates](self.templates, a.kind)
+        elif a.templates:
+            self.templates = variants.lines(a.templates)
+        if a.word_class:
+            self.placeholder = f"{a.word_class} {placeholder}"
+        # the prompts of each picture, with {} in the word's place
+        self.prompts = [
+            variants.captions(path, a.token) if a.captions else variants.with_filewords(self.templates, path)
+            for path in self.paths
+        ]
 
     def __len__(self):
         return len(self.paths) * self.a.repeats
@@ -129,7 +139,8 @@ class Pictures(torch.utils.data.Dataset):
     def __getitem__(self, i):
         picture = i % len(self.paths)
         image = Image.open(self.paths[picture]).convert("RGB")
-        template = random.choice(range(len(self.templates)))  # choice(templates) draws the same number
+        prompts = self.prompts[picture]
+        template = random.choice(range(len(prompts)))  # choice(prompts) draws the same number
         array = np.array(image).astype(np.uint8)
         if self.a.center_crop:
             h, w = array.shape[:2]
@@ -141,7 +152,7 @@ class Pictures(torch.utils.data.Dataset):
             image = ImageOps.mirror(image)
         pixels = (np.array(image).astype(np.uint8) / 127.5 - 1.0).astype(np.float32)
         return dict(item=i, picture=picture, template=template, flip=int(flip),
-                    input_ids=self.tokens(self.templates[template]),
+                    input_ids=self.tokens(prompts[template]),
                     pixel_values=torch.from_numpy(pixels).permute(2, 0, 1))  # fmt: skip
 
 

@@ -8,6 +8,7 @@ writes golden/variants.safetensors with the cases below, in the form of loop.saf
     snr/eps, snr/v    [1000], the Min-SNR weights (gamma 5) of Stable Diffusion's noise schedule
 """
 import os
+import re
 
 import torch
 from diffusers import DDPMScheduler
@@ -21,7 +22,51 @@ CASES = {
     "norm": "--init a --steps 30 --batch 1 --repeats 4 --lr 0.02 --norm 0.7 --min-snr 5 --no-flip --seed 9",
     "sphere": "--init critter --steps 30 --batch 1 --repeats 6 --resolution 64 --lr 0.03 --norm sphere --schedule linear"
               " --warmup 0 --seed 10",
+    "code": "--init a --steps 30 --batch 1 --repeats 5 --lr 0.02 --templates code --class toy --seed 11",
+    "captions": "--init toy --steps 30 --batch 2 --repeats 5 --lr 0.02 --captions --seed 12",
+    "filewords": "--init toy --steps 30 --batch 2 --repeats 5 --lr 0.02 --templates golden/loop_pictures/templates.txt --seed 13",
 }  # fmt: skip
+# Sentences for the pictures of golden/loop.py, which are written beside them.
+TEXTS = {
+    "1.txt": "a {} at the sea\n# not a caption\n\nmy <g> and I\n",
+    "3.txt": "an old [name], red\nthe {}\n{}\n",
+    "2.txt": "one <g>\n",
+    "templates.txt": "a photo of a [name], [filewords]\n[filewords] and {}\n",
+}
+
+
+def lines(path):
+    stripped = (line.rstrip() for line in open(path, encoding="utf-8-sig"))
+    return [line for line in stripped if line and line[0] != "#"]
+
+
+def code_templates(objects, kind):
+    """The list of the authors' code: objects thrice, with other words for "a photo of" at the beginning."""
+    begins = ["a photo of"] + (["an illustration of", "a depiction of"] if kind == "object" else [])
+    return [re.sub("^a photo of", begin, line) for begin in begins for line in objects]
+
+
+TEMPLATES = {
+    "diffusers": lambda templates, kind: templates,
+    "paper": lambda templates, kind: [line + "." for line in templates],
+    "code": code_templates,
+}
+
+
+def captions(path, token):
+    """The sentences in the text file beside a picture, with {} for the word."""
+    return [re.sub(re.escape(token) + r"|\[name\]", "{}", line) for line in lines(os.path.splitext(path)[0] + ".txt")]
+
+
+def with_filewords(templates, path):
+    """A1111's templates: [filewords] is the text beside the picture, or else its name without digits in front."""
+    text = os.path.splitext(path)[0] + ".txt"
+    if os.path.exists(text):
+        words = open(text, encoding="utf-8").read().rstrip()
+    else:
+        words = re.sub(r"^[-\d]+\s*", "", os.path.splitext(os.path.basename(path))[0])
+    fill = words.replace("{", "{{").replace("}", "}}")  # the word is put in by str.format
+    return [line.replace("[name]", "{}").replace("[filewords]", fill) for line in templates]
 
 
 def length(norm, vocabulary):
@@ -82,6 +127,9 @@ def main():
 
     os.chdir(os.path.join(HERE, ".."))
     golden = Golden(__file__, 12)
+    for name, text in TEXTS.items():
+        with open(f"golden/loop_pictures/{name}", "w", encoding="utf-8") as f:
+            f.write(text)
     for prediction, name in (("epsilon", "snr/eps"), ("v_prediction", "snr/v")):
         scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                                   prediction_type=prediction)  # fmt: skip

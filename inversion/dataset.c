@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, int64_t templates, bool flip,
-                    Generator *torch, Twister *python) {
+Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
+                    bool flip, Generator *torch, Twister *python) {
     Dataset d = {
-        .pictures = pictures, .repeats = repeats, .batch = batch, .templates = templates, .flip = flip
+        .pictures = pictures, .repeats = repeats, .batch = batch, .prompts = prompts, .flip = flip
     };
     d.torch = torch;
     d.python = python;
@@ -50,7 +50,8 @@ static void fetch(Dataset *d, Batch *b) {
     for (int64_t i = 0; i < b->count; i++) {
         Example *e = &b->examples[i];
         e->picture = d->order[d->fetched++] % d->pictures;
-        e->template = python_choice(d->python, d->templates);
+        e->prompt = training_prompts_first(d->prompts, e->picture) +
+                    python_choice(d->python, training_prompts_count(d->prompts, e->picture));
         /* The number is drawn even where flipping is off, as RandomHorizontalFlip(p=0) does. */
         float u;
         generator_rand(d->torch, &u, 1);

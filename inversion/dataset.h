@@ -24,11 +24,12 @@
 #ifndef TI_DATASET_H
 #define TI_DATASET_H
 
+#include "inversion/training_prompts.h"
 #include "tensor/rng.h"
 
-/* One training example: which picture, whether it is mirrored, and which template is its prompt. */
+/* One training example: which picture, whether it is mirrored, and which row of the prompts is its prompt. */
 typedef struct {
-    int64_t picture, template;
+    int64_t picture, prompt;
     bool flipped;
 } Example;
 
@@ -39,7 +40,8 @@ typedef struct {
 } Batch;
 
 typedef struct {
-    int64_t pictures, repeats, batch, templates;
+    int64_t pictures, repeats, batch;
+    const TrainingPrompts *prompts;
     bool flip;
     Generator *torch; /* the run's generators; loop.c draws from `torch` too, between two batches */
     Twister *python;
@@ -54,9 +56,9 @@ typedef struct {
     Batch ahead;   /* the batch after it, which has been fetched already; its count is 0 when there is none */
 } Dataset;
 
-/* All sizes must be positive. torch and python belong to the caller and must outlive the dataset. */
-Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, int64_t templates, bool flip,
-                    Generator *torch, Twister *python);
+/* All sizes must be positive. prompts, torch and python belong to the caller and must outlive the dataset. */
+Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
+                    bool flip, Generator *torch, Twister *python);
 void dataset_free(Dataset *d);
 
 /* Returns the number of batches in an epoch. */

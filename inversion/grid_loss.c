@@ -21,14 +21,18 @@ static int64_t middle(const GridLossData *d, int64_t k, int64_t parts) {
 }
 
 static Point grid_point(const GridLossData *d, int64_t i) {
-    return (Point) { .picture = i / GRID_TIMESTEPS,
-                     .timestep = middle(d, i % GRID_TIMESTEPS, GRID_TIMESTEPS) };
+    int64_t picture = i / GRID_TIMESTEPS;
+    return (Point) { .picture = picture,
+                     .timestep = middle(d, i % GRID_TIMESTEPS, GRID_TIMESTEPS),
+                     .prompt = training_prompts_first(d->prompts, picture) };
 }
 
 static Point deterministic_point(const GridLossData *d, int64_t i) {
-    return (Point) { .picture = i % d->posteriors->pictures,
+    int64_t picture = i % d->posteriors->pictures, prompts = training_prompts_count(d->prompts, picture);
+    return (Point) { .picture = picture,
                      .timestep = middle(d, i, DETERMINISTIC_POINTS),
-                     .prompt = i * d->templates / DETERMINISTIC_POINTS };
+                     .prompt =
+                         training_prompts_first(d->prompts, picture) + i * prompts / DETERMINISTIC_POINTS };
 }
 
 /* Fills in example i of the batch with a point. z and noise [L, h, w] are room for its latents and its
@@ -39,7 +43,8 @@ static void set_point(const GridLossData *d, TrainingStep *s, int64_t i, Point p
     for (int64_t k = 0; k < s->latent_count; k++) z[k] = mean[k] * d->scaling_factor;
     generator_randn(generator, noise, s->latent_count);
     training_step_set(s, d->noise_schedule, i, z, noise, p.timestep);
-    memcpy(s->ids + i * s->tokens, d->prompts + p.prompt * s->tokens, (size_t)s->tokens * sizeof *s->ids);
+    memcpy(s->ids + i * s->tokens, d->prompts->ids + p.prompt * s->tokens,
+           (size_t)s->tokens * sizeof *s->ids);
 }
 
 /* The mean squared error over the points 0 ... points - 1. */

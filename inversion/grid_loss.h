@@ -6,6 +6,7 @@
 
 #include "inversion/posterior.h"
 #include "inversion/training.h"
+#include "inversion/training_prompts.h"
 
 enum { GRID_TIMESTEPS = 20, DETERMINISTIC_POINTS = 8 };
 
@@ -14,8 +15,7 @@ typedef struct {
     const Posteriors *posteriors; /* of the pictures */
     float scaling_factor;         /* the VAE's */
     const NoiseSchedule *noise_schedule;
-    const int32_t *prompts; /* [templates, S]: the token ids of prompts that contain the word */
-    int64_t templates;
+    const TrainingPrompts *prompts;
 } GridLossData;
 
 /* The type of both losses below. */

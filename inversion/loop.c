@@ -25,7 +25,7 @@ static float *floats(int64_t count) { return mem_alloc((size_t)count * sizeof(fl
 TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan) {
     const LoopData *d = &l->data;
     TrainingStepShape shape = { .batch = batch,
-                                .tokens = d->tokens,
+                                .tokens = d->prompts->tokens,
                                 .height = d->height,
                                 .width = d->width,
                                 .vectors = d->vectors,
@@ -56,7 +56,7 @@ static void seed_generators(Loop *l) {
     const LoopOptions *o = &l->options;
     generator_seed(&l->torch, o->seed);
     python_seed(&l->python, o->seed);
-    l->dataset = dataset_new(l->data.posteriors->pictures, o->repeats, o->batch, l->data.templates, o->flip,
+    l->dataset = dataset_new(l->data.posteriors->pictures, o->repeats, o->batch, l->data.prompts, o->flip,
                              &l->torch, &l->python);
 }
 
@@ -123,8 +123,8 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
         int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
         loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i);
-        memcpy(s->ids + i * d->tokens, d->prompts + e->template * d->tokens, /* y */
-               (size_t)d->tokens * sizeof *s->ids);
+        memcpy(s->ids + i * s->tokens, d->prompts->ids + e->prompt * s->tokens, /* y */
+               (size_t)s->tokens * sizeof *s->ids);
     }
 }
 

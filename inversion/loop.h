@@ -33,8 +33,7 @@ typedef struct {
     const NoiseSchedule *noise_schedule;
     const VaeConfig *vae;
     const Posteriors *posteriors; /* of the training pictures */
-    const int32_t *prompts; /* [templates, tokens]: the ids of each template with the placeholder token */
-    int64_t templates, tokens;
+    const TrainingPrompts *prompts;
     int64_t height, width; /* of the latents */
     int64_t vectors;
     float *learned;       /* [vectors, D]: the learned vectors, which the loop updates */

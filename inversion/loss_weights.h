@@ -1,6 +1,6 @@
-/* Weights of the loss, which change how much an example or a part of a picture counts:
+/* Weights of the loss, which change how much an example counts:
 
-       loss = mean(w (eps - eps_theta)^2),   w = snr weight of the timestep * mask of the pixel
+       loss = mean(w (eps - eps_theta)^2)
 
    Without weights all w are 1, and the graph has no such factor. */
 #ifndef TI_LOSS_WEIGHTS_H

@@ -14,8 +14,8 @@ typedef enum {
     LR_SCHEDULE_KINDS
 } LrScheduleKind;
 
-/* Learning rates by step, as A1111 writes them: "0.005:100, 0.001:1000, 0.0005" has the rate 0.005 in steps 0 to
-   99, 0.001 up to step 999, and then 0.0005. A plain number is a list of one. */
+/* Learning rates by step, as A1111 writes them: "0.005:100, 0.001:1000, 0.0005" has the rate 0.005 in steps
+   0 to 99, 0.001 up to step 999, and then 0.0005. A plain number is a list of one. */
 enum { LR_RATES_MAX = 64 };
 typedef struct {
     int64_t count;

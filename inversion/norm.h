@@ -18,21 +18,22 @@ typedef struct {
     double length; /* ignored where kind is NORM_FREE */
 } NormRule;
 
-/* Parses "free", "median", "sphere" or a number above 0. The length of "median" and "sphere" becomes 0, since it
-   depends on the vocabulary. Returns false for any other text. */
+/* Parses "free", "median", "sphere" or a number above 0. The length of "median" and "sphere" becomes 0,
+   since it depends on the vocabulary. Returns false for any other text. */
 bool norm_rule_parse(const char *text, NormRule *rule);
 
 /* With NORM_FIXED, scales each of the vectors v [n, width] to the norm. A zero vector stays as it is. */
 void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v);
 
-/* With NORM_SPHERE, makes one step of DTI's optimiser and returns true; otherwise returns false. The
-   optimiser (its published settings: momentum beta = 0, prior kappa = 1e-4), which is Riemannian gradient
-   descent with a prior. With u = v / length on the unit sphere, mu the direction of the initial vector v0,
-   and g = length dloss/dv:
+/* With NORM_SPHERE, makes one step of DTI's optimiser and returns true; otherwise returns false. The optimiser
+   (its published settings: momentum beta = 0, prior kappa = 1e-4) is Riemannian gradient descent with a prior.
+   With u = v / length on the unit sphere, mu the direction of the initial vector v0, and the gradient
+   g = length dloss/dv:
 
-   g = g - kappa mu a von Mises-Fisher prior draws u towards mu g = g - <g, u> u the part of g that is
-   tangential to the sphere u = u - lr g / (|g| + 1e-8) so every step turns u by about lr, whatever the
-   loss's scale is v = length u / |u|
+       g = g - kappa mu               a von Mises-Fisher prior draws u towards mu
+       g = g - <g, u> u               the part of g that is tangential to the sphere
+       u = u - lr g / (|g| + 1e-8)    so every step turns u by about lr, whatever the loss's scale is
+       v = length u / |u|
 
    v, v0 and grad are [n, width], and each vector has a sphere of its own. */
 bool sphere_step(const NormRule *rule, double lr, int64_t n, int64_t width, float *v, const float *v0,

@@ -30,6 +30,7 @@ static bool list_paths(const char *folder, Pictures *out, Messages *errors, Mess
             continue;
         }
         free(path);
+        if (text_ends_with(entry->d_name, ".txt")) continue; /* captions (training_prompts.h) */
         if (others++ == 0 || strcmp(entry->d_name, other) < 0) {
             free(other);
             other = mem_string(entry->d_name);

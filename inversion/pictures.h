@@ -19,10 +19,10 @@ typedef struct {
 } Pictures;
 
 /* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file counts
-   as a picture if its name has a picture's extension (image_has_known_extension) or its first bytes are those
-   of a picture. Hidden files are skipped silently, and a warning counts the other files. Returns false and
-   adds a message for each fault: the folder cannot be read or holds no pictures; a file is not a picture, has
-   an unsupported format or is damaged. Call pictures_free in every case. */
+   as a picture if its name has a picture's extension (image_has_known_extension) or its first bytes are
+   those of a picture. Hidden files and text files are skipped silently, and a warning counts the other
+   files. Returns false and adds a message for each fault: the folder cannot be read or holds no pictures; a
+   file is not a picture, has an unsupported format or is damaged. Call pictures_free in every case. */
 bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
                    Messages *warnings);
 /* Reads the pixels: turns each picture upright, crops it to its middle square if center_crop, and resizes it

@@ -45,17 +45,48 @@ static void push(Templates *t, const char *line, size_t size) {
     t->lines[t->count++] = mem_format("%.*s", (int)size, line);
 }
 
-/* Returns what is wrong with a line, as the second part of a message, or NULL. */
-static const char *line_fault(const char *line, size_t size) {
-    if (size > LINE_MAX_BYTES) return "is longer than 1000 bytes";
-    int holes = 0;
-    for (size_t i = 0; i + 1 < size; i++) holes += line[i] == '{' && line[i + 1] == '}';
-    if (holes != 1) return holes ? "has {} more than once" : "has no {} where the word goes";
-    if (memchr(line, 0, size)) return "has a zero byte";
-    return utf8_valid(line, size) ? NULL : "is not UTF-8 text";
+/* Returns how often a text occurs in a line. */
+static int occurrences(const char *line, const char *text) {
+    int count = 0;
+    for (const char *at = line; (at = strstr(at, text)) != NULL; at += strlen(text)) count++;
+    return count;
 }
 
-bool templates_parse(Templates *t, const char *path, const char *text, size_t size, Messages *errors) {
+/* Returns the text that stands for the word in a line: "{}", "[name]" or the word itself. NULL unless
+   exactly one of them does, once. */
+static const char *hole_of(const char *line, const char *word, int *count) {
+    const char *holes[] = { "{}", "[name]", word }, *found = NULL;
+    *count = 0;
+    for (int i = 0; i < 3; i++) {
+        int times = holes[i] ? occurrences(line, holes[i]) : 0;
+        if (times) found = holes[i];
+        *count += times;
+    }
+    return *count == 1 ? found : NULL;
+}
+
+/* Adds a line, in which "{}" takes the word's place. Returns NULL or what is wrong with it, as the second
+   part of a message. */
+static const char *push_line(Templates *t, const char *bytes, size_t size, const char *word) {
+    if (t->count == LINES_MAX) return "is one too many";
+    if (size > LINE_MAX_BYTES) return "is longer than 1000 bytes";
+    if (memchr(bytes, 0, size)) return "has a zero byte";
+    if (!utf8_valid(bytes, size)) return "is not UTF-8 text";
+    char *line = mem_format("%.*s", (int)size, bytes);
+    int holes;
+    const char *hole = hole_of(line, word, &holes), *at = hole ? strstr(line, hole) : NULL;
+    if (hole) {
+        char *with = mem_format("%.*s{}%s", (int)(at - line), line, at + strlen(hole));
+        push(t, with, strlen(with));
+        free(with);
+    }
+    free(line);
+    if (hole) return NULL;
+    return holes ? "has {} more than once" : "has no {} where the word goes";
+}
+
+bool templates_parse(Templates *t, const char *path, const char *text, size_t size, const char *word,
+                     Messages *errors) {
     *t = (Templates) { 0 };
     int64_t number = 0, faults = 0;
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) { /* the byte order mark that some editors write */
@@ -70,8 +101,7 @@ bool templates_parse(Templates *t, const char *path, const char *text, size_t si
         size_t length = (size_t)(stop - line);
         number++;
         if (!length || line[0] == '#') continue;
-        const char *why = t->count == LINES_MAX ? "is one too many" : line_fault(line, length);
-        if (!why) push(t, line, length);
+        const char *why = push_line(t, line, length, word);
         if (why && ++faults <= FAULTS_TOLD)
             messages_add(errors, "%s: line %lld %s", path, (long long)number, why);
     }
@@ -85,18 +115,42 @@ bool templates_parse(Templates *t, const char *path, const char *text, size_t si
     return false;
 }
 
-bool templates_get(Templates *t, Kind kind, const char *path, Messages *errors) {
+/* Adds the list for objects. A line that begins with "a photo of" begins with `begins` instead, and every
+   line ends with `ends`. */
+static void push_objects(Templates *t, const char *begins, const char *ends) {
+    static const char photo[] = "a photo of";
+    for (size_t i = 0; i < sizeof OBJECT / sizeof *OBJECT; i++) {
+        bool other = strncmp(OBJECT[i], photo, strlen(photo)) == 0;
+        char *line = mem_format("%s%s%s", other ? begins : "", OBJECT[i] + (other ? strlen(photo) : 0), ends);
+        push(t, line, strlen(line));
+        free(line);
+    }
+}
+
+static bool named(const char *name, const char *list) { return name && strcmp(name, list) == 0; }
+
+bool templates_named(const char *name) {
+    return named(name, "diffusers") || named(name, "paper") || named(name, "code");
+}
+
+bool templates_get(Templates *t, Kind kind, const char *name, Messages *errors) {
     *t = (Templates) { 0 };
-    if (path) {
+    if (name && !templates_named(name)) {
         File file;
-        if (!file_read(path, &file, errors)) return false;
-        bool ok = templates_parse(t, path, (const char *)file.data, file.size, errors);
+        if (!file_read(name, &file, errors)) return false;
+        bool ok = templates_parse(t, name, (const char *)file.data, file.size, NULL, errors);
         file_close(&file);
         return ok;
     }
-    const char *const *lines = kind == KIND_STYLE ? STYLE : OBJECT;
-    size_t count = kind == KIND_STYLE ? sizeof STYLE / sizeof *STYLE : sizeof OBJECT / sizeof *OBJECT;
-    for (size_t i = 0; i < count; i++) push(t, lines[i], strlen(lines[i]));
+    if (named(name, "paper") && kind == KIND_STYLE)
+        return messages_add(errors, "--templates paper: the paper prints no templates for styles");
+    for (size_t i = 0; kind == KIND_STYLE && i < sizeof STYLE / sizeof *STYLE; i++)
+        push(t, STYLE[i], strlen(STYLE[i]));
+    if (kind == KIND_OBJECT) push_objects(t, "a photo of", named(name, "paper") ? "." : "");
+    if (kind == KIND_OBJECT && named(name, "code")) {
+        push_objects(t, "an illustration of", "");
+        push_objects(t, "a depiction of", "");
+    }
     return true;
 }
 
@@ -110,19 +164,4 @@ char *template_fill(const char *line, const char *word) {
     const char *hole = strstr(line, "{}");
     CHECK(hole);
     return mem_format("%.*s%s%s", (int)(hole - line), line, word, hole + 2);
-}
-
-int32_t *templates_encode(const Templates *t, const Tokenizer *tokenizer, const char *word,
-                          int64_t *longest) {
-    int64_t length = tokenizer_max_length(tokenizer);
-    int32_t *ids = mem_alloc((size_t)(t->count * length) * sizeof *ids);
-    char *placeholder = tokenizer_placeholder(tokenizer, word);
-    *longest = 0;
-    for (int64_t i = 0; i < t->count; i++) {
-        char *prompt = template_fill(t->lines[i], placeholder);
-        *longest = max_i64(*longest, tokenizer_encode(tokenizer, prompt, ids + i * length));
-        free(prompt);
-    }
-    free(placeholder);
-    return ids;
 }

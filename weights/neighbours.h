@@ -34,8 +34,8 @@ double vocabulary_median(const Vocabulary *v);
 Neighbours *neighbours_of(Vocabulary *v, const float *learned, int64_t n, int64_t width);
 void neighbours_free(Neighbours *neighbours, int64_t n);
 
-/* The median of the norms of the first `count` rows of the token embedding, and the mean of those that are not
-   0. */
+/* The median of the norms of the first `count` rows of the token embedding, and the mean of those that are
+   not 0. */
 double vocabulary_median_norm(const Weight *table, int64_t count);
 double vocabulary_mean_norm(const Weight *table, int64_t count);
 

@@ -298,7 +298,7 @@ const BadInput BAD_PICTURES[] = {
           ": >in/c; printf 'II*\\000............' >in/d.NEF",
       .command = TRAIN "in --center-crop --out run",
       .status = 0,
-      .says = "warning: in: 4 other entries are not used (b.txt, ...): pictures are PNG, JPEG and BMP files",
+      .says = "warning: in: 3 other entries are not used (c, ...): pictures are PNG, JPEG and BMP files",
       .makes = "run/x.safetensors" },
     { .input = "pictures without the name of a picture, for ti sheet",
       .make = "cp samples/rgb.png a; cp samples/rgb.bmp b.dat",

@@ -110,7 +110,7 @@ static void test_order(const Golden *g) {
     Twister python;
     generator_seed(&torch, 11);
     python_seed(&python, 11);
-    Dataset d = dataset_new(5, 5, 2, 27, true, &torch, &python);
+    Dataset d = dataset_new(5, 5, 2, &(TrainingPrompts) { .rows = 27 }, true, &torch, &python);
     int64_t wrong = 0;
     float noise[2 * 1024];
     for (int64_t b = 0; b < batches; b++) {
@@ -123,7 +123,7 @@ static void test_order(const Golden *g) {
             generator_randn(&torch, noise, 1024);
         for (int64_t i = 0; i < batch.count; i++, examples++) {
             const Example *e = &batch.examples[i];
-            wrong += e->picture != pictures[examples] || e->template != templates[examples] ||
+            wrong += e->picture != pictures[examples] || e->prompt != templates[examples] ||
                      e->flipped != (flips[examples] != 0);
             wrong += generator_randint(&torch, 0, 1000) != timesteps[examples];
         }
@@ -178,7 +178,8 @@ int main(void) {
     golden_free(g);
     g = golden_open("golden/variants.safetensors");
     test_min_snr(g);
-    static const char *const variants[] = { "median", "regularised", "norm", "sphere" };
+    static const char *const variants[] = { "median", "regularised", "norm",     "sphere",
+                                            "code",   "captions",    "filewords" };
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) test_run(g, variants[i]);
     golden_free(g);
     test_grid_stops();

@@ -431,7 +431,7 @@ static void test_json(void) {
 static void bad_templates(const char *text, const char *says) {
     Templates t;
     Messages errors = { 0 };
-    bool ok = templates_parse(&t, "t.txt", text, strlen(text), &errors);
+    bool ok = templates_parse(&t, "t.txt", text, strlen(text), NULL, &errors);
     const char *told = errors.text ? errors.text : "accepted";
     test_true("bad templates", !ok && strstr(told, says), "%.*s", (int)strcspn(told, "\n"), told);
     messages_free(&errors);
@@ -450,8 +450,19 @@ static void test_templates(void) {
     CHECK(templates_get(&t, KIND_STYLE, NULL, &errors));
     test_true("style templates", t.count == 19 && !strcmp(t.lines[9], t.lines[13]), "%d", (int)t.count);
     templates_free(&t);
+    CHECK(templates_get(&t, KIND_OBJECT, "paper", &errors));
+    test_true("the paper's", t.count == 27 && !strcmp(t.lines[26], "a photo of a small {}."), "%d",
+              (int)t.count);
+    templates_free(&t);
+    CHECK(templates_get(&t, KIND_OBJECT, "code", &errors));
+    test_true("its authors' code's",
+              t.count == 81 && !strcmp(t.lines[27], "an illustration of a {}") &&
+                  !strcmp(t.lines[30], "the photo of a {}") &&
+                  !strcmp(t.lines[80], "a depiction of a small {}"),
+              "%d", (int)t.count);
+    templates_free(&t);
     static const char text[] = "\xEF\xBB\xBF# mine\n\na {} here \r\n{}\nlast {}";
-    bool ok = templates_parse(&t, "t.txt", text, strlen(text), &errors);
+    bool ok = templates_parse(&t, "t.txt", text, strlen(text), NULL, &errors);
     test_true("a file of templates",
               ok && t.count == 3 && !strcmp(t.lines[0], "a {} here") && !strcmp(t.lines[2], "last {}"), "%d",
               (int)t.count);
@@ -460,6 +471,7 @@ static void test_templates(void) {
     bad_templates("# a {}\n", "holds no templates");
     bad_templates("a {}\nb\n", "t.txt: line 2 has no {}");
     bad_templates("{} {}\n", "line 1 has {} more than once");
+    bad_templates("{} [name]\n", "line 1 has {} more than once");
     bad_templates("{} \xff\n", "line 1 is not UTF-8");
     ok = templates_get(&t, KIND_STYLE, "no/such/file", &errors);
     test_true("no file", !ok && errors.count == 1, "%s", errors.text ? errors.text : "accepted");

@@ -317,7 +317,8 @@ static void templates_seeds(Seeds *s) {
 static bool try_templates(const unsigned char *bytes, size_t size) {
     Templates t, again;
     Messages errors = { 0 };
-    if (!verdict(templates_parse(&t, "x", (const char *)bytes, size, &errors), &errors, NULL)) return false;
+    if (!verdict(templates_parse(&t, "x", (const char *)bytes, size, NULL, &errors), &errors, NULL))
+        return false;
     char *all = mem_alloc(4 + size + 2 * (size_t)t.count);
     size_t length = 3;
     memcpy(all, "\xef\xbb\xbf", 3);
@@ -329,7 +330,7 @@ static bool try_templates(const unsigned char *bytes, size_t size) {
         length += strlen(t.lines[i]);
         all[length++] = '\n';
     }
-    CHECK(templates_parse(&again, "x", all, length, &errors) && again.count == t.count);
+    CHECK(templates_parse(&again, "x", all, length, NULL, &errors) && again.count == t.count);
     for (int64_t i = 0; i < t.count; i++) CHECK(strcmp(again.lines[i], t.lines[i]) == 0);
     templates_free(&again);
     templates_free(&t);
