@@ -25,13 +25,13 @@ enum { MILLION = 1000000 };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1; JSON keeps all whole numbers up to this one exactly */
 
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
-      .heading = "what is learned",
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = { "resume" },
+      .may_differ = true, .heading = "what is learned",
       .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files, which are "
               "used in the order of their names" },
-    { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
+    { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = { "resume" },
       .help = "the new word, which the model must not know yet, such as '<grum>' (quoted for the shell)" },
-    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
+    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = { "resume" },
       .commas = true,
       .help = "the known word from which the new one starts: a coarse name of the thing, such as toy, which "
               "must be a single token. With several vectors, give one word for all or one for each. Or give "

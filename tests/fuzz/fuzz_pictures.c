@@ -68,7 +68,7 @@ static void write_and_read(const Image *image) {
     CHECK(memcmp(again.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) == 0);
     image_free(&again);
     char *jpeg = mem_format("%s.jpg", scratch_path());
-    CHECK(image_write(jpeg, image, &errors) && image_load(jpeg, &again, &errors));
+    CHECK(image_write(jpeg, image, NULL, &errors) && image_load(jpeg, &again, &errors));
     CHECK(again.width == image->width && again.height == image->height);
     image_free(&again);
     unlink(jpeg);
