@@ -21,9 +21,10 @@ static void print_text(const char *before, const char *text) {
 
 bool inspect_picture(const char *path, const PictureText *text, bool json, Messages *errors) {
     if (!text->parameters && !text->ti)
-        return messages_add(errors, "%s: does not say how it was made%s%s%s", path,
-                            text->others ? " (it has the texts " : "", text->others ? text->others : "",
-                            text->others ? ")" : "");
+        return messages_add(
+            errors, "%s: is a picture that neither says how it was made nor holds a learned word%s%s%s", path,
+            text->others ? " (it has the texts " : "", text->others ? text->others : "",
+            text->others ? ")" : "");
     if (json) {
         console_json(json_pack("{s:s?, s:o}", "parameters", text->parameters, "ti", parsed(path, text->ti)));
         return true;

@@ -71,6 +71,8 @@ char *parameters_text(const Parameters *p) {
     if (p->negative && *p->negative) text_format(&text, "\nNegative prompt: %s", p->negative);
     add_settings(&line, p);
     text_format(&text, "\n%s", line.at);
+    char *stripped = mem_string(text.at + strspn(text.at, " \t\n\v\f\r"));
     free(line.at);
-    return text.at;
+    free(text.at);
+    return stripped;
 }
