@@ -131,7 +131,8 @@ static char *parameters(const GenerateOptions *o, const PictureInputs *in, const
     return text;
 }
 
-/* Returns the texts of a picture that these options draw, with more members of the record, which it releases. */
+/* Returns the texts of a picture that these options draw, with more members of the record, which it releases.
+   */
 static PictureText texts_of(const GenerateOptions *o, const PictureInputs *in,
                             const SamplingOptions *sampling, json_t *more) {
     json_t *options = options_to_object(&GENERATE_COMMAND, o);

@@ -1,5 +1,5 @@
-/* What a picture says about how it was drawn (io/picture_text.h), written by the commands that draw pictures and
-   read by `ti generate --like`. The text "ti" is a JSON object:
+/* What a picture says about how it was drawn (io/picture_text.h), written by the commands that draw pictures
+   and read by `ti generate --like`. The text "ti" is a JSON object:
 
        version    of this program
        generate   the options of `ti generate` that draw the picture (options_to_object)
@@ -50,8 +50,8 @@ PictureText sheet_record(json_t *options);
    its text "ti", which the caller releases. Returns false and adds a message when the picture cannot be drawn
    again; the parameters of another program's picture are printed. */
 bool like_read(GenerateOptions *o, json_t **record, Messages *errors, Messages *warnings);
-/* Returns false and adds a message for each input that is another one than that of the record, unless the user
-   has given the option that names it: like_read has removed it from the record then. */
+/* Returns false and adds a message for each input that is another one than that of the record, unless the
+   user has given the option that names it: like_read has removed it from the record then. */
 bool like_check(const GenerateOptions *o, const json_t *record, const PictureInputs *now, Messages *errors);
 
 #endif

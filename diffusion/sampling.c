@@ -376,7 +376,8 @@ static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events,
         if (trajectory_draws(t, k)) draw_noise(s, noise, s->noise);
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < count; done += s->batch)
-            if (is_drawn(s, done, s->batch) && !denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
+            if (is_drawn(s, done, s->batch) && !denoise(s, min_i64(done, count - s->batch), done, k, errors))
+                return false;
         if (s->options.mask) keep_unmasked(s, k + 1);
         if (events->step && !events->step(events->user, k + 1 - t->begin, sampling_steps(s))) return false;
     }

@@ -73,7 +73,8 @@ const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 typedef struct {
     /* Called after each denoising step; returning false stops the run. May be NULL. */
     bool (*step)(void *user, int64_t done, int64_t steps);
-    /* Called with each finished picture i, counted from 0, [3, height, width], whose values are about -1..1. */
+    /* Called with each finished picture i, counted from 0, [3, height, width], whose values are about -1..1.
+       */
     void (*picture)(void *user, int64_t i, const float *picture);
     void *user;
 } SamplingEvents;

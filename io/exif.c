@@ -17,9 +17,9 @@ static size_t integer_size(uint32_t type) {
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-/* Exif is a TIFF header (Exif 2.32, 4.6.2): the byte order, the number 42 and the offset of the first directory.
-   A directory holds the number of its entries; each entry has 12 bytes: tag, type, count, and the value, or
-   its offset when the value is longer than 4 bytes. */
+/* Exif is a TIFF header (Exif 2.32, 4.6.2): the byte order, the number 42 and the offset of the first
+   directory. A directory holds the number of its entries; each entry has 12 bytes: tag, type, count, and the
+   value, or its offset when the value is longer than 4 bytes. */
 typedef struct {
     const unsigned char *bytes;
     size_t size;

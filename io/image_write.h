@@ -20,8 +20,9 @@ char *image_path(const char *path, const char *name);
 bool image_fits(const char *path, int64_t width, int64_t height, Messages *errors);
 
 /* Writes a picture in the format of its name, which must not be WRITE_NONE; a JPEG has quality 95 and no
-   subsampling. text, which may be NULL, is put into the file. The file at path is replaced as a whole or not at all (Output in io/file.h). Returns false and
-   adds a message when it cannot be written or is too large. */
+   subsampling. text, which may be NULL, is put into the file. The file at path is replaced as a whole or not
+   at all (Output in io/file.h). Returns false and adds a message when it cannot be written or is too large.
+   */
 bool image_write(const char *path, const Image *image, const PictureText *text, Messages *errors);
 
 /* Does the same without a text, but always writes a PNG. */

@@ -258,7 +258,7 @@ static void read_jpeg(const char *path, const void *bytes, size_t size, PictureT
             comment = found;
             length = found_length;
         }
-        if (s.marker == JPEG_COM && s.size > PREFIX && memcmp(s.data, COMMENT, PREFIX) == 0) ti = s;
+        if (s.marker == JPEG_COM && s.size >= PREFIX && memcmp(s.data, COMMENT, PREFIX) == 0) ti = s;
     }
     t->parameters = text_of_comment(path, comment, length, warnings);
     if (ti.data) t->ti = checked(from_bytes(ti.data + PREFIX, ti.size - PREFIX, true), path, TI, warnings);

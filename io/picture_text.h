@@ -13,11 +13,11 @@ typedef struct {
 } PictureText;
 void picture_text_free(PictureText *t);
 
-/* Returns the bytes of the PNG or JPEG with these texts before its pixels; the rest stays as it is. The caller
-   frees the result's `at`. */
+/* Returns the bytes of the PNG or JPEG with these texts before its pixels; the rest stays as it is. The
+   caller frees the result's `at`. */
 Text picture_with_text(const void *bytes, size_t size, const PictureText *t);
-/* Returns whether both texts fit into a JPEG, whose segments have at most 65,533 bytes. picture_with_text leaves
-   out one that does not. */
+/* Returns whether both texts fit into a JPEG, whose segments have at most 65,533 bytes. picture_with_text
+   leaves out one that does not. */
 bool picture_text_fits_jpeg(const PictureText *t);
 
 /* Reads the texts of a PNG or JPEG; those that are not there become NULL. Of several with one key the last

@@ -69,8 +69,8 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 
-/* The folder with base/, samples/, words/ and texts/ (the files before each case), case/ (the folder of a case,
-   in which the last three are hard links since most cases do not use them), ti, out and err. */
+/* The folder with base/, samples/, words/ and texts/ (the files before each case), case/ (the folder of a
+   case, in which the last three are hard links since most cases do not use them), ti, out and err. */
 static char *scratch;
 static char *untouched; /* the listing of case/ while it is as at the beginning of a case, or NULL */
 

@@ -1,5 +1,5 @@
-/* Tests `ti generate --like`: pictures of every kind are drawn again to the same bytes, options change them, and
-   what cannot be drawn again is refused. */
+/* Tests `ti generate --like`: pictures of every kind are drawn again to the same bytes, options change them,
+   and what cannot be drawn again is refused. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/file.h"
 #include "io/image.h"
