@@ -102,7 +102,7 @@ static const Option OPTIONS[] = {
       .help = "the picture's file: a PNG, or a JPEG of quality 95 if the name ends in .jpg or .jpeg; several "
               "pictures are written to NAME-1.png, NAME-2.png, ..." },
     { "no-metadata", OPTION_FLAG, AT(no_metadata), .once = true,
-      .help = "leave out of the files how the pictures were made (docs/prompts.md)" },
+      .help = "leave out of the files how the pictures were made (docs/pictures.md)" },
     { "grid", OPTION_FLAG, AT(grid), .once = true,
       .help = "also write a contact sheet of all pictures, NAME-grid.png (or .jpg)" },
     { "force", OPTION_FLAG, AT(force), .once = true, .help = "overwrite files that exist" },

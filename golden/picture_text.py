@@ -1,13 +1,12 @@
 """Writes golden/picture_text/: pictures with texts that say how they were made.
 
 Pillow writes some of them by A1111's rules: its text "parameters" as a PNG chunk, which Pillow makes a tEXt or an
-iTXt, and as Exif's UserComment of a JPEG. The others are written by ti (the program that the environment variable
-TI names, build/ti by default): ti.png and ti.jpg, and the same pictures without texts, bare.png and bare.jpg.
+iTXt, and as Exif's UserComment of a JPEG. The others are written by ti, which the environment variable TI names:
+ti.png and ti.jpg, and the same pictures without texts, bare.png and bare.jpg. Without TI they stay as they are.
 texts.json holds what Pillow reads from every file, whoever wrote it, and what A1111's rules make of several settings.
 """
 import json
 import os
-import shutil
 import subprocess
 import zlib
 
@@ -16,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from common import HERE
 
 FOLDER = os.path.join(HERE, "picture_text")
-TI = os.environ.get("TI", "build/ti")
+TI = os.environ.get("TI")
 EXIF_DIRECTORY, USER_COMMENT = 0x8769, 0x9286
 PLAIN = ("a photo of a <grum>, (red:1.2)\nNegative prompt: a dog\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, "
          'CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, TI hashes: "grum: 0123456789ab", '
@@ -116,8 +115,10 @@ def read(name):
 
 
 def main():
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    os.makedirs(FOLDER)
+    os.makedirs(FOLDER, exist_ok=True)
+    for name in ("bomb.png", "little.jpg", "texts.json"):
+        if os.path.exists(path(name)):
+            os.remove(path(name))
     write_png("plain.png", ("parameters", PLAIN, "add_text"))
     write_png("latin1.png", ("parameters", LATIN1, "add_text"))
     write_png("unicode.png", ("parameters", UNICODE, "add_text"))
@@ -128,7 +129,7 @@ def main():
     write_jpeg("unicode.jpg", b"UNICODE\0" + UNICODE.encode("utf-16-be"), ">")
     write_jpeg("intel.jpg", b"UNICODE\0" + UNICODE.encode("utf-16-be"), "<")
     write_jpeg("ascii.jpg", b"ASCII\0\0\0" + PLAIN.encode(), "<")
-    for ending in "png", "jpg":
+    for ending in ("png", "jpg") if TI else ():
         draw("ti." + ending)
         draw("bare." + ending, "--no-metadata")
     texts = {name: read(name) for name in sorted(os.listdir(FOLDER))}
