@@ -3,6 +3,7 @@
 #include "cli/console.h"
 #include "cli/help.h"
 #include "exchange/parameters.h"
+#include "io/file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -166,8 +167,8 @@ PictureText validation_record(const TrainOptions *o, const Model *m, const Words
         .given = { mem_alloc((size_t)GENERATE_COMMAND.count * sizeof(bool)) },
         .prompt = o->validation_prompt,
         .negative = o->negative,
-        .model = o->model,
-        .vae = o->vae,
+        .model = path_absolute(o->model), /* as in options.json, so that a resumed run writes the same */
+        .vae = path_absolute(o->vae),
         .prediction = o->prediction,
         .count = 1,
         .width = sampling->width,
@@ -186,6 +187,8 @@ PictureText validation_record(const TrainOptions *o, const Model *m, const Words
     PictureText text =
         texts_of(&g, &in, sampling, json_pack("{s:I, s:s}", "step", (json_int_t)step, "word", word_file));
     picture_inputs_free(&in);
+    free(g.model);
+    free(g.vae);
     free(g.given.by_user);
     return text;
 }

@@ -11,7 +11,6 @@
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/json.h"
-#include "io/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -400,23 +399,14 @@ static char *updated_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* Returns the absolute path, so that the run can be resumed from another folder, or the path as it was
-   given if there is no such file. */
-static char *absolute(const char *path) {
-    char *real = path ? realpath(path, NULL) : NULL;
-    if (real && utf8_valid(real, strlen(real))) return real;
-    free(real);
-    return path ? mem_string(path) : NULL;
-}
-
 /* Returns the text of options.json; free() it. */
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
-    record.images = absolute(o->images);
-    record.templates = absolute(o->templates);
-    record.model = absolute(o->model);
-    record.vae = absolute(o->vae);
-    char *init = o->init_is_file ? absolute(o->init.items[0]) : NULL;
+    record.images = path_absolute(o->images);
+    record.templates = path_absolute(o->templates);
+    record.model = path_absolute(o->model);
+    record.vae = path_absolute(o->vae);
+    char *init = o->init_is_file ? path_absolute(o->init.items[0]) : NULL;
     if (init) record.init = (StringList) { &init, 1 };
     char *text = options_to_json(&TRAIN_COMMAND, &record);
     free(record.images);
@@ -472,7 +462,7 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
     options_forget(&TRAIN_COMMAND, o, "stop");
     o->stop = STOP_OFF;    /* for the record of an earlier version, which has no --stop */
     if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
-        char *real = absolute(o->init.items[0]);
+        char *real = path_absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;
     }
