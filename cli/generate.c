@@ -5,6 +5,7 @@
 #include "cli/console.h"
 #include "cli/init_image.h"
 #include "cli/memory.h"
+#include "cli/picture_record.h"
 #include "cli/progress.h"
 #include "diffusion/latents.h"
 #include "diffusion/mask.h"
@@ -25,7 +26,7 @@ static const char *const RNGS[] = { "cpu", "gpu", NULL };
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 
 static const Option OPTIONS[] = {
-    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .unless = "prompts",
+    { "prompt", OPTION_STRING, AT(prompt), "TEXT", .required = true, .unless = { "prompts", "like" },
       .heading = "what is generated",
       .help = "the text that the picture shows; a learned word in it stands for all its vectors" },
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER", .shown = "none",
@@ -39,12 +40,18 @@ static const Option OPTIONS[] = {
       .help = "a text file with a prompt on each line, and after a tab its own negative prompt; each line is "
               "drawn as by a command of its own, to NAME-1.png, NAME-2.png, ..., or with several pictures "
               "to NAME-1-1.png, ..." },
+    { "like", OPTION_STRING, AT(like), "PICTURE", .shown = "none", .once = true,
+      .help =
+          "draw a picture of ti generate again, with the options that it carries; options beside this one "
+          "replace them" },
     PROMPT_OPTIONS(AT(prompt_syntax), AT(long_prompts)),
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "1", .reason = "the quickest",
       .help = "the number of pictures, whose noise comes from one random generator" },
+    { "picture", OPTION_INT, AT(picture), "N", 0, 1000, .shown = "all",
+      .help = "draw only picture N of the --count" },
     { "width", OPTION_INT, AT(width), "N", 0, 8192, .shown = "the model's own side",
       .reason = "it was trained at that size; with --init-image the picture's own",
       .help = "the width in pixels, a multiple of the VAE's factor (8 in Stable Diffusion)" },
@@ -91,22 +98,25 @@ static const Option OPTIONS[] = {
       .help = "how much new noise a step of ddim adds, up to 1, which is as much as in DDPM" },
 
     { "out", OPTION_STRING, AT(out), "FILE", .standard = "picture.png", .reason = "in the current folder",
-      .heading = "what is written",
+      .once = true, .heading = "what is written",
       .help = "the picture's file: a PNG, or a JPEG of quality 95 if the name ends in .jpg or .jpeg; several "
               "pictures are written to NAME-1.png, NAME-2.png, ..." },
-    { "grid", OPTION_FLAG, AT(grid),
+    { "no-metadata", OPTION_FLAG, AT(no_metadata), .once = true,
+      .help = "leave out of the files how the pictures were made (docs/pictures.md)" },
+    { "grid", OPTION_FLAG, AT(grid), .once = true,
       .help = "also write a contact sheet of all pictures, NAME-grid.png (or .jpg)" },
-    { "force", OPTION_FLAG, AT(force), .help = "overwrite files that exist" },
+    { "force", OPTION_FLAG, AT(force), .once = true, .help = "overwrite files that exist" },
 
-    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine",
+    { "threads", OPTION_INT, AT(threads), "N", 0, 1024, .heading = "the machine", .once = true,
       .shown = "the physical cores",
       .reason = "a core's second thread slows matrix products down; any number gives the same picture",
       .help = "the number of threads to compute with" },
     PRECISION_OPTION(AT(precision)),
-    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto",
+    { "memory", OPTION_STRING, AT(memory), "BYTES|auto", .standard = "auto", .once = true,
       .reason = "what the machine, or the container, has free",
       .help = "the most memory that the run may take, such as 3GB; a run that needs more does not start" },
-    { "profile", OPTION_FLAG, AT(profile), .help = "print at the end which operations took how much time" },
+    { "profile", OPTION_FLAG, AT(profile), .once = true,
+      .help = "print at the end which operations took how much time" },
 };
 
 typedef struct {
@@ -115,6 +125,8 @@ typedef struct {
     MemoryLimit memory;
     Model model;
     Words words;
+    json_t *like;               /* what the picture of --like says, or NULL */
+    PictureInputs inputs;       /* set where they are compared with it or recorded */
     Latents latents;            /* of --latents */
     InitImage init;             /* of --init-image */
     PromptList list;            /* what is drawn: the lines of --prompts, or --prompt alone */
@@ -122,12 +134,15 @@ typedef struct {
     int64_t line;               /* the one that is drawn */
     Sampling *sampling;
     Arena arena;
-    Image *images;     /* [count] */
+    Image *images;     /* [drawn] */
     Progress progress; /* of the denoising steps */
     Wait wait;         /* for the decoder */
     Watch decoding;    /* reports the decoder's progress to wait */
     Profile profile;
 } Generation;
+
+/* The number of pictures that are drawn of a line. */
+static int64_t drawn(const GenerateOptions *o) { return o->picture ? 1 : o->count; }
 
 /* Returns the path of picture i of a line, which the caller frees: --out itself for a single picture,
    NAME-1.png, NAME-2.png, ... for several, and with --prompts all that with NAME-LINE in place of NAME. With
@@ -136,7 +151,7 @@ static char *picture_path(const GenerateOptions *o, int64_t line, int64_t i, con
     char *line_number = mem_format("%lld", (long long)line + 1),
          *number = mem_format("%lld", (long long)i + 1);
     char *name = image_path(o->out, o->prompts ? line_number : NULL);
-    char *path = image_path(name, what ? what : o->count == 1 ? NULL : number);
+    char *path = image_path(name, what ? what : drawn(o) == 1 ? NULL : number);
     free(name);
     free(number);
     free(line_number);
@@ -147,8 +162,8 @@ static bool check_outputs(const Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
     bool ok = true;
     for (int64_t line = 0; line < g->list.count; line++)
-        for (int64_t i = 0; i < o->count + (o->grid ? 1 : 0); i++) {
-            char *path = picture_path(o, line, i, i == o->count ? "grid" : NULL);
+        for (int64_t i = 0; i < drawn(o) + (o->grid ? 1 : 0); i++) {
+            char *path = picture_path(o, line, i, i == drawn(o) ? "grid" : NULL);
             ok = may_write(path, o->force, errors) && ok;
             free(path);
         }
@@ -168,28 +183,29 @@ static bool show_step(void *user, int64_t done, int64_t steps) {
     Plan decoder;
     sampling_stage(g->sampling, SAMPLING_DECODE, &decoder);
     g->decoding =
-        wait_start(&g->wait, "decoding pictures", (double)g->o->count * decoder.forward_flops, NULL);
-    return watch_go_on(&g->decoding, 0, g->o->count);
+        wait_start(&g->wait, "decoding pictures", (double)drawn(g->o) * decoder.forward_flops, NULL);
+    return watch_go_on(&g->decoding, 0, drawn(g->o));
 }
 
 static void keep_picture(void *user, int64_t i, const float *picture) {
     Generation *g = user;
+    if (g->o->picture) i = 0;
     image_from_floats(picture, &g->images[i]);
     if (g->init.mask && !g->o->no_paste) mask_paste(g->init.mask, &g->init.image, &g->images[i]);
-    watch_go_on(&g->decoding, i + 1, g->o->count);
+    watch_go_on(&g->decoding, i + 1, drawn(g->o));
 }
 
 static SheetRow grid_row(const Generation *g) {
     return (
-        SheetRow) { .caption = g->list.lines[g->line].prompt, .pictures = g->images, .count = g->o->count };
+        SheetRow) { .caption = g->list.lines[g->line].prompt, .pictures = g->images, .count = drawn(g->o) };
 }
 
 /* Makes the list of pictures, whose pixels `allocate` adds. Returns false and adds a message when their
    contact sheet would be too large. */
 static bool make_images(Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
-    g->images = mem_alloc((size_t)o->count * sizeof *g->images);
-    for (int64_t i = 0; i < o->count; i++)
+    g->images = mem_alloc((size_t)drawn(o) * sizeof *g->images);
+    for (int64_t i = 0; i < drawn(o); i++)
         g->images[i] = (Image) { .width = (int)o->width, .height = (int)o->height };
     if (!o->grid) return true;
     SheetRow row = grid_row(g);
@@ -222,28 +238,44 @@ static bool allocate(Generation *g, SamplingOptions options, Messages *errors, M
         bytes = max_i64(bytes, sampling_bytes(s, g->threads));
         sampling_free(s);
     }
-    need.buffers += 3 * g->o->count * g->o->width * g->o->height;
+    need.buffers += 3 * drawn(g->o) * g->o->width * g->o->height;
     if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
-    for (int64_t i = 0; i < g->o->count; i++)
+    for (int64_t i = 0; i < drawn(g->o); i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;
     return get_arena(&g->arena, bytes, smaller, errors);
 }
 
-static bool write_pictures(const Generation *g, Messages *errors) {
-    for (int64_t i = 0; i < g->o->count; i++) {
-        char *path = picture_path(g->o, g->line, i, NULL);
-        bool ok = image_write(path, &g->images[i], errors);
-        if (ok) console_path(path);
-        free(path);
-        if (!ok) return false;
-    }
-    if (!g->o->grid) return true;
+static const char *negative_of(const Generation *g, int64_t line) {
+    const char *own = g->list.lines[line].negative;
+    return own ? own : g->o->negative ? g->o->negative : "";
+}
+
+/* Writes picture i of the line, or its contact sheet when i is -1. */
+static bool write_picture(const Generation *g, int64_t i, Messages *errors) {
+    const GenerateOptions *o = g->o;
+    PictureText text = { 0 };
+    if (!o->no_metadata)
+        text = picture_record(o, &g->inputs, sampling_options(g->sampling), g->list.lines[g->line].prompt,
+                              negative_of(g, g->line), i);
+    const PictureText *with = o->no_metadata ? NULL : &text;
+    char *path = picture_path(o, g->line, i, i < 0 ? "grid" : NULL);
+    if (with && image_format(path) == WRITE_JPEG && !picture_text_fits_jpeg(with))
+        console_line(stderr,
+                     "ti: %s: the text in it is cut, since a JPEG has no room for so much (a PNG has)", path);
     SheetRow row = grid_row(g);
-    char *path = picture_path(g->o, g->line, 0, "grid");
-    bool ok = sheet_write(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, errors);
+    bool ok =
+        i >= 0 ? image_write(path, &g->images[i], with, errors)
+               : sheet_write(path, &(SheetContents) { .rows = &row, .count = 1, .grid = true }, with, errors);
     if (ok) console_path(path);
     free(path);
+    picture_text_free(&text);
     return ok;
+}
+
+static bool write_pictures(const Generation *g, Messages *errors) {
+    bool ok = true;
+    for (int64_t i = 0; i < drawn(g->o) && ok; i++) ok = write_picture(g, i, errors);
+    return ok && (!g->o->grid || write_picture(g, -1, errors));
 }
 
 /* Says with what pictures are drawn, and, for a number of steps that nobody has given, why with so many. */
@@ -261,6 +293,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     const GenerateOptions *o = g->o;
     SamplingOptions options = {
         .count = o->count,
+        .only = o->picture,
         .height = o->height,
         .width = o->width,
         .guidance = o->guidance,
@@ -306,11 +339,6 @@ static bool read_list(Generation *g, Messages *errors) {
     return true;
 }
 
-static const char *negative_of(const Generation *g, int64_t line) {
-    const char *own = g->list.lines[line].negative;
-    return own ? own : g->o->negative ? g->o->negative : "";
-}
-
 /* Loads the learned words and reads all prompts. */
 static void read_prompts(Generation *g, Messages *errors, Messages *warnings) {
     const GenerateOptions *o = g->o;
@@ -346,7 +374,8 @@ static bool read_latents(Generation *g, Messages *errors) {
         return messages_add(errors, "--count %lld: %s has noise for %lld pictures", (long long)o->count,
                             o->latents, (long long)count);
     o->count = count;
-    return true;
+    return o->picture <= count || messages_add(errors, "--picture %lld: %s has noise for only %lld",
+                                               (long long)o->picture, o->latents, (long long)count);
 }
 
 /* Takes the size of the pictures from the noise, which must fit the model and the sizes that were given. */
@@ -371,6 +400,13 @@ static bool size_from_latents(Generation *g, Messages *errors) {
     return true;
 }
 
+/* Hashes the inputs, and compares them with those of the picture of --like. */
+static bool hash_inputs(Generation *g, Messages *errors) {
+    if (g->o->no_metadata && !g->like) return true;
+    return picture_inputs_read(g->o, &g->model, &g->words, &g->inputs, errors) &&
+           (!g->like || like_check(g->o, g->like, &g->inputs, errors));
+}
+
 static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     GenerateOptions *o = g->o;
     if (!read_list(g, errors) || !read_latents(g, errors) || !check_outputs(g, errors) ||
@@ -387,16 +423,32 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
     check_precision((Precision)o->precision, warnings);
-    return errors->count == 0;
+    return errors->count == 0 && hash_inputs(g, errors);
+}
+
+/* Checks the options that belong together. The number of pictures is known later with --latents. */
+static bool check_together(const GenerateOptions *o, Messages *errors) {
+    int before = errors->count;
+    sampler_check(&o->sampler, errors);
+    init_image_check(o, errors);
+    if (o->picture > o->count && !o->latents)
+        messages_add(errors, "--picture %lld: there %s only %lld (--count)", (long long)o->picture,
+                     o->count == 1 ? "is" : "are", (long long)o->count);
+    return errors->count == before;
+}
+
+static bool read_like(Generation *g, Messages *errors, Messages *warnings) {
+    return !g->o->like || (like_read(g->o, &g->like, errors, warnings) && check_together(g->o, errors));
 }
 
 static int generate(void *options, Messages *errors, Messages *warnings) {
     Generation *g = mem_alloc(sizeof *g);
     g->o = options;
     g->threads = threads_start(g->o->threads);
-    if (memory_limit_parse(g->o->memory, &g->memory, errors) && prepare(g, errors, warnings))
+    if (read_like(g, errors, warnings) && memory_limit_parse(g->o->memory, &g->memory, errors) &&
+        prepare(g, errors, warnings))
         generate_pictures(g, errors, warnings);
-    for (int64_t i = 0; g->images && i < g->o->count; i++) image_free(&g->images[i]);
+    for (int64_t i = 0; g->images && i < drawn(g->o); i++) image_free(&g->images[i]);
     free(g->images);
     sampling_free(g->sampling);
     arena_free(&g->arena);
@@ -410,6 +462,8 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     free(g->negative);
     prompt_list_free(&g->list);
     words_free(&g->words);
+    picture_inputs_free(&g->inputs);
+    json_decref(g->like);
     model_close(&g->model);
     free(g);
     return 0;
@@ -419,8 +473,7 @@ static void check(void *options, Messages *errors) {
     const GenerateOptions *o = options;
     if (errors->count > 0) return;
     if (o->prompts && o->prompt) messages_add(errors, "--prompts: replaces --prompt; leave one of them out");
-    sampler_check(&o->sampler, errors);
-    init_image_check(o, errors);
+    if (!o->like) check_together(o, errors); /* else when the picture was read */
     if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
         messages_add(errors, "--out '%s': must be the name of a PNG or JPEG file", o->out);
     else if (check_picture_name("--out", o->out, errors))

@@ -10,12 +10,13 @@ typedef struct {
     /* what is generated */
     char *prompt, *negative; /* negative is NULL, which means "", when it was not given */
     char *prompts;           /* the file of prompts, or NULL; then prompt is not NULL */
+    char *like;              /* the picture from which options are taken, or NULL */
     StringList embeddings;   /* each FILE, NAME=FILE or FOLDER, as words_load takes it */
     char *model;             /* NULL for the embedded model */
     char *vae;               /* NULL for the model's own VAE */
     int prediction;          /* index into PREDICTIONS */
-    int64_t count;
-    int64_t width, height; /* in pixels; 0 for the model's own side */
+    int64_t count, picture;  /* picture: the number of the only one of them that is drawn, or 0 for all */
+    int64_t width, height;   /* in pixels; 0 for the model's own side */
     /* how it is generated */
     int64_t seed;
     int rng; /* index into the choices of --rng: 1 is gpu */
@@ -31,7 +32,7 @@ typedef struct {
     int precision;                   /* PRECISION_F32 or PRECISION_BF16 */
     /* what is written */
     char *out;
-    bool grid, force;
+    bool grid, force, no_metadata;
     /* the machine */
     char *memory;    /* as memory_limit_parse takes it */
     int64_t threads; /* 0 for the physical cores */

@@ -8,6 +8,7 @@
 #include "exchange/png_word.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
+#include "io/image_kind.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ typedef struct {
 #define AT(field) offsetof(InspectOptions, field)
 static const Option OPTIONS[] = {
     { "path", OPTION_STRING, AT(path), "PATH", .required = true, .positional = true,
-      .help = "a model's folder or file, or a file with a part of a model or a learned word" },
+      .help = "a model's folder or file, a file with a part of a model or a learned word, or a picture" },
     { "model", OPTION_STRING, AT(model), "PATH", .shown = "none",
       .reason = "a word's file does not say which model it was learned on",
       .help = "for a learned word: the model with whose vocabulary it is compared" },
@@ -77,15 +78,34 @@ static bool show_tensors(const InspectOptions *o, const Safetensors *s, Messages
     return ok;
 }
 
+/* Shows a picture: the word in it, or else the texts that say how it was made. */
+static bool show_picture(const InspectOptions *o, Messages *errors, Messages *warnings) {
+    File file;
+    if (!file_map(o->path, &file, errors)) return false;
+    bool ok;
+    if (png_has_word(file.data, file.size)) {
+        Embeddings e;
+        ok =
+            word_file_parse(o->path, file.data, file.size, &e, errors) && show_words(o, &e, errors, warnings);
+        embeddings_free(&e);
+    } else if (o->model) {
+        ok = messages_add(
+            errors, "%s: is a picture without a learned word; --model is only for learned words", o->path);
+    } else {
+        PictureText text;
+        picture_text_read(o->path, file.data, file.size, &text, warnings);
+        ok = inspect_picture(o->path, &text, o->json, errors);
+        picture_text_free(&text);
+    }
+    file_close(&file);
+    return ok;
+}
+
 static bool show_file(const InspectOptions *o, Messages *errors, Messages *warnings) {
     Safetensors s;
-    Embeddings e;
-    unsigned char beginning[8];
     bool ok;
-    if (file_read_beginning(o->path, beginning, sizeof beginning) == 8 &&
-        is_png(beginning, sizeof beginning)) {
-        ok = word_file_read(o->path, &e, errors) && show_words(o, &e, errors, warnings);
-        embeddings_free(&e);
+    if (image_kind_of_file(o->path) == IMAGE_READ) {
+        ok = show_picture(o, errors, warnings);
     } else {
         ok = weights_open(o->path, &s, errors);
         if (ok) {
@@ -110,12 +130,12 @@ static int inspect(void *options, Messages *errors, Messages *warnings) {
 
 const Command INSPECT_COMMAND = {
     .name = "inspect",
-    .brief = "show what a model, a weights file or a learned word holds",
+    .brief = "show what a model, a weights file, a learned word or a picture holds",
     .summary =
         "Shows what a file or folder holds. For a model these are its parts, their types and architecture, "
         "its defaults, the tensors that are ignored and all faults; for another file of tensors, its "
         "tensors and metadata; for a learned word, the norms of its vectors and, with --model, their "
-        "nearest words.",
+        "nearest words; for a picture, how it was made (its texts parameters and ti).",
     .options = OPTIONS,
     .count = sizeof OPTIONS / sizeof *OPTIONS,
     .size = sizeof(InspectOptions),

@@ -5,6 +5,7 @@
 
 #include "cli/console.h"
 #include "diffusion/model.h"
+#include "io/picture_text.h"
 #include "io/sha256.h"
 #include "weights/embedding.h"
 #include "weights/safetensors.h"
@@ -38,6 +39,10 @@ bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, b
    vectors have another width than the model's. */
 bool inspect_words(const char *path, const Embeddings *e, const Model *m, int64_t nearest, bool json,
                    Messages *errors);
+
+/* Prints a picture's texts: the parameters as they stand, and then "ti" and its JSON on a line. Returns false
+   and adds a message when it has neither. */
+bool inspect_picture(const char *path, const PictureText *text, bool json, Messages *errors);
 
 /* The list of a file's tensors, as text and as JSON. */
 void print_tensors(const Safetensors *s);

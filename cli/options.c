@@ -301,7 +301,9 @@ OptionsResult options_parse(const Command *c, int argc, char *const argv[], void
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         if (!o->required || *given(c, o, values)) continue;
-        if (o->unless && options_given(c, values, o->unless)) continue;
+        bool other = false;
+        for (int k = 0; k < 2 && o->unless[k]; k++) other = other || options_given(c, values, o->unless[k]);
+        if (other) continue;
         messages_add(errors, o->positional ? "%s%s is missing: %s" : "--%s %s is missing: %s",
                      o->positional ? "" : o->name, o->argument, o->help);
     }
@@ -337,15 +339,29 @@ static json_t *value_to_json(const Option *o, const void *values) {
     return NULL;
 }
 
-char *options_to_json(const Command *c, const void *values) {
-    json_t *options = json_object(), *document = json_pack("{s:o}", c->name, options);
+/* Returns an object of the options, without those that have no value if `set` is true. */
+static json_t *to_object(const Command *c, const void *values, bool set) {
+    json_t *options = json_object();
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
         if (o->once) continue;
         bool none = o->type == OPTION_INT && !o->standard && !*given(c, o, values) &&
                     *(const int64_t *)place_of(o, values) == 0;
-        json_object_set_new(options, o->name, none ? json_null() : value_to_json(o, values));
+        json_t *value = none ? json_null() : value_to_json(o, values);
+        bool empty =
+            json_is_null(value) || json_is_false(value) || (json_is_array(value) && !json_array_size(value));
+        if (set && empty && !o->model)
+            json_decref(value);
+        else
+            json_object_set_new(options, o->name, value);
     }
+    return options;
+}
+
+json_t *options_to_object(const Command *c, const void *values) { return to_object(c, values, true); }
+
+char *options_to_json(const Command *c, const void *values) {
+    json_t *document = json_pack("{s:o}", c->name, to_object(c, values, false));
     Text text = { 0 };
     json_write(&text, document, JSON_LINES | JSON_EXACT);
     text_add(&text, "\n");
@@ -485,6 +501,22 @@ static void compare_missing(const Command *c, const char *path, const json_t *op
     }
     options_free(c, standard);
     free(standard);
+}
+
+bool options_from_object(const Command *c, const char *path, json_t *options, void *values,
+                         Messages *errors) {
+    int before = errors->count;
+    const char *name;
+    json_t *item;
+    json_object_foreach (options, name, item) {
+        const Option *o = find(c, name, strlen(name));
+        if (!o)
+            messages_add(errors, "%s: \"%s\" is not an option of ti %s", path, name, c->name);
+        else if (!o->once && !*given(c, o, values) && !json_is_null(item) &&
+                 read_item(o, path, item, values, errors))
+            *given(c, o, values) = true;
+    }
+    return errors->count == before;
 }
 
 static bool is_retired(const Command *c, const char *name) {

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "io/base.h"
+#include "io/json.h"
 
 typedef enum {
     OPTION_FLAG,   /* bool; the option takes no value */
@@ -35,9 +35,9 @@ typedef struct {
     const char *help;
     const char *heading; /* the heading in --help of the group that begins with this option, or NULL */
     bool required;
-    const char *unless; /* the flag with which a required option may be left out, or NULL */
-    bool commas;        /* whether the items of a LIST may be separated by commas */
-    bool number;        /* whether a STRING that is a number is written as one in JSON */
+    const char *unless[2]; /* the options with which a required one may be left out, or NULL */
+    bool commas;           /* whether the items of a LIST may be separated by commas */
+    bool number;           /* whether a STRING that is a number is written as one in JSON */
     /* Returns NULL if a STRING is a value that the option can have, and otherwise what is wrong, as the end
        of a message: "must be ...". NULL for an option that can have any text. */
     const char *(*fault)(const char *text);
@@ -113,6 +113,14 @@ bool options_model_parse(const Command *c, const char *path, const void *text, s
 /* Returns the options that are not `once` as the JSON text {"train": {"steps": 600, ...}}, which the caller
    frees. An option without a value is null, and so is a number that has no default and was not given. */
 char *options_to_json(const Command *c, const void *values);
+
+/* Returns the same options as an object, without those that have no value (null, false, an empty list) and
+   that no model can set either. The caller owns it. */
+json_t *options_to_object(const Command *c, const void *values);
+/* Sets the options that the user has not given to the values in such an object, and makes options_given true
+   for them; path is for messages. Options that are `once` are skipped. Returns false and adds a message for
+   each fault. */
+bool options_from_object(const Command *c, const char *path, json_t *options, void *values, Messages *errors);
 
 /* Sets the options that the user has not given to the values in such a text, which records those of a run;
    path is for messages. Options that are `once` or retired are skipped. Returns false and adds a message with

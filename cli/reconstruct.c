@@ -116,7 +116,7 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     if (ok &&
         encode_decode(&m, &in, &out, (PlanOptions) { .precision = (Precision)o->precision }, threads,
                       &latents, &rms, errors) &&
-        folder_unchanged(&m.folder, errors) && image_write(o->out, &out, errors)) {
+        folder_unchanged(&m.folder, errors) && image_write(o->out, &out, NULL, errors)) {
         printf("latents             %lld x %lld x %lld of %d x %d x 3, rms %.3f after scaling (the UNet "
                "expects 1)\n",
                (long long)latents.dim[1], (long long)latents.dim[2], (long long)latents.dim[3], in.height,

@@ -1,6 +1,7 @@
 /* `ti sheet`: lays pictures out in rows with captions on one sheet. */
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/picture_record.h"
 #include "io/image_kind.h"
 #include "io/image_write.h"
 #include "io/sheet.h"
@@ -10,21 +11,23 @@
 typedef struct {
     Given given;
     char *out, *title;
-    bool force;
+    bool force, no_metadata;
     int64_t width; /* 0 when --width is not given */
     StringList arguments;
 } SheetOptions;
 
 #define AT(field) offsetof(SheetOptions, field)
 static const Option OPTIONS[] = {
-    { "out", OPTION_STRING, AT(out), "FILE", .required = true,
+    { "out", OPTION_STRING, AT(out), "FILE", .required = true, .once = true,
       .help = "the sheet to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
     { "title", OPTION_STRING, AT(title), "TEXT", .help = "a title at the top of the sheet" },
     { "width", OPTION_INT, AT(width), "PIXELS", .low = 0, .high = 16384,
       .shown =
           "what the pictures need: each is enlarged up to 6 times while the sheet has at most 1100 pixels",
       .help = "the width of the sheet, into which the pictures are fitted" },
-    { "force", OPTION_FLAG, AT(force), .help = "overwrite a sheet that exists" },
+    { "no-metadata", OPTION_FLAG, AT(no_metadata), .once = true,
+      .help = "leave out of the file how the sheet was made" },
+    { "force", OPTION_FLAG, AT(force), .once = true, .help = "overwrite a sheet that exists" },
     { "arguments", OPTION_LIST, AT(arguments), "CAPTION|PICTURE", .required = true, .positional = true,
       .help =
           "the rows: a caption, and after it the pictures of its row (PNG, JPEG or BMP files); an argument "
@@ -74,7 +77,9 @@ static int make_sheet(void *options, Messages *errors, Messages *warnings) {
     SheetContents sheet = { o->title, c.rows, c.row_count, o->width, false };
     if (errors->count == 0) sheet_fits(out, &sheet, errors);
     for (int64_t i = 0; errors->count == 0 && i < c.count; i++) image_load(c.paths[i], &c.images[i], errors);
-    if (errors->count == 0) sheet_write(out, &sheet, errors);
+    PictureText text = sheet_record(options_to_object(&SHEET_COMMAND, o));
+    if (errors->count == 0) sheet_write(out, &sheet, o->no_metadata ? NULL : &text, errors);
+    picture_text_free(&text);
     for (int64_t i = 0; i < c.count; i++) image_free(&c.images[i]);
     free(c.rows);
     free(c.images);

@@ -9,6 +9,7 @@
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "cli/memory.h"
+#include "cli/picture_record.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/signals.h"
@@ -361,12 +362,18 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
    earlier run is removed, so that a resumed run generates it. */
 static bool sample_validation(Run *r, int64_t step, Messages *errors) {
     char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
+    char *word = is_last(r, step) ? mem_string("learned_embeds.safetensors")
+                                  : mem_format("learned_embeds-steps-%lld.safetensors", (long long)step);
+    const SamplingOptions *sampling = sampling_options(validation_sampling(r->validation));
+    PictureText text = validation_record(r->o, &r->model, &r->words, sampling, step, word);
     Wait wait;
     Watch watch = wait_start(&wait, "validation picture, step",
                              sampling_flops(validation_sampling(r->validation)), not_interrupted);
-    bool ok = validation_sample(r->validation, path, &watch, errors);
+    bool ok = validation_sample(r->validation, path, &text, &watch, errors);
     r->interrupted = wait.ended;
     if (r->interrupted) unlink(path);
+    picture_text_free(&text);
+    free(word);
     free(path);
     return ok || r->interrupted;
 }

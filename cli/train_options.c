@@ -12,7 +12,6 @@
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/json.h"
-#include "io/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +31,13 @@ static const char *norm_fault(const char *text) {
 }
 
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = "resume", .may_differ = true,
-      .heading = "what is learned",
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .unless = { "resume" },
+      .may_differ = true, .heading = "what is learned",
       .help = "the folder of the pictures, 3 to 5 of one thing or style: PNG, JPEG and BMP files, which are "
               "used in the order of their names" },
-    { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = "resume",
+    { "token", OPTION_STRING, AT(token), "WORD", .required = true, .unless = { "resume" },
       .help = "the new word, which the model must not know yet, such as '<grum>' (quoted for the shell)" },
-    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = "resume",
+    { "init", OPTION_LIST, AT(init), "WORD[,WORD...]|FILE", .required = true, .unless = { "resume" },
       .commas = true,
       .help = "the known word from which the new one starts: a coarse name of the thing, such as toy, which "
               "must be a single token. With several vectors, give one word for all or one for each. Or give "
@@ -465,23 +464,14 @@ static char *updated_record(const File *was, const char *now) {
     return text.at;
 }
 
-/* Returns the absolute path, so that the run can be resumed from another folder, or the path as it was
-   given if there is no such file. */
-static char *absolute(const char *path) {
-    char *real = path ? realpath(path, NULL) : NULL;
-    if (real && utf8_valid(real, strlen(real))) return real;
-    free(real);
-    return path ? mem_string(path) : NULL;
-}
-
 /* Returns the text of options.json; free() it. */
 static char *record_of(const TrainOptions *o) {
     TrainOptions record = *o;
-    record.images = absolute(o->images);
-    record.templates = templates_named(o->templates) ? mem_string(o->templates) : absolute(o->templates);
-    record.model = absolute(o->model);
-    record.vae = absolute(o->vae);
-    char *init = o->init_is_file ? absolute(o->init.items[0]) : NULL;
+    record.images = path_absolute(o->images);
+    record.templates = templates_named(o->templates) ? mem_string(o->templates) : path_absolute(o->templates);
+    record.model = path_absolute(o->model);
+    record.vae = path_absolute(o->vae);
+    char *init = o->init_is_file ? path_absolute(o->init.items[0]) : NULL;
     if (init) record.init = (StringList) { &init, 1 };
     char *text = options_to_json(&TRAIN_COMMAND, &record);
     free(record.images);
@@ -537,7 +527,7 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
     options_forget(&TRAIN_COMMAND, o, "stop");
     o->stop = STOP_OFF;    /* for the record of an earlier version, which has no --stop */
     if (o->init_is_file) { /* the record has an absolute path, with which it is compared */
-        char *real = absolute(o->init.items[0]);
+        char *real = path_absolute(o->init.items[0]);
         free(o->init.items[0]);
         o->init.items[0] = real;
     }

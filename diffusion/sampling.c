@@ -205,6 +205,8 @@ int64_t sampling_bytes(const Sampling *s, int threads) {
     return s->encoder.graph ? max_i64(bytes, plan_bytes(&s->encoder.plan, threads)) : bytes;
 }
 
+const SamplingOptions *sampling_options(const Sampling *s) { return &s->options; }
+
 /* All passes of the UNet read the same weights. */
 int64_t sampling_weights(const Sampling *s) {
     return s->encode_text.plan.weights + s->denoise[0].plan.weights + s->decode.plan.weights +
@@ -359,6 +361,12 @@ static void keep_unmasked(Sampling *s, int64_t k) {
     }
 }
 
+/* Whether one of the n pictures from number i, counted from 0, is drawn. */
+static bool is_drawn(const Sampling *s, int64_t i, int64_t n) {
+    int64_t only = s->options.only;
+    return only == 0 || (i < only && only <= i + n);
+}
+
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its
    batch. */
 static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
@@ -368,7 +376,8 @@ static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events,
         if (trajectory_draws(t, k)) draw_noise(s, noise, s->noise);
         /* The last batch may begin with pictures that have had this step already, so that it is full. */
         for (int64_t done = 0; done < count; done += s->batch)
-            if (!denoise(s, min_i64(done, count - s->batch), done, k, errors)) return false;
+            if (is_drawn(s, done, s->batch) && !denoise(s, min_i64(done, count - s->batch), done, k, errors))
+                return false;
         if (s->options.mask) keep_unmasked(s, k + 1);
         if (events->step && !events->step(events->user, k + 1 - t->begin, sampling_steps(s))) return false;
     }
@@ -433,6 +442,7 @@ bool sampling_run(Sampling *s, const SamplingEvents *events, Messages *errors) {
     free(noise.each);
     if (!ok || s->options.invert) return ok;
     for (int64_t i = 0; i < count; i++) {
+        if (!is_drawn(s, i, 1)) continue;
         for (int64_t j = 0; j < per_picture; j++)
             s->to_decode[j] = s->latents[i * per_picture + j] / s->scaling_factor;
         graph_forward(s->decode.graph);

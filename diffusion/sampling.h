@@ -16,6 +16,7 @@
 
 typedef struct {
     int64_t count; /* pictures */
+    int64_t only;  /* the number, from 1, of the one picture of them that is drawn; 0 for all */
     SamplerOptions sampler;
     int64_t height, width; /* pixels, multiples of 8 and of the VAE's factor */
     double guidance;       /* the guidance scale; up to 1 there is no unconditional pass. A model with
@@ -53,6 +54,8 @@ void sampling_free(Sampling *s);
 /* The bytes of the arena that the graphs share, and the bytes of the weights that they read. */
 int64_t sampling_bytes(const Sampling *s, int threads);
 int64_t sampling_weights(const Sampling *s);
+/* The options with which it was made. */
+const SamplingOptions *sampling_options(const Sampling *s);
 /* The UNet's evaluations for each picture, the steps of which sampling_run tells. */
 int64_t sampling_steps(const Sampling *s);
 /* The floating-point operations of a whole run. */
@@ -70,7 +73,8 @@ const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 typedef struct {
     /* Called after each denoising step; returning false stops the run. May be NULL. */
     bool (*step)(void *user, int64_t done, int64_t steps);
-    /* Called with each finished picture i, [3, height, width], whose values are about -1..1. */
+    /* Called with each finished picture i, counted from 0, [3, height, width], whose values are about -1..1.
+       */
     void (*picture)(void *user, int64_t i, const float *picture);
     void *user;
 } SamplingEvents;

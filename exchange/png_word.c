@@ -2,48 +2,26 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-#include "io/bytes.h"
 #include "io/json.h"
 
-static const unsigned char SIGNATURE[8] = { 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n' };
 static const char KEYWORD[] = "sd-ti-embedding"; /* The chunk has it with its 0, then the text. */
 
-bool is_png(const void *bytes, size_t size) { return size >= 8 && memcmp(bytes, SIGNATURE, 8) == 0; }
-
-/* A chunk: 4 bytes with the size of its data, 4 with its type, the data, and 4 with a checksum. */
-typedef struct {
-    const unsigned char *type, *data;
-    size_t size;
-} Chunk;
-
-/* Reads the chunk at *at, which it moves to the next one. Returns false at the end, and where the file is
-   truncated. */
-static bool next_chunk(const unsigned char *bytes, size_t size, size_t *at, Chunk *c) {
-    if (size - *at < 12) return false;
-    const unsigned char *p = bytes + *at;
-    *c = (Chunk) { p + 4, p + 8, big32(p) };
-    if (c->size > size - *at - 12) return false;
-    *at += c->size + 12;
-    return true;
-}
-
-static bool is_word(const Chunk *c) {
-    return memcmp(c->type, "tEXt", 4) == 0 && c->size > sizeof KEYWORD &&
+static bool is_word(const PngChunk *c) {
+    return png_chunk_is(c, "tEXt") && c->size > sizeof KEYWORD &&
            memcmp(c->data, KEYWORD, sizeof KEYWORD) == 0;
 }
 
-static bool find_word(const void *bytes, size_t size, Chunk *c) {
-    size_t at = 8;
+static bool find_word(const void *bytes, size_t size, PngChunk *c) {
+    size_t at = PNG_FIRST;
     if (!is_png(bytes, size)) return false;
-    while (next_chunk(bytes, size, &at, c))
+    while (png_next_chunk(bytes, size, &at, c))
         if (is_word(c)) return true;
     return false;
 }
 
 bool png_has_word(const void *bytes, size_t size) {
-    Chunk c;
+    PngChunk c;
     return find_word(bytes, size, &c);
 }
 
@@ -136,7 +114,7 @@ static bool read_document(const char *path, json_t *document, Safetensors *s, Me
 }
 
 bool png_word_tensors(const char *path, const void *bytes, size_t size, Safetensors *s, Messages *errors) {
-    Chunk c;
+    PngChunk c;
     *s = (Safetensors) { 0 };
     if (!find_word(bytes, size, &c))
         return messages_add(errors, "%s: is a picture without a learned word in it (no text %s)", path,
@@ -151,27 +129,14 @@ bool png_word_tensors(const char *path, const void *bytes, size_t size, Safetens
     return ok;
 }
 
-static void add_big32(Text *out, uint32_t n) {
-    const char bytes[4] = { (char)(n >> 24), (char)(n >> 16), (char)(n >> 8), (char)n };
-    text_add_part(out, bytes, 4);
-}
-
-static void add_chunk(Text *out, const char *type, const char *data, size_t size) {
-    add_big32(out, (uint32_t)size);
-    text_add_part(out, type, 4);
-    text_add_part(out, data, size);
-    const unsigned char *summed = (const unsigned char *)out->at + out->length - size - 4;
-    add_big32(out, (uint32_t)crc32(0, summed, (uInt)size + 4));
-}
-
 Text png_with_word(const void *png, size_t size, const char *json) {
     Text out = { 0 }, text = { 0 };
-    Chunk c;
-    text_add_part(&out, png, 8);
+    PngChunk c;
+    text_add_part(&out, png, PNG_FIRST);
     text_add_part(&text, KEYWORD, sizeof KEYWORD);
     encode(&text, (const unsigned char *)json, strlen(json));
-    for (size_t at = 8; next_chunk(png, size, &at, &c);) {
-        if (memcmp(c.type, "IEND", 4) == 0) add_chunk(&out, "tEXt", text.at, text.length);
+    for (size_t at = PNG_FIRST; png_next_chunk(png, size, &at, &c);) {
+        if (png_chunk_is(&c, "IEND")) png_add_chunk(&out, "tEXt", text.at, text.length);
         if (!is_word(&c)) text_add_part(&out, (const char *)c.type - 4, c.size + 12);
     }
     free(text.at);

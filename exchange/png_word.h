@@ -4,10 +4,9 @@
 #ifndef TI_PNG_WORD_H
 #define TI_PNG_WORD_H
 
+#include "io/png_chunks.h"
 #include "weights/safetensors.h"
 
-/* Returns whether the bytes begin as a PNG does. */
-bool is_png(const void *bytes, size_t size);
 /* Returns whether the PNG has such a chunk. */
 bool png_has_word(const void *bytes, size_t size);
 

@@ -65,8 +65,9 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     folder_release_pages(&v->model->folder);
 }
 
-bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors) {
+bool validation_sample(Validation *v, const char *path, const PictureText *text, const Watch *watch,
+                       Messages *errors) {
     v->watch = watch;
     SamplingEvents events = { after_step, keep_picture, v };
-    return sampling_run(v->sampling, &events, errors) && image_write_png(path, &v->image, errors);
+    return sampling_run(v->sampling, &events, errors) && image_write(path, &v->image, text, errors);
 }

@@ -6,6 +6,7 @@
 #include "diffusion/sampling.h"
 #include "diffusion/model.h"
 #include "io/image.h"
+#include "io/picture_text.h"
 #include "io/watch.h"
 #include "text/prompt.h"
 
@@ -21,8 +22,9 @@ void validation_free(Validation *v);
 /* Returns the sampler inside, so that the caller can plan its memory and bind it to an arena. */
 Sampling *validation_sampling(Validation *v);
 
-/* Generates the picture and writes it to a PNG file. watch (may be NULL) is asked after each denoising step.
+/* Generates the picture and writes it to a PNG file, with the text. watch (may be NULL) is asked after each denoising step.
    When it stops the work, nothing is written and the function returns false without a message. */
-bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors);
+bool validation_sample(Validation *v, const char *path, const PictureText *text, const Watch *watch,
+                       Messages *errors);
 
 #endif

@@ -2,11 +2,8 @@
 
 #include "io/bytes.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <stb/stb_image.h>
 
 /* Returns the value if it is a valid orientation, else 1 (upright). */
 static int valid_or_upright(int64_t value) { return 1 <= value && value <= 8 ? (int)value : 1; }
@@ -20,45 +17,78 @@ static size_t integer_size(uint32_t type) {
     return type < sizeof sizes ? sizes[type] : 0;
 }
 
-/* Returns the orientation in a TIFF header's first directory (Exif 2.32, 4.6.2). The header holds the byte
-   order, the number 42 and the offset of the directory. The directory holds the number of its entries; each
-   entry has 12 bytes: tag, type, count, and the value, or its offset when the value is longer than 4 bytes.
-   The standard's type for the orientation is SHORT, but some writers use LONG. The first orientation that can
-   be read counts. */
-static int tiff_orientation(const unsigned char *tiff, size_t size) {
-    enum { ORIENTATION = 0x112 };
-    if (size < 8) return ORIENTATION_UNSET;
-    bool little = memcmp(tiff, "II", 2) == 0;
-    if (!little && memcmp(tiff, "MM", 2) != 0) return ORIENTATION_UNSET;
-    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return ORIENTATION_UNSET;
-    uint32_t (*get16)(const unsigned char *) = little ? little16 : big16;
-    uint32_t (*get32)(const unsigned char *) = little ? little32 : big32;
-    size_t at = get32(tiff + 4);
-    if (at > size - 2) return ORIENTATION_UNSET;
-    uint32_t entries = get16(tiff + at);
-    at += 2;
-    for (uint32_t i = 0; i < entries && size - at >= 12; i++, at += 12) {
-        size_t each = integer_size(get16(tiff + at + 2)), count = get32(tiff + at + 4);
-        if (get16(tiff + at) != ORIENTATION || each == 0 || count == 0) continue;
-        const unsigned char *value = tiff + at + 8;
-        if (each * count > 4) { /* the first of several numbers is used */
-            size_t offset = get32(value);
-            if (count > size / each || offset > size - each * count) continue;
-            value = tiff + offset;
-        }
-        return valid_or_upright(each == 1 ? value[0] : each == 2 ? get16(value) : get32(value));
-    }
-    return ORIENTATION_UNSET;
-}
+/* Exif is a TIFF header (Exif 2.32, 4.6.2): the byte order, the number 42 and the offset of the first
+   directory. A directory holds the number of its entries; each entry has 12 bytes: tag, type, count, and the
+   value, or its offset when the value is longer than 4 bytes. */
+typedef struct {
+    const unsigned char *bytes;
+    size_t size;
+    uint32_t (*get16)(const unsigned char *);
+    uint32_t (*get32)(const unsigned char *);
+} Tiff;
 
 /* Skips the name of a JPEG's segment, "Exif\0\0", before the TIFF header: some writers put it where it does
    not belong, or twice. */
-static int exif_orientation(const unsigned char *data, size_t size) {
+static bool tiff_open(const unsigned char *data, size_t size, Tiff *t) {
     for (int i = 0; i < 2 && size >= 6 && memcmp(data, "Exif\0\0", 6) == 0; i++) {
         data += 6;
         size -= 6;
     }
-    return tiff_orientation(data, size);
+    if (size < 8) return false;
+    bool little = memcmp(data, "II", 2) == 0;
+    if (!little && memcmp(data, "MM", 2) != 0) return false;
+    *t = (Tiff) { data, size, little ? little16 : big16, little ? little32 : big32 };
+    return data[2] + data[3] == 42 && (!data[2] || !data[3]);
+}
+
+/* Returns the next entry with this tag of the directory at *at, or NULL; *entry counts those that were passed
+   and begins as 0. */
+static const unsigned char *next_entry(const Tiff *t, size_t at, uint32_t tag, uint32_t *entry) {
+    if (at > t->size - 2) return NULL;
+    while (*entry < t->get16(t->bytes + at)) {
+        size_t offset = at + 2 + 12 * (size_t)(*entry)++;
+        if (t->size < 12 || offset > t->size - 12) return NULL;
+        if (t->get16(t->bytes + offset) == tag) return t->bytes + offset;
+    }
+    return NULL;
+}
+
+/* Returns the value of an entry whose parts have `each` bytes, or NULL when it lies outside. */
+static const unsigned char *entry_value(const Tiff *t, const unsigned char *entry, size_t each) {
+    size_t count = t->get32(entry + 4), offset = t->get32(entry + 8);
+    if (count <= 4 / each) return entry + 8;
+    return count > t->size / each || offset > t->size - each * count ? NULL : t->bytes + offset;
+}
+
+/* The standard's type for the orientation is SHORT, but some writers use LONG. The first orientation that can
+   be read counts, and of several numbers the first. */
+static int exif_orientation(const unsigned char *data, size_t size) {
+    enum { ORIENTATION = 0x112 };
+    Tiff t;
+    if (!tiff_open(data, size, &t)) return ORIENTATION_UNSET;
+    const unsigned char *entry;
+    for (uint32_t i = 0; (entry = next_entry(&t, t.get32(t.bytes + 4), ORIENTATION, &i));) {
+        size_t each = integer_size(t.get16(entry + 2));
+        if (each == 0 || t.get32(entry + 4) == 0) continue;
+        const unsigned char *value = entry_value(&t, entry, each);
+        if (value)
+            return valid_or_upright(each == 1 ? value[0] : each == 2 ? t.get16(value) : t.get32(value));
+    }
+    return ORIENTATION_UNSET;
+}
+
+const unsigned char *exif_user_comment(const unsigned char *data, size_t size, size_t *length) {
+    enum { EXIF_DIRECTORY = 0x8769, USER_COMMENT = 0x9286 };
+    Tiff t;
+    uint32_t before = 0;
+    if (!tiff_open(data, size, &t)) return NULL;
+    const unsigned char *entry = next_entry(&t, t.get32(t.bytes + 4), EXIF_DIRECTORY, &before);
+    if (!entry) return NULL;
+    before = 0;
+    entry = next_entry(&t, t.get32(entry + 8), USER_COMMENT, &before);
+    if (!entry) return NULL;
+    *length = t.get32(entry + 4);
+    return entry_value(&t, entry, 1);
 }
 
 /* ---- XMP ---- */
@@ -96,10 +126,6 @@ void orientations_read_app1(Orientations *o, const unsigned char *data, size_t s
 }
 
 /* ---- PNG ---- */
-
-/* Longer texts are ignored: no profile with an orientation is that long, and a small file must not fill the
-   memory when it is decompressed. */
-enum { TEXT_MAX = 1 << 20 };
 
 static int hex_digit(unsigned char c) {
     if ('0' <= c && c <= '9') return c - '0';
@@ -144,46 +170,14 @@ static bool is_wanted(const char *key) {
     return false;
 }
 
-/* An iTXt chunk has four fields between the key and the text: whether the text is compressed, the method, a
-   language and the translated key. Moves *text past them. Returns false when they are incomplete. */
-static bool skip_international(const unsigned char **text, size_t *size, bool *compressed) {
-    if (*size < 2 || (*text)[0] > 1 || (*text)[1] != 0) return false;
-    *compressed = (*text)[0] == 1;
-    const unsigned char *p = *text + 2, *end = *text + *size;
-    for (int i = 0; i < 2; i++) {
-        p = p < end ? memchr(p, 0, (size_t)(end - p)) : NULL;
-        if (!p) return false;
-        p++;
-    }
-    *text = p;
-    *size = (size_t)(end - p);
-    return true;
-}
-
-void orientations_read_chunk(Orientations *o, const unsigned char *type, const unsigned char *data,
-                             size_t size) {
-    if (memcmp(type, "eXIf", 4) == 0) o->exif = exif_orientation(data, size);
-    bool compressed = memcmp(type, "zTXt", 4) == 0, international = memcmp(type, "iTXt", 4) == 0;
-    if (!compressed && !international && memcmp(type, "tEXt", 4) != 0) return;
-    const unsigned char *text = memchr(data, 0, size);
-    if (!text || !is_wanted((const char *)data)) return;
-    text++;
-    size -= (size_t)(text - data);
-    if (international && !skip_international(&text, &size, &compressed)) return;
-    if (compressed && !international) { /* the compression method, always 0 */
-        if (size == 0 || text[0] != 0) return;
-        text++;
-        size--;
-    }
-    if (size > (compressed ? INT_MAX : TEXT_MAX)) return;
-    unsigned char *copy = mem_alloc(compressed ? TEXT_MAX : size + 1);
-    int length = (int)size;
-    if (compressed)
-        length = stbi_zlib_decode_buffer((char *)copy, TEXT_MAX, (const char *)text, (int)size);
-    else
-        memcpy(copy, text, size);
-    if (length > 0) read_text(o, (const char *)data, copy, (size_t)length);
-    free(copy);
+void orientations_read_chunk(Orientations *o, const PngChunk *c) {
+    PngText t;
+    size_t size;
+    if (png_chunk_is(c, "eXIf")) o->exif = exif_orientation(c->data, c->size);
+    if (!png_text(c, &t) || !is_wanted(t.key)) return;
+    unsigned char *text = png_text_bytes(&t, &size);
+    if (text && size > 0) read_text(o, t.key, text, size);
+    free(text);
 }
 
 /* ---- the result ---- */

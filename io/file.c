@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/utf8.h"
+
 /* TRIES is how many names are tried for a temporary file. TEMPORARY_MAX is the most bytes that are appended
    to its path: ".tmp-", the process's number and the number of the try. */
 enum { TRIES = 1000, TEMPORARY_MAX = 24 };
@@ -70,6 +72,13 @@ bool path_holds(const char *folder, const char *file) {
     free(real);
     free(above);
     return holds;
+}
+
+char *path_absolute(const char *path) {
+    char *real = path ? realpath(path, NULL) : NULL;
+    if (real && utf8_valid(real, strlen(real))) return real;
+    free(real);
+    return path ? mem_string(path) : NULL;
 }
 
 static const char *file_kind(mode_t mode) { return S_ISDIR(mode) ? "a folder" : "a device or a pipe"; }

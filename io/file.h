@@ -25,6 +25,10 @@ bool path_same(const char *a, const char *b);
 bool path_inside(const char *path, const char *folder);
 bool path_holds(const char *folder, const char *file);
 
+/* Returns the absolute path, by which a file is found from another folder too, or a copy of the path when
+   there is no such file or its path is not UTF-8. Returns NULL for NULL. The caller frees it. */
+char *path_absolute(const char *path);
+
 /* Reads a regular file into memory. Returns false and adds a message when the file is missing or unreadable,
    is a folder or a device, or does not fit into memory. The caller closes it with file_close. */
 bool file_read(const char *path, File *file, Messages *errors);

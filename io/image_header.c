@@ -163,52 +163,27 @@ static bool jpeg_header(const unsigned char *data, size_t size, const char *name
 
 /* ---- PNG ---- */
 
-typedef struct {
-    uint32_t entry[256];
-} CrcTable;
-
-static CrcTable crc_table(void) {
-    CrcTable t;
-    for (uint32_t n = 0; n < 256; n++) {
-        uint32_t c = n;
-        for (int bit = 0; bit < 8; bit++) c = (c >> 1) ^ (0xedb88320u & (0u - (c & 1u)));
-        t.entry[n] = c;
-    }
-    return t;
-}
-
-static uint32_t crc32_of(const CrcTable *t, const unsigned char *data, size_t size) {
-    uint32_t c = 0xffffffffu;
-    for (size_t i = 0; i < size; i++) c = t->entry[(c ^ data[i]) & 0xff] ^ (c >> 8);
-    return ~c;
-}
-
-/* A chunk consists of its length, its type, its data, and a checksum of type and data. The checksum is
-   checked when the type begins with a capital letter, which marks the chunks that decoding needs. */
+/* Chunks are checked when their type begins with a capital letter, which marks those that decoding needs. */
 static bool png_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                        Orientations *orientations, Messages *errors) {
     out->format = "PNG";
-    CrcTable table = crc_table();
     int64_t compressed = 0;
     bool transparent = false;
     /* The first chunk is IHDR, which begins with width and height. */
     if (size >= 24 && !set_size(out, big32(data + 16), big32(data + 20), name, errors)) return false;
-    for (size_t at = 8; size - at >= 12;) {
-        size_t length = big32(data + at);
-        if (length > size - at - 12) break;
-        const unsigned char *type = data + at + 4;
-        bool critical = 'A' <= type[0] && type[0] <= 'Z';
-        if (critical && crc32_of(&table, type, length + 4) != big32(type + 4 + length))
+    PngChunk c;
+    for (size_t at = PNG_FIRST; png_next_chunk(data, size, &at, &c);) {
+        bool critical = 'A' <= c.type[0] && c.type[0] <= 'Z';
+        if (critical && !png_chunk_sound(&c))
             return messages_add(errors, "%s: the PNG data is damaged (checksum of \"%.4s\" at byte %zu)",
-                                name, (const char *)type, at);
-        if (memcmp(type, "IDAT", 4) == 0) compressed += (int64_t)length;
-        transparent = transparent || memcmp(type, "tRNS", 4) == 0;
-        if (memcmp(type, "IEND", 4) == 0 && out->width > 0 && size >= 29)
+                                name, (const char *)c.type, at - c.size - 12);
+        if (png_chunk_is(&c, "IDAT")) compressed += (int64_t)c.size;
+        transparent = transparent || png_chunk_is(&c, "tRNS");
+        if (png_chunk_is(&c, "IEND") && out->width > 0 && size >= 29)
             png_memory(out, data + 16, transparent, compressed);
-        if (memcmp(type, "IEND", 4) == 0)
+        if (png_chunk_is(&c, "IEND"))
             return out->width > 0 || messages_add(errors, "%s: the PNG file holds no picture", name);
-        orientations_read_chunk(orientations, type, type + 4, length);
-        at += length + 12;
+        orientations_read_chunk(orientations, &c);
     }
     return messages_add(errors, "%s: the PNG file is cut off (its end is missing)", name);
 }
@@ -243,8 +218,7 @@ static bool bmp_header(const unsigned char *data, size_t size, const char *name,
 static bool read_header(const unsigned char *data, size_t size, const char *name, ImageHeader *out,
                         Orientations *orientations, Messages *errors) {
     if (size == 0) return messages_add(errors, "%s: is empty, not a picture", name);
-    if (size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return png_header(data, size, name, out, orientations, errors);
+    if (is_png(data, size)) return png_header(data, size, name, out, orientations, errors);
     if (size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0)
         return jpeg_header(data, size, name, out, orientations, errors);
     if (size >= 2 && memcmp(data, "BM", 2) == 0) return bmp_header(data, size, name, out, errors);

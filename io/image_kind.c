@@ -2,6 +2,7 @@
 #include "io/image_kind.h"
 
 #include "io/file.h"
+#include "io/png_chunks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,9 +71,7 @@ static bool is_bmp(const unsigned char *data, size_t size) {
 }
 
 ImageKind image_kind(const unsigned char *data, size_t size) {
-    if (has(data, size, 0, "\x89PNG\r\n\x1a\n", 8) || has(data, size, 0, "\xff\xd8\xff", 3) ||
-        is_bmp(data, size))
-        return IMAGE_READ;
+    if (is_png(data, size) || has(data, size, 0, "\xff\xd8\xff", 3) || is_bmp(data, size)) return IMAGE_READ;
     return find_foreign(data, size) ? IMAGE_FOREIGN : IMAGE_NONE;
 }
 

@@ -89,16 +89,19 @@ static void append(void *context, void *data, int size) {
     b->size += (size_t)size;
 }
 
-static bool write_jpeg(const char *path, const Image *image, Messages *errors) {
+bool image_write(const char *path, const Image *image, const PictureText *text, Messages *errors) {
+    CHECK(image_format(path) != WRITE_NONE);
     Buffer b = { 0 };
-    CHECK(stbi_write_jpg_to_func(append, &b, image->width, image->height, 3, image->rgb, JPEG_QUALITY));
-    bool ok = file_write(path, b.bytes, b.size, errors);
+    if (!image_fits(path, image->width, image->height, errors)) return false;
+    if (image_format(path) == WRITE_JPEG)
+        CHECK(stbi_write_jpg_to_func(append, &b, image->width, image->height, 3, image->rgb, JPEG_QUALITY));
+    else
+        CHECK(image_png(path, image, &b.bytes, &b.size, errors));
+    Text with = { 0 };
+    if (text) with = picture_with_text(b.bytes, b.size, text);
+    bool ok =
+        text ? file_write(path, with.at, with.length, errors) : file_write(path, b.bytes, b.size, errors);
+    free(with.at);
     free(b.bytes);
     return ok;
-}
-
-bool image_write(const char *path, const Image *image, Messages *errors) {
-    CHECK(image_format(path) != WRITE_NONE);
-    if (!image_fits(path, image->width, image->height, errors)) return false;
-    return (image_format(path) == WRITE_JPEG ? write_jpeg : image_write_png)(path, image, errors);
 }

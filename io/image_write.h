@@ -3,6 +3,7 @@
 #define TI_IMAGE_WRITE_H
 
 #include "io/image.h"
+#include "io/picture_text.h"
 
 /* The format that a name stands for, in upper or lower case: PNG for .png or no ending, JPEG for .jpg and
    .jpeg, WRITE_NONE for any other ending. An ending begins at the last dot of the name, unless that is the
@@ -19,11 +20,12 @@ char *image_path(const char *path, const char *name);
 bool image_fits(const char *path, int64_t width, int64_t height, Messages *errors);
 
 /* Writes a picture in the format of its name, which must not be WRITE_NONE; a JPEG has quality 95 and no
-   subsampling. The file at path is replaced as a whole or not at all (Output in io/file.h). Returns false and
-   adds a message when it cannot be written or is too large. */
-bool image_write(const char *path, const Image *image, Messages *errors);
+   subsampling. text, which may be NULL, is put into the file. The file at path is replaced as a whole or not
+   at all (Output in io/file.h). Returns false and adds a message when it cannot be written or is too large.
+   */
+bool image_write(const char *path, const Image *image, const PictureText *text, Messages *errors);
 
-/* Does the same, but always writes a PNG. */
+/* Does the same without a text, but always writes a PNG. */
 bool image_write_png(const char *path, const Image *image, Messages *errors);
 
 /* Makes the bytes of a PNG, which the caller frees. path is for the message that it adds, returning false,

@@ -2,8 +2,10 @@
 
 #include "io/bytes.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BLOCK = 64, ROUNDS = 64 };
@@ -56,18 +58,44 @@ static void add_block(Sha256 *s, const unsigned char *block) {
     for (int i = 0; i < 8; i++) s->state[i] += v[i];
 }
 
+/* Hashes the last bytes, which are followed by a one bit, zeros, and the length of all data in bits,
+   big-endian, in the last 8 bytes of a block. */
+static void finish(Sha256 *s, const unsigned char *bytes, size_t left, uint64_t size,
+                   char text[SHA256_TEXT]) {
+    unsigned char end[2 * BLOCK] = { 0 };
+    if (left) memcpy(end, bytes, left);
+    end[left] = 0x80;
+    size_t blocks = left + 9 <= BLOCK ? 1 : 2;
+    for (int i = 0; i < 8; i++) end[blocks * BLOCK - 1 - (size_t)i] = (unsigned char)(size * 8 >> (8 * i));
+    for (size_t i = 0; i < blocks; i++) add_block(s, end + i * BLOCK);
+    for (int i = 0; i < 8; i++) snprintf(text + 8 * i, 9, "%08x", s->state[i]);
+}
+
 void sha256_text(const void *data, size_t size, char text[SHA256_TEXT]) {
     const unsigned char *bytes = data;
     Sha256 s = start();
-    size_t whole = size / BLOCK * BLOCK, left = size - whole;
+    size_t whole = size / BLOCK * BLOCK;
     for (size_t i = 0; i < whole; i += BLOCK) add_block(&s, bytes + i);
-    /* The padding is a one bit, zeros, and the length in bits, big-endian, in the last 8 bytes of a block. */
-    unsigned char end[2 * BLOCK] = { 0 };
-    if (left) memcpy(end, bytes + whole, left);
-    end[left] = 0x80;
-    size_t blocks = left + 9 <= BLOCK ? 1 : 2;
-    for (int i = 0; i < 8; i++)
-        end[blocks * BLOCK - 1 - (size_t)i] = (unsigned char)((uint64_t)size * 8 >> (8 * i));
-    for (size_t i = 0; i < blocks; i++) add_block(&s, end + i * BLOCK);
-    for (int i = 0; i < 8; i++) snprintf(text + 8 * i, 9, "%08x", s.state[i]);
+    finish(&s, bytes + whole, size - whole, size, text);
+}
+
+bool sha256_file(const char *path, char text[SHA256_TEXT], Messages *errors) {
+    enum { PART = 1 << 20 };
+    FILE *file = fopen(path, "rb");
+    if (!file) return messages_add(errors, "%s: cannot be opened: %s", path, strerror(errno));
+    unsigned char *part = mem_alloc(PART);
+    Sha256 s = start();
+    uint64_t size = 0;
+    size_t read;
+    while ((read = fread(part, 1, PART, file)) == PART) {
+        for (size_t i = 0; i < PART; i += BLOCK) add_block(&s, part + i);
+        size += PART;
+    }
+    bool ok = !ferror(file) || messages_add(errors, "%s: cannot be read: %s", path, strerror(errno));
+    size_t whole = read / BLOCK * BLOCK;
+    for (size_t i = 0; i < whole; i += BLOCK) add_block(&s, part + i);
+    finish(&s, part + whole, read - whole, size + read, text);
+    free(part);
+    fclose(file);
+    return ok;
 }

@@ -7,5 +7,8 @@
 /* Writes the hash of the data as 64 hexadecimal digits and a NUL. */
 enum { SHA256_TEXT = 65 };
 void sha256_text(const void *data, size_t size, char text[SHA256_TEXT]);
+/* Does the same for a file, of which it holds 1 MB at a time. Returns false and adds a message when the file
+   cannot be read. */
+bool sha256_file(const char *path, char text[SHA256_TEXT], Messages *errors);
 
 #endif

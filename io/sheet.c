@@ -146,9 +146,9 @@ bool sheet_draw(const char *path, const SheetContents *c, Image *out, Messages *
     return ok;
 }
 
-bool sheet_write(const char *path, const SheetContents *c, Messages *errors) {
+bool sheet_write(const char *path, const SheetContents *c, const PictureText *text, Messages *errors) {
     Image sheet;
-    bool ok = sheet_draw(path, c, &sheet, errors) && image_write(path, &sheet, errors);
+    bool ok = sheet_draw(path, c, &sheet, errors) && image_write(path, &sheet, text, errors);
     image_free(&sheet);
     return ok;
 }

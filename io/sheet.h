@@ -3,6 +3,7 @@
 #define TI_SHEET_H
 
 #include "io/image.h"
+#include "io/picture_text.h"
 
 /* A caption and the pictures under it. Pictures that do not fit on one line continue on further lines. */
 typedef struct {
@@ -26,9 +27,10 @@ typedef struct {
    its proportions allow. With a width of 0 a cell is as wide and high as the largest picture, enlarged by a
    whole factor of at most 6 while the sheet stays within a width of 1100 pixels. Return false and add a
    message when there is no memory, when the pictures are too many for the file that path names (image_fits),
-   or when a file cannot be read or written. The caller frees *out with image_free. */
+   or when a file cannot be read or written. The caller frees *out with image_free. text is passed to
+   image_write. */
 bool sheet_draw(const char *path, const SheetContents *c, Image *out, Messages *errors);
-bool sheet_write(const char *path, const SheetContents *c, Messages *errors);
+bool sheet_write(const char *path, const SheetContents *c, const PictureText *text, Messages *errors);
 
 /* Checks before long work that the pictures fit on such a sheet. Their sizes must be set, but they need no
    pixels yet. Returns false and adds a message when they do not fit. */

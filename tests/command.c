@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 
+#include "io/image.h"
 #include "tests/refusal.h"
 
 #include <dirent.h>
@@ -111,4 +112,20 @@ void expect_same_run(const char *label, const char *a, const char *b) {
     }
     test_true(label, files >= 6 && differ == 0 && others == 0, "%d files, %d differ, %d others", files,
               differ, others);
+}
+
+bool same_pixels(const char *folder, const char *a, const char *b) {
+    char *paths[] = { mem_format("%s/%s", folder, a), mem_format("%s/%s", folder, b) };
+    Messages errors = { 0 };
+    Image images[2] = { { 0 }, { 0 } };
+    bool same = image_load(paths[0], &images[0], &errors) && image_load(paths[1], &images[1], &errors) &&
+                images[0].width == images[1].width && images[0].height == images[1].height;
+    same = same &&
+           memcmp(images[0].rgb, images[1].rgb, 3 * (size_t)images[0].width * (size_t)images[0].height) == 0;
+    for (int i = 0; i < 2; i++) {
+        image_free(&images[i]);
+        free(paths[i]);
+    }
+    messages_free(&errors);
+    return same;
 }

@@ -21,6 +21,10 @@ int run_ti(const char *command, const char *options, const char *more, const cha
    status. */
 char *output_of_ti(const char *arguments, int *status);
 
+/* Returns whether two files of the folder hold pictures with the same pixels. Their texts, which say how they
+   were made, may differ. */
+bool same_pixels(const char *folder, const char *a, const char *b);
+
 /* Checks that two folders of training runs hold the same files with the same bytes. options.json is left out,
    since it contains the name of its folder. The folder b may also have other checkpoints
    learned_embeds-steps-*, since a run that is stopped writes one. */

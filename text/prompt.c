@@ -27,11 +27,18 @@ bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, 
     if (!added) return false;
     w->learned = mem_grow(w->learned, (size_t)((w->vectors + n) * width) * sizeof(float));
     memcpy(w->learned + w->vectors * width, learned, (size_t)(n * width) * sizeof(float));
+    w->words = mem_grow(w->words, (size_t)(w->count + 1) * sizeof *w->words);
+    w->words[w->count++] = (Word) { mem_string(token), mem_string(from), w->vectors, n };
     w->vectors += n;
     return true;
 }
 
 void words_free(Words *w) {
+    for (int64_t i = 0; i < w->count; i++) {
+        free(w->words[i].token);
+        free(w->words[i].from);
+    }
+    free(w->words);
     free(w->learned);
     *w = (Words) { 0 };
 }

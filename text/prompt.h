@@ -6,11 +6,19 @@
 #include "text/syntax.h"
 #include "text/tokenizer.h"
 
+/* A learned word: vectors first .. first + vectors - 1 of Words. */
+typedef struct {
+    char *token, *from; /* from: the file or option that gave it */
+    int64_t first, vectors;
+} Word;
+
 /* The vectors of all learned words that prompts may use, in the order in which their tokens were added to the
    tokenizer. Initialise with { .width = the text encoder's width D }. */
 typedef struct {
     float *learned; /* [vectors, width] */
     int64_t vectors, width;
+    Word *words; /* [count] */
+    int64_t count;
 } Words;
 
 /* Adds a word of n learned vectors [n, width] and adds its placeholder token to the tokenizer. Messages name

@@ -95,14 +95,14 @@ part_fuzz() { make -j "$jobs" fuzz COUNT="${COUNT:-10000000}"; }
 part_mutants() { tests/mutate --workers 2 --seed "${SEED:-7}"; }
 
 # The golden files of the copy are deleted first, so that the comparison finds a file that no script writes any
-# more. The results of models at full size are kept unless FULL is set.
+# more. The results of models at full size are kept unless FULL is set, and so are the pictures that ti wrote.
 part_goldens() {
     copy=$work/goldens kept=full_sd\*
     [ -z "${FULL:-}" ] || kept=
     rm -rf "$copy" && mkdir "$copy" || return 1
     git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$copy" || return 1
     find "$copy/golden" -type f ! -name '*.py' ! -name '*.sh' ! -name '*.md' ! -name requirements.txt \
-        ! -name "$kept" -delete || return 1
+        ! -name "$kept" ! -path '*/picture_text/ti.*' ! -path '*/picture_text/bare.*' -delete || return 1
     VENV=${VENV:-golden/.venv}
     case $VENV in /*) ;; *) VENV=$PWD/$VENV ;; esac # golden/make.sh works in the copy
     export VENV

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
+#include "io/hash.h"
 #include "io/object.h"
 
 static bool exists(const char *path) {
@@ -390,6 +391,30 @@ static void single_unused(const ModelFolder *m, Unused *u) {
     for (int64_t i = 0; i < s->file.count; i++)
         if (!used[i]) unused_add(u, "", &s->file.tensors[i]);
     free(used);
+}
+
+uint64_t folder_fingerprint(const ModelFolder *m) {
+    static const char *const names[] = { "model_index.json", "scheduler/scheduler_config.json",
+                                         "text_encoder/config.json", "unet/config.json" };
+    const uint64_t weights[] = { store_fingerprint(m->text_encoder), store_fingerprint(m->unet),
+                                 store_fingerprint(m->vae) };
+    uint64_t hash = hash_bytes(HASH_START, weights, sizeof weights);
+    hash = hash_bytes(hash, &m->vae_config.scaling_factor, sizeof m->vae_config.scaling_factor);
+    enum { COUNT = sizeof names / sizeof *names };
+    for (int i = 0; i < COUNT + 2; i++) {
+        const char *tokenizer = i == COUNT ? m->vocab_path : m->merges_path;
+        char *path =
+            i < COUNT ? mem_format("%s/%s", m->path, names[i]) : mem_string(tokenizer ? tokenizer : "");
+        Messages absent = { 0 };
+        File file;
+        if (path_is_file(path) && file_read(path, &file, &absent)) {
+            hash = hash_bytes(hash, file.data, file.size);
+            file_close(&file);
+        }
+        messages_free(&absent);
+        free(path);
+    }
+    return hash;
 }
 
 void folder_unused(const ModelFolder *m, Unused *u) {

@@ -66,8 +66,8 @@ const BadInput BAD_COMMANDS[] = {
     { .input = "the path is missing",
       .command = "inspect",
       .status = 2,
-      .says = "PATH is missing: a model's folder or file, or a file with a part of a model or a learned "
-              "word" },
+      .says = "PATH is missing: a model's folder or file, a file with a part of a model or a learned word, "
+              "or a picture" },
     { .input = "the prompt is missing",
       .command = "tokens",
       .status = 2,

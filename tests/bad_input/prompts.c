@@ -10,8 +10,14 @@
 #define MASKED   BEGUN "samples/rgb.png --mask "
 #define INVERT   "invert --model model --prompt x "
 #define A1111    "generate --model model --prompt-syntax a1111 --prompt "
-#define PROMPTS  "generate --model model --steps 1 --prompts p.txt"
-#define NEEDED   "one F32 tensor \"latents\" [pictures, channels, height, width] is needed"
+#define LIKE     "generate --like "
+#define COPY     "cp texts/ti.jpg a.jpg; chmod u+w a.jpg; "
+#define NARROW   "mkdir -p golden/models; cp -R model golden/models/narrow; "
+#define DRAWN                                                                                                \
+    "cp pictures/1.png b.png; ../ti generate --model model --embedding word.safetensors --prompt 'a <w>' "   \
+    "--steps 2 --width 16 --height 16 --init-image b.png --out a.png >/dev/null 2>&1; "
+#define PROMPTS "generate --model model --steps 1 --prompts p.txt"
+#define NEEDED  "one F32 tensor \"latents\" [pictures, channels, height, width] is needed"
 
 /* Writes a.bmp, a picture of 2 x 2 pixels whose bytes all have this value in octal. */
 #define BMP(value)                                                                                           \
@@ -227,6 +233,143 @@ const BadInput BAD_PROMPTS[] = {
       .status = 1,
       .says = "picture-2.png: exists already (--force replaces it)",
       .makes = "picture-2.png" },
+    { .input = "Pictures to draw again" },
+    { .input = "no such file",
+      .command = LIKE "nowhere.png",
+      .status = 1,
+      .says = "nowhere.png: cannot be opened: No such file or directory" },
+    { .input = "a picture without texts",
+      .command = LIKE "samples/rgb.png",
+      .status = 1,
+      .says = "samples/rgb.png: is a picture that neither says how it was made nor holds a learned word" },
+    { .input = "a picture of A1111",
+      .command = LIKE "texts/unicode.jpg",
+      .status = 1,
+      .says = "texts/unicode.jpg: was not drawn by ti, but by another program\n"
+              "texts/unicode.jpg: is a picture of another program, which --like does not draw again",
+      .prints = true },
+    { .input = "a picture of ComfyUI",
+      .command = "inspect texts/comfy.png",
+      .status = 1,
+      .says =
+          "texts/comfy.png: is a picture that neither says how it was made nor holds a learned word (it has "
+          "the texts prompt, workflow)" },
+    { .input = "a text that becomes too long when it is decompressed",
+      .command = "inspect texts/bomb.png",
+      .status = 1,
+      .says = "texts/bomb.png: is a picture that neither says how it was made nor holds a learned word" },
+    { .input = "a text with a wrong checksum, beside which the other is shown",
+      .make =
+          "cp texts/ti.png a.png; chmod u+w a.png; swap a.png 'Negative prompt: an' 'Negative prompt: xn'",
+      .command = "inspect a.png",
+      .status = 0,
+      .says =
+          "warning: a.png: its text \"parameters\" is damaged or longer than 1048576 bytes and is ignored" },
+    { .input = "a sheet",
+      .make = COPY "swap a.jpg '\"version\":' '\"sheet\"  :'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: is a sheet of pictures; --like takes one of the pictures" },
+    { .input = "a record that is not JSON",
+      .make = COPY "swap a.jpg '\"generate\":{' '\"generate\":('",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: line 1: invalid token near '('" },
+    { .input = "a record without options",
+      .make = COPY "swap a.jpg '\"generate\"' '\"gemerate\"'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: does not say how it was drawn" },
+    { .input = "an option that does not exist",
+      .make = COPY "swap a.jpg '\"seed\":5' '\"sexd\":5'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: \"sexd\" is not an option of ti generate" },
+    { .input = "an option out of its range",
+      .make = COPY "swap a.jpg '\"count\":2' '\"count\":0'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: \"count\" 0: must be 1 to 1000" },
+    { .input = "an option of the wrong type",
+      .make = COPY "swap a.jpg '\"rng\":\"cpu\"' '\"rng\":12345'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: \"rng\" is not a text" },
+    { .input = "a record without a prompt",
+      .make = COPY "swap a.jpg '\"prompt\":' '\"memory\":'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "a.jpg: does not say with which prompt it was drawn" },
+    { .input = "a picture that the batch does not have",
+      .make = COPY "swap a.jpg '\"picture\":2' '\"picture\":3'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says = "--picture 3: there are only 2 (--count)" },
+    { .input = "a picture that the only one is not",
+      .command = "generate --model model --prompt x --picture 2",
+      .status = 2,
+      .says = "--picture 2: there is only 1 (--count)" },
+    { .input = "a validation picture whose word is gone",
+      .make = COPY "swap a.jpg '\"version\":\"0.9.0\"' '\"word\":\"abcdef.s\"'",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says =
+          "a.jpg: is a validation picture of step 0, and the word of that step is not there: abcdef.s (ti "
+          "train --checkpoint-every keeps words; --embedding takes another)" },
+    { .input = "a validation picture whose word lies elsewhere",
+      .make = COPY "swap a.jpg '\"version\":\"0.9.0\"' '\"word\":\"../a.b.c\"'; : >../a.b.c",
+      .command = LIKE "a.jpg",
+      .status = 1,
+      .says =
+          "a.jpg: is a validation picture of step 0, and the word of that step is not there: ../a.b.c (ti "
+          "train --checkpoint-every keeps words; --embedding takes another)" },
+    { .input = "the model of a picture is not there",
+      .command = LIKE "texts/ti.png",
+      .status = 1,
+      .says = "golden/models/narrow: there is no such folder or file" },
+    { .input = "the model of a picture has changed",
+      .make = NARROW "json golden/models/narrow/scheduler/scheduler_config.json 's/0.00085/0.00086/'",
+      .command = LIKE "texts/ti.png",
+      .status = 1,
+      .says =
+          "golden/models/narrow: is another model than that with which texts/ti.png was drawn (--model takes "
+          "it all the same)" },
+    { .input = "the model of a picture has changed and is given",
+      .make = NARROW "json golden/models/narrow/scheduler/scheduler_config.json 's/0.00085/0.00086/'",
+      .command = LIKE "texts/ti.png --model golden/models/narrow",
+      .status = 0,
+      .says = "warning: the prompt \"a toy, caf\xc3\xa9: *\" has 19 tokens; the last 9 do not fit and are "
+              "ignored",
+      .makes = "picture.png" },
+    { .input = "the word of a picture has changed",
+      .make = DRAWN "printf '\\377' | dd of=word.safetensors bs=1 seek=100 conv=notrunc 2>/dev/null",
+      .command = LIKE "a.png",
+      .status = 1,
+      .says = "word.safetensors: holds another word \"<w>\" than that with which a.png was drawn "
+              "(--embedding takes "
+              "others all the same)" },
+    { .input = "the word of a picture has another name",
+      .make = DRAWN
+      "st word.safetensors '{\"<v>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
+      .command = LIKE "a.png",
+      .status = 1,
+      .says =
+          "a.png: was drawn with the word \"<w>\", which is not loaded now (--embedding takes others all the "
+          "same)" },
+    { .input = "the word of a picture is not there, but the prompt is another one",
+      .make = DRAWN
+      "st word.safetensors '{\"<v>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
+      .command = LIKE "a.png --prompt 'a <v>'",
+      .status = 0,
+      .says = "",
+      .makes = "picture.png" },
+    { .input = "the picture from which another began has changed",
+      .make = DRAWN "cp pictures/2.png b.png",
+      .command = LIKE "a.png",
+      .status = 1,
+      .says =
+          "--init-image: is another file than that with which a.png was drawn (--init-image takes it all the "
+          "same)" },
     { .input = "Pictures to begin from" },
     { .input = "no such file",
       .command = BEGUN "nowhere.png",

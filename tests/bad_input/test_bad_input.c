@@ -69,8 +69,8 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 
-/* The folder with base/, samples/ and words/ (the files before each case), case/ (the folder of a case, in
-   which samples/ and words/ are hard links since most cases do not use them), ti, out and err. */
+/* The folder with base/, samples/, words/ and texts/ (the files before each case), case/ (the folder of a
+   case, in which the last three are hard links since most cases do not use them), ti, out and err. */
 static char *scratch;
 static char *untouched; /* the listing of case/ while it is as at the beginning of a case, or NULL */
 
@@ -97,10 +97,12 @@ static void prepare(void) {
         "chmod 755 '%s'; cp \"$TI\" '%s/ti'; mkdir -p '%s/base'\n"
         "cp -R golden/models/narrow '%s/base/model'\n"
         "cp -R golden/loop_pictures '%s/base/pictures'; cp -R golden/words '%s/words'\n"
+        "cp -R golden/picture_text '%s/texts'\n"
         "cp -R golden/pictures '%s/samples'; rm '%s/samples/'seed_*\n" /* the fuzzer's */
         "chmod -R u+w '%s/base'; cd '%s/base'\n"
         "st word.safetensors '{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96\n",
-        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
+        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch,
+        scratch);
     CHECK(getenv("TI"));
     CHECK(shell(script, false) == 0);
     free(script);
@@ -167,9 +169,10 @@ typedef struct {
 static char *make_case(const BadInput *c) {
     bool nobodys = c->unprivileged && geteuid() == 0;
     if (!untouched || c->make || nobodys) {
-        char *script = mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
-                                  "mkdir case; cp -R base/* case/; cp -Rl samples words case/; cd case\n%s\n",
-                                  HELPERS, scratch, c->make ? c->make : "");
+        char *script =
+            mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
+                       "mkdir case; cp -R base/* case/; cp -Rl samples words texts case/; cd case\n%s\n",
+                       HELPERS, scratch, c->make ? c->make : "");
         int made = shell(script, false);
         if (made != 0) printf("FAIL  %s: it cannot be made: %s\n", c->input, c->make);
         CHECK_EQ(made, 0);

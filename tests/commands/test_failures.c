@@ -85,6 +85,11 @@ static const Command COMMANDS[] = {
       "--embedding ../in/word.safetensors --prompts p.txt --prompt-syntax a1111 --steps 1 "
       "--out x.png",
       NULL },
+    { "generate a picture again",
+      "../ti generate " MODEL ONE "--embedding ../in/word.safetensors --prompt 'a <w>' --steps 1 --count 2 "
+      "--out a.jpg >/dev/null 2>&1; echo mine >x.jpg",
+      "generate --like a-2.jpg " ONE "--force --out x.jpg", NULL },
+    { "inspect a picture", NULL, "inspect ../in/text.png", NULL },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", NULL },
     { "plan", NULL, "plan " MODEL ONE "--summary", NULL },
@@ -136,12 +141,13 @@ static void prepare(void) {
                 "'%s/in/model'; cp golden/pictures/rgba.png '%s/in/pictures/1.png'; cp "
                 "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cp golden/words/a1111.pt "
                 "'%s/in/word.pt'; cp golden/words/a1111_old.pt '%s/in/old.pt'; cp golden/words/a1111.png "
-                "'%s/in/word.png'; cp golden/latents.safetensors '%s/in'; cd '%s/in'; { printf "
+                "'%s/in/word.png'; cp golden/latents.safetensors '%s/in'; cp golden/picture_text/ti.png "
+                "'%s/in/text.png'; cd '%s/in'; { printf "
                 "'\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
                 "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
                 "/dev/zero; } >word.safetensors",
                 program, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch,
-                scratch, scratch) == 0);
+                scratch, scratch, scratch) == 0);
     free(program);
 }
 

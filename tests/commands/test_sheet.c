@@ -162,7 +162,7 @@ static void test_sheets(void) {
     char *path = mem_format("%s/grid.png", folder), *caption = mem_alloc(60001);
     memset(caption, 'w', 60000); /* A word of 60,000 letters does not fit on a line. */
     SheetContents grid = { .rows = &(SheetRow) { caption, pictures, 5 }, .count = 1, .grid = true };
-    ok = sheet_write(path, &grid, &errors) && image_load(path, &sheet, &errors);
+    ok = sheet_write(path, &grid, NULL, &errors) && image_load(path, &sheet, &errors);
     test_true("a grid of 3 x 2", ok && sheet.width == 3 * 64 * 5 + 2 * 8 + 2 * 24, "%d x %d", sheet.width,
               sheet.height);
     image_free(&sheet);
@@ -205,7 +205,7 @@ static void test_sizes(void) {
     Image large = { .width = 20000, .height = 20000 };
     test_true("the pixels of a picture that does not fit are not read",
               !image_write_png("/tmp/no/x.png", &large, &errors) &&
-                  !image_write("/tmp/no/x.jpg", &large, &errors),
+                  !image_write("/tmp/no/x.jpg", &large, NULL, &errors),
               "refused");
     says("what it says", &errors, 2,
          "/tmp/no/x.png: 20000 x 20000 is more than a picture can have (178 million pixels)");

@@ -166,7 +166,7 @@ static void test_jpeg(const Golden *golden, const char *path) {
                   *pillow = golden_bytes(golden, "jpeg95", &shape);
     int64_t count = shape_count(shape);
     Image image = { (int)shape.dim[1], (int)shape.dim[0], in }, again;
-    bool ok = image_write(path, &image, &errors) && image_load(path, &again, &errors);
+    bool ok = image_write(path, &image, NULL, &errors) && image_load(path, &again, &errors);
     no_messages(&errors);
     CHECK(ok && again.width == image.width && again.height == image.height);
     test_true("a JPEG", image_kind_of_file(path) == IMAGE_READ, "%s", path);
@@ -176,7 +176,7 @@ static void test_jpeg(const Golden *golden, const char *path) {
     free(in);
     free(pillow);
     CHECK(image_new(65536, 1, &image, &errors));
-    test_true("a JPEG that is too wide", !image_write(path, &image, &errors) && errors.count == 1, "%s",
+    test_true("a JPEG that is too wide", !image_write(path, &image, NULL, &errors) && errors.count == 1, "%s",
               first_line(&errors));
     image_free(&image);
     messages_free(&errors);
@@ -189,7 +189,7 @@ static void test_write(const Golden *golden) {
     char folder[] = "/tmp/test_image_XXXXXX";
     CHECK(mkdtemp(folder));
     char *path = mem_format("%s/a.PNG", folder), *jpeg = mem_format("%s/a.JPG", folder);
-    bool ok = image_write(path, &image, &errors) && image_load(path, &again, &errors);
+    bool ok = image_write(path, &image, NULL, &errors) && image_load(path, &again, &errors);
     no_messages(&errors);
     CHECK(ok);
     test_same("written and read again", again.rgb, image.rgb, (size_t)(image.width * image.height * 3));
@@ -200,7 +200,7 @@ static void test_write(const Golden *golden) {
     rmdir(folder);
     free(path);
     free(jpeg);
-    ok = image_write("/tmp/no/such/folder.jpg", &image, &errors);
+    ok = image_write("/tmp/no/such/folder.jpg", &image, NULL, &errors);
     test_true("no such folder", !ok && errors.count == 1, "%s", first_line(&errors));
     messages_free(&errors);
     image_free(&image);

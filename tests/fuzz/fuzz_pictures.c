@@ -1,5 +1,5 @@
 /* Fuzzing targets: PNG, JPEG and BMP files, and their headers alone, with the orientation in EXIF, profiles
-   and XMP. */
+   and XMP; and the texts in PNG and JPEG files, with the record of `ti generate --like`. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"
 
@@ -7,9 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/generate.h"
 #include "io/file.h"
 #include "io/image.h"
 #include "io/image_write.h"
+#include "io/json.h"
+#include "io/picture_text.h"
+#include "io/utf8.h"
+#include "tests/fuzz/fuzz_options.h"
 
 /* Pictures with more pixels are not decoded, since that would take a hundred times as long. */
 enum { DECODED_MAX = 1 << 16 };
@@ -68,7 +73,7 @@ static void write_and_read(const Image *image) {
     CHECK(memcmp(again.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) == 0);
     image_free(&again);
     char *jpeg = mem_format("%s.jpg", scratch_path());
-    CHECK(image_write(jpeg, image, &errors) && image_load(jpeg, &again, &errors));
+    CHECK(image_write(jpeg, image, NULL, &errors) && image_load(jpeg, &again, &errors));
     CHECK(again.width == image->width && again.height == image->height);
     image_free(&again);
     unlink(jpeg);
@@ -96,6 +101,68 @@ static bool try_picture(const unsigned char *bytes, size_t size) {
     }
     image_free(&image);
     return true;
+}
+
+/* Sets the options of a record, as --like does. */
+static void try_record(const char *ti) {
+    char *const words[] = { "--prompt", "a" };
+    GenerateOptions o;
+    Messages errors = { 0 };
+    json_t *record = json_parse("x", ti, strlen(ti), false, &errors);
+    CHECK(!verdict(record != NULL, &errors, NULL) == !record);
+    CHECK(options_parse(&GENERATE_COMMAND, 2, words, &o, &errors) == OPTIONS_OK);
+    json_t *options = json_object_get(record, "generate");
+    if (json_is_object(options))
+        verdict(options_from_object(&GENERATE_COMMAND, "x", options, &o, &errors), &errors, NULL);
+    options_check(&GENERATE_COMMAND, &o);
+    options_free(&GENERATE_COMMAND, &o);
+    json_decref(record);
+}
+
+/* Puts the texts that were read into a picture, from which the same must be read. */
+static void write_texts(const PictureText *text) {
+    PictureText again;
+    Messages errors = { 0 }, warnings = { 0 };
+    Image image;
+    CHECK(image_new(1, 1, &image, &errors));
+    memset(image.rgb, 0, 3);
+    for (int jpeg = 0; jpeg < 1 + picture_text_fits_jpeg(text); jpeg++) {
+        char *path = mem_format("%s%s", scratch_path(), jpeg ? ".jpg" : ".png");
+        File file;
+        CHECK(image_write(path, &image, text, &errors) && file_read(path, &file, &errors));
+        picture_text_read("x", file.data, file.size, &again, &warnings);
+        CHECK(!text->ti == !again.ti && (!text->ti || strcmp(text->ti, again.ti) == 0));
+        /* In a JPEG the byte order is found by the text's ASCII characters, which a hostile one lacks. */
+        CHECK(jpeg || (!text->parameters == !again.parameters &&
+                       (!text->parameters || strcmp(text->parameters, again.parameters) == 0)));
+        picture_text_free(&again);
+        file_close(&file);
+        unlink(path);
+        free(path);
+    }
+    image_free(&image);
+    messages_free(&warnings);
+}
+
+static bool try_texts(const unsigned char *bytes, size_t size) {
+    PictureText text;
+    Messages errors = { 0 }, warnings = { 0 };
+    picture_text_read("x", bytes, size, &text, &warnings);
+    CHECK(warnings.count <= 2);
+    verdict(true, &errors, &warnings);
+    const char *const texts[] = { text.parameters, text.ti, text.others };
+    for (int i = 0; i < 3; i++) {
+        if (!texts[i]) continue;
+        CHECK(utf8_valid(texts[i], strlen(texts[i])));
+        char *printable = picture_text_printable(texts[i]);
+        for (const char *c = printable; *c; c++) CHECK((unsigned char)*c >= ' ' || *c == '\n');
+        free(printable);
+    }
+    if (text.ti) try_record(text.ti);
+    if ((text.parameters || text.ti) && one_in(bytes, size, 20)) write_texts(&text);
+    bool has = text.parameters || text.ti;
+    picture_text_free(&text);
+    return has;
 }
 
 static void seeds_pictures(Seeds *s, const char *const *names) {
@@ -239,6 +306,50 @@ static void bmp_seeds(Seeds *s) {
     seeds_add(s, masks, sizeof masks);
 }
 
+static const char *const TEXT_WORDS[] = { "parameters",
+                                          "ti",
+                                          "tEXt",
+                                          "zTXt",
+                                          "iTXt",
+                                          "UNICODE",
+                                          "ASCII",
+                                          "Exif",
+                                          "MM",
+                                          "II*",
+                                          "\x87\x69",
+                                          "\x92\x86",
+                                          "\xff\xfe",
+                                          "\xff\xe1",
+                                          "ti {",
+                                          "\"generate\":{",
+                                          "\"embedding\":[",
+                                          "\"count\":",
+                                          "\"karras\":true",
+                                          "\x78\xda",
+                                          "\xc2\x9b",
+                                          "\xd8\x3d",
+                                          "\xdc\x31",
+                                          "\xfe\xff",
+                                          "\n",
+                                          "\x1b[",
+                                          NULL };
+
+static void png_text_seeds(Seeds *s) {
+    static const char *const names[] = { "../picture_text/ti.png",      "../picture_text/plain.png",
+                                         "../picture_text/unicode.png", "../picture_text/latin1.png",
+                                         "../picture_text/ztxt.png",    "../picture_text/itxt.png",
+                                         "../picture_text/twice.png",   "../picture_text/bomb.png",
+                                         "../picture_text/comfy.png",   NULL };
+    seeds_pictures(s, names);
+}
+
+static void jpeg_text_seeds(Seeds *s) {
+    static const char *const names[] = { "../picture_text/ti.jpg",      "../picture_text/ascii.jpg",
+                                         "../picture_text/unicode.jpg", "../picture_text/intel.jpg",
+                                         "../picture_text/little.jpg",  NULL };
+    seeds_pictures(s, names);
+}
+
 static void header_seeds(Seeds *s) {
     static const char *const names[] = { "turned_raw.png",
                                          "turned_raw_plain.png",
@@ -269,5 +380,7 @@ const Target PICTURE_TARGETS[] = {
     { "png", 8, PNG_WORDS, png_seeds, repair_png, try_picture },
     { "jpeg", 8, JPEG_WORDS, jpeg_seeds, NULL, try_picture },
     { "bmp", 5, BMP_WORDS, bmp_seeds, NULL, try_picture },
+    { "png_text", 4, TEXT_WORDS, png_text_seeds, repair_png, try_texts },
+    { "jpeg_text", 4, TEXT_WORDS, jpeg_text_seeds, NULL, try_texts },
     { .name = NULL },
 };
