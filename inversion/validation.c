@@ -67,6 +67,6 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 
 bool validation_sample(Validation *v, const char *path, const Watch *watch, Messages *errors) {
     v->watch = watch;
-    SamplingEvents events = { after_step, keep_picture, v };
+    SamplingEvents events = { .step = after_step, .picture = keep_picture, .user = v };
     return sampling_run(v->sampling, &events, errors) && image_write_png(path, &v->image, errors);
 }

@@ -6,6 +6,7 @@
 #define LATENTS(shape, bytes)                                                                                \
     NOISE("\"latents\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[0," bytes "]}", bytes)
 #define GENERATE "generate --model model --prompt x --steps 1 --latents x.safetensors "
+#define DRAWN    "generate --model model --prompt x --sampler ddim "
 #define BEGUN    "generate --model model --prompt x --sampler ddim --init-image "
 #define MASKED   BEGUN "samples/rgb.png --mask "
 #define INVERT   "invert --model model --prompt x "
@@ -282,6 +283,25 @@ const BadInput BAD_PROMPTS[] = {
       .says = "warning: --width 8: the model was made for 16\n"
               "warning: --height 8: the model was made for 16",
       .makes = "picture.png" },
+    { .input = "Previews" },
+    { .input = "a preview each 0 steps",
+      .command = DRAWN "--preview 0",
+      .status = 2,
+      .says = "--preview 0: must be 1 to 1000" },
+    { .input = "so few steps that there is no preview",
+      .command = DRAWN "--steps 2 --preview 2",
+      .status = 1,
+      .says = "--preview 2: the last of the 2 steps gives the picture itself; a smaller number is needed" },
+    { .input = "fewer steps from a picture",
+      .command = BEGUN "samples/rgb.png --width 16 --height 16 --strength 0.5 --steps 6 --preview 3",
+      .status = 1,
+      .says = "--preview 3: the last of the 3 steps gives the picture itself; a smaller number is needed" },
+    { .input = "the preview's file exists",
+      .make = "echo mine >a-2-preview.jpg; printf 'x\ny\n' >p.txt",
+      .command = "generate --model model --prompts p.txt --sampler ddim --steps 2 --preview 1 --out a.jpg",
+      .status = 1,
+      .says = "a-2-preview.jpg: exists already (--force replaces it)",
+      .makes = "a-2-preview.jpg" },
     { .input = "Masks" },
     { .input = "no such file",
       .command = MASKED "nowhere.png",
