@@ -376,9 +376,9 @@ static void keep_unmasked(Sampling *s, int64_t k) {
     }
 }
 
-/* Shows a preview of the first picture. It is decoded between two steps, since all graphs use the same memory.
-   Where the mask keeps the picture, so does the preview. Returns false when the event stopped the run, or after
-   adding a message. */
+/* Shows a preview of the first picture. It is decoded between two steps, since all graphs use the same
+   memory. Where the mask keeps the picture, so does the preview. Returns false when the event stopped the
+   run, or after adding a message. */
 static bool show_preview(Sampling *s, const SamplingEvents *events, Messages *errors) {
     Preview *p = &s->preview;
     if (s->options.mask)

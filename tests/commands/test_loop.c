@@ -158,6 +158,10 @@ int main(void) {
     static const char *const cases[] = { "accumulate", "batch", "style", "vectors", "single" };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) test_run(g, cases[i]);
     golden_free(g);
+    g = golden_open("golden/sizes.safetensors"); /* pictures that are not square */
+    test_run(g, "wide");
+    test_run(g, "high");
+    golden_free(g);
     test_grid_stops();
     return test_finish();
 }
