@@ -162,25 +162,24 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
 
 /* Pictures */
 
-/* Whether the shorter side is less than nine tenths of the longer one, so that a picture that is resized to a
-   square looks squashed. `side` is unused, but which_pictures passes it. */
-static bool is_squashed(PictureSize s, int64_t side) {
-    (void)side;
-    int64_t longer = max_i64(s.width, s.height), shorter = min_i64(s.width, s.height);
-    return 10 * shorter < 9 * longer;
+/* Whether the proportions differ by more than a tenth from those of the size to which a picture is resized,
+   so that it looks squashed. */
+static bool is_squashed(PictureSize s, PictureFit fit) {
+    int64_t across = (int64_t)s.width * fit.height, down = (int64_t)s.height * fit.width;
+    return 10 * min_i64(across, down) < 9 * max_i64(across, down);
 }
 
-static bool is_enlarged(PictureSize s, int64_t side) {
-    return s.width > 0 && (s.width < side || s.height < side);
+static bool is_enlarged(PictureSize s, PictureFit fit) {
+    return s.width > 0 && (s.width < fit.width || s.height < fit.height);
 }
 
 /* The beginning of a message about the pictures for which `holds` is true: "PATH: W x H is" for one picture,
    "N pictures, the first of them PATH (W x H), are" for several. Returns NULL when it is true for none. The
    caller frees the text. */
-static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_t), int64_t side) {
+static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, PictureFit), PictureFit fit) {
     int64_t count = 0, first = 0;
     for (int64_t i = 0; p->sizes && i < p->count; i++) {
-        if (!holds(p->sizes[i], side)) continue;
+        if (!holds(p->sizes[i], fit)) continue;
         if (count++ == 0) first = i;
     }
     if (count == 0) return NULL;
@@ -190,41 +189,40 @@ static char *which_pictures(const Pictures *p, bool (*holds)(PictureSize, int64_
                       s.width, s.height);
 }
 
-static void warn_of_squashed(const Pictures *p, Messages *warnings) {
-    char *which = which_pictures(p, is_squashed, 0);
+static void warn_of_squashed(const Pictures *p, PictureFit fit, Messages *warnings) {
+    char *which = fit.center_crop ? NULL : which_pictures(p, is_squashed, fit);
+    char *size =
+        fit.width == fit.height ? mem_string("a square") : mem_format("%d x %d", fit.width, fit.height);
     if (which)
-        messages_add(warnings, "%s squashed to a square (--center-crop takes the middle instead)", which);
+        messages_add(warnings, "%s squashed to %s (--center-crop takes the middle instead)", which, size);
+    free(size);
     free(which);
 }
 
-static void warn_of_enlarged(const Pictures *p, int64_t side, Messages *warnings) {
-    char *which = which_pictures(p, is_enlarged, side);
+static void warn_of_enlarged(const Pictures *p, PictureFit fit, Messages *warnings) {
+    char *which = which_pictures(p, is_enlarged, fit);
     if (which)
-        messages_add(warnings, "%s smaller than the resolution and enlarged to %lld x %lld", which,
-                     (long long)side, (long long)side);
+        messages_add(warnings, "%s smaller than the resolution and enlarged to %d x %d", which, fit.width,
+                     fit.height);
     free(which);
 }
 
-bool list_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings) {
-    bool ok = pictures_list(folder, (int)resolution, center_crop, out, errors, warnings);
-    if (!center_crop) warn_of_squashed(out, warnings);
-    warn_of_enlarged(out, resolution, warnings);
+bool list_pictures(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings) {
+    bool ok = pictures_list(folder, fit, out, errors, warnings);
+    warn_of_squashed(out, fit, warnings);
+    warn_of_enlarged(out, fit, warnings);
     return ok;
 }
 
-bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings) {
-    return list_pictures(folder, resolution, center_crop, out, errors, warnings) &&
-           pictures_read(out, (int)resolution, center_crop, errors);
+bool load_pictures(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings) {
+    return list_pictures(folder, fit, out, errors, warnings) && pictures_read(out, fit, errors);
 }
 
-bool load_picture(const char *path, int64_t resolution, bool center_crop, Image *out, Messages *errors,
-                  Messages *warnings) {
+bool load_picture(const char *path, PictureFit fit, Image *out, Messages *errors, Messages *warnings) {
     char *name = mem_string(path);
     PictureSize size = { 0 };
-    bool ok = picture_load(path, (int)resolution, center_crop, out, &size, errors);
-    if (!center_crop) warn_of_squashed(&(Pictures) { 1, &name, &size, NULL }, warnings);
+    bool ok = picture_load(path, fit, out, &size, errors);
+    warn_of_squashed(&(Pictures) { 1, &name, &size, NULL }, fit, warnings);
     free(name);
     return ok;
 }
@@ -247,8 +245,21 @@ bool check_side(const Model *m, const char *option, int64_t least, int64_t *side
     return true;
 }
 
-bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings) {
-    return check_side(m, "--resolution", 64, resolution, errors, warnings);
+/* Checks a side that may differ from the resolution. */
+static bool check_other(const Model *m, const char *option, const Sides *s, int64_t *side, Messages *errors,
+                        Messages *warnings) {
+    if (*side == 0) *side = s->resolution;
+    return *side == s->resolution || check_side(m, option, 64, side, errors, warnings);
+}
+
+bool check_sides(const Model *m, Sides *s, Messages *errors, Messages *warnings) {
+    bool ok = check_side(m, "--resolution", 64, &s->resolution, errors, warnings);
+    ok = check_other(m, "--width", s, &s->width, errors, warnings) && ok;
+    return check_other(m, "--height", s, &s->height, errors, warnings) && ok;
+}
+
+PictureFit fit_of(const Sides *s, bool center_crop) {
+    return (PictureFit) { (int)s->width, (int)s->height, center_crop };
 }
 
 bool check_trainable(const Model *m, Messages *errors) {

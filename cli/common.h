@@ -19,6 +19,12 @@ bool report(const Messages *errors, Messages *warnings);
 /* Prints only the warnings, and frees them. Commands call this before the work begins. */
 void report_warnings(Messages *warnings);
 
+/* The values of SIDES_OPTIONS. */
+typedef struct {
+    int64_t resolution;    /* 0 for the model's own side */
+    int64_t width, height; /* each 0 for the resolution, until check_sides sets it */
+} Sides;
+
 /* Entries that the option tables of several commands share. */
 #define MODEL_OPTION(at)                                                                                     \
     {                                                                                                        \
@@ -76,11 +82,14 @@ void report_warnings(Messages *warnings);
                 "what happens to tokens beyond the text encoder's window: they are cut off, or more chunks " \
                 "take them, as in A1111 and ComfyUI"                                                         \
     }
-#define RESOLUTION_OPTION(at, text)                                                                          \
-    {                                                                                                        \
-        "resolution", OPTION_INT, at, "N", 0, 8192, .shown = "the model's own side",                         \
-                                                    .reason = "it was trained at that size", .help = text    \
-    }
+#define SIDE_OPTION(name, at, of, why, text)                                                                 \
+    { name, OPTION_INT, at, "N", 0, 8192, .shown = of, .reason = why, .help = text }
+#define SIDES_OPTIONS(at, text)                                                                              \
+    SIDE_OPTION("resolution", (at) + offsetof(Sides, resolution), "the model's own side",                    \
+                "it was trained at that size", text),                                                        \
+        SIDE_OPTION("width", (at) + offsetof(Sides, width), "--resolution", NULL,                            \
+                    "the width, where it is not a square"),                                                  \
+        SIDE_OPTION("height", (at) + offsetof(Sides, height), "--resolution", NULL, "the height, likewise")
 #define PRECISION_OPTION(at)                                                                                 \
     {                                                                                                        \
         "precision", OPTION_CHOICE, at, "f32|bf16",                                                          \
@@ -123,14 +132,11 @@ bool words_load(Words *w, Tokenizer *t, const char *source, const char *const pr
 
 /* Calls pictures_list, and adds one warning for all pictures that are squashed by more than a tenth and one
    for all that are enlarged. The caller frees the pictures in every case. */
-bool list_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings);
+bool list_pictures(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings);
 /* Lists the pictures in the same way and reads them. */
-bool load_pictures(const char *folder, int64_t resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings);
+bool load_pictures(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings);
 /* Loads one picture, with the warning when it is squashed. */
-bool load_picture(const char *path, int64_t resolution, bool center_crop, Image *out, Messages *errors,
-                  Messages *warnings);
+bool load_picture(const char *path, PictureFit fit, Image *out, Messages *errors, Messages *warnings);
 
 /* The side in pixels of the pictures that the model was trained on. */
 int64_t model_side(const Model *m);
@@ -140,8 +146,10 @@ int64_t model_side(const Model *m);
    is NULL. */
 bool check_side(const Model *m, const char *option, int64_t least, int64_t *side, Messages *errors,
                 Messages *warnings);
-/* Does the same for --resolution, which must be at least 64. */
-bool check_resolution(const Model *m, int64_t *resolution, Messages *errors, Messages *warnings);
+/* Does the same for --resolution, --width and --height, which must be at least 64. */
+bool check_sides(const Model *m, Sides *sides, Messages *errors, Messages *warnings);
+/* Returns what pictures are made to fit, when check_sides has set the sides. */
+PictureFit fit_of(const Sides *sides, bool center_crop);
 /* Returns false and adds a message when the training loss is not defined for the kind of output that the
    model's UNet has. */
 bool check_trainable(const Model *m, Messages *errors);

@@ -53,7 +53,8 @@ static void print_reading(const MemoryNeed *reading) {
 
 void dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Plan *step,
              const MemoryNeed *reading, int threads) {
-    PlanRequest plan = { .resolution = o->resolution,
+    PlanRequest plan = { .width = o->sides.width,
+                         .height = o->sides.height,
                          .batch = o->batch,
                          .vectors = o->vectors,
                          .precision = (Precision)o->precision,

@@ -13,7 +13,8 @@ typedef struct {
     Given given;
     char *images, *embedding, *init, *model, *vae;
     int kind, prediction;
-    int64_t resolution, clip_skip, batch, threads;
+    Sides sides;
+    int64_t clip_skip, batch, threads;
     int precision;
     bool center_crop;
 } EvaluateOptions;
@@ -32,9 +33,10 @@ static const Option OPTIONS[] = {
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
     PREDICTION_OPTION(AT(prediction)),
-    RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
+    SIDES_OPTIONS(AT(sides), "the side of the square that the pictures are resized to"),
     CLIP_SKIP_OPTION(AT(clip_skip)),
-    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "first crop the pictures to their middle square" },
+    { "center-crop", OPTION_FLAG, AT(center_crop),
+      .help = "first crop the pictures to their middle, of the same shape" },
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "4",
       .reason = "quick on small models; up to rounding, any number gives the same loss",
       .help = "the number of pictures that go through the network together" },
@@ -69,14 +71,14 @@ static int32_t *make_prompt(const EvaluateOptions *o, Model *m, Words *words, Me
 /* Encodes the pictures, then computes the fixed-grid loss of the prompt. */
 static bool measure(const EvaluateOptions *o, const Model *m, const Words *words, int32_t *prompt,
                     const Pictures *pictures, int threads, double *loss, Messages *errors) {
-    int64_t side = o->resolution / vae_factor(&m->vae.config);
+    int64_t factor = vae_factor(&m->vae.config);
     Posteriors posteriors = { 0 };
     PlanOptions plan = { .precision = (Precision)o->precision };
-    Encoder encoder = encoder_new(&m->vae, o->resolution, o->resolution, plan);
+    Encoder encoder = encoder_new(&m->vae, o->sides.height, o->sides.width, plan);
     TrainingStepShape shape = { .batch = o->batch,
                                 .tokens = tokenizer_max_length(m->tokenizer),
-                                .height = side,
-                                .width = side,
+                                .height = o->sides.height / factor,
+                                .width = o->sides.width / factor,
                                 .vectors = words->vectors };
     TrainingStep step = training_step_new(&m->clip, &m->unet, shape, words->learned, NULL, plan);
     Arena arena = { 0 };
@@ -114,12 +116,12 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     check_trainable(&m, errors);
     set_clip_skip(&m, o->clip_skip, errors);
     check_precision((Precision)o->precision, warnings);
-    check_resolution(&m, &o->resolution, errors, warnings);
+    check_sides(&m, &o->sides, errors, warnings);
     Words words = { .width = m.clip.config.hidden_size };
     Pictures pictures = { 0 };
     int32_t *prompt = make_prompt(o, &m, &words, errors, warnings);
     if (errors->count == 0)
-        load_pictures(o->images, o->resolution, o->center_crop, &pictures, errors, warnings);
+        load_pictures(o->images, fit_of(&o->sides, o->center_crop), &pictures, errors, warnings);
     report_warnings(warnings);
     double loss = 0;
     if (errors->count == 0 && measure(o, &m, &words, prompt, &pictures, threads, &loss, errors) &&

@@ -101,6 +101,9 @@ static const Option OPTIONS[] = {
       .once = true, .heading = "what is written",
       .help = "the picture's file: a PNG, or a JPEG of quality 95 if the name ends in .jpg or .jpeg; several "
               "pictures are written to NAME-1.png, NAME-2.png, ..." },
+    { "preview", OPTION_INT, AT(preview), "N", 1, 1000, .shown = "none", .once = true,
+      .help = "every N steps, write a small preview of the first picture over NAME-preview.png (or .jpg), a "
+              "quarter as wide and as high, which takes a sixteenth of a decoding" },
     { "no-metadata", OPTION_FLAG, AT(no_metadata), .once = true,
       .help = "leave out of the files how the pictures were made (docs/pictures.md)" },
     { "grid", OPTION_FLAG, AT(grid), .once = true,
@@ -135,6 +138,7 @@ typedef struct {
     Sampling *sampling;
     Arena arena;
     Image *images;     /* [drawn] */
+    Messages *errors;  /* of writing previews */
     Progress progress; /* of the denoising steps */
     Wait wait;         /* for the decoder */
     Watch decoding;    /* reports the decoder's progress to wait */
@@ -146,7 +150,7 @@ static int64_t drawn(const GenerateOptions *o) { return o->picture ? 1 : o->coun
 
 /* Returns the path of picture i of a line, which the caller frees: --out itself for a single picture,
    NAME-1.png, NAME-2.png, ... for several, and with --prompts all that with NAME-LINE in place of NAME. With
-   what = "grid" it is the path of the contact sheet, NAME-grid.png. */
+   what = "grid" it is the path of the contact sheet, NAME-grid.png, and with "preview" NAME-preview.png. */
 static char *picture_path(const GenerateOptions *o, int64_t line, int64_t i, const char *what) {
     char *line_number = mem_format("%lld", (long long)line + 1),
          *number = mem_format("%lld", (long long)i + 1);
@@ -158,15 +162,22 @@ static char *picture_path(const GenerateOptions *o, int64_t line, int64_t i, con
     return path;
 }
 
+static bool check_output(const GenerateOptions *o, int64_t line, int64_t i, const char *what,
+                         Messages *errors) {
+    char *path = picture_path(o, line, i, what);
+    bool ok = may_write(path, o->force, errors);
+    free(path);
+    return ok;
+}
+
 static bool check_outputs(const Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
     bool ok = true;
-    for (int64_t line = 0; line < g->list.count; line++)
-        for (int64_t i = 0; i < drawn(o) + (o->grid ? 1 : 0); i++) {
-            char *path = picture_path(o, line, i, i == drawn(o) ? "grid" : NULL);
-            ok = may_write(path, o->force, errors) && ok;
-            free(path);
-        }
+    for (int64_t line = 0; line < g->list.count; line++) {
+        for (int64_t i = 0; i < drawn(o); i++) ok = check_output(o, line, i, NULL, errors) && ok;
+        if (o->grid) ok = check_output(o, line, 0, "grid", errors) && ok;
+        if (o->preview) ok = check_output(o, line, 0, "preview", errors) && ok;
+    }
     return ok;
 }
 
@@ -193,6 +204,18 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     image_from_floats(picture, &g->images[i]);
     if (g->init.mask && !g->o->no_paste) mask_paste(g->init.mask, &g->init.image, &g->images[i]);
     watch_go_on(&g->decoding, i + 1, drawn(g->o));
+}
+
+static bool write_preview(void *user, const float *picture, int64_t height, int64_t width) {
+    Generation *g = user;
+    Image image;
+    if (!image_new((int)width, (int)height, &image, g->errors)) return false;
+    image_from_floats(picture, &image);
+    char *path = picture_path(g->o, g->line, 0, "preview");
+    bool ok = image_write(path, &image, NULL, g->errors);
+    free(path);
+    image_free(&image);
+    return ok;
 }
 
 static SheetRow grid_row(const Generation *g) {
@@ -231,13 +254,19 @@ static bool allocate(Generation *g, SamplingOptions options, Messages *errors, M
     static const char smaller[] = "a smaller --width and --height";
     if (!make_images(g, errors)) return false;
     MemoryNeed need = { 0 };
-    int64_t bytes = 0;
+    int64_t bytes = 0, steps = 0;
     for (int64_t line = 0; line < g->list.count; line++) {
         Sampling *s = plan_line(g, options, line);
         need = memory_larger(memory_of_sampling(s, g->threads), need);
         bytes = max_i64(bytes, sampling_bytes(s, g->threads));
+        steps = sampling_steps(s);
         sampling_free(s);
     }
+    if (g->o->preview >= steps)
+        return messages_add(errors,
+                            "--preview %lld: the last of the %lld steps gives the picture itself; a smaller "
+                            "number is needed",
+                            (long long)g->o->preview, (long long)steps);
     need.buffers += 3 * drawn(g->o) * g->o->width * g->o->height;
     if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
     for (int64_t i = 0; i < drawn(g->o); i++)
@@ -303,6 +332,7 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         .latents = g->latents.data,
         .picture = g->init.picture,
         .mask = g->init.latent_mask,
+        .preview = o->preview,
     };
     const Model *m = &g->model;
     if (!sampler_choose(&o->sampler, "steps", o->strength, m, &options.sampler, errors, warnings))
@@ -313,14 +343,17 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
     print_sampler(&options.sampler);
     bool ok = allocate(g, options, errors, warnings);
     int64_t steps = 0;
+    SamplingEvents events = {
+        .step = show_step, .picture = keep_picture, .preview = write_preview, .user = g
+    };
     if (ok && o->profile) profile_start(&g->profile);
     g->progress = progress_new();
     for (; ok && g->line < g->list.count; g->line++) {
         g->sampling = plan_line(g, options, g->line);
         sampling_bind(g->sampling, &g->arena, g->threads);
         if (o->profile) graph_trace(sampling_graph(g->sampling), &g->profile.trace);
-        ok = sampling_run(g->sampling, &(SamplingEvents) { show_step, keep_picture, g }, errors) &&
-             folder_unchanged(&m->folder, errors) && write_pictures(g, errors);
+        ok = sampling_run(g->sampling, &events, errors) && folder_unchanged(&m->folder, errors) &&
+             write_pictures(g, errors);
         steps += sampling_steps(g->sampling);
         sampling_free(g->sampling);
         g->sampling = NULL;
@@ -444,6 +477,7 @@ static bool read_like(Generation *g, Messages *errors, Messages *warnings) {
 static int generate(void *options, Messages *errors, Messages *warnings) {
     Generation *g = mem_alloc(sizeof *g);
     g->o = options;
+    g->errors = errors;
     g->threads = threads_start(g->o->threads);
     if (read_like(g, errors, warnings) && memory_limit_parse(g->o->memory, &g->memory, errors) &&
         prepare(g, errors, warnings))

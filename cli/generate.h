@@ -32,6 +32,7 @@ typedef struct {
     int precision;                   /* PRECISION_F32 or PRECISION_BF16 */
     /* what is written */
     char *out;
+    int64_t preview; /* each how many steps there is a preview, or 0 */
     bool grid, force, no_metadata;
     /* the machine */
     char *memory;    /* as memory_limit_parse takes it */

@@ -39,14 +39,17 @@ int64_t memory_total(const MemoryNeed *need) { return need->weights + need->buff
 MemoryNeed memory_larger(MemoryNeed a, MemoryNeed b) { return memory_total(&a) >= memory_total(&b) ? a : b; }
 
 MemoryNeed memory_of_sampling(const Sampling *sampling, int threads) {
-    Plan text, denoise, decode, encode;
+    Plan text, denoise, decode, encode, preview;
     sampling_stage(sampling, SAMPLING_TEXT, &text);
     sampling_stage(sampling, SAMPLING_DENOISE, &denoise);
     sampling_stage(sampling, SAMPLING_DECODE, &decode);
     sampling_stage(sampling, SAMPLING_ENCODE, &encode);
+    sampling_stage(sampling, SAMPLING_PREVIEW, &preview);
     int64_t buffers = max_i64(plan_bytes(&text, threads), plan_bytes(&denoise, threads));
     if (encode.weights > 0) buffers = max_i64(buffers, plan_bytes(&encode, threads));
-    MemoryNeed before = { .weights = text.weights + denoise.weights + encode.weights, .buffers = buffers };
+    if (preview.weights > 0) buffers = max_i64(buffers, plan_bytes(&preview, threads));
+    MemoryNeed before = { .weights = text.weights + denoise.weights + encode.weights + preview.weights,
+                          .buffers = buffers };
     return memory_larger(
         before, (MemoryNeed) { .weights = decode.weights, .buffers = sampling_bytes(sampling, threads) });
 }

@@ -28,7 +28,8 @@ typedef struct {
 MemoryNeed memory_larger(MemoryNeed a, MemoryNeed b);
 
 /* Returns the need of generating pictures: that of encoding the prompts and denoising, or that of decoding,
-   whichever is larger. The decoder's weights are read after the memory of the others has been freed. */
+   whichever is larger. The decoder's weights are read after the memory of the others has been freed, and with
+   previews before as well. */
 MemoryNeed memory_of_sampling(const Sampling *sampling, int threads);
 
 /* Returns the bytes of weights and buffers together. */

@@ -8,7 +8,8 @@
 typedef struct {
     Given given;
     char *model, *vae;
-    int64_t resolution, batch, vectors, threads;
+    Sides sides;
+    int64_t batch, vectors, threads;
     int precision;
     bool summary, json;
 } PlanValues;
@@ -17,7 +18,7 @@ typedef struct {
 static const Option OPTIONS[] = {
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
-    RESOLUTION_OPTION(AT(resolution), "the side of the pictures, in pixels"),
+    SIDES_OPTIONS(AT(sides), "the side of the pictures, in pixels"),
     { "batch", OPTION_INT, AT(batch), "N", 1, 1024, .standard = "1", .shown = "the default of ti train",
       .reason = "so that the plan is that of a run", .help = "the number of pictures in a training step" },
     { "vectors", OPTION_INT, AT(vectors), "N", 1, 64, .standard = "1", .reason = "the default of ti train",
@@ -42,8 +43,9 @@ static int plan(void *values, Messages *errors, Messages *warnings) {
                             .vectors = o->vectors,
                             .nodes = !o->summary,
                             .json = o->json };
-    if (check_resolution(&m, &o->resolution, errors, NULL) && errors->count == 0) {
-        request.resolution = o->resolution;
+    if (check_sides(&m, &o->sides, errors, NULL) && errors->count == 0) {
+        request.width = o->sides.width;
+        request.height = o->sides.height;
         plan_report(&m, &request, threads, NULL);
     }
     model_close(&m);

@@ -91,9 +91,9 @@ static void print_trades(const Report *r) {
 
 static void print_report(const Report *r, const PlanRequest *o, int threads) {
     char size[2][SIZE_TEXT];
-    printf("pictures of %lld x %lld, batches of %lld, %lld vector%s, %d threads\n\n",
-           (long long)o->resolution, (long long)o->resolution, (long long)o->batch, (long long)o->vectors,
-           o->vectors == 1 ? "" : "s", threads);
+    printf("pictures of %lld x %lld, batches of %lld, %lld vector%s, %d threads\n\n", (long long)o->width,
+           (long long)o->height, (long long)o->batch, (long long)o->vectors, o->vectors == 1 ? "" : "s",
+           threads);
     printf("%-16s %6s %10s %10s %10s %10s %10s %10s\n", "graph", "nodes", "buffers", "unshared", "workspace",
            "weights", "GFLOP", "backward");
     for (int i = 0; i < GRAPHS; i++) print_graph(&r->graphs[i]);
@@ -151,8 +151,8 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
                                                 t->buffers, "gflop", t->forward_flops * 1e-9,
                                                 "backward_gflop", t->backward_flops * 1e-9));
     }
-    return json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "resolution", o->resolution,
-                     "batch", o->batch, "vectors", o->vectors, "threads", threads, "train_bytes",
+    return json_pack("{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o*, s:o, s:o, s:o*}", "width", o->width, "height",
+                     o->height, "batch", o->batch, "vectors", o->vectors, "threads", threads, "train_bytes",
                      r->train_bytes, "generate_bytes", r->generate_bytes, "reading_bytes",
                      o->reading ? json_integer(o->reading) : NULL, "graphs", graphs, "recomputation", trades,
                      "time", time);
@@ -162,11 +162,11 @@ static json_t *report_json(const Report *r, const PlanRequest *o, int threads, j
 
 static TrainingStep new_step(const Model *m, const PlanRequest *o, float *learned, float *grad,
                              int recompute) {
-    int64_t side = o->resolution / vae_factor(&m->vae.config);
+    int64_t factor = vae_factor(&m->vae.config);
     TrainingStepShape shape = { .batch = o->batch,
                                 .tokens = tokenizer_max_length(m->tokenizer),
-                                .height = side,
-                                .width = side,
+                                .height = o->height / factor,
+                                .width = o->width / factor,
                                 .vectors = o->vectors };
     return training_step_new(
         &m->clip, &m->unet, shape, learned, grad,
@@ -192,14 +192,14 @@ void plan_report(const Model *m, const PlanRequest *o, int threads, json_t *time
     float *learned = mem_alloc(floats), *grad = mem_alloc(floats);
     SamplingOptions options = { .count = 1,
                                 .sampler = { .sampler = SAMPLERS[0], .steps = 1 },
-                                .height = o->resolution,
-                                .width = o->resolution,
+                                .height = o->height,
+                                .width = o->width,
                                 .guidance = 7.5f };
     PlanOptions plan_options = { .precision = o->precision };
     Sampling *sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, learned, o->vectors,
                                       tokenizer_max_length(m->tokenizer), options, plan_options);
     TrainingStep step = new_step(m, o, learned, grad, 0);
-    Encoder encoder = encoder_new(&m->vae, o->resolution, o->resolution, plan_options);
+    Encoder encoder = encoder_new(&m->vae, o->height, o->width, plan_options);
     Report r = { .graphs = { planned("training step", step.graph, step.plan),
                              planned("picture encoder", encoder.graph, encoder.plan) } };
     static const char *const names[] = { "prompt encoder", "denoising step", "picture decoder" };

@@ -8,7 +8,7 @@
 #include "io/json.h"
 
 typedef struct {
-    int64_t resolution, batch, vectors;
+    int64_t width, height, batch, vectors;
     Precision precision;
     int64_t reading; /* the bytes that reading the training pictures takes, or 0 when unknown */
     bool nodes;      /* whether to list the nodes of the graphs */

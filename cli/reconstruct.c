@@ -17,7 +17,8 @@
 typedef struct {
     Given given;
     char *in, *out, *model, *vae;
-    int64_t resolution, threads;
+    Sides sides;
+    int64_t threads;
     int precision;
     bool center_crop, force;
 } ReconstructOptions;
@@ -30,8 +31,9 @@ static const Option OPTIONS[] = {
       .help = "the picture to write: a PNG, or a JPEG if the name ends in .jpg or .jpeg" },
     MODEL_OPTION(AT(model)),
     VAE_OPTION(AT(vae)),
-    RESOLUTION_OPTION(AT(resolution), "the side of the square that the picture is resized to, in pixels"),
-    { "center-crop", OPTION_FLAG, AT(center_crop), .help = "crop the picture to its middle square first" },
+    SIDES_OPTIONS(AT(sides), "the side of the square that the picture is resized to, in pixels"),
+    { "center-crop", OPTION_FLAG, AT(center_crop),
+      .help = "first crop the picture to its middle, of the same shape" },
     { "force", OPTION_FLAG, AT(force), .help = "overwrite a file that exists" },
     PRECISION_OPTION(AT(precision)),
     THREADS_OPTION(AT(threads)),
@@ -105,8 +107,8 @@ static int reconstruct(void *options, Messages *errors, Messages *warnings) {
     Model m;
     if (!open_model(o->model, o->vae, PREDICTION_UNUSED, &m, errors, warnings)) return 1;
     Image in = { 0 }, out = { 0 };
-    bool ok = check_resolution(&m, &o->resolution, errors, NULL) &&
-              load_picture(o->in, o->resolution, o->center_crop, &in, errors, warnings) &&
+    bool ok = check_sides(&m, &o->sides, errors, NULL) &&
+              load_picture(o->in, fit_of(&o->sides, o->center_crop), &in, errors, warnings) &&
               image_new(in.width, in.height, &out, errors);
     threads_check_blas(warnings);
     check_precision((Precision)o->precision, warnings);

@@ -73,9 +73,10 @@ static bool initial_vectors(Run *r, Messages *errors) {
 /* Records and plans the graphs of the encoder and of the training step. */
 static void plan_run(Run *r) {
     const Model *m = &r->model;
-    int64_t factor = vae_factor(&m->vae.config), side = r->o->resolution / factor;
+    int64_t factor = vae_factor(&m->vae.config);
+    const Sides *sides = &r->o->sides;
     PlanOptions plan = { .precision = (Precision)r->o->precision };
-    r->encoder = encoder_new(&m->vae, r->o->resolution, r->o->resolution, plan);
+    r->encoder = encoder_new(&m->vae, sides->height, sides->width, plan);
     r->posteriors = (Posteriors) { .pictures = r->pictures.count };
     LoopData data = {
         .clip = &m->clip,
@@ -84,8 +85,8 @@ static void plan_run(Run *r) {
         .vae = &m->vae.config,
         .posteriors = &r->posteriors,
         .prompts = &r->prompts,
-        .height = side,
-        .width = side,
+        .height = sides->height / factor,
+        .width = sides->width / factor,
         .vectors = r->o->vectors,
         .learned = r->words.learned,
         .initial = r->initial,
@@ -101,9 +102,9 @@ static int64_t arena_bytes(const Run *r) {
                          : bytes;
 }
 
-/* Returns the bytes of the pictures at the training resolution, which stay in memory during the whole run. */
+/* Returns the bytes of the pictures at the size of training, which stay in memory during the whole run. */
 static int64_t picture_bytes(const Run *r) {
-    return 3 * r->pictures.count * r->o->resolution * r->o->resolution;
+    return 3 * r->pictures.count * r->o->sides.width * r->o->sides.height;
 }
 
 /* Returns the memory need of reading the pictures. They are read one at a time, before anything else is
@@ -503,7 +504,7 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!train_validation(r->o, &r->model, &r->words, &r->validation, errors, warnings) ||
         !fit_memory(r, errors, warnings) ||
-        !pictures_read(&r->pictures, (int)r->o->resolution, r->o->center_crop, errors))
+        !pictures_read(&r->pictures, fit_of(&r->o->sides, r->o->center_crop), errors))
         return RUN_FAILED;
     if (r->o->dry_run) return result_of(show_plan(r, errors));
     if (r->o->dump) return result_of(dump(r, errors, warnings));
@@ -552,7 +553,7 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
         return false;
     initial_vectors(r, errors);
     if (errors->count == 0)
-        list_pictures(r->o->images, r->o->resolution, r->o->center_crop, &r->pictures, errors, warnings);
+        list_pictures(r->o->images, fit_of(&r->o->sides, r->o->center_crop), &r->pictures, errors, warnings);
     if (r->pictures.count * r->o->repeats >= RANDPERM_MAX)
         messages_add(
             errors, "--repeats %lld: with %lld pictures an epoch has more examples than can be shuffled (%d)",

@@ -3,6 +3,7 @@
 #define TI_TRAIN_H
 
 #include "cli/commands.h"
+#include "cli/common.h"
 #include "cli/sampler_options.h"
 #include "inversion/lr_schedule.h"
 #include "inversion/templates.h"
@@ -33,7 +34,7 @@ typedef struct {
     int64_t warmup, cycles;
     double weight_decay;
     int64_t batch, accumulate, repeats, seed;
-    int64_t resolution; /* 0 for the model's own */
+    Sides sides; /* of the pictures */
     int64_t clip_skip;
     bool center_crop, no_flip;
     double min_snr, regularise; /* 0 for none */

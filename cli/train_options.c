@@ -104,11 +104,12 @@ static const Option OPTIONS[] = {
     { "seed", OPTION_INT, AT(seed), "N", 0, WHOLE_MAX, .standard = "0",
       .reason = "fixed, so that the same command gives the same word",
       .help = "the seed of the random numbers, as if Python's and torch's generators were seeded with it" },
-    RESOLUTION_OPTION(AT(resolution), "the side of the square that the pictures are resized to"),
+    SIDES_OPTIONS(AT(sides), "the side of the square that the pictures are resized to"),
     CLIP_SKIP_OPTION(AT(clip_skip)),
     { "center-crop", OPTION_FLAG, AT(center_crop),
-      .help = "first crop the pictures to their middle square; without this they are squashed, as in the "
-              "reference script" },
+      .help =
+          "first crop the pictures to their middle, of the same shape; without this they are squashed, as in "
+          "the reference script" },
     { "no-flip", OPTION_FLAG, AT(no_flip),
       .help = "don't mirror pictures at random; for things whose left and right differ, such as letters" },
 

@@ -27,7 +27,7 @@ static void check_folders(const TrainOptions *o, const ModelFolder *m, Messages 
 
 bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings) {
     check_trainable(m, errors);
-    check_resolution(m, &o->resolution, errors, warnings);
+    check_sides(m, &o->sides, errors, warnings);
     check_folders(o, &m->folder, errors);
     return set_clip_skip(m, o->clip_skip, errors);
 }
@@ -113,8 +113,8 @@ bool train_validation(const TrainOptions *o, const Model *m, const Words *words,
     *validation = NULL;
     if (!o->validation_prompt) return true;
     SamplingOptions options = { .count = 1,
-                                .height = o->resolution,
-                                .width = o->resolution,
+                                .height = o->sides.height,
+                                .width = o->sides.width,
                                 .guidance = o->guidance,
                                 .rescale = (float)o->rescale,
                                 .seed = (uint64_t)o->seed };

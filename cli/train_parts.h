@@ -12,8 +12,8 @@
 #include "inversion/loop.h"
 #include "inversion/validation.h"
 
-/* Fits the open model and the options together: --resolution and --clip-skip. Adds a message for each fault:
-   also for a model that cannot be trained, and when the folder that will be written is one that is read,
+/* Fits the open model and the options together: --resolution, --width, --height and --clip-skip. Adds a
+   message for each fault: also for a model that cannot be trained, and when the folder that will be written is one that is read,
    which is the folder of the pictures, one inside the model's or the VAE's, or one that holds a file of
    weights or the word's file of --init. Returns false when the text encoder cannot be set up. */
 bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings);

@@ -30,8 +30,10 @@ static void respace(Trajectory *t, const float *table, double *sigmas) {
     free(logs);
 }
 
+/* The class has no thresholding. */
 void euler_plan(Trajectory *t) {
-    const SchedulerConfig *c = &t->schedule.config;
+    SchedulerConfig *c = &t->schedule.config;
+    c->thresholding = false;
     int64_t n = t->evaluations = t->steps, total = c->train_timesteps;
     t->timesteps = mem_alloc((size_t)n * sizeof *t->timesteps);
     t->sigmas = mem_alloc((size_t)(n + 1) * sizeof *t->sigmas);

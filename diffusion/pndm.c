@@ -51,7 +51,9 @@ static int64_t runge_kutta_timestep(const Trajectory *t, int64_t k) {
     return half % 2 ? next + stride(t) / 2 : next;
 }
 
+/* The class has no thresholding. */
 static void plan(Trajectory *t) {
+    t->schedule.config.thresholding = false;
     bool skip = t->schedule.config.skip_prk_steps;
     t->evaluations =
         skip ? t->steps + (t->steps > 1) : t->steps + RUNGE_KUTTA_EVALUATIONS - RUNGE_KUTTA_STEPS;

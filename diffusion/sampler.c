@@ -72,18 +72,31 @@ float trajectory_input_divisor(const Trajectory *t, int64_t k) {
     return t->sampler->input_divisor ? t->sampler->input_divisor(t, k) : 1;
 }
 
-void trajectory_add_noise(const Trajectory *t, int64_t k, const float *z, const float *noise, int64_t count,
-                          float *out) {
+/* Returns the factors of picture and noise in the latents before step k. */
+static Scales scales_at(const Trajectory *t, int64_t k) {
     CHECK(k >= 0 && k < t->evaluations);
-    float a, b;
+    Scales s;
     if (t->sampler->mix) {
-        t->sampler->mix(t, k, &a, &b);
+        t->sampler->mix(t, k, &s.alpha, &s.sigma);
     } else {
         float abar = alpha_cumprod_at(&t->schedule, (int64_t)t->timesteps[k]);
-        a = sqrtf(abar);
-        b = sqrtf(1.0f - abar);
+        s = (Scales) { sqrtf(abar), sqrtf(1.0f - abar) };
     }
-    for (int64_t i = 0; i < count; i++) out[i] = a * z[i] + b * noise[i];
+    return s;
+}
+
+void trajectory_add_noise(const Trajectory *t, int64_t k, const float *z, const float *noise, int64_t count,
+                          float *out) {
+    Scales s = scales_at(t, k);
+    for (int64_t i = 0; i < count; i++) out[i] = s.alpha * z[i] + s.sigma * noise[i];
+}
+
+void trajectory_predict_x0(const Trajectory *t, int64_t k, const float *x, const float *output, int64_t count,
+                           float *x0) {
+    Scales s = scales_at(t, k);
+    float divisor = trajectory_input_divisor(t, k); /* which makes alpha^2 + sigma^2 = 1 */
+    for (int64_t i = 0; i < count; i++) x0[i] = x[i] / divisor;
+    predict_x0(&t->schedule.config, (Scales) { s.alpha / divisor, s.sigma / divisor }, x0, output, count, x0);
 }
 
 bool trajectory_draws(const Trajectory *t, int64_t k) { return t->sampler->draws && t->sampler->draws(t, k); }

@@ -102,6 +102,11 @@ void trajectory_free(Trajectory *t);
 void trajectory_add_noise(const Trajectory *t, int64_t k, const float *z, const float *noise, int64_t count,
                           float *out);
 
+/* Sets x0 [count] to the clean latents that the UNet's output [count] predicts before step k, given the
+   latents x [count]; where the sampler's class clips or thresholds them, so does this. x0 may be neither. */
+void trajectory_predict_x0(const Trajectory *t, int64_t k, const float *x, const float *output, int64_t count,
+                           float *x0);
+
 /* Functions of Sampler, of which the first two may be NULL. */
 float trajectory_input_divisor(const Trajectory *t, int64_t k);
 bool trajectory_draws(const Trajectory *t, int64_t k);

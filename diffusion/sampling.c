@@ -4,6 +4,7 @@
 #include "diffusion/emphasis.h"
 #include "diffusion/guidance.h"
 #include "diffusion/mask.h"
+#include "diffusion/preview.h"
 #include "nn/encoder.h"
 #include "tensor/philox.h"
 #include "tensor/rng.h"
@@ -38,6 +39,7 @@ struct Sampling {
     float scaling_factor;
     Stage encode_text, decode;
     Encoder encoder;  /* of the picture; its graph is NULL without one */
+    Preview preview;  /* its graph is NULL without previews */
     Stage denoise[2]; /* one for all prompts, or one for each */
     /* The inputs of the graphs. With guidance the unconditional contexts come first. */
     int32_t *ids;             /* [all chunks, S], the empty one last */
@@ -51,7 +53,8 @@ struct Sampling {
     float *kept;              /* [L, h, w]; only with a mask */
     float *past;              /* what the sampler keeps of earlier steps, [count, history, L, h, w] */
     float *guided_noise_pred; /* [L, h, w] */
-    float *noise_preds;       /* [n B, L, h, w], when the prompts run apart */
+    float *predicted;   /* [L, h, w], the clean latents of the first drawn picture; only with previews */
+    float *noise_preds; /* [n B, L, h, w], when the prompts run apart */
 };
 
 /* Returns the number of pictures that go through the UNet together: as many as have 2048 latent pixels in
@@ -144,6 +147,7 @@ static void allocate(Sampling *s, const Unet *u) {
     s->kept = s->options.mask ? floats(s->latent_count) : NULL;
     s->past = floats(count * s->options.sampler.sampler->history * s->latent_count);
     s->guided_noise_pred = floats(s->latent_count);
+    s->predicted = s->options.preview ? floats(s->latent_count) : NULL;
     s->noise_preds = s->apart ? floats(s->count * s->batch * s->latent_count) : NULL;
 }
 
@@ -170,6 +174,8 @@ Sampling *sampling_new(const Clip *clip, const Unet *u, const Vae *vae, const No
         s->denoise[i] = denoise_stage(s, u, latents, clip->config.hidden_size, i, plan);
     s->decode = decode_stage(s, vae, latents, plan);
     if (options.picture) s->encoder = encoder_new(vae, options.height, options.width, plan);
+    latents.dim[0] = 1;
+    if (options.preview) s->preview = preview_new(vae, latents, plan);
     return s;
 }
 
@@ -178,6 +184,7 @@ void sampling_free(Sampling *s) {
     graph_free(s->encode_text.graph);
     graph_free(s->decode.graph);
     if (s->encoder.graph) encoder_free(&s->encoder);
+    if (s->preview.graph) preview_free(&s->preview);
     for (int64_t i = 0; i < passes(s); i++) {
         graph_free(s->denoise[i].graph);
         free(s->context[i]);
@@ -195,6 +202,7 @@ void sampling_free(Sampling *s) {
     free(s->kept);
     free(s->past);
     free(s->guided_noise_pred);
+    free(s->predicted);
     free(s->noise_preds);
     free(s);
 }
@@ -202,6 +210,7 @@ void sampling_free(Sampling *s) {
 int64_t sampling_bytes(const Sampling *s, int threads) {
     int64_t bytes = max_i64(plan_bytes(&s->encode_text.plan, threads), plan_bytes(&s->decode.plan, threads));
     for (int64_t i = 0; i < passes(s); i++) bytes = max_i64(bytes, plan_bytes(&s->denoise[i].plan, threads));
+    if (s->preview.graph) bytes = max_i64(bytes, plan_bytes(&s->preview.plan, threads));
     return s->encoder.graph ? max_i64(bytes, plan_bytes(&s->encoder.plan, threads)) : bytes;
 }
 
@@ -220,6 +229,7 @@ double sampling_flops(const Sampling *s) {
     double steps = (double)(sampling_steps(s) * ceil_div(o->count, s->batch)), flops = 0;
     for (int64_t i = 0; i < passes(s); i++) flops += steps * s->denoise[i].plan.forward_flops;
     flops += s->encoder.plan.forward_flops;
+    if (o->preview) flops += (double)((sampling_steps(s) - 1) / o->preview) * s->preview.plan.forward_flops;
     return s->encode_text.plan.forward_flops + flops + (double)o->count * s->decode.plan.forward_flops;
 }
 
@@ -228,6 +238,7 @@ void sampling_bind(Sampling *s, Arena *arena, int threads) {
     for (int64_t i = 0; i < passes(s); i++) graph_bind(s->denoise[i].graph, arena, threads);
     graph_bind(s->decode.graph, arena, threads);
     if (s->encoder.graph) graph_bind(s->encoder.graph, arena, threads);
+    if (s->preview.graph) graph_bind(s->preview.graph, arena, threads);
 }
 
 Graph *sampling_graph(Sampling *s) { return s->denoise[passes(s) - 1].graph; }
@@ -236,6 +247,10 @@ const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan) 
     if (stage == SAMPLING_ENCODE) {
         *plan = s->encoder.plan;
         return s->encoder.graph;
+    }
+    if (stage == SAMPLING_PREVIEW) {
+        *plan = s->preview.plan;
+        return s->preview.graph;
     }
     const Stage *chosen = stage == SAMPLING_TEXT      ? &s->encode_text
                           : stage == SAMPLING_DENOISE ? &s->denoise[passes(s) - 1]
@@ -320,6 +335,8 @@ static bool denoise(Sampling *s, int64_t first, int64_t first_pending, int64_t k
                 guidance_rescale(cond, s->options.rescale, per_picture, s->guided_noise_pred);
             noise_pred = s->guided_noise_pred;
         }
+        if (i == max_i64(s->options.only - 1, 0) && s->preview.graph)
+            trajectory_predict_x0(t, k, s->latents + i * per_picture, noise_pred, per_picture, s->predicted);
         trajectory_step(t, k, noise_pred, s->noise + i * per_picture, per_picture,
                         s->latents + i * per_picture, s->past + i * history);
     }
@@ -367,6 +384,20 @@ static bool is_drawn(const Sampling *s, int64_t i, int64_t n) {
     return only == 0 || (i < only && only <= i + n);
 }
 
+/* Shows a preview of the first picture. It is decoded between two steps, since all graphs use the same
+   memory. Where the mask keeps the picture, so does the preview. Returns false when the event stopped the
+   run, or after adding a message. */
+static bool show_preview(Sampling *s, const SamplingEvents *events, Messages *errors) {
+    Preview *p = &s->preview;
+    if (s->options.mask)
+        mask_blend(s->options.mask, s->first, s->channels, s->latent_count / s->channels, s->predicted);
+    preview_set(p, s->predicted);
+    graph_forward(p->graph);
+    return check_finite(p->graph, p->picture, "the VAE's decoded preview", errors) &&
+           events->preview(events->user, p->picture->data, p->picture->shape.dim[2],
+                           p->picture->shape.dim[3]);
+}
+
 /* Does all steps. Each step draws its noise for all pictures, as the reference's scheduler does for its
    batch. */
 static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events, Messages *errors) {
@@ -379,7 +410,11 @@ static bool denoise_all(Sampling *s, Noise *noise, const SamplingEvents *events,
             if (is_drawn(s, done, s->batch) && !denoise(s, min_i64(done, count - s->batch), done, k, errors))
                 return false;
         if (s->options.mask) keep_unmasked(s, k + 1);
-        if (events->step && !events->step(events->user, k + 1 - t->begin, sampling_steps(s))) return false;
+        int64_t done = k + 1 - t->begin, steps = sampling_steps(s);
+        if (s->preview.graph && done < steps && done % s->options.preview == 0 &&
+            !show_preview(s, events, errors))
+            return false;
+        if (events->step && !events->step(events->user, done, steps)) return false;
     }
     return true;
 }

@@ -35,6 +35,7 @@ typedef struct {
     /* Which latents are drawn, [h, w]: where it is 0 those of the picture stay. NULL for all. At a
        strength of 1 the latents then begin as noise alone. It must outlive the sampling. */
     const float *mask;
+    int64_t preview; /* each how many steps there is a preview of the first picture (preview.h), or 0 */
     /* Whether the sampler is DDIM_INVERSE: the latents begin as the mean of the picture's posterior, and
        sampling_run ends with the noise that sampling_latents returns, without drawing pictures. */
     bool invert;
@@ -64,9 +65,15 @@ double sampling_flops(const Sampling *s);
 void sampling_bind(Sampling *s, Arena *arena, int threads);
 /* The graph of a denoising step, for profiles. Where two prompts differ in length it is the prompt's own. */
 Graph *sampling_graph(Sampling *s);
-typedef enum { SAMPLING_TEXT, SAMPLING_DENOISE, SAMPLING_DECODE, SAMPLING_ENCODE } SamplingStage;
+typedef enum {
+    SAMPLING_TEXT,
+    SAMPLING_DENOISE,
+    SAMPLING_DECODE,
+    SAMPLING_ENCODE,
+    SAMPLING_PREVIEW
+} SamplingStage;
 /* Returns one of the graphs and its plan, for reports: NULL and an empty plan for SAMPLING_ENCODE without
-   a picture. */
+   a picture, and for SAMPLING_PREVIEW without previews. */
 const Graph *sampling_stage(const Sampling *s, SamplingStage stage, Plan *plan);
 
 /* The functions that sampling_run calls; `user` is passed on to them. */
@@ -76,6 +83,8 @@ typedef struct {
     /* Called with each finished picture i, counted from 0, [3, height, width], whose values are about -1..1.
        */
     void (*picture)(void *user, int64_t i, const float *picture);
+    /* Called with each preview, [3, height, width], of the same values; returning false stops the run. */
+    bool (*preview)(void *user, const float *picture, int64_t height, int64_t width);
     void *user;
 } SamplingEvents;
 

@@ -71,8 +71,8 @@ def paste(image, init, mask):
     return Image.fromarray(np.where(np.array(mask)[..., None] < 128, np.array(init), np.array(image)))
 
 
-def generate(arguments, threads=None):
-    """Returns the last latents and the pictures as PIL images."""
+def generate(arguments, threads=None, watch=None):
+    """Calls watch(pipe) and draws. Returns the last latents and the pictures as PIL images."""
     own, a = parse(arguments)
     torch.set_num_threads(threads or a.threads)
     ays = a.steps == "ays"
@@ -89,6 +89,8 @@ def generate(arguments, threads=None):
         more |= {"mask_image": mask, "width": a.width, "height": a.height}
     pipe.set_progress_bar_config(disable=True)
     length = {"timesteps": AysSchedules["StableDiffusionTimesteps"]} if ays else {"num_inference_steps": a.steps}
+    if watch:
+        watch(pipe)
     kept = {}
 
     def keep(pipe, i, t, values):

@@ -7,7 +7,9 @@ generators are seeded immediately before the first epoch.
     python golden/loop.py --images DIR --token '<word>' --init WORD ... --csv losses.csv --out learned.safetensors
 
 trains as `ti train` does with the same options, and writes the same two files, so that anyone can compare
-them. Without arguments the script writes golden/loop.safetensors. For each CASE in CASES, whose options are
+them. Without arguments the script writes golden/loop.safetensors, and golden/sizes.safetensors with the cases of SIZES,
+in which the pictures are not square. (The reference script knows only squares: what --center-crop means for other
+sizes is decided here.) For each CASE in CASES, whose options are
 in the metadata as "CASE/options", it has
 
     CASE/step, loss, lr          one value per micro-batch, as in losses.csv (lr as F64)
@@ -70,6 +72,13 @@ CASES = {
               " --seed 6 --schedule cosine_with_restarts --cycles 3 --warmup 2 --weight-decay 0.1",
 }  # fmt: skip
 
+SIZES = {
+    "wide": "--images golden/loop_pictures --token <zog> --init critter --steps 6 --lr 5e-3 --batch 2 --repeats 3 --seed 7"
+            " --width 96 --height 64 --center-crop",
+    "high": "--images weights/critters/concepts/grum --token <grum> --init critter --steps 6 --lr 5e-3 --batch 2 --repeats 3"
+            " --seed 1 --height 72",
+}  # fmt: skip
+
 
 def parse(arguments):
     p = argparse.ArgumentParser(description="Trains a word with the reference's own parts, as `ti train` does.")
@@ -98,6 +107,8 @@ def parse(arguments):
     p.add_argument("--repeats", type=int, default=100)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--resolution", type=int)
+    p.add_argument("--width", type=int)
+    p.add_argument("--height", type=int)
     p.add_argument("--center-crop", action="store_true")
     p.add_argument("--no-flip", action="store_true")
     p.add_argument("--threads", type=int, default=2)
@@ -144,9 +155,10 @@ class Pictures(torch.utils.data.Dataset):
         array = np.array(image).astype(np.uint8)
         if self.a.center_crop:
             h, w = array.shape[:2]
-            side = min(h, w)
-            array = array[(h - side) // 2 : (h + side) // 2, (w - side) // 2 : (w + side) // 2]
-        image = Image.fromarray(array).resize((self.a.resolution,) * 2, resample=Image.Resampling.BICUBIC)
+            cut_h, cut_w = min(h, w * self.a.height // self.a.width), min(w, h * self.a.width // self.a.height)
+            array = array[(h - cut_h) // 2 : (h + cut_h) // 2, (w - cut_w) // 2 : (w + cut_w) // 2]
+        size = self.a.width, self.a.height
+        image = Image.fromarray(array).resize(size, resample=Image.Resampling.BICUBIC)
         flip = bool(torch.rand(1) < (0.0 if self.a.no_flip else 0.5))  # torchvision's RandomHorizontalFlip
         if flip:
             image = ImageOps.mirror(image)
@@ -182,6 +194,7 @@ def train(a, on_batch=lambda **_: None):
     parts = load_folder(a.model, a.variant)
     clip, unet, vae = parts["clip"], parts["unet"], parts["vae"]
     a.resolution = a.resolution or unet.config.sample_size * 2 ** (len(vae.config.block_out_channels) - 1)
+    a.width, a.height = a.width or a.resolution, a.height or a.resolution
     scheduler = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler")
     accelerator = Accelerator(gradient_accumulation_steps=a.accumulate, cpu=True)
 
@@ -324,6 +337,10 @@ def main():
     for name, options in CASES.items():
         record(golden, name, options)
     golden.save("loop.safetensors")
+    golden = Golden(__file__, 11)
+    for name, options in SIZES.items():
+        record(golden, name, options)
+    golden.save("sizes.safetensors")
 
 
 if __name__ == "__main__":

@@ -92,14 +92,16 @@ def open_pipeline(model, variant=None, sampler="ddim", karras=None):
     return pipe
 
 
-def generate(a):
-    """Generates pictures. Returns the last latents and the pictures as PIL images."""
+def generate(a, watch=None):
+    """Generates pictures, after calling watch(pipe). Returns the last latents and the pictures as PIL images."""
     torch.set_num_threads(a.threads)
     ays = a.steps == "ays"
     pipe = open_pipeline(os.path.normpath(a.model), a.variant, "dpm++2m" if ays else a.sampler, a.karras)
     length = {"timesteps": AysSchedules["StableDiffusionTimesteps"]} if ays else {"num_inference_steps": a.steps}
     for path in a.embedding:
         pipe.load_textual_inversion(path)
+    if watch:
+        watch(pipe)
     kept = {}
 
     def keep(pipe, i, t, values):

@@ -53,60 +53,55 @@ static bool list_paths(const char *folder, Pictures *out, Messages *errors, Mess
 /* `bytes` is the largest of three needs: that of the decoder; that of cropping, which is the picture and its
    cropped copy; and that of resizing, which is the picture, a copy of which only one axis has been resized,
    and the weights of the filter. file is the size of the mapped file. */
-static PictureSize size_of(const ImageHeader *h, int64_t file, int64_t resolution, bool center_crop) {
+static PictureSize size_of(const ImageHeader *h, int64_t file, PictureFit fit) {
     bool turned = h->orientation >= 5;
-    int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height, rgb = 3 * w * height;
-    int64_t longer = max_i64(w, height), side = min_i64(w, height), bytes = image_decoding_bytes(h);
-    if (center_crop && w != height) {
-        bytes = max_i64(bytes, rgb + 3 * side * side);
-        rgb = 3 * side * side;
-        longer = side;
+    int64_t w = turned ? h->height : h->width, height = turned ? h->width : h->height;
+    int64_t left_w = w, left_h = height, rgb = 3 * w * height, bytes = image_decoding_bytes(h);
+    if (fit.center_crop) image_crop_size(fit.width, fit.height, &left_w, &left_h);
+    if (left_w != w || left_h != height) {
+        bytes = max_i64(bytes, rgb + 3 * left_w * left_h);
+        rgb = 3 * left_w * left_h;
     }
-    int64_t filters = 2 * 32 * max_i64(longer, resolution);
-    bytes = max_i64(bytes, rgb + 3 * resolution * (longer + resolution) + filters);
+    int64_t half_done = max_i64(fit.width * left_h, left_w * fit.height);
+    int64_t filters = 2 * 32 * max_i64(max_i64(left_w, left_h), max_i64(fit.width, fit.height));
+    bytes = max_i64(bytes, rgb + 3 * (half_done + (int64_t)fit.width * fit.height) + filters);
     return (PictureSize) { (int)w, (int)height, bytes + file };
 }
 
-static bool read_size(const char *path, int resolution, bool center_crop, PictureSize *out,
-                      Messages *errors) {
+static bool read_size(const char *path, PictureFit fit, PictureSize *out, Messages *errors) {
     ImageHeader header;
     int64_t file;
     if (!image_load_header(path, &header, &file, errors)) return false;
-    *out = size_of(&header, file, resolution, center_crop);
+    *out = size_of(&header, file, fit);
     return true;
 }
 
-static bool read_picture(const char *path, int resolution, bool center_crop, Image *out, Messages *errors) {
+static bool read_picture(const char *path, PictureFit fit, Image *out, Messages *errors) {
     Image full;
     if (!image_load(path, &full, errors)) return false;
-    bool ok = (!center_crop || image_crop_square(&full, errors)) &&
-              image_resize(&full, resolution, resolution, RESAMPLING_BICUBIC, out, errors);
+    bool ok = (!fit.center_crop || image_crop(&full, fit.width, fit.height, errors)) &&
+              image_resize(&full, fit.width, fit.height, RESAMPLING_BICUBIC, out, errors);
     image_free(&full);
     return ok;
 }
 
-bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
-                  Messages *errors) {
-    return read_size(path, resolution, center_crop, size, errors) &&
-           read_picture(path, resolution, center_crop, out, errors);
+bool picture_load(const char *path, PictureFit fit, Image *out, PictureSize *size, Messages *errors) {
+    return read_size(path, fit, size, errors) && read_picture(path, fit, out, errors);
 }
 
-bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings) {
+bool pictures_list(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings) {
     *out = (Pictures) { 0 };
     bool ok = list_paths(folder, out, errors, warnings);
     out->images = mem_alloc((size_t)out->count * sizeof *out->images);
     out->sizes = mem_alloc((size_t)out->count * sizeof *out->sizes);
-    for (int64_t i = 0; ok && i < out->count; i++)
-        read_size(out->paths[i], resolution, center_crop, &out->sizes[i], errors);
+    for (int64_t i = 0; ok && i < out->count; i++) read_size(out->paths[i], fit, &out->sizes[i], errors);
     for (int64_t i = 0; i < out->count; i++) ok = ok && out->sizes[i].width;
     return ok;
 }
 
-bool pictures_read(Pictures *p, int resolution, bool center_crop, Messages *errors) {
+bool pictures_read(Pictures *p, PictureFit fit, Messages *errors) {
     bool ok = true;
-    for (int64_t i = 0; i < p->count; i++)
-        ok = read_picture(p->paths[i], resolution, center_crop, &p->images[i], errors) && ok;
+    for (int64_t i = 0; i < p->count; i++) ok = read_picture(p->paths[i], fit, &p->images[i], errors) && ok;
     return ok;
 }
 

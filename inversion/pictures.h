@@ -1,5 +1,5 @@
 /* The training pictures: the picture files of a folder, in the order of their
-   names, at the training resolution. */
+   names, at the size of training. */
 #ifndef TI_PICTURES_H
 #define TI_PICTURES_H
 
@@ -11,11 +11,17 @@ typedef struct {
     int64_t bytes;     /* the most memory that reading the picture takes at once, including its mapped file */
 } PictureSize;
 
+/* What pictures are made to fit. */
+typedef struct {
+    int width, height; /* they are resized to this size */
+    bool center_crop;  /* whether they are first cropped to their middle of these proportions */
+} PictureFit;
+
 typedef struct {
     int64_t count;
     char **paths;       /* [count] */
     PictureSize *sizes; /* [count] */
-    Image *images;      /* [count], each resolution x resolution; pictures_read fills in their pixels */
+    Image *images;      /* [count], each of the size of training; pictures_read fills in their pixels */
 } Pictures;
 
 /* Lists the pictures of a folder, sorted by the bytes of their names, and reads their headers. A file counts
@@ -23,18 +29,16 @@ typedef struct {
    those of a picture. Hidden files and text files are skipped silently, and a warning counts the other
    files. Returns false and adds a message for each fault: the folder cannot be read or holds no pictures; a
    file is not a picture, has an unsupported format or is damaged. Call pictures_free in every case. */
-bool pictures_list(const char *folder, int resolution, bool center_crop, Pictures *out, Messages *errors,
-                   Messages *warnings);
-/* Reads the pixels: turns each picture upright, crops it to its middle square if center_crop, and resizes it
-   as Pillow's bicubic filter does. Returns false and adds a message for each picture that is damaged. */
-bool pictures_read(Pictures *pictures, int resolution, bool center_crop, Messages *errors);
+bool pictures_list(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings);
+/* Reads the pixels: turns each picture upright, crops it if fit.center_crop, and resizes it as Pillow's
+   bicubic filter does. Returns false and adds a message for each picture that is damaged. */
+bool pictures_read(Pictures *pictures, PictureFit fit, Messages *errors);
 void pictures_free(Pictures *pictures);
 
 /* Returns the index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 
 /* Reads the header and the pixels of one file in the same way. */
-bool picture_load(const char *path, int resolution, bool center_crop, Image *out, PictureSize *size,
-                  Messages *errors);
+bool picture_load(const char *path, PictureFit fit, Image *out, PictureSize *size, Messages *errors);
 
 #endif

@@ -26,7 +26,10 @@ const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped) {
 static char *cache_key(const Encoder *e, uint64_t vae_key) {
     int64_t floats = 3 * e->height * e->width;
     uint64_t hash = hash_bytes(vae_key, e->picture, (size_t)floats * sizeof(float));
-    return mem_format("%lldpx-%016llx", (long long)e->width, (unsigned long long)hash);
+    if (e->width == e->height)
+        return mem_format("%lldpx-%016llx", (long long)e->width, (unsigned long long)hash);
+    return mem_format("%lldx%lldpx-%016llx", (long long)e->width, (long long)e->height,
+                      (unsigned long long)hash);
 }
 
 /* What the posteriors were computed with, as keys and values of the cache's metadata. */

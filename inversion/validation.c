@@ -68,6 +68,6 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
 bool validation_sample(Validation *v, const char *path, const PictureText *text, const Watch *watch,
                        Messages *errors) {
     v->watch = watch;
-    SamplingEvents events = { after_step, keep_picture, v };
+    SamplingEvents events = { .step = after_step, .picture = keep_picture, .user = v };
     return sampling_run(v->sampling, &events, errors) && image_write(path, &v->image, text, errors);
 }

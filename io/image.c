@@ -117,15 +117,24 @@ bool image_orient(Image *image, int orientation, Messages *errors) {
     return true;
 }
 
-bool image_crop_square(Image *image, Messages *errors) {
-    int side = image->width < image->height ? image->width : image->height;
-    if (image->width == image->height) return true;
-    int left = (image->width - side) / 2, top = (image->height - side) / 2;
+void image_crop_size(int64_t width, int64_t height, int64_t *w, int64_t *h) {
+    int64_t across = *w * height, down = *h * width;
+    if (across > down)
+        *w = max_i64(1, down / height);
+    else
+        *h = max_i64(1, across / width);
+}
+
+bool image_crop(Image *image, int width, int height, Messages *errors) {
+    int64_t w = image->width, h = image->height;
+    image_crop_size(width, height, &w, &h);
+    if (w == image->width && h == image->height) return true;
+    int64_t left = (image->width - w) / 2, top = (image->height - h) / 2;
     Image out;
-    if (!image_new(side, side, &out, errors)) return false;
-    size_t row = (size_t)side * 3;
-    for (int y = 0; y < side; y++)
-        memcpy(out.rgb + (size_t)y * row, image->rgb + ((int64_t)(top + y) * image->width + left) * 3, row);
+    if (!image_new((int)w, (int)h, &out, errors)) return false;
+    size_t row = (size_t)w * 3;
+    for (int64_t y = 0; y < h; y++)
+        memcpy(out.rgb + (size_t)y * row, image->rgb + ((top + y) * image->width + left) * 3, row);
     image_free(image);
     *image = out;
     return true;

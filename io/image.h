@@ -55,8 +55,11 @@ bool image_load_header(const char *path, ImageHeader *out, int64_t *file_size, M
    one return false and add a message when there is no memory; then the picture is unchanged. */
 bool image_orient(Image *image, int orientation, Messages *errors);
 
-/* Crops a picture to the square in its middle, as the reference script's center_crop does. */
-bool image_crop_square(Image *image, Messages *errors);
+/* Reduces a size of w x h to that of its largest part with the proportions width : height, rounded down. */
+void image_crop_size(int64_t width, int64_t height, int64_t *w, int64_t *h);
+/* Crops a picture to its largest middle part with the proportions width : height. For a square this is the
+   reference script's center_crop. */
+bool image_crop(Image *image, int width, int height, Messages *errors);
 
 /* The kernel that weighs the pixels around a point. */
 typedef enum { RESAMPLING_BICUBIC, RESAMPLING_LANCZOS } Resampling;

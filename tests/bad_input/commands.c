@@ -327,6 +327,11 @@ const BadInput BAD_COMMANDS[] = {
       .command = TRAIN WORD "--resolution 100",
       .status = 1,
       .says = "--resolution 100: must be a multiple of 8 and at least 64" },
+    { .input = "sides that the model cannot have",
+      .command = TRAIN WORD "--width 100 --height 8",
+      .status = 1,
+      .says = "--width 100: must be a multiple of 8 and at least 64\n"
+              "--height 8: must be a multiple of 8 and at least 64" },
     { .input = "a side that the model cannot have",
       .command = GENERATE "--prompt x --width 100",
       .status = 1,

@@ -6,6 +6,7 @@
 #define LATENTS(shape, bytes)                                                                                \
     NOISE("\"latents\":{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[0," bytes "]}", bytes)
 #define GENERATE "generate --model model --prompt x --steps 1 --latents x.safetensors "
+#define DRAWN    "generate --model model --prompt x --sampler ddim "
 #define BEGUN    "generate --model model --prompt x --sampler ddim --init-image "
 #define MASKED   BEGUN "samples/rgb.png --mask "
 #define INVERT   "invert --model model --prompt x "
@@ -13,7 +14,7 @@
 #define LIKE     "generate --like "
 #define COPY     "cp texts/ti.jpg a.jpg; chmod u+w a.jpg; "
 #define NARROW   "mkdir -p golden/models; cp -R model golden/models/narrow; "
-#define DRAWN                                                                                                \
+#define DRAW_FIRST                                                                                           \
     "cp pictures/1.png b.png; ../ti generate --model model --embedding word.safetensors --prompt 'a <w>' "   \
     "--steps 2 --width 16 --height 16 --init-image b.png --out a.png >/dev/null 2>&1; "
 #define PROMPTS "generate --model model --steps 1 --prompts p.txt"
@@ -342,14 +343,14 @@ const BadInput BAD_PROMPTS[] = {
               "ignored",
       .makes = "picture.png" },
     { .input = "the word of a picture has changed",
-      .make = DRAWN "printf '\\377' | dd of=word.safetensors bs=1 seek=100 conv=notrunc 2>/dev/null",
+      .make = DRAW_FIRST "printf '\\377' | dd of=word.safetensors bs=1 seek=100 conv=notrunc 2>/dev/null",
       .command = LIKE "a.png",
       .status = 1,
       .says = "word.safetensors: holds another word \"<w>\" than that with which a.png was drawn "
               "(--embedding takes "
               "others all the same)" },
     { .input = "the word of a picture has another name",
-      .make = DRAWN
+      .make = DRAW_FIRST
       "st word.safetensors '{\"<v>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
       .command = LIKE "a.png",
       .status = 1,
@@ -357,14 +358,14 @@ const BadInput BAD_PROMPTS[] = {
           "a.png: was drawn with the word \"<w>\", which is not loaded now (--embedding takes others all the "
           "same)" },
     { .input = "the word of a picture is not there, but the prompt is another one",
-      .make = DRAWN
+      .make = DRAW_FIRST
       "st word.safetensors '{\"<v>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96",
       .command = LIKE "a.png --prompt 'a <v>'",
       .status = 0,
       .says = "",
       .makes = "picture.png" },
     { .input = "the picture from which another began has changed",
-      .make = DRAWN "cp pictures/2.png b.png",
+      .make = DRAW_FIRST "cp pictures/2.png b.png",
       .command = LIKE "a.png",
       .status = 1,
       .says =
@@ -425,6 +426,25 @@ const BadInput BAD_PROMPTS[] = {
       .says = "warning: --width 8: the model was made for 16\n"
               "warning: --height 8: the model was made for 16",
       .makes = "picture.png" },
+    { .input = "Previews" },
+    { .input = "a preview each 0 steps",
+      .command = DRAWN "--preview 0",
+      .status = 2,
+      .says = "--preview 0: must be 1 to 1000" },
+    { .input = "so few steps that there is no preview",
+      .command = DRAWN "--steps 2 --preview 2",
+      .status = 1,
+      .says = "--preview 2: the last of the 2 steps gives the picture itself; a smaller number is needed" },
+    { .input = "fewer steps from a picture",
+      .command = BEGUN "samples/rgb.png --width 16 --height 16 --strength 0.5 --steps 6 --preview 3",
+      .status = 1,
+      .says = "--preview 3: the last of the 3 steps gives the picture itself; a smaller number is needed" },
+    { .input = "the preview's file exists",
+      .make = "echo mine >a-2-preview.jpg; printf 'x\ny\n' >p.txt",
+      .command = "generate --model model --prompts p.txt --sampler ddim --steps 2 --preview 1 --out a.jpg",
+      .status = 1,
+      .says = "a-2-preview.jpg: exists already (--force replaces it)",
+      .makes = "a-2-preview.jpg" },
     { .input = "Masks" },
     { .input = "no such file",
       .command = MASKED "nowhere.png",

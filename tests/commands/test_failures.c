@@ -67,9 +67,10 @@ static const Command COMMANDS[] = {
       "generate " MODEL ONE "--latents ../in/latents.safetensors --prompt toy --steps 1 --clip-skip 2 --out "
       "x.png",
       NULL },
-    { "generate from a picture", NULL,
-      "generate " MODEL ONE "--init-image ../in/pictures/2.jpg --width 16 --height 8 --prompt toy --steps 2 "
-      "--strength 0.5 --out x.png",
+    { "generate from a picture", "echo mine >x-preview.png",
+      "generate " MODEL ONE
+      "--init-image ../in/pictures/2.jpg --width 16 --height 8 --prompt toy --sampler ddim "
+      "--steps 4 --strength 0.5 --preview 1 --force --out x.png",
       NULL },
     { "generate in a mask", NULL,
       "generate " MODEL ONE

@@ -182,6 +182,10 @@ int main(void) {
                                             "code",   "captions",    "filewords" };
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) test_run(g, variants[i]);
     golden_free(g);
+    g = golden_open("golden/sizes.safetensors"); /* pictures that are not square */
+    test_run(g, "wide");
+    test_run(g, "high");
+    golden_free(g);
     test_grid_stops();
     return test_finish();
 }

@@ -71,8 +71,51 @@ static void test_case(const Golden *g, const char *name) {
     free(folder);
 }
 
+/* Compares the last preview of a run with the reference's, and its pictures with those of a run without. */
+static void test_preview(const Golden *g, const char *name, bool alone) {
+    char *folder = folder_new();
+    const char *options = golden_meta(g, "%s/options", name);
+    char *model = mem_string(strstr(options, "--model") ? "" : "--model weights/critters");
+    char *more = mem_format("%s --out %s/p.png", model, folder);
+    int status = run_ti("generate", options, more, folder);
+    char *path = mem_format("%s/p-preview.png", folder), *label = mem_format("preview.%s", name);
+    Messages errors = { 0 };
+    Image image = { 0 };
+    float *want = golden_floats(g, "%s/pictures", name);
+    if (status == 0 && image_load(path, &image, &errors))
+        compare(label, &image, want, golden_shape(g, "%s/pictures", name),
+                golden_meta(g, "%s/threads", name));
+    else
+        test_true(label, false, "exit status %d", status);
+    if (alone) {
+        char *without = mem_format("%.*s", (int)(strstr(options, "--preview") - options), options);
+        char *other = mem_format("%s --count 2 --out %s/q.png", model, folder);
+        char *same = mem_format("cd %s && cmp p-1.png q-1.png && cmp p-2.png q-2.png", folder);
+        bool drawn = run_ti("generate", without, other, folder) == 0;
+        test_true("preview.unchanged", drawn && system(same) == 0, "the pictures are those of a run without");
+        free(without);
+        free(other);
+        free(same);
+    }
+    image_free(&image);
+    messages_free(&errors);
+    free(want);
+    free(label);
+    free(path);
+    free(more);
+    free(model);
+    folder_remove(folder);
+    free(folder);
+}
+
 int main(void) {
-    Golden *g = golden_open("golden/picture.safetensors");
+    Golden *g = golden_open("golden/preview.safetensors");
+    static const char *const previews[] = { "ddim", "pndm",    "euler", "ancestral", "dpm", "sde",
+                                            "lcm",  "v_euler", "v_dpm", "begun",     "mask" };
+    for (size_t i = 0; i < sizeof previews / sizeof previews[0]; i++)
+        test_preview(g, previews[i], strcmp(previews[i], "ancestral") == 0);
+    golden_free(g);
+    g = golden_open("golden/picture.safetensors");
     static const char *const cases[] = { "plain",      "eta",   "negative",     "count",       "unguided",
                                          "wide",       "word",  "v_prediction", "beta_linear", "own",
                                          "pndm",       "euler", "ancestral",    "dpm",         "karras",

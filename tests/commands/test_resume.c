@@ -98,7 +98,7 @@ static const Case CASES[] = {
       5 },
     { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 3 },
     { "bf16",
-      "--images FOLDER/one --precision bf16 --batch 2 --repeats 3 --steps 4 --grid-loss 0 "
+      "--images FOLDER/one --precision bf16 --height 72 --batch 2 --repeats 3 --steps 4 --grid-loss 0 "
       "--validation-prompt 'a <grum>' "
       "--validation-every 2 --sampling-steps 1",
       2 },

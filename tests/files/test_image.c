@@ -139,13 +139,22 @@ static void test_geometry(void) {
     const unsigned char flipped[6] = { 12, 13, 14, 9, 10, 11 };
     test_same("flip", image.rgb, flipped, 6);
     image_flip(&image);
-    CHECK(image_crop_square(&image, &errors)); /* columns (5 - 2) / 2 = 1 and 2 */
+    CHECK(image_crop(&image, 64, 64, &errors)); /* columns (5 - 2) / 2 = 1 and 2 */
     const unsigned char cropped[12] = { 3, 4, 5, 6, 7, 8, 18, 19, 20, 21, 22, 23 };
     test_true("crop", image.width == 2 && image.height == 2, "%d x %d", image.width, image.height);
     test_same("crop", image.rgb, cropped, 12);
     image_flip(&image); /* an even width */
     const unsigned char mirrored[6] = { 6, 7, 8, 3, 4, 5 };
     test_same("flip of the crop", image.rgb, mirrored, 6);
+    image_free(&image);
+    CHECK(image_new(4, 7, &image, &errors));
+    for (int i = 0; i < 84; i++) image.rgb[i] = (unsigned char)i;
+    CHECK(image_crop(&image, 96, 64, &errors)); /* 4 x 8/3, rows (7 - 2) / 2 = 2 and 3 */
+    test_true("crop to a wide one", image.width == 4 && image.height == 2 && image.rgb[0] == 24, "%d x %d",
+              image.width, image.height);
+    CHECK(image_crop(&image, 1, 100, &errors));
+    test_true("crop to one column", image.width == 1 && image.height == 2 && image.rgb[0] == 27, "%d x %d",
+              image.width, image.height);
     image_free(&image);
     no_messages(&errors);
 }

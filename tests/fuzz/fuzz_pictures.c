@@ -95,7 +95,7 @@ static bool try_picture(const unsigned char *bytes, size_t size) {
     touch(image.rgb, (size_t)image.width * (size_t)image.height * 3);
     if (one_in(bytes, size, 50)) {
         write_and_read(&image);
-        CHECK(image_crop_square(&image, &errors) &&
+        CHECK(image_crop(&image, (int)(size % 9) + 1, 3, &errors) &&
               image_resize(&image, 8, 8, RESAMPLING_BICUBIC, &small, &errors));
         image_free(&small);
     }

@@ -83,7 +83,8 @@ static bool draw(const Model *m, const Sampler *sampler, const Latents *noise, C
     bool ok = arena_allocate(&arena, sampling_bytes(s, threads)) || messages_add(errors, "out of memory");
     if (ok) {
         sampling_bind(s, &arena, threads);
-        ok = sampling_run(s, &(SamplingEvents) { show_step, keep_corner, corner }, errors);
+        ok = sampling_run(s, &(SamplingEvents) { .step = show_step, .picture = keep_corner, .user = corner },
+                          errors);
     }
     sampling_free(s);
     arena_free(&arena);

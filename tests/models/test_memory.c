@@ -119,11 +119,11 @@ static void test_train(const char *model, int size, int batch, const char *folde
     free(options);
 }
 
-static void test_generate(const char *model, int size, const char *folder) {
-    char *options = mem_format(
-        "--model %s --prompt cat --steps 1 --width %d --height %d --threads 2 --out %s/p.png --force", model,
-        size, size, folder);
-    char *name = mem_format("generate, %d px", size);
+static void test_generate(const char *model, int size, const char *more, const char *folder) {
+    char *options =
+        mem_format("--model %s --prompt cat --width %d --height %d --threads 2 --out %s/p.png --force %s",
+                   model, size, size, folder, more);
+    char *name = mem_format("generate, %d px, %s", size, more);
     Outcome o = run("generate", options, UNLIMITED, folder);
     check(name, &o, UNLIMITED);
     Outcome refused = run("generate", options, o.planned / 2, folder);
@@ -168,7 +168,8 @@ int main(int argc, char *argv[]) {
     CHECK(system(command) == 0);
     for (int size = tiny ? 128 : 256; size <= (tiny ? 256 : 512); size *= 2) {
         test_train(model, size, tiny ? 8 : 1, folder);
-        test_generate(model, size, folder);
+        bool last = size == (tiny ? 256 : 512);
+        test_generate(model, size, last ? "--steps 1" : "--steps 2 --preview 1", folder);
     }
     test_amounts(folder);
     free(command);
