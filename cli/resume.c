@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
-                         const TrainingPrompts *prompts) {
+                         const TrainingPrompts *prompts, const Masks *masks) {
     RunIdentity identity = {
         .options = o->identity,
         .prompts = training_prompts_hash(prompts, pictures->count),
@@ -26,6 +26,9 @@ RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *
         const Image *image = &pictures->images[i];
         size_t bytes = (size_t)image->width * (size_t)image->height * 3;
         identity.pictures[i] = hash_bytes(HASH_START, image->rgb, bytes);
+        if (masks)
+            identity.pictures[i] = hash_bytes(identity.pictures[i], mask_weights(masks, i, false),
+                                              (size_t)masks->count * sizeof(float));
     }
     return identity;
 }

@@ -12,7 +12,7 @@
 /* Hashes the inputs of the run. prompts [count] are the token ids of all templates. Free
    the result with identity_free. */
 RunIdentity identity_new(const TrainOptions *o, const Model *m, const Pictures *pictures,
-                         const TrainingPrompts *prompts);
+                         const TrainingPrompts *prompts, const Masks *masks);
 void identity_free(RunIdentity *identity);
 
 /* Returns whether a run that began with the inputs `then` may continue with the inputs `now`. Adds a message

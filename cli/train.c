@@ -39,6 +39,7 @@ typedef struct {
     Words words; /* the word that is learned; words.learned are its vectors */
     Pictures pictures;
     TrainingPrompts prompts;
+    Masks masks; /* of --masks */
     Encoder encoder;
     Posteriors posteriors;
     Loop loop;
@@ -85,6 +86,7 @@ static void plan_run(Run *r) {
         .vae = &m->vae.config,
         .posteriors = &r->posteriors,
         .prompts = &r->prompts,
+        .masks = r->o->masks ? &r->masks : NULL,
         .height = sides->height / factor,
         .width = sides->width / factor,
         .vectors = r->o->vectors,
@@ -179,7 +181,7 @@ static bool is_finished(const Run *r) {
 }
 
 static RunIdentity identity_now(const Run *r) {
-    return identity_new(r->o, &r->model, &r->pictures, &r->prompts);
+    return identity_new(r->o, &r->model, &r->pictures, &r->prompts, r->loop.data.masks);
 }
 
 static bool begin_run(Run *r, Messages *errors) {
@@ -504,7 +506,7 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
     if (!train_validation(r->o, &r->model, &r->words, &r->validation, errors, warnings) ||
         !fit_memory(r, errors, warnings) ||
-        !pictures_read(&r->pictures, fit_of(&r->o->sides, r->o->center_crop), errors))
+        !train_read_pictures(r->o, &r->model, &r->pictures, &r->masks, errors))
         return RUN_FAILED;
     if (r->o->dry_run) return result_of(show_plan(r, errors));
     if (r->o->dump) return result_of(dump(r, errors, warnings));
@@ -541,6 +543,7 @@ static void run_free(Run *r) {
     pictures_free(&r->pictures);
     words_free(&r->words);
     training_prompts_free(&r->prompts);
+    masks_free(&r->masks);
     free(r->initial);
     model_close(&r->model);
 }

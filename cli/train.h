@@ -21,10 +21,11 @@ typedef struct {
     Kind kind;
     char *templates; /* a list's name or a file; NULL for the reference script's */
     char *class;     /* the word before the new one, or NULL */
-    bool captions;
-    char *model;    /* NULL for the embedded model */
-    char *vae;      /* NULL for the model's own */
-    int prediction; /* an index into PREDICTIONS */
+    bool captions, masks;
+    double background; /* of --masks */
+    char *model;       /* NULL for the embedded model */
+    char *vae;         /* NULL for the model's own */
+    int prediction;    /* an index into PREDICTIONS */
     /* how it is learned */
     int64_t steps;
     char *lr;      /* a rate, or rates by step */

@@ -125,6 +125,12 @@ static const Option OPTIONS[] = {
           "sphere, which learns only their direction (DTI): a step then turns a vector by --lr radians, of "
           "which "
           "its authors take 400 of 0.04" },
+    { "masks", OPTION_FLAG, AT(masks),
+      .help = "count only a part of each picture in the loss: where NAME.mask.png beside NAME.jpg is white "
+              "or, without "
+              "such a file, where the picture's alpha channel is opaque" },
+    { "background", OPTION_REAL, AT(background), "X", 0, 1, .standard = "0.1", .reason = "as in OneTrainer",
+      .help = "the weight of what lies outside --masks" },
     { "min-snr", OPTION_REAL, AT(min_snr), "G", 0, 1e6, .standard = "0",
       .reason = "all timesteps count alike",
       .help = "weight the loss of a timestep by min(snr, G) / snr, so that those with little noise count "
@@ -316,6 +322,8 @@ static void check_cycles(const TrainOptions *o, Messages *errors) {
 }
 
 static void check_variants(const TrainOptions *o, Messages *errors) {
+    if (given(o, "background") && !o->masks && !o->resume)
+        messages_add(errors, "--background: needs --masks");
     if (strcmp(o->norm, "sphere") != 0) return;
     static const char *const others[] = { "weight-decay", "regularise" };
     for (int i = 0; i < 2; i++)

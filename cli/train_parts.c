@@ -94,6 +94,14 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *st
     return v;
 }
 
+bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictures, Masks *masks,
+                         Messages *errors) {
+    PictureFit fit = fit_of(&o->sides, o->center_crop);
+    int64_t factor = vae_factor(&m->vae.config);
+    return pictures_read(pictures, fit, errors) &&
+           (!o->masks || masks_read(masks, pictures, fit, factor, o->background, errors));
+}
+
 bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,
                    TrainingPrompts *prompts, Messages *errors, Messages *warnings) {
     PromptSource source = { o->kind, o->templates, o->class, o->captions };
@@ -147,7 +155,7 @@ LoopOptions train_loop_options(const TrainOptions *o, NormRule norm) {
         .flip = !o->no_flip,
         .schedule = { o->schedule, o->rates.rate[0] * scale, o->warmup, o->steps, (int)o->cycles, o->rates },
         .adamw = ADAMW_DEFAULTS,
-        .weights = { .min_snr = o->min_snr },
+        .weights = { .min_snr = o->min_snr, .masked = o->masks },
         .regularise = o->regularise,
         .norm = norm,
     };

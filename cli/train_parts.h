@@ -13,15 +13,21 @@
 #include "inversion/validation.h"
 
 /* Fits the open model and the options together: --resolution, --width, --height and --clip-skip. Adds a
-   message for each fault: also for a model that cannot be trained, and when the folder that will be written is one that is read,
-   which is the folder of the pictures, one inside the model's or the VAE's, or one that holds a file of
-   weights or the word's file of --init. Returns false when the text encoder cannot be set up. */
+   message for each fault: also for a model that cannot be trained, and when the folder that will be written
+   is one that is read, which is the folder of the pictures, one inside the model's or the VAE's, or one that
+   holds a file of weights or the word's file of --init. Returns false when the text encoder cannot be set
+   up. */
 bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings);
 
 /* Returns the learned vectors [vectors, width] before the first step; free() them. They come from the state
    if it contains them (state may be NULL), and otherwise from the words or the file in --init. Returns NULL
    and adds a message for each fault. */
 float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
+
+/* Reads the pixels of the listed pictures, and with --masks their masks. Returns false and adds a message
+   for each fault. */
+bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictures, Masks *masks,
+                         Messages *errors);
 
 /* Reads the prompts with which the word is learned. Returns false and adds a message for each fault. */
 bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,

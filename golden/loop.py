@@ -102,6 +102,8 @@ def parse(arguments):
     p.add_argument("--regularise", type=float, default=0)
     p.add_argument("--norm", default="free", help="free, median, sphere or a number")
     p.add_argument("--min-snr", type=float, default=0)
+    p.add_argument("--masks", action="store_true")
+    p.add_argument("--background", type=float, default=0.1)
     p.add_argument("--batch", type=int, default=1)
     p.add_argument("--accumulate", type=int, default=1)
     p.add_argument("--repeats", type=int, default=100)
@@ -123,7 +125,8 @@ class Pictures(torch.utils.data.Dataset):
 
     def __init__(self, a, tokenizer, placeholder):
         self.a, self.tokenizer, self.placeholder = a, tokenizer, placeholder
-        names = sorted(n for n in os.listdir(a.images) if n.lower().endswith((".png", ".jpg", ".jpeg", ".bmp")))
+        names = sorted(n for n in os.listdir(a.images) if n.lower().endswith((".png", ".jpg", ".jpeg", ".bmp"))
+                       and not n.endswith(".mask.png"))  # fmt: skip
         self.paths = [os.path.join(a.images, n) for n in names]
         self.templates = STYLE if a.kind == "style" else OBJECT
         if a.templates in variants.TEMPLATES:
@@ -149,7 +152,7 @@ class Pictures(torch.utils.data.Dataset):
 
     def __getitem__(self, i):
         picture = i % len(self.paths)
-        image = Image.open(self.paths[picture]).convert("RGB")
+        image = variants.on_white(Image.open(self.paths[picture]))
         prompts = self.prompts[picture]
         template = random.choice(range(len(prompts)))  # choice(prompts) draws the same number
         array = np.array(image).astype(np.uint8)
@@ -165,6 +168,7 @@ class Pictures(torch.utils.data.Dataset):
         pixels = (np.array(image).astype(np.uint8) / 127.5 - 1.0).astype(np.float32)
         return dict(item=i, picture=picture, template=template, flip=int(flip),
                     input_ids=self.tokens(prompts[template]),
+                    mask=variants.mask(self.a, self.paths[picture], flip) if self.a.masks else torch.ones(1),
                     pixel_values=torch.from_numpy(pixels).permute(2, 0, 1))  # fmt: skip
 
 
@@ -234,9 +238,12 @@ def train(a, on_batch=lambda **_: None):
                 pred = unet(noisy, timesteps, states).sample
                 v = scheduler.config.prediction_type == "v_prediction"
                 target = scheduler.get_velocity(latents, noise, timesteps) if v else noise
-                if a.min_snr:
-                    weights = variants.min_snr(scheduler, timesteps, a.min_snr)
-                    loss = (F.mse_loss(pred, target, reduction="none").mean([1, 2, 3]) * weights).mean()
+                if a.min_snr or a.masks:
+                    loss = F.mse_loss(pred, target, reduction="none")
+                    if a.masks:
+                        loss = loss * F.interpolate(batch["mask"], size=loss.shape[2:], mode="area").clamp(min=a.background)
+                    loss = loss.mean([1, 2, 3])
+                    loss = (loss * variants.min_snr(scheduler, timesteps, a.min_snr) if a.min_snr else loss).mean()
                 else:
                     loss = F.mse_loss(pred.float(), target.float(), reduction="mean")
                 pull = (table[ids] - before[ids]).square().sum() if a.regularise else 0

@@ -10,9 +10,11 @@ writes golden/variants.safetensors with the cases below, in the form of loop.saf
 import os
 import re
 
+import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
+from PIL import Image, ImageOps
 
 MODEL = "--model golden/models/narrow --images golden/loop_pictures --token <g> "
 CASES = {
@@ -25,6 +27,8 @@ CASES = {
     "code": "--init a --steps 30 --batch 1 --repeats 5 --lr 0.02 --templates code --class toy --seed 11",
     "captions": "--init toy --steps 30 --batch 2 --repeats 5 --lr 0.02 --captions --seed 12",
     "filewords": "--init toy --steps 30 --batch 2 --repeats 5 --lr 0.02 --templates golden/loop_pictures/templates.txt --seed 13",
+    "masks": "--init toy --steps 30 --batch 2 --repeats 6 --lr 0.02 --images golden/masked_pictures --masks --background 0.2"
+             " --center-crop --min-snr 5 --seed 14",
 }  # fmt: skip
 # Sentences for the pictures of golden/loop.py, which are written beside them.
 TEXTS = {
@@ -67,6 +71,42 @@ def with_filewords(templates, path):
         words = re.sub(r"^[-\d]+\s*", "", os.path.splitext(os.path.basename(path))[0])
     fill = words.replace("{", "{{").replace("}", "}}")  # the word is put in by str.format
     return [line.replace("[name]", "{}").replace("[filewords]", fill) for line in templates]
+
+
+def on_white(image):
+    """An RGB picture, in which transparent parts are laid on white."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    rgba = np.array(image).astype(int)
+    alpha = rgba[:, :, 3:]
+    return Image.fromarray(((rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8))
+
+
+def mask(a, path, flip):
+    """A picture's mask [1, height, width] from 0 to 1, cropped, resized and mirrored as the picture is."""
+    beside = os.path.splitext(path)[0] + ".mask.png"
+    image = Image.open(beside).convert("L") if os.path.exists(beside) else Image.open(path).getchannel("A")
+    if a.center_crop:
+        w, h = image.size
+        cut_h, cut_w = min(h, w * a.height // a.width), min(w, h * a.width // a.height)
+        left, top = (w - cut_w) // 2, (h - cut_h) // 2
+        image = image.crop((left, top, left + cut_w, top + cut_h))
+    image = image.resize((a.width, a.height), resample=Image.Resampling.BICUBIC)
+    image = ImageOps.mirror(image) if flip else image
+    return torch.from_numpy(np.array(image)).float()[None] / 255
+
+
+def write_masked_pictures():
+    """Writes a picture with an alpha channel, and one with a coloured mask beside it. Neither is square."""
+    os.makedirs("golden/masked_pictures", exist_ok=True)
+    one, two = (Image.open(f"golden/loop_pictures/{i}.png").convert("RGB").resize(size) for i, size in ((1, (48, 36)), (2, (30, 44))))
+    y, x = np.mgrid[:36, :48]
+    one.putalpha(Image.fromarray(np.clip(400 - 16 * np.hypot(y - 15, x - 20), 0, 255).astype(np.uint8)))
+    one.save("golden/masked_pictures/a.png")
+    two.save("golden/masked_pictures/b.png")
+    y, x = np.mgrid[:44, :30]
+    colours = np.stack([(x > 9) * 255, (y > 11) * 200, (x + y > 30) * 255], 2)
+    Image.fromarray(colours.astype(np.uint8)).save("golden/masked_pictures/b.mask.png")
 
 
 def length(norm, vocabulary):
@@ -130,12 +170,15 @@ def main():
     for name, text in TEXTS.items():
         with open(f"golden/loop_pictures/{name}", "w", encoding="utf-8") as f:
             f.write(text)
+    write_masked_pictures()
     for prediction, name in (("epsilon", "snr/eps"), ("v_prediction", "snr/v")):
         scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                                   prediction_type=prediction)  # fmt: skip
         golden.put(name, min_snr(scheduler, torch.arange(1000), 5))
     for name, options in CASES.items():
-        if name == "sphere":  # whose normalised gradients are ill-conditioned on a model of random weights
+        if name == "masks":
+            loop.record(golden, name, MODEL.replace("--images golden/loop_pictures ", "") + options, " --variant fp16")
+        elif name == "sphere":  # whose normalised gradients are ill-conditioned on a model of random weights
             loop.record(golden, name, "--images weights/critters/concepts/grum --token <g> " + options)
         else:
             loop.record(golden, name, MODEL + options, " --variant fp16")

@@ -122,7 +122,8 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
                          d->vae->scaling_factor, z);
         int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
-        loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i);
+        loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i,
+                         mask_weights(d->masks, e->picture, e->flipped));
         memcpy(s->ids + i * s->tokens, d->prompts->ids + e->prompt * s->tokens, /* y */
                (size_t)s->tokens * sizeof *s->ids);
     }

@@ -8,6 +8,7 @@
 #include "inversion/lr_schedule.h"
 #include "inversion/dataset.h"
 #include "inversion/loss_weights.h"
+#include "inversion/masks.h"
 #include "inversion/norm.h"
 #include "inversion/posterior.h"
 #include "inversion/training.h"
@@ -34,6 +35,7 @@ typedef struct {
     const VaeConfig *vae;
     const Posteriors *posteriors; /* of the training pictures */
     const TrainingPrompts *prompts;
+    const Masks *masks;    /* NULL without masks */
     int64_t height, width; /* of the latents */
     int64_t vectors;
     float *learned;       /* [vectors, D]: the learned vectors, which the loop updates */

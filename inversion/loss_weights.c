@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-bool loss_is_weighted(const LossWeights *w) { return w->min_snr > 0; }
+bool loss_is_weighted(const LossWeights *w) { return w->min_snr > 0 || w->masked; }
 
 Tensor *loss_record(Graph *g, Tensor *pred, Tensor *target, float *weights) {
     if (!weights) return mse_loss(g, pred, target);
@@ -20,8 +20,8 @@ float min_snr_weight(const NoiseSchedule *schedule, double gamma, int64_t t) {
 }
 
 void loss_weights_set(const LossWeights *w, const NoiseSchedule *schedule, int64_t t, int64_t count,
-                      float *weights, int64_t i) {
+                      float *weights, int64_t i, const float *mask) {
     if (!weights) return;
     float weight = w->min_snr > 0 ? min_snr_weight(schedule, w->min_snr, t) : 1;
-    for (int64_t k = 0; k < count; k++) weights[i * count + k] = weight;
+    for (int64_t k = 0; k < count; k++) weights[i * count + k] = mask ? weight * mask[k] : weight;
 }

@@ -1,6 +1,6 @@
-/* Weights of the loss, which change how much an example counts:
+/* Weights of the loss, which change how much an example or a part of a picture counts:
 
-       loss = mean(w (eps - eps_theta)^2)
+       loss = mean(w (eps - eps_theta)^2),   w = weight of the timestep * mask of the picture
 
    Without weights all w are 1, and the graph has no such factor. */
 #ifndef TI_LOSS_WEIGHTS_H
@@ -11,6 +11,7 @@
 
 typedef struct {
     double min_snr; /* gamma of Min-SNR, or 0 for the weight 1 at every timestep */
+    bool masked;    /* whether pictures have masks */
 } LossWeights;
 
 /* Whether any weight can differ from 1. */
@@ -21,9 +22,9 @@ bool loss_is_weighted(const LossWeights *w);
 Tensor *loss_record(Graph *g, Tensor *pred, Tensor *target, float *weights);
 
 /* Fills in the weights of the `count` pixels of example i of the batch, which is at timestep t. Does nothing
-   when weights [B, count] is NULL. */
+   when weights [B, count] is NULL. mask [count] has the picture's own weights, or is NULL. */
 void loss_weights_set(const LossWeights *w, const NoiseSchedule *schedule, int64_t t, int64_t count,
-                      float *weights, int64_t i);
+                      float *weights, int64_t i, const float *mask);
 
 /* Min-SNR (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy"), as in diffusers'
    train_text_to_image.py: with snr = abar_t / (1 - abar_t)

@@ -27,8 +27,8 @@ void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v);
 
 /* With NORM_SPHERE, makes one step of DTI's optimiser and returns true; otherwise returns false. The
    optimiser, with its published settings (momentum beta = 0, prior kappa = 1e-4), is Riemannian gradient
-   descent with a prior. With u = v / length on the unit sphere, mu the direction of the initial vector v0, and
-   the gradient g = length dloss/dv:
+   descent with a prior. With u = v / length on the unit sphere, mu the direction of the initial vector v0,
+   and the gradient g = length dloss/dv:
 
        g = g - kappa mu               a von Mises-Fisher prior draws u towards mu
        g = g - <g, u> u               the part of g that is tangential to the sphere

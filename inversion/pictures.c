@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/pictures.h"
 
+#include "inversion/masks.h"
+
 #include "io/image_kind.h"
 
 #include <dirent.h>
@@ -22,7 +24,7 @@ static bool list_paths(const char *folder, Pictures *out, Messages *errors, Mess
     char *other = NULL;
     struct dirent *entry;
     while (errno = 0, (entry = readdir(directory)) != NULL) {
-        if (entry->d_name[0] == '.') continue;
+        if (entry->d_name[0] == '.' || is_mask_name(entry->d_name)) continue;
         char *path = mem_format("%s/%s", folder, entry->d_name);
         if (image_has_known_extension(path) || image_kind_of_file(path) != IMAGE_NONE) {
             out->paths = mem_grow(out->paths, (size_t)(out->count + 1) * sizeof *out->paths);

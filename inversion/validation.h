@@ -22,8 +22,9 @@ void validation_free(Validation *v);
 /* Returns the sampler inside, so that the caller can plan its memory and bind it to an arena. */
 Sampling *validation_sampling(Validation *v);
 
-/* Generates the picture and writes it to a PNG file, with the text. watch (may be NULL) is asked after each denoising step.
-   When it stops the work, nothing is written and the function returns false without a message. */
+/* Generates the picture and writes it to a PNG file, with the text. watch (may be NULL) is asked after each
+   denoising step. When it stops the work, nothing is written and the function returns false without a
+   message. */
 bool validation_sample(Validation *v, const char *path, const PictureText *text, const Watch *watch,
                        Messages *errors);
 

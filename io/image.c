@@ -26,10 +26,10 @@ void image_free(Image *image) {
 
 /* ---- reading ---- */
 
-/* Converts grey, grey with alpha, RGB or RGBA to RGB, with transparent parts on white. Takes ownership of
-   pixels, which it frees unless it can keep them as the image's own. */
-static bool to_rgb(unsigned char *pixels, int channels, Image *image, Messages *errors) {
-    if (channels == 3) {
+/* Converts grey, grey with alpha, RGB or RGBA to RGB, with transparent parts on white, or to the alpha
+   channel alone. Takes ownership of pixels, which it frees unless it can keep them as the image's own. */
+static bool to_rgb(unsigned char *pixels, int channels, bool only_alpha, Image *image, Messages *errors) {
+    if (channels == 3 && !only_alpha) {
         image->rgb = pixels;
         return true;
     }
@@ -45,13 +45,16 @@ static bool to_rgb(unsigned char *pixels, int channels, Image *image, Messages *
         int alpha = transparent ? p[channels - 1] : 255;
         for (int c = 0; c < 3; c++)
             image->rgb[3 * i + c] =
-                (unsigned char)((p[grey ? 0 : c] * alpha + 255 * (255 - alpha) + 127) / 255);
+                (unsigned char)(only_alpha ? alpha
+                                           : (p[grey ? 0 : c] * alpha + 255 * (255 - alpha) + 127) / 255);
     }
     free(pixels);
     return true;
 }
 
-bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors) {
+/* With `alpha`, decodes only the alpha channel, and *alpha becomes whether there is one. */
+static bool decode(const void *data, size_t size, const char *name, Image *out, bool *alpha,
+                   Messages *errors) {
     *out = (Image) { 0 };
     ImageHeader header;
     if (size > INT_MAX) return messages_add(errors, "%s: is larger than 2 GB", name);
@@ -66,18 +69,38 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
                             header.format, reason);
     }
     *out = (Image) { width, height, NULL };
-    if (to_rgb(pixels, channels, out, errors) && image_orient(out, header.orientation, errors)) return true;
+    if (alpha) *alpha = channels == 2 || channels == 4;
+    if (to_rgb(pixels, channels, alpha != NULL, out, errors) && image_orient(out, header.orientation, errors))
+        return true;
     image_free(out);
     return false;
 }
 
-bool image_load(const char *path, Image *out, Messages *errors) {
+bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors) {
+    return decode(data, size, name, out, NULL, errors);
+}
+
+static bool load(const char *path, Image *out, bool *alpha, Messages *errors) {
     *out = (Image) { 0 };
     File file;
     if (!file_read(path, &file, errors)) return false;
-    bool ok = image_decode(file.data, file.size, path, out, errors);
+    bool ok = decode(file.data, file.size, path, out, alpha, errors);
     file_close(&file);
     return ok;
+}
+
+bool image_load(const char *path, Image *out, Messages *errors) { return load(path, out, NULL, errors); }
+
+bool image_load_alpha(const char *path, Image *out, bool *has, Messages *errors) {
+    return load(path, out, has, errors);
+}
+
+void image_to_grey(Image *image) {
+    int64_t n = pixels_of(image);
+    for (int64_t i = 0; i < n; i++) {
+        unsigned char *p = image->rgb + 3 * i;
+        memset(p, (19595 * p[0] + 38470 * p[1] + 7471 * p[2] + 0x8000) >> 16, 3);
+    }
 }
 
 bool image_load_header(const char *path, ImageHeader *out, int64_t *file_size, Messages *errors) {

@@ -29,6 +29,11 @@ void image_free(Image *image);
    large. image_decode takes the file's bytes; name is for the messages. */
 bool image_load(const char *path, Image *out, Messages *errors);
 bool image_decode(const void *data, size_t size, const char *name, Image *out, Messages *errors);
+/* Reads a picture's alpha channel, which becomes all three channels of *out. *has tells whether there is
+   one; if not, every value is 255. Errors are those of image_load. */
+bool image_load_alpha(const char *path, Image *out, bool *has, Messages *errors);
+/* Sets all three channels to the picture's brightness, as Pillow's convert("L") computes it. */
+void image_to_grey(Image *image);
 
 /* What a PNG, JPEG or BMP file says about its picture, read without decoding it. */
 typedef struct {

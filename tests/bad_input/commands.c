@@ -284,6 +284,29 @@ const BadInput BAD_COMMANDS[] = {
       .status = 1,
       .says = "pictures/1.txt: line 1 has no {} where the word goes\n"
               "pictures/2.txt: line 1 has {} more than once" },
+    { .input = "a picture without a mask",
+      .command = TRAIN WORD "--masks",
+      .status = 1,
+      .says = "pictures/1.png: has no mask: pictures/1.mask.png is missing, and the picture has no alpha "
+              "channel\n"
+              "pictures/2.png: has no mask: pictures/2.mask.png is missing, and the picture has no alpha "
+              "channel\n"
+              "pictures/3.png: has no mask: pictures/3.mask.png is missing, and the picture has no alpha "
+              "channel" },
+    { .input = "a mask of another size than its picture",
+      .make = "rm pictures/[23].*; cp samples/rgb.png pictures/1.mask.png",
+      .command = TRAIN WORD "--masks",
+      .status = 1,
+      .says = "pictures/1.png: has 200 x 150 pixels, and its mask 13 x 9: a mask needs the picture's size" },
+    { .input = "a mask that is damaged",
+      .make = "rm pictures/[23].*; head -c 100 pictures/1.png >pictures/1.mask.png",
+      .command = TRAIN WORD "--masks",
+      .status = 1,
+      .says = "pictures/1.mask.png: *" },
+    { .input = "a background without masks",
+      .command = TRAIN WORD "--background 0.5",
+      .status = 2,
+      .says = "--background: needs --masks" },
     { .input = "a picture's text that is not text",
       .make = "echo 'a {}, [filewords]' >t.txt; printf '\\377' >pictures/2.txt",
       .command = TRAIN WORD "--templates t.txt",
