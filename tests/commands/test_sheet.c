@@ -92,7 +92,7 @@ static void test_folder(void) {
     free(file);
     messages_free(&errors);
     messages_free(&warnings);
-    const char *const all[] = { "b.png",       "B.PNG",     "a10.png", "a9.png",
+    const char *const all[] = { "b.png",       "B.PNG",    "a10.png", "a9.png",
                                 ".hidden.png", "notes.md", "c.jpg",   "d.png" };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) remove_file(all[i]);
 }
