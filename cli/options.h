@@ -110,8 +110,7 @@ json_t *options_to_object(const Command *c, const void *values);
 /* Sets the options that the user has not given to the values in such an object, and makes options_given true
    for them; path is for messages. Options that are `once` are skipped. Returns false and adds a message for
    each fault. */
-bool options_from_object(const Command *c, const char *path, json_t *options, void *values,
-                         Messages *errors);
+bool options_from_object(const Command *c, const char *path, json_t *options, void *values, Messages *errors);
 
 /* Sets the options that the user has not given to the values in such a text, which records those of a run;
    path is for messages. Options that are `once` or retired are skipped. Returns false and adds a message with
