@@ -40,7 +40,7 @@ static const Option OPTIONS[] = {
       .help = "a text file with a prompt on each line, and after a tab its own negative prompt; each line is "
               "drawn as by a command of its own, to NAME-1.png, NAME-2.png, ..., or with several pictures "
               "to NAME-1-1.png, ..." },
-    { "like", OPTION_STRING, AT(like), "PICTURE", .shown = "none", .once = true,
+    { "like", OPTION_STRING, AT(like), "FILE", .shown = "none", .once = true,
       .help =
           "draw a picture of ti generate again, with the options that it carries; options beside this one "
           "replace them" },
@@ -290,7 +290,8 @@ static bool write_picture(const Generation *g, int64_t i, Messages *errors) {
     char *path = picture_path(o, g->line, i, i < 0 ? "grid" : NULL);
     if (with && image_format(path) == WRITE_JPEG && !picture_text_fits_jpeg(with))
         console_line(stderr,
-                     "ti: %s: the text in it is cut, since a JPEG has no room for so much (a PNG has)", path);
+                     "ti: %s: a text about it is left out, since a JPEG has no room for so much (a PNG has)",
+                     path);
     SheetRow row = grid_row(g);
     bool ok =
         i >= 0 ? image_write(path, &g->images[i], with, errors)

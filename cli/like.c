@@ -94,7 +94,7 @@ bool like_read(GenerateOptions *o, json_t **record, Messages *errors, Messages *
     File file;
     PictureText text;
     *record = NULL;
-    if (!file_read(o->like, &file, errors)) return false;
+    if (!file_map(o->like, &file, errors)) return false;
     picture_text_read(o->like, file.data, file.size, &text, warnings);
     file_close(&file);
     *record = record_of(o->like, &text, errors);

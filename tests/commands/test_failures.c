@@ -89,7 +89,7 @@ static const Command COMMANDS[] = {
     { "generate a picture again",
       "../ti generate " MODEL ONE "--embedding ../in/word.safetensors --prompt 'a <w>' --steps 1 --count 2 "
       "--out a.jpg >/dev/null 2>&1; echo mine >x.jpg",
-      "generate --like a-2.jpg " ONE "--force --out x.jpg", NULL },
+      "generate --like a-2.jpg " ONE "--force --out x.jpg", "malloc open read write fopen rename" },
     { "inspect a picture", NULL, "inspect ../in/text.png", NULL },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", NULL },

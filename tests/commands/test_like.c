@@ -62,6 +62,10 @@ static void test_again(void) {
     again("m.png");
     works("generate " MODEL "--prompt toy --latents golden/latents.safetensors --out @/l.png");
     again("l-2.png");
+    /* Three pictures go through the UNet together here, and the last pass repeats two of them. */
+    works("generate " MODEL "--prompt toy --count 4 --width 48 --height 48 --out @/b.png");
+    again("b-2.png");
+    again("b-4.png");
     works("generate --model golden/models/narrow --steps ays --prompt toy --out @/a.png");
     again("a.png");
 }

@@ -72,6 +72,41 @@ static void test_writing(const char *bare_name, const char *name) {
     file_close(&file);
 }
 
+/* Returns the chunk after the header. */
+static PngChunk second_chunk(const void *bytes, size_t size) {
+    size_t at = PNG_FIRST;
+    PngChunk c;
+    CHECK(png_next_chunk(bytes, size, &at, &c) && png_next_chunk(bytes, size, &at, &c));
+    return c;
+}
+
+/* Pillow makes the same chunk of a text. */
+static void test_chunks(void) {
+    static const char *const names[] = { "plain.png", "latin1.png", "unicode.png" };
+    File bare = load("bare.png");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int warnings;
+        File file = load(names[i]);
+        PictureText text = texts_of(file.data, file.size, &warnings);
+        Text with = picture_with_text(bare.data, bare.size, &text);
+        PngChunk ours = second_chunk(with.at, with.length), pillow = second_chunk(file.data, file.size);
+        bool same_chunk = ours.size == pillow.size && memcmp(ours.type, pillow.type, pillow.size + 8) == 0;
+        test_true("Pillow's chunk", same_chunk, "%.4s, %zu bytes", (const char *)ours.type, ours.size);
+        picture_text_free(&text);
+        free(with.at);
+        file_close(&file);
+    }
+    file_close(&bare);
+    static const char *const edges[][2] = { { "\xc3\xbf", "tEXt" }, { "\xc4\x80", "iTXt" } };
+    for (int i = 0; i < 2; i++) {
+        Text chunk = { 0 };
+        png_add_text(&chunk, "k", edges[i][0]);
+        test_true("the last character of Latin-1", memcmp(chunk.at + 4, edges[i][1], 4) == 0, "%s",
+                  edges[i][1]);
+        free(chunk.at);
+    }
+}
+
 /* A JPEG has no room for more than 65,533 bytes. */
 static void test_long(void) {
     File bare = load("bare.jpg");
@@ -235,7 +270,7 @@ static void test_parameters(const json_t *settings) {
 static void test_printable(void) {
     char *text = picture_text_printable("a\x1b[2J\nb\t\xc2\x9b\xc3\xa9\x7f");
     test_true("control characters are escaped", same(text, "a\\u001b[2J\nb\\u0009\\u009b\xc3\xa9\\u007f"),
-              "%s", text);
+              "%zu bytes", strlen(text));
     free(text);
 }
 
@@ -267,6 +302,7 @@ int main(void) {
     test_reading(json_object_get(texts, "pictures"));
     test_writing("bare.png", "ti.png");
     test_writing("bare.jpg", "ti.jpg");
+    test_chunks();
     test_long();
     test_damaged();
     test_damaged_jpeg();
