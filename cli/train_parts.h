@@ -11,9 +11,10 @@
 #include "inversion/validation.h"
 
 /* Fits the open model and the options together: --resolution, --width, --height and --clip-skip. Adds a
-   message for each fault: also for a model that cannot be trained, and when the folder that will be written is one that is read,
-   which is the folder of the pictures, one inside the model's or the VAE's, or one that holds a file of
-   weights or the word's file of --init. Returns false when the text encoder cannot be set up. */
+   message for each fault: also for a model that cannot be trained, and when the folder that will be written
+   is one that is read, which is the folder of the pictures, one inside the model's or the VAE's, or one that
+   holds a file of weights or the word's file of --init. Returns false when the text encoder cannot be set
+   up. */
 bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings);
 
 /* Returns the learned vectors [vectors, width] before the first step; free() them. They come from the state
