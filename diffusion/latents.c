@@ -47,7 +47,7 @@ static bool read_number(const Safetensors *s, const char *key, int base, const c
         ok = digit != NULL;
         if (ok) number = number * (uint64_t)base + (uint64_t)(digit - digits);
     }
-    *out = ok ? number : 0;
+    *out = number;
     return ok || messages_add(errors, "%s: its metadata \"%s\" is '%.*s%s', which is no %s", s->path, key,
                               text_cut(text, 20), text, length > 20 ? "..." : "", meaning);
 }

@@ -76,6 +76,11 @@ const BadInput BAD_PROMPTS[] = {
       .command = GENERATE,
       .status = 1,
       .says = "x.safetensors: has noise for 1001 pictures; there can be at most 1000" },
+    { .input = "noise for as many pictures as there can be, of other channels",
+      .make = LATENTS("[1000,1,1,1]", "4000"),
+      .command = GENERATE,
+      .status = 1,
+      .says = "x.safetensors: has noise of 1 channels, the model needs 4" },
     { .input = "NaN in it",
       .make = LATENTS("[1,4,4,4]", "256") "; printf '\\377\\377\\377\\377' | dd of=x.safetensors bs=1 "
                                           "seek=$(($(wc -c <x.safetensors) - 4)) conv=notrunc 2>/dev/null",
