@@ -48,7 +48,8 @@ static void says(const char *name, const Messages *m, int count, const char *par
 static void test_folder(void) {
     Messages errors = { 0 }, warnings = { 0 };
     Pictures p;
-    test_true("an empty folder", !load_pictures(folder, 8, false, &p, &errors, &warnings), "is refused");
+    test_true("an empty folder", !load_pictures(folder, (PictureFit) { 8, 8, false }, &p, &errors, &warnings),
+              "is refused");
     pictures_free(&p);
     says("an empty folder's error", &errors, 1, "holds no pictures");
     messages_free(&errors);
@@ -59,7 +60,7 @@ static void test_folder(void) {
     put("a9.png", NULL, 4, 4);
     put(".hidden.png", "no picture", 0, 0);
     put("notes.txt", "text", 0, 0);
-    bool ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
+    bool ok = load_pictures(folder, (PictureFit) { 8, 8, false }, &p, &errors, &warnings);
     test_true("four pictures", ok && p.count == 4, "%d", (int)p.count);
     says("no errors", &errors, 0, "");
     says("warnings: a text, a squashed and a small picture", &warnings, 3, "notes.txt");
@@ -71,21 +72,21 @@ static void test_folder(void) {
                   "%s", order[i]);
     pictures_free(&p);
     messages_free(&warnings);
-    ok = load_pictures(folder, 4, true, &p, &errors, &warnings);
+    ok = load_pictures(folder, (PictureFit) { 4, 4, true }, &p, &errors, &warnings);
     says("cropped and large enough: one warning", &warnings, ok ? 1 : -1, "notes.txt");
     pictures_free(&p);
     messages_free(&warnings);
 
     put("c.jpg", "no picture", 0, 0);
     put("d.png", "", 0, 0);
-    ok = load_pictures(folder, 8, false, &p, &errors, &warnings);
+    ok = load_pictures(folder, (PictureFit) { 8, 8, false }, &p, &errors, &warnings);
     test_true("two files that are no pictures", !ok, "are refused");
     pictures_free(&p);
     says("a message for each", &errors, 2, "d.png: is empty");
     messages_free(&errors);
     messages_free(&warnings);
     char *file = mem_format("%s/b.png", folder);
-    load_pictures(file, 8, false, &p, &errors, &warnings);
+    load_pictures(file, (PictureFit) { 8, 8, false }, &p, &errors, &warnings);
     says("a file for a folder", &errors, 1, "is not a folder");
     pictures_free(&p);
     free(file);
