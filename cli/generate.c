@@ -268,6 +268,7 @@ static bool allocate(Generation *g, SamplingOptions options, Messages *errors, M
                             "number is needed",
                             (long long)g->o->preview, (long long)steps);
     need.buffers += 3 * drawn(g->o) * g->o->width * g->o->height;
+    need = init_image_need(&g->init, need);
     if (!memory_announce(&need, &g->memory, smaller, g->threads, errors, warnings)) return false;
     for (int64_t i = 0; i < drawn(g->o); i++)
         if (!image_new((int)g->o->width, (int)g->o->height, &g->images[i], errors)) return false;

@@ -58,18 +58,39 @@ static bool set_size(GenerateOptions *o, const Model *m, const Image *image, Mes
     return true;
 }
 
+/* Notes what reading a picture takes at once, next to those that are in memory already. */
+static bool note_reading(const GenerateOptions *o, const char *path, int64_t others, InitImage *out,
+                         Messages *errors) {
+    PictureSize size;
+    if (!picture_size(path, (PictureFit) { (int)o->width, (int)o->height, false }, &size, errors))
+        return false;
+    MemoryNeed need = {
+        .buffers = others + size.bytes, .picture = path, .width = size.width, .height = size.height
+    };
+    out->reading = memory_larger(out->reading, need);
+    return true;
+}
+
+MemoryNeed init_image_need(const InitImage *i, MemoryNeed run) {
+    int64_t pixels = (int64_t)i->image.width * i->image.height;
+    run.buffers += pixels * (3 + 3 * (int64_t)sizeof(float));
+    if (i->mask) run.buffers += 2 * pixels; /* the second is more than the floats of the latents' mask */
+    return memory_larger(run, i->reading);
+}
+
 /* Reads the mask of a picture of this size. */
 static bool read_mask(const GenerateOptions *o, const Model *m, const Image *picture, InitImage *out,
                       Messages *errors, Messages *warnings) {
     int64_t factor = vae_factor(&m->vae.config), pixels = o->width * o->height;
     Image image, resized = { 0 };
+    int64_t others = 3 * ((int64_t)picture->width * picture->height + pixels);
     if (!image_load(o->mask, &image, errors)) return false;
     bool sized = image.width == picture->width && image.height == picture->height;
     if (!sized)
         messages_add(errors, "%s: has %d x %d pixels, but %s has %d x %d: a mask needs the picture's size",
                      o->mask, image.width, image.height, o->init_image, picture->width, picture->height);
-    bool ok =
-        sized && image_resize(&image, (int)o->width, (int)o->height, RESAMPLING_LANCZOS, &resized, errors);
+    bool ok = sized && note_reading(o, o->mask, others, out, errors) &&
+              image_resize(&image, (int)o->width, (int)o->height, RESAMPLING_LANCZOS, &resized, errors);
     image_free(&image);
     if (!ok) return false;
     out->mask = mem_alloc((size_t)pixels);
@@ -95,6 +116,7 @@ bool init_image_read(GenerateOptions *o, const Model *m, InitImage *out, Message
               check_side(m, "--width", 0, &o->width, errors, NULL) &&
               check_side(m, "--height", 0, &o->height, errors, NULL) &&
               image_resize(&image, (int)o->width, (int)o->height, RESAMPLING_LANCZOS, &out->image, errors) &&
+              note_reading(o, o->init_image, 0, out, errors) &&
               (!o->mask || read_mask(o, m, &image, out, errors, warnings));
     if (ok) {
         out->picture = mem_alloc((size_t)(3 * o->width * o->height) * sizeof *out->picture);

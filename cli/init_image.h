@@ -3,6 +3,7 @@
 #define TI_INIT_IMAGE_H
 
 #include "cli/generate.h"
+#include "cli/memory.h"
 #include "diffusion/model.h"
 #include "io/image.h"
 
@@ -11,6 +12,7 @@ typedef struct {
     float *picture;      /* [3, height, width], its values in -1..1, or NULL without --init-image */
     unsigned char *mask; /* [height, width], 1 where the picture is repainted, or NULL without --mask */
     float *latent_mask;  /* [height / f, width / f], the same for the latents */
+    MemoryNeed reading;  /* of the picture or the mask, whichever takes more */
 } InitImage;
 
 /* Checks the options that belong to it against each other, before anything is read. */
@@ -25,6 +27,9 @@ void init_image_settle(GenerateOptions *o);
    it. Call init_image_free in every case. */
 bool init_image_read(GenerateOptions *o, const Model *m, InitImage *out, Messages *errors,
                      Messages *warnings);
+/* Returns the larger of a run's need, to which that of the pictures which stay in memory is added, and of
+   their reading. */
+MemoryNeed init_image_need(const InitImage *i, MemoryNeed run);
 void init_image_free(InitImage *i);
 
 #endif

@@ -127,7 +127,7 @@ static bool run(Inversion *v, Messages *errors, Messages *warnings) {
     v->sampling = sampling_new(&m->clip, &m->unet, &m->vae, &m->noise_schedule, v->words.learned,
                                v->words.vectors, tokenizer_max_length(m->tokenizer), options,
                                (PlanOptions) { .precision = (Precision)o->precision });
-    MemoryNeed need = memory_of_sampling(v->sampling, v->threads);
+    MemoryNeed need = init_image_need(&v->init, memory_of_sampling(v->sampling, v->threads));
     if (!memory_announce(&need, &v->memory, smaller, v->threads, errors, warnings) ||
         !get_arena(&v->arena, sampling_bytes(v->sampling, v->threads), smaller, errors))
         return false;

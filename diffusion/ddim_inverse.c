@@ -44,8 +44,6 @@ static void step(const Trajectory *t, int64_t k, const float *output, const floa
 const Sampler DDIM_INVERSE = {
     .name = "ddim-inverse",
     .classes = (const char *const[]) { "DDIMInverseScheduler", NULL },
-    .steps = 50,
-    .reason = "fewer give the picture back less well",
     .spacing = SPACING_LEADING,
     .set_alpha_to_one = true,
     .clip_sample = true,

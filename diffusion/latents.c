@@ -33,15 +33,37 @@ static const SafeTensor *find(const Safetensors *s, Messages *errors) {
     return ok ? t : NULL;
 }
 
+/* Reads a number of the metadata whose digits of this base are the whole value, which is at most 16 long.
+   Returns false and adds a message when it is another; 0 stands for a key that the file does not have. */
+static bool read_number(const Safetensors *s, const char *key, int base, const char *meaning, uint64_t *out,
+                        Messages *errors) {
+    static const char digits[] = "0123456789abcdef";
+    const char *text = safetensors_metadata(s, key);
+    size_t length = text ? strlen(text) : 0;
+    uint64_t number = 0;
+    bool ok = !text || (length >= 1 && length <= 16);
+    for (size_t i = 0; ok && i < length; i++) {
+        const char *digit = memchr(digits, text[i], (size_t)base);
+        ok = digit != NULL;
+        if (ok) number = number * (uint64_t)base + (uint64_t)(digit - digits);
+    }
+    *out = number;
+    return ok || messages_add(errors, "%s: its metadata \"%s\" is '%.*s%s', which is no %s", s->path, key,
+                              text_cut(text, 20), text, length > 20 ? "..." : "", meaning);
+}
+
 static bool read_latents(const Safetensors *s, Latents *l, Messages *errors) {
     const SafeTensor *t = find(s, errors);
-    if (!t) return false;
+    uint64_t steps, unet;
+    if (!t || !read_number(s, "steps", 10, "number of steps", &steps, errors) ||
+        !read_number(s, "unet", 16, "fingerprint of a model", &unet, errors))
+        return false;
     int64_t count = shape_count(t->weight.shape);
-    *l = (Latents) { .shape = t->weight.shape, .data = mem_alloc((size_t)count * sizeof *l->data) };
+    *l = (Latents) { .shape = t->weight.shape,
+                     .data = mem_alloc((size_t)count * sizeof *l->data),
+                     .steps = (int64_t)steps,
+                     .fingerprint = unet };
     weight_read(&t->weight, l->data);
-    const char *steps = safetensors_metadata(s, "steps"), *unet = safetensors_metadata(s, "unet");
-    if (steps) l->steps = strtoll(steps, NULL, 10);
-    if (unet) l->fingerprint = strtoull(unet, NULL, 16);
     for (int64_t i = 0; i < count; i++) {
         if (isfinite(l->data[i])) continue;
         latents_free(l);

@@ -21,7 +21,8 @@ typedef struct {
 } LatentsOrigin;
 
 /* Reads a safetensors file that holds one F32 tensor, `latents` [count, L, h, w], for 1 to 1000 pictures.
-   Returns false and adds a message when it holds something else or a number that is not finite. */
+   Returns false and adds a message when it holds something else, a number that is not finite, or metadata of
+   those names that are no number of steps or no fingerprint. */
 bool latents_read(const char *path, Latents *l, Messages *errors);
 /* Does the same for the bytes of such a file; path is used for messages. */
 bool latents_parse(const char *path, const void *bytes, size_t size, Latents *l, Messages *errors);

@@ -113,7 +113,7 @@ bool trajectory_draws(const Trajectory *t, int64_t k);
 void trajectory_step(const Trajectory *t, int64_t k, const float *output, const float *noise, int64_t count,
                      float *x, float *past);
 
-/* Leads from a picture to noise, and is not in SAMPLERS. */
+/* Leads from a picture to noise. It is not in SAMPLERS, and has no number of steps of its own. */
 extern const Sampler DDIM_INVERSE;
 extern const Sampler DDIM, PNDM, EULER, EULER_ANCESTRAL, DPM_SOLVER, DPM_SOLVER_SDE, LCM;
 

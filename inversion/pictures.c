@@ -70,7 +70,7 @@ static PictureSize size_of(const ImageHeader *h, int64_t file, PictureFit fit) {
     return (PictureSize) { (int)w, (int)height, bytes + file };
 }
 
-static bool read_size(const char *path, PictureFit fit, PictureSize *out, Messages *errors) {
+bool picture_size(const char *path, PictureFit fit, PictureSize *out, Messages *errors) {
     ImageHeader header;
     int64_t file;
     if (!image_load_header(path, &header, &file, errors)) return false;
@@ -88,7 +88,7 @@ static bool read_picture(const char *path, PictureFit fit, Image *out, Messages 
 }
 
 bool picture_load(const char *path, PictureFit fit, Image *out, PictureSize *size, Messages *errors) {
-    return read_size(path, fit, size, errors) && read_picture(path, fit, out, errors);
+    return picture_size(path, fit, size, errors) && read_picture(path, fit, out, errors);
 }
 
 bool pictures_list(const char *folder, PictureFit fit, Pictures *out, Messages *errors, Messages *warnings) {
@@ -96,7 +96,7 @@ bool pictures_list(const char *folder, PictureFit fit, Pictures *out, Messages *
     bool ok = list_paths(folder, out, errors, warnings);
     out->images = mem_alloc((size_t)out->count * sizeof *out->images);
     out->sizes = mem_alloc((size_t)out->count * sizeof *out->sizes);
-    for (int64_t i = 0; ok && i < out->count; i++) read_size(out->paths[i], fit, &out->sizes[i], errors);
+    for (int64_t i = 0; ok && i < out->count; i++) picture_size(out->paths[i], fit, &out->sizes[i], errors);
     for (int64_t i = 0; i < out->count; i++) ok = ok && out->sizes[i].width;
     return ok;
 }

@@ -38,6 +38,8 @@ void pictures_free(Pictures *pictures);
 /* Returns the index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 
+/* Reads the header of one file in the same way. */
+bool picture_size(const char *path, PictureFit fit, PictureSize *out, Messages *errors);
 /* Reads the header and the pixels of one file in the same way. */
 bool picture_load(const char *path, PictureFit fit, Image *out, PictureSize *size, Messages *errors);
 

@@ -82,6 +82,11 @@ const BadInput BAD_PROMPTS[] = {
       .command = GENERATE,
       .status = 1,
       .says = "x.safetensors: has noise for 1001 pictures; there can be at most 1000" },
+    { .input = "noise for as many pictures as there can be, of other channels",
+      .make = LATENTS("[1000,1,1,1]", "4000"),
+      .command = GENERATE,
+      .status = 1,
+      .says = "x.safetensors: has noise of 1 channels, the model needs 4" },
     { .input = "NaN in it",
       .make = LATENTS("[1,4,4,4]", "256") "; printf '\\377\\377\\377\\377' | dd of=x.safetensors bs=1 "
                                           "seek=$(($(wc -c <x.safetensors) - 4)) conv=notrunc 2>/dev/null",
@@ -394,6 +399,27 @@ const BadInput BAD_PROMPTS[] = {
       .command = BEGUN "samples/rgb.png --width 12",
       .status = 1,
       .says = "--width 12: must be a multiple of 8 and at least 8" },
+    { .input = "a picture that takes more memory to read than is allowed",
+      .make = "{ printf "
+              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
+              "'\\350\\003\\000\\000\\350\\003\\000\\000\\001\\000\\030\\000'; head -c 3000024 /dev/zero; } "
+              ">a.bmp",
+      .command = BEGUN "a.bmp --width 16 --height 16 --memory 5MB",
+      .status = 1,
+      .says =
+          "--memory: 5 MB are too little; reading a.bmp (1000 x 1000) takes 6 MB: give --memory 7MB, or a "
+          "smaller copy of the picture" },
+    { .input = "a mask that does",
+      .make = "{ printf "
+              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
+              "'\\350\\003\\000\\000\\350\\003\\000\\000\\001\\000\\030\\000'; head -c 24 /dev/zero; head -c "
+              "3000000 /dev/zero "
+              "| tr '\\000' '\\377'; } >a.bmp",
+      .command = BEGUN "a.bmp --mask a.bmp --memory 8MB",
+      .status = 1,
+      .says =
+          "--memory: 8 MB are too little; reading a.bmp (1000 x 1000) takes 9 MB: give --memory 10MB, or a "
+          "smaller copy of the picture" },
     { .input = "a strength without a picture",
       .command = "generate --model model --prompt x --strength 0.5",
       .status = 2,
@@ -468,6 +494,15 @@ const BadInput BAD_PROMPTS[] = {
       .command = BEGUN "a.bmp --mask a.bmp",
       .status = 1,
       .says = "a.bmp: is black everywhere, so that nothing would be repainted" },
+    { .input = "a mask of one white pixel, which no latent takes",
+      .make = "{ printf "
+              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
+              "'\\020\\000\\000\\000\\020\\000\\000\\000\\001\\000\\030\\000'; head -c 33 /dev/zero; printf "
+              "'\\377\\377\\377'; "
+              "head -c 756 /dev/zero; } >a.bmp",
+      .command = BEGUN "a.bmp --mask a.bmp",
+      .status = 1,
+      .says = "a.bmp: its white spots are too small for the latents, so that nothing would be repainted" },
     { .input = "a mask that is white, which repaints the whole picture",
       .make = BMP("377"),
       .command = BEGUN "a.bmp --mask a.bmp --steps 1",
@@ -493,6 +528,16 @@ const BadInput BAD_PROMPTS[] = {
       .command = INVERT "samples/one.png",
       .status = 1,
       .says = "samples/one.png: has a side of 1 pixels; at least 8 are needed, or a --width and --height" },
+    { .input = "a transparent picture, which is laid on white",
+      .command = INVERT "samples/rgba.png --steps 2",
+      .status = 0,
+      .says = "",
+      .makes = "latents.safetensors" },
+    { .input = "a grey picture of 16 bits, which is read",
+      .command = INVERT "samples/grey16.png --steps 2",
+      .status = 0,
+      .says = "",
+      .makes = "latents.safetensors" },
     { .input = "no picture",
       .command = INVERT,
       .status = 2,
@@ -507,6 +552,30 @@ const BadInput BAD_PROMPTS[] = {
       .command = INVERT "samples/rgb.png --steps 1001",
       .status = 2,
       .says = "--steps 1001: must be 1 to 1000" },
+    { .input = "noise whose steps are no number",
+      .make =
+          NOISE("\"__metadata__\":{\"steps\":\"7 or so\"},\"latents\":{\"dtype\":\"F32\",\"shape\":[1,4,8,8],"
+                "\"data_offsets\":[0,1024]}",
+                "1024"),
+      .command = GENERATE,
+      .status = 1,
+      .says = "x.safetensors: its metadata \"steps\" is '7 or so', which is no number of steps" },
+    { .input = "noise of a model without a fingerprint",
+      .make = NOISE(
+          "\"__metadata__\":{\"unet\":\"the model of my friend\"},\"latents\":{\"dtype\":\"F32\",\"shape\":"
+          "[1,4,8,8],\"data_offsets\":[0,1024]}",
+          "1024"),
+      .command = GENERATE,
+      .status = 1,
+      .says = "x.safetensors: its metadata \"unet\" is 'the model of my frie...', which is no fingerprint of "
+              "a model" },
+    { .input = "noise whose steps are empty",
+      .make = NOISE("\"__metadata__\":{\"steps\":\"\"},\"latents\":{\"dtype\":\"F32\",\"shape\":[1,4,8,8],"
+                    "\"data_offsets\":[0,1024]}",
+                    "1024"),
+      .command = GENERATE,
+      .status = 1,
+      .says = "x.safetensors: its metadata \"steps\" is '', which is no number of steps" },
     { .input = "noise that ti invert made with other steps and another model",
       .make = "st x.safetensors "
               "'{\"__metadata__\":{\"steps\":\"7\",\"unet\":\"12ab\"},\"latents\":{\"dtype\":\"F32\","

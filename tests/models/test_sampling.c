@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diffusion/mask.h"
 #include "diffusion/sampling.h"
 #include "tensor/gemm.h"
 #include "tests/network.h"
@@ -159,12 +160,80 @@ static void test_refused(const Model *m) {
     }
 }
 
+/* Grey is rounded, and 128 is the first that counts as white; the latents have every second pixel. */
+static void test_mask(void) {
+    enum { WIDTH = 6, HEIGHT = 2 };
+    unsigned char rgb[HEIGHT * WIDTH][3] = { { 127, 127, 127 }, { 255, 0, 0 },   { 128, 128, 128 },
+                                             { 0, 217, 0 },     { 0, 218, 0 },   { 0, 0, 255 },
+                                             { 255, 255, 255 }, { 0, 0, 0 },     { 255, 255, 255 },
+                                             { 0, 0, 0 },       { 190, 0, 255 }, { 255, 100, 0 } };
+    static const unsigned char want[HEIGHT * WIDTH] = { 0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 1 };
+    unsigned char mask[HEIGHT * WIDTH];
+    float latents[3];
+    mask_from_image(&(Image) { .width = WIDTH, .height = HEIGHT, .rgb = rgb[0] }, mask);
+    test_same("mask", mask, want, sizeof want);
+    mask_to_latents(mask, HEIGHT, WIDTH, 2, latents);
+    test_same("mask of the latents", latents, ((const float[]) { 0, 1, 1 }), sizeof latents);
+    test_true("ones of a mask", mask_ones(mask, HEIGHT * WIDTH) == 5, "%lld",
+              (long long)mask_ones(mask, HEIGHT * WIDTH));
+    float x[4] = { 1, 2, 3, 4 };
+    mask_blend((const float[]) { 1, 0 }, (const float[]) { 5, 6, 7, 8 }, 2, 2, x);
+    test_same("blended", x, ((const float[]) { 1, 6, 3, 8 }), sizeof x);
+}
+
+typedef struct {
+    int64_t previews, stop_at, height, width;
+} Previews;
+
+static bool on_preview(void *user, const float *picture, int64_t height, int64_t width) {
+    Previews *p = user;
+    (void)picture;
+    p->height = height;
+    p->width = width;
+    return ++p->previews != p->stop_at;
+}
+
+static void ignore_picture(void *user, int64_t i, const float *picture) {
+    (void)user, (void)i, (void)picture;
+}
+
+/* Counts the previews of a run of 7 steps, and stops at the second. */
+static void test_previews(const Model *m) {
+    int64_t f = vae_factor(&m->vae.config);
+    for (int64_t stop_at = 0; stop_at < 3; stop_at += 2) {
+        Previews p = { .stop_at = stop_at };
+        SamplingOptions o = {
+            .count = 2, .sampler = ddim(7), .height = 8 * f, .width = 12 * f, .guidance = 1, .preview = 2
+        };
+        Prompt prompt;
+        Messages errors = { 0 };
+        CHECK(prompt_read(m->tokenizer, "toy", (PromptOptions) { 0 }, &prompt, &errors, &errors));
+        o.prompt = &prompt;
+        Sampling *s = new_sampling(m, o);
+        Arena arena = { 0 };
+        CHECK(arena_allocate(&arena, sampling_bytes(s, THREADS)));
+        sampling_bind(s, &arena, THREADS);
+        bool whole = sampling_run(
+            s, &(SamplingEvents) { .picture = ignore_picture, .preview = on_preview, .user = &p }, &errors);
+        test_true(stop_at ? "a preview stops a run" : "previews",
+                  whole == !stop_at && p.previews == (stop_at ? 2 : 3) && p.height == 2 * f &&
+                      p.width == 3 * f,
+                  "%lld of %lld x %lld", (long long)p.previews, (long long)p.width, (long long)p.height);
+        sampling_free(s);
+        arena_free(&arena);
+        prompt_free(&prompt);
+        messages_free(&errors);
+    }
+}
+
 int main(void) {
     Messages errors = { 0 };
     blas_start();
     omp_set_num_threads(THREADS);
     Model m = network_open("golden/models/narrow", &errors);
     test_passes(&m);
+    test_mask();
+    test_previews(&m);
     test_together(&m);
     int64_t side = 16 * vae_factor(&m.vae.config);
     float *picture = mem_alloc((size_t)(3 * side * side) * sizeof *picture);
