@@ -147,6 +147,7 @@ static bool check_name(const Option *o, const char *from, const char *text, Mess
    comes from the command line; it is for messages. */
 static bool set_value(const Option *o, const char *from, const char *text, void *values, Messages *errors) {
     void *value = place(o, values);
+    double x;
     if (!utf8_valid(text, strlen(text))) return fault(errors, from, o, text, "is not UTF-8 text");
     switch (o->type) {
     case OPTION_FLAG:
@@ -164,7 +165,8 @@ static bool set_value(const Option *o, const char *from, const char *text, void 
         if (!check_name(o, from, text, errors)) return false;
         if (o->fault && o->fault(text)) return fault(errors, from, o, text, "%s", o->fault(text));
         free(*(char **)value);
-        *(char **)value = mem_string(text);
+        /* A number is kept as read_item would write it, so that a record gives back the same text. */
+        *(char **)value = o->number && is_number(text, &x) ? mem_format("%.17g", x) : mem_string(text);
         return true;
     }
     return false;
@@ -548,7 +550,7 @@ bool options_from_json(const Command *c, const char *path, const void *text, siz
     }
     if (options) compare_missing(c, path, options, values, errors);
     for (int i = 0; i < c->count && errors->count == before; i++)
-        if (c->options[i].required && !*given(c, &c->options[i], values))
+        if (c->options[i].required && !c->options[i].once && !*given(c, &c->options[i], values))
             messages_add(errors, "%s: \"%s\" is missing", path, c->options[i].name);
     json_decref(document);
     return errors->count == before;

@@ -19,9 +19,12 @@ static char *vectors_hash(const Words *words, const Word *w) {
     return hash;
 }
 
-/* Returns the hashes of the model and of the words. */
-static json_t *hashes_of(const Model *m, const Words *words) {
-    char *model = mem_format("%016" PRIx64, folder_fingerprint(&m->folder));
+/* Starts the inputs with the hashes of the model and of the words. Returns false and adds a message when a
+   file of the model cannot be read. */
+static bool hash_model_and_words(const Model *m, const Words *words, PictureInputs *in, Messages *errors) {
+    uint64_t fingerprint;
+    bool ok = folder_fingerprint(&m->folder, &fingerprint, errors);
+    char *model = mem_format("%016" PRIx64, fingerprint);
     folder_release_pages(&m->folder);
     json_t *of_words = json_object();
     for (int64_t i = 0; i < words->count; i++) {
@@ -29,9 +32,10 @@ static json_t *hashes_of(const Model *m, const Words *words) {
         json_object_set_new(of_words, words->words[i].token, json_string(hash));
         free(hash);
     }
-    json_t *hashes = json_pack("{s:s, s:o}", "model", model, "words", of_words);
+    *in = (PictureInputs) { .model = m, .words = words };
+    in->hashes = json_pack("{s:s, s:o}", "model", model, "words", of_words);
     free(model);
-    return hashes;
+    return ok;
 }
 
 static bool add_file(json_t *files, const char *option, const char *path, Messages *errors) {
@@ -67,9 +71,9 @@ static bool hash_model(const Model *m, PictureInputs *in, Messages *errors) {
 bool picture_inputs_read(const GenerateOptions *o, const Model *m, const Words *words, PictureInputs *in,
                          Messages *errors) {
     json_t *files = json_object();
-    *in = (PictureInputs) { .model = m, .words = words, .hashes = hashes_of(m, words) };
+    bool ok = hash_model_and_words(m, words, in, errors);
     json_object_set_new(in->hashes, "files", files);
-    return add_file(files, "latents", o->latents, errors) &&
+    return ok && add_file(files, "latents", o->latents, errors) &&
            add_file(files, "init-image", o->init_image, errors) && add_file(files, "mask", o->mask, errors) &&
            (o->no_metadata || (hash_word_files(words, in, errors) && hash_model(m, in, errors)));
 }
@@ -161,8 +165,9 @@ PictureText picture_record(const GenerateOptions *o, const PictureInputs *in, co
     return texts_of(&line, in, sampling, i < 0 ? json_pack("{s:b}", "grid", true) : NULL);
 }
 
-PictureText validation_record(const TrainOptions *o, const Model *m, const Words *words,
-                              const SamplingOptions *sampling, int64_t step, const char *word_file) {
+bool validation_record(const TrainOptions *o, const Model *m, const Words *words,
+                       const SamplingOptions *sampling, int64_t step, const char *word_file,
+                       PictureText *text, Messages *errors) {
     GenerateOptions g = {
         .given = { mem_alloc((size_t)GENERATE_COMMAND.count * sizeof(bool)) },
         .prompt = o->validation_prompt,
@@ -183,14 +188,14 @@ PictureText validation_record(const TrainOptions *o, const Model *m, const Words
         .precision = o->precision,
     };
     g.sampler.steps = sampling->sampler.steps;
-    PictureInputs in = { .model = m, .words = words, .hashes = hashes_of(m, words) };
-    PictureText text =
-        texts_of(&g, &in, sampling, json_pack("{s:I, s:s}", "step", (json_int_t)step, "word", word_file));
+    PictureInputs in;
+    bool ok = hash_model_and_words(m, words, &in, errors);
+    *text = texts_of(&g, &in, sampling, json_pack("{s:I, s:s}", "step", (json_int_t)step, "word", word_file));
     picture_inputs_free(&in);
     free(g.model);
     free(g.vae);
     free(g.given.by_user);
-    return text;
+    return ok;
 }
 
 PictureText sheet_record(json_t *options) {

@@ -37,14 +37,17 @@ bool picture_inputs_read(const GenerateOptions *o, const Model *m, const Words *
                          Messages *errors);
 void picture_inputs_free(PictureInputs *in);
 
-/* Return the texts of picture i of the batch, or of the contact sheet when i is -1, of a validation picture,
-   and of a sheet with these options of `ti sheet`. prompt and negative are those of the line that is drawn.
-   The caller frees the result. */
+/* Return the texts of picture i of the batch, or of the contact sheet when i is -1, and of a sheet with these
+   options of `ti sheet`. prompt and negative are those of the line that is drawn. The caller frees the
+   result. */
 PictureText picture_record(const GenerateOptions *o, const PictureInputs *in, const SamplingOptions *sampling,
                            const char *prompt, const char *negative, int64_t i);
-PictureText validation_record(const TrainOptions *o, const Model *m, const Words *words,
-                              const SamplingOptions *sampling, int64_t step, const char *word_file);
 PictureText sheet_record(json_t *options);
+/* Makes the texts of a validation picture, which the caller frees in every case. Returns false and adds a
+   message when a file of the model cannot be read. */
+bool validation_record(const TrainOptions *o, const Model *m, const Words *words,
+                       const SamplingOptions *sampling, int64_t step, const char *word_file,
+                       PictureText *text, Messages *errors);
 
 /* Reads the picture of --like and sets the options that the user has not given. *record becomes the object of
    its text "ti", which the caller releases. Returns false and adds a message when the picture cannot be drawn

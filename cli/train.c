@@ -368,11 +368,12 @@ static bool sample_validation(Run *r, int64_t step, Messages *errors) {
     char *word = is_last(r, step) ? mem_string("learned_embeds.safetensors")
                                   : mem_format("learned_embeds-steps-%lld.safetensors", (long long)step);
     const SamplingOptions *sampling = sampling_options(validation_sampling(r->validation));
-    PictureText text = validation_record(r->o, &r->model, &r->words, sampling, step, word);
-    Wait wait;
+    PictureText text;
+    Wait wait = { 0 };
     Watch watch = wait_start(&wait, "validation picture, step",
                              sampling_flops(validation_sampling(r->validation)), not_interrupted);
-    bool ok = validation_sample(r->validation, path, &text, &watch, errors);
+    bool ok = validation_record(r->o, &r->model, &r->words, sampling, step, word, &text, errors) &&
+              validation_sample(r->validation, path, &text, &watch, errors);
     r->interrupted = wait.ended;
     if (r->interrupted) unlink(path);
     picture_text_free(&text);

@@ -393,7 +393,7 @@ static void single_unused(const ModelFolder *m, Unused *u) {
     free(used);
 }
 
-uint64_t folder_fingerprint(const ModelFolder *m) {
+bool folder_fingerprint(const ModelFolder *m, uint64_t *fingerprint, Messages *errors) {
     static const char *const names[] = { "model_index.json", "scheduler/scheduler_config.json",
                                          "text_encoder/config.json", "unet/config.json" };
     const uint64_t weights[] = { store_fingerprint(m->text_encoder), store_fingerprint(m->unet),
@@ -401,20 +401,19 @@ uint64_t folder_fingerprint(const ModelFolder *m) {
     uint64_t hash = hash_bytes(HASH_START, weights, sizeof weights);
     hash = hash_bytes(hash, &m->vae_config.scaling_factor, sizeof m->vae_config.scaling_factor);
     enum { COUNT = sizeof names / sizeof *names };
+    bool ok = true;
     for (int i = 0; i < COUNT + 2; i++) {
         const char *tokenizer = i == COUNT ? m->vocab_path : m->merges_path;
         char *path =
             i < COUNT ? mem_format("%s/%s", m->path, names[i]) : mem_string(tokenizer ? tokenizer : "");
-        Messages absent = { 0 };
-        File file;
-        if (path_is_file(path) && file_read(path, &file, &absent)) {
-            hash = hash_bytes(hash, file.data, file.size);
-            file_close(&file);
-        }
-        messages_free(&absent);
+        File file = { 0 };
+        ok = (!path_is_file(path) || file_read(path, &file, errors)) && ok;
+        hash = hash_bytes(hash, file.data, file.size);
+        file_close(&file);
         free(path);
     }
-    return hash;
+    *fingerprint = hash;
+    return ok;
 }
 
 void folder_unused(const ModelFolder *m, Unused *u) {

@@ -65,9 +65,10 @@ void folder_release_pages(const ModelFolder *m);
    results that were computed with it cannot be trusted. */
 bool folder_unchanged(const ModelFolder *m, Messages *errors);
 
-/* Returns a hash of what a picture depends on: the weights (store_fingerprint), the names and contents of a
-   folder's configs and tokenizer, and the scale of the VAE's latents. */
-uint64_t folder_fingerprint(const ModelFolder *m);
+/* Computes a hash of what a picture depends on: the weights (store_fingerprint), the names and contents of a
+   folder's configs and tokenizer, and the scale of the VAE's latents. Returns false and adds a message when a
+   file cannot be read. */
+bool folder_fingerprint(const ModelFolder *m, uint64_t *fingerprint, Messages *errors);
 
 /* Adds the tensors that no loader asked for to *u. To be called after all parts are loaded. */
 void folder_unused(const ModelFolder *m, Unused *u);
