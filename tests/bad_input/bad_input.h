@@ -24,6 +24,6 @@ typedef struct {
 
 /* Each table is closed by an entry without input. */
 extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_CONFIGS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[],
-    BAD_PROMPTS[];
+    BAD_WORDS[], BAD_PROMPTS[];
 
 #endif

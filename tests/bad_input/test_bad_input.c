@@ -260,8 +260,8 @@ static void check(const BadInput *c) {
     free(name);
 }
 
-static const BadInput *const TABLES[] = { BAD_FILES,    BAD_MODELS,  BAD_CONFIGS, BAD_PICTURES,
-                                          BAD_COMMANDS, BAD_OUTPUTS, BAD_PROMPTS };
+static const BadInput *const TABLES[] = { BAD_FILES,    BAD_MODELS, BAD_CONFIGS, BAD_PICTURES,
+                                          BAD_COMMANDS, BAD_WORDS,  BAD_OUTPUTS, BAD_PROMPTS };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 /* The document */

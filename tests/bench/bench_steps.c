@@ -119,7 +119,7 @@ static void train(const Bench *b) {
                             .accumulate = 1,
                             .repeats = 100,
                             .flip = true,
-                            .schedule = { CONSTANT, 5e-3, 0, 1000000, 1 },
+                            .schedule = { .kind = CONSTANT, .lr = 5e-3, .steps = 1000000 },
                             .adamw = ADAMW_DEFAULTS };
     Loop loop = loop_new(options, data, b->plan);
     Arena arena = allocate(loop_bytes(&loop, b->threads));
