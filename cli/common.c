@@ -79,7 +79,7 @@ static char *find_model(const char *path, Messages *errors) {
         console_line(stderr, "ti: model %s", path);
         return mem_string(path);
     }
-    char *embedded = file_of_program("critters");
+    char *embedded = file_of_program(EMBEDDED_MODEL);
     if (embedded)
         console_line(stderr, "ti: the embedded model, %s (--model PATH opens another)", embedded);
     else

@@ -77,16 +77,9 @@ static bool set_int(const Option *o, const char *from, const char *text, int64_t
     return true;
 }
 
-/* strtod also accepts "nan", "inf" and hexadecimal numbers, which are refused here. */
-static bool is_number(const char *text, double *x) {
-    char *end;
-    *x = strtod(text, &end);
-    return end > text && !*end && strspn(text, "+-.0123456789eE") == strlen(text);
-}
-
 static bool set_real(const Option *o, const char *from, const char *text, double *value, Messages *errors) {
     double x;
-    if (!is_number(text, &x)) return fault(errors, from, o, text, "is not a number");
+    if (!text_is_number(text, &x)) return fault(errors, from, o, text, "is not a number");
     if (!(x >= o->low && x <= o->high))
         return fault(errors, from, o, text, "must be %g to %g", o->low, o->high);
     *value = x;
@@ -166,7 +159,7 @@ static bool set_value(const Option *o, const char *from, const char *text, void 
         if (o->fault && o->fault(text)) return fault(errors, from, o, text, "%s", o->fault(text));
         free(*(char **)value);
         /* A number is kept as read_item would write it, so that a record gives back the same text. */
-        *(char **)value = o->number && is_number(text, &x) ? mem_format("%.17g", x) : mem_string(text);
+        *(char **)value = o->number && text_is_number(text, &x) ? mem_format("%.17g", x) : mem_string(text);
         return true;
     }
     return false;
@@ -329,7 +322,7 @@ static json_t *value_to_json(const Option *o, const void *values) {
     case OPTION_CHOICE:
         return json_string(o->choices[*(const int *)value]);
     case OPTION_STRING:
-        if (o->number && is_number(*(char *const *)value, &x)) return json_real(x);
+        if (o->number && text_is_number(*(char *const *)value, &x)) return json_real(x);
         return json_pack("s?", *(char *const *)value);
     case OPTION_LIST: {
         const StringList *list = value;

@@ -49,6 +49,7 @@ typedef struct {
     bool has_state; /* whether the run is resumed from `state`; otherwise it begins with its first step */
     RunState state;
     StateSaver saver;
+    NormRule norm;        /* of --norm */
     float *initial;       /* [vectors, width]: the learned vectors before the first step */
     EarlyStop stop;       /* of --stop auto */
     bool interrupted;     /* whether a signal, or --for, cut off the validation picture or a fixed loss of the
@@ -63,8 +64,9 @@ typedef struct {
 static bool initial_vectors(Run *r, Messages *errors) {
     r->words.width = r->model.clip.config.hidden_size;
     r->saver.stop = &r->stop;
+    r->norm = train_norm(r->o, &r->model);
     r->saver.initial = r->initial =
-        train_initial_vectors(r->o, &r->model, r->has_state ? &r->state : NULL, errors);
+        train_initial_vectors(r->o, &r->model, r->norm, r->has_state ? &r->state : NULL, errors);
     return r->initial && words_add(&r->words, r->model.tokenizer, r->o->token, r->initial, r->o->vectors,
                                    r->words.width, "--token", NULL, errors);
 }
@@ -93,7 +95,7 @@ static void plan_run(Run *r) {
         .learned = r->words.learned,
         .initial = r->initial,
     };
-    r->loop = loop_new(train_loop_options(r->o, train_norm(r->o, m)), data, plan);
+    r->loop = loop_new(train_loop_options(r->o, r->norm), data, plan);
     r->stop = train_early_stop(r->o);
 }
 

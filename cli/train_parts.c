@@ -84,11 +84,11 @@ static float *vectors_of_state(const TrainOptions *o, int64_t width, const RunSt
     return learned;
 }
 
-float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors) {
+float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, const RunState *state,
+                             Messages *errors) {
     int64_t width = m->clip.config.hidden_size;
     if (state && state->newer) return vectors_of_state(o, width, state, errors);
     float *v = o->init_is_file ? vectors_of_file(o, width, errors) : vectors_of_words(o, m, errors);
-    NormRule norm = train_norm(o, m);
     if (v && norm.kind == NORM_SPHERE) /* they begin on their sphere */
         vectors_rescale(&(NormRule) { NORM_FIXED, norm.length }, o->vectors, width, v);
     return v;

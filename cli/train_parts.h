@@ -20,9 +20,10 @@
 bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *warnings);
 
 /* Returns the learned vectors [vectors, width] before the first step; free() them. They come from the state
-   if it contains them (state may be NULL), and otherwise from the words or the file in --init. Returns NULL
-   and adds a message for each fault. */
-float *train_initial_vectors(TrainOptions *o, const Model *m, const RunState *state, Messages *errors);
+   if it contains them (state may be NULL), and otherwise from the words or the file in --init. With
+   NORM_SPHERE new ones begin on their sphere. Returns NULL and adds a message for each fault. */
+float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, const RunState *state,
+                             Messages *errors);
 
 /* Reads the pixels of the listed pictures, and with --masks their masks. Returns false and adds a message
    for each fault. */

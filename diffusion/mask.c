@@ -4,11 +4,7 @@
 
 void mask_from_image(const Image *image, unsigned char *mask) {
     int64_t count = (int64_t)image->width * image->height;
-    for (int64_t i = 0; i < count; i++) {
-        const unsigned char *p = image->rgb + 3 * i;
-        int grey = (19595 * p[0] + 38470 * p[1] + 7471 * p[2] + (1 << 15)) >> 16;
-        mask[i] = grey >= 128;
-    }
+    for (int64_t i = 0; i < count; i++) mask[i] = pixel_brightness(image->rgb + 3 * i) >= 128;
 }
 
 int64_t mask_ones(const unsigned char *mask, int64_t count) {

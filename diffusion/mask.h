@@ -7,8 +7,8 @@
 
 #include "io/image.h"
 
-/* Sets mask [height, width] to 1 where the picture is at least half as bright as white, and else to 0. The
-   brightness is Pillow's: 0.299 R + 0.587 G + 0.114 B in units of 2^-16, rounded. */
+/* Sets mask [height, width] to 1 where the picture is at least half as bright as white (pixel_brightness),
+   and else to 0. */
 void mask_from_image(const Image *image, unsigned char *mask);
 /* Returns the number of ones. */
 int64_t mask_ones(const unsigned char *mask, int64_t count);

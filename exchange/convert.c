@@ -8,6 +8,7 @@
 
 #include "exchange/png_word.h"
 #include "exchange/zip.h"
+#include "io/file.h"
 #include "io/font.h"
 #include "io/image_write.h"
 #include "io/json.h"
@@ -98,7 +99,7 @@ static void read_run(const char *path, const void *text, size_t size, Origin *fr
     const char *stop = json_string_value(json_object_get(options, "stop"));
     bool ran_all = !stop || strcmp(stop, "off") == 0;
     if (from->step < 0 && steps >= 0 && ran_all) from->step = steps;
-    if (options) from->model = model ? stem_of(model) : mem_string("critters");
+    if (options) from->model = model ? stem_of(model) : mem_string(EMBEDDED_MODEL);
     json_decref(document);
     messages_free(&errors);
 }

@@ -20,8 +20,8 @@ enum { LR_RATES_MAX = 64 };
 typedef struct {
     int64_t count;
     double rate[LR_RATES_MAX];
-    int64_t end
-        [LR_RATES_MAX]; /* the step before which a rate ends, in ascending order; the last goes on after it */
+    /* The step before which a rate ends, in ascending order. The last rate goes on after its own. */
+    int64_t end[LR_RATES_MAX];
 } LrRates;
 
 /* Parses such a text. Returns NULL, or what is wrong with it as the end of a message. */

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char MASK_ENDING[] = ".mask.png";
+
 void masks_free(Masks *m) {
     free(m->weights);
     *m = (Masks) { 0 };
 }
 
-bool is_mask_name(const char *name) { return text_ends_with(name, ".mask.png"); }
+bool is_mask_name(const char *name) { return text_ends_with(name, MASK_ENDING); }
 
 const float *mask_weights(const Masks *m, int64_t picture, bool flipped) {
     return m ? m->weights + (2 * picture + flipped) * m->count : NULL;
@@ -19,8 +21,7 @@ const float *mask_weights(const Masks *m, int64_t picture, bool flipped) {
 
 /* Reads a picture's mask at its own size, in all three channels. */
 static bool load_mask(const char *picture, Image *out, Messages *errors) {
-    const char *name = strrchr(picture, '/'), *dot = strrchr(name ? name : picture, '.');
-    char *path = mem_format("%.*s.mask.png", dot ? (int)(dot - picture) : (int)strlen(picture), picture);
+    char *path = file_beside(picture, MASK_ENDING);
     bool beside = access(path, F_OK) == 0, has = true;
     bool ok = beside ? image_load(path, out, errors) : image_load_alpha(picture, out, &has, errors);
     if (ok && beside) image_to_grey(out);

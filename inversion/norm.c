@@ -6,27 +6,18 @@
 
 static const double KAPPA = 1e-4;
 
-static double dot(const float *a, const float *b, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 bool norm_rule_parse(const char *text, NormRule *rule) {
-    char *end;
     *rule = (NormRule) { .kind = NORM_FIXED };
     if (strcmp(text, "free") == 0) rule->kind = NORM_FREE;
     if (strcmp(text, "sphere") == 0) rule->kind = NORM_SPHERE;
     if (rule->kind != NORM_FIXED || strcmp(text, "median") == 0) return true;
-    rule->length = strtod(text, &end);
-    return end > text && !*end && strspn(text, "+.0123456789eE-") == strlen(text) && rule->length > 0 &&
-           rule->length <= 1e6;
+    return text_is_number(text, &rule->length) && rule->length > 0 && rule->length <= 1e6;
 }
 
 void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v) {
     if (rule->kind != NORM_FIXED) return;
     for (int64_t k = 0; k < n; k++, v += width) {
-        double norm = sqrt(dot(v, v, width));
+        double norm = sqrt(dot_product(v, v, width));
         if (norm <= 0) continue;
         float factor = (float)(rule->length / norm);
         for (int64_t i = 0; i < width; i++) v[i] *= factor;
@@ -39,8 +30,8 @@ bool sphere_step(const NormRule *rule, double lr, int64_t n, int64_t width, floa
     double length = rule->length;
     double *u = mem_alloc((size_t)width * sizeof *u), *g = mem_alloc((size_t)width * sizeof *g);
     for (int64_t k = 0; k < n; k++, v += width, v0 += width, grad += width) {
-        double norm = sqrt(dot(v, v, width)), norm0 = sqrt(dot(v0, v0, width)), radial = 0, size = 0,
-               turned = 0;
+        double norm = sqrt(dot_product(v, v, width)), norm0 = sqrt(dot_product(v0, v0, width)), radial = 0,
+               size = 0, turned = 0;
         if (norm <= 0 || norm0 <= 0) continue; /* a zero vector has no direction */
         for (int64_t i = 0; i < width; i++) {
             u[i] = (double)v[i] / norm;

@@ -5,7 +5,7 @@
 #ifndef TI_NORM_H
 #define TI_NORM_H
 
-#include "io/base.h"
+#include "tensor/tensor.h"
 
 typedef enum {
     NORM_FREE,  /* the norms are as AdamW makes them */

@@ -107,6 +107,11 @@ bool pictures_read(Pictures *p, PictureFit fit, Messages *errors) {
     return ok;
 }
 
+char *file_beside(const char *picture, const char *ending) {
+    const char *name = strrchr(picture, '/'), *dot = strrchr(name ? name : picture, '.');
+    return mem_format("%.*s%s", dot ? (int)(dot - picture) : (int)strlen(picture), picture, ending);
+}
+
 int64_t pictures_largest(const Pictures *p) {
     int64_t largest = 0;
     for (int64_t i = 1; i < p->count; i++)

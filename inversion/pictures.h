@@ -35,6 +35,10 @@ bool pictures_list(const char *folder, PictureFit fit, Pictures *out, Messages *
 bool pictures_read(Pictures *pictures, PictureFit fit, Messages *errors);
 void pictures_free(Pictures *pictures);
 
+/* Returns the path of the file beside a picture that has its name with another ending, such as ".txt";
+   free() it. */
+char *file_beside(const char *picture, const char *ending);
+
 /* Returns the index of the picture that takes the most memory to read. */
 int64_t pictures_largest(const Pictures *pictures);
 

@@ -6,7 +6,7 @@
 
 /* Adds the gradient of
 
-   R = W / n sum_k |v_k - v0_k|^2, dR / dv_k = 2 W / n (v_k - v0_k)
+       R = W / n sum_k |v_k - v0_k|^2,   dR / dv_k = 2 W / n (v_k - v0_k)
 
    times `scale` to grad. v, v0 and grad are [n, width]. A weight W of 0 adds nothing.
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "inversion/pictures.h"
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/text.h"
@@ -32,16 +33,10 @@ uint64_t training_prompts_hash(const TrainingPrompts *p, int64_t pictures) {
     return p->first ? hash_bytes(hash, p->first, (size_t)(pictures + 1) * sizeof *p->first) : hash;
 }
 
-/* Returns the path of the text file beside a picture: its name with another ending. */
-static char *text_path(const char *picture) {
-    const char *name = strrchr(picture, '/'), *dot = strrchr(name ? name : picture, '.');
-    return mem_format("%.*s.txt", dot ? (int)(dot - picture) : (int)strlen(picture), picture);
-}
-
 /* Returns what [filewords] stands for: the text beside the picture, or else the picture's name without its
    ending and without the digits, dashes and spaces at its beginning. Returns NULL after adding a message. */
 static char *file_words(const char *picture, Messages *errors) {
-    char *path = text_path(picture), *words = NULL;
+    char *path = file_beside(picture, ".txt"), *words = NULL;
     File file = { 0 };
     if (access(path, F_OK) != 0) {
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -89,7 +84,7 @@ static void add_rows(TrainingPrompts *p, const Templates *lines, const Tokenizer
 }
 
 static bool read_captions(Templates *lines, const char *picture, const char *word, Messages *errors) {
-    char *path = text_path(picture);
+    char *path = file_beside(picture, ".txt");
     File file = { 0 };
     *lines = (Templates) { 0 };
     bool ok = access(path, F_OK) == 0

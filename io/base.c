@@ -168,3 +168,9 @@ void messages_free(Messages *m) {
     free(m->text);
     *m = (Messages) { 0 };
 }
+
+bool text_is_number(const char *text, double *x) {
+    char *end;
+    *x = strtod(text, &end);
+    return end > text && !*end && strspn(text, "+-.0123456789eE") == strlen(text);
+}

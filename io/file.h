@@ -83,6 +83,8 @@ bool file_write(const char *path, const void *data, size_t size, Messages *error
    or ../share/ti/NAME, where `make install` puts it. Returns NULL when it is in none of these places. The
    caller frees the path. */
 char *file_of_program(const char *name);
+/* The NAME of the embedded model's folder. */
+static const char EMBEDDED_MODEL[] = "critters";
 
 /* Makes a folder and the folders above it; existing ones are kept. Returns false and adds a message when it
    cannot be made. */

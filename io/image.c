@@ -95,11 +95,15 @@ bool image_load_alpha(const char *path, Image *out, bool *has, Messages *errors)
     return load(path, out, has, errors);
 }
 
+int pixel_brightness(const unsigned char rgb[3]) {
+    return (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 0x8000) >> 16;
+}
+
 void image_to_grey(Image *image) {
     int64_t n = pixels_of(image);
     for (int64_t i = 0; i < n; i++) {
         unsigned char *p = image->rgb + 3 * i;
-        memset(p, (19595 * p[0] + 38470 * p[1] + 7471 * p[2] + 0x8000) >> 16, 3);
+        memset(p, pixel_brightness(p), 3);
     }
 }
 

@@ -32,7 +32,10 @@ bool image_decode(const void *data, size_t size, const char *name, Image *out, M
 /* Reads a picture's alpha channel, which becomes all three channels of *out. *has tells whether there is
    one; if not, every value is 255. Errors are those of image_load. */
 bool image_load_alpha(const char *path, Image *out, bool *has, Messages *errors);
-/* Sets all three channels to the picture's brightness, as Pillow's convert("L") computes it. */
+/* Returns the brightness of a pixel as Pillow's convert("L") computes it: 0.299 R + 0.587 G + 0.114 B in
+   units of 2^-16, rounded. */
+int pixel_brightness(const unsigned char rgb[3]);
+/* Sets all three channels to the picture's brightness. */
 void image_to_grey(Image *image);
 
 /* What a PNG, JPEG or BMP file says about its picture, read without decoding it. */

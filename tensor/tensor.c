@@ -146,3 +146,9 @@ Panel weight_panel_transposed(const Weight *w, int64_t row, int64_t rows, int64_
         }
     return (Panel) { workspace, rows };
 }
+
+double dot_product(const float *a, const float *b, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}

@@ -92,4 +92,7 @@ void weight_read(const Weight *w, float *out);
 /* Converts `count` elements of type t at `data`, with any alignment, to fp32. */
 void widen(DType t, const void *data, int64_t count, float *out);
 
+/* Returns the inner product of a and b [n], summed in double from the first element to the last. */
+double dot_product(const float *a, const float *b, int64_t n);
+
 #endif

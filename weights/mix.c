@@ -56,8 +56,7 @@ bool word_keep_rows(Embedding *e, const int64_t *rows, int64_t count, Messages *
 bool word_set_norm(Embedding *e, double norm, Messages *errors) {
     for (int64_t i = 0; i < e->vectors; i++) {
         float *row = e->learned + i * e->width;
-        double squares = 0;
-        for (int64_t k = 0; k < e->width; k++) squares += (double)row[k] * (double)row[k];
+        double squares = dot_product(row, row, e->width);
         if (squares == 0)
             return messages_add(errors, "vector %lld of \"%s\" is 0, and has no direction", (long long)i,
                                 e->token);

@@ -19,12 +19,6 @@ double vocabulary_median(const Vocabulary *v) {
     return (v->norms[(v->count - 1) / 2] + v->norms[v->count / 2]) / 2;
 }
 
-static double dot(const float *a, const float *b, int64_t n) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
 /* Inserts a token into the list of the nearest tokens, if it is nearer than one of them or the list is not
    full. */
 static void insert_near(Neighbours *r, int64_t nearest, Near token) {
@@ -40,12 +34,13 @@ static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *
     float *workspace = mem_alloc((size_t)v->width * sizeof *workspace);
     for (int64_t id = 0; id < v->count; id++) {
         const float *known = weight_panel(v->table, id, 1, 0, v->width, workspace).data;
-        v->norms[id] = sqrt(dot(known, known, v->width));
+        v->norms[id] = sqrt(dot_product(known, known, v->width));
         for (int64_t k = 0; k < n && v->nearest > 0; k++) {
             double lengths = v->norms[id] * reports[k].norm;
             if (lengths > 0)
-                insert_near(&reports[k], v->nearest,
-                            (Near) { (int32_t)id, dot(known, learned + k * v->width, v->width) / lengths });
+                insert_near(
+                    &reports[k], v->nearest,
+                    (Near) { (int32_t)id, dot_product(known, learned + k * v->width, v->width) / lengths });
         }
     }
     free(workspace);
@@ -60,7 +55,7 @@ static void compare(Vocabulary *v, const float *learned, int64_t n, Neighbours *
 Neighbours *neighbours_of(Vocabulary *v, const float *learned, int64_t n, int64_t width) {
     Neighbours *reports = mem_alloc((size_t)n * sizeof *reports);
     for (int64_t k = 0; k < n; k++) {
-        reports[k].norm = sqrt(dot(learned + k * width, learned + k * width, width));
+        reports[k].norm = sqrt(dot_product(learned + k * width, learned + k * width, width));
         reports[k].near = mem_alloc((size_t)(v->nearest + 1) * sizeof(Near));
     }
     if (v->table) compare(v, learned, n, reports);
@@ -72,17 +67,22 @@ void neighbours_free(Neighbours *neighbours, int64_t n) {
     free(neighbours);
 }
 
-double vocabulary_median_norm(const Weight *table, int64_t count) {
+/* Returns the vocabulary with its rows' norms. */
+static Vocabulary with_norms(const Weight *table, int64_t count) {
     Vocabulary v = vocabulary_new(table, count, 0);
     neighbours_free(neighbours_of(&v, NULL, 0, v.width), 0);
+    return v;
+}
+
+double vocabulary_median_norm(const Weight *table, int64_t count) {
+    Vocabulary v = with_norms(table, count);
     double median = vocabulary_median(&v);
     vocabulary_free(&v);
     return median;
 }
 
 double vocabulary_mean_norm(const Weight *table, int64_t count) {
-    Vocabulary v = vocabulary_new(table, count, 0);
-    neighbours_free(neighbours_of(&v, NULL, 0, v.width), 0);
+    Vocabulary v = with_norms(table, count);
     double sum = 0;
     int64_t counted = 0;
     for (int64_t i = 0; i < count; i++) {

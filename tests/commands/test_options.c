@@ -9,6 +9,7 @@
 #include "cli/generate.h"
 #include "cli/train.h"
 #include "io/file.h"
+#include "io/text.h"
 #include "tests/test.h"
 
 enum { WORDS_MAX = 32 };
@@ -183,20 +184,29 @@ static void test_generate(void) {
     free(words[0]);
 }
 
-/* Tests that --help lists every option with its default, and that its lines are not too long. */
-static void test_help(const Command *c) {
+/* Returns the text of --help, which the caller frees. *lines and *longest become the number of its lines and
+   the length of the longest that is not an example. */
+static char *help_of(const Command *c, bool whole, int *lines, size_t *longest) {
     FILE *file = tmpfile();
     CHECK(file);
-    options_help(c, true, file);
+    options_help(c, whole, file);
     rewind(file);
-    char line[400], all[30000] = "";
-    size_t longest = 0;
-    while (fgets(line, sizeof line, file)) {
-        if (strlen(line) - 1 > longest && !strstr(line, "  ti ")) longest = strlen(line) - 1;
-        CHECK(strlen(all) + strlen(line) < sizeof all);
-        memcpy(all + strlen(all), line, strlen(line) + 1);
+    char line[400];
+    Text all = { 0 };
+    *longest = 0;
+    for (*lines = 0; fgets(line, sizeof line, file); ++*lines) {
+        if (strlen(line) - 1 > *longest && !strstr(line, "  ti ")) *longest = strlen(line) - 1;
+        text_add(&all, line);
     }
     fclose(file);
+    return all.at;
+}
+
+/* Tests that --help lists every option with its default, and that its lines are not too long. */
+static void test_help(const Command *c) {
+    int lines;
+    size_t longest;
+    char *all = help_of(c, true, &lines, &longest);
     test_below("--help's longest line", (double)longest, 110);
     for (int i = 0; i < c->count; i++) {
         const Option *o = &c->options[i];
@@ -207,6 +217,7 @@ static void test_help(const Command *c) {
         test_true("--help has", strstr(all, name) && o->help && defaults, "%s", name + 2);
         free(name);
     }
+    free(all);
 }
 
 /* Writes a text as a model's defaults.json and reads it for `ti train` with these options. Returns the
@@ -301,17 +312,9 @@ static const struct {
 
 /* A beginner's --help fits on two screens of 24 lines, and names every option. */
 static void test_brief_help(const Command *c) {
-    FILE *file = tmpfile();
-    CHECK(file);
-    options_help(c, false, file);
-    rewind(file);
-    char line[400], all[8000] = "";
-    int lines = 0;
-    for (; fgets(line, sizeof line, file); lines++) {
-        CHECK(strlen(all) + strlen(line) < sizeof all);
-        strcat(all, line);
-    }
-    fclose(file);
+    int lines;
+    size_t longest;
+    char *all = help_of(c, false, &lines, &longest);
     test_true("--help", lines <= 48, "of %s has %d lines", c->name, lines);
     int basic = 0, listed = 0;
     for (int i = 0; i < c->count; i++) {
@@ -323,6 +326,7 @@ static void test_brief_help(const Command *c) {
     while (c->basic[basic]) basic++;
     test_true("--help", listed == basic, "of %s has %d basic options, and %d of them exist", c->name, basic,
               listed);
+    free(all);
 }
 
 /* --help tells each sampler's number of steps. */
