@@ -94,8 +94,9 @@ static bool measure(const EvaluateOptions *o, const Model *m, const Words *words
                                 &watch, errors, NULL);
     }
     if (ok) {
-        TrainingPrompts prompts = { .ids = prompt, .rows = 1, .tokens = step.tokens };
-        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts };
+        TrainingPrompts prompts = { .ids = prompt, .rows = 1, .tokens = step.tokens, .forms = 1, .sizes = 1 };
+        GridLossData data = { &posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts,
+                              words->vectors };
         int64_t passes = ceil_div(pictures->count * GRID_TIMESTEPS, o->batch);
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step.plan.forward_flops, NULL);
         *loss = grid_loss(&data, &step, &watch);
