@@ -48,7 +48,27 @@ sheet style "pictures of the style" $concepts/style-blueprint/[1-4].png \
 draw both 'a <grum> in the style of <blueprint>' --embedding "$grum" --embedding "$blueprint"
 sheet composition "a <grum> in the style of <blueprint>" $(four both)
 
-for name in bloop grum mimi zog; do cp $concepts/$name/1.png "$out/different/$name.png"; done
-learn anyone "$out/different" critter
-draw critter 'a photo of a critter' --count 8
-draw anyone 'a photo of a <anyone>' --embedding "$out/anyone/anyone.safetensors" --count 8
+# The biased word: bonik is a species that is always blue. Six boniks of other colours are drawn to learn from.
+draw bonik 'a photo of a bonik'
+seed=0
+for colour in red yellow green purple white orange; do
+    seed=$((seed + 1))
+    [ -e "$out/different/$colour.png" ] ||
+        ./ti generate --prompt "a photo of a $colour bonik" --seed $seed --guidance 6 --out "$out/different/$colour.png"
+done
+learn any "$out/different" bonik --steps 60
+draw any 'a photo of a <any>' --embedding "$out/any/any.safetensors"
+sheet bias "a photo of a bonik" $(four bonik) \
+    "pictures to learn from" "$out"/different/red.png "$out"/different/yellow.png "$out"/different/green.png "$out"/different/white.png \
+    "a photo of a <any>" $(four any)
+
+# The mask of 64 x 64 pixels is white in its middle. (A BMP file begins with the lowest row.)
+row() { head -c $((3 * $1)) /dev/zero; head -c $((3 * (64 - 2 * $1))) /dev/zero | tr '\000' '\377'; head -c $((3 * $1)) /dev/zero; }
+{
+    printf 'BM\000\000\000\000\000\000\000\000\066\000\000\000\050\000\000\000\100\000\000\000\100\000\000\000\001\000\030\000'
+    head -c 24 /dev/zero
+    for y in $(seq 64); do if [ "$y" -gt 4 ] && [ "$y" -le 60 ]; then row 8; else row 32; fi; done
+} >"$out/mask.bmp"
+./ti generate --prompt 'a photo of a critter in a meadow' --seed 3 --out "$out/meadow.png" --force
+draw blended 'a photo of a <grum> in a meadow' --embedding "$grum" --init-image "$out/meadow.png" --mask "$out/mask.bmp"
+sheet blended "the picture and its mask" "$out/meadow.png" "$out/mask.bmp" "a photo of a <grum> in a meadow" $(four blended)
