@@ -180,6 +180,17 @@ static void test_last_order(const Golden *g) {
     }
 }
 
+/* A consistency model may have been distilled with all timesteps, but not with more. */
+static void test_original_steps(const Golden *g) {
+    SchedulerConfig config = read_config(g, "sd1");
+    for (int64_t more = 0; more < 2; more++) {
+        config.original_steps = config.train_timesteps + more;
+        char *fault = sampler_fault(&config, (SamplerOptions) { .sampler = &LCM, .steps = 4 });
+        test_true("the original steps", (fault != NULL) == more, "%s", fault ? fault : "possible");
+        free(fault);
+    }
+}
+
 /* The sampler of a config by its class and algorithm, and whether another one stands in for it. */
 static void test_own(void) {
     static const struct {
@@ -255,6 +266,7 @@ int main(void) {
     test_true("cases", count > 400, "%d", count);
     test_align_your_steps(g);
     test_last_order(g);
+    test_original_steps(g);
     test_own();
     test_options_win(g);
     golden_free(g);
