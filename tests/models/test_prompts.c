@@ -190,12 +190,28 @@ static void test_plain(void) {
     messages_free(&errors);
 }
 
+/* A BREAK has no token. Token 0, here the '!' that another sign follows, does not end a chunk. */
+static void test_first_token(void) {
+    Messages errors = { 0 }, warnings = { 0 };
+    Model m = network_open("golden/models/lcm", &errors);
+    PromptOptions options = { SYNTAX_A1111, LONG_PROMPTS_CHUNKS };
+    Prompt p;
+    CHECK(prompt_read(m.tokenizer, "!# at", options, &p, &errors, &warnings));
+    test_true("token 0", p.chunks == 1 && p.counts[0] == 3 && p.ids[1] == 0, "%lld chunks, id %d",
+              (long long)p.chunks, p.ids[1]);
+    prompt_free(&p);
+    model_close(&m);
+    messages_free(&errors);
+    messages_free(&warnings);
+}
+
 int main(void) {
     Golden *golden = golden_open("golden/prompts.safetensors");
     test_model(golden, "critters", "weights/critters");
     test_model(golden, "lcm", "golden/models/lcm");
     test_refused();
     test_plain();
+    test_first_token();
     golden_free(golden);
     return test_finish();
 }
