@@ -190,19 +190,28 @@ static void test_plain(void) {
     messages_free(&errors);
 }
 
-/* A BREAK has no token. Token 0, here the '!' that another sign follows, does not end a chunk. */
-static void test_first_token(void) {
+/* Reads a prompt that is one chunk of so many tokens, of which `first` is the first one. */
+static void one_chunk(const Tokenizer *t, const char *text, int64_t count, int32_t first) {
     Messages errors = { 0 }, warnings = { 0 };
-    Model m = network_open("golden/models/lcm", &errors);
     PromptOptions options = { SYNTAX_A1111, LONG_PROMPTS_CHUNKS };
     Prompt p;
-    CHECK(prompt_read(m.tokenizer, "!# at", options, &p, &errors, &warnings));
-    test_true("token 0", p.chunks == 1 && p.counts[0] == 3 && p.ids[1] == 0, "%lld chunks, id %d",
-              (long long)p.chunks, p.ids[1]);
+    CHECK(prompt_read(t, text, options, &p, &errors, &warnings));
+    test_true("one chunk", p.chunks == 1 && p.counts[0] == count && p.ids[1] == first, "%s: %lld tokens, %d",
+              text, (long long)p.counts[0], p.ids[1]);
     prompt_free(&p);
-    model_close(&m);
     messages_free(&errors);
     messages_free(&warnings);
+}
+
+static void test_chunk(void) {
+    Messages errors = { 0 };
+    Model m = network_open("golden/models/lcm", &errors);
+    /* Token 0 is the '!' that another sign follows, and does not end a chunk as BREAK does. */
+    one_chunk(m.tokenizer, "!# at", 3, 0);
+    /* Neighbours of the same weight are one text. */
+    one_chunk(m.tokenizer, "(a)(t)", 1, tokenizer_find(m.tokenizer, "at</w>"));
+    model_close(&m);
+    messages_free(&errors);
 }
 
 int main(void) {
@@ -211,7 +220,7 @@ int main(void) {
     test_model(golden, "lcm", "golden/models/lcm");
     test_refused();
     test_plain();
-    test_first_token();
+    test_chunk();
     golden_free(golden);
     return test_finish();
 }
