@@ -129,7 +129,7 @@ static void test_refused(void) {
         { SYNTAX_A1111, "a (cat|toy) | b", NULL },
         { SYNTAX_A1111, "a \\[cat|toy]", NULL },
         { SYNTAX_A1111, "a AND b", "joins texts with AND" },
-        { SYNTAX_A1111, "aAND ANDb AND_ and", NULL },
+        { SYNTAX_A1111, "aAND ANDb AND_ and LAND END", NULL },
         { SYNTAX_A1111, "a (cat:1.2.3)", "has a weight that is no number" },
         { SYNTAX_A1111, "a (cat:.)", "has a weight that is no number" },
         { SYNTAX_A1111, "a cat:1.2.3) b", NULL },
