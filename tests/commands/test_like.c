@@ -128,7 +128,8 @@ static void test_replaced(void) {
     test_true("noise instead of a picture", same_pixels(folder, "1.png", "l-1.png"), "--latents");
 }
 
-/* A word has the same hash alone and behind another one. */
+/* A word has the same hash alone and behind another one, and a record has hashes of words or of files only
+   where there are such. */
 static void test_hashes(void) {
     int status;
     works("generate " MODEL "--embedding golden/words/paper.pt --prompt paper --out @/one.png");
@@ -139,6 +140,10 @@ static void test_hashes(void) {
     CHECK(hash && strlen(hash) > 73);
     char *wanted = mem_format("%.73s", hash);
     test_true("the hash of the second word", strstr(two, wanted) != NULL, "%s", wanted);
+    char *begun = run("inspect @/i.png", &status);
+    test_true("hashes of words alone", strstr(one, "\"words\":{") && !strstr(one, "\"files\":"), "one.png");
+    test_true("hashes of files alone", strstr(begun, "\"files\":{") && !strstr(begun, "\"words\":"), "i.png");
+    free(begun);
     free(wanted);
     free(one);
     free(two);
