@@ -25,7 +25,6 @@ static void add(Text *line, const char *name, const char *format, ...) {
 static void add_number(Text *line, const char *name, double x) {
     json_t *number = json_double(x);
     char *text = json_text(number, JSON_EXACT);
-    if (text_ends_with(text, ".0")) text[strlen(text) - 2] = 0;
     add(line, name, "%s", text);
     free(text);
     json_decref(number);

@@ -12,7 +12,8 @@ checksum of all weights, which the test compares first.
 
     sd15    Stable Diffusion 1.5: states of the text encoder; noise predictions, losses and gradients at 512
             and 256 px; the VAE's encoder and decoder at 512 px; three training steps and a
-            generated picture at 256 px
+            generated picture at 256 px; pictures from a picture, also with a mask, and the noise of a
+            picture at 512 px
     sd21    Stable Diffusion 2.1 (gelu, heads by level, linear projections, v-prediction): states of the text
             encoder, noise prediction, loss and gradient at 256 px, the VAE at 256 px
     tiny    the same architecture with 32 and 64 channels: everything above, at 72 px, where halving rounds
@@ -26,7 +27,8 @@ import tempfile
 
 import numpy as np
 import torch
-from diffusers import (AutoencoderKL, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline,
+from diffusers import (AutoencoderKL, DDIMInverseScheduler, DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler,
+                       StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline,
                        UNet2DConditionModel)  # fmt: skip
 from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -42,7 +44,7 @@ SD_VAE = dict(down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDe
               latent_channels=4, norm_num_groups=32, scaling_factor=0.18215)  # fmt: skip
 FAMILIES = {
     "sd15": dict(
-        seed=51, solver_picture=(256, 256), unet_size=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
+        seed=51, solver_picture=(256, 256), from_picture=(512, 512), from_grid=16, unet_size=(512, 512), steps=(256, 256), vae_size=(512, 512), grid=8,
         clip=dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12,
                   hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[320, 640, 1280, 1280], cross_attention_dim=768, attention_head_dim=8, sample_size=64),
@@ -56,7 +58,7 @@ FAMILIES = {
         vae=dict(block_out_channels=[128, 256, 512, 512], sample_size=768),
     ),
     "tiny": dict(
-        seed=53, picture=(72, 96), solver_picture=(72, 96), unet_size=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
+        seed=53, picture=(72, 96), solver_picture=(72, 96), from_picture=(72, 96), from_grid=8, unet_size=(72, 96), steps=(72, 72), vae_size=(64, 72), grid=1,
         clip=dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=1, hidden_act="quick_gelu"),
         unet=dict(block_out_channels=[32, 64, 64, 64], cross_attention_dim=64, attention_head_dim=8, sample_size=8),
         vae=dict(block_out_channels=[32, 64, 64, 64], sample_size=64),
@@ -315,24 +317,70 @@ def step_goldens(golden, m, clip, unet, ids, learned):
             print(f"{key}: median {median:.2e}")
 
 
-def picture_goldens(golden, m, clip, unet, vae):
-    """Generates pictures with the reference's pipeline, in fp32 like all generated pictures in golden/: one with DDIM
-    and one with DPM-Solver++ 2M and Karras' sigmas."""
+PROMPT = "a photo of a cat in the snow"
+
+
+def put_drawn(golden, step, name, draw):
+    """Stores what draw() returns with two threads, and its difference with one thread as the reference's error."""
+    two, one = (on_grid(step, name, (torch.set_num_threads(threads), draw())[1]) for threads in (2, 1))
+    for part, tensor in two.items():
+        golden.put(part, tensor)
+        golden.meta(f"torch:{part}", "%.1e" % relative_error(one[part], tensor))
+    print(name, file=sys.stderr, flush=True)
+
+
+def pipeline(m, clip, unet, vae):
+    """Returns the reference's pipeline with DDIM, in fp32 like all that draws pictures in golden/."""
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
                               set_alpha_to_one=False, steps_offset=1)  # fmt: skip
-    pipe = StableDiffusionPipeline(vae.float(), clip.float(), tokenizer_of(m), unet.float(), scheduler, None, None,
+    return StableDiffusionPipeline(vae.float(), clip.float(), tokenizer_of(m), unet.float(), scheduler, None, None,
                                    requires_safety_checker=False)  # fmt: skip
+
+
+def picture_goldens(golden, m, pipe):
+    """Generates pictures with the reference's pipeline: one with DDIM, and one with DPM-Solver++ 2M and Karras'
+    sigmas."""
+    ddim = pipe.scheduler
     pipe.set_progress_bar_config(disable=True)
-    picture = lambda size, threads: (torch.set_num_threads(threads), pipe(
-        "a photo of a cat in the snow", height=size[0], width=size[1], num_inference_steps=4, guidance_scale=7.5,
-        generator=torch.Generator().manual_seed(m["seed"]), output_type="pt").images)[1]  # fmt: skip
+    draw = lambda size: pipe(PROMPT, height=size[0], width=size[1], num_inference_steps=4, guidance_scale=7.5,
+                             generator=torch.Generator().manual_seed(m["seed"]), output_type="pt").images  # fmt: skip
     for key, name in (("picture", "draw/picture"), ("solver_picture", "draw_solver/picture")):
         if key in m:
-            two, one = (on_grid(m["grid"], name, picture(m[key], threads)) for threads in (2, 1))
-            for part, tensor in two.items():
-                golden.put(part, tensor)
-                golden.meta(f"torch:{part}", "%.1e" % relative_error(one[part], tensor))
-        pipe.scheduler = DPMSolverMultistepScheduler.from_config(scheduler.config, use_karras_sigmas=True)
+            put_drawn(golden, m["grid"], name, lambda: draw(m[key]))
+        pipe.scheduler = DPMSolverMultistepScheduler.from_config(ddim.config, use_karras_sigmas=True)
+    pipe.scheduler = ddim
+
+
+def from_picture_goldens(golden, m, pipe):
+    """Draws from picture_of's picture: a picture with DPM-Solver++ 2M, one with DDIM whose right half is repainted, and
+    the noise to which DDIM's inversion leads."""
+    (height, width), ddim = m["from_picture"], pipe.scheduler
+    values = picture_of(height, width)
+
+    def draw(kind, **options):
+        drawn = kind(**pipe.components, requires_safety_checker=False)
+        drawn.set_progress_bar_config(disable=True)
+        return drawn(PROMPT, image=(values + 1) / 2, num_inference_steps=4, strength=0.5, guidance_scale=7.5, output_type="pt",
+                     generator=torch.Generator().manual_seed(m["seed"]), **options).images  # fmt: skip
+
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(ddim.config)
+    put_drawn(golden, m["from_grid"], "draw_init/picture", lambda: draw(StableDiffusionImg2ImgPipeline))
+    pipe.scheduler = ddim
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., width // 2:] = 1
+    put_drawn(golden, m["from_grid"], "draw_mask/picture",
+              lambda: draw(StableDiffusionInpaintPipeline, mask_image=mask, height=height, width=width))  # fmt: skip
+
+    def invert():
+        z = pipe.vae.encode(values).latent_dist.mean * pipe.vae.config.scaling_factor
+        states, _ = pipe.encode_prompt(PROMPT, "cpu", 1, False)
+        inverse = DDIMInverseScheduler.from_config(ddim.config)
+        inverse.set_timesteps(3)
+        for t in inverse.timesteps:
+            z = inverse.step(pipe.unet(z, t, states).sample, t, z).prev_sample
+        return z
+
+    put_drawn(golden, 1, "draw_invert/latents", invert)
 
 
 def text_goldens(golden, m, clip):
@@ -402,8 +450,9 @@ def add_pictures(family, m, golden):
         golden.tensors = {name: f.get_tensor(name) for name in f.keys() if not name.startswith("draw")}
         golden.metadata = {k: v for k, v in f.metadata().items() if not k.startswith("torch:draw")}
     with torch.no_grad():
-        clip, unet, vae = (build(part, family)[0] for part in ("text_encoder", "unet", "vae"))
-        picture_goldens(golden, m, clip, unet, vae)
+        pipe = pipeline(m, *(build(part, family)[0] for part in ("text_encoder", "unet", "vae")))
+        picture_goldens(golden, m, pipe)
+        from_picture_goldens(golden, m, pipe)
     golden.save(path)
 
 
@@ -437,7 +486,10 @@ def main():
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
     step_goldens(golden, m, clip, unet, ids, learned)
     if "solver_picture" in m:
-        picture_goldens(golden, m, clip, unet, vae)
+        pipe = pipeline(m, clip, unet, vae)
+        picture_goldens(golden, m, pipe)
+        with torch.no_grad():
+            from_picture_goldens(golden, m, pipe)
     golden.save(f"full_{a.family}.safetensors")
 
 

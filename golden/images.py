@@ -181,6 +181,7 @@ def orientations(write):
         "raw_nine": text_chunk(raw, profile(name + tiff(3, [9]))), "xmp": text_chunk(adobe, xmp(6), b"iTXt"),
         "xmp_element": text_chunk(adobe, xmp(7, element=True), b"iTXt"),
         "raw_and_xmp": text_chunk(adobe, xmp(3), b"iTXt") + text_chunk(raw, profile(name + short)),
+        "text": text_chunk(b"exif", name + short, b"tEXt"),
     }
     for key, chunks in pngs_of.items():
         data = png(7, 5, 8, 2, rows, extra=chunks)

@@ -32,7 +32,8 @@ SETTINGS = [
          model="\u00fc: \u5199", batch=4, number=2, eta=0.5, rescale=0.7),
     dict(prompt=" \n p ", steps=1, sampler="euler-a", schedule=2, guidance=0, seed=1, width=8, height=8, model="m"),
     dict(prompt="p", steps=1, sampler="pndm", schedule=3, guidance=0.1, seed=1, width=8, height=8, model="m\nn"),
-    dict(prompt="p", steps=1, sampler="euler", schedule=0, guidance=30, seed=1, width=8, height=8, model="m"),
+    dict(prompt="p", steps=1, sampler="euler", schedule=0, guidance=30, seed=1, width=8, height=8, model="m",
+         batch=1, number=1),
     dict(prompt="p", steps=1, sampler="dpm++2m-sde", schedule=1, guidance=2, seed=1, width=8, height=8, model="m"),
 ]
 SAMPLERS = {"ddim": "DDIM", "pndm": "PLMS", "euler": "Euler", "euler-a": "Euler a", "dpm++2m": "DPM++ 2M",
@@ -49,11 +50,12 @@ def quoted(value):
 def infotext(s):
     """The text of one picture."""
     alone = s.get("gpu_noise")
+    several = s.get("batch", 1) > 1
     pairs = {
         "Steps": s["steps"], "Sampler": SAMPLERS[s["sampler"]], "Schedule type": SCHEDULES[s["schedule"]],
         "CFG scale": s["guidance"], "Seed": s["seed"], "Size": f"{s['width']}x{s['height']}",
         "Model hash": s.get("model_hash", "")[:10] or None, "Model": s["model"],
-        "Batch size": s.get("batch"), "Batch pos": s.get("number"),
+        "Batch size": s["batch"] if several else None, "Batch pos": s["number"] if several else None,
         "Denoising strength": s.get("strength"), "Clip skip": s.get("clip_skip"), "RNG": None if alone else "CPU",
         "Eta DDIM": s.get("eta"), "Guidance rescale": s.get("rescale"), "TI hashes": s.get("words"), "Version": "ti 1.2",
     }

@@ -122,6 +122,33 @@ static void test_changes(void) {
               "the same picture");
 }
 
+/* Noise from a file takes the place of the picture, of its mask and of what belongs to them. */
+static void test_replaced(void) {
+    works("generate --like @/m.png --latents golden/latents.safetensors --picture 1 --force --out @/1.png");
+    test_true("noise instead of a picture", same_pixels(folder, "1.png", "l-1.png"), "--latents");
+}
+
+/* A word has the same hash alone and behind another one, and a record has hashes of words or of files only
+   where there are such. */
+static void test_hashes(void) {
+    int status;
+    works("generate " MODEL "--embedding golden/words/paper.pt --prompt paper --out @/one.png");
+    works("generate " MODEL "--embedding golden/words/a1111.pt --embedding golden/words/paper.pt "
+          "--prompt 'a1111 paper' --out @/two.png");
+    char *one = run("inspect @/one.png", &status), *two = run("inspect @/two.png", &status);
+    const char *hash = strstr(one, "\"paper\":\"");
+    CHECK(hash && strlen(hash) > 73);
+    char *wanted = mem_format("%.73s", hash);
+    test_true("the hash of the second word", strstr(two, wanted) != NULL, "%s", wanted);
+    char *begun = run("inspect @/i.png", &status);
+    test_true("hashes of words alone", strstr(one, "\"words\":{") && !strstr(one, "\"files\":"), "one.png");
+    test_true("hashes of files alone", strstr(begun, "\"files\":{") && !strstr(begun, "\"words\":"), "i.png");
+    free(begun);
+    free(wanted);
+    free(one);
+    free(two);
+}
+
 static void expect(const char *arguments, int want, const char *part) {
     int status;
     char *out = run(arguments, &status);
@@ -167,6 +194,8 @@ int main(void) {
     test_again();
     test_prompts();
     test_changes();
+    test_replaced();
+    test_hashes();
     test_inspect();
     test_validation();
     folder_remove(folder);

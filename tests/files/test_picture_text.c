@@ -236,6 +236,52 @@ static void test_damaged_jpeg(void) {
     file_close(&file);
 }
 
+/* Two halves of a character beyond 16 bits belong together: a text with one of them alone is damaged. */
+static void test_halves(void) {
+    static const char first[] = "\xd8\x3d", second[] = "\xde\x00";
+    File bare = load("bare.jpg");
+    Text with = picture_with_text(bare.data, bare.size, &(PictureText) { .parameters = "\xf0\x9f\x98\x80" });
+    for (size_t i = 0; i + 4 <= with.length; i++) {
+        if (memcmp(with.at + i, first, 2) != 0 || memcmp(with.at + i + 2, second, 2) != 0) continue;
+        memcpy(with.at + i + 2, "\0a", 2);
+        expect_ignored("a first half alone", with.at, with.length, 1);
+        memcpy(with.at + i, "\0a", 2);
+        memcpy(with.at + i + 2, second, 2);
+        expect_ignored("a second half alone", with.at, with.length, 1);
+    }
+    free(with.at);
+    file_close(&bare);
+}
+
+/* Texts may lie anywhere before the pixels, also behind the picture's size. */
+static void test_late_texts(void) {
+    int warnings;
+    File bare = load("bare.jpg");
+    Text with = picture_with_text(bare.data, bare.size, &(PictureText) { .parameters = "p", .ti = "t" }),
+         late = { 0 };
+    const unsigned char *bytes = bare.data;
+    size_t more = with.length - bare.size, from = 0, at = 2;
+    while (bytes[from] == (unsigned char)with.at[from]) from++;
+    from--; /* all segments begin with ff */
+    while (bytes[at + 1] != 0xc0) at += 2 + (size_t)(256 * bytes[at + 2] + bytes[at + 3]);
+    at += 2 + (size_t)(256 * bytes[at + 2] + bytes[at + 3]);
+    text_add_part(&late, (const char *)bytes, at);
+    text_add_part(&late, with.at + from, more);
+    text_add_part(&late, (const char *)bytes + at, bare.size - at);
+    PictureText text = texts_of(late.at, late.length, &warnings);
+    test_true("texts behind the size", same(text.parameters, "p") && same(text.ti, "t") && warnings == 0,
+              "at %zu of %zu bytes", at, late.length);
+    picture_text_free(&text);
+    free(late.at);
+    free(with.at);
+    file_close(&bare);
+}
+
+static void test_signature(void) {
+    static const char signature[] = "\x89PNG\r\n\x1a\n";
+    test_true("a PNG's signature", is_png(signature, 8) && !is_png(signature, 7), "has 8 bytes");
+}
+
 static void test_parameters(const json_t *settings) {
     size_t i;
     json_t *s;
@@ -306,6 +352,9 @@ int main(void) {
     test_long();
     test_damaged();
     test_damaged_jpeg();
+    test_halves();
+    test_late_texts();
+    test_signature();
     test_parameters(json_object_get(texts, "settings"));
     test_printable();
     test_hash();

@@ -357,7 +357,8 @@ static void keep_picture(void *user, int64_t i, const float *picture) {
     memcpy(kept->floats, picture, kept->bytes);
 }
 
-/* Generates a picture and returns it, in the values between 0 and 1 of diffusers' pipeline; free() it. */
+/* Generates a picture and returns it, in the values between 0 and 1 of diffusers' pipeline, or with
+   options.invert the latents that are found; free() it. */
 static float *generate(const Model *m, SamplingOptions options) {
     int64_t tokens = tokenizer_max_length(m->tokenizer);
     int32_t *ids = mem_alloc((size_t)tokens * sizeof *ids);
@@ -375,7 +376,13 @@ static float *generate(const Model *m, SamplingOptions options) {
     picture.floats = mem_alloc(picture.bytes);
     Messages errors = { 0 };
     CHECK(sampling_run(s, &(SamplingEvents) { .picture = keep_picture, .user = &picture }, &errors));
-    for (int64_t i = 0; i < count; i++) picture.floats[i] = fminf(fmaxf(picture.floats[i] / 2 + 0.5f, 0), 1);
+    int64_t factor = vae_factor(&m->vae.config);
+    int64_t latents = count / 3 / (factor * factor) * m->vae.config.latent_channels;
+    if (options.invert)
+        memcpy(picture.floats, sampling_latents(s), (size_t)latents * sizeof(float));
+    else
+        for (int64_t i = 0; i < count; i++)
+            picture.floats[i] = fminf(fmaxf(picture.floats[i] / 2 + 0.5f, 0), 1);
     sampling_free(s);
     arena_free(&arena);
     free(ids);
@@ -404,6 +411,46 @@ static void test_sampling(Run *r, const Model *m) {
     for (int means = 0; means < 2 && large; means++)
         compare_on_grid(r, means ? "draw_solver/picture/means" : "draw_solver/picture/grid", picture, shape,
                         means);
+    free(picture);
+}
+
+/* Compares what is made from a picture with what diffusers makes of it: pictures at a strength of one half,
+   without a mask and with one that has the right half repainted, and the noise to which DDIM's inversion
+   leads. */
+static void test_from_picture(Run *r, const Model *m) {
+    if (!golden_has(r->golden, "draw_invert/latents")) return;
+    Shape latents = golden_shape(r->golden, "draw_invert/latents");
+    int64_t factor = vae_factor(&m->vae.config), h = latents.dim[2], w = latents.dim[3];
+    Shape shape = shape4(1, 3, h * factor, w * factor);
+    float *picture = mem_alloc((size_t)shape_count(shape) * sizeof *picture),
+          *mask = mem_alloc((size_t)(h * w) * sizeof *mask);
+    make_picture(picture, shape.dim[2], shape.dim[3]);
+    for (int64_t i = 0; i < h * w; i++) mask[i] = i % w >= w / 2 ? 1 : 0;
+    SamplingOptions options = { .count = 1, .guidance = 7.5f, .picture = picture };
+    options.height = shape.dim[2];
+    options.width = shape.dim[3];
+    options.seed = strtoull(golden_meta(r->golden, "seed"), NULL, 10);
+    for (int masked = 0; masked < 2; masked++) {
+        options.sampler = (SamplerOptions) {
+            .sampler = masked ? &DDIM : &DPM_SOLVER, .steps = 4, .converted = true, .strength = 0.5
+        };
+        options.mask = masked ? mask : NULL;
+        float *drawn = generate(m, options);
+        for (int means = 0; means < 2; means++) {
+            char *name = mem_format("draw_%s/picture/%s", masked ? "mask" : "init", means ? "means" : "grid");
+            compare_on_grid(r, name, drawn, shape, means);
+            free(name);
+        }
+        free(drawn);
+    }
+    options.sampler = (SamplerOptions) { .sampler = &DDIM_INVERSE, .steps = 3, .converted = true };
+    options.mask = NULL;
+    options.guidance = 1;
+    options.invert = true;
+    float *noise = generate(m, options);
+    compare(r, "draw_invert/latents", noise, latents);
+    free(noise);
+    free(mask);
     free(picture);
 }
 
@@ -451,6 +498,7 @@ static void test_model(Run *r, const char *path, bool first) {
         test_decoder(r, &m);
     }
     test_sampling(r, &m);
+    if (first && !r->quick) test_from_picture(r, &m);
     if (first) test_plans(r, &m);
     if (first && !r->quick) test_batch(r, &m);
     model_close(&m);

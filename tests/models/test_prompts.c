@@ -129,7 +129,7 @@ static void test_refused(void) {
         { SYNTAX_A1111, "a (cat|toy) | b", NULL },
         { SYNTAX_A1111, "a \\[cat|toy]", NULL },
         { SYNTAX_A1111, "a AND b", "joins texts with AND" },
-        { SYNTAX_A1111, "aAND ANDb AND_ and", NULL },
+        { SYNTAX_A1111, "aAND ANDb AND_ and LAND END", NULL },
         { SYNTAX_A1111, "a (cat:1.2.3)", "has a weight that is no number" },
         { SYNTAX_A1111, "a (cat:.)", "has a weight that is no number" },
         { SYNTAX_A1111, "a cat:1.2.3) b", NULL },
@@ -190,12 +190,37 @@ static void test_plain(void) {
     messages_free(&errors);
 }
 
+/* Reads a prompt that is one chunk of so many tokens, of which `first` is the first one. */
+static void one_chunk(const Tokenizer *t, const char *text, int64_t count, int32_t first) {
+    Messages errors = { 0 }, warnings = { 0 };
+    PromptOptions options = { SYNTAX_A1111, LONG_PROMPTS_CHUNKS };
+    Prompt p;
+    CHECK(prompt_read(t, text, options, &p, &errors, &warnings));
+    test_true("one chunk", p.chunks == 1 && p.counts[0] == count && p.ids[1] == first, "%s: %lld tokens, %d",
+              text, (long long)p.counts[0], p.ids[1]);
+    prompt_free(&p);
+    messages_free(&errors);
+    messages_free(&warnings);
+}
+
+static void test_chunk(void) {
+    Messages errors = { 0 };
+    Model m = network_open("golden/models/lcm", &errors);
+    /* Token 0 is the '!' that another sign follows, and does not end a chunk as BREAK does. */
+    one_chunk(m.tokenizer, "!# at", 3, 0);
+    /* Neighbours of the same weight are one text. */
+    one_chunk(m.tokenizer, "(a)(t)", 1, tokenizer_find(m.tokenizer, "at</w>"));
+    model_close(&m);
+    messages_free(&errors);
+}
+
 int main(void) {
     Golden *golden = golden_open("golden/prompts.safetensors");
     test_model(golden, "critters", "weights/critters");
     test_model(golden, "lcm", "golden/models/lcm");
     test_refused();
     test_plain();
+    test_chunk();
     golden_free(golden);
     return test_finish();
 }

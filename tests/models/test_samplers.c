@@ -180,6 +180,37 @@ static void test_last_order(const Golden *g) {
     }
 }
 
+/* A consistency model may have been distilled with all timesteps, but not with more. */
+static void test_original_steps(const Golden *g) {
+    SchedulerConfig config = read_config(g, "sd1");
+    for (int64_t more = 0; more < 2; more++) {
+        config.original_steps = config.train_timesteps + more;
+        char *fault = sampler_fault(&config, (SamplerOptions) { .sampler = &LCM, .steps = 4 });
+        test_true("the original steps", (fault != NULL) == more, "%s", fault ? fault : "possible");
+        free(fault);
+    }
+}
+
+/* Where the UNet predicts the same noise in every step, DDIM undoes its inversion. */
+static void test_inverse(const Golden *g) {
+    SchedulerConfig config = read_config(g, "sd1");
+    float *model = golden_floats(g, "model"), *x = mem_alloc(COUNT * sizeof *x),
+          *past = mem_alloc(COUNT * sizeof *past), at_start[COUNT], at_end[COUNT];
+    for (int i = 0; i < COUNT; i++) at_start[i] = x[i] = 1 - 0.25f * (float)i;
+    for (int back = 0; back < 2; back++) {
+        SamplerOptions o = { .sampler = back ? &DDIM : &DDIM_INVERSE, .steps = 10, .converted = true };
+        Trajectory t = trajectory_new(&config, o);
+        for (int64_t k = 0; k < t.evaluations; k++) trajectory_step(&t, k, model, NULL, COUNT, x, past);
+        if (!back) memcpy(at_end, x, sizeof at_end);
+        trajectory_free(&t);
+    }
+    test_true("inversion moves", fabsf(at_end[0] - at_start[0]) > 0.1f, "to %g", (double)at_end[0]);
+    test_close("inversion and back", x, at_start, shape1(COUNT), 1e-5, -1);
+    free(model);
+    free(x);
+    free(past);
+}
+
 /* The sampler of a config by its class and algorithm, and whether another one stands in for it. */
 static void test_own(void) {
     static const struct {
@@ -255,6 +286,8 @@ int main(void) {
     test_true("cases", count > 400, "%d", count);
     test_align_your_steps(g);
     test_last_order(g);
+    test_original_steps(g);
+    test_inverse(g);
     test_own();
     test_options_win(g);
     golden_free(g);
