@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct {
     Given given;
@@ -157,8 +156,6 @@ static int invert(void *options, Messages *errors, Messages *warnings) {
 static void check(void *options, Messages *errors) {
     const InvertOptions *o = options;
     if (errors->count > 0) return;
-    if (!o->out[0] || o->out[strlen(o->out) - 1] == '/')
-        messages_add(errors, "--out '%s': must be the name of a file", o->out);
     memory_limit_parse(o->memory, &(MemoryLimit) { 0 }, errors);
 }
 

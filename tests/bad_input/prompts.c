@@ -20,6 +20,11 @@
 #define PROMPTS "generate --model model --steps 1 --prompts p.txt"
 #define NEEDED  "one F32 tensor \"latents\" [pictures, channels, height, width] is needed"
 
+/* A picture of 16 x 16 pixels, black but for one. So many bytes are 0 before and after it. */
+#define WHITE_PIXEL(before, after)                                                                           \
+    "{ printf 'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; "        \
+    "printf '\\020\\000\\000\\000\\020\\000\\000\\000\\001\\000\\030\\000'; head -c " before                 \
+    " /dev/zero; printf '\\377\\377\\377'; head -c " after " /dev/zero; } >a.bmp"
 /* Writes a.bmp, a picture of 2 x 2 pixels whose bytes all have this value in octal. */
 #define BMP(value)                                                                                           \
     "{ printf 'BM\\106\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; "        \
@@ -495,14 +500,16 @@ const BadInput BAD_PROMPTS[] = {
       .status = 1,
       .says = "a.bmp: is black everywhere, so that nothing would be repainted" },
     { .input = "a mask of one white pixel, which no latent takes",
-      .make = "{ printf "
-              "'BM\\000\\000\\000\\000\\000\\000\\000\\000\\066\\000\\000\\000\\050\\000\\000\\000'; printf "
-              "'\\020\\000\\000\\000\\020\\000\\000\\000\\001\\000\\030\\000'; head -c 33 /dev/zero; printf "
-              "'\\377\\377\\377'; "
-              "head -c 756 /dev/zero; } >a.bmp",
+      .make = WHITE_PIXEL("33", "756"),
       .command = BEGUN "a.bmp --mask a.bmp",
       .status = 1,
       .says = "a.bmp: its white spots are too small for the latents, so that nothing would be repainted" },
+    { .input = "a mask of one white pixel, which the first latent takes",
+      .make = WHITE_PIXEL("744", "45"),
+      .command = BEGUN "a.bmp --mask a.bmp --steps 1",
+      .status = 0,
+      .says = "",
+      .makes = "picture.png" },
     { .input = "a mask that is white, which repaints the whole picture",
       .make = BMP("377"),
       .command = BEGUN "a.bmp --mask a.bmp --steps 1",
@@ -520,6 +527,10 @@ const BadInput BAD_PROMPTS[] = {
               "set another size",
       .makes = "picture.png" },
     { .input = "Pictures to invert" },
+    { .input = "a name that ends like a folder's",
+      .command = INVERT "samples/rgb.png --out x/",
+      .status = 2,
+      .says = "--out x/: must be the name of a file" },
     { .input = "no such file",
       .command = INVERT "nowhere.png",
       .status = 1,

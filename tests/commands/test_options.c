@@ -7,6 +7,7 @@
 
 #include "cli/console.h"
 #include "cli/generate.h"
+#include "cli/init_image.h"
 #include "cli/train.h"
 #include "io/file.h"
 #include "io/text.h"
@@ -482,6 +483,17 @@ static void test_templates(void) {
     messages_free(&errors);
 }
 
+/* With a mask a picture takes two more bytes a pixel. */
+static void test_mask_memory(void) {
+    unsigned char mask[16] = { 0 };
+    InitImage i = { .image = { .width = 4, .height = 4 } };
+    int64_t without = init_image_need(&i, (MemoryNeed) { 0 }).buffers;
+    i.mask = mask;
+    int64_t with = init_image_need(&i, (MemoryNeed) { 0 }).buffers;
+    test_true("the memory of a mask", without == 16 * 15 && with == without + 32, "%lld and %lld bytes",
+              (long long)without, (long long)with);
+}
+
 int main(void) {
     test_refused();
     test_values();
@@ -496,5 +508,6 @@ int main(void) {
     test_defaults();
     test_json();
     test_templates();
+    test_mask_memory();
     return test_finish();
 }
