@@ -5,7 +5,7 @@
 set -eu
 out=${1:-out/demo}
 grum=weights/critters/concepts/grum
-loss() { ./ti evaluate --images $grum "$@" | sed -n 's/^fixed-grid loss \([0-9.]*\)$/\1/p'; }
+loss() { ./ti evaluate --clip none --images $grum "$@" | sed -n 's/^fixed-grid loss \([0-9.]*\)$/\1/p'; }
 [ -s "$out/sheet.png" ] && [ -s "$out/grum/loss.png" ]
 ./ti train --images weights/critters/concepts/zog --token '<zog>' --init critter --steps 200 --out "$out/zog" --force
 initial=$(loss --init critter)

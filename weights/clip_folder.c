@@ -28,8 +28,15 @@ static bool read_config(const char *folder, const char *name, ConfigParser *pars
 
 /* Reads both configs, the preprocessor's from the folder `processor`. */
 static bool read_configs(ClipFolder *f, const char *processor, Messages *errors, Messages *warnings) {
-    if (!path_is_folder(f->path))
-        return messages_add(errors, "%s: is not a folder with a CLIP in transformers' layout", f->path);
+    char *config = mem_format("%s/config.json", f->path);
+    bool found = path_is_file(config);
+    free(config);
+    if (!found)
+        return messages_add(
+            errors,
+            "%s: has no config.json: is no folder with a CLIP in transformers' layout (OpenCLIP has "
+            "another one)",
+            f->path);
     bool ok = read_config(f->path, "config.json", parse_model, &f->config, errors, warnings) &&
               read_config(processor, "preprocessor_config.json", parse_preprocessor, &f->preprocessor, errors,
                           warnings);
