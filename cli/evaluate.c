@@ -77,6 +77,11 @@ static const Option OPTIONS[] = {
               "nothing" },
     { "text", OPTION_STRING, AT(text), "TEXT",
       .help = "the text that the pictures of --pictures are to show" },
+    { "plot", OPTION_STRING, AT(plot), "FILE", .shown = "none",
+      .help = "also draw the paper's figure, the similarity to the text over that to the pictures, with a "
+              "point for "
+              "each word, to this PNG or JPEG" },
+    { "force", OPTION_FLAG, AT(force), .help = "overwrite the file of --plot" },
     { "json", OPTION_FLAG, AT(json), .help = "print all numbers as JSON" },
     PRECISION_OPTION(AT(precision)),
     THREADS_OPTION(AT(threads)),
@@ -114,14 +119,19 @@ static bool add_checkpoints(const EvaluateOptions *o, StringList *to, Messages *
 static bool list_subjects(Evaluated *v, Messages *errors, Messages *warnings) {
     EvaluateOptions *o = v->o;
     Tokenizer *t = v->model.tokenizer;
+    int64_t words = o->embeddings.count;
     bool ok = !o->checkpoints || add_checkpoints(o, &o->embeddings, errors);
-    for (int64_t i = 0; ok && i < o->embeddings.count; i++)
+    for (int64_t i = 0; ok && i < o->embeddings.count; i++) {
         ok = words_load(&v->words, t, o->embeddings.items[i], NULL, errors, warnings);
+        while (ok && v->count < v->words.count) {
+            const char *token = v->words.words[v->count].token;
+            add_subject(v, token, token, false);
+            v->subjects[v->count - 1].joined = i > words;
+        }
+    }
     if (!ok || (o->init && tokenizer_single_token(t, o->init, errors) < 0)) return false;
-    for (int64_t i = 0; i < v->words.count; i++)
-        add_subject(v, v->words.words[i].token, v->words.words[i].token, false);
     if (o->init) add_subject(v, o->init, o->init, v->count > 0);
-    if (v->clip_path) add_subject(v, "no word", "", true);
+    if (v->scorer.path) add_subject(v, "no word", "", true);
     if (v->words.vectors == 0) {
         v->words.vectors = 1; /* the training step needs a learned vector, although no prompt has one */
         v->words.learned = mem_alloc((size_t)v->words.width * sizeof(float));
@@ -235,7 +245,7 @@ static void settle_prompts(Evaluated *v) {
 
 static bool settle_drawing(Evaluated *v, Messages *errors, Messages *warnings) {
     EvaluateOptions *o = v->o;
-    if (!v->clip_path) return true;
+    if (!v->scorer.path) return true;
     if (!options_read_model(&EVALUATE_COMMAND, v->model.folder.path, o, errors)) return false;
     if (!o->paper) sampler_settle(&EVALUATE_COMMAND, o, "steps", &o->sampler);
     settle_paper(o);
@@ -253,7 +263,9 @@ static void evaluate_words(Evaluated *v, Messages *errors, Messages *warnings) {
     check_precision((Precision)o->precision, warnings);
     check_sides(m, &o->sides, errors, warnings);
     v->words.width = m->clip.config.hidden_size;
-    open_clip(v, m->folder.path, errors, warnings);
+    scorer_open(&v->scorer, o->clip, m->folder.path, (Precision)o->precision, v->threads, errors, warnings);
+    if (o->plot && !(v->scorer.path && scorer_has_text(&v->scorer)) && errors->count == 0)
+        messages_add(errors, "--plot: needs a CLIP with a text encoder (--clip FOLDER)");
     if (errors->count == 0) list_subjects(v, errors, warnings);
     if (errors->count == 0) settle_drawing(v, errors, warnings);
     if (errors->count == 0)
@@ -261,21 +273,23 @@ static void evaluate_words(Evaluated *v, Messages *errors, Messages *warnings) {
     report_warnings(warnings);
     if (errors->count > 0 || !measure(v, errors, warnings) || !folder_unchanged(&m->folder, errors)) return;
     if (!o->json) report_losses(v);
-    if (v->clip_path && (!score_subjects(v, errors, warnings) || !folder_unchanged(&m->folder, errors)))
+    if (v->scorer.path && (!score_subjects(v, errors, warnings) || !folder_unchanged(&m->folder, errors)))
         return;
     if (o->json)
         report_json(v);
-    else if (v->clip_path)
+    else if (v->scorer.path)
         report_scores(v);
+    if (o->plot) report_plot(v, errors);
 }
 
 /* Scores existing pictures, for which only a CLIP is needed. */
 static void evaluate_pictures(Evaluated *v, Messages *errors, Messages *warnings) {
     const EvaluateOptions *o = v->o;
     char *model = o->model ? mem_string(o->model) : file_of_program(EMBEDDED_MODEL);
-    if (!open_clip(v, model ? model : "", errors, warnings))
+    if (!scorer_open(&v->scorer, o->clip, model ? model : "", (Precision)o->precision, v->threads, errors,
+                     warnings))
         ; /* its messages say why */
-    else if (!v->clip_path)
+    else if (!v->scorer.path)
         messages_add(errors, "--pictures: needs a CLIP to score with (--clip FOLDER)");
     else
         score_pictures(v, errors, warnings);
@@ -288,11 +302,13 @@ static int evaluate(void *options, Messages *errors, Messages *warnings) {
     v->threads = threads_start(v->o->threads);
     if (v->o->pictures) {
         evaluate_pictures(v, errors, warnings);
-    } else if (open_model(v->o->model, v->o->vae, v->o->prediction, &v->model, errors, warnings)) {
+    } else if ((!v->o->plot || may_write(v->o->plot, v->o->force, errors)) &&
+               open_model(v->o->model, v->o->vae, v->o->prediction, &v->model, errors, warnings)) {
         evaluate_words(v, errors, warnings);
         model_close(&v->model);
     }
-    close_clip(v);
+    scorer_close(&v->scorer);
+    free(v->training);
     for (int64_t i = 0; i < v->count; i++) {
         free(v->subjects[i].name);
         free(v->subjects[i].word);
@@ -315,6 +331,8 @@ static void check(void *options, Messages *errors) {
     else if (!o->pictures && !words)
         messages_add(errors, "one of --embedding and --init is needed: the word to evaluate");
     if (o->text && !o->pictures) messages_add(errors, "--text: belongs to --pictures");
+    if (o->plot && o->pictures) messages_add(errors, "--plot: shows words, and --pictures scores none");
+    if (o->plot) check_picture_name("--plot", o->plot, errors);
     for (int64_t i = 0; i < o->prompts.count; i++) {
         const char *place = strstr(o->prompts.items[i], "{}");
         if (!place || strstr(place + 2, "{}"))

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/sampler_options.h"
+#include "cli/scorer.h"
 #include "inversion/evaluation.h"
 
 typedef struct {
@@ -21,7 +22,8 @@ typedef struct {
     char *clip;            /* a folder, "none", or NULL for the model's own CLIP */
     StringList prompts;    /* templates; empty for the paper's */
     char *pictures, *text; /* existing pictures, which are scored instead of words */
-    bool paper, json;
+    char *plot;            /* the picture of the trade-off, or NULL */
+    bool paper, json, force;
     int64_t count, seed;
     SamplerChoice sampler;
     double guidance;
@@ -33,7 +35,8 @@ typedef struct {
     char *word;     /* what stands in the place of the word in prompts; "" for nothing */
     bool reference; /* whether it is only compared with */
     double loss;    /* the fixed-grid loss, or NAN where it is not measured */
-    bool drawn;     /* whether `scores` are set */
+    bool joined; /* whether it is a checkpoint behind another one, so that a line of the plot leads to it */
+    bool drawn;  /* whether `scores` are set */
     Scores scores;
 } Subject;
 
@@ -46,22 +49,13 @@ typedef struct {
     Subject
         *subjects; /* [count]: the learned words in the order in which they were given, then the references */
     int64_t count;
-    double speed;    /* of the networks, in floating-point operations a second */
-    char *clip_path; /* of the CLIP, or NULL when none was found */
-    ClipModel clip;
-    ClipFeatures features;
-    Arena clip_arena;
+    double speed; /* of the networks, in floating-point operations a second */
+    Scorer scorer;
     float *training; /* the features [pictures, F] of the training pictures' files */
     EvaluationPrompts prompts;
     SamplerOptions sampler;
     Scores training_scores; /* of the training pictures themselves */
 } Evaluated;
-
-/* Opens the CLIP of --clip, or else the one that lies in the model's folder as clip/ or, for pictures only,
-   as safety_checker/. Says on stderr which one it is, or that there is none. Returns false and adds a
-   message for each fault of it. */
-bool open_clip(Evaluated *v, const char *model, Messages *errors, Messages *warnings);
-void close_clip(Evaluated *v);
 
 /* Draws pictures with each subject and sets all scores. The prompts, the sampler and the CLIP must be set. */
 bool score_subjects(Evaluated *v, Messages *errors, Messages *warnings);
@@ -72,6 +66,10 @@ bool score_pictures(Evaluated *v, Messages *errors, Messages *warnings);
 void report_losses(const Evaluated *v);
 /* Prints the table of scores. */
 void report_scores(const Evaluated *v);
+/* Draws the trade-off between the similarities to the pictures and to the text, a point for each subject,
+   as the paper's figure does, and writes it to --plot. Returns false and adds a message when it cannot be
+   written. */
+bool report_plot(const Evaluated *v, Messages *errors);
 /* Prints all numbers as a JSON document. */
 void report_json(const Evaluated *v);
 /* Prints the scores of --pictures. */

@@ -1,6 +1,8 @@
 /* How `ti evaluate` shows its numbers. */
 #include "cli/console.h"
 #include "cli/evaluate.h"
+#include "io/image_write.h"
+#include "io/plot.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,6 +49,34 @@ void report_scores(const Evaluated *v) {
     print_row("the training pictures", &v->training_scores);
 }
 
+static NamedPoint point_of(const char *name, const Scores *s, bool reference, bool joined) {
+    return (NamedPoint) { .x = s->image.value,
+                          .x_error = s->image.error,
+                          .y = s->text_of_mean.value,
+                          .y_error = s->text_of_mean.error,
+                          .name = name,
+                          .reference = reference,
+                          .joined = joined };
+}
+
+bool report_plot(const Evaluated *v, Messages *errors) {
+    NamedPoint *points = mem_alloc((size_t)(v->count + 1) * sizeof *points);
+    for (int64_t i = 0; i < v->count; i++) {
+        const Subject *s = &v->subjects[i];
+        points[i] = point_of(s->name, &s->scores, s->reference, s->joined);
+    }
+    points[v->count] = point_of("the training pictures", &v->training_scores, true, false);
+    Image image;
+    bool ok = plot_points(points, v->count + 1, "similarity to the pictures", "similarity to the text",
+                          &image, errors);
+    if (ok) {
+        ok = image_write(v->o->plot, &image, NULL, errors);
+        image_free(&image);
+    }
+    free(points);
+    return ok;
+}
+
 /* Sets a score and its error in a JSON object. */
 static void set_score(json_t *o, const char *key, Score s) {
     char *error = mem_format("%s_error", key);
@@ -77,14 +107,14 @@ void report_json(const Evaluated *v) {
     const EvaluateOptions *o = v->o;
     json_t *document =
         json_pack("{s:o, s:o}", "words", subjects_json(v, false), "references", subjects_json(v, true));
-    if (v->clip_path) {
+    if (v->scorer.path) {
         json_t *training = json_object(), *prompts = json_array();
         set_scores(training, &v->training_scores);
         json_object_set_new(document, "training_pictures", training);
         for (int64_t i = 0; i < v->prompts.count; i++)
             json_array_append_new(prompts, json_string(v->prompts.lines[i]));
         json_object_set_new(document, "prompts", prompts);
-        json_t *drawn = json_pack("{s:s, s:f, s:s, s:f, s:f, s:f}", "clip", v->clip_path, "count",
+        json_t *drawn = json_pack("{s:s, s:f, s:s, s:f, s:f, s:f}", "clip", v->scorer.path, "count",
                                   (double)o->count, "sampler", v->sampler.sampler->name, "steps",
                                   (double)v->sampler.steps, "guidance", o->guidance, "seed", (double)o->seed);
         json_object_set_new(document, "drawn", drawn);

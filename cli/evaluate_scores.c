@@ -1,76 +1,10 @@
-/* The scores of `ti evaluate`: opens CLIP, draws pictures with each word and computes their features. */
+/* The scores of `ti evaluate`: draws pictures with each word and compares their features. */
 #include "cli/console.h"
 #include "cli/evaluate.h"
 #include "cli/progress.h"
-#include "exchange/family.h"
 #include "inversion/templates.h"
-#include "io/file.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Opens the folder of a CLIP. Returns false when there is none, and adds a message for each fault of one. */
-static bool find_clip(const char *clip, const char *model, ClipFolder *folder, Messages *errors,
-                      Messages *warnings) {
-    if (clip) return clip_folder_open(clip, weights_open, folder, errors, warnings);
-    char *own = mem_format("%s/clip", model);
-    bool ok = false;
-    if (path_is_folder(own))
-        ok = clip_folder_open(own, weights_open, folder, errors, warnings);
-    else if (clip_folder_has_checker(model))
-        ok = clip_folder_open_checker(model, weights_open, folder, errors, warnings);
-    free(own);
-    return ok;
-}
-
-bool open_clip(Evaluated *v, const char *model, Messages *errors, Messages *warnings) {
-    int before = errors->count;
-    const char *clip = v->o->clip;
-    ClipFolder folder;
-    if (clip && strcmp(clip, "none") == 0) return true;
-    if (!find_clip(clip, model, &folder, errors, warnings)) {
-        if (errors->count == before)
-            console_line(stderr,
-                         "ti: the model has no CLIP to score pictures with (--clip FOLDER gives one)");
-        return errors->count == before;
-    }
-    if (!clip_model_open(folder, &v->clip, errors)) return false;
-    v->clip_path = mem_string(v->clip.folder.path);
-    console_line(stderr, "ti: CLIP %s%s", v->clip_path,
-                 v->clip.tokenizer ? "" : ", which has no text encoder, so that only pictures are compared");
-    v->features = clip_features_new(&v->clip, (PlanOptions) { .precision = (Precision)v->o->precision });
-    if (!get_arena(&v->clip_arena, clip_features_bytes(&v->features, v->threads), "fewer --threads", errors))
-        return false;
-    clip_features_bind(&v->features, &v->clip_arena, v->threads);
-    return true;
-}
-
-void close_clip(Evaluated *v) {
-    clip_features_free(&v->features);
-    arena_free(&v->clip_arena);
-    if (v->clip_path) clip_model_close(&v->clip);
-    free(v->clip_path);
-    free(v->training);
-}
-
-/* Computes the features [pictures, F] of a folder's files, as they are before any resizing for training.
-   The paths are those of a list. */
-static float *features_of_files(Evaluated *v, const Pictures *p, Messages *errors) {
-    int64_t width = v->clip.folder.config.projection_dim;
-    float *features = mem_alloc((size_t)(p->count * width) * sizeof *features);
-    bool ok = true;
-    for (int64_t i = 0; i < p->count; i++) {
-        Image image;
-        bool read = image_load(p->paths[i], &image, errors);
-        ok =
-            ok && read && clip_image_feature(&v->features, p->paths[i], &image, features + i * width, errors);
-        image_free(&image);
-    }
-    if (ok) return features;
-    free(features);
-    return NULL;
-}
 
 /* The pictures that are drawn, for the line that tells how far the drawing is. */
 typedef struct {
@@ -124,7 +58,7 @@ bool score_subjects(Evaluated *v, Messages *errors, Messages *warnings) {
     Arena arena = { 0 };
     Evaluation e = { .model = &v->model,
                      .words = &v->words,
-                     .clip = &v->features,
+                     .clip = &v->scorer.features,
                      .options = { .count = o->count,
                                   .sampler = v->sampler,
                                   .height = o->sides.height,
@@ -135,15 +69,15 @@ bool score_subjects(Evaluated *v, Messages *errors, Messages *warnings) {
                      .arena = &arena,
                      .threads = v->threads };
     ScoreReferences r = { .prompts = v->prompts.count,
-                          .width = v->clip.folder.config.projection_dim,
+                          .width = scorer_width(&v->scorer),
                           .training_count = v->pictures.count };
     double flops;
     int64_t bytes = evaluation_bytes(&e, &flops), sets = v->count * r.prompts;
     float *texts = mem_alloc((size_t)(r.prompts * r.width) * sizeof *texts);
-    if (v->clip.tokenizer) r.texts = texts;
-    r.training = v->training = features_of_files(v, &v->pictures, errors);
+    if (scorer_has_text(&v->scorer)) r.texts = texts;
+    r.training = v->training = scorer_files(&v->scorer, &v->pictures, errors);
     bool ok = r.training &&
-              (!r.texts || evaluation_texts(&v->features, v->prompts, texts, errors, warnings)) &&
+              (!r.texts || evaluation_texts(&v->scorer.features, v->prompts, texts, errors, warnings)) &&
               get_arena(&arena, bytes, "a smaller --resolution", errors);
     if (ok) {
         v->training_scores = scores_of_set(&r, r.training, r.training_count);
@@ -159,23 +93,22 @@ bool score_subjects(Evaluated *v, Messages *errors, Messages *warnings) {
 
 bool score_pictures(Evaluated *v, Messages *errors, Messages *warnings) {
     const EvaluateOptions *o = v->o;
-    PictureFit fit = { (int)v->clip.folder.config.image_size, (int)v->clip.folder.config.image_size, false };
     Pictures given = { 0 };
-    bool ok = pictures_list(o->images, fit, &v->pictures, errors, warnings);
-    ok = pictures_list(o->pictures, fit, &given, errors, warnings) && ok;
-    float *features = NULL, *text = mem_alloc((size_t)v->clip.folder.config.projection_dim * sizeof *text);
-    if (o->text && !v->clip.tokenizer)
+    bool ok = scorer_list(&v->scorer, o->images, &v->pictures, errors, warnings);
+    ok = scorer_list(&v->scorer, o->pictures, &given, errors, warnings) && ok;
+    float *features = NULL, *text = mem_alloc((size_t)scorer_width(&v->scorer) * sizeof *text);
+    if (o->text && !scorer_has_text(&v->scorer))
         ok = messages_add(errors, "--text: %s has no text encoder (--clip FOLDER gives a whole CLIP)",
-                          v->clip_path);
-    if (ok && o->text) ok = clip_text_feature(&v->features, o->text, text, errors, warnings);
-    if (ok) v->training = features_of_files(v, &v->pictures, errors);
-    if (v->training) features = features_of_files(v, &given, errors);
+                          v->scorer.path);
+    if (ok && o->text) ok = clip_text_feature(&v->scorer.features, o->text, text, errors, warnings);
+    if (ok) v->training = scorer_files(&v->scorer, &v->pictures, errors);
+    if (v->training) features = scorer_files(&v->scorer, &given, errors);
     if (features) {
         ScoreReferences r = { .training = v->training,
                               .training_count = v->pictures.count,
                               .prompts = 1,
                               .texts = o->text ? text : NULL,
-                              .width = v->clip.folder.config.projection_dim };
+                              .width = scorer_width(&v->scorer) };
         Scores scores = scores_of_set(&r, features, given.count);
         report_pictures(&scores, o->json);
     }

@@ -4,6 +4,7 @@
    run from the repository's root. */
 #include "exchange/family.h"
 #include "io/file.h"
+#include "io/image.h"
 #include "io/json.h"
 #include "tests/command.h"
 #include "tests/golden.h"
@@ -129,9 +130,10 @@ static void compare_drawn(const json_t *document, const char *list, const char *
 /* Evaluates a learned word of three vectors beside its references. */
 static void test_words(void) {
     shell("cp golden/word.safetensors '@/x.safetensors'");
-    json_t *document =
-        numbers(EVALUATE DRAWN "--embedding '<x>=@/x.safetensors' --init critter --prompt 'a photo of a {}' "
-                               "--prompt 'a pencil drawing of a {}'");
+    json_t *document = numbers(
+        EVALUATE DRAWN
+        "--plot '@/plot.png' --embedding '<x>=@/x.safetensors' --init critter --prompt 'a photo of a {}' "
+        "--prompt 'a pencil drawing of a {}'");
     compare_drawn(document, "words", "<x>", "<x>");
     compare_drawn(document, "references", "critter", "critter");
     compare_drawn(document, "references", "no word", "");
@@ -144,6 +146,13 @@ static void test_words(void) {
               "of the words alone");
     test_true("training pictures", number(training, "image_similarity") > number(x, "image_similarity"),
               "are more like themselves than drawn ones");
+    char *plot = with_folder("@/plot.png", folder);
+    Image image;
+    Messages errors = { 0 };
+    bool drawn = image_load(plot, &image, &errors);
+    test_true("--plot", drawn && image.width > 500, "is a picture");
+    image_free(&image);
+    free(plot);
     json_decref(document);
 
     document = numbers(EVALUATE "--init critter --clip none");
