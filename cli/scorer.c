@@ -64,8 +64,8 @@ float *scorer_files(Scorer *s, const Pictures *files, Messages *errors) {
     for (int64_t i = 0; i < files->count; i++) {
         Image image;
         bool read = image_load(files->paths[i], &image, errors);
-        ok = read &&
-             clip_image_feature(&s->features, files->paths[i], &image, features + i * width, errors) && ok;
+        ok = ok && read &&
+             clip_image_feature(&s->features, files->paths[i], &image, features + i * width, errors);
         image_free(&image);
     }
     if (ok) return features;

@@ -1,7 +1,7 @@
 /* Tests the scores of `ti evaluate` in CLIP's space: those of existing pictures against transformers'
-   (golden/clip.py), those of drawn pictures against the same pictures drawn by `ti generate`, the
-   checkpoints of a run, and models whose CLIP is a safety checker or that have none. TI names the program;
-   run from the repository's root. */
+   (golden/clip.py), those of drawn pictures against the same pictures drawn by `ti generate`, the best
+   pictures of `ti generate --keep`, the checkpoints of a run, and models whose CLIP is a safety checker or
+   that have none. TI names the program; run from the repository's root. */
 #include "exchange/family.h"
 #include "io/file.h"
 #include "io/image.h"
@@ -163,6 +163,80 @@ static void test_words(void) {
     json_decref(document);
 }
 
+/* Returns the score by which --keep ranks a picture that lies in the folder: the sum of both similarities. */
+static double keep_score(const char *name) {
+    shell("rm -rf '@/one' && mkdir '@/one' && cp '@/%s' '@/one'", name);
+    json_t *scores = numbers(EVALUATE "--pictures '@/one' --text 'a photo of a  at night'");
+    double sum = number(scores, "image_similarity") + number(scores, "text_similarity");
+    json_decref(scores);
+    return sum;
+}
+
+/* Returns what a picture's record says about it. */
+static json_t *record_of(const char *name) {
+    char *arguments = mem_format("inspect '@/%s'", name);
+    json_t *shown = numbers(arguments), *record = json_incref(json_object_get(shown, "ti"));
+    json_decref(shown);
+    free(arguments);
+    return record;
+}
+
+/* Runs `ti generate` with a learned word and four pictures. */
+static void draw(const char *options) {
+    char *with = with_folder("--count 4 --steps 2 --embedding '<x>=@/x.safetensors' ", folder),
+         *more = with_folder(options, folder);
+    test_true(options, run_ti("generate", with, more, folder) == 0, "drawn");
+    free(with);
+    free(more);
+}
+
+/* --keep writes the best of the pictures that are drawn without it, and says which they are. */
+static void test_keep(void) {
+    enum { COUNT = 4, KEPT = 2 };
+    draw("--prompt 'a photo of a <X> at night' --out '@/all.png'");
+    draw("--prompt 'a photo of a <X> at night' --keep 2 --images '@/grum' --grid --out '@/kept.png'");
+    double scores[COUNT], before = INFINITY;
+    for (int i = 0; i < COUNT; i++) {
+        char *name = mem_format("all-%d.png", i + 1);
+        scores[i] = keep_score(name);
+        free(name);
+    }
+    for (int i = 0; i < KEPT; i++) {
+        char *name = mem_format("kept-%d.png", i + 1);
+        json_t *record = record_of(name);
+        double score = number(record, "score"),
+               picture = number(json_object_get(record, "generate"), "picture");
+        char *same = mem_format("all-%d.png", (int)picture);
+        int better = 0;
+        for (int k = 0; k < COUNT; k++) better += scores[k] > score + 1e-6;
+        test_true(name, number(record, "rank") == i + 1 && better == i && score < before, "rank %d", i + 1);
+        test_below("its score", fabs(score - scores[(int)picture - 1]), 1e-6);
+        test_true("its pixels", same_pixels(folder, name, same), "are those of %s", same);
+        before = score;
+        json_decref(record);
+        free(same);
+        free(name);
+    }
+    char *like = with_folder("--like '@/kept-1.png' --out '@/again.png'", folder);
+    test_true("--like",
+              run_ti("generate", like, "", folder) == 0 && same_pixels(folder, "again.png", "kept-1.png"),
+              "draws a kept picture again");
+    free(like);
+    json_t *sheet = record_of("kept-grid.png");
+    test_true("the contact sheet",
+              json_is_true(json_object_get(sheet, "grid")) && !json_object_get(sheet, "rank"), "has no rank");
+    json_decref(sheet);
+
+    draw(
+        "--prompt '(a photo) of (a <X>:1.1) at night' --prompt-syntax a1111 --keep 1 --out '@/weighted.png'");
+    shell("rm -rf '@/one' && mkdir '@/one' && cp '@/weighted.png' '@/one'");
+    json_t *record = record_of("weighted.png"),
+           *text = numbers(EVALUATE "--pictures '@/one' --text 'a photo of a  at night'");
+    test_below("a weighted prompt", fabs(number(record, "score") - number(text, "text_similarity")), 1e-6);
+    json_decref(record);
+    json_decref(text);
+}
+
 /* --paper sets what no other option does. */
 static void test_paper(void) {
     json_t *document = numbers(EVALUATE "--init critter --paper --count 1 --steps 2");
@@ -237,6 +311,7 @@ int main(void) {
     Golden *g = golden_open("golden/clip.safetensors");
     test_sets(g);
     test_words();
+    test_keep();
     test_paper();
     test_checkpoints();
     test_checker();
