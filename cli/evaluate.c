@@ -25,8 +25,7 @@ static const Option OPTIONS[] = {
       .help = "the folder of the pictures: PNG, JPEG and BMP files" },
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER",
       .help = "the file of a learned word to evaluate; may be given several times; NAME=FILE gives the word "
-              "another "
-              "name for this run" },
+              "another name for this run" },
     { "checkpoints", OPTION_STRING, AT(checkpoints), "FOLDER",
       .help = "the folder of a run of ti train, all of whose checkpoints are evaluated, each as NAME@STEP" },
     { "init", OPTION_STRING, AT(init), "WORD",
@@ -50,12 +49,10 @@ static const Option OPTIONS[] = {
       .shown = "the model's own",
       .reason = "the embedded model has one, and Stable Diffusion 1.x a safety checker",
       .help = "the CLIP that scores pictures: a folder with transformers' CLIPModel, such as ViT-B/32; none "
-              "leaves the "
-              "scores out" },
+              "leaves the scores out" },
     { "prompt", OPTION_LIST, AT(prompts), "TEXT", .model = true, .shown = "those of the paper",
       .help = "a prompt with {} in the place of the word; the pictures of the first one are compared with "
-              "--images, "
-              "those of the others with their own text without the word" },
+              "--images, those of the others with their own text without the word" },
     { "count", OPTION_INT, AT(count), "N", 1, 1000, .standard = "8", .model = true,
       .reason = "quick; the paper draws 64",
       .help = "the number of pictures that are drawn for each prompt" },
@@ -70,8 +67,7 @@ static const Option OPTIONS[] = {
     NO_KARRAS_OPTION(AT(sampler)),
     { "paper", OPTION_FLAG, AT(paper),
       .help = "draw as the paper does: its four prompts, 64 pictures each, 50 steps of ddim and guidance 5, "
-              "unless "
-              "other options say otherwise" },
+              "unless other options say otherwise" },
     { "pictures", OPTION_STRING, AT(pictures), "FOLDER",
       .help = "score the pictures of this folder against --images and --text instead of words, and draw "
               "nothing" },
@@ -79,8 +75,7 @@ static const Option OPTIONS[] = {
       .help = "the text that the pictures of --pictures are to show" },
     { "plot", OPTION_STRING, AT(plot), "FILE", .shown = "none",
       .help = "also draw the paper's figure, the similarity to the text over that to the pictures, with a "
-              "point for "
-              "each word, to this PNG or JPEG" },
+              "point for each word, to this PNG or JPEG" },
     { "force", OPTION_FLAG, AT(force), .help = "overwrite the file of --plot" },
     { "json", OPTION_FLAG, AT(json), .help = "print all numbers as JSON" },
     PRECISION_OPTION(AT(precision)),
@@ -243,10 +238,23 @@ static void settle_prompts(Evaluated *v) {
         v->prompts = o->kind == 0 ? PAPER_PROMPTS : (EvaluationPrompts) { style, 1 };
 }
 
+/* Adds a message for each prompt, of --prompt or of the model's defaults.json, that does not have {} once. */
+static bool check_prompts(const EvaluateOptions *o, Messages *errors) {
+    bool ok = true;
+    for (int64_t i = 0; i < o->prompts.count; i++) {
+        const char *place = strstr(o->prompts.items[i], "{}");
+        if (!place || strstr(place + 2, "{}"))
+            ok = messages_add(errors, "--prompt '%s': must have {} once, in the place of the word",
+                              o->prompts.items[i]);
+    }
+    return ok;
+}
+
 static bool settle_drawing(Evaluated *v, Messages *errors, Messages *warnings) {
     EvaluateOptions *o = v->o;
     if (!v->scorer.path) return true;
-    if (!options_read_model(&EVALUATE_COMMAND, v->model.folder.path, o, errors)) return false;
+    if (!options_read_model(&EVALUATE_COMMAND, v->model.folder.path, o, errors) || !check_prompts(o, errors))
+        return false;
     if (!o->paper) sampler_settle(&EVALUATE_COMMAND, o, "steps", &o->sampler);
     settle_paper(o);
     settle_prompts(v);
@@ -286,13 +294,11 @@ static void evaluate_words(Evaluated *v, Messages *errors, Messages *warnings) {
 static void evaluate_pictures(Evaluated *v, Messages *errors, Messages *warnings) {
     const EvaluateOptions *o = v->o;
     char *model = o->model ? mem_string(o->model) : file_of_program(EMBEDDED_MODEL);
-    if (!scorer_open(&v->scorer, o->clip, model ? model : "", (Precision)o->precision, v->threads, errors,
-                     warnings))
-        ; /* its messages say why */
-    else if (!v->scorer.path)
-        messages_add(errors, "--pictures: needs a CLIP to score with (--clip FOLDER)");
-    else
-        score_pictures(v, errors, warnings);
+    bool ok = scorer_open(&v->scorer, o->clip, model ? model : "", (Precision)o->precision, v->threads,
+                          errors, warnings);
+    if (ok && !v->scorer.path)
+        ok = messages_add(errors, "--pictures: needs a CLIP to score with (--clip FOLDER)");
+    if (ok) score_pictures(v, errors, warnings);
     free(model);
 }
 
@@ -333,12 +339,7 @@ static void check(void *options, Messages *errors) {
     if (o->text && !o->pictures) messages_add(errors, "--text: belongs to --pictures");
     if (o->plot && o->pictures) messages_add(errors, "--plot: shows words, and --pictures scores none");
     if (o->plot) check_picture_name("--plot", o->plot, errors);
-    for (int64_t i = 0; i < o->prompts.count; i++) {
-        const char *place = strstr(o->prompts.items[i], "{}");
-        if (!place || strstr(place + 2, "{}"))
-            messages_add(errors, "--prompt '%s': must have {} once, in the place of the word",
-                         o->prompts.items[i]);
-    }
+    check_prompts(o, errors);
     sampler_check(&o->sampler, errors);
 }
 

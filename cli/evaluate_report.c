@@ -114,9 +114,11 @@ void report_json(const Evaluated *v) {
         for (int64_t i = 0; i < v->prompts.count; i++)
             json_array_append_new(prompts, json_string(v->prompts.lines[i]));
         json_object_set_new(document, "prompts", prompts);
-        json_t *drawn = json_pack("{s:s, s:f, s:s, s:f, s:f, s:f}", "clip", v->scorer.path, "count",
-                                  (double)o->count, "sampler", v->sampler.sampler->name, "steps",
-                                  (double)v->sampler.steps, "guidance", o->guidance, "seed", (double)o->seed);
+        bool ays = v->sampler.steps == STEPS_ALIGN_YOUR_STEPS;
+        json_t *steps = ays ? json_string("ays") : json_real((double)v->sampler.steps);
+        json_t *drawn = json_pack("{s:s, s:f, s:s, s:o, s:f, s:f}", "clip", v->scorer.path, "count",
+                                  (double)o->count, "sampler", v->sampler.sampler->name, "steps", steps,
+                                  "guidance", o->guidance, "seed", (double)o->seed);
         json_object_set_new(document, "drawn", drawn);
     }
     console_json(document);

@@ -155,6 +155,11 @@ const BadInput BAD_SCORES[] = {
       .says = "nowhere: has no config.json: is no folder with a CLIP in transformers' layout (OpenCLIP has "
               "another "
               "one)" },
+    { .input = "a model's prompt of the evaluation without the place of the word",
+      .make = "mv clip model/; echo '{\"evaluate\": {\"prompt\": [\"a photo\"]}}' >model/defaults.json",
+      .command = "evaluate --model model --images pictures --init a",
+      .status = 1,
+      .says = "--prompt 'a photo': must have {} once, in the place of the word" },
     { .input = "a folder without checkpoints",
       .command = "evaluate --model model --images pictures --checkpoints pictures",
       .status = 1,

@@ -161,6 +161,35 @@ static const ClipModelConfig FULL = {
     .projection_dim = 512,
 };
 
+/* A config without fields is that of ViT-B/32. */
+static void test_defaults(void) {
+    static const char text[] = "{\"model_type\": \"clip\", \"text_config\": {}, \"vision_config\": {}}";
+    Messages errors = { 0 }, warnings = { 0 };
+    ClipModelConfig c;
+    PreprocessorConfig p;
+    CHECK(clip_model_config_parse("a", text, strlen(text), &c, &errors, &warnings));
+    CHECK(preprocessor_config_parse("a", "{}", 2, &p, &errors, &warnings));
+    const ClipConfig *encoders[] = { &c.text, &FULL.text, &c.vision, &FULL.vision };
+    for (int i = 0; i < 4; i += 2) {
+        const ClipConfig *a = encoders[i], *b = encoders[i + 1];
+        test_true(i ? "defaults of the picture encoder" : "defaults of the text encoder",
+                  a->vocab_size == b->vocab_size && a->hidden_size == b->hidden_size &&
+                      a->intermediate_size == b->intermediate_size && a->positions == b->positions &&
+                      a->layers == b->layers && a->heads == b->heads && a->activation == b->activation &&
+                      a->layer_norm_eps == b->layer_norm_eps,
+                  "%lld wide", (long long)a->hidden_size);
+    }
+    test_true("defaults",
+              c.eos_token_id == FULL.eos_token_id && c.image_size == FULL.image_size &&
+                  c.patch_size == FULL.patch_size && c.projection_dim == FULL.projection_dim,
+              "of ViT-B/32");
+    test_true("defaults of the preprocessor",
+              p.crop_width == 224 && p.mean[0] == 0.48145466f && p.mean[1] == 0.4578275f &&
+                  p.mean[2] == 0.40821073f && p.std[0] == 0.26862954f && p.std[1] == 0.26130258f &&
+                  p.std[2] == 0.27577711f,
+              "CLIP's");
+}
+
 /* Runs both encoders of the tiny model under all memory plans, and compares the rows that are features. */
 static void test_tiny(const Golden *g) {
     Store *text = golden_store(g, "tiny/text_model."), *vision = golden_store(g, "tiny/vision_model."),
@@ -303,6 +332,7 @@ int main(void) {
     Golden *g = golden_open("golden/clip.safetensors");
     test_embedded(g);
     test_checker(g);
+    test_defaults();
     test_tiny(g);
     test_full(g);
     golden_free(g);
