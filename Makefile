@@ -17,6 +17,11 @@
 # Variables: CC, MARCH (an empty one makes a portable build), OPT (-O3), SANITIZE=address,undefined, WERROR=1, PREFIX,
 # PYTHON, and BUILD, the build folder, whose name may not contain spaces. Changed flags cause a complete build.
 
+# A single goal is made with as many jobs as there are processors, unless make is given -j.
+ifeq ($(MAKELEVEL)$(filter-out 0 1,$(words $(MAKECMDGOALS))),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 CC      = gcc
 MARCH   = -march=native
 BUILD   = build
@@ -42,7 +47,9 @@ BELOW_diffusion = nn autograd weights text tensor io
 BELOW_inversion = diffusion nn autograd weights text tensor io
 BELOW_cli       = inversion diffusion nn exchange autograd weights text tensor io
 
-TESTS    = $(patsubst test_%.c,%,$(notdir $(wildcard tests/*/test_*.c)))
+# The longest tests come first, so that none of them runs alone at the end.
+LONGEST  = resume failures loop picture bad_input
+TESTS    = $(LONGEST) $(filter-out $(LONGEST),$(patsubst test_%.c,%,$(notdir $(wildcard tests/*/test_*.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
 ifneq ($(words $(BUILD)),1)

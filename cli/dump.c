@@ -122,7 +122,7 @@ static void stream_open(const Dump *d, Stream *s, const char *path, bool learned
     const LoopData *data = &d->loop->data;
     if (learned)
         list[s->count] =
-            (NamedTensor) { "rows", shape2(data->vectors, data->clip->config.hidden_size), NULL };
+            (NamedTensor) { "rows", shape2(data->vectors + data->own, data->clip->config.hidden_size), NULL };
     safetensors_begin(&s->out, path, list, s->count + learned, NULL, 0);
     free(list);
 }
@@ -172,7 +172,7 @@ static bool write_step(const Dump *d, const float *learned, const char *path, Me
         { "timesteps", shape1(s->batch), s->timesteps },
         { "latents", latents, d->loop->latents },
         { "noise", latents, d->loop->noise },
-        { "rows", shape2(data->vectors, data->clip->config.hidden_size), learned },
+        { "rows", shape2(data->vectors + data->own, data->clip->config.hidden_size), learned },
         { "noisy", latents, s->noisy },
         { "target", latents, s->target },
         { "loss", shape1(1), s->loss->data },

@@ -158,8 +158,11 @@ static bool measure_subjects(Evaluated *v, TrainingStep *step, const Posteriors 
         Subject *s = &v->subjects[i];
         if (!*s->word) continue;
         int32_t *prompt = make_prompt(v, s->word, errors, warnings);
-        TrainingPrompts prompts = { .ids = prompt, .rows = 1, .tokens = step->tokens };
-        GridLossData data = { posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts };
+        TrainingPrompts prompts = {
+            .ids = prompt, .rows = 1, .tokens = step->tokens, .forms = 1, .sizes = 1
+        };
+        GridLossData data = { posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts,
+                              v->words.vectors };
         Wait wait;
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step->plan.forward_flops, NULL);
         s->loss = grid_loss(&data, step, &watch);

@@ -88,9 +88,11 @@ static bool show_picture(const InspectOptions *o, Messages *errors, Messages *wa
         ok =
             word_file_parse(o->path, file.data, file.size, &e, errors) && show_words(o, &e, errors, warnings);
         embeddings_free(&e);
-    } else if (o->model) {
-        ok = messages_add(
-            errors, "%s: is a picture without a learned word; --model is only for learned words", o->path);
+    } else if (o->model || o->tensors || o->hash) {
+        ok = messages_add(errors, "%s: is a picture without a learned word; %s", o->path,
+                          o->model     ? "--model is only for learned words"
+                          : o->tensors ? "--tensors is only for models"
+                                       : "--hash is only for files of tensors");
     } else {
         PictureText text;
         picture_text_read(o->path, file.data, file.size, &text, warnings);

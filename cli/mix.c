@@ -33,17 +33,10 @@ static const Option OPTIONS[] = {
     { "force", OPTION_FLAG, AT(force), .help = "overwrite a file that exists" },
 };
 
-/* Reads a number that is the whole text. */
-static bool whole_number(const char *text, double *x) {
-    char *end;
-    *x = strtod(text, &end);
-    return end > text && !*end && isfinite(*x);
-}
-
 /* Splits FILE:FACTOR at its last colon if a number follows it. Returns the path, which the caller frees. */
 static char *split_factor(const char *argument, double *factor) {
     const char *colon = strrchr(argument, ':');
-    if (colon && whole_number(colon + 1, factor))
+    if (colon && text_is_number(colon + 1, factor))
         return mem_format("%.*s", (int)(colon - argument), argument);
     *factor = 1;
     return mem_string(argument);
@@ -96,7 +89,7 @@ static double median_norm(const MixValues *o, int64_t width, Messages *errors, M
 static bool set_norm(const MixValues *o, Embedding *e, Messages *errors, Messages *warnings) {
     double norm;
     if (!o->norm) return true;
-    if (!whole_number(o->norm, &norm)) norm = median_norm(o, e->width, errors, warnings);
+    if (!text_is_number(o->norm, &norm)) norm = median_norm(o, e->width, errors, warnings);
     return norm > 0 && word_set_norm(e, norm, errors);
 }
 
@@ -118,7 +111,7 @@ static void check(void *values, Messages *errors) {
     const MixValues *o = values;
     double norm = 0;
     bool median = o->norm && strcmp(o->norm, "median") == 0;
-    if (o->norm && !median && (!whole_number(o->norm, &norm) || norm <= 0))
+    if (o->norm && !median && (!text_is_number(o->norm, &norm) || norm <= 0))
         messages_add(errors, "--norm %s: must be a number above 0, or median", o->norm);
     if (median && !o->model) messages_add(errors, "--norm median: needs --model, whose vocabulary it is");
     for (int64_t i = 0; i < o->rows.count; i++) {

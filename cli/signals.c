@@ -45,6 +45,7 @@ int signals_caught(void) { return caught; }
 void stop_at(double time) { deadline = time; }
 
 bool stop_asked(double seconds) { return caught || system_seconds() + seconds >= deadline; }
+bool not_interrupted(void) { return !stop_asked(0); }
 
 void signals_release(void) {
     handle(SIGINT, SIG_DFL);

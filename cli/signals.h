@@ -18,6 +18,8 @@ int signals_caught(void);
 void stop_at(double time);
 /* Whether a signal has come, or the time is over or will be after so many seconds more. */
 bool stop_asked(double seconds);
+/* Whether nothing asks the run to stop yet, for wait_start. */
+bool not_interrupted(void);
 
 /* To be called after everything is saved. From this call on each of these signals ends the program at
    once. */

@@ -9,11 +9,11 @@
 #include "io/system.h"
 #include "tensor/threads.h"
 #include "cli/memory.h"
-#include "cli/picture_record.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/signals.h"
 #include "cli/train_parts.h"
+#include "cli/train_run.h"
 #include "inversion/grid_loss.h"
 
 #include <math.h>
@@ -29,44 +29,13 @@ typedef enum {
     RUN_FAILED   /* `errors` says why */
 } RunResult;
 
-static bool not_interrupted(void) { return !stop_asked(0); }
-
-typedef struct {
-    TrainOptions *o;
-    int threads;
-    MemoryLimit memory;
-    Model model;
-    Words words; /* the word that is learned; words.learned are its vectors */
-    Pictures pictures;
-    TrainingPrompts prompts;
-    Masks masks; /* of --masks */
-    Encoder encoder;
-    Posteriors posteriors;
-    Loop loop;
-    Validation *validation; /* NULL without --validation-prompt */
-    Arena arena;            /* shared by all graphs, which run one at a time */
-    RunFolder folder;
-    bool has_state; /* whether the run is resumed from `state`; otherwise it begins with its first step */
-    RunState state;
-    StateSaver saver;
-    NormRule norm;        /* of --norm */
-    float *initial;       /* [vectors, width]: the learned vectors before the first step */
-    EarlyStop stop;       /* of --stop auto */
-    bool interrupted;     /* whether a signal, or --for, cut off the validation picture or a fixed loss of the
-                             last step, which a resumed run then does first */
-    bool weights_changed; /* whether a file of weights was modified during the run, so that
-                             no further results may be kept */
-    Profile profile;
-} Run;
-
 /* Words and prompts */
 
 static bool initial_vectors(Run *r, Messages *errors) {
     r->words.width = r->model.clip.config.hidden_size;
     r->saver.stop = &r->stop;
     r->norm = train_norm(r->o, &r->model);
-    r->saver.initial = r->initial =
-        train_initial_vectors(r->o, &r->model, r->norm, r->has_state ? &r->state : NULL, errors);
+    r->initial = train_initial_vectors(r->o, &r->model, r->norm, r->has_state ? &r->state : NULL, errors);
     return r->initial && words_add(&r->words, r->model.tokenizer, r->o->token, r->initial, r->o->vectors,
                                    r->words.width, "--token", NULL, errors);
 }
@@ -92,6 +61,7 @@ static void plan_run(Run *r) {
         .height = sides->height / factor,
         .width = sides->width / factor,
         .vectors = r->o->vectors,
+        .own = r->o->per_image > 0 ? r->pictures.count : 0,
         .learned = r->words.learned,
         .initial = r->initial,
     };
@@ -296,57 +266,6 @@ static void print_time(Run *r) {
     fprintf(stderr, "\n");
 }
 
-static const char SMALLER_LR[] = " (a smaller --lr?)";
-
-/* Measures a loss over so many fixed points. Returns false when a signal or --for interrupts it. */
-static bool measure(Run *r, const char *what, FixedLoss *fixed_loss, int64_t points, double *loss) {
-    int64_t passes = ceil_div(points, r->o->batch);
-    Wait wait;
-    Watch watch = wait_start(&wait, what, (double)passes * r->loop.full.plan.forward_flops, not_interrupted);
-    GridLossData data = { &r->posteriors, r->model.vae.config.scaling_factor, &r->model.noise_schedule,
-                          &r->prompts };
-    *loss = fixed_loss(&data, &r->loop.full, &watch);
-    r->interrupted = wait.ended;
-    return !wait.ended;
-}
-
-/* Measures the fixed-grid loss and keeps it for loss.png. When it is interrupted, nothing is kept. */
-static bool measure_grid(Run *r, double *loss, Messages *errors) {
-    if (!measure(r, "fixed-grid loss", grid_loss, r->pictures.count * GRID_TIMESTEPS, loss)) return true;
-    run_folder_add_grid_loss(&r->folder, r->loop.step, *loss);
-    return check_loss(*loss, &r->loop.full, "fixed grid: ", SMALLER_LR, errors);
-}
-
-/* With --stop auto, measures its loss where that is due after a step and not done yet. */
-static bool measure_early_stop(Run *r, int64_t step, Messages *errors) {
-    EarlyStop *s = &r->stop;
-    if (s->every == 0) return true;
-    bool due = step == s->count * s->every, last = step == r->o->steps && step % s->every != 0;
-    double loss;
-    if ((!due && !last) ||
-        !measure(r, "loss of --stop auto", deterministic_loss, DETERMINISTIC_POINTS, &loss))
-        return true;
-    if (due) early_stop_add(s, loss, r->words.learned, r->loop.adamw.count);
-    s->last_best = last && loss < s->losses[early_stop_best(s)];
-    return check_loss(loss, &r->loop.full, "fixed points: ", SMALLER_LR, errors);
-}
-
-/* Whether the run ends after this step. */
-static bool is_last(const Run *r, int64_t step) {
-    return step == r->o->steps || early_stop_reached(&r->stop);
-}
-
-/* At the end of a run, exchanges the learned vectors and those that --stop auto keeps, if they are others.
-   The second call undoes this. */
-static void exchange_best(Run *r) {
-    if (early_stop_kept(&r->stop, r->words.learned) == r->words.learned) return;
-    for (int64_t i = 0; i < r->stop.elements; i++) {
-        float learned = r->words.learned[i];
-        r->words.learned[i] = r->stop.best[i];
-        r->stop.best[i] = learned;
-    }
-}
-
 /* The run */
 
 /* The point of the run at which this process began, from which the progress line computes the speed. */
@@ -363,59 +282,6 @@ static void show_progress(const Run *r, Progress *p, Start start, LoopRecord rec
                   duration_text(progress_left(p, done, all), left));
 }
 
-/* Generates the validation picture of a step. When a signal interrupts this, a picture of this name from an
-   earlier run is removed, so that a resumed run generates it. */
-static bool sample_validation(Run *r, int64_t step, Messages *errors) {
-    char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
-    char *word = is_last(r, step) ? mem_string("learned_embeds.safetensors")
-                                  : mem_format("learned_embeds-steps-%lld.safetensors", (long long)step);
-    const SamplingOptions *sampling = sampling_options(validation_sampling(r->validation));
-    PictureText text;
-    Wait wait = { 0 };
-    Watch watch = wait_start(&wait, "validation picture, step",
-                             sampling_flops(validation_sampling(r->validation)), not_interrupted);
-    bool ok = validation_record(r->o, &r->model, &r->words, sampling, step, word, &text, errors) &&
-              validation_sample(r->validation, path, &text, &watch, errors);
-    r->interrupted = wait.ended;
-    if (r->interrupted) unlink(path);
-    picture_text_free(&text);
-    free(word);
-    free(path);
-    return ok || r->interrupted;
-}
-
-static bool has_picture(const Run *r, int64_t step) {
-    char *path = run_folder_file(&r->folder, "validation-%lld.png", (long long)step);
-    bool has = access(path, F_OK) == 0;
-    free(path);
-    return has;
-}
-
-/* What follows an update at some steps: the loss of --stop auto, a validation picture, the fixed-grid loss, a
-   checkpoint. done: the run was stopped at this step, so that some of it may be done already. */
-static bool after_update(Run *r, int64_t step, bool done, Messages *errors) {
-    const TrainOptions *o = r->o;
-    if (!measure_early_stop(r, step, errors)) return false;
-    if (r->interrupted) return true;
-    bool last = is_last(r, step);
-    if (r->validation && (last || (o->validation_every > 0 && step % o->validation_every == 0)) &&
-        !(done && has_picture(r, step))) {
-        if (last) exchange_best(r);
-        bool ok = sample_validation(r, step, errors);
-        if (last) exchange_best(r);
-        if (!ok) return false;
-    }
-    bool measured = r->folder.points > 0 && (int64_t)r->folder.grid[2 * r->folder.points - 2] == step;
-    if (o->grid_loss > 0 && step % o->grid_loss == 0 && !last && !measured && !r->interrupted) {
-        double loss;
-        if (!measure_grid(r, &loss, errors)) return false;
-        if (!r->interrupted) printf("step %lld: fixed-grid loss %.5f\n", (long long)step, loss);
-    }
-    return r->interrupted || o->checkpoint_every == 0 || step % o->checkpoint_every != 0 ||
-           run_folder_save(&r->folder, step, r->words.learned, o->vectors, r->model.clip.config.hidden_size,
-                           errors);
-}
-
 /* The training loop. Returns false after an error; a signal, --for and --stop auto end the loop with true. */
 static bool run_loop(Run *r, Messages *errors) {
     Progress progress = progress_new();
@@ -423,8 +289,8 @@ static bool run_loop(Run *r, Messages *errors) {
     double took = 0; /* the seconds of the last micro-batch */
     /* At the end of a run with --stop auto the pictures are those of the word that was kept. */
     bool last_vectors = !r->state.finished || r->state.stop.every == 0;
-    bool ok = start.step == 0 || after_update(r, start.step, last_vectors, errors);
-    while (ok && !is_last(r, r->loop.step) && !stop_asked(took)) {
+    bool ok = start.step == 0 || train_after_update(r, start.step, last_vectors, errors);
+    while (ok && !train_is_last(r, r->loop.step) && !stop_asked(took)) {
         double before_batch = system_seconds();
         LoopRecord record = loop_next(&r->loop);
         took = system_seconds() - before_batch;
@@ -433,9 +299,9 @@ static bool run_loop(Run *r, Messages *errors) {
         ok = losses_add(&r->folder.losses, record, errors);
         char before[40];
         snprintf(before, sizeof before, "step %lld: ", (long long)record.step);
-        ok = check_loss((double)record.loss, r->loop.latest, before, SMALLER_LR, errors) && ok;
+        ok = check_loss((double)record.loss, r->loop.latest, before, TRAIN_SMALLER_LR, errors) && ok;
         if (ok) show_progress(r, &progress, start, record, r->loop.step == r->o->steps);
-        if (ok && record.updated) ok = after_update(r, record.step, false, errors);
+        if (ok && record.updated) ok = train_after_update(r, record.step, false, errors);
         if (ok && saver_due(&r->saver))
             ok = weights_unchanged(r, errors) && saver_write(&r->saver, &r->loop, &r->folder, false, errors);
     }
@@ -452,20 +318,21 @@ static bool run_loop(Run *r, Messages *errors) {
    last good one. */
 static RunResult finish(Run *r, bool ok, Messages *errors) {
     int64_t width = r->model.clip.config.hidden_size;
-    bool complete = ok && is_last(r, r->loop.step) && !r->interrupted;
+    bool complete = ok && train_is_last(r, r->loop.step) && !r->interrupted;
     if (complete && r->stop.every > 0) train_print_early_stop(&r->stop, r->loop.step, r->o->steps);
     if (complete && r->folder.points > 0) {
         double before = r->folder.grid[1], after;
-        exchange_best(r);
-        ok = measure_grid(r, &after, errors);
-        exchange_best(r);
+        train_exchange_best(r);
+        ok = train_measure_grid(r, &after, errors);
+        train_exchange_best(r);
         complete = !r->interrupted;
         if (ok && complete) printf("fixed-grid loss %.5f before, %.5f after\n", before, after);
     }
     if (!weights_unchanged(r, errors)) return RUN_FAILED;
     const float *word = complete ? early_stop_kept(&r->stop, r->words.learned) : r->words.learned;
-    bool saved = (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step,
-                                                                     word, r->o->vectors, width, errors);
+    bool saved =
+        (!complete && r->loop.step == 0) || run_folder_save(&r->folder, complete ? -1 : r->loop.step, word,
+                                                            r->words.words[0].vectors, width, errors);
     if (ok && saved) saved = saver_write(&r->saver, &r->loop, &r->folder, complete, errors);
     print_peak_memory();
     if (!ok || !saved) return RUN_FAILED;
@@ -524,9 +391,10 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
         profile_start(&r->profile);
         graph_trace(r->loop.full.graph, &r->profile.trace);
     }
+    if (!train_show_learned(r, 0, errors)) return RUN_FAILED;
     double loss; /* of the initial vectors */
-    if (r->folder.points == 0 && grid_wanted(r) && !measure_grid(r, &loss, errors)) return RUN_FAILED;
-    if (r->stop.count == 0 && !measure_early_stop(r, 0, errors)) return RUN_FAILED;
+    if (r->folder.points == 0 && grid_wanted(r) && !train_measure_grid(r, &loss, errors)) return RUN_FAILED;
+    if (r->stop.count == 0 && !train_measure_stop(r, 0, errors)) return RUN_FAILED;
     if (stop_asked(0)) return RUN_STOPPED;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
@@ -560,6 +428,9 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
     initial_vectors(r, errors);
     if (errors->count == 0)
         list_pictures(r->o->images, fit_of(&r->o->sides, r->o->center_crop), &r->pictures, errors, warnings);
+    if (errors->count == 0 && r->o->per_image > 0)
+        train_own_vectors(&r->words, &r->initial, r->pictures.count);
+    r->saver.initial = r->initial;
     if (r->pictures.count * r->o->repeats >= RANDPERM_MAX)
         messages_add(
             errors, "--repeats %lld: with %lld pictures an epoch has more examples than can be shuffled (%d)",
@@ -574,8 +445,8 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
 /* --resume of a run that is finished: writes the word's files if they are damaged or
    missing, and says how to use the word. */
 static bool show_finished(Run *r, Messages *errors) {
-    int64_t vectors = r->o->vectors, width = r->state.count / vectors;
-    if (width * vectors != r->state.count)
+    int64_t vectors = r->o->vectors, width = train_state_width(r->o, &r->state);
+    if (width == 0)
         return messages_add(errors, "%s/%s: does not hold %lld vectors", r->folder.path, RUN_STATE,
                             (long long)vectors);
     bool early = r->state.step < r->o->steps;

@@ -39,6 +39,8 @@ typedef struct {
     int64_t clip_skip;
     bool center_crop, no_flip;
     double min_snr, regularise; /* 0 for none */
+    int64_t progressive;        /* 0 for all vectors from the first step on */
+    double per_image;           /* 0 for none */
     char *norm;                 /* free, median, sphere or a number */
     /* when it ends */
     int stop; /* STOP_OFF or STOP_AUTO */
@@ -80,6 +82,9 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
 /* Sets the number of vectors to that of the learned word in --init. Returns false and adds a message when
    --vectors gives another number or --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
+
+/* Returns how many of the word's vectors are learned after so many steps: all but with --progressive. */
+int64_t train_vectors_at(const TrainOptions *o, int64_t step);
 
 /* Writes FOLDER/options.json with absolute paths. With --resume, only the steps, --stop and the paths of the
    inputs are changed in the file. Sets o->identity. */

@@ -7,6 +7,7 @@
 #include "cli/run_folder.h"
 #include "cli/train_parts.h"
 #include "inversion/norm.h"
+#include "inversion/progressive.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
@@ -118,6 +119,14 @@ static const Option OPTIONS[] = {
       .help = "add W / n times the squared distance of the n vectors from their initial words to the loss; "
               "the paper "
               "gives no W, its authors speak of 1e-5 as low" },
+    { "progressive", OPTION_INT, AT(progressive), "P", 0, MILLION, .standard = "0",
+      .reason = "all vectors learn from the first step on",
+      .help = "begin with one of the word's --vectors, and add the next one every P steps; the paper has "
+              "2000" },
+    { "per-image", OPTION_REAL, AT(per_image), "P", 0, 1, .standard = "0", .reason = "no such words",
+      .help = "learn a word of its own for each picture as well, for what only this picture shows, and throw "
+              "it away at the end: with probability P a prompt ends with 'with S', where S is the picture's "
+              "word. The paper has 1, its authors' code 0.25" },
     { "norm", OPTION_STRING, AT(norm), "free|median|sphere|X", .standard = "free", .number = true,
       .fault = norm_fault, .reason = "as in the paper",
       .help =
@@ -302,6 +311,21 @@ static void find_init_file(TrainOptions *o) {
     }
 }
 
+int64_t train_vectors_at(const TrainOptions *o, int64_t step) {
+    return progressive_learned(o->progressive, o->vectors, step);
+}
+
+/* Every vector has to join before the last step. This can be checked when the number of vectors is known. */
+static void check_progressive(const TrainOptions *o, Messages *errors) {
+    int64_t last = progressive_start(o->progressive, o->vectors - 1);
+    if (o->progressive > 0 && o->vectors == 1)
+        messages_add(errors, "--progressive: needs a word of at least 2 --vectors");
+    else if (o->progressive > 0 && last >= o->steps)
+        messages_add(errors,
+                     "--progressive %lld: vector %lld would join at step %lld, but the run has %lld steps",
+                     (long long)o->progressive, (long long)o->vectors, (long long)last, (long long)o->steps);
+}
+
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors) {
     int before = errors->count;
     if (given(o, "vectors") && o->vectors != vectors)
@@ -312,6 +336,7 @@ bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *error
                      (long long)vectors);
     o->vectors = vectors;
     check_token(o, errors);
+    check_progressive(o, errors);
     return errors->count == before;
 }
 
@@ -322,6 +347,9 @@ static void check_cycles(const TrainOptions *o, Messages *errors) {
 }
 
 static void check_variants(const TrainOptions *o, Messages *errors) {
+    if (o->progressive > 0 && o->stop == STOP_AUTO)
+        messages_add(
+            errors, "--progressive: changes the word whose loss --stop auto measures; leave one of them out");
     if (given(o, "background") && !o->masks && !o->resume)
         messages_add(errors, "--background: needs --masks");
     if (strcmp(o->norm, "sphere") != 0) return;
@@ -426,6 +454,7 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
                      (long long)o->warmup);
     check_schedule(o, errors);
     check_window(o, errors);
+    if (!o->init_is_file) check_progressive(o, errors); /* else the file says how many vectors there are */
     return errors->count == before;
 }
 

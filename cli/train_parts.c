@@ -69,12 +69,17 @@ static float *vectors_of_file(TrainOptions *o, int64_t width, Messages *errors) 
     return learned;
 }
 
-/* Returns the initial vectors that the state contains, so that a run can be
+int64_t train_state_width(const TrainOptions *o, const RunState *state) {
+    int64_t rows = o->vectors + (o->per_image > 0 ? state->identity.picture_count : 0);
+    return state->count % rows == 0 ? state->count / rows : 0;
+}
+
+/* Returns the initial vectors of the word that the state contains, so that a run can be
    resumed without the file of --init. */
 static float *vectors_of_state(const TrainOptions *o, int64_t width, const RunState *state,
                                Messages *errors) {
     int64_t count = o->vectors * width;
-    if (state->count != count) {
+    if (train_state_width(o, state) != width) {
         messages_add(errors, "%s/%s: belongs to another model, whose vectors have another length", o->out,
                      RUN_STATE);
         return NULL;
@@ -94,6 +99,18 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, con
     return v;
 }
 
+void train_own_vectors(Words *words, float **initial, int64_t pictures) {
+    int64_t vectors = words->vectors, width = words->width;
+    float *const both[] = { words->learned, *initial };
+    float **const to[] = { &words->learned, initial };
+    for (int i = 0; i < 2; i++) {
+        float *v = mem_grow(both[i], (size_t)((vectors + pictures) * width) * sizeof *v);
+        for (int64_t k = vectors; k < vectors + pictures; k++)
+            memcpy(v + k * width, v, (size_t)width * sizeof *v);
+        *to[i] = v;
+    }
+}
+
 bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictures, Masks *masks,
                          Messages *errors) {
     PictureFit fit = fit_of(&o->sides, o->center_crop);
@@ -102,9 +119,10 @@ bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictur
            (!o->masks || masks_read(masks, pictures, fit, factor, o->background, errors));
 }
 
-bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,
-                   TrainingPrompts *prompts, Messages *errors, Messages *warnings) {
-    PromptSource source = { o->kind, o->templates, o->class, o->captions };
+bool train_prompts(const TrainOptions *o, Tokenizer *t, const Pictures *pictures, TrainingPrompts *prompts,
+                   Messages *errors, Messages *warnings) {
+    PromptSource source = { o->kind,    o->templates,       o->class,        o->captions,
+                            o->vectors, o->progressive > 0, o->per_image > 0 };
     int64_t room = tokenizer_max_length(t) - 2;
     if (!training_prompts_read(prompts, &source, t, o->token, pictures->paths, pictures->count, errors))
         return false;
@@ -157,6 +175,8 @@ LoopOptions train_loop_options(const TrainOptions *o, NormRule norm) {
         .adamw = ADAMW_DEFAULTS,
         .weights = { .min_snr = o->min_snr, .masked = o->masks },
         .regularise = o->regularise,
+        .progressive = o->progressive,
+        .per_image = o->per_image,
         .norm = norm,
     };
     for (int64_t i = 0; i < o->rates.count; i++) options.schedule.rates.rate[i] *= scale;
@@ -210,8 +230,10 @@ void train_print_settled(const RunFolder *f) {
 }
 
 /* One line can be pasted into a shell, the other into Python. */
-static void print_commands(const RunFolder *f, const char *file) {
-    char *prompt = mem_format("a photo of a %s", f->word), *quoted_prompt = text_for_shell(prompt);
+static void print_commands(const TrainOptions *o, const RunFolder *f, const char *file) {
+    const char *class = o->class ? o->class : "";
+    char *prompt = mem_format("a photo of a %s%s%s", class, *class ? " " : "", f->word),
+         *quoted_prompt = text_for_shell(prompt);
     char *quoted_file = text_for_shell(file), *learned = run_folder_file(f, "learned_embeds.safetensors");
     console_line(stderr, "ti: generate with it: ti generate --embedding %s --prompt %s --out picture.png",
                  quoted_file, quoted_prompt);
@@ -231,7 +253,7 @@ static void print_commands(const RunFolder *f, const char *file) {
 void train_print_usage(const TrainOptions *o, const RunFolder *f, int64_t width, bool ended_early) {
     char *file = run_folder_file(f, "%s.safetensors", f->file_name);
     console_path(file);
-    print_commands(f, file);
+    print_commands(o, f, file);
     free(file);
     if (width == 768 || width == 1024)
         console_line(stderr,

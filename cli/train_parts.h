@@ -25,14 +25,21 @@ bool train_prepare_model(TrainOptions *o, Model *m, Messages *errors, Messages *
 float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, const RunState *state,
                              Messages *errors);
 
+/* Returns the length of the vectors in the state, or 0 if it does not hold as many vectors as the run has. */
+int64_t train_state_width(const TrainOptions *o, const RunState *state);
+
+/* With --per-image, appends a vector for each picture to the word's vectors and to the initial ones: a copy of
+   the first. */
+void train_own_vectors(Words *words, float **initial, int64_t pictures);
+
 /* Reads the pixels of the listed pictures, and with --masks their masks. Returns false and adds a message
    for each fault. */
 bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictures, Masks *masks,
                          Messages *errors);
 
 /* Reads the prompts with which the word is learned. Returns false and adds a message for each fault. */
-bool train_prompts(const TrainOptions *o, const Tokenizer *t, const Pictures *pictures,
-                   TrainingPrompts *prompts, Messages *errors, Messages *warnings);
+bool train_prompts(const TrainOptions *o, Tokenizer *t, const Pictures *pictures, TrainingPrompts *prompts,
+                   Messages *errors, Messages *warnings);
 
 /* Makes what generates the validation pictures, or NULL without --validation-prompt. Returns false and adds a
    message when it cannot be made. */

@@ -90,6 +90,7 @@ def main():
         out.put(f"python.{i}.bits", torch.tensor(bits, dtype=torch.int32))
         drawn = [random.choice(range(n)) for n in (1, 2, 19, 27, 32, 33, 1000003) for _ in range(30)]
         out.put(f"python.{i}.choice", torch.tensor(drawn, dtype=torch.int32))
+        out.put(f"python.{i}.random", torch.tensor([random.random() for _ in range(30)], dtype=torch.float64))
     out.save("draws.safetensors")
 
 

@@ -100,6 +100,8 @@ def parse(arguments):
     p.add_argument("--cycles", type=int, default=1)
     p.add_argument("--weight-decay", type=float, default=1e-2)
     p.add_argument("--regularise", type=float, default=0)
+    p.add_argument("--progressive", type=int, default=0, help="the steps after which the next vector joins")
+    p.add_argument("--per-image", type=float, default=0, help="how often a prompt names the picture's own word")
     p.add_argument("--norm", default="free", help="free, median, sphere or a number")
     p.add_argument("--min-snr", type=float, default=0)
     p.add_argument("--masks", action="store_true")
@@ -144,9 +146,15 @@ class Pictures(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.paths) * self.a.repeats
 
-    def tokens(self, template):
+    def tokens(self, template, vectors=None, own=None):
+        """The ids of a template with the word's first `vectors` vectors, and with the own word of a picture."""
+        words = self.placeholder.split()
+        text = template.format(" ".join(words[: len(words) - self.a.vectors + (vectors or self.a.vectors)]))
+        if own is not None:
+            stop = "." if text.endswith(".") else ""
+            text = f"{text[: len(text) - len(stop)]} with {variants.own_word(own)}{stop}"
         return self.tokenizer(
-            template.format(self.placeholder), padding="max_length", truncation=True,
+            text, padding="max_length", truncation=True,
             max_length=self.tokenizer.model_max_length, return_tensors="pt",
         ).input_ids[0]  # fmt: skip
 
@@ -155,6 +163,7 @@ class Pictures(torch.utils.data.Dataset):
         image = variants.on_white(Image.open(self.paths[picture]))
         prompts = self.prompts[picture]
         template = random.choice(range(len(prompts)))  # choice(prompts) draws the same number
+        own = bool(self.a.per_image) and random.random() < self.a.per_image
         array = np.array(image).astype(np.uint8)
         if self.a.center_crop:
             h, w = array.shape[:2]
@@ -167,20 +176,20 @@ class Pictures(torch.utils.data.Dataset):
             image = ImageOps.mirror(image)
         pixels = (np.array(image).astype(np.uint8) / 127.5 - 1.0).astype(np.float32)
         return dict(item=i, picture=picture, template=template, flip=int(flip),
-                    input_ids=self.tokens(prompts[template]),
+                    own=own, input_ids=self.tokens(prompts[template], own=picture if own else None),
                     mask=variants.mask(self.a, self.paths[picture], flip) if self.a.masks else torch.ones(1),
                     pixel_values=torch.from_numpy(pixels).permute(2, 0, 1))  # fmt: skip
 
 
-def add_word(parts, token, vectors, init):
-    """Adds a row to the token embedding for each learned vector, with the values of an initial word. Returns
-    their ids."""
+def add_word(parts, token, vectors, init, own):
+    """Adds a row to the token embedding for each learned vector, with the values of an initial word: those of the
+    word, and one for each of `own` pictures. Returns their ids."""
     tokenizer, clip = parts["tokenizer"], parts["clip"]
-    words = [token] + [f"{token}_{i}" for i in range(1, vectors)]
-    assert tokenizer.add_tokens(words) == vectors, f"the model knows {token} already"
+    words = [token] + [f"{token}_{i}" for i in range(1, vectors)] + [variants.own_word(i) for i in range(own)]
+    assert tokenizer.add_tokens(words) == vectors + own, f"the model knows {token} already"
     ids = tokenizer.convert_tokens_to_ids(words)
     starts = init.split(",")
-    starts = starts * vectors if len(starts) == 1 else starts
+    starts = (starts * vectors if len(starts) == 1 else starts) + starts[:1] * own
     clip.resize_token_embeddings(len(tokenizer))
     table = clip.get_input_embeddings().weight
     for row, word in zip(ids, starts, strict=True):
@@ -202,17 +211,21 @@ def train(a, on_batch=lambda **_: None):
     scheduler = DDPMScheduler.from_pretrained(a.model, subfolder="scheduler")
     accelerator = Accelerator(gradient_accumulation_steps=a.accumulate, cpu=True)
 
-    ids = add_word(parts, a.token, a.vectors, a.init)
+    pictures = len(Pictures(a, None, "").paths) if a.per_image else 0
+    ids = add_word(parts, a.token, a.vectors, a.init, pictures)
     table = clip.get_input_embeddings().weight.requires_grad_(True)
     by_step = [rate.split(":") for rate in a.lr.split(",")]
     first_rate = float(by_step[0][0]) * (a.accumulate * a.batch if a.scale_lr else 1)
     optimizer = torch.optim.AdamW(
         [table], lr=first_rate, betas=(0.9, 0.999), weight_decay=a.weight_decay, eps=1e-8,
     )  # fmt: skip
-    norm = variants.length(a.norm, table[: len(table) - a.vectors])
+    norm = variants.length(a.norm, table[: len(table) - len(ids)])
     if a.norm == "sphere":
         optimizer = variants.Sphere(table, ids, norm, first_rate)
-    dataset = Pictures(a, parts["tokenizer"], " ".join(parts["tokenizer"].convert_ids_to_tokens(ids)))
+    if a.progressive:
+        optimizer = variants.Progressive(table, ids, a)
+    words = parts["tokenizer"].convert_ids_to_tokens(ids[: a.vectors])
+    dataset = Pictures(a, parts["tokenizer"], " ".join(words))
     loader = torch.utils.data.DataLoader(dataset, batch_size=a.batch, shuffle=True, num_workers=0)
     rates = get_scheduler(a.schedule, optimizer=optimizer, num_warmup_steps=a.warmup, num_training_steps=a.steps,
                           num_cycles=a.cycles)  # fmt: skip
@@ -234,6 +247,10 @@ def train(a, on_batch=lambda **_: None):
                 noise = torch.randn_like(latents)  # the order of values depends on the layout
                 timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (len(latents),)).long()
                 noisy = scheduler.add_noise(latents, noise, timesteps)
+                if a.progressive:  # the loader has fetched this batch before the last step
+                    count = min(a.vectors, 1 + step // a.progressive)
+                    prompts = [dataset.prompts[p][t] for p, t in zip(batch["picture"], batch["template"])]
+                    batch["input_ids"] = torch.stack([dataset.tokens(p, count) for p in prompts])
                 states = clip(batch["input_ids"])[0]
                 pred = unet(noisy, timesteps, states).sample
                 v = scheduler.config.prediction_type == "v_prediction"
@@ -246,7 +263,8 @@ def train(a, on_batch=lambda **_: None):
                     loss = (loss * variants.min_snr(scheduler, timesteps, a.min_snr) if a.min_snr else loss).mean()
                 else:
                     loss = F.mse_loss(pred.float(), target.float(), reduction="mean")
-                pull = (table[ids] - before[ids]).square().sum() if a.regularise else 0
+                word = ids[: a.vectors]
+                pull = (table[word] - before[word]).square().sum() if a.regularise else 0
                 accelerator.backward(loss + a.regularise / a.vectors * pull)
                 optimizer.step()
                 rates.step()
@@ -260,7 +278,7 @@ def train(a, on_batch=lambda **_: None):
             on_batch(batch=batch, latents=latents, noise=noise, timesteps=timesteps, dataset=dataset)
             if step >= a.steps:
                 break
-    return before[ids], table.detach()[ids].clone(), losses
+    return before[word], table.detach()[word].clone(), losses
 
 
 def check_draws():

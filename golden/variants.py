@@ -29,6 +29,8 @@ CASES = {
     "filewords": "--init toy --steps 30 --batch 2 --repeats 5 --lr 0.02 --templates golden/loop_pictures/templates.txt --seed 13",
     "masks": "--init toy --steps 30 --batch 2 --repeats 6 --lr 0.02 --images golden/masked_pictures --masks --background 0.2"
              " --center-crop --min-snr 5 --seed 14",
+    "progressive": "--init a,toy,a --vectors 3 --steps 30 --batch 2 --accumulate 2 --repeats 5 --lr 0.02 --progressive 9 --seed 15",
+    "per-image": "--init a,toy --vectors 2 --steps 30 --batch 2 --repeats 5 --lr 0.02 --per-image 0.5 --templates paper --seed 16",
 }  # fmt: skip
 # Sentences for the pictures of golden/loop.py, which are written beside them.
 TEXTS = {
@@ -159,6 +161,31 @@ class Sphere(torch.optim.Optimizer):
         g = g - (g * u).sum(1, keepdim=True) * u
         u = u - self.param_groups[0]["lr"] * g / (g.norm(dim=1, keepdim=True) + 1e-8)
         table[self.ids] = self.norm * torch.nn.functional.normalize(u, dim=1)
+
+
+class Progressive(torch.optim.Optimizer):
+    """One AdamW for each row, of which the next one begins every a.progressive steps."""
+
+    def __init__(self, table, ids, a):
+        super().__init__([table], dict(lr=float(a.lr)))
+        self.ids, self.every, self.steps = ids, a.progressive, 0
+        self.rows = [torch.nn.Parameter(table[i].detach().clone()) for i in ids]
+        self.each = [torch.optim.AdamW([row], lr=float(a.lr), weight_decay=a.weight_decay) for row in self.rows]
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        (table,) = self.param_groups[0]["params"]
+        for k in range(min(len(self.ids), 1 + self.steps // self.every)):
+            self.rows[k].grad = table.grad[self.ids[k]].clone()
+            self.each[k].param_groups[0]["lr"] = self.param_groups[0]["lr"]
+            self.each[k].step()
+            table[self.ids[k]] = self.rows[k]
+        self.steps += 1
+
+
+def own_word(picture):
+    """The name of the token that only this picture's prompts contain."""
+    return f"<of-{picture}>"
 
 
 def main():

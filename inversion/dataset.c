@@ -52,6 +52,7 @@ static void fetch(Dataset *d, Batch *b) {
         e->picture = d->order[d->fetched++] % d->pictures;
         e->prompt = training_prompts_first(d->prompts, e->picture) +
                     python_choice(d->python, training_prompts_count(d->prompts, e->picture));
+        e->own = d->per_image > 0 && python_random(d->python) < d->per_image;
         /* The number is drawn even where flipping is off, as RandomHorizontalFlip(p=0) does. */
         float u;
         generator_rand(d->torch, &u, 1);

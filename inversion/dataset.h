@@ -19,6 +19,9 @@
        ...
        use the last batch, for which no batch is fetched ahead; then the next epoch begins
 
+   With per-image tokens, Python's random draws one number more after each template, random(), which decides
+   whether the prompt names the picture's own word.
+
    The permutation itself is drawn from a third generator, which has no other use. dataset.c makes the draws
    of epochs and fetches, and draw_noise in loop.c makes those of the uses. */
 #ifndef TI_DATASET_H
@@ -27,10 +30,11 @@
 #include "inversion/training_prompts.h"
 #include "tensor/rng.h"
 
-/* One training example: which picture, whether it is mirrored, and which row of the prompts is its prompt. */
+/* One training example: which picture, whether it is mirrored, and which row of the prompts is its prompt. With
+   per-image tokens, own says whether the prompt names the picture's own word too (training_prompts.h). */
 typedef struct {
     int64_t picture, prompt;
-    bool flipped;
+    bool flipped, own;
 } Example;
 
 typedef struct {
@@ -43,6 +47,7 @@ typedef struct {
     int64_t pictures, repeats, batch;
     const TrainingPrompts *prompts;
     bool flip;
+    double per_image; /* the probability of Example.own */
     Generator *torch; /* the run's generators; loop.c draws from `torch` too, between two batches */
     Twister *python;
     int64_t *order;  /* [pictures * repeats]: this epoch's permutation of the examples */
@@ -56,7 +61,7 @@ typedef struct {
     Batch ahead;   /* the batch after it, which has been fetched already; its count is 0 when there is none */
 } Dataset;
 
-/* All sizes must be positive. prompts, torch and python belong to the caller and must outlive the dataset. */
+/* All sizes must be positive. Set per_image afterwards. prompts, torch and python belong to the caller and must outlive the dataset. */
 Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
                     bool flip, Generator *torch, Twister *python);
 void dataset_free(Dataset *d);

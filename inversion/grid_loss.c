@@ -43,8 +43,8 @@ static void set_point(const GridLossData *d, TrainingStep *s, int64_t i, Point p
     for (int64_t k = 0; k < s->latent_count; k++) z[k] = mean[k] * d->scaling_factor;
     generator_randn(generator, noise, s->latent_count);
     training_step_set(s, d->noise_schedule, i, z, noise, p.timestep);
-    memcpy(s->ids + i * s->tokens, d->prompts->ids + p.prompt * s->tokens,
-           (size_t)s->tokens * sizeof *s->ids);
+    const int32_t *ids = training_prompts_ids(d->prompts, p.prompt, d->vectors, false);
+    memcpy(s->ids + i * s->tokens, ids, (size_t)s->tokens * sizeof *s->ids);
 }
 
 /* The mean squared error over the points 0 ... points - 1. */

@@ -16,6 +16,7 @@ typedef struct {
     float scaling_factor;         /* the VAE's */
     const NoiseSchedule *noise_schedule;
     const TrainingPrompts *prompts;
+    int64_t vectors; /* how many of the word's vectors the prompts contain */
 } GridLossData;
 
 /* The type of both losses below. */

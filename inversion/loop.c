@@ -10,6 +10,7 @@
 
    Variants have a place of their own and do nothing by default: loss_weights_set in 2 weights the loss of 3,
    regulariser_add adds to the gradient in 4, sphere_step replaces AdamW in 5, and vectors_rescale follows it.
+   The progressive extension and per-image tokens change which vectors y names and 5 updates.
 
    The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/loop.h"
@@ -28,7 +29,7 @@ TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan) {
                                 .tokens = d->prompts->tokens,
                                 .height = d->height,
                                 .width = d->width,
-                                .vectors = d->vectors,
+                                .vectors = d->vectors + d->own,
                                 .weighted = loss_is_weighted(&l->options.weights) };
     return training_step_new(d->clip, d->unet, shape, d->learned, l->grad, plan);
 }
@@ -36,7 +37,7 @@ TrainingStep loop_new_step(const Loop *l, int64_t batch, PlanOptions plan) {
 Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     plan.train = true;
     Loop l = { .options = options, .data = data, .plan = plan };
-    int64_t count = data.vectors * data.clip->config.hidden_size;
+    int64_t count = (data.vectors + data.own) * data.clip->config.hidden_size;
     l.grad = floats(count);
     l.accumulated = floats(count);
     l.adamw = adamw_new(count);
@@ -58,6 +59,7 @@ static void seed_generators(Loop *l) {
     python_seed(&l->python, o->seed);
     l->dataset = dataset_new(l->data.posteriors->pictures, o->repeats, o->batch, l->data.prompts, o->flip,
                              &l->torch, &l->python);
+    l->dataset.per_image = o->per_image;
 }
 
 void loop_free(Loop *l) {
@@ -95,6 +97,10 @@ void loop_bind(Loop *l, Arena *arena, int threads) {
     seed_generators(l);
 }
 
+int64_t loop_vectors(const Loop *l) {
+    return progressive_count(l->options.progressive, l->data.vectors, l->step);
+}
+
 /* The last update of an epoch may have fewer micro-batches than the others. */
 int64_t loop_micro_batches(const Loop *l) {
     int64_t epoch = dataset_batches(&l->dataset), updates = ceil_div(epoch, l->options.accumulate);
@@ -124,20 +130,28 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
         training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
         loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i,
                          mask_weights(d->masks, e->picture, e->flipped));
-        memcpy(s->ids + i * s->tokens, d->prompts->ids + e->prompt * s->tokens, /* y */
-               (size_t)s->tokens * sizeof *s->ids);
+        const int32_t *y = training_prompts_ids(d->prompts, e->prompt, loop_vectors(l), e->own);
+        memcpy(s->ids + i * s->tokens, y, (size_t)s->tokens * sizeof *s->ids);
     }
 }
 
-/* Line 5: one step of AdamW on the learned vectors. Nothing else has a
-   gradient, so nothing else can change. */
-static void update(Loop *l) {
+/* Update k = 1, 2, ... of one learned vector, which is number `row`. */
+static void update_vector(Loop *l, int64_t row, int64_t k) {
     const LoopData *d = &l->data;
     double lr = lr_schedule_at(&l->options.schedule, l->step);
-    int64_t width = d->clip->config.hidden_size;
-    if (!sphere_step(&l->options.norm, lr, d->vectors, width, d->learned, d->initial, l->accumulated))
-        adamw_step(&l->adamw, &l->options.adamw, lr, d->learned, l->accumulated);
-    vectors_rescale(&l->options.norm, d->vectors, width, d->learned);
+    int64_t width = d->clip->config.hidden_size, at = row * width;
+    if (!sphere_step(&l->options.norm, lr, 1, width, d->learned + at, d->initial + at, l->accumulated + at))
+        adamw_step(&l->adamw, &l->options.adamw, lr, k, at, width, d->learned, l->accumulated);
+    vectors_rescale(&l->options.norm, 1, width, d->learned + at);
+}
+
+/* Line 5: one step of AdamW on the learned vectors: those of the word that learn by now, and those of the
+   pictures. Nothing else has a gradient, so nothing else can change. */
+static void update(Loop *l) {
+    int64_t vectors = l->data.vectors, learning = loop_vectors(l);
+    for (int64_t row = 0; row < learning; row++)
+        update_vector(l, row, l->step + 1 - progressive_start(l->options.progressive, row));
+    for (int64_t row = vectors; row < vectors + l->data.own; row++) update_vector(l, row, l->step + 1);
     memset(l->accumulated, 0, (size_t)l->adamw.count * sizeof(float));
     l->gathered = 0;
     l->step++;
@@ -183,7 +197,7 @@ LoopRecord loop_next(Loop *l) {
     if (isfinite(record.loss)) {
         const LoopData *d = &l->data;
         training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */
-        regulariser_add(l->options.regularise, 1.0 / (double)l->options.accumulate, d->vectors,
+        regulariser_add(l->options.regularise, 1.0 / (double)l->options.accumulate, loop_vectors(l),
                         d->clip->config.hidden_size, d->learned, d->initial, l->grad);
         for (int64_t i = 0; i < l->adamw.count; i++) l->accumulated[i] += l->grad[i];
         l->gathered++;

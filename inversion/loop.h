@@ -11,6 +11,7 @@
 #include "inversion/masks.h"
 #include "inversion/norm.h"
 #include "inversion/posterior.h"
+#include "inversion/progressive.h"
 #include "inversion/training.h"
 
 typedef struct {
@@ -23,7 +24,9 @@ typedef struct {
     LrSchedule schedule;
     AdamWOptions adamw;
     LossWeights weights;
-    double regularise; /* the weight of regulariser_add, or 0 */
+    double regularise;   /* the weight of regulariser_add, or 0 */
+    int64_t progressive; /* the steps between two vectors (progressive.h), or 0 */
+    double per_image;    /* the probability that a prompt names the picture's own word, or 0 */
     NormRule norm;
 } LoopOptions;
 
@@ -37,9 +40,10 @@ typedef struct {
     const TrainingPrompts *prompts;
     const Masks *masks;    /* NULL without masks */
     int64_t height, width; /* of the latents */
-    int64_t vectors;
-    float *learned;       /* [vectors, D]: the learned vectors, which the loop updates */
-    const float *initial; /* [vectors, D]: the learned vectors before the first step */
+    int64_t vectors;       /* n, of the word */
+    int64_t own;           /* with per-image tokens one for each picture, else 0 */
+    float *learned;        /* [n + own, D]: the learned vectors, which the loop updates */
+    const float *initial;  /* [n + own, D]: the learned vectors before the first step */
 } LoopData;
 
 typedef struct {
@@ -52,8 +56,8 @@ typedef struct {
     AdamW adamw;
     int64_t step;         /* updates done */
     int64_t gathered;     /* micro-batches since the last update */
-    float *grad;          /* [vectors, D]: the gradient of one micro-batch */
-    float *accumulated;   /* [vectors, D]: the sum of the gradients since the last update */
+    float *grad;          /* [n + own, D]: the gradient of one micro-batch */
+    float *accumulated;   /* [n + own, D]: the sum of the gradients since the last update */
     TrainingStep full;    /* for batches of options.batch examples */
     TrainingStep last;    /* for an epoch's smaller last batch; without a graph if there is none */
     TrainingStep *latest; /* the one of these two that the latest loop_next used */
@@ -83,6 +87,9 @@ int64_t loop_bytes(const Loop *l, int threads);
 void loop_plan_within(Loop *l, int64_t bytes, int threads);
 /* Binds the graphs to an arena and seeds both generators. */
 void loop_bind(Loop *l, Arena *arena, int threads);
+
+/* Returns how many of the word's vectors learn in the next step. */
+int64_t loop_vectors(const Loop *l);
 
 /* Returns the number of micro-batches of the whole run. */
 int64_t loop_micro_batches(const Loop *l);

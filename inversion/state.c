@@ -203,7 +203,6 @@ void state_restore(const RunState *s, Loop *l) {
     memcpy(l->adamw.m, s->m, bytes);
     memcpy(l->adamw.v, s->v, bytes);
     memcpy(l->accumulated, s->accumulated, bytes);
-    l->adamw.step = s->step;
     l->gathered = s->gathered;
     loop_resume(l, &s->torch, &s->python, s->taken, s->step);
 }

@@ -28,8 +28,14 @@ int64_t training_prompts_count(const TrainingPrompts *p, int64_t picture) {
     return p->first ? p->first[picture + 1] - p->first[picture] : p->rows;
 }
 
+const int32_t *training_prompts_ids(const TrainingPrompts *p, int64_t row, int64_t vectors, bool own) {
+    int64_t form = (p->sizes > 1 ? vectors - 1 : 0) + (own ? p->sizes : 0);
+    CHECK(form >= 0 && form < p->forms);
+    return p->ids + (row * p->forms + form) * p->tokens;
+}
+
 uint64_t training_prompts_hash(const TrainingPrompts *p, int64_t pictures) {
-    uint64_t hash = hash_bytes(HASH_START, p->ids, (size_t)(p->rows * p->tokens) * sizeof *p->ids);
+    uint64_t hash = hash_bytes(HASH_START, p->ids, (size_t)(p->rows * p->forms * p->tokens) * sizeof *p->ids);
     return p->first ? hash_bytes(hash, p->first, (size_t)(pictures + 1) * sizeof *p->first) : hash;
 }
 
@@ -71,16 +77,58 @@ static char *with_file_words(const char *text, const char *words) {
     return out.at;
 }
 
-/* Appends the prompts of the templates. */
-static void add_rows(TrainingPrompts *p, const Templates *lines, const Tokenizer *t, const char *placeholder,
-                     const char *words) {
-    p->ids = mem_grow(p->ids, (size_t)((p->rows + lines->count) * p->tokens) * sizeof *p->ids);
-    for (int64_t i = 0; i < lines->count; i++) {
-        char *filled = template_fill(lines->lines[i], placeholder), *prompt = with_file_words(filled, words);
-        p->longest = max_i64(p->longest, tokenizer_encode(t, prompt, p->ids + p->rows++ * p->tokens));
-        free(prompt);
-        free(filled);
-    }
+/* What the prompts of a word are made of. */
+typedef struct {
+    const PromptSource *source;
+    Tokenizer *tokenizer;
+    const char *word;
+} Maker;
+
+static int64_t count_id(const int32_t *ids, int64_t tokens, int32_t id) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < tokens; i++) count += ids[i] == id;
+    return count;
+}
+
+/* Encodes the prompt with "with S_i" behind it, or before the full stop at its end, for picture i. The word's
+   first token is put in the place of S_i, where it occurs once more than in `plain`, the ids of the prompt
+   itself. There S_i's id replaces it, unless the window ends before. Returns the number of tokens. */
+static int64_t encode_own(const Maker *m, const char *prompt, const int32_t *plain, int64_t picture,
+                          int32_t *ids) {
+    size_t length = strlen(prompt), stop = length > 0 && prompt[length - 1] == '.';
+    char *longer = mem_format("%.*s with %s%s", (int)(length - stop), prompt, m->word, stop ? "." : "");
+    int64_t tokens = tokenizer_max_length(m->tokenizer), count = tokenizer_encode(m->tokenizer, longer, ids);
+    int32_t first = tokenizer_first_learned_id(m->tokenizer);
+    int64_t before = count_id(plain, tokens, first);
+    for (int64_t i = 0; i < tokens; i++)
+        if (ids[i] == first && before-- == 0) ids[i] = first + (int32_t)(m->source->vectors + picture);
+    free(longer);
+    return count;
+}
+
+/* Appends the prompts of a picture, or of all of them if they have the same. */
+static void add_rows(TrainingPrompts *p, const Maker *m, const Templates *lines, const char *words,
+                     int64_t picture) {
+    int64_t sizes = p->sizes, size = p->forms * p->tokens;
+    p->ids = mem_grow(p->ids, (size_t)((p->rows + lines->count) * size) * sizeof *p->ids);
+    for (int64_t i = 0; i < lines->count; i++, p->rows++)
+        for (int64_t k = 0; k < sizes; k++) {
+            int32_t *ids = p->ids + p->rows * size + k * p->tokens;
+            tokenizer_show(m->tokenizer, sizes > 1 ? k + 1 : m->source->vectors);
+            char *names = tokenizer_placeholder(m->tokenizer, m->word);
+            char *placeholder =
+                m->source->class ? mem_format("%s %s", m->source->class, names) : mem_string(names);
+            char *filled = template_fill(lines->lines[i], placeholder),
+                 *prompt = with_file_words(filled, words);
+            p->longest = max_i64(p->longest, tokenizer_encode(m->tokenizer, prompt, ids));
+            if (m->source->per_image)
+                p->longest =
+                    max_i64(p->longest, encode_own(m, prompt, ids, picture, ids + sizes * p->tokens));
+            free(prompt);
+            free(filled);
+            free(placeholder);
+            free(names);
+        }
 }
 
 static bool read_captions(Templates *lines, const char *picture, const char *word, Messages *errors) {
@@ -103,37 +151,36 @@ static bool has_file_words(const Templates *t) {
 }
 
 /* Adds the prompts of one picture, whose lines are its captions or the templates. */
-static bool add_picture(TrainingPrompts *p, const PromptSource *s, const Templates *templates,
-                        const Tokenizer *t, const char *word, const char *placeholder, const char *picture,
-                        Messages *errors) {
+static bool add_picture(TrainingPrompts *p, const Maker *m, const Templates *templates, const char *path,
+                        int64_t picture, Messages *errors) {
     Templates own = { 0 };
-    char *words = s->captions ? mem_string("") : file_words(picture, errors);
-    bool ok = words && (!s->captions || read_captions(&own, picture, word, errors));
-    if (ok) add_rows(p, s->captions ? &own : templates, t, placeholder, words);
+    bool captions = m->source->captions, named = !captions && has_file_words(templates);
+    char *words = named ? file_words(path, errors) : mem_string("");
+    bool ok = words && (!captions || read_captions(&own, path, m->word, errors));
+    if (ok) add_rows(p, m, captions ? &own : templates, words, picture);
     templates_free(&own);
     free(words);
     return ok;
 }
 
-bool training_prompts_read(TrainingPrompts *p, const PromptSource *s, const Tokenizer *t, const char *word,
+bool training_prompts_read(TrainingPrompts *p, const PromptSource *s, Tokenizer *t, const char *word,
                            char *const paths[], int64_t pictures, Messages *errors) {
     Templates templates = { 0 };
-    *p = (TrainingPrompts) { .tokens = tokenizer_max_length(t) };
+    Maker maker = { s, t, word };
+    *p = (TrainingPrompts) { .tokens = tokenizer_max_length(t), .sizes = s->progressive ? s->vectors : 1 };
+    p->forms = p->sizes * (s->per_image ? 2 : 1);
     if (!s->captions && !templates_get(&templates, s->kind, s->templates, errors)) return false;
-    char *tokens = tokenizer_placeholder(t, word);
-    char *placeholder = s->class ? mem_format("%s %s", s->class, tokens) : mem_string(tokens);
     bool ok = true;
-    if (s->captions || has_file_words(&templates)) {
+    if (s->captions || s->per_image || has_file_words(&templates)) {
         p->first = mem_alloc((size_t)(pictures + 1) * sizeof *p->first);
         for (int64_t i = 0; i < pictures; i++) {
-            ok = add_picture(p, s, &templates, t, word, placeholder, paths[i], errors) && ok;
+            ok = add_picture(p, &maker, &templates, paths[i], i, errors) && ok;
             p->first[i + 1] = p->rows;
         }
     } else {
-        add_rows(p, &templates, t, placeholder, "");
+        add_rows(p, &maker, &templates, "", 0);
     }
-    free(placeholder);
-    free(tokens);
+    tokenizer_show(t, s->vectors);
     templates_free(&templates);
     return ok;
 }

@@ -1,5 +1,6 @@
 #include "io/base.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,5 +173,5 @@ void messages_free(Messages *m) {
 bool text_is_number(const char *text, double *x) {
     char *end;
     *x = strtod(text, &end);
-    return end > text && !*end && strspn(text, "+-.0123456789eE") == strlen(text);
+    return end > text && !*end && strspn(text, "+-.0123456789eE") == strlen(text) && isfinite(*x);
 }

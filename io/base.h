@@ -65,7 +65,7 @@ char *mem_string(const char *s);                             /* a copy */
 
 /* Returns whether the text ends with `end`. */
 bool text_ends_with(const char *text, const char *end);
-/* Whether the whole text is a decimal number, which *x becomes. strtod also accepts "nan", "inf" and
+/* Whether the whole text is a finite decimal number, which *x becomes. strtod also accepts "nan", "inf" and
    hexadecimal numbers, which this refuses. */
 bool text_is_number(const char *text, double *x);
 

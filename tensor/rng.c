@@ -249,6 +249,11 @@ uint32_t python_getrandbits(Twister *t, int bits) {
     return twister_u32(t) >> (32 - bits);
 }
 
+double python_random(Twister *t) {
+    uint32_t high = twister_u32(t) >> 5, low = twister_u32(t) >> 6;
+    return ((double)high * 67108864.0 + (double)low) / 9007199254740992.0; /* 2^26, 2^53 */
+}
+
 int64_t python_choice(Twister *t, int64_t n) {
     CHECK(0 < n && n <= UINT32_MAX);
     int bits = 0;

@@ -61,6 +61,8 @@ void generator_randn_channels_last(Generator *g, float *out, Shape shape);
 void python_seed(Twister *t, uint64_t seed);
 /* random.getrandbits(bits) for 1..32 bits */
 uint32_t python_getrandbits(Twister *t, int bits);
+/* random.random(): a number from 0 to below 1 */
+double python_random(Twister *t);
 /* The index that random.choice draws for a sequence of n elements, 0 < n < 2^32 */
 int64_t python_choice(Twister *t, int64_t n);
 

@@ -33,6 +33,12 @@ bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, 
     return true;
 }
 
+void words_show(Words *w, Tokenizer *t, int64_t n) {
+    CHECK(w->count == 1);
+    w->words[0].vectors = n;
+    tokenizer_show(t, n);
+}
+
 void words_free(Words *w) {
     for (int64_t i = 0; i < w->count; i++) {
         free(w->words[i].token);

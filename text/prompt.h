@@ -27,6 +27,8 @@ typedef struct {
    message when the width differs from w's, n exceeds 1000, or the token cannot be added (tokenizer_add). */
 bool words_add(Words *w, Tokenizer *t, const char *token, const float *learned, int64_t n, int64_t width,
                const char *from, const char *rename, Messages *errors);
+/* From now on the only word has, in prompts and wherever its vectors are kept, its first n vectors. */
+void words_show(Words *w, Tokenizer *t, int64_t n);
 void words_free(Words *w);
 
 /* Returns the token ids [S] of a prompt with its placeholder tokens expanded, where S is

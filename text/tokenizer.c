@@ -38,6 +38,7 @@ struct Tokenizer {
     Names added;          /* the model's added tokens that its vocabulary lacks, by id - V */
     Names learned;        /* placeholder tokens, by id - first_learned_id */
     int32_t first_learned_id;
+    int32_t hidden_from; /* learned vectors with this id or a higher one are not shown (tokenizer_show) */
     int32_t start, end, pad;
     int64_t max_length;
 };
@@ -187,6 +188,7 @@ static bool add_all_tokens(Tokenizer *t, const char *path, const TokenizerConfig
     if (errors->count > before || !check_rows(t, path, config->rows, errors)) return false;
     t->pad = tokenizer_find(t, pad);
     t->first_learned_id = (int32_t)max_i64(config->rows, tokenizer_vocab_size(t));
+    t->hidden_from = INT32_MAX;
     return true;
 }
 
@@ -234,6 +236,8 @@ int64_t tokenizer_max_length(const Tokenizer *t) { return t->max_length; }
 int64_t tokenizer_vocab_size(const Tokenizer *t) { return bpe_size(t->bpe) + t->added.count; }
 int32_t tokenizer_first_learned_id(const Tokenizer *t) { return t->first_learned_id; }
 int64_t tokenizer_learned(const Tokenizer *t) { return t->learned.count; }
+
+void tokenizer_show(Tokenizer *t, int64_t n) { t->hidden_from = t->first_learned_id + (int32_t)n; }
 
 static bool starts_with(const int32_t *s, int64_t count, const char *ascii) {
     for (int64_t i = 0; ascii[i]; i++)
@@ -297,7 +301,7 @@ static bool encode_added(Encoding *e, const Added *token) {
         char *name = vector_name(token->name, i);
         const Added *more = find_added(e->t, name);
         free(name);
-        if (!more) return i > 1;
+        if (!more || more->id >= e->t->hidden_from) return i > 1;
         ids_push(&e->ids, more->id);
     }
     return false;
@@ -507,7 +511,8 @@ char *tokenizer_placeholder(const Tokenizer *t, const char *word) {
     Text all = { 0 };
     for (int64_t i = 0;; i++) {
         char *name = vector_name(word, i), *normal = unicode_normal_text(name);
-        bool there = find_added(t, name);
+        const Added *added = find_added(t, name);
+        bool there = added && added->id < t->hidden_from;
         if (there && i) text_add(&all, " ");
         if (there) text_add(&all, normal);
         free(name);

@@ -75,6 +75,10 @@ int64_t tokenizer_learned(const Tokenizer *t);
    differs from one only in case, or could never match in a text. */
 int32_t tokenizer_add(Tokenizer *t, const char *word, int vectors, Messages *errors);
 
+/* From now on placeholder tokens stand for those of their vectors that are among the first n learned vectors.
+   This is for a word whose vectors are learned one after the other (inversion/progressive.h). */
+void tokenizer_show(Tokenizer *t, int64_t n);
+
 /* Returns the text that names all vectors of an added word in a prompt, "<x> <x>_1 <x>_2", normalised, as
    diffusers' training script writes it. The caller frees it. */
 char *tokenizer_placeholder(const Tokenizer *t, const char *word);

@@ -11,6 +11,7 @@
 #   goldens     golden/make.sh in a copy of the repository, and golden/compare.py, which checks that the new
 #               golden files differ from those of the repository only by rounding. It takes 20 minutes. With
 #               FULL=1 it includes the models at full size.
+#   pairs       tests/pairs, which trains with every pair of options of ti train and prints a table
 #   words       diffusers, torch and the rules of other programs read the words that ti convert writes
 #               (golden/words.py check)
 #
@@ -113,11 +114,13 @@ part_words() {
     make -j "$jobs" build/ti && HF_HUB_OFFLINE=1 "${VENV:-golden/.venv}/bin/python" golden/words.py check build/ti
 }
 
-[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants goldens words
+part_pairs() { make -j "$jobs" build/ti && tests/pairs; }
+
+[ $# -gt 0 ] || set -- valgrind avx2 arm64 fuzz mutants goldens pairs words
 for name in "$@"; do
     case $name in
-    valgrind | avx2 | arm64 | fuzz | mutants | goldens | words) part "$name" "part_$name" ;;
-    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants | goldens | words]..." >&2 && exit 2 ;;
+    valgrind | avx2 | arm64 | fuzz | mutants | goldens | pairs | words) part "$name" "part_$name" ;;
+    *) echo "usage: tools/nightly.sh [valgrind | avx2 | arm64 | fuzz | mutants | goldens | pairs | words]..." >&2 && exit 2 ;;
     esac
 done
 echo "$passed passed, $failed failed"

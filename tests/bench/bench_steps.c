@@ -103,7 +103,9 @@ static void train(const Bench *b) {
     Posteriors posteriors = { pictures, latent, noise(pictures * 4 * latent) };
     int32_t *ids = prompt(m, "a photo of a cat");
     ids[1] = (int32_t)m->clip.config.vocab_size; /* the placeholder token, which alone has a gradient */
-    TrainingPrompts prompts = { .ids = ids, .rows = 1, .tokens = tokenizer_max_length(m->tokenizer) };
+    TrainingPrompts prompts = {
+        .ids = ids, .rows = 1, .tokens = tokenizer_max_length(m->tokenizer), .forms = 1, .sizes = 1
+    };
     LoopData data = { .clip = &m->clip,
                       .unet = &m->unet,
                       .noise_schedule = &m->noise_schedule,

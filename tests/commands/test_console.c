@@ -244,10 +244,11 @@ static void test_pasted(void) {
 /* When standard output is a terminal, no control characters are written to it, not even those of a path. */
 static void test_terminal(void) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
-    CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-    const char *slave = ptsname(master);
-    int kept = open(slave, O_RDWR | O_NOCTTY); /* While it is open, the terminal keeps what is written. */
-    CHECK(kept >= 0);
+    const char *slave = master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 ? ptsname(master) : NULL;
+    /* While it is open, the terminal keeps what is written. */
+    int kept = slave ? open(slave, O_RDWR | O_NOCTTY) : -1;
+    test_true("a terminal for this test", kept >= 0, "%s", kept >= 0 ? slave : "is /dev/pts mounted?");
+    if (kept < 0) return;
     char *command = mem_format(GENERATE SMALL "--out @/" SHELL_HOSTILE ".png >'%s'", slave);
     bool ok = run(command) == 0;
     char text[4096] = "";

@@ -189,7 +189,7 @@ static void check_step(const char *options) {
     int64_t count = shape_count(golden_shape(step, "rows"));
     AdamW adamw = adamw_new(count);
     AdamWOptions standard = ADAMW_DEFAULTS;
-    adamw_step(&adamw, &standard, 5e-3, learned, grad);
+    adamw_step(&adamw, &standard, 5e-3, 1, 0, count, learned, grad);
     char *path = in_folder("run/learned_embeds.safetensors");
     Messages errors = { 0 };
     Embeddings after;

@@ -179,8 +179,8 @@ int main(void) {
     golden_free(g);
     g = golden_open("golden/variants.safetensors");
     test_min_snr(g);
-    static const char *const variants[] = { "median", "regularised", "norm",      "sphere",
-                                            "code",   "captions",    "filewords", "masks" };
+    static const char *const variants[] = { "median",   "regularised", "norm",  "sphere",      "code",
+                                            "captions", "filewords",   "masks", "progressive", "per-image" };
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) test_run(g, variants[i]);
     golden_free(g);
     g = golden_open("golden/sizes.safetensors"); /* pictures that are not square */

@@ -93,18 +93,18 @@ static const Case CASES[] = {
     { "accumulated",
       "--images weights/critters/concepts/grum --batch 3 --repeats 2 --accumulate 3 --steps 8 "
       "--checkpoint-every 3 --vectors 2 --schedule cosine --warmup 2 --grid-loss 0 "
-      "--regularise 2 --min-snr 5 --norm median "
+      "--regularise 2 --min-snr 5 --norm median --progressive 4 "
       "--validation-prompt 'a <grum>' --validation-every 3 --sampling-steps 2",
       5 },
-    { "grid", "--images FOLDER/one --batch 4 --repeats 7 --steps 12 --kind style --grid-loss 5", 3 },
+    { "grid", "--images FOLDER/marked --batch 4 --repeats 7 --steps 12 --captions --masks --grid-loss 5", 3 },
     { "bf16",
       "--images FOLDER/one --precision bf16 --height 72 --batch 2 --repeats 3 --steps 4 --grid-loss 0 "
       "--validation-prompt 'a <grum>' "
       "--validation-every 2 --sampling-steps 1",
       2 },
     { "no early stop",
-      "--images FOLDER/one --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
-      "--stop-threshold 1e-6 --norm sphere",
+      "--images FOLDER/marked --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
+      "--stop-threshold 1e-6 --norm sphere --per-image 0.5",
       2 },
 };
 
@@ -444,8 +444,9 @@ static void test_accepted(void) {
 /* Makes a model folder of links, two pictures and a file of templates, and trains 2 steps with them. */
 static void make_base(void) {
     shell("cd '%s'; mkdir model pictures one; ln -s \"$OLDPWD/weights/critters\" real; "
-          "for i in real/*; do ln -s ../$i model/; done; cp real/concepts/grum/*-1.png one/ 2>/dev/null || "
-          "cp $(ls real/concepts/grum/*.png | head -1) one/; "
+          "for i in real/*; do ln -s ../$i model/; done; cp real/concepts/grum/1.png one/; "
+          "cp -r \"$OLDPWD/golden/masked_pictures\" marked; echo 'a {} here' >marked/a.txt; "
+          "echo 'my {}' >marked/b.txt; "
           "set -- real/concepts/grum/*.png; cp $1 pictures/a.png; cp $2 pictures/b.png; cp $3 other.png; "
           "echo 'a {}' >templates",
           folder);

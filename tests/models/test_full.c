@@ -240,7 +240,7 @@ static void test_steps(Run *r, const Model *m) {
         float *loss = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
         losses[k] = *loss;
         free(loss);
-        adamw_step(&adamw, &options, 0.01, t.learned, t.grad);
+        adamw_step(&adamw, &options, 0.01, k + 1, 0, count, t.learned, t.grad);
         memcpy(learned + k * count, t.learned, (size_t)count * sizeof *learned);
     }
     compare(r, "steps/losses", losses, shape1(3));

@@ -32,7 +32,9 @@ static void test_adamw(const Golden *file, const char *name, AdamWOptions option
         double lr = strtod(rates, &rest);
         CHECK(rest != rates);
         rates = rest;
-        adamw_step(&state, &options, lr, p, grad + k * count);
+        /* in two parts, as vectors are */
+        adamw_step(&state, &options, lr, k + 1, 0, count / 3, p, grad + k * count);
+        adamw_step(&state, &options, lr, k + 1, count / 3, count - count / 3, p, grad + k * count);
         memcpy(got_p + k * count, p, (size_t)count * sizeof(float));
         memcpy(got_m + k * count, state.m, (size_t)count * sizeof(float));
         memcpy(got_v + k * count, state.v, (size_t)count * sizeof(float));
@@ -41,7 +43,6 @@ static void test_adamw(const Golden *file, const char *name, AdamWOptions option
     test_same(label(name, "v"), got_v, want_v, bytes);
     /* The bits may differ, since torch's square root is not always rounded correctly. */
     golden_close(file, label(name, "p"), got_p, shape, 3e-7);
-    test_true(label(name, "step"), state.step == steps, "%lld", (long long)state.step);
     adamw_free(&state);
     float *const all[] = { p, grad, want_m, want_v, got_p, got_m, got_v };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);

@@ -174,6 +174,11 @@ static void test_python(const Golden *golden) {
         same_ints(golden, name, bits, 720);
         snprintf(name, sizeof name, "python.%d.choice", i);
         same_ints(golden, name, choices, 7 * 30);
+        double uniform[30], *want = golden_doubles(golden, "python.%d.random", i);
+        for (int j = 0; j < 30; j++) uniform[j] = python_random(&t);
+        snprintf(name, sizeof name, "python.%d.random", i);
+        test_same(name, uniform, want, sizeof uniform);
+        free(want);
     }
 }
 
