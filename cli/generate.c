@@ -4,6 +4,7 @@
 #include "cli/common.h"
 #include "cli/console.h"
 #include "cli/init_image.h"
+#include "cli/keep.h"
 #include "cli/memory.h"
 #include "cli/picture_record.h"
 #include "cli/progress.h"
@@ -35,7 +36,7 @@ static const Option OPTIONS[] = {
           "NAME=FILE gives the word another name for this run; from a FOLDER, the words that the prompts "
           "use are loaded" },
     { "negative", OPTION_STRING, AT(negative), "TEXT", .shown = "nothing",
-      .reason = "as in StableDiffusionPipeline", .help = "the text that the picture should differ from" },
+      .reason = "as in StableDiffusionPipeline", .help = "what the picture should differ from" },
     { "prompts", OPTION_STRING, AT(prompts), "FILE", .shown = "none",
       .help = "a text file with a prompt on each line, and after a tab its own negative prompt; each line is "
               "drawn as by a command of its own, to NAME-1.png, NAME-2.png, ..., or with several pictures "
@@ -101,6 +102,15 @@ static const Option OPTIONS[] = {
       .once = true, .heading = "what is written",
       .help = "the picture's file: a PNG, or a JPEG of quality 95 if the name ends in .jpg or .jpeg; several "
               "pictures are written to NAME-1.png, NAME-2.png, ..." },
+    { "keep", OPTION_INT, AT(keep), "N", 1, 1000, .shown = "all", .once = true,
+      .help = "write only the N best of the --count pictures, from the best on, by CLIP's score: how alike a "
+              "picture "
+              "and the prompt without learned words are, and with --images, how alike it and these are" },
+    { "images", OPTION_STRING, AT(images), "FOLDER", .shown = "none", .once = true,
+      .help = "with --keep: pictures to which the best are to be alike, such as those that a word was "
+              "learned from" },
+    { "clip", OPTION_STRING, AT(clip), "FOLDER", .shown = "the model's own", .once = true,
+      .help = "with --keep: the CLIP that scores, a folder with transformers' CLIPModel" },
     { "preview", OPTION_INT, AT(preview), "N", 1, 1000, .shown = "none", .once = true,
       .help = "every N steps, write a small preview of the first picture over NAME-preview.png (or .jpg), a "
               "quarter as wide and as high, which takes a sixteenth of a decoding" },
@@ -137,7 +147,8 @@ typedef struct {
     int64_t line;               /* the one that is drawn */
     Sampling *sampling;
     Arena arena;
-    Image *images;     /* [drawn] */
+    Image *images; /* [drawn] */
+    Keep keep;
     Messages *errors;  /* of writing previews */
     Progress progress; /* of the denoising steps */
     Wait wait;         /* for the decoder */
@@ -148,6 +159,9 @@ typedef struct {
 /* The number of pictures that are drawn of a line. */
 static int64_t drawn(const GenerateOptions *o) { return o->picture ? 1 : o->count; }
 
+/* The number of those that are written. */
+static int64_t written(const GenerateOptions *o) { return o->keep ? o->keep : drawn(o); }
+
 /* Returns the path of picture i of a line, which the caller frees: --out itself for a single picture,
    NAME-1.png, NAME-2.png, ... for several, and with --prompts all that with NAME-LINE in place of NAME. With
    what = "grid" it is the path of the contact sheet, NAME-grid.png, and with "preview" NAME-preview.png. */
@@ -155,7 +169,7 @@ static char *picture_path(const GenerateOptions *o, int64_t line, int64_t i, con
     char *line_number = mem_format("%lld", (long long)line + 1),
          *number = mem_format("%lld", (long long)i + 1);
     char *name = image_path(o->out, o->prompts ? line_number : NULL);
-    char *path = image_path(name, what ? what : drawn(o) == 1 ? NULL : number);
+    char *path = image_path(name, what ? what : written(o) == 1 ? NULL : number);
     free(name);
     free(number);
     free(line_number);
@@ -174,7 +188,7 @@ static bool check_outputs(const Generation *g, Messages *errors) {
     const GenerateOptions *o = g->o;
     bool ok = true;
     for (int64_t line = 0; line < g->list.count; line++) {
-        for (int64_t i = 0; i < drawn(o); i++) ok = check_output(o, line, i, NULL, errors) && ok;
+        for (int64_t i = 0; i < written(o); i++) ok = check_output(o, line, i, NULL, errors) && ok;
         if (o->grid) ok = check_output(o, line, 0, "grid", errors) && ok;
         if (o->preview) ok = check_output(o, line, 0, "preview", errors) && ok;
     }
@@ -220,7 +234,7 @@ static bool write_preview(void *user, const float *picture, int64_t height, int6
 
 static SheetRow grid_row(const Generation *g) {
     return (
-        SheetRow) { .caption = g->list.lines[g->line].prompt, .pictures = g->images, .count = drawn(g->o) };
+        SheetRow) { .caption = g->list.lines[g->line].prompt, .pictures = g->images, .count = written(g->o) };
 }
 
 /* Makes the list of pictures, whose pixels `allocate` adds. Returns false and adds a message when their
@@ -280,13 +294,20 @@ static const char *negative_of(const Generation *g, int64_t line) {
     return own ? own : g->o->negative ? g->o->negative : "";
 }
 
-/* Writes picture i of the line, or its contact sheet when i is -1. */
+/* Returns what the record of picture i says about its score, or NULL where there is none. */
+static json_t *score_of(const Generation *g, int64_t i) {
+    if (!g->o->keep || i < 0) return NULL;
+    return json_pack("{s:o, s:I}", "score", json_double(g->keep.scores[i]), "rank", (json_int_t)i + 1);
+}
+
+/* Writes picture i of the line, with --keep the i-th best, or its contact sheet when i is -1. */
 static bool write_picture(const Generation *g, int64_t i, Messages *errors) {
     const GenerateOptions *o = g->o;
     PictureText text = { 0 };
     if (!o->no_metadata)
-        text = picture_record(o, &g->inputs, sampling_options(g->sampling), g->list.lines[g->line].prompt,
-                              negative_of(g, g->line), i);
+        text =
+            picture_record(o, &g->inputs, sampling_options(g->sampling), g->list.lines[g->line].prompt,
+                           negative_of(g, g->line), o->keep && i >= 0 ? g->keep.order[i] : i, score_of(g, i));
     const PictureText *with = o->no_metadata ? NULL : &text;
     char *path = picture_path(o, g->line, i, i < 0 ? "grid" : NULL);
     if (with && image_format(path) == WRITE_JPEG && !picture_text_fits_jpeg(with))
@@ -305,7 +326,7 @@ static bool write_picture(const Generation *g, int64_t i, Messages *errors) {
 
 static bool write_pictures(const Generation *g, Messages *errors) {
     bool ok = true;
-    for (int64_t i = 0; i < drawn(g->o) && ok; i++) ok = write_picture(g, i, errors);
+    for (int64_t i = 0; i < written(g->o) && ok; i++) ok = write_picture(g, i, errors);
     return ok && (!g->o->grid || write_picture(g, -1, errors));
 }
 
@@ -355,6 +376,8 @@ static bool generate_pictures(Generation *g, Messages *errors, Messages *warning
         sampling_bind(g->sampling, &g->arena, g->threads);
         if (o->profile) graph_trace(sampling_graph(g->sampling), &g->profile.trace);
         ok = sampling_run(g->sampling, &events, errors) && folder_unchanged(&m->folder, errors) &&
+             (!o->keep || keep_rank(&g->keep, o, &g->words, g->list.lines[g->line].prompt, g->images,
+                                    drawn(o), errors, warnings)) &&
              write_pictures(g, errors);
         steps += sampling_steps(g->sampling);
         sampling_free(g->sampling);
@@ -409,6 +432,9 @@ static bool read_latents(Generation *g, Messages *errors) {
         return messages_add(errors, "--count %lld: %s has noise for %lld pictures", (long long)o->count,
                             o->latents, (long long)count);
     o->count = count;
+    if (o->keep > count)
+        return messages_add(errors, "--keep %lld: %s has noise for only %lld", (long long)o->keep, o->latents,
+                            (long long)count);
     return o->picture <= count || messages_add(errors, "--picture %lld: %s has noise for only %lld",
                                                (long long)o->picture, o->latents, (long long)count);
 }
@@ -458,7 +484,8 @@ static bool prepare(Generation *g, Messages *errors, Messages *warnings) {
     check_side(&g->model, "--height", 0, &o->height, errors, warnings);
     threads_check_blas(warnings);
     check_precision((Precision)o->precision, warnings);
-    return errors->count == 0 && hash_inputs(g, errors);
+    return errors->count == 0 && keep_open(&g->keep, o, &g->model, g->threads, errors, warnings) &&
+           hash_inputs(g, errors);
 }
 
 /* Checks the options that belong together. The number of pictures is known later with --latents. */
@@ -466,6 +493,13 @@ static bool check_together(const GenerateOptions *o, Messages *errors) {
     int before = errors->count;
     sampler_check(&o->sampler, errors);
     init_image_check(o, errors);
+    if (o->keep && o->picture)
+        messages_add(errors, "--keep: chooses among all pictures, and --picture draws one of them");
+    else if (o->keep > o->count && !o->latents)
+        messages_add(errors, "--keep %lld: only %lld are drawn (--count)", (long long)o->keep,
+                     (long long)o->count);
+    if ((o->images || o->clip) && !o->keep)
+        messages_add(errors, "--%s: belongs to --keep", o->images ? "images" : "clip");
     if (o->picture > o->count && !o->latents)
         messages_add(errors, "--picture %lld: there %s only %lld (--count)", (long long)o->picture,
                      o->count == 1 ? "is" : "are", (long long)o->count);
@@ -488,6 +522,7 @@ static int generate(void *options, Messages *errors, Messages *warnings) {
     free(g->images);
     sampling_free(g->sampling);
     arena_free(&g->arena);
+    keep_close(&g->keep);
     latents_free(&g->latents);
     init_image_free(&g->init);
     for (int64_t i = 0; g->prompts && i < g->list.count; i++) {

@@ -32,7 +32,9 @@ typedef struct {
     int precision;                   /* PRECISION_F32 or PRECISION_BF16 */
     /* what is written */
     char *out;
-    int64_t preview; /* each how many steps there is a preview, or 0 */
+    int64_t keep;        /* how many of the pictures are written, the best by CLIP's score, or 0 for all */
+    char *clip, *images; /* the CLIP, and the folder of pictures to which they are to be alike, or NULL */
+    int64_t preview;     /* each how many steps there is a preview, or 0 */
     bool grid, force, no_metadata;
     /* the machine */
     char *memory;    /* as memory_limit_parse takes it */

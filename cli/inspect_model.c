@@ -78,6 +78,14 @@ static json_t *read_defaults(const char *folder, Messages *errors) {
     return object;
 }
 
+/* Reads that file and checks what it says about each command. What is wrong with the whole file is said once. */
+static void check_defaults(const char *folder, json_t **defaults, Messages *errors) {
+    static const Command *const commands[] = { &TRAIN_COMMAND, &GENERATE_COMMAND, &EVALUATE_COMMAND };
+    *defaults = read_defaults(folder, errors);
+    int checks = json_is_object(*defaults) ? 3 : *defaults ? 1 : 0;
+    for (int i = 0; i < checks; i++) options_check_model(commands[i], folder, errors);
+}
+
 /* Text */
 
 static void print_parts(const Part *parts, const Unused *unused) {
@@ -307,16 +315,12 @@ bool inspect_model(const char *path, const char *vae, bool tensors, bool hash, b
     }
     r.m = &m;
     load_parts(&r, errors);
-    options_check_model(&TRAIN_COMMAND, path, errors);
-    options_check_model(&GENERATE_COMMAND, path, errors);
-    Messages unreadable = { 0 }; /* dropped, since options_check_model has added the same messages */
-    r.defaults = read_defaults(path, &unreadable);
+    check_defaults(path, &r.defaults, errors);
     if (json)
         console_json(model_json(&r, errors));
     else
         print_model(&r, errors->count > before);
     json_decref(r.defaults);
-    messages_free(&unreadable);
     unused_free(&r.unused);
     model_close(&m);
     return errors->count == before;

@@ -155,14 +155,14 @@ static PictureText texts_of(const GenerateOptions *o, const PictureInputs *in,
 }
 
 PictureText picture_record(const GenerateOptions *o, const PictureInputs *in, const SamplingOptions *sampling,
-                           const char *prompt, const char *negative, int64_t i) {
+                           const char *prompt, const char *negative, int64_t i, json_t *more) {
     GenerateOptions line = *o;
     line.prompt = (char *)prompt;
     line.negative = *negative ? (char *)negative : NULL;
     line.prompts = NULL;
     line.sampler.steps = sampling->sampler.steps;
     if (o->picture == 0 && o->count > 1 && i >= 0) line.picture = i + 1;
-    return texts_of(&line, in, sampling, i < 0 ? json_pack("{s:b}", "grid", true) : NULL);
+    return texts_of(&line, in, sampling, i < 0 ? json_pack("{s:b}", "grid", true) : more);
 }
 
 bool validation_record(const TrainOptions *o, const Model *m, const Words *words,

@@ -9,6 +9,8 @@
        step       of a validation picture: the training step; and
        word       the name of the word's file, which lies beside it
        grid       true for a contact sheet of these pictures
+       score      of a picture that --keep has kept: its score in CLIP's space; and
+       rank       its place among all that were drawn, from 1 for the best
        sheet      instead of generate, the options of `ti sheet` */
 #ifndef TI_PICTURE_RECORD_H
 #define TI_PICTURE_RECORD_H
@@ -37,11 +39,11 @@ bool picture_inputs_read(const GenerateOptions *o, const Model *m, const Words *
                          Messages *errors);
 void picture_inputs_free(PictureInputs *in);
 
-/* Return the texts of picture i of the batch, or of the contact sheet when i is -1, and of a sheet with these
-   options of `ti sheet`. prompt and negative are those of the line that is drawn. The caller frees the
-   result. */
+/* Return the texts of picture i of the batch, or of the contact sheet when i is -1, and of a sheet with
+   these options of `ti sheet`. prompt and negative are those of the line that is drawn. `more`, which is
+   released, are further members of the record, or NULL. The caller frees the result. */
 PictureText picture_record(const GenerateOptions *o, const PictureInputs *in, const SamplingOptions *sampling,
-                           const char *prompt, const char *negative, int64_t i);
+                           const char *prompt, const char *negative, int64_t i, json_t *more);
 PictureText sheet_record(json_t *options);
 /* Makes the texts of a validation picture, which the caller frees in every case. Returns false and adds a
    message when a file of the model cannot be read. */

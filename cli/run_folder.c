@@ -171,12 +171,41 @@ static bool save_as(const RunFolder *r, char *path, const float *learned, int64_
     return ok;
 }
 
+char *run_checkpoint_path(const char *folder, int64_t step) {
+    return mem_format("%s/learned_embeds-steps-%lld.safetensors", folder, (long long)step);
+}
+
+static int by_step(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int64_t run_checkpoints(const char *path, int64_t **steps, Messages *errors) {
+    int64_t count = 0;
+    *steps = NULL;
+    DIR *folder = opendir(path);
+    for (const struct dirent *e; folder && (e = readdir(folder));) {
+        long long step;
+        int end = 0;
+        if (sscanf(e->d_name, "learned_embeds-steps-%18lld.safetensors%n", &step, &end) != 1) continue;
+        if (end == 0 || e->d_name[end] || step < 0) continue;
+        *steps = mem_grow(*steps, (size_t)(count + 1) * sizeof **steps);
+        (*steps)[count++] = step;
+    }
+    if (folder) closedir(folder);
+    if (count == 0)
+        messages_add(errors, "%s: is not the folder of a run with checkpoints (ti train --checkpoint-every)",
+                     path);
+    else
+        qsort(*steps, (size_t)count, sizeof **steps, by_step);
+    return count;
+}
+
 bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t vectors, int64_t width,
                      Messages *errors) {
     bool ok;
     if (step >= 0) {
-        char *path = run_folder_file(r, "learned_embeds-steps-%lld.safetensors", (long long)step);
-        ok = save_as(r, path, learned, vectors, width, errors);
+        ok = save_as(r, run_checkpoint_path(r->path, step), learned, vectors, width, errors);
     } else {
         ok = save_as(r, run_folder_file(r, "learned_embeds.safetensors"), learned, vectors, width, errors) &&
              save_as(r, run_folder_file(r, "%s.safetensors", r->file_name), learned, vectors, width, errors);

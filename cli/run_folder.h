@@ -52,4 +52,10 @@ bool run_folder_save(RunFolder *r, int64_t step, const float *learned, int64_t v
 bool run_folder_restore(const RunFolder *r, const float *learned, int64_t vectors, int64_t width,
                         Messages *errors);
 
+/* Finds the checkpoints of the run in a folder. Returns their number and sets *steps to the steps at which
+   they were saved, in ascending order; free() it. Returns 0 and adds a message when there are none. */
+int64_t run_checkpoints(const char *folder, int64_t **steps, Messages *errors);
+/* Returns the path of one of them; free() it. */
+char *run_checkpoint_path(const char *folder, int64_t step);
+
 #endif

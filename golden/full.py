@@ -73,7 +73,7 @@ def gain(part, name):
     its place in the network (see tests/made_model.c)."""
     layer = name.removesuffix(".weight")
     last = layer.split(".")[-1]
-    if part == "text_encoder":
+    if part in ("text_encoder", "clip"):
         return {"out_proj": 0.7, "fc2": 0.35}.get(last, 1)
     if layer == "time_embedding.linear_1":
         return 1.4
@@ -94,7 +94,7 @@ def rule(part, name, shape):
         return 64, 16, 6
     if name.endswith("bias"):
         deviation = 0.05
-    elif "embedding" in name and part == "text_encoder":
+    elif "embedding" in name and part in ("text_encoder", "clip") and len(shape) < 4:
         deviation = 0.5
     else:
         deviation = gain(part, name) / math.sqrt(math.prod(shape[1:]))

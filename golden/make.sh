@@ -12,7 +12,7 @@ fi
 export HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
 # The order matters: picture.py generates a picture with a word that loop.py has trained, and other scripts
 # load the folders that models.py writes.
-for script in ops optim draws images tokenizer files modules models words single critters loop variants dump grid early_stop samplers picture init_image preview invert ddim conditions real prompts picture_text; do
+for script in ops optim draws images tokenizer files modules models words single critters clip loop variants dump grid early_stop samplers picture init_image preview invert ddim conditions real prompts picture_text; do
     echo "golden/$script.py"
     "$venv/bin/python" "golden/$script.py"
 done

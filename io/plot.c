@@ -72,6 +72,7 @@ typedef struct {
     Image *canvas;
     const Font *font;
     Range x, y;
+    const char *x_title;
 } Plot;
 
 /* Returns the point of the canvas for a step and a loss, which is clamped to the vertical axis. */
@@ -88,7 +89,8 @@ static void tick_text(double k, double step, char text[40]) {
     snprintf(text, 40, step < 1e7 && step > 1e-7 ? "%.*f" : "%.*g", decimals, k == 0 ? 0 : k * step);
 }
 
-static void draw_axes(const Plot *p) {
+/* x_step is the distance of the ticks on the horizontal axis. */
+static void draw_axes(const Plot *p, double x_step) {
     char text[40];
     double step = tick_step(p->y);
     for (double k = ceil(p->y.low / step); k * step <= p->y.high; k++) {
@@ -98,18 +100,17 @@ static void draw_axes(const Plot *p) {
         font_draw(p->font, TEXT, p->canvas, text, LEFT - 10 - font_width(p->font, TEXT, text), y - TEXT / 2,
                   INK);
     }
-    step = fmax(tick_step(p->x), 1);
-    for (double k = 0; k * step <= p->x.high; k++) {
-        int x = (int)lrint(place(p, k * step, p->y.low).x);
+    for (double k = ceil(p->x.low / x_step); k * x_step <= p->x.high; k++) {
+        int x = (int)lrint(place(p, k * x_step, p->y.low).x);
         canvas_rectangle(p->canvas, x, BOTTOM, 1, 6, INK);
-        tick_text(k, step, text);
+        tick_text(k, x_step, text);
         int width = font_width(p->font, TEXT, text), left = x - width / 2;
         font_draw(p->font, TEXT, p->canvas, text, left + width < WIDTH ? left : WIDTH - width, BOTTOM + 12,
                   INK);
     }
     canvas_rectangle(p->canvas, LEFT, BOTTOM, RIGHT - LEFT, 1, INK);
-    font_draw(p->font, TEXT, p->canvas, "step", (LEFT + RIGHT - font_width(p->font, TEXT, "step")) / 2,
-              BOTTOM + 38, INK);
+    font_draw(p->font, TEXT, p->canvas, p->x_title,
+              (LEFT + RIGHT - font_width(p->font, TEXT, p->x_title)) / 2, BOTTOM + 38, INK);
 }
 
 static bool draw_legend(const Plot *p, PlotPoints grid, Messages *errors) {
@@ -169,9 +170,11 @@ bool plot_draw(const double *loss, const double *smoothed, int64_t count, int64_
         font_free(font);
         return false;
     }
-    Plot p = { out, font, { 0, (double)max_i64(steps, 1) }, losses_range(loss, smoothed, count, grid) };
+    Plot p = {
+        out, font, { 0, (double)max_i64(steps, 1) }, losses_range(loss, smoothed, count, grid), "step"
+    };
     for (int64_t i = 0; i < grid.count; i++) include(&p.x, grid.step[i]);
-    draw_axes(&p);
+    draw_axes(&p, fmax(tick_step(p.x), 1));
     bool ok = draw_legend(&p, grid, errors) &&
               (count == 0 || draw_training(&p, loss, smoothed, count, steps, errors)) &&
               (grid.count == 0 || draw_grid_losses(&p, grid, errors));
@@ -186,5 +189,102 @@ bool plot_losses(const char *path, const double *loss, const double *smoothed, i
     if (!plot_draw(loss, smoothed, count, steps, grid, &image, errors)) return false;
     bool ok = image_write_png(path, &image, errors);
     image_free(&image);
+    return ok;
+}
+
+/* The part of the canvas that a name takes. */
+typedef struct {
+    int x, y, width;
+} Label;
+
+static bool overlap(Label a, Label b) {
+    return a.x < b.x + b.width && b.x < a.x + a.width && abs(a.y - b.y) < TEXT;
+}
+
+/* Whether the label lies on the canvas, above the axis, and covers neither a point nor one of the labels
+   that are placed already. */
+static bool is_free(Label l, const Point *at, int64_t points, const Label *labels, int64_t placed) {
+    if (l.x < LEFT || l.x + l.width > WIDTH || l.y < TOP - TEXT || l.y + TEXT > BOTTOM) return false;
+    for (int64_t i = 0; i < points; i++)
+        if (at[i].x > l.x - 6 && at[i].x < l.x + l.width + 6 && at[i].y > l.y - 2 && at[i].y < l.y + TEXT + 2)
+            return false;
+    for (int64_t i = 0; i < placed; i++)
+        if (overlap(l, labels[i])) return false;
+    return true;
+}
+
+/* Returns a place for the name of point i in one of the four corners between its bars, at the first of ever
+   larger distances that has room, or in the upper right corner where none has. */
+static Label label_place(const Plot *p, const NamedPoint *point, const Point *at, int64_t points, int64_t i,
+                         const Label *labels) {
+    enum { BESIDE = 8, ABOVE = TEXT + 3, BELOW = 4 };
+    int width = font_width(p->font, TEXT, point->name), x = (int)lrint(at[i].x), y = (int)lrint(at[i].y);
+    for (int away = 0; away < 4 * TEXT; away += TEXT / 2)
+        for (int corner = 0; corner < 4; corner++) {
+            bool left = corner % 2, below = corner / 2;
+            Label l = { left ? x - BESIDE - width : x + BESIDE, below ? y + BELOW + away : y - ABOVE - away,
+                        width };
+            if (is_free(l, at, points, labels, i)) return l;
+        }
+    return (Label) { x + BESIDE, y - ABOVE, width };
+}
+
+/* Draws the bars of a point's errors. */
+static bool draw_bars(const Plot *p, const NamedPoint *n, Color color, Messages *errors) {
+    const Point bars[4] = { place(p, n->x - n->x_error, n->y), place(p, n->x + n->x_error, n->y),
+                            place(p, n->x, n->y - n->y_error), place(p, n->x, n->y + n->y_error) };
+    return canvas_polyline(p->canvas, bars, 2, 1.4, color, 0.6, errors) &&
+           canvas_polyline(p->canvas, bars + 2, 2, 1.4, color, 0.6, errors);
+}
+
+/* Returns the range of the points' values in one direction, with the bars of their errors and a margin. */
+static Range points_range(const NamedPoint *points, int64_t count, bool vertical) {
+    Range r = { INFINITY, -INFINITY };
+    for (int64_t i = 0; i < count; i++) {
+        double x = vertical ? points[i].y : points[i].x,
+               error = vertical ? points[i].y_error : points[i].x_error;
+        include(&r, x);
+        include(&r, x - error);
+        include(&r, x + error);
+    }
+    if (r.low > r.high) r = (Range) { 0, 1 };
+    double margin = fmax(0.08 * (r.high - r.low), 0.01);
+    return (Range) { r.low - margin, r.high + margin };
+}
+
+static bool draw_points(const Plot *p, const NamedPoint *points, int64_t count, Messages *errors) {
+    Point *at = mem_alloc((size_t)count * sizeof *at);
+    Label *labels = mem_alloc((size_t)count * sizeof *labels);
+    bool ok = true;
+    for (int64_t i = 0; i < count; i++) at[i] = place(p, points[i].x, points[i].y);
+    for (int64_t i = 1; ok && i < count; i++)
+        if (points[i].joined) ok = canvas_polyline(p->canvas, at + i - 1, 2, 2, RULE, 1, errors);
+    for (int64_t i = 0; ok && i < count; i++) {
+        if (!drawable(at[i].x)) continue;
+        Color color = points[i].reference ? GRID : LINE;
+        ok = draw_bars(p, &points[i], color, errors);
+        canvas_dots(p->canvas, &at[i], 1, 5, color, 1);
+        labels[i] = label_place(p, &points[i], at, count, i, labels);
+        font_draw(p->font, TEXT, p->canvas, points[i].name, labels[i].x, labels[i].y, color);
+    }
+    free(at);
+    free(labels);
+    return ok;
+}
+
+bool plot_points(const NamedPoint *points, int64_t count, const char *x_title, const char *y_title,
+                 Image *out, Messages *errors) {
+    *out = (Image) { 0 };
+    Font *font = font_new(errors);
+    if (!font || !canvas_new(WIDTH, HEIGHT, out, errors)) {
+        font_free(font);
+        return false;
+    }
+    Plot p = { out, font, points_range(points, count, false), points_range(points, count, true), x_title };
+    draw_axes(&p, tick_step(p.x));
+    font_draw(font, TEXT, out, y_title, 24, 22, INK);
+    bool ok = draw_points(&p, points, count, errors);
+    font_free(font);
+    if (!ok) image_free(out);
     return ok;
 }

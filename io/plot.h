@@ -1,4 +1,4 @@
-/* Draws the loss curve as a picture. */
+/* Draws the loss curve, and points with names, as pictures. */
 #ifndef TI_PLOT_H
 #define TI_PLOT_H
 
@@ -21,5 +21,19 @@ bool plot_draw(const double *loss, const double *smoothed, int64_t count, int64_
    message when there is no memory or it cannot be written. */
 bool plot_losses(const char *path, const double *loss, const double *smoothed, int64_t count, int64_t steps,
                  PlotPoints grid, Messages *errors);
+
+/* A point with a name. The errors are half the lengths of its two bars; one that is not finite has no bar. */
+typedef struct {
+    double x, y, x_error, y_error;
+    const char *name;
+    bool reference; /* drawn in another colour, as something that the others are compared with */
+    bool joined;    /* a line leads to it from the point before */
+} NamedPoint;
+
+/* Draws the points, each with its name beside it where there is room, between axes with these titles.
+   Points that are not finite are left out. Returns false and adds a message when there is no memory. The
+   caller frees *out with image_free. */
+bool plot_points(const NamedPoint *points, int64_t count, const char *x_title, const char *y_title,
+                 Image *out, Messages *errors);
 
 #endif

@@ -30,10 +30,13 @@ void clip_free(Clip *c);
    context is final_layer_norm(hidden_states[-n]) of transformers. This is A1111's "Clip skip n". */
 void clip_skip(Clip *c, int n);
 
-/* One layer (transformers' CLIPEncoderLayer): causal self-attention and an MLP, each with a LayerNorm before
-   it and a skip connection around it. x [B, S, D] -> the same shape. */
+/* One layer (transformers' CLIPEncoderLayer): self-attention and an MLP, each with a LayerNorm before it
+   and a skip connection around it. x [B, S, D] -> the same shape. If `causal`, as in a text, a token
+   attends to those before it and to itself; the patches of a picture attend to all. */
 ClipLayer clip_layer_load(Store *s, const char *name, const ClipConfig *config);
-Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, Tensor *x);
+Tensor *clip_layer(Graph *g, const ClipLayer *l, const ClipConfig *config, bool causal, Tensor *x);
+/* Loads all layers of an encoder, [config->layers]; free() them. */
+ClipLayer *clip_layers_load(Store *s, const ClipConfig *config);
 
 /* Records the text encoder: ids [batch * tokens] -> the hidden state of the last layer that is used, after
    the final LayerNorm, [batch, tokens, D]. The ids are read in every forward pass. An id of vocab_size or

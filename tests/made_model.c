@@ -169,7 +169,6 @@ static void clip_layer(List *l, const ClipConfig *c, bool open, const char *d, c
 }
 
 static void text_encoder(List *l, const ClipConfig *c, bool open) {
-    l->part = TEXT_ENCODER;
     const char *d = "text_model",
                *o = open ? "cond_stage_model.model" : "cond_stage_model.transformer.text_model";
     MadeTensor *t = append(l, in(d, "embeddings.token_embedding").text,
@@ -368,12 +367,31 @@ static void vae_decoder(List *l, const VaeConfig *c) {
 }
 
 MadeTensors made_tensors(const Family *family) {
-    List l = { 0 };
+    List l = { .part = TEXT_ENCODER };
     text_encoder(&l, &family->clip, family->clip.activation == ACT_GELU);
     unet(&l, &family->unet);
     l.part = VAE;
     vae_encoder(&l, &family->vae);
     vae_decoder(&l, &family->vae);
+    return l.tensors;
+}
+
+MadeTensors made_clip_tensors(const ClipModelConfig *config) {
+    List l = { .part = CLIP_MODEL };
+    const ClipConfig *c = &config->vision;
+    int64_t width = c->hidden_size, p = config->patch_size, features = config->projection_dim;
+    text_encoder(&l, &config->text, false);
+    set_scale(append(&l, "vision_model.embeddings.class_embedding", "", "", shape1(width)), TABLE);
+    add_weight(&l, "vision_model.embeddings.patch_embedding", "", shape4(width, 3, p, p), GAIN);
+    set_scale(
+        append(&l, "vision_model.embeddings.position_embedding", "", ".weight", shape2(c->positions, width)),
+        TABLE);
+    norm(&l, "vision_model.pre_layrnorm", "", width);
+    for (int i = 0; i < c->layers; i++)
+        clip_layer(&l, c, false, name_of("vision_model.encoder.layers.%d", i).text, "");
+    norm(&l, "vision_model.post_layernorm", "", width);
+    add_weight(&l, "visual_projection", "", shape2(features, width), GAIN);
+    add_weight(&l, "text_projection", "", shape2(features, config->text.hidden_size), GAIN);
     return l.tensors;
 }
 
@@ -391,7 +409,7 @@ static void hash_run(uint32_t first, uint32_t low, uint32_t high, uint32_t value
 }
 
 void made_indices(const MadeTensor *t, int64_t first, int64_t count, unsigned char *out) {
-    static const char *const parts[PARTS] = { "text_encoder.", "unet.", "vae." };
+    static const char *const parts[PARTS + 1] = { "text_encoder.", "unet.", "vae.", "clip." };
     uint64_t hash = hash_bytes(HASH_START, parts[t->part], strlen(parts[t->part]));
     hash = hash_bytes(hash, t->name.text, strlen(t->name.text));
     uint32_t low = (uint32_t)hash, high = (uint32_t)(hash >> 32), values = 2 * (uint32_t)t->spread + 1;

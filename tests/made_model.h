@@ -23,7 +23,8 @@ typedef struct {
 /* Finds a family of models by its name, "sd15", "sd21" or "tiny"; NULL when there is none of that name. */
 const Family *family_find(const char *name);
 
-typedef enum { TEXT_ENCODER, UNET, VAE, PARTS } Part;
+/* The parts of a model, and a whole CLIP with both encoders, which is none of them. */
+typedef enum { TEXT_ENCODER, UNET, VAE, PARTS, CLIP_MODEL = PARTS } Part;
 
 typedef struct {
     Part part;
@@ -41,6 +42,9 @@ typedef struct {
 
 /* Returns all tensors of a model. Their order is neither that of diffusers nor that of the original files. */
 MadeTensors made_tensors(const Family *family);
+
+/* Returns all tensors of a CLIP, sorted by no rule either. They have no original names. */
+MadeTensors made_clip_tensors(const ClipModelConfig *config);
 
 /* The number of elements that one thread generates at a time. A shorter tensor is left to one thread. */
 enum { MADE_RUN = 1 << 16 };

@@ -101,6 +101,26 @@ bool prompt_has_text(const char *prompt, const char *token) {
     return has;
 }
 
+char *prompt_text(const char *prompt, PromptSyntax syntax, const Words *words) {
+    Messages errors = { 0 };
+    Segments segments;
+    Text joined = { 0 };
+    CHECK(segments_parse(prompt, syntax, &segments, &errors));
+    text_add(&joined, "");
+    for (int64_t i = 0; i < segments.count; i++)
+        text_add(&joined, segments.at[i].is_break ? " " : segments.at[i].text);
+    segments_free(&segments);
+    char *text = unicode_normal_text(joined.at);
+    for (int64_t i = 0; i < words->count; i++) {
+        char *word = unicode_normal_text(words->words[i].token), *at = text;
+        size_t size = strlen(word);
+        while (size > 0 && (at = strstr(at, word))) memmove(at, at + size, strlen(at + size) + 1);
+        free(word);
+    }
+    free(joined.at);
+    return text;
+}
+
 /* Returns the normalised text without the punctuation at its ends, so that "<Grum>," and "grum" compare
    equal. A text of punctuation alone keeps it. The caller frees the result. */
 static char *bare_word(const char *text, size_t size) {

@@ -78,6 +78,10 @@ bool prompt_uses(const Tokenizer *t, const char *prompt, const char *token);
    need not know the word yet. */
 bool prompt_has_text(const char *prompt, const char *token);
 
+/* Returns the text of a prompt without its weights and without the words, as CLIP reads a text: normalised.
+   The prompt must be one that prompt_read accepts with this syntax. The caller frees the text. */
+char *prompt_text(const char *prompt, PromptSyntax syntax, const Words *words);
+
 /* Looks for a misspelling of a learned word in a prompt that does not use the word. Returns the part of the
    prompt that resembles the word most, as the prompt has it ("grum" or "<gurm>" for <grum>), or NULL when no
    part resembles it. The caller frees the result. */

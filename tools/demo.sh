@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/demo.sh [FOLDER]: learns <grum> from five pictures with the embedded model, generates pictures with it, and
-# lays everything out on one sheet. `make demo` runs this script.
+# tools/demo.sh [FOLDER]: learns <grum> from five pictures with the embedded model, generates pictures with it,
+# lays everything out on one sheet, and scores the word. `make demo` runs this script.
 set -eu
 out=${1:-out/demo}
 pictures=weights/critters/concepts/grum
@@ -20,7 +20,15 @@ generate pixels 'pixel art of a <grum>'
     'a photo of a <grum>' "$out"/learned-[123].png \
     'a photo of a <grum> wearing a crown' "$out"/crown-[123].png \
     'pixel art of a <grum>' "$out"/pixels-[123].png
+./ti evaluate --images $pictures --embedding "$out/grum/grum.safetensors" --init critter --count 4 \
+    --plot "$out/scores.png" --force >"$out/scores.txt"
+echo
+awk '$1 == "<grum>" && NF > 7 { image = $2; text = $5 } $1 == "critter" && NF > 7 { image0 = $2; text0 = $5 }
+    END { print "CLIP finds new pictures of <grum> as similar as " image " to those it was learned from (1 is the same), and as " \
+                text " to the other words of their prompts; for \"critter\", the word it began with, that is " image0 " and " text0 "." }' \
+    "$out/scores.txt"
 echo
 echo "The pictures, before and after:  $out/sheet.png"
 echo "The losses during training:      $out/grum/loss.png"
+echo "The scores, as in the paper:     $out/scores.png"
 echo "The learned word:                $out/grum/grum.safetensors"

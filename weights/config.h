@@ -9,13 +9,33 @@ enum { LEVELS_MAX = 8 };
 
 typedef enum { ACT_QUICK_GELU, ACT_GELU } Activation;
 
-/* text_encoder/config.json, transformers' CLIPTextModel. positions is the length of a prompt in tokens. */
+/* text_encoder/config.json, transformers' CLIPTextModel. positions is the length of a prompt in tokens. The
+   same fields describe CLIP's encoder of pictures, where vocab_size is 0 and positions is one more than the
+   number of patches. */
 typedef struct {
     int64_t vocab_size, hidden_size, intermediate_size, positions;
     int layers, heads;
     float layer_norm_eps;
     Activation activation;
 } ClipConfig;
+
+/* The config.json of a whole CLIP (transformers' CLIPModel), whose two encoders map pictures and texts to
+   features of the same space. */
+typedef struct {
+    ClipConfig text, vision;
+    int64_t eos_token_id;           /* of the text encoder; its trap is in nn/clip_model.h */
+    int64_t image_size, patch_size; /* the sides in pixels of a picture and of a patch of it */
+    int64_t projection_dim;         /* the length of a feature */
+} ClipModelConfig;
+
+/* preprocessor_config.json, transformers' CLIPImageProcessor: how a picture becomes the input of CLIP's
+   encoder. A pixel's value is (byte * rescale_factor - mean) / std. */
+typedef struct {
+    int64_t shortest_edge;           /* to which the picture is resized */
+    int64_t crop_height, crop_width; /* of the middle that is then cut out */
+    double rescale_factor;
+    float mean[3], std[3]; /* of each channel */
+} PreprocessorConfig;
 
 /* unet/config.json, diffusers' UNet2DConditionModel. A level is one resolution; level 0 is the finest. Down
    and up blocks may differ in whether they attend to the text (have transformers): down_attends[i] belongs to
@@ -102,6 +122,10 @@ typedef struct {
    default of the reference's class (diffusers 0.42.1, transformers 5.23.0). */
 bool clip_config_parse(const char *path, const void *text, size_t size, ClipConfig *c, Messages *errors,
                        Messages *warnings);
+bool clip_model_config_parse(const char *path, const void *text, size_t size, ClipModelConfig *c,
+                             Messages *errors, Messages *warnings);
+bool preprocessor_config_parse(const char *path, const void *text, size_t size, PreprocessorConfig *c,
+                               Messages *errors, Messages *warnings);
 bool unet_config_parse(const char *path, const void *text, size_t size, UnetConfig *c, Messages *errors,
                        Messages *warnings);
 bool vae_config_parse(const char *path, const void *text, size_t size, VaeConfig *c, Messages *errors,

@@ -138,8 +138,8 @@ static bool open_shards(WeightFiles *w, const char *folder, const char *index, W
 /* Opens the weights of a part from the first that exists of the plain file, its shards and the 16-bit
    variants, and then of the same as pickles. stem is "model" or "diffusion_pytorch_model"; transformers names
    the pickle of a "model" differently. */
-static bool open_weights(WeightFiles *w, const char *folder, const char *stem, WeightsOpener *open,
-                         Messages *errors) {
+bool weight_files_open(WeightFiles *w, const char *folder, const char *stem, WeightsOpener *open,
+                       Messages *errors) {
     static const char *const suffixes[] = { ".safetensors",
                                             ".safetensors.index.json",
                                             ".fp16.safetensors",
@@ -162,7 +162,7 @@ static bool open_weights(WeightFiles *w, const char *folder, const char *stem, W
     return messages_add(errors, "%s: no %s.safetensors", folder, stem);
 }
 
-static void close_weights(WeightFiles *w) {
+void weight_files_close(WeightFiles *w) {
     for (int64_t i = 0; i < w->count; i++) safetensors_close(&w->files[i]);
     free(w->files);
     *w = (WeightFiles) { 0 };
@@ -200,37 +200,37 @@ static bool read_index(const ModelFolder *m, Messages *errors, Messages *warning
     return ok;
 }
 
-/* Reads the configs of the folder's tokenizer. positions is the length of a prompt, and rows the number of
-   rows in the text encoder's table. */
-static void read_tokenizer_config(ModelFolder *m, int64_t positions, int64_t rows, Messages *errors,
-                                  Messages *warnings) {
+static void read_tokenizer_config(const char *folder, int64_t positions, int64_t rows, TokenizerConfig *c,
+                                  Messages *errors, Messages *warnings) {
     ConfigFile config, map = { 0 }, added;
-    bool has_map = exists_in(m->path, "tokenizer/special_tokens_map.json");
-    if (has_map) has_map = open_config(m, "tokenizer/special_tokens_map.json", &map, errors);
-    bool ok = open_config(m, "tokenizer/tokenizer_config.json", &config, errors) &&
-              tokenizer_config_parse(config.path, config.file.data, config.file.size,
-                                     has_map ? map.file.data : NULL, map.file.size, positions, &m->tokenizer,
-                                     errors, warnings);
+    bool has_map = exists_in(folder, "special_tokens_map.json");
+    if (has_map) has_map = open_in(folder, "special_tokens_map.json", &map, errors);
+    bool ok =
+        open_in(folder, "tokenizer_config.json", &config, errors) &&
+        tokenizer_config_parse(config.path, config.file.data, config.file.size,
+                               has_map ? map.file.data : NULL, map.file.size, positions, c, errors, warnings);
     close_config(&config);
     close_config(&map);
-    if (ok && exists_in(m->path, "tokenizer/added_tokens.json")) {
-        if (open_config(m, "tokenizer/added_tokens.json", &added, errors))
-            tokenizer_config_added(&m->tokenizer, added.path, added.file.data, added.file.size, errors);
+    if (ok && exists_in(folder, "added_tokens.json")) {
+        if (open_in(folder, "added_tokens.json", &added, errors))
+            tokenizer_config_added(c, added.path, added.file.data, added.file.size, errors);
         close_config(&added);
     }
-    m->tokenizer.rows = rows;
+    c->rows = rows;
 }
 
-/* Finds the vocabulary's files. If there is a tokenizer.json, transformers reads it and ignores vocab.json
-   and merges.txt. */
-static void find_vocabulary(ModelFolder *m, Messages *errors) {
-    m->vocab_path = mem_format("%s/tokenizer/tokenizer.json", m->path);
-    if (exists(m->vocab_path)) return;
-    free(m->vocab_path);
-    m->vocab_path = mem_format("%s/tokenizer/vocab.json", m->path);
-    m->merges_path = mem_format("%s/tokenizer/merges.txt", m->path);
-    if (!exists(m->vocab_path)) messages_add(errors, "%s: is missing", m->vocab_path);
-    if (!exists(m->merges_path)) messages_add(errors, "%s: is missing", m->merges_path);
+/* If there is a tokenizer.json, transformers reads it and ignores vocab.json and merges.txt. */
+void tokenizer_files_read(const char *folder, int64_t positions, int64_t rows, TokenizerConfig *c,
+                          char **vocab_path, char **merges_path, Messages *errors, Messages *warnings) {
+    read_tokenizer_config(folder, positions, rows, c, errors, warnings);
+    *merges_path = NULL;
+    *vocab_path = mem_format("%s/tokenizer.json", folder);
+    if (exists(*vocab_path)) return;
+    free(*vocab_path);
+    *vocab_path = mem_format("%s/vocab.json", folder);
+    *merges_path = mem_format("%s/merges.txt", folder);
+    if (!exists(*vocab_path)) messages_add(errors, "%s: is missing", *vocab_path);
+    if (!exists(*merges_path)) messages_add(errors, "%s: is missing", *merges_path);
 }
 
 void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_vae, Messages *errors) {
@@ -272,16 +272,17 @@ static void read_configs(ModelFolder *m, bool own_vae, Messages *errors, Message
     if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
     close_config(&t);
-    read_tokenizer_config(m, clip ? m->clip.positions : 4096, clip ? m->clip.vocab_size : 0, errors,
-                          warnings);
-    find_vocabulary(m, errors);
+    char *tokenizer = mem_format("%s/tokenizer", m->path);
+    tokenizer_files_read(tokenizer, clip ? m->clip.positions : 4096, clip ? m->clip.vocab_size : 0,
+                         &m->tokenizer, &m->vocab_path, &m->merges_path, errors, warnings);
+    free(tokenizer);
     folder_check(m, clip, unet, vae, errors);
 }
 
 static void open_part(const ModelFolder *m, const char *part, const char *stem, const char *optional,
                       WeightsOpener *open, WeightFiles *files, Store **store, Messages *errors) {
     char *folder = mem_format("%s/%s", m->path, part);
-    if (open_weights(files, folder, stem, open, errors))
+    if (weight_files_open(files, folder, stem, open, errors))
         *store = store_new(files->files, files->count, "", optional, errors);
     free(folder);
 }
@@ -309,7 +310,7 @@ bool folder_open_vae(const char *folder, WeightsOpener *open, ModelFolder *m, Me
                      Messages *warnings) {
     int before = errors->count;
     read_vae_config(folder, m, errors, warnings);
-    if (open_weights(&m->vae_files, folder, "diffusion_pytorch_model", open, errors))
+    if (weight_files_open(&m->vae_files, folder, "diffusion_pytorch_model", open, errors))
         m->vae = store_new(m->vae_files.files, m->vae_files.count, "", NULL, errors);
     return errors->count == before;
 }
@@ -330,9 +331,9 @@ void folder_close(ModelFolder *m) {
     store_free(m->text_encoder);
     store_free(m->unet);
     store_free(m->vae);
-    close_weights(&m->text_encoder_files);
-    close_weights(&m->unet_files);
-    close_weights(&m->vae_files);
+    weight_files_close(&m->text_encoder_files);
+    weight_files_close(&m->unet_files);
+    weight_files_close(&m->vae_files);
     if (m->single) single_file_close(m->single);
     if (m->vae_single) single_file_close(m->vae_single);
     free(m->single);

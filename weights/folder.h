@@ -41,6 +41,19 @@ typedef struct {
 /* Opens a file of weights, as safetensors_open does. */
 typedef bool WeightsOpener(const char *path, Safetensors *s, Messages *errors);
 
+/* Opens the files of a folder's weights, whose names begin with `stem`: "model" of transformers' classes,
+   "diffusion_pytorch_model" of diffusers'. Returns false and adds a message for each fault; the caller closes
+   them in every case. */
+bool weight_files_open(WeightFiles *w, const char *folder, const char *stem, WeightsOpener *open,
+                       Messages *errors);
+void weight_files_close(WeightFiles *w);
+
+/* Reads the configs of the tokenizer in a folder and finds the files of its vocabulary, for tokenizer_load.
+   positions is the length of a prompt, and rows the number of rows in the text encoder's table. Adds a
+   message for each fault. The caller frees both paths and calls tokenizer_config_free. */
+void tokenizer_files_read(const char *folder, int64_t positions, int64_t rows, TokenizerConfig *c,
+                          char **vocab_path, char **merges_path, Messages *errors, Messages *warnings);
+
 /* Opens the folder, reads its configs and maps its weights, those of its VAE only if own_vae is true. open is
    how files of weights are opened: a room above this one knows more formats (weights_open in
    exchange/family.h). Returns false and adds a message for everything that is wrong with the folder's index,

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /* Each case starts in a folder of its own that holds model/ (golden/models/narrow), pictures/
-   (golden/loop_pictures), samples/ (golden/pictures) and word.safetensors (a word for that model). */
+   (golden/loop_pictures), samples/ (golden/pictures), clip/ (weights/critters/clip) and word.safetensors (a
+   word for that model). */
 typedef struct {
     const char *input;   /* what is wrong, for readers; an entry without a command is a heading */
     const char *make;    /* a POSIX shell script that makes the input with the test's HELPERS, or NULL */
@@ -24,6 +25,6 @@ typedef struct {
 
 /* Each table is closed by an entry without input. */
 extern const BadInput BAD_FILES[], BAD_MODELS[], BAD_CONFIGS[], BAD_PICTURES[], BAD_COMMANDS[], BAD_OUTPUTS[],
-    BAD_WORDS[], BAD_PROMPTS[];
+    BAD_WORDS[], BAD_PROMPTS[], BAD_SCORES[];
 
 #endif

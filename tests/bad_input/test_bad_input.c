@@ -66,11 +66,15 @@ static const char *const NOTES[] = { "ti: model ",
                                      "ti: generate with it",
                                      "ti: in ",
                                      "ti: for more than these ",
+                                     "ti: the model has no CLIP ",
+                                     "ti: CLIP ",
+                                     "ti: drawing ",
+                                     "drawing pictures ",
                                      "ti: warning: a template has ",
                                      "ti: warning: OpenBLAS runs its " };
 
-/* The folder with base/, samples/, words/ and texts/ (the files before each case), case/ (the folder of a
-   case, in which the last three are hard links since most cases do not use them), ti, out and err. */
+/* The folder with base/, samples/, words/, texts/ and clip/ (the files before each case), case/ (the folder
+   of a case, in which the last four are hard links since most cases do not use them), ti, out and err. */
 static char *scratch;
 static char *untouched; /* the listing of case/ while it is as at the beginning of a case, or NULL */
 
@@ -98,11 +102,12 @@ static void prepare(void) {
         "cp \"$TI\" '%s/ti'; mkdir -p '%s/base'\n"
         "cp -R golden/models/narrow '%s/base/model'\n"
         "cp -R golden/loop_pictures '%s/base/pictures'; cp -R golden/words '%s/words'\n"
-        "cp -R golden/picture_text '%s/texts'\n"
+        "cp -R golden/picture_text '%s/texts'; cp -R weights/critters/clip '%s/clip'\n"
         "cp -R golden/pictures '%s/samples'; rm '%s/samples/'seed_*\n" /* the fuzzer's */
         "chmod -R u+w '%s/base'; cd '%s/base'\n"
         "st word.safetensors '{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}' 96\n",
-        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch);
+        HELPERS, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch,
+        scratch);
     CHECK(getenv("TI"));
     CHECK(shell(script, false) == 0);
     free(script);
@@ -170,7 +175,7 @@ static char *make_case(const BadInput *c) {
     if (!untouched || c->make) {
         char *script =
             mem_format("set -e\n%scd '%s'; chmod -R u+rwx case 2>/dev/null || true; rm -rf case; "
-                       "mkdir case; cp -R base/* case/; cp -Rl samples words texts case/; cd case\n%s\n",
+                       "mkdir case; cp -R base/* case/; cp -Rl samples words texts clip case/; cd case\n%s\n",
                        HELPERS, scratch, c->make ? c->make : "");
         int made = shell(script, false);
         if (made != 0) printf("FAIL  %s: it cannot be made: %s\n", c->input, c->make);
@@ -250,8 +255,8 @@ static void check(const BadInput *c) {
     free(name);
 }
 
-static const BadInput *const TABLES[] = { BAD_FILES,    BAD_MODELS, BAD_CONFIGS, BAD_PICTURES,
-                                          BAD_COMMANDS, BAD_WORDS,  BAD_OUTPUTS, BAD_PROMPTS };
+static const BadInput *const TABLES[] = { BAD_FILES, BAD_MODELS,  BAD_CONFIGS, BAD_PICTURES, BAD_COMMANDS,
+                                          BAD_WORDS, BAD_OUTPUTS, BAD_PROMPTS, BAD_SCORES };
 enum { TABLE_COUNT = sizeof TABLES / sizeof *TABLES };
 
 /* The document */

@@ -93,6 +93,8 @@ static const Command COMMANDS[] = {
     { "inspect a picture", NULL, "inspect ../in/text.png", NULL },
     { "evaluate", NULL,
       "evaluate " MODEL ONE "--images ../in/pictures --embedding ../in/word.safetensors --batch 2", NULL },
+    { "score pictures", NULL,
+      "evaluate " ONE "--images ../in/pictures --pictures ../in/pictures --clip ../in/clip --text a", NULL },
     { "plan", NULL, "plan " MODEL ONE "--summary", NULL },
     { "train", NULL, TRAIN, NULL },
     { "train over another run",
@@ -143,12 +145,12 @@ static void prepare(void) {
                 "golden/pictures/turned6.jpg '%s/in/pictures/2.jpg'; cp golden/words/a1111.pt "
                 "'%s/in/word.pt'; cp golden/words/a1111_old.pt '%s/in/old.pt'; cp golden/words/a1111.png "
                 "'%s/in/word.png'; cp golden/latents.safetensors '%s/in'; cp golden/picture_text/ti.png "
-                "'%s/in/text.png'; cd '%s/in'; { printf "
+                "'%s/in/text.png'; ln -s \"$PWD/weights/critters/clip\" '%s/in'; cd '%s/in'; { printf "
                 "'\\100\\0\\0\\0\\0\\0\\0\\0'; printf '%%-64s' "
                 "'{\"<w>\":{\"dtype\":\"F32\",\"shape\":[1,24],\"data_offsets\":[0,96]}}'; head -c 96 "
                 "/dev/zero; } >word.safetensors",
                 program, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch, scratch,
-                scratch, scratch, scratch) == 0);
+                scratch, scratch, scratch, scratch) == 0);
     free(program);
 }
 

@@ -253,6 +253,13 @@ static void test_long_sheets(void) {
     free(wide);
 }
 
+static int64_t pixels_of(const Image *image, int r, int g, int b) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < (int64_t)image->width * image->height; i++)
+        count += image->rgb[3 * i] == r && image->rgb[3 * i + 1] == g && image->rgb[3 * i + 2] == b;
+    return count;
+}
+
 static void test_plot(void) {
     enum { N = 3000 };
     Messages errors = { 0 };
@@ -265,10 +272,7 @@ static void test_plot(void) {
               plot_draw(loss, smoothed, N, 200, (PlotPoints) { step, values, 3 }, &b, &errors);
     CHECK(ok);
     test_same("the same curve again", a.rgb, b.rgb, (size_t)a.width * (size_t)a.height * 3);
-    int64_t orange = 0;
-    for (int64_t i = 0; i < (int64_t)a.width * a.height; i++) {
-        orange += a.rgb[3 * i] == 214 && a.rgb[3 * i + 1] == 84 && a.rgb[3 * i + 2] == 16;
-    }
+    int64_t orange = pixels_of(&a, 214, 84, 16);
     test_true("the fixed-grid losses are there", orange > 200, "%d pixels", (int)orange);
     image_free(&a);
     image_free(&b);
@@ -282,6 +286,31 @@ static void test_plot(void) {
     says("no errors", &errors, 0, "");
 }
 
+/* Two points at the same place, one that is not finite and one without errors. */
+static void test_points(void) {
+    Messages errors = { 0 };
+    const NamedPoint points[] = { { 0.7, 0.5, 0.02, 0.01, "<grum>", false, false },
+                                  { 0.7, 0.5, 0.02, 0.01, "<zog>", false, true },
+                                  { NAN, 0.5, 0.1, 0.1, "nowhere", true, false },
+                                  { 0.1, 0.4, NAN, NAN, "critter", true, false } };
+    Image all, words, none;
+    CHECK(plot_points(points, 4, "x", "y", &all, &errors) &&
+          plot_points(points, 2, "x", "y", &words, &errors) &&
+          plot_points(points, 0, "x", "y", &none, &errors));
+    test_true("the words are blue",
+              pixels_of(&all, 24, 72, 160) > 100 && pixels_of(&words, 24, 72, 160) > 100, "%d pixels",
+              (int)pixels_of(&all, 24, 72, 160));
+    test_true("the reference is orange",
+              pixels_of(&all, 214, 84, 16) > 60 && pixels_of(&words, 214, 84, 16) == 0, "%d pixels",
+              (int)pixels_of(&all, 214, 84, 16));
+    test_true("no points", pixels_of(&none, 24, 72, 160) == 0 && pixels_of(&none, 40, 40, 48) > 500,
+              "only axes");
+    image_free(&all);
+    image_free(&words);
+    image_free(&none);
+    says("no errors", &errors, 0, "");
+}
+
 int main(void) {
     CHECK(mkdtemp(folder) != NULL);
     test_folder();
@@ -290,6 +319,7 @@ int main(void) {
     test_sizes();
     test_long_sheets();
     test_plot();
+    test_points();
     rmdir(folder);
     return test_finish();
 }

@@ -8,14 +8,16 @@
 
 /* Configs */
 
-typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER, INDEX, PARTS } Part;
+typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER, INDEX, CLIP_MODEL, PREPROCESSOR, PARTS } Part;
 
 static const char *const PATHS[PARTS] = { "weights/critters/text_encoder/config.json",
                                           "weights/critters/unet/config.json",
                                           "weights/critters/vae/config.json",
                                           "weights/critters/scheduler/scheduler_config.json",
                                           "weights/critters/tokenizer/tokenizer_config.json",
-                                          "weights/critters/model_index.json" };
+                                          "weights/critters/model_index.json",
+                                          "weights/critters/clip/config.json",
+                                          "weights/critters/clip/preprocessor_config.json" };
 
 static bool parse(Part part, const char *text, Messages *errors, Messages *warnings) {
     union {
@@ -24,6 +26,8 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
         VaeConfig vae;
         SchedulerConfig scheduler;
         TokenizerConfig tokenizer;
+        ClipModelConfig clip_model;
+        PreprocessorConfig preprocessor;
     } c;
     size_t n = strlen(text);
     bool ok = false;
@@ -42,6 +46,10 @@ static bool parse(Part part, const char *text, Messages *errors, Messages *warni
         ok = tokenizer_config_parse("config", text, n, NULL, 0, 77, &c.tokenizer, errors, warnings);
         tokenizer_config_free(&c.tokenizer);
         return ok;
+    case CLIP_MODEL:
+        return clip_model_config_parse("config", text, n, &c.clip_model, errors, warnings);
+    case PREPROCESSOR:
+        return preprocessor_config_parse("config", text, n, &c.preprocessor, errors, warnings);
     default:
         return model_index_parse("config", text, n, errors, warnings);
     }
@@ -94,6 +102,49 @@ static const Edit EDITS[] = {
     { CLIP, "x", "[NaN, Infinity, -Infinity, \"NaN\"]", "!not known here, and ignored: \"x\"" },
     { CLIP, "hidden_size", "NaN", "\"hidden_size\" is null" },
     { CLIP, "x", "-NaN", "invalid token" },
+    { CLIP_MODEL, "model_type", "\"siglip\"", "\"model_type\" is \"siglip\": only \"clip\" is supported" },
+    { CLIP_MODEL, "model_type", NULL, "\"model_type\" is missing: only \"clip\" is supported" },
+    { CLIP_MODEL, "model_type", "3", "\"model_type\" is 3: only" },
+    { CLIP_MODEL, "projection_dim", "0", "\"projection_dim\" is 0: a whole number from 1 to 65536" },
+    { CLIP_MODEL, "projection_dim", NULL, NULL },
+    { CLIP_MODEL, "vision_config", NULL, "\"vision_config\" is missing: an object is needed" },
+    { CLIP_MODEL, "text_config", "{}", NULL },
+    { CLIP_MODEL, "text_config", "{\"eos_token_id\": [2]}", "\"eos_token_id\" is [2]: a whole number" },
+    { CLIP_MODEL, "vision_config", "{\"num_channels\": 4}",
+      "config, \"vision_config\": \"num_channels\" is 4: only 3 is supported" },
+    { CLIP_MODEL, "vision_config", "{\"patch_size\": 33}", "it does not divide image_size 224" },
+    { CLIP_MODEL, "vision_config", "{\"patch_size\": 1}", "at most 128 patches" },
+    { CLIP_MODEL, "vision_config", "{\"image_size\": 4096}", NULL },
+    { CLIP_MODEL, "vision_config", "{\"num_attention_heads\": 5}", "it does not divide hidden_size 768" },
+    { CLIP_MODEL, "vision_config", "{\"model_type\": \"siglip_vision_model\"}",
+      "only \"clip_vision_model\"" },
+    { CLIP_MODEL, "vision_config", "{\"attention_dropout\": 0.1, \"top_k\": 3, \"dropout\": 0}", NULL },
+    { CLIP_MODEL, "vision_config", "{\"patch\": 1}", "!not known here, and ignored: \"patch\"" },
+    { CLIP_MODEL, "vision_config_dict", "{\"patch_size\": 33}",
+      "config, \"vision_config_dict\": \"patch_size\" is 33" },
+    { CLIP_MODEL, "vision_config_dict", "null", NULL },
+    { CLIP_MODEL, "text_config_dict", "3", "\"text_config_dict\" is 3: an object is needed" },
+    { CLIP_MODEL, "x", "3", "!not known here, and ignored: \"x\"" },
+    { PREPROCESSOR, "size", "64", NULL },
+    { PREPROCESSOR, "size", "0", "\"size\" is 0: a whole number from 1 to 4096" },
+    { PREPROCESSOR, "size", "{\"height\": 64, \"width\": 64}", "\"shortest_edge\" is missing: no other way" },
+    { PREPROCESSOR, "size", "{\"shortest_edge\": 64, \"longest_edge\": 99}", "\"longest_edge\"" },
+    { PREPROCESSOR, "size", NULL, NULL },
+    { PREPROCESSOR, "crop_size", "64", NULL },
+    { PREPROCESSOR, "crop_size", "65", "\"crop_size\" is 65: it is larger than \"size\"" },
+    { PREPROCESSOR, "crop_size", "{\"height\": 64, \"width\": 65}", "it is larger than \"size\"" },
+    { PREPROCESSOR, "crop_size", "{\"height\": 0, \"width\": 64}", "\"height\" is 0" },
+    { PREPROCESSOR, "image_mean", "[0.5, 0.5]", "a list of three numbers from -1000 to 1000 is needed" },
+    { PREPROCESSOR, "image_mean", "[0.5, null, 0.5]", "a list of three numbers" },
+    { PREPROCESSOR, "image_mean", "0.5", "a list of three numbers" },
+    { PREPROCESSOR, "image_std", "[0.5, 0.5, 0]", "a list of three numbers from 1e-06 to 1000 is needed" },
+    { PREPROCESSOR, "image_std", "[1, 1, NaN]", "a list of three numbers" },
+    { PREPROCESSOR, "resample", "2", "\"resample\" is 2: only 3 is supported" },
+    { PREPROCESSOR, "do_center_crop", "false", "only true is supported" },
+    { PREPROCESSOR, "do_normalize", "1", "only true is supported" },
+    { PREPROCESSOR, "rescale_factor", "0", "\"rescale_factor\" is 0" },
+    { PREPROCESSOR, "do_convert_rgb", "false", NULL },
+    { PREPROCESSOR, "x", "1", "!not known here, and ignored: \"x\"" },
     { UNET, "attention_head_dim", "[2, 4, 8]", NULL },
     { UNET, "attention_head_dim", "[2, 4]", "or a list of 3" },
     { UNET, "attention_head_dim", "3", "3 heads do not divide 64" },

@@ -9,13 +9,15 @@
 
 #include <stddef.h>
 
-typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER } Part;
+typedef enum { CLIP, UNET, VAE, SCHEDULER, TOKENIZER, CLIP_MODEL, PREPROCESSOR } Part;
 typedef union {
     ClipConfig clip;
     UnetConfig unet;
     VaeConfig vae;
     SchedulerConfig scheduler;
     TokenizerConfig tokenizer;
+    ClipModelConfig clip_model;
+    PreprocessorConfig preprocessor;
 } Config;
 
 enum { POSITIONS = 60 };
@@ -31,6 +33,10 @@ static bool parse(Part part, const char *text, Config *c, Messages *errors, Mess
         return vae_config_parse("a", text, n, &c->vae, errors, warnings);
     case SCHEDULER:
         return scheduler_config_parse("a", text, n, &c->scheduler, errors, warnings);
+    case CLIP_MODEL:
+        return clip_model_config_parse("a", text, n, &c->clip_model, errors, warnings);
+    case PREPROCESSOR:
+        return preprocessor_config_parse("a", text, n, &c->preprocessor, errors, warnings);
     case TOKENIZER:
         break;
     }
@@ -49,7 +55,10 @@ static const char *const MINIMAL[] = {
     "[\"DownBlock2D\"], \"up_block_types\": [\"UpBlock2D\"]}",
     "{\"block_out_channels\": [32], \"down_block_types\": "
     "[\"DownEncoderBlock2D\"], \"up_block_types\": [\"UpDecoderBlock2D\"]}",
-    "{}", "{}"
+    "{}",
+    "{}",
+    "{\"model_type\": \"clip\", \"text_config\": {}, \"vision_config\": {}}",
+    "{}"
 };
 
 /* Returns that config with one member set to a JSON text, or without the member when value is NULL. The
@@ -99,6 +108,10 @@ static const Field FIELDS[] = {
     { SCHEDULER, "beta_end", 0, 0.999, 0.02, F64_NUMBER, AT(scheduler, beta_end) },
     { SCHEDULER, "clip_sample_range", 1e-6, 1e6, 1, F64_NUMBER, AT(scheduler, clip_sample_range) },
     { TOKENIZER, "model_max_length", 3, POSITIONS, POSITIONS, I64, AT(tokenizer, model_max_length) },
+    { CLIP_MODEL, "projection_dim", 1, 65536, 512, I64, AT(clip_model, projection_dim) },
+    { PREPROCESSOR, "size", 1, 4096, 224, I64, AT(preprocessor, shortest_edge) },
+    { PREPROCESSOR, "crop_size", 1, 4096, 224, I64, AT(preprocessor, crop_height) },
+    { PREPROCESSOR, "rescale_factor", 1e-6, 1, 1 / 255.0, F64_NUMBER, AT(preprocessor, rescale_factor) },
 };
 
 static double value_at(const Config *c, const Field *f) {

@@ -34,6 +34,44 @@ static bool try_clip(const unsigned char *bytes, size_t size) {
     return ok;
 }
 
+static void clip_model_seeds(Seeds *s) {
+    seeds_file(s, "weights/critters/clip/config.json");
+    seeds_text(s, "{\"model_type\":\"clip\",\"projection_dim\":768,\"text_config\":{},\"text_config_dict\":{"
+                  "\"hidden_size\":768,\"num_attention_heads\":12,\"eos_token_id\":2},\"vision_config\":{"
+                  "\"image_size\":224,\"patch_size\":14,\"num_attention_heads\":16,\"hidden_size\":1024},"
+                  "\"vision_config_dict\":null}");
+}
+
+static bool try_clip_model(const unsigned char *bytes, size_t size) {
+    ClipModelConfig c;
+    Messages errors = { 0 }, warnings = { 0 };
+    bool ok = verdict(clip_model_config_parse("x", bytes, size, &c, &errors, &warnings), &errors, &warnings);
+    if (ok) {
+        CHECK(c.projection_dim >= 1 && c.image_size % c.patch_size == 0 && c.eos_token_id >= 0);
+        CHECK(c.vision.positions >= 2 && c.vision.positions <= 128 * 128 + 1);
+        CHECK(c.vision.hidden_size % c.vision.heads == 0 && c.text.hidden_size % c.text.heads == 0);
+    }
+    return ok;
+}
+
+static void preprocessor_seeds(Seeds *s) {
+    seeds_file(s, "weights/critters/clip/preprocessor_config.json");
+    seeds_text(s, "{\"crop_size\":224,\"size\":224,\"do_center_crop\":true,\"resample\":3,"
+                  "\"feature_extractor_type\":\"CLIPFeatureExtractor\",\"image_mean\":[0.5,0.4,0.4]}");
+}
+
+static bool try_preprocessor(const unsigned char *bytes, size_t size) {
+    PreprocessorConfig c;
+    Messages errors = { 0 }, warnings = { 0 };
+    bool ok =
+        verdict(preprocessor_config_parse("x", bytes, size, &c, &errors, &warnings), &errors, &warnings);
+    if (ok) {
+        CHECK(c.shortest_edge >= c.crop_width && c.shortest_edge >= c.crop_height && c.crop_width >= 1);
+        for (int i = 0; i < 3; i++) CHECK(isfinite(c.mean[i]) && c.std[i] > 0);
+    }
+    return ok;
+}
+
 static void unet_seeds(Seeds *s) {
     seeds_file(s, "weights/critters/unet/config.json");
     seeds_file(s, "golden/models/wide/unet/config.json");
@@ -326,6 +364,8 @@ static bool try_options(const unsigned char *bytes, size_t size) {
 
 const Target CONFIG_TARGETS[] = {
     { "clip_config", 6, JSON_WORDS, clip_seeds, NULL, try_clip },
+    { "clip_model_config", 4, JSON_WORDS, clip_model_seeds, NULL, try_clip_model },
+    { "preprocessor_config", 3, JSON_WORDS, preprocessor_seeds, NULL, try_preprocessor },
     { "unet_config", 6, JSON_WORDS, unet_seeds, NULL, try_unet },
     { "vae_config", 6, JSON_WORDS, vae_seeds, NULL, try_vae },
     { "scheduler_config", 5, JSON_WORDS, scheduler_seeds, NULL, try_scheduler },

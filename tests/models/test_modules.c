@@ -107,7 +107,7 @@ static void test_clip_layer(const char *name, int64_t width, int heads, int64_t 
     config.activation = activation;
     ClipLayer l = clip_layer_load(c.store, "weights", &config);
     Tensor *x = input(&c, "x");
-    close_case(&c, clip_layer(c.graph, &l, &config, x));
+    close_case(&c, clip_layer(c.graph, &l, &config, true, x));
 }
 
 /* Ids 30 and 31 stand for the two learned vectors, since the table has 30 rows. */
