@@ -7,6 +7,7 @@
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
 # make bench       measures the speed of ti, and that of PyTorch if PYTHON names a Python that has it
 # make bench-full  does the same at full size, with RUNS runs of the model in the folder MODEL
+# make study       learns words with many settings and scores them (hours; QUICK=1: minutes), for docs/study.md
 # make install     installs into PREFIX (/usr/local), and make uninstall removes the same files
 # make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
@@ -101,13 +102,15 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(call archives,$(ROOMS))
 $(BUILD)/make_model: $(BUILD)/tests/models/make_model.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
+$(BUILD)/plot_points: $(BUILD)/tools/plot_points.o $(call archives,$(ROOMS))
+	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 $(BUILD)/check_real: $(BUILD)/tests/models/check_real.o $(BUILD)/libtest.a $(call archives,$(ROOMS))
 	$(CC) $(CFLAGS) $(SAN) -o $@ $^ $(LIBS)
 
 # The files $(BUILD)/flags and $(BUILD)/sources hold the flags and the sources of the last build. They are rewritten only
 # when these have changed. Objects and archives depend on them and are then rebuilt, also an archive that lost a source.
 flags   := $(CC) $(CFLAGS) $(WARN) $(SAN) $(LIBS)
-sources := $(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tests/*.c tests/*/*.c))
+sources := $(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tools/*.c tests/*.c tests/*/*.c))
 define last_rule
 ifneq ($$(file <$(BUILD)/$(1)),$$($(1)))
 $(BUILD)/$(1): force
@@ -140,7 +143,7 @@ folder: | needs
 	    { echo "ti: $(BUILD) holds other things than a build: BUILD must be a new folder or an empty one" >&2; exit 1; }
 	@mkdir -p $(BUILD)/weights && ln -sf "$$(pwd)/weights/critters" "$$(pwd)/weights/clip" $(BUILD)/weights/
 
-tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/check_real $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
+tests: $(PROGRAMS) $(BUILD)/plain $(ROOMS:%=$(BUILD)/room_%) $(BUILD)/make_model $(BUILD)/check_real $(BUILD)/ti_failing $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak $(BUILD)/plot_points
 
 test: tests $(BUILD)/ti
 	@TI=$(BUILD)/ti sh tests/run.sh $(PROGRAMS)
@@ -190,6 +193,9 @@ bench: ti $(BUILD)/bench_kernels $(BUILD)/bench_steps $(BUILD)/bench_peak
 bench-full: ti $(BUILD)/bench_steps $(BUILD)/bench_peak $(BUILD)/make_model
 	@sh tools/bench.sh $(BUILD) full
 
+study: ti $(BUILD)/plot_points
+	@PLOT=$(BUILD)/plot_points sh tools/study.sh
+
 install: ti
 	@sh tools/install.sh install
 uninstall:
@@ -198,5 +204,5 @@ uninstall:
 clean:
 	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti plain deps needs debug help folder force tests test test-full check-real fuzz verification docs lines demo bench bench-full install uninstall clean
+.PHONY: ti plain deps needs debug help folder force tests test test-full check-real fuzz verification docs lines demo bench bench-full study install uninstall clean
 .SECONDARY:

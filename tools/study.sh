@@ -1,0 +1,210 @@
+#!/bin/sh
+# tools/study.sh: learns every concept of the embedded model with many settings and seeds, scores each word as the paper does, and
+# writes the tables and the plot of docs/study.md and docs/settings.md. `make study` runs it.
+#
+# Each run is a line of docs/study/runs.csv. A run whose line is there is not done again, so the study can be stopped at any time
+# and continued, also on another machine. JOBS runs at a time (2), with one thread each, take some hours on two cores. With
+# QUICK=1 only a few settings, two concepts and one seed are tried, and the lines go to out/study/quick.csv instead.
+set -eu
+out=out/study
+table=${QUICK:+$out/quick.csv}
+table=${table:-docs/study/runs.csv}
+jobs=${JOBS:-2}
+concepts='zog bloop mimi grum style-blueprint' seeds='1 2 3'
+[ -z "${QUICK:-}" ] || { concepts='mimi grum' seeds=1; }
+
+# GROUP|NAME|options of ti train|how the pages call it. Without options a run has the defaults of the embedded model. The last
+# column says whether QUICK=1 tries it.
+settings='base|base||2e-2, linear, batch 4, 100 steps, one vector|quick
+lr|lr-2e-3|--lr 2e-3|learning rate 2e-3|quick
+lr|lr-5e-3|--lr 5e-3|learning rate 5e-3|
+lr|lr-1e-2|--lr 1e-2|learning rate 1e-2|
+lr|lr-5e-2|--lr 5e-2|learning rate 5e-2|quick
+steps|steps-25|--steps 25|25 steps|quick
+steps|steps-50|--steps 50|50 steps|
+steps|steps-200|--steps 200|200 steps|
+steps|steps-400|--steps 400|400 steps|
+schedule|constant|--lr 1e-2 --schedule constant|1e-2, constant|
+schedule|constant-600|--lr 5e-3 --schedule constant --steps 600|5e-3, constant, 600 steps|
+batch|batch-1|--batch 1 --steps 400|batch 1, 400 steps|
+batch|batch-8|--batch 8 --steps 50|batch 8, 50 steps|
+vectors|vectors-2|--vectors 2|2 vectors|
+vectors|vectors-3|--vectors 3|3 vectors|quick
+vectors|vectors-4|--vectors 4|4 vectors|
+vectors|vectors-5|--vectors 5|5 vectors|
+progressive|progressive-2|--vectors 2 --progressive 40|2 vectors, the second from step 40|
+progressive|progressive-3|--vectors 3 --progressive 30|3 vectors, the next every 30 steps|quick
+regularised|regularised-0.01|--regularise 0.01|regularised, W = 0.01|
+regularised|regularised-0.1|--regularise 0.1|regularised, W = 0.1|quick
+regularised|regularised-1|--regularise 1|regularised, W = 1|
+per-image|per-image-0.25|--per-image 0.25|per-image tokens, P = 0.25|
+per-image|per-image-1|--per-image 1|per-image tokens, P = 1|quick
+norm|norm-median|--norm median|norm of the median word (0.26)|quick
+norm|norm-0.6|--norm 0.6|norm 0.6|
+norm|norm-1|--norm 1|norm 1|
+norm|sphere|--norm sphere --lr 0.04 --schedule cosine --warmup 0|sphere, 0.04 rad, cosine|quick
+stop|stop-auto|--stop auto|--stop auto|
+pictures|pictures-1|PICTURES=1|1 picture|quick
+pictures|pictures-2|PICTURES=2|2 pictures|
+pictures|pictures-3|PICTURES=3|3 pictures|
+pictures|pictures-4|PICTURES=4|4 pictures|'
+[ -z "${QUICK:-}" ] || settings=$(echo "$settings" | grep '|quick$')
+
+# number KEY: the number with this key in the JSON document on standard input, where it occurs first.
+number() { awk -F'[:,]' -v key="\"$1\"" '$1 ~ key { gsub(/[ \t]/, "", $2); print $2; exit }'; }
+
+# Learns one word, scores it and prints its line.
+one() { # GROUP NAME OPTIONS CONCEPT SEED
+    run=$out/$2/$4-$5 images=weights/critters/concepts/$4 kind=object init=critter
+    case $4 in style-*) kind=style init=drawing ;; esac
+    steps=100
+    case $3 in *--steps*) steps=${3#*--steps } steps=${steps%% *} ;; esac
+    rm -rf "$run" && mkdir -p "$run"
+    set -- "$@" $3 # the words of the options follow the five arguments
+    case $3 in PICTURES=*)
+        mkdir "$run/pictures"
+        ls "$images"/*.png | head -n "${3#*=}" | while read -r picture; do cp "$picture" "$run/pictures/"; done
+        set -- "$1" "$2" "" "$4" "$5"
+        trained=$run/pictures
+        ;;
+    *) trained=$images ;;
+    esac
+    group=$1 name=$2 concept=$4 seed=$5
+    shift 5
+    ./ti train --images "$trained" --token "<$concept>" --init $init --kind $kind --warmup 0 --grid-loss $((steps / 5)) --seed "$seed" \
+        --threads 1 --checkpoint-every 0 --out "$run/word" "$@" >"$run/log" 2>"$run/messages"
+    ./ti evaluate --images "$images" --embedding "$run/word/$concept.safetensors" --json --threads 1 --seed 1 \
+        >"$run/scores.json" 2>"$run/messages"
+    losses=$(awk '/^step [0-9]+: fixed-grid loss/ { sub(":", "", $2); printf "%s:%s ", $2, $5 }' "$run/log")
+    ends=$(awk '/^fixed-grid loss/ { sub(",", "", $3); print $3, $5 }' "$run/log")
+    norm=$(./ti inspect "$run/word/$concept.safetensors" --json | number norm)
+    done=$(tail -n 1 "$run/word/losses.csv" | cut -d, -f1)
+    echo "$group,$name,$concept,$seed,$done,${losses}end:${ends#* },${ends% *},${ends#* },$norm,$(for key in image_similarity \
+        text_similarity text_similarity_of_mean; do number $key <"$run/scores.json"; done | paste -sd, -)"
+    rm -r "$run"
+}
+
+# Scores what words are compared with: the initial word, prompts without a word, and the training pictures themselves.
+references() { # CONCEPT
+    init=critter
+    case $1 in style-*) init=drawing ;; esac
+    ./ti evaluate --images "weights/critters/concepts/$1" --init $init --json --threads 1 2>/dev/null |
+        awk -F'[:,]' -v concept="$1" '
+            /"name"/ { name = $2; gsub(/[ \t"]+/, " ", name); name = name == " no word " ? "no word" : "the initial word" }
+            /"training_pictures"/ { name = "the training pictures" }
+            /"image_similarity"/ { image = $2 + 0 }
+            /"text_similarity"/ { text = $2 + 0 }
+            /"text_similarity_of_mean"/ {
+                printf "reference,%s,%s,0,0,end:0,0,0,0,%.9g,%.9g,%.9g\n", name, concept, image, text, $2 }'
+}
+
+# A line is appended whole, with one write, so that JOBS processes can append to one file.
+if [ "${1:-}" = --one ]; then
+    line=$(one "$2" "$3" "$4" "$5" "$6")
+    printf '%s\n' "$line" >>"$table"
+    echo "$line"
+    exit
+fi
+
+mkdir -p "$out" "$(dirname "$table")"
+[ -s "$table" ] ||
+    echo 'group,setting,concept,seed,steps,losses,loss_before,loss_after,norm,image_similarity,text_similarity,text_similarity_of_mean' >"$table"
+for concept in $concepts; do
+    grep -q "^reference,the training pictures,$concept," "$table" || references "$concept" >>"$table"
+done
+# Seed by seed, so that what is done first covers all settings.
+for seed in $seeds; do
+    echo "$settings" | while IFS='|' read -r group name options text quick; do
+        for concept in $concepts; do
+            grep -q "^$group,$name,$concept,$seed," "$table" || printf '%s\0' "$group" "$name" "$options" "$concept" "$seed"
+        done
+    done
+done | xargs -0 -r -n 5 -P "$jobs" sh "$0" --one
+
+# The tables. A setting's scores are means over its runs. What follows "+-" is half of a 95 % interval (1.96 standard errors) of the
+# difference between the setting and the first one, over the pairs of runs of the same concept and seed.
+tables() { # GROUP...: a row for each setting of these groups
+    echo "$settings" | awk -F'|' -v groups=" $* " '
+        function losses(text, at, loss,    n, parts, i, two) {
+            n = split(text, parts, " ")
+            for (i = 1; i <= n; i++) { split(parts[i], two, ":"); at[i] = two[1]; loss[i] = two[2] }
+            return n
+        }
+        FILENAME == "-" { order[++settings] = $2; group[$2] = $1; text[$2] = $4; next }
+        FNR == 1 || /^reference/ { next }
+        {
+            split($0, f, ",")
+            run = f[2] SUBSEP f[3] SUBSEP f[4]
+            runs[f[2]]++; pair[++all] = run; setting[all] = f[2]; of[all] = f[3] SUBSEP f[4]; concept[all] = f[3]
+            curve[all] = f[6]; end[all] = f[8]; norm[f[2]] += f[9]; steps[all] = f[5]
+            score[run, 1] = f[10]; score[run, 2] = f[11]; score[run, 3] = f[12]
+            n = losses(f[6], at, loss)
+            for (i = 1; i <= n; i++) if (!(f[3] in best) || loss[i] < best[f[3]]) best[f[3]] = loss[i]
+        }
+        END {
+            print "| setting | runs | image similarity | and the difference | text similarity | and the difference | loss above the best | steps within 1 % | norm |"
+            print "|---|---|---|---|---|---|---|---|---|"
+            for (k = 1; k <= settings; k++) {
+                s = order[k]
+                if (!index(groups, " " group[s] " ") || !runs[s]) continue
+                over = reached = count = 0
+                for (j = 1; j <= 2; j++) sum[j] = difference[j] = square[j] = pairs[j] = 0
+                for (r = 1; r <= all; r++) {
+                    if (setting[r] != s) continue
+                    for (j = 1; j <= 2; j++) {
+                        x = score[pair[r], j]; sum[j] += x
+                        if ((("base" SUBSEP of[r]) SUBSEP j) in score) {
+                            d = x - score["base" SUBSEP of[r], j]; difference[j] += d; square[j] += d * d; pairs[j]++
+                        }
+                    }
+                    over += end[r] / best[concept[r]] - 1
+                    n = losses(curve[r], at, loss)
+                    for (i = 1; i <= n; i++) if (loss[i] <= 1.01 * best[concept[r]]) {
+                        reached++; first[reached] = at[i] == "end" ? steps[r] : at[i]; break
+                    }
+                }
+                row = "| " text[s] " | " runs[s]
+                for (j = 1; j <= 2; j++) {
+                    row = row sprintf(" | %.3f", sum[j] / runs[s])
+                    p = pairs[j]; mean = p ? difference[j] / p : 0
+                    half = p > 1 ? 1.96 * sqrt((square[j] - p * mean * mean) / (p - 1) / p) : 0
+                    row = row (s == "base" || p < 2 ? " | " : sprintf(" | %+.3f +- %.3f", mean, half))
+                }
+                for (i = 2; i <= reached; i++) for (m = i; m > 1 && first[m - 1] + 0 > first[m] + 0; m--) {
+                    t = first[m]; first[m] = first[m - 1]; first[m - 1] = t
+                }
+                within = reached ? sprintf("%d (%d of %d)", first[int((reached + 1) / 2)], reached, runs[s]) : "-"
+                print row sprintf(" | %.2f %% | %s | %.2f |", 100 * over / runs[s], within, norm[s] / runs[s])
+            }
+        }' - "$table"
+}
+
+# The means of all settings as points, of the paper's figure: similarity to the pictures and to the text.
+plot() { # FILE
+    awk -F, 'FNR > 1 { n[$2]++; x[$2] += $10; y[$2] += $11; if (!($2 in order)) { order[$2] = ++count; name[count] = $2; group[count] = $1 } }
+        END {
+            for (i = 1; i <= count; i++) {
+                s = name[i]
+                printf "%s|%.9g|%.9g|nan|nan|%s\n", s, x[s] / n[s], y[s] / n[s], group[i] == "reference" ? "reference" : ""
+            }
+        }' "$table" | "${PLOT:-build/plot_points}" 'similarity to the pictures' 'similarity to the text' "$1"
+}
+
+# page FILE MARK GROUP...: writes the rows between two marks of a page.
+page() {
+    file=$1 mark=$2
+    shift 2
+    tables "$@" >"$out/rows"
+    awk -v mark="<!-- $mark -->" -v rows="$out/rows" '
+        $0 == mark { print; while ((getline line < rows) > 0) print line; skip = 1; next }
+        $0 == "<!-- end -->" { skip = 0 }
+        !skip' "$file" >"$out/page" && cp "$out/page" "$file"
+}
+if [ -n "${QUICK:-}" ]; then
+    plot "$out/quick.png"
+    tables base lr steps schedule batch vectors progressive regularised per-image norm stop pictures
+else
+    plot docs/study/trade-off.png
+    for group in vectors progressive regularised per-image norm pictures; do page docs/study.md "$group" base $group; done
+    page docs/settings.md settings base lr steps schedule batch vectors norm stop
+fi
