@@ -21,7 +21,7 @@
 #define WHOLE_MAX 9007199254740991.0 /* 2^53 - 1 */
 static const char *const KINDS[] = { "object", "style", NULL };
 static const Option OPTIONS[] = {
-    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true,
+    { "images", OPTION_STRING, AT(images), "FOLDER", .required = true, .heading = "what is measured",
       .help = "the folder of the pictures: PNG, JPEG and BMP files" },
     { "embedding", OPTION_LIST, AT(embeddings), "[NAME=]FILE|FOLDER",
       .help = "the file of a learned word to evaluate; may be given several times; NAME=FILE gives the word "
