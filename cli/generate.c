@@ -294,8 +294,13 @@ static const char *negative_of(const Generation *g, int64_t line) {
     return own ? own : g->o->negative ? g->o->negative : "";
 }
 
-/* Returns what the record of picture i says about its score, or NULL where there is none. */
+/* Returns what the record of picture i says about its score, or NULL where there is none. A picture that is drawn
+   again keeps its own. */
 static json_t *score_of(const Generation *g, int64_t i) {
+    const json_t *score = json_object_get(g->like, "score"), *rank = json_object_get(g->like, "rank");
+    if (!g->o->keep && i >= 0 && json_is_number(score) && json_is_number(rank))
+        return json_pack("{s:f, s:I}", "score", json_number_value(score), "rank",
+                         (json_int_t)json_number_value(rank));
     if (!g->o->keep || i < 0) return NULL;
     return json_pack("{s:o, s:I}", "score", json_double(g->keep.scores[i]), "rank", (json_int_t)i + 1);
 }

@@ -42,6 +42,12 @@ static void remove_replaced(const GenerateOptions *o, json_t *record) {
     if (given(o, "model") || given(o, "vae")) json_object_del(record, "model");
     if (given(o, "embedding")) json_object_del(record, "words");
     if (given(o, "prompt") || given(o, "prompts")) json_object_set_new(record, OTHER_PROMPT, json_true());
+    for (int i = 0; i < GENERATE_COMMAND.count; i++) {
+        const Option *option = &GENERATE_COMMAND.options[i];
+        if (option->once || !given(o, option->name)) continue;
+        json_object_del(record, "score"); /* of --keep, which only the very same picture has */
+        json_object_del(record, "rank");
+    }
 }
 
 /* For a validation picture: makes its word, whose file lies beside the picture, the learned word. */
