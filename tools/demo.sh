@@ -24,8 +24,9 @@ generate pixels 'pixel art of a <grum>'
     --plot "$out/scores.png" --force >"$out/scores.txt"
 echo
 awk '$1 == "<grum>" && NF > 7 { image = $2; text = $5 } $1 == "critter" && NF > 7 { image0 = $2; text0 = $5 }
-    END { print "CLIP finds new pictures of <grum> as similar as " image " to those it was learned from (1 is the same), and as " \
-                text " to the other words of their prompts; for \"critter\", the word it began with, that is " image0 " and " text0 "." }' \
+    END { print "New pictures of <grum> have a similarity of " image " to those that it was learned from (1 is the same), and of " \
+                text " to the other words of their prompts, as CLIP sees them; with \"critter\", the word where it began, these are " \
+                image0 " and " text0 "." }' \
     "$out/scores.txt"
 echo
 echo "The pictures, before and after:  $out/sheet.png"
