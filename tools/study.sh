@@ -53,6 +53,18 @@ pictures|pictures-4|PICTURES=4|4 pictures|'
 # number KEY: the number with this key in the JSON document on standard input, where it occurs first.
 number() { awk -F'[:,]' -v key="\"$1\"" '$1 ~ key { gsub(/[ \t]/, "", $2); print $2; exit }'; }
 
+# Runs ti evaluate with the prompts for a concept.
+score() { # CONCEPT OPTION...
+    concept=$1
+    shift
+    case $concept in style-*)
+        set -- --kind style --prompt 'a painting in the style of {}' --prompt 'a critter on the beach in the style of {}' \
+            --prompt 'a critter wearing a crown in the style of {}' --prompt 'a tall critter with horns in the style of {}' "$@"
+        ;;
+    esac
+    ./ti evaluate --images "weights/critters/concepts/$concept" --json --threads 1 "$@"
+}
+
 # Learns one word, scores it and prints its line.
 one() { # GROUP NAME OPTIONS CONCEPT SEED
     run=$out/$2/$4-$5 images=weights/critters/concepts/$4 kind=object init=critter
@@ -73,8 +85,7 @@ one() { # GROUP NAME OPTIONS CONCEPT SEED
     shift 5
     ./ti train --images "$trained" --token "<$concept>" --init $init --kind $kind --warmup 0 --grid-loss $((steps / 5)) --seed "$seed" \
         --threads 1 --checkpoint-every 0 --out "$run/word" "$@" >"$run/log" 2>"$run/messages"
-    ./ti evaluate --images "$images" --embedding "$run/word/$concept.safetensors" --json --threads 1 --seed 1 \
-        >"$run/scores.json" 2>"$run/messages"
+    score "$concept" --embedding "$run/word/$concept.safetensors" >"$run/scores.json" 2>"$run/messages"
     losses=$(awk '/^step [0-9]+: fixed-grid loss/ { sub(":", "", $2); printf "%s:%s ", $2, $5 }' "$run/log")
     ends=$(awk '/^fixed-grid loss/ { sub(",", "", $3); print $3, $5 }' "$run/log")
     norm=$(./ti inspect "$run/word/$concept.safetensors" --json | number norm)
@@ -88,7 +99,7 @@ one() { # GROUP NAME OPTIONS CONCEPT SEED
 references() { # CONCEPT
     init=critter
     case $1 in style-*) init=drawing ;; esac
-    ./ti evaluate --images "weights/critters/concepts/$1" --init $init --json --threads 1 2>/dev/null |
+    score "$1" --init $init 2>/dev/null |
         awk -F'[:,]' -v concept="$1" '
             /"name"/ { name = $2; gsub(/[ \t"]+/, " ", name); name = name == " no word " ? "no word" : "the initial word" }
             /"training_pictures"/ { name = "the training pictures" }
