@@ -1,9 +1,9 @@
 #!/bin/sh
 # tools/study.sh: learns every concept of the embedded model with many settings and seeds, scores each word as the paper does, and
-# writes the tables and the plot of docs/study.md and docs/settings.md. `make study` runs it.
+# writes the tables and the plot of docs/study.md. `make study` runs it.
 #
 # Each run is a line of docs/study/runs.csv. A run whose line is there is not done again, so the study can be stopped at any time
-# and continued, also on another machine. JOBS runs at a time (2), with one thread each, take some hours on two cores. With
+# and continued, also on another machine (PAGES=1 only writes the page). JOBS runs at a time (2), with one thread each, take some hours on two cores. With
 # QUICK=1 only a few settings, two concepts and one seed are tried, and the lines go to out/study/quick.csv instead.
 set -eu
 out=out/study
@@ -120,17 +120,19 @@ fi
 mkdir -p "$out" "$(dirname "$table")"
 [ -s "$table" ] ||
     echo 'group,setting,concept,seed,steps,losses,loss_before,loss_after,norm,image_similarity,text_similarity,text_similarity_of_mean' >"$table"
-for concept in $concepts; do
-    grep -q "^reference,the training pictures,$concept," "$table" || references "$concept" >>"$table"
-done
-# Seed by seed, so that what is done first covers all settings.
-for seed in $seeds; do
-    echo "$settings" | while IFS='|' read -r group name options text quick; do
-        for concept in $concepts; do
-            grep -q "^$group,$name,$concept,$seed," "$table" || printf '%s\0' "$group" "$name" "$options" "$concept" "$seed"
-        done
+if [ -z "${PAGES:-}" ]; then
+    for concept in $concepts; do
+        grep -q "^reference,the training pictures,$concept," "$table" || references "$concept" >>"$table"
     done
-done | xargs -0 -r -n 5 -P "$jobs" sh "$0" --one
+    # Seed by seed, so that what is done first covers all settings.
+    for seed in $seeds; do
+        echo "$settings" | while IFS='|' read -r group name options text quick; do
+            for concept in $concepts; do
+                grep -q "^$group,$name,$concept,$seed," "$table" || printf '%s\0' "$group" "$name" "$options" "$concept" "$seed"
+            done
+        done
+    done | xargs -0 -r -n 5 -P "$jobs" sh "$0" --one
+fi
 
 # The tables. A setting's scores are means over its runs. What follows "+-" is half of a 95 % interval (1.96 standard errors) of the
 # difference between the setting and the first one, over the pairs of runs of the same concept and seed.
@@ -201,12 +203,11 @@ plot() { # FILE
         }' "$table" | "${PLOT:-build/plot_points}" 'similarity to the pictures' 'similarity to the text' "$1"
 }
 
-# page FILE MARK GROUP...: writes the rows between two marks of a page.
+# page GROUP...: writes the rows of these groups between two marks of docs/study.md.
 page() {
-    file=$1 mark=$2
-    shift 2
-    tables "$@" >"$out/rows"
-    awk -v mark="<!-- $mark -->" -v rows="$out/rows" '
+    file=docs/study.md
+    tables base "$@" >"$out/rows"
+    awk -v mark="<!-- $* -->" -v rows="$out/rows" '
         $0 == mark { print; while ((getline line < rows) > 0) print line; skip = 1; next }
         $0 == "<!-- end -->" { skip = 0 }
         !skip' "$file" >"$out/page" && cp "$out/page" "$file"
@@ -216,6 +217,6 @@ if [ -n "${QUICK:-}" ]; then
     tables base lr steps schedule batch vectors progressive regularised per-image norm stop pictures
 else
     plot docs/study/trade-off.png
-    for group in vectors progressive regularised per-image norm pictures; do page docs/study.md "$group" base $group; done
-    page docs/settings.md settings base lr steps schedule batch vectors norm stop
+    page lr steps schedule batch
+    for group in vectors progressive regularised per-image norm stop pictures; do page $group; done
 fi
