@@ -30,7 +30,8 @@ CASES = {
     "masks": "--init toy --steps 30 --batch 2 --repeats 6 --lr 0.02 --images golden/masked_pictures --masks --background 0.2"
              " --center-crop --min-snr 5 --seed 14",
     "progressive": "--init a,toy,a --vectors 3 --steps 30 --batch 2 --accumulate 2 --repeats 5 --lr 0.02 --progressive 9 --seed 15",
-    "per-image": "--init a,toy --vectors 2 --steps 30 --batch 2 --repeats 5 --lr 0.02 --per-image 0.5 --templates paper --seed 16",
+    "per-image": "--init critter,blue --vectors 2 --steps 30 --batch 2 --repeats 5 --resolution 64 --lr 0.02 --per-image 0.5"
+                 " --templates paper --seed 16",
 }  # fmt: skip
 # Sentences for the pictures of golden/loop.py, which are written beside them.
 TEXTS = {
@@ -205,7 +206,9 @@ def main():
     for name, options in CASES.items():
         if name == "masks":
             loop.record(golden, name, MODEL.replace("--images golden/loop_pictures ", "") + options, " --variant fp16")
-        elif name == "sphere":  # whose normalised gradients are ill-conditioned on a model of random weights
+        elif name in ("sphere", "per-image"):
+            # The gradients of sphere are ill-conditioned on a model of random weights, whose prompts are too short for
+            # the words of per-image.
             loop.record(golden, name, "--images weights/critters/concepts/grum --token <g> " + options)
         else:
             loop.record(golden, name, MODEL + options, " --variant fp16")

@@ -51,7 +51,7 @@ static char *file_words(const char *picture, Messages *errors) {
         words = mem_format("%.*s", (int)(strlen(name) - number - 4), name + number);
     } else if (file_read(path, &file, errors)) {
         const char *text = (const char *)file.data, *end = text + file.size;
-        while (end > text && strchr(" \t\r\n", end[-1]) && end[-1]) end--;
+        while (end > text && strchr(" \t\r\n", end[-1])) end--;
         words = mem_format("%.*s", (int)min_i64(end - text, FILE_WORDS_MAX + 1), text);
     }
     if (words && (strlen(words) > FILE_WORDS_MAX || !utf8_valid(words, strlen(words)))) {
@@ -150,17 +150,16 @@ static bool has_file_words(const Templates *t) {
     return false;
 }
 
-/* Adds the prompts of one picture, whose lines are its captions or the templates. */
-static bool add_picture(TrainingPrompts *p, const Maker *m, const Templates *templates, const char *path,
+/* Adds the prompts of one picture, whose lines are its captions or the templates, or else a message. */
+static void add_picture(TrainingPrompts *p, const Maker *m, const Templates *templates, const char *path,
                         int64_t picture, Messages *errors) {
     Templates own = { 0 };
     bool captions = m->source->captions, named = !captions && has_file_words(templates);
     char *words = named ? file_words(path, errors) : mem_string("");
-    bool ok = words && (!captions || read_captions(&own, path, m->word, errors));
-    if (ok) add_rows(p, m, captions ? &own : templates, words, picture);
+    if (words && (!captions || read_captions(&own, path, m->word, errors)))
+        add_rows(p, m, captions ? &own : templates, words, picture);
     templates_free(&own);
     free(words);
-    return ok;
 }
 
 bool training_prompts_read(TrainingPrompts *p, const PromptSource *s, Tokenizer *t, const char *word,
@@ -170,11 +169,11 @@ bool training_prompts_read(TrainingPrompts *p, const PromptSource *s, Tokenizer 
     *p = (TrainingPrompts) { .tokens = tokenizer_max_length(t), .sizes = s->progressive ? s->vectors : 1 };
     p->forms = p->sizes * (s->per_image ? 2 : 1);
     if (!s->captions && !templates_get(&templates, s->kind, s->templates, errors)) return false;
-    bool ok = true;
+    int before = errors->count;
     if (s->captions || s->per_image || has_file_words(&templates)) {
         p->first = mem_alloc((size_t)(pictures + 1) * sizeof *p->first);
         for (int64_t i = 0; i < pictures; i++) {
-            ok = add_picture(p, &maker, &templates, paths[i], i, errors) && ok;
+            add_picture(p, &maker, &templates, paths[i], i, errors);
             p->first[i + 1] = p->rows;
         }
     } else {
@@ -182,5 +181,5 @@ bool training_prompts_read(TrainingPrompts *p, const PromptSource *s, Tokenizer 
     }
     tokenizer_show(t, s->vectors);
     templates_free(&templates);
-    return ok;
+    return errors->count == before;
 }

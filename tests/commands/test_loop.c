@@ -5,6 +5,7 @@
 #include "inversion/dataset.h"
 #include "inversion/grid_loss.h"
 #include "inversion/loop.h"
+#include "inversion/progressive.h"
 #include "tests/command.h"
 #include "tests/golden.h"
 #include "exchange/word_file.h"
@@ -155,6 +156,41 @@ static void test_min_snr(const Golden *g) {
     }
 }
 
+/* With --progressive 2, the first two checkpoints have one vector and the third has two; and a validation picture is
+   drawn with the word of its step. */
+static void test_progressive(void) {
+    int64_t wrong = 0;
+    static const int64_t learned[] = { 1, 1, 1, 2, 2, 3, 3, 3 };
+    for (int64_t steps = 0; steps < 8; steps++) wrong += progressive_learned(2, 3, steps) != learned[steps];
+    test_true("vectors by step", wrong == 0, "%lld of 8 wrong", (long long)wrong);
+    char *folder = folder_new(), *out = mem_format("--out %s/run", folder);
+    int status = run_ti(
+        "train",
+        "--model weights/critters --images weights/critters/concepts/grum --token '<g>' --init critter "
+        "--vectors 2 --progressive 2 --steps 3 --batch 1 --grid-loss 0 --checkpoint-every 1 "
+        "--validation-prompt 'a <g>' --validation-every 2 --sampling-steps 1",
+        out, folder);
+    test_true("progressive checkpoints", status == 0, "exit status %d", status);
+    for (int64_t step = 1; step <= 3 && status == 0; step++) {
+        char *path = mem_format("%s/run/learned_embeds-steps-%lld.safetensors", folder, (long long)step);
+        Messages errors = { 0 };
+        Embeddings word;
+        CHECK(word_file_read(path, &word, &errors));
+        test_true("their vectors", word.words[0].vectors == learned[step], "%lld after %lld steps",
+                  (long long)word.words[0].vectors, (long long)step);
+        embeddings_free(&word);
+        free(path);
+    }
+    char *like = mem_format("--like %s/run/validation-2.png --out %s/again.png", folder, folder);
+    status = run_ti("generate", like, "", folder);
+    test_true("a picture of one vector",
+              status == 0 && same_pixels(folder, "again.png", "run/validation-2.png"), "is drawn again");
+    free(like);
+    free(out);
+    folder_remove(folder);
+    free(folder);
+}
+
 static bool stop(void *user, int64_t done, int64_t all) {
     (void)user;
     (void)done;
@@ -188,5 +224,6 @@ int main(void) {
     test_run(g, "high");
     golden_free(g);
     test_grid_stops();
+    test_progressive();
     return test_finish();
 }
