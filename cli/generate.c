@@ -294,8 +294,8 @@ static const char *negative_of(const Generation *g, int64_t line) {
     return own ? own : g->o->negative ? g->o->negative : "";
 }
 
-/* Returns what the record of picture i says about its score, or NULL where there is none. A picture that is drawn
-   again keeps its own. */
+/* Returns what the record of picture i says about its score, or NULL where there is none. A picture that is
+   drawn again keeps its own. */
 static json_t *score_of(const Generation *g, int64_t i) {
     const json_t *score = json_object_get(g->like, "score"), *rank = json_object_get(g->like, "rank");
     if (!g->o->keep && i >= 0 && json_is_number(score) && json_is_number(rank))

@@ -78,7 +78,8 @@ static json_t *read_defaults(const char *folder, Messages *errors) {
     return object;
 }
 
-/* Reads that file and checks what it says about each command. What is wrong with the whole file is said once. */
+/* Reads that file and checks what it says about each command. What is wrong with the whole file is said
+   once. */
 static void check_defaults(const char *folder, json_t **defaults, Messages *errors) {
     static const Command *const commands[] = { &TRAIN_COMMAND, &GENERATE_COMMAND, &EVALUATE_COMMAND };
     *defaults = read_defaults(folder, errors);

@@ -28,8 +28,8 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, con
 /* Returns the length of the vectors in the state, or 0 if it does not hold as many vectors as the run has. */
 int64_t train_state_width(const TrainOptions *o, const RunState *state);
 
-/* With --per-image, appends a vector for each picture to the word's vectors and to the initial ones: a copy of
-   the first. */
+/* With --per-image, appends a vector for each picture to the word's vectors and to the initial ones: a copy
+   of the first. */
 void train_own_vectors(Words *words, float **initial, int64_t pictures);
 
 /* Reads the pixels of the listed pictures, and with --masks their masks. Returns false and adds a message

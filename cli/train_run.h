@@ -49,8 +49,9 @@ bool train_measure_grid(Run *r, double *loss, Messages *errors);
 /* With --stop auto, measures its loss where that is due after a step and not done yet. */
 bool train_measure_stop(Run *r, int64_t step, Messages *errors);
 
-/* Makes prompts, losses and checkpoints use the vectors of the word that are learned after so many steps. Where
-   their number changes, which it does with --progressive, the prompt of the validation pictures is read anew. */
+/* Makes prompts, losses and checkpoints use the vectors of the word that are learned after so many steps.
+   Where their number changes, which it does with --progressive, the prompt of the validation pictures is
+   read anew. */
 bool train_show_learned(Run *r, int64_t step, Messages *errors);
 
 /* Does what follows an update at some steps: the loss of --stop auto, a validation picture, the fixed-grid

@@ -36,8 +36,8 @@ void adamw_free(AdamW *state);
    the same bits. p has the same bits as well, except where torch's square root, which comes from MKL, is not
    correctly rounded: there the step differs by one ulp.
 
-   p and g have state->count elements, of which the update changes `count`, beginning with element `first`. The
-   rest can have another k. */
+   p and g have state->count elements, of which the update changes `count`, beginning with element `first`.
+   The rest can have another k. */
 void adamw_step(AdamW *state, const AdamWOptions *options, double lr, int64_t k, int64_t first, int64_t count,
                 float *p, const float *g);
 

@@ -30,8 +30,8 @@
 #include "inversion/training_prompts.h"
 #include "tensor/rng.h"
 
-/* One training example: which picture, whether it is mirrored, and which row of the prompts is its prompt. With
-   per-image tokens, own says whether the prompt names the picture's own word too (training_prompts.h). */
+/* One training example: which picture, whether it is mirrored, and which row of the prompts is its prompt.
+   With per-image tokens, own says whether the prompt names the picture's own word (training_prompts.h). */
 typedef struct {
     int64_t picture, prompt;
     bool flipped, own;
@@ -61,7 +61,8 @@ typedef struct {
     Batch ahead;   /* the batch after it, which has been fetched already; its count is 0 when there is none */
 } Dataset;
 
-/* All sizes must be positive. Set per_image afterwards. prompts, torch and python belong to the caller and must outlive the dataset. */
+/* All sizes must be positive. Set per_image afterwards. prompts, torch and python belong to the caller and
+   must outlive the dataset. */
 Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
                     bool flip, Generator *torch, Twister *python);
 void dataset_free(Dataset *d);

@@ -48,7 +48,7 @@ TrainingStep training_step_new(const Clip *clip, const Unet *u, TrainingStepShap
     s.context = clip_text(g, clip, s.ids, batch, tokens, v);
     /* The UNet predicts the noise: eps_theta(z_t, t, c_theta(y)). */
     s.noise_pred = unet(g, u, z_t, t, s.context);
-    /* || eps - eps_theta ||^2 as a mean over all elements (for v-prediction, of a velocity instead of eps). */
+    /* || eps - eps_theta ||^2 as a mean over all elements (v-prediction: of a velocity, not of eps). */
     s.loss = loss_record(g, s.noise_pred, target, s.weights);
     graph_keep(g, s.noise_pred);
     training_step_plan(&s, options);

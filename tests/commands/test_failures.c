@@ -335,9 +335,10 @@ static char *wrong_run(int status, const char *want, bool killed) {
     return wrong;
 }
 
-/* Returns the number of the call to fail after the n-th. The first 16 calls of each kind fail in turn. After
-   them follow, of a rare kind, every third call and later every n/8-th, and of another kind those whose
-   numbers are 32, 64, 128 and so on. With QUICK, which .ci/run sets for sanitizers, the latter holds for all kinds and begins at 4. */
+/* Returns the number of the call to fail after the n-th. The first 16 calls of each kind fail in turn.
+   After them follow, of a rare kind, every third call and later every n/8-th, and of another kind those
+   whose numbers are 32, 64, 128 and so on. With QUICK, which .ci/run sets for sanitizers, the latter holds
+   for all kinds and begins at 4. */
 static long next_call(long n, bool rare, bool all) {
     bool quick = getenv("QUICK");
     if (all || n < (quick ? 4 : 16)) return n + 1;

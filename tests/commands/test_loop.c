@@ -156,8 +156,8 @@ static void test_min_snr(const Golden *g) {
     }
 }
 
-/* With --progressive 2, the first two checkpoints have one vector and the third has two; and a validation picture is
-   drawn with the word of its step. */
+/* With --progressive 2, the first two checkpoints have one vector and the third has two; and a validation
+   picture is drawn with the word of its step. */
 static void test_progressive(void) {
     int64_t wrong = 0;
     static const int64_t learned[] = { 1, 1, 1, 2, 2, 3, 3, 3 };
