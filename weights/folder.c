@@ -150,9 +150,9 @@ bool weight_files_open(WeightFiles *w, const char *folder, const char *stem, Wei
                                             ".fp16.bin",
                                             ".bin.index.fp16.json",
                                             ".fp16.bin.index.json" };
+    const char *of_pickle = strcmp(stem, "model") == 0 ? "pytorch_model" : stem;
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        bool pickle = strstr(suffixes[i], ".bin") && strcmp(stem, "model") == 0;
-        char *name = mem_format("%s%s", pickle ? "pytorch_model" : stem, suffixes[i]);
+        char *name = mem_format("%s%s", strstr(suffixes[i], ".bin") ? of_pickle : stem, suffixes[i]);
         bool found = exists_in(folder, name);
         bool index = strstr(suffixes[i], ".json") != NULL;
         bool ok = found && (index ? open_shards : open_one)(w, folder, name, open, errors);
