@@ -7,7 +7,7 @@
 # make fuzz        feeds COUNT hostile inputs to the parsers, with sanitizers
 # make bench       measures the speed of ti, and that of PyTorch if PYTHON names a Python that has it
 # make bench-full  does the same at full size, with RUNS runs of the model in the folder MODEL
-# make study       learns words with many settings and scores them (hours; QUICK=1: minutes), for docs/study.md
+# make study       learns words with many settings and scores them (hours; QUICK=1: minutes)
 # make install     installs into PREFIX (/usr/local), and make uninstall removes the same files
 # make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers

@@ -1,4 +1,4 @@
-/* Draws the plot of docs/study.md from lines of "NAME|X|Y|X ERROR|Y ERROR|KIND" on standard input, where
+/* Draws the plot of tools/study.sh from lines of "NAME|X|Y|X ERROR|Y ERROR|KIND" on standard input, where
    KIND is "reference", "joined" (a line leads from the point before to this one) or empty:
 
        plot_points X-TITLE Y-TITLE FILE.png */

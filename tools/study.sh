@@ -1,10 +1,11 @@
 #!/bin/sh
 # tools/study.sh: learns every concept of the embedded model with many settings and seeds, scores each word as the paper does, and
-# writes the tables and the plot of docs/study.md. `make study` runs it.
+# draws the plot of both scores and prints tables. `make study` runs it.
 #
 # Each run is a line of docs/study/runs.csv. A run whose line is there is not done again, so the study can be stopped at any time
-# and continued, also on another machine (PAGES=1 only writes the page). JOBS runs at a time (2), with one thread each, take some hours on two cores. With
-# QUICK=1 only a few settings, two concepts and one seed are tried, and the lines go to out/study/quick.csv instead.
+# and continued, also on another machine. JOBS runs at a time (2), with one thread each, take some hours on two cores. TABLES=1 only
+# shows what is there. With QUICK=1 only a few settings, two concepts and one seed are tried, and the lines go to
+# out/study/quick.csv instead.
 set -eu
 out=out/study
 table=${QUICK:+$out/quick.csv}
@@ -120,7 +121,7 @@ fi
 mkdir -p "$out" "$(dirname "$table")"
 [ -s "$table" ] ||
     echo 'group,setting,concept,seed,steps,losses,loss_before,loss_after,norm,image_similarity,text_similarity,text_similarity_of_mean' >"$table"
-if [ -z "${PAGES:-}" ]; then
+if [ -z "${TABLES:-}" ]; then
     for concept in $concepts; do
         grep -q "^reference,the training pictures,$concept," "$table" || references "$concept" >>"$table"
     done
@@ -203,20 +204,6 @@ plot() { # FILE
         }' "$table" | "${PLOT:-build/plot_points}" 'similarity to the pictures' 'similarity to the text' "$1"
 }
 
-# page GROUP...: writes the rows of these groups between two marks of docs/study.md.
-page() {
-    file=docs/study.md
-    tables base "$@" >"$out/rows"
-    awk -v mark="<!-- $* -->" -v rows="$out/rows" '
-        $0 == mark { print; while ((getline line < rows) > 0) print line; skip = 1; next }
-        $0 == "<!-- end -->" { skip = 0 }
-        !skip' "$file" >"$out/page" && cp "$out/page" "$file"
-}
-if [ -n "${QUICK:-}" ]; then
-    plot "$out/quick.png"
-    tables base lr steps schedule batch vectors progressive regularised per-image norm stop pictures
-else
-    plot docs/study/trade-off.png
-    page lr steps schedule batch
-    for group in vectors progressive regularised per-image norm stop pictures; do page $group; done
-fi
+plot "$out/trade-off.png"
+echo "The trade-off: $out/trade-off.png"
+tables base lr steps schedule batch vectors progressive regularised per-image norm stop pictures
