@@ -221,10 +221,10 @@ static void test_keep(void) {
          *compare = with_folder("cmp -s '@/again.png' '@/kept-1.png'", folder);
     test_true("--like", run_ti("generate", like, "", folder) == 0 && system(compare) == 0,
               "draws a kept picture again, to the same file");
-    test_true("--like with another seed",
-              run_ti("generate", like, "--seed 5 --force", folder) == 0 &&
-                  !json_object_get(record_of("again.png"), "score"),
-              "has no score");
+    int status = run_ti("generate", like, "--seed 5 --force", folder);
+    json_t *again = record_of("again.png");
+    test_true("--like with another seed", status == 0 && !json_object_get(again, "score"), "has no score");
+    json_decref(again);
     free(compare);
     free(like);
     json_t *sheet = record_of("kept-grid.png");
