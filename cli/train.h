@@ -83,9 +83,6 @@ bool train_options_complete(TrainOptions *o, const char *model_folder, Messages 
    --vectors gives another number or --token cannot have so many. */
 bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *errors);
 
-/* Returns how many of the word's vectors are learned after so many steps: all but with --progressive. */
-int64_t train_vectors_at(const TrainOptions *o, int64_t step);
-
 /* Writes FOLDER/options.json with absolute paths. With --resume, only the steps, --stop and the paths of the
    inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);

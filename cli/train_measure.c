@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "cli/train_parts.h"
 #include "inversion/grid_loss.h"
+#include "inversion/progressive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ void train_exchange_best(Run *r) {
 }
 
 bool train_show_learned(Run *r, int64_t step, Messages *errors) {
-    int64_t learned = train_vectors_at(r->o, step);
+    int64_t learned = progressive_learned(r->o->progressive, r->o->vectors, step);
     if (r->words.words[0].vectors == learned) return true;
     words_show(&r->words, r->model.tokenizer, learned);
     if (!r->validation) return true;

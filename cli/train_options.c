@@ -311,10 +311,6 @@ static void find_init_file(TrainOptions *o) {
     }
 }
 
-int64_t train_vectors_at(const TrainOptions *o, int64_t step) {
-    return progressive_learned(o->progressive, o->vectors, step);
-}
-
 /* Every vector has to join before the last step. This can be checked when the number of vectors is known. */
 static void check_progressive(const TrainOptions *o, Messages *errors) {
     int64_t last = progressive_start(o->progressive, o->vectors - 1);

@@ -99,16 +99,16 @@ float *train_initial_vectors(TrainOptions *o, const Model *m, NormRule norm, con
     return v;
 }
 
+/* Appends so many copies of the first of the vectors [vectors, width], and returns the longer array. */
+static float *with_copies(float *v, int64_t vectors, int64_t copies, int64_t width) {
+    v = mem_grow(v, (size_t)((vectors + copies) * width) * sizeof *v);
+    for (int64_t k = vectors; k < vectors + copies; k++) memcpy(v + k * width, v, (size_t)width * sizeof *v);
+    return v;
+}
+
 void train_own_vectors(Words *words, float **initial, int64_t pictures) {
-    int64_t vectors = words->vectors, width = words->width;
-    float *const both[] = { words->learned, *initial };
-    float **const to[] = { &words->learned, initial };
-    for (int i = 0; i < 2; i++) {
-        float *v = mem_grow(both[i], (size_t)((vectors + pictures) * width) * sizeof *v);
-        for (int64_t k = vectors; k < vectors + pictures; k++)
-            memcpy(v + k * width, v, (size_t)width * sizeof *v);
-        *to[i] = v;
-    }
+    words->learned = with_copies(words->learned, words->vectors, pictures, words->width);
+    *initial = with_copies(*initial, words->vectors, pictures, words->width);
 }
 
 bool train_read_pictures(const TrainOptions *o, const Model *m, Pictures *pictures, Masks *masks,

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
-                    bool flip, Generator *torch, Twister *python) {
-    Dataset d = {
-        .pictures = pictures, .repeats = repeats, .batch = batch, .prompts = prompts, .flip = flip
-    };
+                    bool flip, double per_image, Generator *torch, Twister *python) {
+    Dataset d = { .pictures = pictures,
+                  .repeats = repeats,
+                  .batch = batch,
+                  .prompts = prompts,
+                  .flip = flip,
+                  .per_image = per_image };
     d.torch = torch;
     d.python = python;
     d.epoch_torch = *torch; /* a state may be saved before the first epoch begins */

@@ -61,10 +61,9 @@ typedef struct {
     Batch ahead;   /* the batch after it, which has been fetched already; its count is 0 when there is none */
 } Dataset;
 
-/* All sizes must be positive. Set per_image afterwards. prompts, torch and python belong to the caller and
-   must outlive the dataset. */
+/* All sizes must be positive. prompts, torch and python belong to the caller and must outlive the dataset. */
 Dataset dataset_new(int64_t pictures, int64_t repeats, int64_t batch, const TrainingPrompts *prompts,
-                    bool flip, Generator *torch, Twister *python);
+                    bool flip, double per_image, Generator *torch, Twister *python);
 void dataset_free(Dataset *d);
 
 /* Returns the number of batches in an epoch. */

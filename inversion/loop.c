@@ -58,8 +58,7 @@ static void seed_generators(Loop *l) {
     generator_seed(&l->torch, o->seed);
     python_seed(&l->python, o->seed);
     l->dataset = dataset_new(l->data.posteriors->pictures, o->repeats, o->batch, l->data.prompts, o->flip,
-                             &l->torch, &l->python);
-    l->dataset.per_image = o->per_image;
+                             o->per_image, &l->torch, &l->python);
 }
 
 void loop_free(Loop *l) {
@@ -136,11 +135,10 @@ static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
 }
 
 /* Update k = 1, 2, ... of one learned vector, which is number `row`. */
-static void update_vector(Loop *l, int64_t row, int64_t k) {
+static void update_vector(Loop *l, double lr, int64_t row, int64_t k) {
     const LoopData *d = &l->data;
-    double lr = lr_schedule_at(&l->options.schedule, l->step);
     int64_t width = d->clip->config.hidden_size, at = row * width;
-    if (!sphere_step(&l->options.norm, lr, 1, width, d->learned + at, d->initial + at, l->accumulated + at))
+    if (!sphere_step(&l->options.norm, lr, width, d->learned + at, d->initial + at, l->accumulated + at))
         adamw_step(&l->adamw, &l->options.adamw, lr, k, at, width, d->learned, l->accumulated);
     vectors_rescale(&l->options.norm, 1, width, d->learned + at);
 }
@@ -149,9 +147,10 @@ static void update_vector(Loop *l, int64_t row, int64_t k) {
    pictures. Nothing else has a gradient, so nothing else can change. */
 static void update(Loop *l) {
     int64_t vectors = l->data.vectors, learning = loop_vectors(l);
+    double lr = lr_schedule_at(&l->options.schedule, l->step);
     for (int64_t row = 0; row < learning; row++)
-        update_vector(l, row, l->step + 1 - progressive_start(l->options.progressive, row));
-    for (int64_t row = vectors; row < vectors + l->data.own; row++) update_vector(l, row, l->step + 1);
+        update_vector(l, lr, row, l->step + 1 - progressive_start(l->options.progressive, row));
+    for (int64_t row = vectors; row < vectors + l->data.own; row++) update_vector(l, lr, row, l->step + 1);
     memset(l->accumulated, 0, (size_t)l->adamw.count * sizeof(float));
     l->gathered = 0;
     l->step++;

@@ -24,30 +24,27 @@ void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v) {
     }
 }
 
-bool sphere_step(const NormRule *rule, double lr, int64_t n, int64_t width, float *v, const float *v0,
+bool sphere_step(const NormRule *rule, double lr, int64_t width, float *v, const float *v0,
                  const float *grad) {
     if (rule->kind != NORM_SPHERE) return false;
-    double length = rule->length;
+    double norm = sqrt(dot_product(v, v, width)), norm0 = sqrt(dot_product(v0, v0, width)), radial = 0,
+           size = 0, turned = 0, length = rule->length;
+    if (norm <= 0 || norm0 <= 0) return true;
     double *u = mem_alloc((size_t)width * sizeof *u), *g = mem_alloc((size_t)width * sizeof *g);
-    for (int64_t k = 0; k < n; k++, v += width, v0 += width, grad += width) {
-        double norm = sqrt(dot_product(v, v, width)), norm0 = sqrt(dot_product(v0, v0, width)), radial = 0,
-               size = 0, turned = 0;
-        if (norm <= 0 || norm0 <= 0) continue; /* a zero vector has no direction */
-        for (int64_t i = 0; i < width; i++) {
-            u[i] = (double)v[i] / norm;
-            g[i] = length * (double)grad[i] - KAPPA * (double)v0[i] / norm0;
-            radial += g[i] * u[i];
-        }
-        for (int64_t i = 0; i < width; i++) {
-            g[i] -= radial * u[i];
-            size += g[i] * g[i];
-        }
-        for (int64_t i = 0; i < width; i++) {
-            u[i] -= lr * g[i] / (sqrt(size) + 1e-8);
-            turned += u[i] * u[i];
-        }
-        for (int64_t i = 0; i < width; i++) v[i] = (float)(length * u[i] / sqrt(turned));
+    for (int64_t i = 0; i < width; i++) {
+        u[i] = (double)v[i] / norm;
+        g[i] = length * (double)grad[i] - KAPPA * (double)v0[i] / norm0;
+        radial += g[i] * u[i];
     }
+    for (int64_t i = 0; i < width; i++) {
+        g[i] -= radial * u[i];
+        size += g[i] * g[i];
+    }
+    for (int64_t i = 0; i < width; i++) {
+        u[i] -= lr * g[i] / (sqrt(size) + 1e-8);
+        turned += u[i] * u[i];
+    }
+    for (int64_t i = 0; i < width; i++) v[i] = (float)(length * u[i] / sqrt(turned));
     free(u);
     free(g);
     return true;

@@ -25,7 +25,8 @@ bool norm_rule_parse(const char *text, NormRule *rule);
 /* With NORM_FIXED, scales each of the vectors v [n, width] to the norm. A zero vector stays as it is. */
 void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v);
 
-/* With NORM_SPHERE, makes one step of DTI's optimiser and returns true; otherwise returns false. The
+/* With NORM_SPHERE, makes one step of DTI's optimiser for a vector v [width] and returns true; otherwise
+   returns false. The
    optimiser, with its published settings (momentum beta = 0, prior kappa = 1e-4), is Riemannian gradient
    descent with a prior. With u = v / length on the unit sphere, mu the direction of the initial vector v0,
    and the gradient g = length dloss/dv:
@@ -35,8 +36,8 @@ void vectors_rescale(const NormRule *rule, int64_t n, int64_t width, float *v);
        u = u - lr g / (|g| + 1e-8)    so every step turns u by about lr, whatever the loss's scale is
        v = length u / |u|
 
-   v, v0 and grad are [n, width], and each vector has a sphere of its own. */
-bool sphere_step(const NormRule *rule, double lr, int64_t n, int64_t width, float *v, const float *v0,
+   Each vector has a sphere of its own. A zero vector has no direction and stays as it is. */
+bool sphere_step(const NormRule *rule, double lr, int64_t width, float *v, const float *v0,
                  const float *grad);
 
 #endif

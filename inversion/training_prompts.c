@@ -106,29 +106,36 @@ static int64_t encode_own(const Maker *m, const char *prompt, const int32_t *pla
     return count;
 }
 
+/* Returns what stands in the word's place in the form with so many of its vectors; free() it. */
+static char *placeholder_of(const Maker *m, int64_t vectors) {
+    tokenizer_show(m->tokenizer, vectors);
+    char *names = tokenizer_placeholder(m->tokenizer, m->word);
+    if (!m->source->class) return names;
+    char *all = mem_format("%s %s", m->source->class, names);
+    free(names);
+    return all;
+}
+
 /* Appends the prompts of a picture, or of all of them if they have the same. */
 static void add_rows(TrainingPrompts *p, const Maker *m, const Templates *lines, const char *words,
                      int64_t picture) {
-    int64_t sizes = p->sizes, size = p->forms * p->tokens;
-    p->ids = mem_grow(p->ids, (size_t)((p->rows + lines->count) * size) * sizeof *p->ids);
-    for (int64_t i = 0; i < lines->count; i++, p->rows++)
-        for (int64_t k = 0; k < sizes; k++) {
-            int32_t *ids = p->ids + p->rows * size + k * p->tokens;
-            tokenizer_show(m->tokenizer, sizes > 1 ? k + 1 : m->source->vectors);
-            char *names = tokenizer_placeholder(m->tokenizer, m->word);
-            char *placeholder =
-                m->source->class ? mem_format("%s %s", m->source->class, names) : mem_string(names);
+    int64_t row = p->forms * p->tokens;
+    p->ids = mem_grow(p->ids, (size_t)((p->rows + lines->count) * row) * sizeof *p->ids);
+    for (int64_t k = 0; k < p->sizes; k++) {
+        char *placeholder = placeholder_of(m, p->sizes > 1 ? k + 1 : m->source->vectors);
+        for (int64_t i = 0; i < lines->count; i++) {
+            int32_t *ids = p->ids + (p->rows + i) * row + k * p->tokens, *own = ids + p->sizes * p->tokens;
             char *filled = template_fill(lines->lines[i], placeholder),
                  *prompt = with_file_words(filled, words);
             p->longest = max_i64(p->longest, tokenizer_encode(m->tokenizer, prompt, ids));
             if (m->source->per_image)
-                p->longest =
-                    max_i64(p->longest, encode_own(m, prompt, ids, picture, ids + sizes * p->tokens));
+                p->longest = max_i64(p->longest, encode_own(m, prompt, ids, picture, own));
             free(prompt);
             free(filled);
-            free(placeholder);
-            free(names);
         }
+        free(placeholder);
+    }
+    p->rows += lines->count;
 }
 
 static bool read_captions(Templates *lines, const char *picture, const char *word, Messages *errors) {

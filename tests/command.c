@@ -1,8 +1,10 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/command.h"
 
+#include "io/file.h"
 #include "io/image.h"
 #include "tests/refusal.h"
+#include "weights/safetensors.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -21,6 +23,33 @@ void folder_remove(const char *folder) {
     CHECK(strncmp(folder, "/tmp/ti-test-", 13) == 0);
     char *command = mem_format("rm -rf '%s'", folder);
     CHECK(system(command) == 0);
+    free(command);
+}
+
+/* The names of a safety checker, whose vision_model is itself a model with a vision_model. */
+static char *checker_name(const char *name) {
+    return strncmp(name, "vision_model.", 13) == 0 ? mem_format("vision_model.%s", name) : NULL;
+}
+
+void make_safety_checker(const char *folder) {
+    Messages errors = { 0 };
+    char *command =
+             with_folder("cd weights/critters/clip && mkdir '@/safety_checker' '@/feature_extractor' && "
+                         "cp config.json '@/safety_checker' && "
+                         "cp preprocessor_config.json '@/feature_extractor'",
+                         folder),
+         *path = mem_format("%s/safety_checker/model.safetensors", folder);
+    CHECK(system(command) == 0);
+    Safetensors file;
+    CHECK(safetensors_open("weights/critters/clip/model.safetensors", &file, &errors));
+    Safetensors renamed = safetensors_view(&file);
+    safetensors_rename(&renamed, checker_name);
+    Text bytes = safetensors_bytes(renamed.tensors, renamed.count, NULL, 0);
+    CHECK(file_write(path, bytes.at, bytes.length, &errors));
+    free(bytes.at);
+    safetensors_close(&renamed);
+    safetensors_close(&file);
+    free(path);
     free(command);
 }
 

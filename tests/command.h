@@ -12,6 +12,10 @@ void folder_remove(const char *folder);
 /* Returns the text with each @ replaced by the folder; free() it. */
 char *with_folder(const char *text, const char *folder);
 
+/* Makes safety_checker/ and feature_extractor/ in the folder, as a model of Stable Diffusion 1.x has them,
+   with the picture encoder of the embedded model's CLIP. */
+void make_safety_checker(const char *folder);
+
 /* Runs `$TI COMMAND OPTIONS MORE` and discards its output. The options are split as a POSIX shell does it,
    except that < and > are ordinary characters. On failure the end of stderr, which is kept in the folder, is
    printed. Returns the exit status; -1 when the program did not exit normally. */

@@ -2,30 +2,6 @@
 
 #include <stdlib.h>
 
-/* The type of the functions that parse a config into *c. */
-typedef bool ConfigParser(const char *path, const void *text, size_t size, void *c, Messages *errors,
-                          Messages *warnings);
-
-static bool parse_model(const char *path, const void *text, size_t size, void *c, Messages *errors,
-                        Messages *warnings) {
-    return clip_model_config_parse(path, text, size, c, errors, warnings);
-}
-
-static bool parse_preprocessor(const char *path, const void *text, size_t size, void *c, Messages *errors,
-                               Messages *warnings) {
-    return preprocessor_config_parse(path, text, size, c, errors, warnings);
-}
-
-static bool read_config(const char *folder, const char *name, ConfigParser *parse, void *c, Messages *errors,
-                        Messages *warnings) {
-    char *path = mem_format("%s/%s", folder, name);
-    File file = { 0 };
-    bool ok = file_read(path, &file, errors) && parse(path, file.data, file.size, c, errors, warnings);
-    file_close(&file);
-    free(path);
-    return ok;
-}
-
 /* Reads both configs, the preprocessor's from the folder `processor`. */
 static bool read_configs(ClipFolder *f, const char *processor, Messages *errors, Messages *warnings) {
     char *config = mem_format("%s/config.json", f->path);
@@ -37,9 +13,14 @@ static bool read_configs(ClipFolder *f, const char *processor, Messages *errors,
             "%s: has no config.json: is no folder with a CLIP in transformers' layout (OpenCLIP has "
             "another one)",
             f->path);
-    bool ok = read_config(f->path, "config.json", parse_model, &f->config, errors, warnings) &&
-              read_config(processor, "preprocessor_config.json", parse_preprocessor, &f->preprocessor, errors,
-                          warnings);
+    ConfigFile t;
+    bool ok = config_file_open(f->path, "config.json", &t, errors) &&
+              clip_model_config_parse(t.path, t.file.data, t.file.size, &f->config, errors, warnings);
+    config_file_close(&t);
+    if (!ok) return false;
+    ok = config_file_open(processor, "preprocessor_config.json", &t, errors) &&
+         preprocessor_config_parse(t.path, t.file.data, t.file.size, &f->preprocessor, errors, warnings);
+    config_file_close(&t);
     int64_t side = f->config.image_size;
     if (ok && (f->preprocessor.crop_height != side || f->preprocessor.crop_width != side))
         return messages_add(

@@ -170,24 +170,18 @@ void weight_files_close(WeightFiles *w) {
 
 /* ---- the folder ---- */
 
-/* A config file of the folder, read as a whole. */
-typedef struct {
-    char *path;
-    File file;
-} ConfigFile;
-
-static bool open_in(const char *folder, const char *name, ConfigFile *t, Messages *errors) {
+bool config_file_open(const char *folder, const char *name, ConfigFile *t, Messages *errors) {
     *t = (ConfigFile) { .path = mem_format("%s/%s", folder, name) };
     return file_read(t->path, &t->file, errors);
 }
 
-static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
-    return open_in(m->path, name, t, errors);
-}
-
-static void close_config(ConfigFile *t) {
+void config_file_close(ConfigFile *t) {
     free(t->path);
     file_close(&t->file);
+}
+
+static bool open_config(const ModelFolder *m, const char *name, ConfigFile *t, Messages *errors) {
+    return config_file_open(m->path, name, t, errors);
 }
 
 static bool read_index(const ModelFolder *m, Messages *errors, Messages *warnings) {
@@ -196,7 +190,7 @@ static bool read_index(const ModelFolder *m, Messages *errors, Messages *warning
     ConfigFile t;
     bool ok = open_config(m, "model_index.json", &t, errors) &&
               model_index_parse(t.path, t.file.data, t.file.size, errors, warnings);
-    close_config(&t);
+    config_file_close(&t);
     return ok;
 }
 
@@ -204,17 +198,17 @@ static void read_tokenizer_config(const char *folder, int64_t positions, int64_t
                                   Messages *errors, Messages *warnings) {
     ConfigFile config, map = { 0 }, added;
     bool has_map = exists_in(folder, "special_tokens_map.json");
-    if (has_map) has_map = open_in(folder, "special_tokens_map.json", &map, errors);
+    if (has_map) has_map = config_file_open(folder, "special_tokens_map.json", &map, errors);
     bool ok =
-        open_in(folder, "tokenizer_config.json", &config, errors) &&
+        config_file_open(folder, "tokenizer_config.json", &config, errors) &&
         tokenizer_config_parse(config.path, config.file.data, config.file.size,
                                has_map ? map.file.data : NULL, map.file.size, positions, c, errors, warnings);
-    close_config(&config);
-    close_config(&map);
+    config_file_close(&config);
+    config_file_close(&map);
     if (ok && exists_in(folder, "added_tokens.json")) {
-        if (open_in(folder, "added_tokens.json", &added, errors))
+        if (config_file_open(folder, "added_tokens.json", &added, errors))
             tokenizer_config_added(c, added.path, added.file.data, added.file.size, errors);
-        close_config(&added);
+        config_file_close(&added);
     }
     c->rows = rows;
 }
@@ -252,9 +246,9 @@ void folder_check(const ModelFolder *m, bool has_clip, bool has_unet, bool has_v
 
 static bool read_vae_config(const char *folder, ModelFolder *m, Messages *errors, Messages *warnings) {
     ConfigFile t;
-    bool ok = open_in(folder, "config.json", &t, errors) &&
+    bool ok = config_file_open(folder, "config.json", &t, errors) &&
               vae_config_parse(t.path, t.file.data, t.file.size, &m->vae_config, errors, warnings);
-    close_config(&t);
+    config_file_close(&t);
     return ok;
 }
 
@@ -262,16 +256,16 @@ static void read_configs(ModelFolder *m, bool own_vae, Messages *errors, Message
     ConfigFile t;
     bool clip = open_config(m, "text_encoder/config.json", &t, errors) &&
                 clip_config_parse(t.path, t.file.data, t.file.size, &m->clip, errors, warnings);
-    close_config(&t);
+    config_file_close(&t);
     bool unet = open_config(m, "unet/config.json", &t, errors) &&
                 unet_config_parse(t.path, t.file.data, t.file.size, &m->unet_config, errors, warnings);
-    close_config(&t);
+    config_file_close(&t);
     char *vae_folder = mem_format("%s/vae", m->path);
     bool vae = own_vae && read_vae_config(vae_folder, m, errors, warnings);
     free(vae_folder);
     if (open_config(m, "scheduler/scheduler_config.json", &t, errors))
         scheduler_config_parse(t.path, t.file.data, t.file.size, &m->scheduler, errors, warnings);
-    close_config(&t);
+    config_file_close(&t);
     char *tokenizer = mem_format("%s/tokenizer", m->path);
     tokenizer_files_read(tokenizer, clip ? m->clip.positions : 4096, clip ? m->clip.vocab_size : 0,
                          &m->tokenizer, &m->vocab_path, &m->merges_path, errors, warnings);

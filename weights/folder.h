@@ -48,6 +48,17 @@ bool weight_files_open(WeightFiles *w, const char *folder, const char *stem, Wei
                        Messages *errors);
 void weight_files_close(WeightFiles *w);
 
+/* A config file of a folder, read as a whole. */
+typedef struct {
+    char *path;
+    File file;
+} ConfigFile;
+
+/* Reads the file FOLDER/NAME. Returns false and adds a message when it cannot be read. The caller calls
+   config_file_close in every case. */
+bool config_file_open(const char *folder, const char *name, ConfigFile *t, Messages *errors);
+void config_file_close(ConfigFile *t);
+
 /* Reads the configs of the tokenizer in a folder and finds the files of its vocabulary, for tokenizer_load.
    positions is the length of a prompt, and rows the number of rows in the text encoder's table. Adds a
    message for each fault. The caller frees both paths and calls tokenizer_config_free. */

@@ -2,8 +2,6 @@
    (golden/clip.py), those of drawn pictures against the same pictures drawn by `ti generate`, the best
    pictures of `ti generate --keep`, the checkpoints of a run, and models whose CLIP is a safety checker or
    that have none. TI names the program; run from the repository's root. */
-#include "exchange/family.h"
-#include "io/file.h"
 #include "io/image.h"
 #include "io/json.h"
 #include "tests/command.h"
@@ -270,25 +268,13 @@ static void test_checkpoints(void) {
     json_decref(document);
 }
 
-static char *checker_name(const char *name) {
-    return strncmp(name, "vision_model.", 13) == 0 ? mem_format("vision_model.%s", name) : NULL;
-}
-
 /* A model whose CLIP is a safety checker has the same image scores, and none with texts. */
 static void test_checker(void) {
-    Messages errors = { 0 };
-    shell(
-        "mkdir '@/model' '@/model/safety_checker' '@/model/feature_extractor' && for i in "
-        "weights/critters/*; do "
-        "case $i in */clip) ;; *) ln -s \"$PWD/$i\" '@/model/' ;; esac; done && cd weights/critters/clip && "
-        "cp config.json '@/model/safety_checker' && cp preprocessor_config.json '@/model/feature_extractor'");
-    Safetensors file;
-    CHECK(safetensors_open("weights/critters/clip/model.safetensors", &file, &errors));
-    Safetensors renamed = safetensors_view(&file);
-    safetensors_rename(&renamed, checker_name);
-    Text bytes = safetensors_bytes(renamed.tensors, renamed.count, NULL, 0);
-    char *path = with_folder("@/model/safety_checker/model.safetensors", folder);
-    CHECK(file_write(path, bytes.at, bytes.length, &errors));
+    shell("mkdir '@/model' && for i in weights/critters/*; do case $i in */clip) ;; *) ln -s \"$PWD/$i\" "
+          "'@/model/' ;; "
+          "esac; done");
+    char *model = with_folder("@/model", folder);
+    make_safety_checker(model);
     json_t *a = numbers(EVALUATE "--init critter --model '@/model' " DRAWN),
            *b = numbers(EVALUATE "--init critter " DRAWN);
     const json_t *x = entry(a, "words", "critter"), *y = entry(b, "words", "critter");
@@ -303,10 +289,7 @@ static void test_checker(void) {
     free(with);
     json_decref(a);
     json_decref(b);
-    free(path);
-    free(bytes.at);
-    safetensors_close(&renamed);
-    safetensors_close(&file);
+    free(model);
 }
 
 int main(void) {

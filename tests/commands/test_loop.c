@@ -111,7 +111,7 @@ static void test_order(const Golden *g) {
     Twister python;
     generator_seed(&torch, 11);
     python_seed(&python, 11);
-    Dataset d = dataset_new(5, 5, 2, &(TrainingPrompts) { .rows = 27 }, true, &torch, &python);
+    Dataset d = dataset_new(5, 5, 2, &(TrainingPrompts) { .rows = 27 }, true, 0, &torch, &python);
     int64_t wrong = 0;
     float noise[2 * 1024];
     for (int64_t b = 0; b < batches; b++) {

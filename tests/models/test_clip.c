@@ -227,28 +227,12 @@ static void test_tiny(const Golden *g) {
     clip_free(&m.text);
 }
 
-/* The names of a safety checker, whose vision_model is itself a model with a vision_model. */
-static char *checker_name(const char *name) {
-    return strncmp(name, "vision_model.", 13) == 0 ? mem_format("vision_model.%s", name) : NULL;
-}
-
 /* Makes a model's folder whose safety checker has the picture encoder of the embedded CLIP, and compares its
    features of pictures with the same goldens. */
 static void test_checker(const Golden *g) {
     Messages errors = { 0 }, warnings = { 0 };
     char *folder = folder_new();
-    char *command =
-        mem_format("cd weights/critters/clip && mkdir '%s/safety_checker' '%s/feature_extractor' && "
-                   "cp config.json '%s/safety_checker' && cp preprocessor_config.json '%s/feature_extractor'",
-                   folder, folder, folder, folder);
-    CHECK(system(command) == 0);
-    Safetensors file;
-    CHECK(safetensors_open("weights/critters/clip/model.safetensors", &file, &errors));
-    Safetensors renamed = safetensors_view(&file);
-    safetensors_rename(&renamed, checker_name);
-    Text bytes = safetensors_bytes(renamed.tensors, renamed.count, NULL, 0);
-    char *path = mem_format("%s/safety_checker/model.safetensors", folder);
-    CHECK(file_write(path, bytes.at, bytes.length, &errors));
+    make_safety_checker(folder);
     ClipFolder checker;
     ClipModel m;
     CHECK(clip_folder_has_checker(folder));
@@ -262,11 +246,6 @@ static void test_checker(const Golden *g) {
     clip_features_free(&f);
     clip_model_close(&m);
     lines_free(paths);
-    free(path);
-    free(bytes.at);
-    safetensors_close(&renamed);
-    safetensors_close(&file);
-    free(command);
     folder_remove(folder);
     free(folder);
 }
