@@ -149,14 +149,15 @@ def both(function, modules, inputs):
 BF16_RUNS = 8
 
 
-def bf16_errors(function, modules, inputs):
-    """Returns the error of each result of function(*inputs) when it is computed in bfloat16. One run tells
-    little, since its roundings may happen to cancel. So this is the largest error of several runs, whose inputs
-    all differ by about a thousandth. Afterwards the modules are as they were."""
+def bf16_errors(function, modules, inputs, exact=torch.float64):
+    """Returns the error of each result of function(*inputs) when it is computed in bfloat16, relative to the
+    result in the type `exact`. One run tells little, since its roundings may happen to cancel. So this is the
+    largest error of several runs, whose inputs all differ by about a thousandth. Afterwards the modules are as
+    they were."""
     generator = torch.Generator().manual_seed(1)
     kept = [(t, t.data) for m in modules for t in (*m.parameters(), *m.buffers()) if t.is_floating_point()]
     runs = []
-    for dtype in (torch.float64, torch.bfloat16):
+    for dtype in (exact, torch.bfloat16):
         generator.manual_seed(1)
         for t, data in kept:
             t.data = data.to(dtype)

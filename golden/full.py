@@ -1,10 +1,10 @@
 """Models at full size whose weights are generated from their tensors' names.
 
-    python golden/full.py sd15|sd21|tiny [--pictures | --look]
+    python golden/full.py sd15|sd21|tiny [--pictures | --bf16 | --look]
 
 writes full_NAME.safetensors, the reference's results on such a model. With --pictures it adds only the
-generated pictures to the file that is there. With --look it prints the sizes of
-activations instead, which shows whether they vanish or explode.
+generated pictures to the file that is there, and with --bf16 only the errors of the reference in bfloat16. With
+--look it prints the sizes of activations instead, which shows whether they vanish or explode.
 
 tests/made_model.c generates the same weights, and tests/made_model.h explains the rule. Here the rule is
 implemented a second time, for the tensors of diffusers' own modules. The metadata keys "weights:PART" hold a
@@ -22,6 +22,7 @@ checksum of all weights, which the test compares first.
 import argparse
 import math
 import os
+import re
 import sys
 import tempfile
 
@@ -33,7 +34,7 @@ from diffusers import (AutoencoderKL, DDIMInverseScheduler, DDIMScheduler, DDPMS
 from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from common import HERE, Golden, normal, relative_error
+from common import HERE, Golden, bf16_errors, normal, relative_error
 from models import encode_with_learned, write_json
 
 SD_LEVELS = dict(
@@ -286,26 +287,40 @@ def three_steps(clip, unet, ids, learned, batches):
     return torch.stack(losses), torch.stack(after)
 
 
-def step_goldens(golden, m, clip, unet, ids, learned):
-    seed = 1000 * m["seed"]
-    scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
-                              prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
-    jobs = Jobs(golden)
-    states = golden.tensors["text/states"]
+def noise_scheduler(m):
+    return DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                         prediction_type=m.get("prediction_type", "epsilon"))  # fmt: skip
+
+
+def unet_computations(golden, m, clip, unet, ids, learned):
+    """Stores an example for each size. Returns what is computed with it: the noise prediction, and the loss with its
+    gradient. Each is a name, the names of the results, the function and its inputs."""
+    scheduler, found = noise_scheduler(m), []
     for i, size in enumerate(dict.fromkeys([m["unet_size"], m.get("steps", m["unet_size"])])):
         shape = (1, 4, size[0] // 8, size[1] // 8)
         name = f"unet/{size[0]}x{size[1]}"
-        noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], seed + 10 * i)
-        jobs.add(name, ["noise_pred"], lambda x, c, t=t: (unet(x, t, c).sample,), [noisy, states[:1]])
+        noisy, t, target = examples(golden, m, scheduler, name, shape, [250 + 400 * i], 1000 * m["seed"] + 10 * i)
+
+        def predict(noisy, states, t=t):
+            with torch.no_grad():
+                return (unet(noisy, t, states).sample,)
 
         def gradient(learned, noisy, target, t=t):
             loss = loss_of(clip, unet, ids[:1], learned, noisy, t, target)
             return loss.reshape(1), *torch.autograd.grad(loss, learned)
 
-        jobs.add(name, ["loss", "drows"], gradient, [learned.clone().requires_grad_(), noisy, target])
+        found.append((name, ["noise_pred"], predict, [noisy, golden.tensors["text/states"][:1]]))
+        found.append((name, ["loss", "drows"], gradient, [learned.clone().requires_grad_(), noisy, target]))
+    return found
+
+
+def step_goldens(golden, m, computations, clip, unet, ids, learned):
+    scheduler, jobs = noise_scheduler(m), Jobs(golden)
+    for computation in computations:
+        jobs.add(*computation)
     if "steps" in m:
         shape = (1, 4, m["steps"][0] // 8, m["steps"][1] // 8)
-        batches = [examples(golden, m, scheduler, f"steps/{k}", shape, [(97 + 331 * k) % 1000], seed + 100 + 10 * k)
+        batches = [examples(golden, m, scheduler, f"steps/{k}", shape, [(97 + 331 * k) % 1000], 1000 * m["seed"] + 100 + 10 * k)
                    for k in range(3)]  # fmt: skip
         jobs.add("steps", ["losses", "rows"], lambda learned: three_steps(clip, unet, ids[:1], learned, batches), [learned])
     unet.enable_gradient_checkpointing()
@@ -315,6 +330,16 @@ def step_goldens(golden, m, clip, unet, ids, learned):
             median = drows.abs().median().item()
             assert median >= 1e-6, f"{key}: the median of |d loss / d row| is {median}"
             print(f"{key}: median {median:.2e}")
+
+
+def bf16_goldens(golden, computations, modules):
+    """Stores the errors of the reference in bfloat16. They are a thousand times those of fp32, so that fp32 is
+    exact enough to compare with."""
+    for name, results, function, inputs in computations:
+        errors = bf16_errors(function, modules, inputs, exact=torch.float32)
+        for result, error in zip(results, errors):
+            golden.meta(f"bf16:{name}/{result}", "%.2e" % error)
+            print(f"{name}/{result} in bfloat16: {error:.2e}", file=sys.stderr, flush=True)
 
 
 PROMPT = "a photo of a cat in the snow"
@@ -443,12 +468,29 @@ def look(family):
         print("decoded", vae.decode(distribution.mean).sample.std().item())
 
 
-def add_pictures(family, m, golden):
-    """Adds the generated pictures to the golden file of the family, or replaces them."""
+def read_golden(golden, family, leave_out):
+    """Reads what is in the golden file of the family, without what leave_out(tensor or key) names. Returns the file's
+    path."""
     path = f"{HERE}/full_{family}.safetensors"
     with safe_open(path, "pt") as f:
-        golden.tensors = {name: f.get_tensor(name) for name in f.keys() if not name.startswith("draw")}
-        golden.metadata = {k: v for k, v in f.metadata().items() if not k.startswith("torch:draw")}
+        golden.tensors = {name: f.get_tensor(name) for name in f.keys() if not leave_out(name)}
+        golden.metadata = {k: v for k, v in f.metadata().items() if not leave_out(k)}
+    return path
+
+
+def add_bf16(family, m, golden):
+    """Adds the errors of the reference in bfloat16 to the golden file of the family, or replaces them."""
+    example = re.compile("unet/.*/(z|noise|timesteps)")  # unet_computations stores them again
+    path = read_golden(golden, family, lambda name: name.startswith("bf16:") or example.fullmatch(name))
+    clip, unet = (build(part, family)[0] for part in ("text_encoder", "unet"))
+    ids, learned = golden.tensors["text/ids"].long(), golden.tensors["text/rows"]
+    bf16_goldens(golden, unet_computations(golden, m, clip, unet, ids, learned), [clip, unet])
+    golden.save(path)
+
+
+def add_pictures(family, m, golden):
+    """Adds the generated pictures to the golden file of the family, or replaces them."""
+    path = read_golden(golden, family, lambda name: name.removeprefix("torch:").startswith("draw"))
     with torch.no_grad():
         pipe = pipeline(m, *(build(part, family)[0] for part in ("text_encoder", "unet", "vae")))
         picture_goldens(golden, m, pipe)
@@ -460,6 +502,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("family", choices=FAMILIES)
     p.add_argument("--pictures", action="store_true", help="add only the generated pictures, to the file that is there")
+    p.add_argument("--bf16", action="store_true", help="add only the errors in bfloat16, to the file that is there")
     p.add_argument("--look", action="store_true", help="print the sizes of activations, write nothing")
     a = p.parse_args()
     m = FAMILIES[a.family]
@@ -468,6 +511,8 @@ def main():
     golden = Golden(__file__, m["seed"])
     if a.pictures:
         return add_pictures(a.family, m, golden)
+    if a.bf16:
+        return add_bf16(a.family, m, golden)
     vae, total = build("vae", a.family)
     golden.meta("weights:vae", total)
     with torch.no_grad():
@@ -484,7 +529,9 @@ def main():
         x = normal(1, 4, 8, 8, seed=m["seed"])
         a_, b_ = (unet(x, torch.tensor([500]), states[i:i + 1]).sample for i in range(2))
         assert (a_ - b_).std() > 0.05 * a_.std(), "the prompt makes no difference"
-    step_goldens(golden, m, clip, unet, ids, learned)
+    computations = unet_computations(golden, m, clip, unet, ids, learned)
+    step_goldens(golden, m, computations, clip, unet, ids, learned)
+    bf16_goldens(golden, computations, [clip.float(), unet.float()])
     if "solver_picture" in m:
         pipe = pipeline(m, clip, unet, vae)
         picture_goldens(golden, m, pipe)

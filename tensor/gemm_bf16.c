@@ -29,15 +29,24 @@
 #include <string.h>
 
 /* A block of A with ROWS_MAX rows and INNER numbers takes 240 KB, and a panel takes 32 KB. */
-enum { INNER = 512, ROWS_MAX = 20 * STRIP_ROWS, SIDE = TRANSPOSE_SIDE, CHUNK = 2 * SIDE };
+enum { INNER = 512, ROWS_MAX = 20 * STRIP_ROWS };
 
-/* Rounds to the nearest bfloat16. Ties go to the even number. The carry of the addition may reach the
-   exponent, and even make it that of infinity, as it should. A NaN keeps its high bits, one of which is
-   set so that it stays NaN. */
-static inline uint16_t round_to_bf16(float x) {
-    uint32_t bits = float_bits(x);
-    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 0x40 : rounded);
+/* Numbers are rounded in chunks. A chunk becomes one row of a panel, or one row of 16 pairs of a square that
+   is transposed as a whole. */
+enum { CHUNK = PANEL_COLUMNS, SIDE = TRANSPOSE_SIDE };
+_Static_assert(CHUNK == 2 * SIDE, "a chunk is a row of pairs of a square");
+
+/* Rounds to the nearest bfloat16, which is the high half of the result. Ties go to the even number. The carry
+   of the addition may reach the exponent, and even make it that of infinity, as it should. A NaN keeps its
+   high bits, one of which is set so that it stays NaN. */
+static inline uint32_t round_to_bf16(float x) {
+    uint32_t bits = float_bits(x), rounded = bits + 0x7fff + (bits >> 16 & 1);
+    return (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded;
+}
+
+/* Returns two numbers as the kernels read them: in memory, the even one comes first. */
+static inline uint32_t pair_of(float even, float odd) {
+    return round_to_bf16(even) >> 16 | (round_to_bf16(odd) & 0xffff0000);
 }
 
 static const void *number_at(const Factor *f, int64_t row, int64_t column) {
@@ -52,36 +61,38 @@ Factor weight_factor(const Weight *w, Layout layout, int64_t row, int64_t column
     return f;
 }
 
-/* Rounds `count` numbers in a row of the factor's memory. */
-static void round_numbers(const Factor *f, int64_t row, int64_t column, int64_t count,
-                          uint16_t *restrict to) {
-    if (f->type == BF16) {
-        memcpy(to, number_at(f, row, column), (size_t)count * sizeof *to);
-        return;
-    }
-    float numbers[4 * CHUNK];
-    for (int64_t done = 0; done < count; done += 4 * CHUNK) {
-        int64_t part = min_i64(4 * CHUNK, count - done);
-        widen(f->type, number_at(f, row, column + done), part, numbers);
-#pragma omp simd
-        for (int64_t i = 0; i < part; i++) to[done + i] = round_to_bf16(numbers[i]);
-    }
+/* Returns CHUNK numbers in a row of the factor's memory in fp32, of which only `count` are there and the
+   others are zeros. They are read where they are if that is possible, and else copied to `space`. */
+static inline const float *fp32_numbers(const Factor *f, int64_t row, int64_t column, int64_t count,
+                                        float *space) {
+    const void *at = number_at(f, row, column);
+    if (f->type == F32 && (uintptr_t)at % sizeof(float) == 0 && count == CHUNK) return at;
+    memset(space, 0, CHUNK * sizeof *space);
+    widen(f->type, at, count, space);
+    return space;
 }
 
-/* Interleaves the numbers [column, column + count) of two rows of memory: to[2 i] is from `row`, and to[2
-   i + 1] from the next one, or 0 when `alone`. */
-static void interleave(const Factor *f, int64_t row, bool alone, int64_t column, int64_t count,
-                       uint16_t *restrict to) {
-    uint16_t even[CHUNK], odd[CHUNK] = { 0 };
-    for (int64_t done = 0; done < count; done += CHUNK) {
-        int64_t part = min_i64(CHUNK, count - done);
-        round_numbers(f, row, column + done, part, even);
-        if (!alone) round_numbers(f, row + 1, column + done, part, odd);
+/* Rounds up to CHUNK numbers in a row of the factor's memory, and adds zeros to make them CHUNK. */
+static inline void round_chunk(const Factor *f, int64_t row, int64_t column, int64_t count,
+                               uint16_t *restrict to) {
+    float space[CHUNK];
+    const float *numbers = fp32_numbers(f, row, column, count, space);
 #pragma omp simd
-        for (int64_t i = 0; i < part; i++) {
-            to[2 * (done + i)] = even[i];
-            to[2 * (done + i) + 1] = odd[i];
-        }
+    for (int i = 0; i < CHUNK; i++) to[i] = (uint16_t)(round_to_bf16(numbers[i]) >> 16);
+}
+
+/* Interleaves up to CHUNK numbers of two rows of the factor's memory: `row` and the next one, or zeros when
+   the row is `alone`. Adds zeros to make them CHUNK pairs. */
+static inline void interleave_chunk(const Factor *f, int64_t row, bool alone, int64_t column, int64_t count,
+                                    uint16_t *restrict to) {
+    static const float zeros[CHUNK];
+    float even_space[CHUNK], odd_space[CHUNK];
+    const float *even = fp32_numbers(f, row, column, count, even_space);
+    const float *odd = alone ? zeros : fp32_numbers(f, row + 1, column, count, odd_space);
+#pragma omp simd
+    for (int i = 0; i < CHUNK; i++) {
+        uint32_t pair = pair_of(even[i], odd[i]);
+        memcpy(to + 2 * i, &pair, sizeof pair);
     }
 }
 
@@ -92,35 +103,38 @@ typedef struct {
 } Part;
 
 static int64_t pairs_of(int64_t depth) { return ceil_div(depth, 2); }
+static int64_t chunks_of(int64_t count) { return ceil_div(count, CHUNK); }
 
 /* Rounds a part of A, in `space` unless it can be read where it is. */
 static Strip pack_left(const Factor *f, Part p, uint16_t *space) {
-    int64_t pairs = pairs_of(p.depth);
-    if (f->layout == TRANSPOSED) {
-        for (int64_t i = 0; i < pairs; i++)
-            interleave(f, p.first + 2 * i, 2 * i + 1 == p.depth, p.line, p.lines, space + 2 * i * p.lines);
-        return (Strip) { space, 2, 2 * p.lines };
-    }
-    if (f->type == BF16 && p.depth % 2 == 0 && (uintptr_t)f->data % sizeof(uint16_t) == 0)
+    if (f->type == BF16 && f->layout == AS_IS && p.depth % 2 == 0 &&
+        (uintptr_t)f->data % sizeof(uint16_t) == 0)
         return (Strip) { number_at(f, p.line, p.first), f->stride, 2 };
-    for (int64_t r = 0; r < p.lines; r++) {
-        uint16_t *to = space + 2 * r * pairs;
-        to[2 * pairs - 1] = 0;
-        round_numbers(f, p.line + r, p.first, p.depth, to);
+    if (f->layout == TRANSPOSED) {
+        int64_t row = 2 * CHUNK * chunks_of(p.lines);
+        for (int64_t i = 0; i < pairs_of(p.depth); i++)
+            for (int64_t j = 0; j < p.lines; j += CHUNK)
+                interleave_chunk(f, p.first + 2 * i, 2 * i + 1 == p.depth, p.line + j,
+                                 min_i64(CHUNK, p.lines - j), space + i * row + 2 * j);
+        return (Strip) { space, 2, row };
     }
-    return (Strip) { space, 2 * pairs, 2 };
+    int64_t row = CHUNK * chunks_of(p.depth);
+    for (int64_t r = 0; r < p.lines; r++)
+        for (int64_t j = 0; j < p.depth; j += CHUNK)
+            round_chunk(f, p.line + r, p.first + j, min_i64(CHUNK, p.depth - j), space + r * row + j);
+    return (Strip) { space, row, 2 };
 }
 
 /* Transposes the pairs of up to 16 lines of B, which are rows in memory, to 16 columns of a panel. Lines
    that B lacks become columns of zeros. A pair is moved as if it were a float. */
 static void transpose_pairs(const Factor *f, Part p, uint16_t *to) {
     float square[SIDE * SIDE];
-    uint16_t numbers[CHUNK];
+    uint16_t numbers[CHUNK] = { 0 };
     for (int64_t done = 0; done < p.depth; done += CHUNK) {
         int64_t part = min_i64(CHUNK, p.depth - done);
         for (int64_t j = 0; j < SIDE; j++) {
-            memset(numbers, 0, sizeof numbers);
-            if (j < p.lines) round_numbers(f, p.line + j, p.first + done, part, numbers);
+            if (j < p.lines) round_chunk(f, p.line + j, p.first + done, part, numbers);
+            if (j == p.lines) memset(numbers, 0, sizeof numbers);
             memcpy(square + j * SIDE, numbers, sizeof numbers);
         }
         transpose_square(square);
@@ -142,11 +156,9 @@ static void pack_right(const Factor *f, Part p, uint16_t *panels) {
             }
             continue;
         }
-        for (int64_t i = 0; i < pairs; i++) {
-            uint16_t *to = panels + 2 * i * PANEL_COLUMNS;
-            interleave(f, p.first + 2 * i, 2 * i + 1 == p.depth, p.line, columns, to);
-            memset(to + 2 * columns, 0, (size_t)(2 * (PANEL_COLUMNS - columns)) * sizeof *to);
-        }
+        for (int64_t i = 0; i < pairs; i++)
+            interleave_chunk(f, p.first + 2 * i, 2 * i + 1 == p.depth, p.line, columns,
+                             panels + 2 * i * PANEL_COLUMNS);
     }
 }
 
@@ -192,12 +204,13 @@ static void multiply(Bf16Kernel kernel, const StripProduct *s) {
     bf16_portable(s);
 }
 
-/* The numbers of B's panels and of a block of A, rounded up to an even number of each. */
+/* The numbers of B's panels and of a block of A, which consist of whole chunks. */
 static int64_t right_numbers(int64_t n, int64_t k) {
-    return 2 * pairs_of(min_i64(k, INNER)) * ceil_div(n, PANEL_COLUMNS) * PANEL_COLUMNS;
+    return 2 * pairs_of(min_i64(k, INNER)) * CHUNK * chunks_of(n);
 }
 static int64_t left_numbers(int64_t m, int64_t k) {
-    return 2 * pairs_of(min_i64(k, INNER)) * min_i64(m, ROWS_MAX);
+    int64_t rows = min_i64(m, ROWS_MAX), depth = min_i64(k, INNER);
+    return max_i64(rows * CHUNK * chunks_of(depth), 2 * pairs_of(depth) * CHUNK * chunks_of(rows));
 }
 
 int64_t gemm_bf16_workspace(int64_t m, int64_t n, int64_t k) {

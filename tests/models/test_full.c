@@ -20,6 +20,7 @@
 #include "diffusion/sampling.h"
 #include "inversion/training.h"
 #include "tensor/gemm.h"
+#include "tensor/gemm_bf16.h"
 #include "io/hash.h"
 #include "tests/command.h"
 #include "tests/made_model.h"
@@ -32,6 +33,7 @@ static const double TOLERANCE = 2e-5;
 /* A result of the first model, with which those of the other models are compared. */
 typedef struct {
     char *name;
+    Precision precision;
     float *data;
     size_t bytes;
 } Kept;
@@ -40,7 +42,8 @@ typedef struct {
     const Family *family;
     const Golden *golden;
     bool quick;
-    char *label; /* names the model that is being tested, such as "folder, f16" */
+    char *label;         /* names the model that is being tested, such as "folder, f16" */
+    Precision precision; /* of matrix products */
     Kept *kept;
     int count;
 } Run;
@@ -58,20 +61,21 @@ static bool wanted(const Run *r, int size) {
 }
 
 /* Compares the first model's result with the golden of that name, if there is one, and keeps it. Compares the
-   other models' results with the kept one. */
+   other models' results at the same precision with the kept one. */
 static void compare(Run *r, const char *name, const float *got, Shape shape) {
     size_t bytes = (size_t)shape_count(shape) * sizeof *got;
     for (int i = 0; i < r->count; i++) {
-        if (strcmp(r->kept[i].name, name) != 0) continue;
+        if (r->kept[i].precision != r->precision || strcmp(r->kept[i].name, name) != 0) continue;
         char *label = mem_format("%s (%s)", name, r->label);
         CHECK(r->kept[i].bytes == bytes);
         test_same(label, got, r->kept[i].data, bytes);
         free(label);
         return;
     }
-    if (golden_has(r->golden, "%s", name)) golden_close(r->golden, name, got, shape, TOLERANCE);
+    if (golden_has(r->golden, "%s", name))
+        golden_close_at(r->golden, r->precision, name, got, shape, TOLERANCE);
     r->kept = mem_grow(r->kept, (size_t)(r->count + 1) * sizeof *r->kept);
-    r->kept[r->count] = (Kept) { mem_string(name), mem_alloc(bytes), bytes };
+    r->kept[r->count] = (Kept) { mem_string(name), r->precision, mem_alloc(bytes), bytes };
     memcpy(r->kept[r->count++].data, got, bytes);
 }
 
@@ -210,19 +214,38 @@ static void test_unet(Run *r, const Model *m, const char *size) {
         graph_leaf(g, "context", shape3(1, t.step.tokens, m->clip.config.hidden_size), states, NULL);
     Tensor *noisy = graph_leaf(g, "noisy", shape, t.step.noisy, NULL);
     Tensor *pred = unet(g, &m->unet, noisy, graph_leaf(g, "t", shape1(1), timestep, NULL), context);
-    float *result = run_once(g, pred, (PlanOptions) { 0 }, THREADS);
+    PlanOptions options = { .precision = r->precision };
+    float *result = run_once(g, pred, options, THREADS);
     compare_part(r, prefix, "noise_pred", result, pred->shape);
     free(result);
     graph_free(g);
     free(states);
 
-    result = run_once(t.step.graph, t.step.loss, (PlanOptions) { .train = true }, THREADS);
+    options.train = true;
+    result = run_once(t.step.graph, t.step.loss, options, THREADS);
     compare_part(r, prefix, "loss", result, shape1(1));
     compare_part(r, prefix, "drows", t.grad, t.learned_shape);
     test_gradient(prefix, t.grad, shape_count(t.learned_shape));
     free(result);
     trained_free(&t);
     free(prefix);
+}
+
+/* Does the same with matrix products in bfloat16. The portable kernel would take minutes at full size. */
+static void test_bf16(Run *r, const Model *m) {
+    bool large = golden_has(r->golden, "unet/256x256/noise_pred");
+    if (large && bf16_kernel() == BF16_PORTABLE) {
+        printf("bfloat16 at full size is left out: this processor has no instructions for it\n");
+        return;
+    }
+    char *before = r->label;
+    r->precision = PRECISION_BF16;
+    r->label = mem_format("%s, products in bf16", before);
+    for (int i = 0; i < SIZE_COUNT; i++)
+        if (wanted(r, i)) test_unet(r, m, SIZES[i]);
+    free(r->label);
+    r->label = before;
+    r->precision = PRECISION_F32;
 }
 
 /* Compares the losses of three steps of AdamW and the learned vectors after each. */
@@ -492,6 +515,7 @@ static void test_model(Run *r, const char *path, bool first) {
     test_text(r, &m);
     for (int i = 0; i < SIZE_COUNT; i++)
         if (wanted(r, i)) test_unet(r, &m, SIZES[i]);
+    test_bf16(r, &m);
     test_steps(r, &m);
     if (!r->quick) {
         test_encoder(r, &m);
