@@ -14,9 +14,9 @@
 #    include <immintrin.h>
 #    include <string.h>
 
-#    define USES_AVX512 __attribute__((target("avx512f,avx512bf16")))
+#    define USES_AVX512 __attribute__((target("avx512f,avx512bw,avx512bf16")))
 
-bool bf16_avx512_runs(void) { return __builtin_cpu_supports("avx512bf16"); }
+static bool runs(void) { return __builtin_cpu_supports("avx512bf16"); }
 
 /* Reads the pair at `at` and repeats it in all lanes. */
 USES_AVX512 static inline __m512bh repeat_pair(const uint16_t *at) {
@@ -27,9 +27,14 @@ USES_AVX512 static inline __m512bh repeat_pair(const uint16_t *at) {
 
 enum { LANES = 16 };
 
+/* The mask of the first lanes. The count may be less than 0 or more than 16. */
+USES_AVX512 static inline __mmask16 first_lanes(int64_t count) {
+    return (__mmask16)(count >= LANES ? 0xffff : count > 0 ? (1u << count) - 1 : 0);
+}
+
 /* Writes up to 16 columns of one row of C. */
 USES_AVX512 static inline void write_row(const StripProduct *s, __m512 sum, int64_t columns, float *c) {
-    __mmask16 mask = (__mmask16)(columns >= LANES ? 0xffff : (1u << columns) - 1);
+    __mmask16 mask = first_lanes(columns);
     sum = _mm512_mul_ps(sum, _mm512_set1_ps(s->alpha));
     if (s->add) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, c));
     _mm512_mask_storeu_ps(c, mask, sum);
@@ -38,8 +43,8 @@ USES_AVX512 static inline void write_row(const StripProduct *s, __m512 sum, int6
 /* Computes the product for a constant number of sums, `rows` rows of `vectors` vectors, so that the
    compiler keeps all of them in registers. Rows that the strip lacks repeat its last one, and are not
    written. */
-USES_AVX512 static inline __attribute__((always_inline)) void multiply(const StripProduct *s, int rows,
-                                                                       int vectors) {
+USES_AVX512 static inline __attribute__((always_inline)) void multiply_by(const StripProduct *s, int rows,
+                                                                          int vectors) {
     __m512 sum[STRIP_ROWS][2];
     int64_t row[STRIP_ROWS];
 #    pragma GCC unroll 12
@@ -69,12 +74,12 @@ USES_AVX512 static inline __attribute__((always_inline)) void multiply(const Str
 /* Where a panel has 16 columns or fewer, one vector in a row suffices. */
 USES_AVX512 static inline __attribute__((always_inline)) void multiply_rows(const StripProduct *s, int rows) {
     if (s->columns > LANES)
-        multiply(s, rows, 2);
+        multiply_by(s, rows, 2);
     else
-        multiply(s, rows, 1);
+        multiply_by(s, rows, 1);
 }
 
-USES_AVX512 void bf16_avx512(const StripProduct *s) {
+USES_AVX512 static void multiply(const StripProduct *s) {
     if (s->rows > 8)
         multiply_rows(s, STRIP_ROWS);
     else if (s->rows > 4)
@@ -82,6 +87,36 @@ USES_AVX512 void bf16_avx512(const StripProduct *s) {
     else
         multiply_rows(s, 4);
 }
+
+/* Rounds the 16 numbers at `low` and the 16 at `high`, or fewer and zeros. Like the multiplication, the
+   instruction takes subnormal numbers for zeros. */
+USES_AVX512 static inline __m512i round_vectors(const float *low, int64_t low_count, const float *high,
+                                                int64_t high_count) {
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(first_lanes(high_count), high),
+                                        _mm512_maskz_loadu_ps(first_lanes(low_count), low));
+}
+
+USES_AVX512 static void round_numbers(const float *numbers, int64_t count, uint16_t *to) {
+    for (int64_t i = 0; i < count; i += CHUNK)
+        _mm512_storeu_si512(to + i,
+                            round_vectors(numbers + i, count - i, numbers + i + LANES, count - i - LANES));
+}
+
+/* Rounds 16 even and 16 odd numbers together, and moves number i of the even ones to place 2 i and that of
+   the odd ones to place 2 i + 1. */
+USES_AVX512 static void interleave(const float *even, const float *odd, int64_t count, uint16_t *to,
+                                   int64_t stride) {
+    uint16_t places[CHUNK];
+    for (int i = 0; i < CHUNK; i++) places[i] = (uint16_t)(i / 2 + i % 2 * LANES);
+    __m512i order = _mm512_loadu_si512(places);
+    for (int64_t first = 0; first < count; first += CHUNK, to += stride)
+        for (int64_t i = first, half = 0; half < 2; half++, i += LANES) {
+            __m512i rounded = round_vectors(even + i, count - i, odd + i, count - i);
+            _mm512_storeu_si512(to + half * CHUNK, _mm512_permutexvar_epi16(order, rounded));
+        }
+}
+
+const Bf16Functions bf16_avx512 = { "AVX512-BF16", runs, multiply, round_numbers, interleave };
 
 #else
 typedef int NoKernel; /* ISO C does not allow an empty file. */

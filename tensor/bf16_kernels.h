@@ -1,4 +1,5 @@
-/* The innermost loops of gemm_bf16. A kernel multiplies a strip of A by a panel of B:
+/* What gemm_bf16 does in its innermost loops, for a kind of processor. A kernel multiplies a strip of A by a
+   panel of B:
 
        C[r][j] (+)= alpha sum_p (A[r][2p] B[2p][j] + A[r][2p+1] B[2p+1][j])
 
@@ -13,6 +14,10 @@
 /* 12 rows of two vectors of sums are 24 of AVX-512's 32 registers, and enough sums to hide the latency of the
    instruction. */
 enum { STRIP_ROWS = 12, PANEL_COLUMNS = 32 };
+
+/* Numbers are rounded in chunks. A chunk becomes one row of a panel, or one row of 16 pairs of a square that
+   is transposed as a whole. */
+enum { CHUNK = PANEL_COLUMNS };
 
 /* A strip of A, in one of two layouts. Pair p of row r is at[r * row + p * pair] and the number after it. */
 typedef struct {
@@ -33,11 +38,21 @@ typedef struct {
     int64_t ldc;
 } StripProduct;
 
-void bf16_portable(const StripProduct *s);
+typedef struct {
+    const char *name;
+    bool (*runs)(void); /* whether this processor has the instructions */
+    void (*multiply)(const StripProduct *s);
+    /* Rounds numbers to the nearest bfloat16, ties to the even one, and adds zeros up to a whole chunk. NaN
+       stays NaN. */
+    void (*round)(const float *numbers, int64_t count, uint16_t *to);
+    /* Does the same with two rows, and interleaves them to pairs of an even and an odd number. Chunk c of
+       pairs begins at to + c * stride. */
+    void (*interleave)(const float *even, const float *odd, int64_t count, uint16_t *to, int64_t stride);
+} Bf16Functions;
+
+extern const Bf16Functions bf16_portable;
 #ifdef __x86_64__
-/* Must run only where bf16_avx512_runs. */
-void bf16_avx512(const StripProduct *s);
-bool bf16_avx512_runs(void);
+extern const Bf16Functions bf16_avx512;
 #endif
 
 #endif

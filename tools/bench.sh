@@ -1,7 +1,7 @@
 #!/bin/sh
 # tools/bench.sh BUILD [full]: measures the speed of ti, and compares it with PyTorch when PYTHON names a
 # Python with the packages of golden/requirements.txt. `make bench` runs this script. Prints the medians of
-# RUNS runs (by default 5, or 3 with "full") and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so
+# RUNS runs (by default 5) and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so
 # that a change of the machine's speed affects both. Each run is a separate process, since its peak of memory is
 # measured too.
 #
@@ -12,6 +12,7 @@
 # expression, such as 'train 256', for the cases to measure.
 set -eu
 build=$1
+runs=${RUNS:-5}
 python=${PYTHON:-}
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
@@ -19,7 +20,7 @@ trap 'exit 1' HUP INT TERM
 
 # The cases have five fields: task, resolution, batch size, model, precision.
 if [ "${2:-}" = full ]; then
-    runs=${RUNS:-3} f32=${MODEL:-} f16=${MODEL_F16:-}
+    f32=${MODEL:-} f16=${MODEL_F16:-}
     if [ -z "$f32" ]; then
         f32=$log/f32 f16=$log/f16
         "$build/make_model" --family sd15 --dtype f32 "$f32"
@@ -45,7 +46,7 @@ encode 512 1 f32 bf16
 decode 512 1 f32 bf16
 END
 else
-    runs=${RUNS:-5} f32=weights/critters f16=
+    f32=weights/critters f16=
     printf 'train 64 4 f32 f32\ndraw 64 4 f32 f32\n' >"$log/cases"
 fi
 [ -n "$f16" ] || sed -i '/ f16/d' "$log/cases"
@@ -136,10 +137,14 @@ FILENAME != cases {
     printf "%-44s %8.4f s with %s threads; plan %.0f MB, peak %.0f MB\n", \
         sprintf("%s, %s px, batch %s, %s%s", label[$1], $2, $3, toupper($4), $5 == "bf16" ? ", bf16" : ""), ours, cores, plan[key], peak[key]
     if ((one = of("ti", 1, measure)) > 0 && cores > 1) line("%8.4f s with 1: %.2f x as fast", one, one / ours)
-    if ((torch = of("torch", cores, measure)) > 0) {
+    if ((torch = best = of("torch", cores, measure)) > 0) {
         line("%8.2f x PyTorch'"'"'s time (%.4f s)", ours / torch, torch)
-        if ((other = of("torch_last", cores, measure)) > 0) line("%8.2f x with channels last (%.4f s)", ours / other, other)
-        if ((other = of("torch_compiled", cores, measure)) > 0) line("%8.2f x with channels last, compiled (%.4f s)", ours / other, other)
+        for (i = 1; i <= 2; i++) if ((other = of(variant[i], cores, measure)) > 0) {
+            line("%8.2f x " how[i] " (%.4f s)", ours / other, other)
+            if (other < best) best = other
+        }
+        if ($5 == "bf16" && (other = of("torch", cores, $1 " " $2 " " $3 " " $4 " f32")) > 0 && other < best) best = other
+        if ($5 == "bf16") line("%8.2f x the best of these and of PyTorch in fp32 (%.4f s)", ours / best, best)
         line("%8.2f x its peak (%.0f MB)", peak[key] / peak["torch " cores " " measure], peak["torch " cores " " measure])
     }
     if (cores > 1 && (torch = of("torch", 1, measure)) > 0)
@@ -150,6 +155,8 @@ FILENAME != cases {
 }
 BEGIN {
     cases = ARGV[2]
+    variant[1] = "torch_last"; how[1] = "with channels last"
+    variant[2] = "torch_compiled"; how[2] = "with channels last, compiled"
     label["train"] = "training step"; label["draw"] = "generation in 30 steps, guidance"; label["predict"] = "noise prediction"
     label["quick"] = "generation, DPM-Solver++ 2M in 10 steps, guidance"
     label["encode"] = "VAE encode"; label["decode"] = "VAE decode"; label["start"] = "start to first step"

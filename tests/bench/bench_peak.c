@@ -52,7 +52,7 @@ static double bf16_loop(float *result) {
     const StripProduct s = { STRIP_ROWS, PANEL_COLUMNS, PAIRS, { strip, 2 * PAIRS, 2 }, panel, 1, false,
                              c,          PANEL_COLUMNS };
     const int turns = TURNS / 512;
-    for (int turn = 0; turn < turns; turn++) bf16_avx512(&s);
+    for (int turn = 0; turn < turns; turn++) bf16_avx512.multiply(&s);
     *result += c[0];
     return 4.0 * STRIP_ROWS * PANEL_COLUMNS * PAIRS * turns;
 }
@@ -81,7 +81,7 @@ int main(int argc, char *argv[]) {
     threads_restart(argv);
     printf("# %d threads, peak %.0f GFLOP/s in fp32", threads_start(0), peak(false));
 #ifdef __x86_64__
-    if (bf16_avx512_runs()) printf(", %.0f in bfloat16", peak(true));
+    if (bf16_avx512.runs()) printf(", %.0f in bfloat16", peak(true));
 #endif
     printf("\n");
     return 0;
