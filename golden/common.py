@@ -149,7 +149,7 @@ def both(function, modules, inputs):
 BF16_RUNS = 8
 
 
-def bf16_errors(function, modules, inputs, exact=torch.float64):
+def bf16_errors(function, modules, inputs, exact=torch.float64, count=BF16_RUNS):
     """Returns the error of each result of function(*inputs) when it is computed in bfloat16, relative to the
     result in the type `exact`. One run tells little, since its roundings may happen to cancel. So this is the
     largest error of several runs, whose inputs all differ by about a thousandth. Afterwards the modules are as
@@ -161,7 +161,7 @@ def bf16_errors(function, modules, inputs, exact=torch.float64):
         generator.manual_seed(1)
         for t, data in kept:
             t.data = data.to(dtype)
-        for i in range(BF16_RUNS):
+        for i in range(count):
             moved = [
                 (x.detach() * (1 + (1e-3 * torch.randn(x.shape, generator=generator) if i else 0))).requires_grad_(x.requires_grad)
                 if isinstance(x, torch.Tensor) and x.is_floating_point() else x
@@ -170,5 +170,5 @@ def bf16_errors(function, modules, inputs, exact=torch.float64):
             runs.append(run_in(dtype, function, moved))
     for t, data in kept:
         t.data = data
-    pairs = list(zip(runs[:BF16_RUNS], runs[BF16_RUNS:]))
+    pairs = list(zip(runs[:count], runs[count:]))
     return [max(relative_error(b[k], a[k]) for a, b in pairs) for k in range(len(runs[0]))]
