@@ -8,13 +8,12 @@ version=$(sed -n 's/^#define TI_VERSION "\(.*\)"$/\1/p' cli/help.h)
 for program in dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian; do
     command -v "${program%%:*}" >/dev/null || { echo "ti: make deb needs the Debian package ${program#*:}" >&2; exit 1; }
 done
-case $(sed -n '1s/^ti (\(.*\)).*/\1/p' debian/changelog) in
-"$version"-*) ;;
-*) echo "ti: the first entry of debian/changelog is not one of version $version" >&2 && exit 1 ;;
-esac
+if [ "$(sed -n '1s/^ti (\(.*\)).*/\1/p' debian/changelog)" != "$version" ]; then
+    echo "ti: the first entry of debian/changelog is not that of version $version" >&2
+    exit 1
+fi
 rm -rf "$out" && mkdir -p "$out"
-git archive --prefix="ti-$version/" HEAD | gzip -9n >"$out/ti_$version.orig.tar.gz"
-tar -C "$out" -xzf "$out/ti_$version.orig.tar.gz"
+git archive --prefix="ti-$version/" HEAD | tar -C "$out" -x
 unset MAKEFLAGS MAKELEVEL MARCH BUILD
 (cd "$out/ti-$version" && dpkg-buildpackage -us -uc) >"$out/build.log" 2>&1 || {
     tail -n 40 "$out/build.log" >&2
