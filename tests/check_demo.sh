@@ -4,12 +4,13 @@
 # 0.1525), and at least 0.004 lower than that of a word learned from another creature. In CLIP's space its pictures
 # must be more similar to the creature's than those of the initial word by 0.2 (they are by about 0.5).
 # LOG is what `make demo` has printed. Its last lines must be those that README.md shows, but for numbers, the place of the
-# model, the order of lines on standard output and error, and progress, of which a file gets more lines than a terminal.
+# model, the advice where bfloat16 would be faster, the order of lines on standard output and error, and progress, of
+# which a file gets more lines than a terminal.
 set -eu
 out=${1:-out/demo}
 shown() { # FILE: the demo's lines without what differs between two runs
     sed -n '/ti: the embedded model/,$p' "$1" | sed -E '/^ *$/d; /^ *(step|fixed-grid loss) [0-9]+\/100 /d; s/^ +//
-        s|[^ ]*/weights/critters|critters|; s/[GM]B/B/g; s/[0-9]+([.:][0-9]+)?/N/g' | sort
+        s/; a step with --precision .*//; s|[^ ]*/weights/critters|critters|; s/[GM]B/B/g; s/[0-9]+([.:][0-9]+)?/N/g' | sort
 }
 if [ -n "${2:-}" ]; then
     sed -n '/^`make demo` ends with/,/^\*\*Where it runs/p' README.md | grep '^    ' >"$out/promised"
