@@ -9,6 +9,7 @@
 # make bench-full  does the same at full size, with RUNS runs of the model in the folder MODEL
 # make study       learns words with many settings and scores them (hours; QUICK=1: minutes)
 # make install     installs into PREFIX (/usr/local), and make uninstall removes the same files
+# make dist        makes the tarball of the last commit and builds it in an empty folder; make deb makes a Debian package
 # make plain       builds build/plain: Textual Inversion in one file (plain/ti.c)
 # make debug       builds build-debug/ti and the tests without optimisation, with sanitizers
 # make docs        writes the tables that tests produce, and make verification writes docs/verification.md
@@ -31,7 +32,7 @@ OPT     = -O3
 CFLAGS  = -std=c11 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-LIBS    = -lopenblas -lminizip -lz -ljansson -lutf8proc -lm
+LIBS    = $(LDFLAGS) -lopenblas -lminizip -lz -ljansson -lutf8proc -lm
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 
 # Each room, which is a source folder, becomes an archive. The linker checks that a room uses only rooms below it: the
@@ -178,7 +179,7 @@ compile_commands.json: $(BUILD)/flags $(BUILD)/sources
 
 # Prints the comment at the top of this file.
 help:
-	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+	@sed -n '/^#/!q; /SPDX/d; s/^# \{0,1\}//p' Makefile
 
 lines:
 	@sh tools/lines.sh $(ROOMS)
@@ -201,8 +202,13 @@ install: ti
 uninstall:
 	@sh tools/install.sh uninstall
 
+dist:
+	@sh tools/dist.sh
+deb:
+	@sh tools/deb.sh
+
 clean:
 	@sh tools/clean.sh $(BUILD)
 
-.PHONY: ti plain deps needs debug help folder force tests test test-full check-real fuzz verification docs lines demo bench bench-full study install uninstall clean
+.PHONY: ti plain deps needs debug help folder force tests test test-full check-real fuzz verification docs lines demo bench bench-full study install uninstall dist deb clean
 .SECONDARY:

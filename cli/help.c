@@ -16,7 +16,7 @@ typedef struct {
     int completion;
 } HelpOptions;
 
-static const char *const SHELLS[] = { "none", "bash", "zsh", NULL };
+static const char *const SHELLS[] = { "none", "bash", "zsh", "fish", NULL };
 
 #define AT(field) offsetof(HelpOptions, field)
 static const Option OPTIONS[] = {
@@ -24,7 +24,7 @@ static const Option OPTIONS[] = {
       .help = "the command whose options are listed, as by its --help" },
     { "man", OPTION_FLAG, AT(man), .help = "print the manual page; ti help --man | man -l - shows it" },
     { "completion", OPTION_CHOICE, AT(completion), "SHELL", .choices = SHELLS, .standard = "none",
-      .help = "print the completions for bash or zsh; source <(ti help --completion bash) loads them" },
+      .help = "print the completions for bash, zsh or fish; source <(ti help --completion bash) loads them" },
 };
 
 static const Command HELP_COMMAND = {
@@ -86,10 +86,14 @@ int help_unknown(const Command *const commands[], const char *name) {
 }
 
 static int help(const HelpOptions *o, const Command *const commands[]) {
+    /* In the order of SHELLS */
+    static void (*const completions[])(const Command *const commands[],
+                                       FILE *out) = { NULL, help_completion_bash, help_completion_zsh,
+                                                      help_completion_fish };
     if (o->man) {
         help_man(commands, stdout);
     } else if (o->completion) {
-        (o->completion == 1 ? help_completion_bash : help_completion_zsh)(commands, stdout);
+        completions[o->completion](commands, stdout);
     } else if (o->command) {
         for (int i = 0; commands[i]; i++)
             if (strcmp(o->command, commands[i]->name) == 0) {

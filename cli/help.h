@@ -5,12 +5,14 @@
 
 #include "cli/options.h"
 
-#define TI_VERSION "0.9.0"
+/* The one place of the version, which follows Semantic Versioning (docs/stability.md). tools/dist.sh reads it
+   from this line. */
+#define TI_VERSION "1.0.0"
 
 /* Prints the list of commands. Here and below, `commands` ends with NULL. */
 void help_list(const Command *const commands[], FILE *out);
 
-/* Runs `ti help [COMMAND] [--man] [--completion bash|zsh]` and returns its exit status. */
+/* Runs `ti help [COMMAND] [--man] [--completion bash|zsh|fish]` and returns its exit status. */
 int help_command(const Command *const commands[], int argc, char *const argv[]);
 
 /* Runs `ti --version` and returns its exit status. It prints the version, and the facts about the build and
@@ -25,5 +27,6 @@ int help_unknown(const Command *const commands[], const char *name);
 void help_man(const Command *const commands[], FILE *out);
 void help_completion_bash(const Command *const commands[], FILE *out);
 void help_completion_zsh(const Command *const commands[], FILE *out);
+void help_completion_fish(const Command *const commands[], FILE *out);
 
 #endif

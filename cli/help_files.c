@@ -1,5 +1,5 @@
-/* The manual page, in the macros of man(7), and the completions for bash and zsh. All are made from the
-   option tables. */
+/* The manual page, in the macros of man(7), and the completions for bash, zsh and fish. All are made from
+   the option tables. */
 #include "cli/help.h"
 
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static void man_command(FILE *out, const Command *c) {
 }
 
 void help_man(const Command *const commands[], FILE *out) {
-    fputs(".TH TI 1 \"\" \"ti\" \"User commands\"\n"
+    fputs(".TH TI 1 \"\" \"ti " TI_VERSION "\" \"User commands\"\n"
           ".SH NAME\nti \\- Textual Inversion in plain C\n"
           ".SH SYNOPSIS\n.B ti\n.I COMMAND\n[\\fIoptions\\fR]\n"
           ".SH DESCRIPTION\n"
@@ -86,7 +86,7 @@ void help_man(const Command *const commands[], FILE *out) {
           ".TP\n0\nThe command succeeded.\n"
           ".TP\n1\nThere were errors. Standard error has a message for each of them.\n"
           ".TP\n2\nWrong usage.\n"
-          ".TP\n130\nStopped by a signal. What was learned is saved.\n",
+          ".TP\n128 + N\nStopped by signal N, such as 130 after Ctrl\\-C. What was learned is saved.\n",
           out);
 }
 
@@ -214,4 +214,48 @@ void help_completion_zsh(const Command *const commands[], FILE *out) {
         fputs(" \\\n            '--help[list the options]' ;;\n", out);
     }
     fputs("    esac\n}\n_ti \"$@\"\n", out);
+}
+
+/* Writes a text within '...', where fish reads only \\ and \' as something else. */
+static void fish(FILE *out, const char *text) {
+    fputc('\'', out);
+    for (const char *c = text; *c; c++) {
+        if (*c == '\'' || *c == '\\') fputc('\\', out);
+        fputc(*c, out);
+    }
+    fputc('\'', out);
+}
+
+/* After an option with -r fish asks for a value and completes files, after one with -x it does not complete
+   them. */
+static void fish_option(FILE *out, const char *command, const Option *o) {
+    Values values = values_of(o);
+    fprintf(out, "complete -c ti -n '__fish_seen_subcommand_from %s' -l %s -d ", command, o->name);
+    fish(out, o->help);
+    if (values == A_CHOICE) {
+        fputs(" -x -a '", out);
+        for (int k = 0; o->choices[k]; k++) fprintf(out, "%s%s", k ? " " : "", o->choices[k]);
+        fputc('\'', out);
+    } else if (values == A_FOLDER) {
+        fputs(" -x -a '(__fish_complete_directories)'", out);
+    } else if (values != NOTHING) {
+        fputs(values == A_FILE ? " -r" : " -x", out);
+    }
+    fputc('\n', out);
+}
+
+void help_completion_fish(const Command *const commands[], FILE *out) {
+    fputs("# fish completion for ti, made by: ti help --completion fish\n", out);
+    for (int i = 0; commands[i]; i++) {
+        const Command *c = commands[i];
+        fprintf(out, "complete -c ti -f -n __fish_use_subcommand -a %s -d ", c->name);
+        fish(out, c->brief);
+        fputc('\n', out);
+        for (int k = 0; k < c->count; k++)
+            if (!c->options[k].positional) fish_option(out, c->name, &c->options[k]);
+    }
+    fputs("complete -c ti -f -n __fish_use_subcommand -a help -d 'list the commands'\n"
+          "complete -c ti -l help -d 'list the commands, or the options of a command'\n"
+          "complete -c ti -n __fish_use_subcommand -l version -d 'print the version'\n",
+          out);
 }

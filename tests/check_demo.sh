@@ -1,10 +1,23 @@
 #!/bin/sh
-# tests/check_demo.sh [FOLDER]: checks the result of `make demo`. The fixed-grid loss of the learned word on
+# tests/check_demo.sh [FOLDER [LOG]]: checks the result of `make demo`. The fixed-grid loss of the learned word on
 # its pictures must be at least 0.004 lower than that of its initial word (it falls from about 0.160 to
 # 0.1525), and at least 0.004 lower than that of a word learned from another creature. In CLIP's space its pictures
 # must be more similar to the creature's than those of the initial word by 0.2 (they are by about 0.5).
+# LOG is what `make demo` has printed. Its last lines must be those that README.md shows, but for numbers, the place of the
+# model, the advice where bfloat16 would be faster, the order of lines on standard output and error, and progress, of
+# which a file gets more lines than a terminal.
 set -eu
 out=${1:-out/demo}
+shown() { # FILE: the demo's lines without what differs between two runs
+    sed -n '/ti: the embedded model/,$p' "$1" | sed -E '/^ *$/d; /^ *(step|fixed-grid loss) [0-9]+\/100 /d; s/^ +//
+        s/; a step with --precision .*//; s|[^ ]*/weights/critters|critters|; s/[GM]B/B/g; s/[0-9]+([.:][0-9]+)?/N/g' | sort
+}
+if [ -n "${2:-}" ]; then
+    sed -n '/^`make demo` ends with/,/^\*\*Where it runs/p' README.md | grep '^    ' >"$out/promised"
+    [ "$(wc -l <"$out/promised")" -eq 15 ]
+    shown "$out/promised" >"$out/promised.text"
+    shown "$2" | diff "$out/promised.text" - || { echo "make demo prints other lines than README.md shows" >&2; exit 1; }
+fi
 grum=weights/critters/concepts/grum
 loss() { ./ti evaluate --clip none --images $grum "$@" | sed -n 's/^fixed-grid loss \([0-9.]*\)$/\1/p'; }
 [ -s "$out/sheet.png" ] && [ -s "$out/grum/loss.png" ] && [ -s "$out/scores.png" ]

@@ -59,7 +59,8 @@ mkdir "$scratch/cwd"
 expect 'the installed ti runs' 0 '' elsewhere "$to/bin/ti"
 expect 'it uses the installed model' 0 "^ti: the embedded model, $to/bin/../share/ti/critters " \
     "$to/bin/ti" evaluate --images "$to/share/ti/critters/concepts/grum" --init critter --count 1 --steps 1
-for file in share/man/man1/ti.1 share/bash-completion/completions/ti share/zsh/site-functions/_ti share/ti/clip/merges.txt share/ti/critters/clip/model.safetensors; do
+for file in share/man/man1/ti.1 share/bash-completion/completions/ti share/zsh/site-functions/_ti share/fish/vendor_completions.d/ti.fish \
+    share/ti/clip/merges.txt share/ti/critters/clip/model.safetensors; do
     expect "$file is installed" 0 '' [ -s "$to/$file" ]
 done
 expect 'every user can read the installed files' 0 '' none find "$to/share/man" "$to/share/ti/clip" ! -perm -o+r

@@ -22,10 +22,12 @@ install)
     text share/man/man1/ti.1 --man
     text share/bash-completion/completions/ti --completion bash
     text share/zsh/site-functions/_ti --completion zsh
+    text share/fish/vendor_completions.d/ti.fish --completion fish
     echo "ti: installed below $to/"
     ;;
 uninstall)
-    rm -f "$to/bin/ti" "$to/share/man/man1/ti.1" "$to/share/bash-completion/completions/ti" "$to/share/zsh/site-functions/_ti"
+    rm -f "$to/bin/ti" "$to/share/man/man1/ti.1" "$to/share/bash-completion/completions/ti" \
+        "$to/share/zsh/site-functions/_ti" "$to/share/fish/vendor_completions.d/ti.fish"
     model_files | while IFS= read -r file; do rm -f "$to/share/ti/$file"; done
     { model_folders | sed 's|^|/|'; echo; } | while IFS= read -r folder; do
         [ ! -d "$to/share/ti$folder" ] || rmdir --ignore-fail-on-non-empty "$to/share/ti$folder"

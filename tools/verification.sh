@@ -19,7 +19,7 @@ done
 # fuzzers.
 purpose() {
     source=$(ls tests/*/"test_$1.c" 2>/dev/null || echo "tests/$1/$1.c")
-    awk '/^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$source" |
+    awk '/SPDX-License-Identifier/ { next } /^\/\*/ { on = 1 } on { print } /\*\/ *$/ || (on && /^$/) { exit }' "$source" |
         sed 's|^/\* *||; s|\*/ *$||; s/^ *//' | tr '\n' ' ' | sed 's/  *$//; s/|/\\|/g; s/:$/./'
 }
 

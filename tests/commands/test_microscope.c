@@ -447,20 +447,25 @@ static void test_reconstruct(void) {
 }
 
 static void test_help(void) {
-    static const char *const commands[] = { "train",   "generate", "evaluate", "sheet",
-                                            "inspect", "plan",     "tokens",   "reconstruct" };
-    Ran man = run("help --man"), bash = run("help --completion bash"), zsh = run("help --completion zsh");
-    for (int i = 0; i < 8; i++) {
+    static const char *const commands[] = { "train",  "generate",    "evaluate", "sheet",   "inspect", "plan",
+                                            "tokens", "reconstruct", "invert",   "convert", "mix" };
+    Ran man = run("help --man"), bash = run("help --completion bash"), zsh = run("help --completion zsh"),
+        fish = run("help --completion fish");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         char *section = mem_format("\n.SS ti %s", commands[i]),
-             *word = mem_format("\n    %s)\n", commands[i]);
-        bool all = strstr(man.out, section) && strstr(bash.out, word) && strstr(zsh.out, word);
+             *word = mem_format("\n    %s)\n", commands[i]),
+             *from = mem_format("__fish_seen_subcommand_from %s' -l ", commands[i]);
+        bool all = strstr(man.out, section) && strstr(bash.out, word) && strstr(zsh.out, word) &&
+                   strstr(fish.out, from);
         test_true(commands[i], all, "has a manual section and completions");
         free(section);
         free(word);
+        free(from);
     }
     ran_free(&man);
     ran_free(&bash);
     ran_free(&zsh);
+    ran_free(&fish);
     Ran one = run("help train"), two = run("train --help"), list = run("help"), same = run("--help");
     test_true("help train", one.status == 0 && strcmp(one.out, two.out) == 0, "is train --help");
     test_true("help", list.status == 0 && strcmp(list.out, same.out) == 0, "is --help");
@@ -474,7 +479,10 @@ static void test_help(void) {
           "COMP_CWORD=2; _ti && [ \"${COMPREPLY[*]}\" = --center-crop ]'");
     refuses("help trian", 2, 1, "did you mean train?");
     refuses("reconstuct", 2, 1, "did you mean reconstruct?");
-    refuses("help --completion fish", 2, 1, "must be none, bash or zsh");
+    shell("\"$TI\" help --completion fish >@/ti.fish");
+    shell("! command -v fish >/dev/null || fish -c 'source @/ti.fish; complete -C \"ti train --kind s\"' "
+          "| grep -q '^style'");
+    refuses("help --completion tcsh", 2, 1, "must be none, bash, zsh or fish");
     refuses("help --man >/dev/full", 1, 1, "standard output: cannot be written");
 }
 

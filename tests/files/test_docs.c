@@ -155,8 +155,8 @@ static void test_names(const char *page, const char *sources) {
 }
 
 int main(void) {
-    static const char *const pages[] = { "docs/tour.md", "docs/step.md", "docs/autograd.md",
-                                         "CONTRIBUTING.md" };
+    static const char *const pages[] = { "docs/tour.md",    "docs/step.md", "docs/autograd.md",
+                                         "CONTRIBUTING.md", "SECURITY.md",  "THIRD-PARTY.md" };
     test_references("docs/paper.md");
     test_references("docs/traps.md");
     char *sources = read_sources();
