@@ -68,8 +68,8 @@ typedef struct {
 } Normal;
 
 /* phi(x) = e^(-x^2 / 2) / sqrt(2 pi), and Phi(-a) = phi(a) M(a) for a >= 0, where M is Mills' ratio. M is
-   approximated by a polynomial that is the minimax fit of phi M on [0, 5], and beyond 5 by M(5), since phi is
-   less than 2e-6 there. */
+   approximated by a polynomial that was fitted so that the error of phi M is small on [0, 5] (test_vmath.c
+   measures it), and beyond 5 by M(5), since phi is less than 2e-6 there. */
 static inline Normal vnormal(float x) {
     float density = 0.39894228f * vexp(-0.5f * x * x);
     float a = fabsf(x);
