@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def written(path):
-    """Gives another name under which to write a file. When that has succeeded, the file is on the disk and gets
-    its own name in one step."""
+    """Gives another name under which to write a file. When that has succeeded, the file is on the disk and
+    gets its own name in one step."""
     new = path + ".new"
     yield new
     with open(new, "rb+") as f:

@@ -1,5 +1,5 @@
-"""The folder that ships: Stable Diffusion 1.x's layout and names, with weights in F16. Writes it, and checks the
-form of each of its files.
+"""Writes the folder that ships, in Stable Diffusion 1.x's layout and names with weights in F16, and checks
+the form of each of its files.
 
     python folder.py FOLDER            checks a folder, and prints what is wrong with it
 """
@@ -18,17 +18,20 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModel
 
 import vocabulary
 from files import read_json, write_json, written, written_folder
+from settings import DEFAULTS
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DEFAULTS = os.path.join(HERE, "..", "defaults.json")  # of the commands of ti, for a model of this size
+JSON_FILES = [
+    "model_index.json", "defaults.json", "scheduler/scheduler_config.json", "clip/preprocessor_config.json",
+]  # fmt: skip
 DTYPES = {torch.float16: "F16", torch.float32: "F32"}
 
 
 def save_tensors(path, tensors, **metadata):
     """Writes a safetensors file."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    texts = {key: repr(value) for key, value in metadata.items()}
     with written(path) as new:
-        save_file(tensors, new, metadata={"format": "pt", **{key: repr(value) for key, value in metadata.items()}})
+        save_file(tensors, new, metadata={"format": "pt", **texts})
 
 
 def load_tensors(path):
@@ -55,9 +58,9 @@ def form_faults(path, form):
             wrong += [f"{path}: {name} does not belong there" for name in sorted(set(f.keys()) - form.keys())]
             for name in sorted(form.keys() & set(f.keys())):
                 part = f.get_slice(name)
-                found = part.get_dtype(), part.get_shape()
-                if found != form[name]:
-                    wrong.append(f"{path}: {name} is {found[0]} {found[1]}, not {form[name][0]} {form[name][1]}")
+                found, (dtype, shape) = (part.get_dtype(), part.get_shape()), form[name]
+                if found != (dtype, shape):
+                    wrong.append(f"{path}: {name} is {found[0]} {found[1]}, not {dtype} {shape}")
                 elif not f.get_tensor(name).isfinite().all():
                     wrong.append(f"{path}: {name} has a value that is not finite")
             return wrong
@@ -83,32 +86,37 @@ def text_name(name):
     return name if name.startswith("text_model.") else "text_model." + name
 
 
-def from_config(model, config):
+def of_diffusers(model):
+    return lambda folder: model.from_config(read_json(f"{folder}/config.json"))
+
+
+def of_transformers(model, config):
     return lambda folder: model(config.from_pretrained(folder))
 
 
 # The files of weights: the folder, the file, how its config makes the module, and the names of its weights
 WEIGHTS = [
-    ("vae", "diffusion_pytorch_model.safetensors", lambda d: AutoencoderKL.from_config(read_json(f"{d}/config.json")), str),
-    ("unet", "diffusion_pytorch_model.safetensors", lambda d: UNet2DConditionModel.from_config(read_json(f"{d}/config.json")), str),
-    ("text_encoder", "model.safetensors", from_config(CLIPTextModel, CLIPTextConfig), text_name),
-    ("clip", "model.safetensors", from_config(CLIPModel, CLIPConfig), str),
-]  # fmt: skip
+    ("vae", "diffusion_pytorch_model.safetensors", of_diffusers(AutoencoderKL), str),
+    ("unet", "diffusion_pytorch_model.safetensors", of_diffusers(UNet2DConditionModel), str),
+    ("text_encoder", "model.safetensors", of_transformers(CLIPTextModel, CLIPTextConfig), text_name),
+    ("clip", "model.safetensors", of_transformers(CLIPModel, CLIPConfig), str),
+]
 
 
 def index():
     """Returns the content of model_index.json."""
     none = [None, None]
     return {
-        "_class_name": "StableDiffusionPipeline", "_diffusers_version": diffusers.__version__, "feature_extractor": none,
-        "requires_safety_checker": False, "safety_checker": none, "scheduler": ["diffusers", "PNDMScheduler"],
-        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+        "_class_name": "StableDiffusionPipeline", "_diffusers_version": diffusers.__version__,
+        "feature_extractor": none, "requires_safety_checker": False, "safety_checker": none,
+        "scheduler": ["diffusers", "PNDMScheduler"], "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
     }  # fmt: skip
 
 
 def scheduler_config(settings):
-    """Returns the content of scheduler_config.json: Stable Diffusion's, whose class the readers may exchange."""
+    """Returns the content of scheduler_config.json: the class is that of Stable Diffusion's."""
     more = dict(
         _class_name="PNDMScheduler", prediction_type="epsilon", set_alpha_to_one=False, skip_prk_steps=True,
         timestep_spacing="leading", trained_betas=None,
@@ -128,8 +136,8 @@ def write_config(module, folder):
 
 
 def write(folder, modules, scheduler, tokenizer, preparation, concepts):
-    """Writes a model's folder: modules by the names of their folders, two configs, the tokenizer's folder, and the
-    pictures of concepts."""
+    """Writes a model's folder: modules by the names of their folders, two configs, the tokenizer's folder,
+    and the pictures of concepts."""
     for name, file, _, rename in WEIGHTS:
         os.makedirs(f"{folder}/{name}")
         module = modules[name]
@@ -161,9 +169,8 @@ def make(out, settings):
     vae, _ = train_vae.load(out, settings)
     modules = {"vae": vae, "unet": unet, "text_encoder": text, "clip": train_clip.load(out, settings)}
     with written_folder(f"{out}/model") as new:
-        write(
-            new, modules, scheduler_config(settings), f"{out}/tokenizer", train_clip.preparation(settings), world.concepts()
-        )
+        scheduler, preparation = scheduler_config(settings), train_clip.preparation(settings)
+        write(new, modules, scheduler, f"{out}/tokenizer", preparation, world.concepts())
         wrong = folder_faults(new)
         if wrong:
             raise ValueError(wrong[0])
@@ -174,24 +181,20 @@ def faults(out, settings):
 
 
 def folder_faults(folder):
-    """Returns what is wrong with a model's folder, a list of sentences: files that are missing or cannot be read,
-    tensors whose names, shapes or types are not those of the config, values that are not finite, and vocabularies
-    that do not fit."""
+    """Returns what is wrong with a model's folder, a list of sentences: files that are missing or cannot be
+    read, tensors whose names, shapes or types are not those of the config, values that are not finite, and
+    vocabularies that do not fit."""
     if not os.path.isdir(folder):
         return [f"{folder} is not there"]
-    wrong = [
-        f"{folder}/{file} is not there"
-        for file in (
-            "model_index.json", "defaults.json", "scheduler/scheduler_config.json", "clip/preprocessor_config.json",
-            *(f"{name}/{file}" for name, weights, _, _ in WEIGHTS for file in ("config.json", weights)),
-        )
-        if not os.path.isfile(f"{folder}/{file}")
-    ]  # fmt: skip
+    needed = JSON_FILES + [
+        f"{name}/{file}" for name, weights, _, _ in WEIGHTS for file in ("config.json", weights)
+    ]
+    wrong = [f"{folder}/{file} is not there" for file in needed if not os.path.isfile(f"{folder}/{file}")]
     wrong += vocabulary.folder_faults(f"{folder}/tokenizer") + vocabulary.folder_faults(f"{folder}/clip")
     wrong += picture_faults(f"{folder}/concepts")
     if wrong:
         return wrong
-    for file in ("model_index.json", "defaults.json", "scheduler/scheduler_config.json", "clip/preprocessor_config.json"):
+    for file in JSON_FILES:
         try:
             read_json(f"{folder}/{file}")
         except ValueError as error:
@@ -214,7 +217,8 @@ def folder_faults(folder):
 def special_faults(path, config):
     """Returns where the numbers of tokens in a text encoder's config are not those of its vocabulary."""
     ids = read_json(path)
-    form = {"vocab_size": len(ids), "bos_token_id": ids[vocabulary.START], "eos_token_id": ids[vocabulary.END]}
+    start, end = ids[vocabulary.START], ids[vocabulary.END]
+    form = {"vocab_size": len(ids), "bos_token_id": start, "eos_token_id": end}
     found = {key: getattr(config, key) for key in form}
     return [f"{path} asks for {key} {form[key]}, not {found[key]}" for key in form if found[key] != form[key]]
 

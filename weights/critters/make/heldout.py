@@ -1,10 +1,10 @@
-"""How well models do on pictures on which they were not trained. Every model gets the same pictures, captions, noise
-and timesteps, so that the numbers of two models can be compared.
+"""How well models do on pictures on which they were not trained. Every model gets the same pictures,
+captions, noise and timesteps, so that the numbers of two models can be compared.
 
     python heldout.py MODEL...         the folders of models, such as ../ and OUT/model
 
-prints the mean square error of the noise prediction, the mean absolute error of the VAE's reconstruction, whose
-values range from -1 to 1, and how often CLIP finds the caption that belongs to a picture among 200.
+prints the mean square error of the noise prediction, the mean absolute error of the VAE's reconstruction,
+whose values range from -1 to 1, and how often CLIP finds the caption that belongs to a picture among 200.
 """
 import random
 import sys
@@ -53,7 +53,8 @@ def found(folder, pictures, captions):
     clip = CLIPModel.from_pretrained(f"{folder}/clip").float().eval()
     hits = 0
     for i in range(0, CHOICES * ROUNDS, CHOICES):
-        features = clip(pixel_values=normalized(pictures[i : i + CHOICES]), input_ids=ids_of(captions[i : i + CHOICES]))
+        part = slice(i, i + CHOICES)
+        features = clip(pixel_values=normalized(pictures[part]), input_ids=ids_of(captions[part]))
         best = (features.image_embeds @ features.text_embeds.T).argmax(1)
         hits += (best == torch.arange(CHOICES)).sum().item()
     return hits / (CHOICES * ROUNDS)

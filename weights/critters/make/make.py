@@ -2,10 +2,11 @@
 
     python make.py OUT [--minutes VAE,UNET,CLIP | --steps VAE,UNET,CLIP] [--tiny]
 
-draws the pictures of the world in world.py, makes the vocabulary of its captions, trains the VAE, the UNet with the
-text encoder, and CLIP, all with the settings in settings.py, and writes OUT/model, which `ti --model` opens. It uses
-a GPU where there is one. A stage whose result is there and has the right form is not made again, and a training that
-was killed goes on where it was saved last, so that the same command can be given until it is done.
+draws the pictures of the world in world.py, makes the vocabulary of its captions, trains the VAE, the UNet
+with the text encoder, and CLIP, all with the settings in settings.py, and writes OUT/model, which `ti
+--model` opens. It uses a GPU where there is one. A stage whose result is there and has the right form is not
+made again, and a training that was killed goes on where it was saved last, so that the same command can be
+given until it is done.
 """
 import argparse
 import json
@@ -18,32 +19,39 @@ from dataclasses import asdict, replace
 import pictures
 import vocabulary
 from files import read_json, sha256, write_json, written
-from settings import SHIPPED, TINY
+from settings import DEFAULTS, SHIPPED, TINY
+
 
 class Refused(Exception):
     """What a user can change, in one sentence."""
 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+WORLD = ("world.py", "pen.py", "templates.py")  # the files on which the pictures and captions depend
 
 
 def parse(arguments):
     """Returns the folder and the settings that the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="make.py", description="Makes the embedded model, or one of a world of your own, from nothing."
+    parser = argparse.ArgumentParser(prog="make.py", description="Makes the embedded model from nothing.")
+    usual = ",".join(f"{training.minutes:g}" for training in trainings(SHIPPED))
+    for name, help in {
+        "--minutes": f"the lengths of the three trainings in minutes; default: {usual}",
+        "--steps": "their lengths in steps, with which a machine makes the same bits every time",
+    }.items():
+        parser.add_argument(name, metavar="VAE,UNET,CLIP", help=help)
+    parser.add_argument(
+        "--tiny", action="store_true", help="makes a tiny model for tests, which has learned nothing"
     )
-    parser.add_argument("out", metavar="OUT", help="a folder for everything that is made; OUT/model is the model")
-    length = parser.add_mutually_exclusive_group()
-    lengths = "the length of the trainings of the VAE, the UNet and CLIP"
-    length.add_argument("--minutes", metavar="VAE,UNET,CLIP", help=lengths + " in minutes; default: %(default)s",
-                        default=",".join(f"{t.minutes:g}" for t in trainings(SHIPPED)))  # fmt: skip
-    length.add_argument("--steps", metavar="VAE,UNET,CLIP", help=lengths + " in steps, so that the same bits can be made again")
-    parser.add_argument("--tiny", action="store_true", help="makes a model for tests, in a minute, which has learned nothing")
+    parser.add_argument(
+        "out", metavar="OUT", help="a folder for everything that is made; OUT/model is the model"
+    )
     options = parser.parse_args(arguments)
+    if options.minutes and options.steps:
+        parser.error("--minutes and --steps exclude each other")
     settings = TINY if options.tiny else SHIPPED
     if options.steps:
         settings = with_lengths(settings, "steps", numbers(parser, options.steps, int))
-    elif options.minutes != parser.get_default("minutes"):
+    if options.minutes:
         settings = with_lengths(settings, "minutes", numbers(parser, options.minutes, float))
     return options.out, settings
 
@@ -79,11 +87,14 @@ def identity(settings):
     for name in ("vae_training", "unet_training", "clip_training"):
         for key in ("steps", "minutes", "report", "save"):
             del values[name][key]
-    return {"settings": values, "world": {name: sha256(os.path.join(HERE, name)) for name in ("world.py", "pen.py")}}
+    world = {name: sha256(os.path.join(HERE, name)) for name in WORLD}
+    return {"settings": values, "world": world}
 
 
 def begin(out, settings):
     """Makes the folder, or sees that it was begun with the same world and the same settings."""
+    if not os.path.isfile(DEFAULTS):
+        raise Refused(f"{os.path.normpath(DEFAULTS)} is not there: copy it from weights/critters")
     os.makedirs(out, exist_ok=True)
     path = f"{out}/made_with.json"
     now = json.loads(json.dumps(identity(settings)))
@@ -92,16 +103,18 @@ def begin(out, settings):
             write_json(new, now)
         return
     before = read_json(path)
-    if before.get("world") != now["world"]:
-        raise Refused(f"{out} was begun with another world.py or pen.py: name a new folder")
+    changed = [name for name in WORLD if before["world"].get(name) != now["world"][name]]
+    if changed:
+        raise Refused(f"{out} was begun with another {' or '.join(changed)}: name a new folder")
     changed = [key for key in now["settings"] if before["settings"].get(key) != now["settings"][key]]
     if changed:
         raise Refused(f"{out} was begun with other settings ({', '.join(changed)}): name a new folder")
 
 
 def stages():
-    """Returns the stages in order: the name, the function that makes the result, the one that says what is wrong
-    with it, and what else has to be made again after it. PyTorch is loaded here, since the first stages do without."""
+    """Returns the stages in order: the name, the function that makes the result, the one that says what is
+    wrong with it, and what else has to be made again after it. PyTorch is loaded on the way, since the first
+    stages do without."""
     yield "pictures", pictures.make, pictures.faults, []
     yield "vocabulary", vocabulary.make, vocabulary.faults, []
     import folder

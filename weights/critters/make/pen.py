@@ -39,8 +39,7 @@ def disc(draw, x, y, size, **colours):
 
 class Pen:
     """Draws shapes that are given in a body's coordinates: (0, 0) is its middle, 1 about its half size, and y
-    points down. The style has two functions, fill and edge, from a shape's colour to those that are drawn,
-    and line, which says whether lines keep their own colour."""
+    points down. The style says how they are filled and edged."""
 
     def __init__(self, picture, style, rotation, size, at, flip):
         """size is that of 1 in pixels, and at the middle's place; flip exchanges left and right."""
@@ -61,9 +60,8 @@ class Pen:
         corners = self.pixels(points)
         self.draw.polygon(corners, fill=self.style.fill(colour))
         if edge:
-            self.draw.line(
-                corners + corners[:2], fill=self.style.edge(colour), width=self.style.edge_width, joint="curve"
-            )
+            closed, edge = corners + corners[:2], self.style.edge(colour)
+            self.draw.line(closed, fill=edge, width=self.style.edge_width, joint="curve")
 
     def box(self, left, right, top, bottom, colour, edge=True):
         """Draws a rectangle."""

@@ -1,12 +1,11 @@
-"""The pictures to learn from, drawn once into OUT/pictures.npy. What each shows is computed again from its number."""
+"""The pictures to learn from, drawn once into OUT/pictures.npy. Their numbers say what they show."""
 import os
 import time
 
 import numpy as np
 
-from files import written
-
 import world
+from files import written
 
 
 def path(out):

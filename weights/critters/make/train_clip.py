@@ -25,8 +25,8 @@ def preparation(settings):
     return {
         "crop_size": {"height": side, "width": side}, "do_center_crop": True, "do_convert_rgb": True,
         "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": MEAN,
-        "image_processor_type": "CLIPImageProcessor", "image_std": STD, "resample": 3, "rescale_factor": 1 / 255,
-        "size": {"shortest_edge": side},
+        "image_processor_type": "CLIPImageProcessor", "image_std": STD, "resample": 3,
+        "rescale_factor": 1 / 255, "size": {"shortest_edge": side},
     }  # fmt: skip
 
 
@@ -38,17 +38,14 @@ def normalized(x):
 
 def build(out, settings):
     tokenizer, _ = vocabulary.load(f"{out}/tokenizer", settings)
-    special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    text = dict(
-        settings.clip, **special, vocab_size=len(tokenizer), num_hidden_layers=settings.clip_text_layers,
-        max_position_embeddings=settings.tokens,
-    )  # fmt: skip
+    text = dict(settings.clip, **vocabulary.text_config(tokenizer, settings))
+    text["num_hidden_layers"] = settings.clip_text_layers
     vision = dict(
-        settings.clip, num_hidden_layers=settings.clip_vision_layers, image_size=settings.size, patch_size=settings.clip_patch
-    )
-    return CLIPModel(
-        CLIPConfig(text_config=text, vision_config=vision, projection_dim=settings.clip["projection_dim"])
-    )
+        settings.clip, num_hidden_layers=settings.clip_vision_layers, image_size=settings.size,
+        patch_size=settings.clip_patch,
+    )  # fmt: skip
+    both = dict(text_config=text, vision_config=vision, projection_dim=settings.clip["projection_dim"])
+    return CLIPModel(CLIPConfig(**both))
 
 
 def make(out, settings):

@@ -18,15 +18,12 @@ def path(out):
 
 
 class Networks(torch.nn.Module):
-    """Both networks; the names of their weights begin with "unet." and "text.". """
+    """Both networks; the names of their weights begin with "unet." and "text."."""
 
     def __init__(self, settings, tokenizer):
         super().__init__()
-        special = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-        config = CLIPTextConfig(
-            **settings.text, **special, vocab_size=len(tokenizer), max_position_embeddings=settings.tokens
-        )
-        self.text = CLIPTextModel(config)
+        config = dict(settings.text, **vocabulary.text_config(tokenizer, settings))
+        self.text = CLIPTextModel(CLIPTextConfig(**config))
         self.unet = UNet2DConditionModel(**settings.unet)
 
 

@@ -30,7 +30,7 @@ def edges(x):
 
 
 def make(out, settings):
-    """Trains the VAE into OUT/vae.safetensors. Its loss is L1 on pixels, on their edges and at half the size."""
+    """Trains the VAE into OUT/vae.safetensors. The loss is L1 on pixels, their edges and half the size."""
     torch.manual_seed(settings.seed)
     plan, all_pictures = settings.vae_training, pictures.load(out)
     vae = build(settings).to(DEVICE, memory_format=torch.channels_last)
@@ -42,7 +42,8 @@ def make(out, settings):
             posterior = vae.encode(x).latent_dist
             y = vae.decode(posterior.sample()).sample
         y = y.float()
-        distance = F.l1_loss(y, x) + F.l1_loss(edges(y), edges(x)) + F.l1_loss(F.avg_pool2d(y, 2), F.avg_pool2d(x, 2))
+        small_x, small_y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+        distance = F.l1_loss(y, x) + F.l1_loss(edges(y), edges(x)) + F.l1_loss(small_y, small_x)
         return distance + settings.kl_weight * posterior.kl().float().mean()
 
     (average,) = run.train(loss_of, vae.parameters())

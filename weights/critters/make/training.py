@@ -1,8 +1,8 @@
-"""What the trainings of the three networks share: their loop, and the state from which it goes on after a kill.
+"""What the trainings of the three networks share: the loop, and the state with which it survives a kill.
 
-A run that was killed goes on where its state was saved last, with the same random numbers. So on one machine it
-ends with the same bits as a run that was never killed, as long as its length is given in steps. A length in minutes
-counts the minutes of all parts of the run, but how many steps they are differs from time to time."""
+A run that was killed goes on where its state was saved last, with the same random numbers. So on one machine
+it ends with the same bits as a run that was never killed, as long as its length is given in steps. A length
+in minutes counts those of all parts of the run, and how many steps they are differs from time to time."""
 import copy
 import math
 import os
@@ -87,8 +87,8 @@ class Run:
         print(f"  goes on after step {self.step} and {self.seconds / 60:.1f} minutes", flush=True)
 
     def train(self, loss_of, clipped):
-        """Trains to the end and returns the averaged modules. loss_of(random numbers) returns the loss of a new
-        batch, and the gradient of the parameters in clipped is scaled to a norm of at most 1."""
+        """Trains to the end and returns the averaged modules. loss_of(random numbers) returns the loss of a
+        new batch, and the gradient of the parameters in clipped is scaled to a norm of at most 1."""
         for module in self.modules:
             module.train()
         self.load()
@@ -100,7 +100,9 @@ class Run:
             loss = loss_of(self.random)
             value = loss.item()
             if not math.isfinite(value):
-                raise FloatingPointError(f"step {self.step + 1}: the loss is not a finite number; lower the learning rate")
+                raise FloatingPointError(
+                    f"the loss of step {self.step + 1} is not finite: lower the learning rate"
+                )
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(clipped, 1.0)
@@ -113,7 +115,8 @@ class Run:
             self.seconds += now - start
             if now - reported >= self.plan.report or self.progress() == 1:
                 reported = now
-                print(f"  [{self.seconds / 60:6.1f} min] step {self.step} loss {mean:.4f} rate {rate:.1e}", flush=True)
+                minutes = self.seconds / 60
+                print(f"  [{minutes:6.1f} min] step {self.step} loss {mean:.4f} rate {rate:.1e}", flush=True)
             if now - saved >= self.plan.save:
                 saved = now
                 self.save()

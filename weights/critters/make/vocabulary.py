@@ -1,10 +1,9 @@
-"""The model's vocabulary: byte pairs in the layout of CLIP's tokenizer, joined until every word is one token."""
+"""The vocabulary: byte pairs in the layout of CLIP's tokenizer, joined until every word is one token."""
 import os
 from collections import Counter, defaultdict
 
-from files import read_json, write_json, written_folder
-
 import world
+from files import read_json, write_json, written_folder
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -30,8 +29,8 @@ def joined(word, pair):
 
 
 def learn_merges(words):
-    """Returns the pairs of tokens to join, in order: always the pair that is most frequent in the words, and of
-    equally frequent ones the last in the alphabet, until nothing is left to join."""
+    """Returns the pairs of tokens to join, in order: always the pair that is most frequent in the words, and
+    of equally frequent ones the last in the alphabet, until nothing is left to join."""
     tokens = [(*word[:-1], word[-1] + "</w>") for word in words]
     count, where = Counter(), defaultdict(set)
 
@@ -58,8 +57,8 @@ def write(folder, length):
     """Writes the tokenizer's four files. length is that of prompts in tokens."""
     merges = learn_merges(sorted(set(world.words()) | set(world.names())))
     characters = byte_characters()
-    vocabulary = [*characters, *(c + "</w>" for c in characters), *("".join(pair) for pair in merges), START, END]
-    ids = {token: i for i, token in enumerate(dict.fromkeys(vocabulary))}
+    tokens = characters + [c + "</w>" for c in characters] + ["".join(pair) for pair in merges] + [START, END]
+    ids = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     write_json(f"{folder}/vocab.json", ids, ensure_ascii=False)
     with open(f"{folder}/merges.txt", "w", encoding="utf-8") as f:
         f.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
@@ -106,6 +105,12 @@ def folder_faults(folder):
     if not isinstance(config.get("model_max_length"), int):
         wrong.append(f"{folder}/tokenizer_config.json: model_max_length is not a number")
     return wrong
+
+
+def text_config(tokenizer, settings):
+    """Returns what a text encoder's config says about its tokens."""
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return dict(ids, vocab_size=len(tokenizer), max_position_embeddings=settings.tokens)
 
 
 def load(folder, settings):

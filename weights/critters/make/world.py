@@ -5,7 +5,7 @@ This is the one file to edit for a world of your own; the README says how. The o
     names()                            the names of the species, each of which becomes one token
     words()                            all other words of captions, each of which becomes one token
     shown(k)                           what picture k shows, and the random numbers that draw it
-    draw(shown, r, pixels)             the picture, uint8 [pixels, pixels, 3], where r are these random numbers
+    draw(shown, r, pixels)             the picture, uint8 [pixels, pixels, 3]
     caption(shown, r, named, ...)      one of the sentences that say what it shows
     concepts()                         the things that the model never sees, for users to learn
 
@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pen import Pen, dark, disc, hsv, light, nearest_name
+from templates import OBJECT_TEMPLATES, STYLE_TEMPLATES
 
 CANVAS = 256  # pixels a side, from which pictures are made smaller
 SPECIES = 800  # that have a name
@@ -38,8 +39,8 @@ COLOURS = {
 WHITE, DARK = (255, 255, 255), (18, 18, 22)
 
 
-# Places. Each scene has a function that draws what is in it, where h is the height of the horizon, in pixels from
-# the top. Beside scenes, every colour is a plain ground.
+# Places. Each scene has a function that draws what is in it, where h is the height of the horizon, in pixels
+# from the top. Beside scenes, every colour is a plain ground.
 
 
 def meadow(draw, r, h):
@@ -128,9 +129,13 @@ class Style:
 
 STYLES = {
     "flat": Style("", edge_width=5, line_keeps_colour=True),
-    "pencil": Style("a pencil drawing of {}", pencil_gray, lambda c: (70, 70, 74), plain_paper((252, 251, 247))),
+    "pencil": Style(
+        "a pencil drawing of {}", pencil_gray, lambda c: (70, 70, 74), plain_paper((252, 251, 247))
+    ),
     "pixel": Style("pixel art of {}", edge_width=5, line_keeps_colour=True, blocks=16),
-    "neon": Style("a neon sign of {}", lambda c: dark(c, 0.16), lambda c: light(c, 0.25), plain_paper((14, 12, 24))),
+    "neon": Style(
+        "a neon sign of {}", lambda c: dark(c, 0.16), lambda c: light(c, 0.25), plain_paper((14, 12, 24))
+    ),
     "silhouette": Style("a silhouette of {}", lambda c: DARK, lambda c: DARK, detail=False),
     # The model never sees this one, see concepts().
     "blueprint": Style("", lambda c: (38, 84, 160), lambda c: (230, 240, 255), squared_paper),
@@ -143,7 +148,7 @@ SEEN_STYLES = ["pencil", "pixel", "neon", "silhouette"]  # beside "flat"
 
 @dataclass(frozen=True)
 class Species:
-    roundness: float  # the exponent of its outline, a superellipse: 2 is round, more is square, less is pointed
+    roundness: float  # the exponent of its outline, a superellipse: 2 is round, 4 square, 1.35 pointed
     aspect: float  # width divided by height
     taper: float  # how much wider it is below than above
     waves: int  # of a fluffy outline
@@ -161,7 +166,7 @@ class Species:
 
 
 def species(r):
-    """Returns the look of a new kind of critter. The order of the lines is the order of the random numbers."""
+    """Returns the look of a new kind of critter. The lines draw random numbers in their order."""
     if r.random() < 0.12:
         body = (r.choice([60, 130, 170, 225]),) * 3
     else:
@@ -233,10 +238,8 @@ def legs(pen, body, count):
 def arms(pen, body, hand):
     for q in SIDES:
         shoulder, wrist = q * body.side * 0.7, body.side
-        pen.polygon(
-            [(shoulder, -0.02), (q * (wrist + 0.3), hand - 0.08), (q * (wrist + 0.34), hand + 0.08), (shoulder, 0.22)],
-            dark(body.species.body, 0.8),
-        )  # fmt: skip
+        upper, lower = (q * (wrist + 0.3), hand - 0.08), (q * (wrist + 0.34), hand + 0.08)
+        pen.polygon([(shoulder, -0.02), upper, lower, (shoulder, 0.22)], dark(body.species.body, 0.8))
 
 
 def horns(pen, body):
@@ -270,7 +273,8 @@ def tuft(pen, body):
 
 
 TOPS = {
-    "horns": horns, "antennas": antennas, "round ears": round_ears, "pointed ears": pointed_ears, "a tuft": tuft,
+    "horns": horns, "antennas": antennas, "round ears": round_ears, "pointed ears": pointed_ears,
+    "a tuft": tuft,
 }  # fmt: skip
 
 
@@ -280,7 +284,8 @@ def stripes(pen, body):
 
 
 def dots(pen, body):
-    places = [(-0.5, 0.1), (0.5, 0.0), (0, 0.55), (-0.4, 0.55), (0.45, 0.45), (-0.55, -0.5), (0.5, -0.55), (0, -0.68)]
+    places = [(-0.5, 0.1), (0.5, 0.0), (0, 0.55), (-0.4, 0.55)]
+    places += [(0.45, 0.45), (-0.55, -0.5), (0.5, -0.55), (0, -0.68)]
     for x, y in places:
         pen.oval(x * body.species.aspect, y, 0.12, 0.12, body.species.accent, edge=False)
 
@@ -380,8 +385,8 @@ WORN = {
 
 @dataclass(frozen=True)
 class Shown:
-    """What a picture shows. name is empty for a critter that only descriptions describe, as worn is for one that
-    wears nothing; colour, when it is not None, is the body's instead of the species' own."""
+    """What a picture shows. name is empty for a critter that only descriptions describe, as worn is for one
+    that wears nothing; colour, when it is not None, is the body's instead of the species' own."""
 
     name: str
     species: Species
@@ -468,19 +473,6 @@ def draw_inside(pen, body, picture, pattern):
 
 # Captions
 
-# The templates of the paper's training, for an object and for a style
-OBJECT = """a photo of a {}|a rendering of a {}|a cropped photo of the {}|the photo of a {}|a photo of a clean {}
-a photo of a dirty {}|a dark photo of the {}|a photo of my {}|a photo of the cool {}|a close-up photo of a {}
-a bright photo of the {}|a cropped photo of a {}|a photo of the {}|a good photo of the {}|a photo of one {}
-a close-up photo of the {}|a rendition of the {}|a photo of the clean {}|a rendition of a {}|a photo of a nice {}
-a good photo of a {}|a photo of the nice {}|a photo of the small {}|a photo of the weird {}|a photo of the large {}
-a photo of a cool {}|a photo of a small {}"""
-STYLE = """a painting in|a rendering in|a cropped painting in|the painting in|a clean painting in|a dirty painting in
-a dark painting in|a picture in|a cool painting in|a close-up painting in|a bright painting in|a good painting in
-a close-up painting in|a rendition in|a nice painting in|a small painting in|a weird painting in|a large painting in"""
-OBJECT_TEMPLATES = re.split(r"[|\n]", OBJECT)
-STYLE_TEMPLATES = [words + " the style of {}" for words in re.split(r"[|\n]", STYLE)]
-
 
 def shape_name(s):
     if s.waves:
@@ -505,9 +497,9 @@ def describe(s, r, colour):
 
 
 def caption(what, r, named=0.75, style_only=0.0):
-    """Returns a sentence about what is Shown, another one every time. The critter's name stands for it, where it
-    has one, with a probability of named, and else a description. With a probability of style_only the sentence
-    names only the style, if there is one."""
+    """Returns a sentence about what is Shown, another one every time. The critter's name stands for it, where
+    it has one, with a probability of named, and else a description. With a probability of style_only the
+    sentence names only the style, if there is one."""
     style = STYLES[what.style]
     if style_only and style.phrase and r.random() < style_only:
         return r.choice(STYLE_TEMPLATES).format(style.phrase.replace(" of {}", ""))
@@ -530,7 +522,7 @@ def caption(what, r, named=0.75, style_only=0.0):
 
 
 def words():
-    """Returns the words of captions, and more that users may want to begin from; the names are not among them."""
+    """Returns the words of captions, without names, and more that users may want to begin from."""
     phrases = [*COLOURS, *SCENES, *SEEN_STYLES, *WORN, *TOPS, *PATTERNS, *MOUTHS, *EYE_COUNTS.values()]
     phrases += [scene.phrase for scene in SCENES.values()] + [style.phrase for style in STYLES.values()]
     phrases += [phrase for phrase, _ in WORN.values()] + OBJECT_TEMPLATES + STYLE_TEMPLATES
@@ -543,22 +535,24 @@ def words():
 
 
 def concepts():
-    """Returns the pictures from which users learn words, {name: [uint8 256x256x3]}: four species and a style."""
+    """Returns the pictures from which users learn words, {name: [uint8 256x256x3]}."""
     found = {}
     for name, seed in {"zog": 501, "bloop": 502, "mimi": 503, "grum": 504}.items():
         s, r = species(random.Random(seed)), random.Random(seed * 7)
         grounds = ["white", "meadow", "yellow", "beach", "cyan"]
         found[name] = [draw(Shown("", s, ground, "flat", ""), r, pixels=CANVAS) for ground in grounds]
     r = random.Random(77)
-    found["style-blueprint"] = [draw(Shown("", species(r), "white", "blueprint", ""), r, pixels=CANVAS) for _ in range(6)]
+    found["style-blueprint"] = [
+        draw(Shown("", species(r), "white", "blueprint", ""), r, pixels=CANVAS) for _ in range(6)
+    ]
     return found
 
 
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: python world.py SHEET.png")
-    rows = [np.concatenate([draw(*shown(row * 10 + k), pixels=64) for k in range(10)], axis=1) for row in range(8)]
-    Image.fromarray(np.concatenate(rows)).resize((1280, 1024), Image.NEAREST).save(sys.argv[1])
+    rows = [np.hstack([draw(*shown(row * 10 + k)) for k in range(10)]) for row in range(8)]
+    Image.fromarray(np.vstack(rows)).resize((1280, 1024), Image.NEAREST).save(sys.argv[1])
 
 
 if __name__ == "__main__":
