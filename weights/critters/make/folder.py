@@ -3,6 +3,7 @@ the form of each of its files.
 
     python folder.py FOLDER            checks a folder, and prints what is wrong with it
 """
+import json
 import os
 import shutil
 import sys
@@ -26,12 +27,12 @@ JSON_FILES = [
 DTYPES = {torch.float16: "F16", torch.float32: "F32"}
 
 
-def save_tensors(path, tensors, **metadata):
-    """Writes a safetensors file."""
+def save_tensors(path, tensors, **values):
+    """Writes a safetensors file, whose metadata hold the values, or that the file comes from PyTorch. They
+    are one text, since the library writes several in an order that changes."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    texts = {key: repr(value) for key, value in metadata.items()}
     with written(path) as new:
-        save_file(tensors, new, metadata={"format": "pt", **texts})
+        save_file(tensors, new, metadata={"values": json.dumps(values)} if values else {"format": "pt"})
 
 
 def load_tensors(path):
@@ -39,9 +40,9 @@ def load_tensors(path):
         return {name: f.get_tensor(name) for name in f.keys()}
 
 
-def metadata(path):
+def load_values(path):
     with safe_open(path, "pt") as f:
-        return f.metadata() or {}
+        return json.loads((f.metadata() or {}).get("values", "{}"))
 
 
 def expected(module, rename=str, dtype=torch.float16):
@@ -75,7 +76,7 @@ def tensor_faults(path, build, settings, keys=()):
     with torch.device("meta"):
         module = build(settings)
     wrong = form_faults(path, expected(module, dtype=torch.float32))
-    return wrong or [f"{path}: no {key} in the metadata" for key in keys if key not in metadata(path)]
+    return wrong or [f"{path}: no {key} in the metadata" for key in keys if key not in load_values(path)]
 
 
 # The parts of the folder

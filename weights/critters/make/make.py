@@ -1,6 +1,6 @@
 """Makes the embedded model from nothing.
 
-    python make.py OUT [--minutes VAE,UNET,CLIP | --steps VAE,UNET,CLIP] [--tiny]
+    python make.py OUT [--minutes VAE,UNET,CLIP | --steps VAE,UNET,CLIP] [--pictures N] [--tiny]
 
 draws the pictures of the world in world.py, makes the vocabulary of its captions, trains the VAE, the UNet
 with the text encoder, and CLIP, all with the settings in settings.py, and writes OUT/model, which `ti
@@ -39,6 +39,7 @@ def parse(arguments):
         "--steps": "their lengths in steps, with which a machine makes the same bits every time",
     }.items():
         parser.add_argument(name, metavar="VAE,UNET,CLIP", help=help)
+    parser.add_argument("--pictures", metavar="N", type=int, help="how many; default: %d" % SHIPPED.pictures)
     parser.add_argument(
         "--tiny", action="store_true", help="makes a tiny model for tests, which has learned nothing"
     )
@@ -53,6 +54,10 @@ def parse(arguments):
         settings = with_lengths(settings, "steps", numbers(parser, options.steps, int))
     if options.minutes:
         settings = with_lengths(settings, "minutes", numbers(parser, options.minutes, float))
+    if options.pictures is not None:
+        if options.pictures <= settings.held_out:
+            parser.error(f"--pictures {options.pictures}: must be more than {settings.held_out}")
+        settings = replace(settings, pictures=options.pictures)
     return options.out, settings
 
 

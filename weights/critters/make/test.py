@@ -253,6 +253,7 @@ def test_refusals(out, work):
     """What make.py does not do ends with one line."""
     for name, arguments, said in (
         ("two lengths", [f"{work}/no", "--minutes", "1,2"], '"1,2" is not three positive numbers'),
+        ("too few pictures", [f"{work}/no", "--pictures", "1000"], "--pictures 1000: must be more than 1000"),
         ("a length of 0", [f"{work}/no", "--steps", "1,0,1"], '"1,0,1" is not three positive numbers'),
         ("other settings in the same folder", [out, "--steps", "1,1,1"], "was begun with other settings"),
         ("a file in place of the folder", [f"{out}/pictures.npy"], "make.py: "),
@@ -267,8 +268,9 @@ def test_refusals(out, work):
 # A run that is killed
 
 
-def run_until_save(out, saves):
-    """Runs make.py --tiny, and kills it in the middle of a save: the file is cut at its half."""
+def run_and_die(out, saves, seconds):
+    """Runs make.py --tiny. The process dies in the middle of a save, which is that of this number, and leaves
+    half of the file; or it dies when it has computed for some seconds, wherever it is then."""
     import make
 
     rename, left = os.replace, [saves]
@@ -282,6 +284,7 @@ def run_until_save(out, saves):
         rename(new, path)
 
     os.replace = torn
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     with open(os.devnull, "w") as sys.stdout:
         make.main([out, "--tiny"])
 
@@ -290,25 +293,25 @@ def test_kills(out, work):
     """A run that is killed many times, in the middle of saves and at any time, ends with the same bits."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["train_vae", "train_unet", "train_clip", "folder"])
-    killed, r, saves, times, status = f"{work}/killed", random.Random(1), 0, 0, None
-    for attempt in range(80):
-        at_save = attempt % 2 == 0
-        process = context.Process(target=run_until_save, args=(killed, 3 if at_save else 1_000_000))
+    killed, r, deaths, attempt, status = f"{work}/killed", random.Random(1), [], 0, None
+    while status != 0 and attempt < 60:
+        # A process lives the longer, the more there were, so that one comes to the end.
+        lives = (2 + attempt // 6, 0) if attempt % 2 == 0 else (0, r.uniform(0, 1 + attempt / 5))
+        process = context.Process(target=run_and_die, args=(killed, *lives))
         process.start()
-        process.join(None if at_save else r.uniform(0.2, 2))
-        process.kill()
         process.join()
-        status = process.exitcode
-        if status != -signal.SIGKILL:
+        status, attempt = process.exitcode, attempt + 1
+        if status not in (-signal.SIGKILL, -signal.SIGPROF):
             break
-        saves, times = saves + at_save, times + (not at_save)
-    check("a run that is killed comes to its end", status == 0, f"status {status}, {saves + times} kills")
-    check("it was killed in the middle of many saves", saves >= 8, saves)
+        deaths.append(status)
+    saves, times = deaths.count(-signal.SIGKILL), deaths.count(-signal.SIGPROF)
+    print(f"      killed {saves} times in the middle of a save, and {times} times otherwise")
+    check("a run that is killed comes to its end", status == 0, f"exit status {status}")
+    check("it was killed in the middle of many saves", saves >= 6, saves)
     check("it was killed at other times", times >= 4, times)
     ours, theirs = contents(killed), contents(out)
     differ = sorted(file for file in {**ours, **theirs} if ours.get(file) != theirs.get(file))
     check("it ends with the same bits as one that is not killed", not differ, differ[:5])
-    print(f"      killed {saves} times in the middle of a save, and {times} times otherwise")
 
 
 def main():

@@ -44,7 +44,7 @@ def make(out, settings):
     plan, shown = settings.unet_training, pictures.all_shown(settings)
     _, ids_of = vocabulary.load(f"{out}/tokenizer", settings)
     latents = torch.from_numpy(np.load(train_vae.latents_path(out)))
-    scale = float(folder.metadata(train_vae.path(out))["scaling_factor"])
+    scale = folder.load_values(train_vae.path(out))["scaling_factor"]
     networks = build(out, settings).to(DEVICE)
     text, unet = networks.text, networks.unet
     if DEVICE == "cpu":

@@ -62,7 +62,7 @@ def load(out, settings):
     """Returns the trained VAE and its scaling factor."""
     vae = build(settings)
     vae.load_state_dict(folder.load_tensors(path(out)))
-    scale = float(folder.metadata(path(out))["scaling_factor"])
+    scale = folder.load_values(path(out))["scaling_factor"]
     vae.register_to_config(scaling_factor=scale)
     return vae.eval(), scale
 
