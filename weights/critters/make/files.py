@@ -35,8 +35,12 @@ def write_json(path, value, **layout):
 
 
 def read_json(path):
+    """Returns the content of a JSON file. Raises a ValueError that names the file when it has none."""
     with open(path, encoding="utf-8") as f:
-        return json.load(f)
+        try:
+            return json.load(f)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def sha256(path):

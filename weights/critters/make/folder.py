@@ -32,7 +32,10 @@ def save_tensors(path, tensors, **values):
     are one text, since the library writes several in an order that changes."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with written(path) as new:
-        save_file(tensors, new, metadata={"values": json.dumps(values)} if values else {"format": "pt"})
+        try:
+            save_file(tensors, new, metadata={"values": json.dumps(values)} if values else {"format": "pt"})
+        except SafetensorError as error:
+            raise OSError(f"{new}: {error}") from None
 
 
 def load_tensors(path):
@@ -199,7 +202,7 @@ def folder_faults(folder):
         try:
             read_json(f"{folder}/{file}")
         except ValueError as error:
-            wrong.append(f"{folder}/{file}: {error}")
+            wrong.append(str(error))
     for name, file, build, rename in WEIGHTS:
         try:
             with torch.device("meta"):

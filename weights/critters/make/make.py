@@ -108,10 +108,10 @@ def begin(out, settings):
             write_json(new, now)
         return
     before = read_json(path)
-    changed = [name for name in WORLD if before["world"].get(name) != now["world"][name]]
+    changed = [name for name in WORLD if before.get("world", {}).get(name) != now["world"][name]]
     if changed:
         raise Refused(f"{out} was begun with another {' or '.join(changed)}: name a new folder")
-    changed = [key for key in now["settings"] if before["settings"].get(key) != now["settings"][key]]
+    changed = [key for key in now["settings"] if before.get("settings", {}).get(key) != now["settings"][key]]
     if changed:
         raise Refused(f"{out} was begun with other settings ({', '.join(changed)}): name a new folder")
 

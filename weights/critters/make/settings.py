@@ -59,25 +59,13 @@ class Settings:
     clip_patch: int = 8  # pixels a side
 
     vae_training: Training = Training(
-        minutes=60,
-        batch=64,
-        lr=1.5e-3,
-        warmup=200,
-        weight_decay=1e-4,
-        betas=(0.9, 0.999),
-        average=0.999,
+        minutes=60, batch=64, lr=1.5e-3, warmup=200, weight_decay=1e-4, betas=(0.9, 0.999), average=0.999,
         bf16=False,
-    )
+    )  # fmt: skip
     unet_training: Training = Training(
-        minutes=280,
-        batch=32,
-        lr=6e-4,
-        warmup=500,
-        weight_decay=0.01,
-        betas=(0.9, 0.99),
-        average=0.9995,
+        minutes=280, batch=32, lr=6e-4, warmup=500, weight_decay=0.01, betas=(0.9, 0.99), average=0.9995,
         bf16=True,
-    )
+    )  # fmt: skip
     clip_training: Training = Training(
         minutes=50, batch=192, lr=1e-3, warmup=200, weight_decay=0.05, betas=(0.9, 0.98), average=0, bf16=True
     )

@@ -251,7 +251,15 @@ def test_form(out, work):
 
 def test_refusals(out, work):
     """What make.py does not do ends with one line."""
+    odd, torn = f"{work}/odd", f"{work}/torn"
+    for folder, file in ((odd, "made_with.json"), (torn, "vae.state")):
+        shutil.copytree(out, folder)
+        os.remove(f"{folder}/vae.safetensors")
+        with open(f"{folder}/{file}", "w") as f:
+            f.write("{")
     for name, arguments, said in (
+        ("a record that is no JSON", [odd, "--tiny"], f"make.py: {odd}/made_with.json: "),
+        ("a state that cannot be read", [torn, "--tiny"], f"make.py: {torn}/vae.state cannot be read"),
         ("two lengths", [f"{work}/no", "--minutes", "1,2"], '"1,2" is not three positive numbers'),
         ("too few pictures", [f"{work}/no", "--pictures", "1000"], "--pictures 1000: must be more than 1000"),
         ("a length of 0", [f"{work}/no", "--steps", "1,0,1"], '"1,0,1" is not three positive numbers'),

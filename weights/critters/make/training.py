@@ -67,13 +67,20 @@ class Run:
             "cuda": torch.cuda.get_rng_state() if DEVICE == "cuda" else None,
         }
         with written(self.path) as new:
-            torch.save(state, new)
+            try:
+                torch.save(state, new)
+            except RuntimeError as error:  # of a disk that is full
+                raise OSError(f"{new}: {error}") from None
 
     def load(self):
         """Goes on from the saved state, if there is one."""
         if not os.path.exists(self.path):
             return
-        state = torch.load(self.path, map_location="cpu")
+        try:
+            state = torch.load(self.path, map_location="cpu")
+        except Exception as error:  # whatever a damaged file makes the library say
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{self.path} cannot be read; remove it to begin anew ({reason})") from None
         for module, saved in zip(self.modules, state["modules"]):
             module.load_state_dict(saved)
         for average, saved in zip(self.averages, state["averages"]):

@@ -91,7 +91,7 @@ def folder_faults(folder):
     try:
         ids, config = read_json(f"{folder}/vocab.json"), read_json(f"{folder}/tokenizer_config.json")
     except ValueError as error:
-        return [f"{folder}: {error}"]
+        return [str(error)]
     wrong = []
     if sorted(ids.values()) != list(range(len(ids))) or not {START, END} <= ids.keys():
         wrong.append(f"{folder}/vocab.json does not number its tokens")
