@@ -69,8 +69,9 @@ class Run:
         with written(self.path) as new:
             try:
                 torch.save(state, new)
-            except RuntimeError as error:  # of a disk that is full
-                raise OSError(f"{new}: {error}") from None
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise OSError(f"{new} cannot be written; is the disk full? ({reason})") from None
 
     def load(self):
         """Goes on from the saved state, if there is one."""
