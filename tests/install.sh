@@ -63,6 +63,7 @@ for file in share/man/man1/ti.1 share/bash-completion/completions/ti share/zsh/s
     share/ti/clip/merges.txt share/ti/critters/clip/model.safetensors; do
     expect "$file is installed" 0 '' [ -s "$to/$file" ]
 done
+expect 'the scripts that made the model are not installed' 0 '' absent "$to/share/ti/critters/make"
 expect 'every user can read the installed files' 0 '' none find "$to/share/man" "$to/share/ti/clip" ! -perm -o+r
 expect 'make uninstall' 0 "^ti: $to/share/ti stays" make uninstall PREFIX="$PREFIX"
 installed_files >"$scratch/left"

@@ -1,13 +1,14 @@
 #!/bin/sh
 # tools/install.sh install | uninstall: installs ./ti, the embedded model, the manual page and the completions
 # below $DESTDIR$PREFIX, or removes exactly these files. Of the folders, uninstalling removes those of the
-# embedded model that are then empty. `make install` and `make uninstall` run this script.
+# embedded model that are then empty. `make install` and `make uninstall` run this script. The scripts that made
+# the embedded model, in critters/make, are not installed.
 set -eu
 umask 022 # so that every user can read what is installed
 to=${DESTDIR-}$PREFIX
 
-model_files() { (cd weights && find critters clip -type f); }
-model_folders() { (cd weights && find critters clip -depth -type d); }
+model_files() { (cd weights && find critters clip -type f ! -path 'critters/make/*'); }
+model_folders() { (cd weights && find critters clip -depth -type d ! -path 'critters/make' ! -path 'critters/make/*'); }
 text() { # PATH WORD...: installs the output of `ti help WORD...`
     path=$to/$1
     shift
