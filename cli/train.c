@@ -545,12 +545,12 @@ int train_run(void *options, Messages *errors, Messages *warnings) {
     r->o = options;
     if (r->o->duration) stop_at(system_seconds() + r->o->seconds);
     RunResult result = run(r, errors, warnings);
-    if (result != RUN_DONE) ranks_report(errors);
+    bool lost = result != RUN_DONE && !ranks_report(errors);
     signals_release();
     if (result == RUN_STOPPED)
         train_print_stopped(r->o, &r->folder, max_i64(r->loop.step, r->state.step), r->loop.step > 0);
     run_free(r);
     free(r);
-    if (result == RUN_STOPPED) return signals_caught() ? 128 + signals_caught() : 0;
-    return result == RUN_FAILED;
+    if (result == RUN_STOPPED && !lost) return signals_caught() ? 128 + signals_caught() : 0;
+    return result != RUN_DONE;
 }

@@ -7,8 +7,7 @@
 
    A run ends within seconds when a rank ends, stops or waits for its disk: each rank says ten times a second that
    it is there, from a thread of its own. From then on ranks_go_on is false, the functions that exchange
-   something return false, rank 0 saves the run as it was after the last update, and ranks_report names the
-   rank. */
+   something return false, rank 0 saves the run as it was after the last update, and a line names the rank. */
 #ifndef TI_RANKS_H
 #define TI_RANKS_H
 
@@ -73,10 +72,11 @@ bool ranks_gather(void *rows, int64_t examples, size_t size);
    a signal has asked rank 0 to stop, or rank 0 has ended. Cheap enough to ask before every op. */
 bool ranks_go_on(void);
 
-/* To be called when the run has ended before its time and is saved. Where a rank is lost and rank 0 knows no other
-   error, rank 0 adds the message that names it. After a signal it first waits half a second for a sign of every
-   rank, since mpirun sends SIGTERM to all when one has died. */
-void ranks_report(Messages *errors);
+/* To be called when the run has ended before its time and is saved. Returns false on rank 0 when another rank is lost.
+   One that gives no sign of life was named then; of one that has failed, rank 0 adds the message, unless it has an
+   error of its own. After a signal it first waits half a second for a sign of every rank, since mpirun sends
+   SIGTERM to all when one has died. */
+bool ranks_report(Messages *errors);
 
 /* Ends the ranks. The others wait for rank 0, which says when; if one of them has errors, rank 0 gets the first of
    them (ranks_report). Returns the exit status of this process, which is 0 for all but rank 0. */

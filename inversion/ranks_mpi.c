@@ -134,8 +134,17 @@ static bool send_sign(int rank, int tag, Sign sign) {
     return true;
 }
 
+/* Names a rank that does not answer, and at once: where mpirun has noticed as well, it may kill this process before
+   the run is saved. */
+static void name_lost(int rank, const char *why) {
+    fprintf(stderr, "%sti: rank %d on %s %s%s\n", isatty(STDERR_FILENO) ? "\n" : "", rank,
+            ranks.peers[rank].host, why,
+            rank == 0 ? "; the run is as it was last saved (--resume continues it)" : "");
+}
+
 static void lose(int rank, bool silent, const char *why) {
     if (ranks.lost >= 0 || ranks.over) return;
+    if (silent) name_lost(rank, why);
     ranks.lost = rank;
     ranks.silent = silent;
     snprintf(ranks.why, sizeof ranks.why, "%.*s", text_cut(why, TEXT - 1), why);
@@ -159,14 +168,8 @@ static void receive_signs(double now) {
     }
 }
 
-/* Without rank 0 nothing can be done or saved any more. The other ranks leave it to rank 1 to say so, if it can. */
-static void end_without_first(void) {
-    fprintf(stderr, "ti: rank 0 on %s %s; the run is as it was last saved (--resume continues it)\n",
-            ranks.peers[0].host, ranks.why);
-    MPI_Abort(MPI_COMM_WORLD, 1);
-}
-
-/* Loses a rank that gives no sign of life, or that says that it computes nothing. */
+/* Loses a rank that gives no sign of life, or that says that it computes nothing. Without rank 0 nothing can be done
+   or saved any more; the other ranks leave it to rank 1 to say so, if it can. */
 static void judge(int rank, double now) {
     const Peer *p = &ranks.peers[rank];
     double silence = now - fmax(p->heard, ranks.signalled);
@@ -180,7 +183,7 @@ static void judge(int rank, double now) {
         snprintf(why, sizeof why, "hangs: it has computed nothing for %.0f seconds (its disk?)", p->idle);
         lose(rank, true, why);
     }
-    if (ranks.own > 0 && ranks.lost == rank) end_without_first();
+    if (ranks.own > 0 && ranks.lost == rank) MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
 static void *keep_in_touch(void *unused) {
@@ -449,14 +452,15 @@ static bool all_answer(void) {
     return all;
 }
 
-void ranks_report(Messages *errors) {
-    if (ranks.count == 1 || ranks.own > 0) return;
+bool ranks_report(Messages *errors) {
+    if (ranks.count == 1 || ranks.own > 0) return true;
     ranks.waiting = true;
     double end = system_seconds() + SILENT_AFTER_SIGNAL + 0.2;
     while (signalled() && !ranks.over && !all_answer() && system_seconds() < end) nap(0.01);
-    if (ranks.lost >= 0 && errors->count == 0)
-        messages_add(errors, "rank %d on %s %s%s", ranks.lost, ranks.peers[ranks.lost].host,
-                     ranks.silent ? "" : "has failed: ", ranks.why);
+    if (ranks.lost >= 0 && !ranks.silent && errors->count == 0)
+        messages_add(errors, "rank %d on %s has failed: %s", ranks.lost, ranks.peers[ranks.lost].host,
+                     ranks.why);
+    return ranks.lost < 0;
 }
 
 /* Does as send_sign does, for the thread that computes. */
