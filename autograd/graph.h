@@ -209,8 +209,8 @@ typedef struct {
 } Trace;
 /* Starts a trace of g, or ends the present one if `trace` is NULL. */
 void graph_trace(Graph *g, const Trace *trace);
-/* From now on `watch` is asked before each node of a forward or backward pass, with the step of the plan. A pass
-   ends early when it returns false, and then its results must not be used. NULL ends this. */
+/* From now on `watch` is asked before each node of a forward or backward pass, with the step of the plan. A
+   pass ends early when it returns false, and then its results must not be used. NULL ends this. */
 void graph_watch(Graph *g, const Watch *watch);
 
 /* Runs one step of the plan alone, to time it. The graph must be bound. The data of the inputs is undefined,

@@ -400,8 +400,8 @@ static void measure_along(Run *r, FixedLoss *fixed_loss) {
         fixed_loss(&data, &r->loop.full, NULL);
 }
 
-/* The run of a rank other than the first. It makes the same draws and updates as rank 0, which encodes, writes and
-   prints, and says what comes next. */
+/* The run of a rank other than the first. It makes the same draws and updates as rank 0, which encodes,
+   writes and prints, and says what comes next. */
 static RunResult follow(Run *r, Messages *errors) {
     Follower follower = { r, errors };
     if (!get_arena(&r->arena, loop_bytes(&r->loop, r->threads), SMALLER, errors)) return RUN_FAILED;
@@ -410,7 +410,7 @@ static RunResult follow(Run *r, Messages *errors) {
     r->loop.intact = intact;
     r->loop.user = &follower;
     posteriors_share(&r->posteriors, &r->encoder, r->pictures.count);
-    for (RankTask task; errors->count == 0 && ranks_next(&task);) {
+    for (RankTask task = TASK_RESTORE; errors->count == 0 && ranks_next(&task);) {
         if (task == TASK_FIRST_LOSS) loop_first_loss(&r->loop);
         if (task == TASK_GRID_LOSS) measure_along(r, grid_loss);
         if (task == TASK_STOP_LOSS) measure_along(r, deterministic_loss);
@@ -496,6 +496,10 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
             (long long)r->o->repeats, (long long)r->pictures.count, RANDPERM_MAX);
     if (errors->count == 0)
         train_prompts(r->o, r->model.tokenizer, &r->pictures, &r->prompts, errors, warnings);
+    if (ranks_count() > r->o->batch)
+        messages_add(warnings,
+                     "--batch %lld: is less than the number of ranks, so some of them have nothing to do",
+                     (long long)r->o->batch);
     threads_check_blas(warnings);
     check_precision((Precision)r->o->precision, warnings);
     return errors->count == 0;

@@ -56,8 +56,8 @@ static void add_errors(const TrainingStep *s, int64_t count, double *sum) {
     }
 }
 
-/* The mean squared error over the points 0 ... points - 1. Each point has a sum of its own where ranks share the
-   points, since the sum of all must not depend on the number of ranks. */
+/* The mean squared error over the points 0 ... points - 1. Each point has a sum of its own where ranks share
+   the points, since the sum of all must not depend on the number of ranks. */
 static double fixed_loss(const GridLossData *d, TrainingStep *s, int64_t points, PointOf *point_of,
                          const Watch *watch) {
     int64_t n = s->latent_count;

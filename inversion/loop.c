@@ -12,8 +12,8 @@
    regulariser_add adds to the gradient in 4, sphere_step replaces AdamW in 5, and vectors_rescale follows it.
    The progressive extension and per-image tokens change which vectors y names and 5 updates.
 
-   With options.one_by_one, 3 and 4 are done for one example of the batch after the other (run_examples). They may
-   then be shared out among the processes of several machines (ranks.h), and the result has the same bits.
+   With options.one_by_one, 3 and 4 are done for one example of the batch after the other (run_examples). They
+   may then be shared out among the processes of several machines (ranks.h), and the result has the same bits.
 
    The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/loop.h"
@@ -117,10 +117,10 @@ int64_t loop_micro_batches(const Loop *l) {
     return l->options.steps / updates * epoch + rest * l->options.accumulate;
 }
 
-/* The draws of line 2, in the script's order: the posterior's noise for the whole batch, the training noise for
-   the whole batch, then the timesteps. The trap: for two or more pictures the attention in the reference's VAE
-   returns its result in channels-last memory order. The latents inherit this order, and torch.randn_like draws
-   the training noise in it. */
+/* The draws of line 2, in the script's order: the posterior's noise for the whole batch, the training noise
+   for the whole batch, then the timesteps. The trap: for two or more pictures the attention in the
+   reference's VAE returns its result in channels-last memory order. The latents inherit this order, and
+   torch.randn_like draws the training noise in it. */
 static void draw_noise(Loop *l, const Batch *batch) {
     const LoopData *d = &l->data;
     int64_t n = l->full.latent_count, channels = d->unet->config.in_channels;
@@ -191,8 +191,8 @@ const TrainingStep *loop_draw(Loop *l) {
     return fill_in_all(l, &batch);
 }
 
-/* Lines 2 to 4 for the whole batch at once: returns its loss and, with `backward`, sets l->grad, unless the loss
-   is not finite. */
+/* Lines 2 to 4 for the whole batch at once: returns its loss and, with `backward`, sets l->grad, unless the
+   loss is not finite. */
 static float run_batch(Loop *l, const Batch *batch, bool backward) {
     TrainingStep *s = l->latest = fill_in_all(l, batch); /* line 2 */
     float loss = training_step_loss(s);                  /* line 3 */
@@ -201,8 +201,8 @@ static float run_batch(Loop *l, const Batch *batch, bool backward) {
     return loss;
 }
 
-/* Fills in and runs example i alone. Row i becomes its loss, followed by its part of the batch's gradient where
-   `backward` is set and the loss is finite. */
+/* Fills in and runs example i alone. Row i becomes its loss, followed by its part of the batch's gradient
+   where `backward` is set and the loss is finite. */
 static void run_example(Loop *l, const Batch *batch, int64_t i, bool backward) {
     float *row = l->rows + i * (1 + (backward ? l->adamw.count : 0));
     fill_in(l, batch, i, &l->full, 0);
@@ -221,9 +221,9 @@ static void add_up(const float *rows, int64_t count, int64_t size, float *sum) {
     }
 }
 
-/* Does the same as run_batch for one example after the other, or for those of this rank, and adds the results up
-   in the order of the examples. The batch's loss is the mean of its examples' losses. Returns false when the
-   micro-batch was given up, because the ranks end or the weights of this one were changed. */
+/* Does the same as run_batch for one example after the other, or for those of this rank, and adds the results
+   up in the order of the examples. The batch's loss is the mean of its examples' losses. Returns false when
+   the micro-batch was given up, because the ranks end or the weights of this one were changed. */
 static bool run_examples(Loop *l, const Batch *batch, bool backward, float *loss) {
     int64_t size = 1 + (backward ? l->adamw.count : 0);
     RankShare mine = ranks_share(batch->count);

@@ -68,8 +68,8 @@ typedef struct {
     /* With one_by_one: */
     float *rows; /* [batch, 1 + (n + own) D]: the loss and the gradient of each example of a micro-batch */
     float *sum;  /* [1 + (n + own) D]: their sum */
-    /* Where it is not NULL, asked with `user` before this rank's results are used: whether the weights are still
-       what they were. */
+    /* Where it is not NULL, asked with `user` before this rank's results are used: whether the weights are
+       still what they were. */
     bool (*intact)(void *user);
     void *user;
 } Loop;
@@ -80,8 +80,8 @@ typedef struct {
     float loss;   /* the micro-batch's loss, not divided by options.accumulate */
     double lr;    /* of the next step, since the script logs it after its scheduler has advanced */
     bool updated; /* whether an update followed this micro-batch */
-    /* Whether the micro-batch was given up (ranks_go_on, intact). Then it does not count, there is no loss, and
-       the loop can only be saved and freed. */
+    /* Whether the micro-batch was given up (ranks_go_on, intact). Then it does not count, there is no loss,
+       and the loop can only be saved and freed. */
     bool given_up;
 } LoopRecord;
 
@@ -124,8 +124,8 @@ const TrainingStep *loop_draw(Loop *l);
 void loop_restart(Loop *l);
 
 /* Returns the loss of the run's first micro-batch for the current learned vectors. The loop must not have run
-   yet. Afterwards it is at its beginning again. With several ranks all must call it; the result is NAN when the
-   ranks end. */
+   yet. Afterwards it is at its beginning again. With several ranks all must call it; the result is NAN when
+   the ranks end. */
 float loop_first_loss(Loop *l);
 
 /* Moves a loop that has not run yet to a later point of a run with the same options and data. At this point

@@ -1,10 +1,10 @@
-/* The ranks of `make MPI=1`. Rank 0 is in the middle of a star: what the others compute goes to it, and what they
-   need comes from it.
+/* The ranks of `make MPI=1`. Rank 0 is in the middle of a star: what the others compute goes to it, and what
+   they need comes from it.
 
-   Two threads of a process call MPI, never both at once (`lock`). The thread that computes exchanges data through
-   the communicator `work`. The other one, keep_in_touch, only says that this process lives, and listens to what
-   the others say, through the communicator `life`. Nobody waits within MPI, where a process could not notice
-   that another one has ended: each wait asks again and again, and sleeps in between. */
+   Two threads of a process call MPI, never both at once (`lock`). The thread that computes exchanges data
+   through the communicator `work`. The other one, keep_in_touch, only says that this process lives, and
+   listens to what the others say, through the communicator `life`. Nobody waits within MPI, where a process
+   could not notice that another one has ended: each wait asks again and again, and sleeps in between. */
 #define _GNU_SOURCE /* sched_getaffinity, RUSAGE_THREAD */
 #include "inversion/ranks.h"
 
@@ -30,9 +30,9 @@ enum { BEAT, FAILED, BYE };
 enum { FACTS, VERDICT, SIZE, PIECE, TASK, ROWS };
 enum { TEXT = 500, PIECE_BYTES = 16 << 20 };
 
-/* In seconds: how often a rank says that it lives; after how long a silence it is lost, and how long that is after
-   a signal, since mpirun kills all ranks one second after it; how long a rank may compute nothing, and how long
-   rank 0 may, which also waits for its disk when it writes. */
+/* In seconds: how often a rank says that it lives; after how long a silence it is lost, and how long that is
+   after a signal, since mpirun kills all ranks one second after it; how long a rank may compute nothing, and
+   how long rank 0 may, which also waits for its disk when it writes. */
 static const double EVERY = 0.1, SILENT = 8, SILENT_AFTER_SIGNAL = 0.5, IDLE = 10, IDLE_FIRST = 30;
 
 typedef struct {
@@ -134,8 +134,8 @@ static bool send_sign(int rank, int tag, Sign sign) {
     return true;
 }
 
-/* Names a rank that does not answer, and at once: where mpirun has noticed as well, it may kill this process before
-   the run is saved. */
+/* Names a rank that does not answer, and at once: where mpirun has noticed as well, it may kill this process
+   before the run is saved. */
 static void name_lost(int rank, const char *why) {
     fprintf(stderr, "%sti: rank %d on %s %s%s\n", isatty(STDERR_FILENO) ? "\n" : "", rank,
             ranks.peers[rank].host, why,
@@ -168,8 +168,8 @@ static void receive_signs(double now) {
     }
 }
 
-/* Loses a rank that gives no sign of life, or that says that it computes nothing. Without rank 0 nothing can be done
-   or saved any more; the other ranks leave it to rank 1 to say so, if it can. */
+/* Loses a rank that gives no sign of life, or that says that it computes nothing. Without rank 0 nothing can
+   be done or saved any more; the other ranks leave it to rank 1 to say so, if it can. */
 static void judge(int rank, double now) {
     const Peer *p = &ranks.peers[rank];
     double silence = now - fmax(p->heard, ranks.signalled);
@@ -277,7 +277,8 @@ bool ranks_copy(void *data, size_t size) {
 
 /* The beginning */
 
-/* Whether mpirun, or srun, has started this process: without one, MPI_Init would start a program of its own. */
+/* Whether mpirun, or srun, has started this process: without one, MPI_Init would start a program of its own.
+   */
 static bool is_launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
 }
@@ -488,8 +489,8 @@ static bool dismiss(void) {
     return left == ranks.count - 1 && !(ranks.lost >= 0 && ranks.silent);
 }
 
-/* Another rank tells rank 0 about its errors and waits until that ends the run; keep_in_touch ends the program if
-   rank 0 never does. */
+/* Another rank tells rank 0 about its errors and waits until that ends the run; keep_in_touch ends the
+   program if rank 0 never does. */
 static void leave(const Messages *errors) {
     Sign sign = { 0 };
     if (errors->text) snprintf(sign.text, sizeof sign.text, "%s", errors->text);

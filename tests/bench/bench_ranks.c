@@ -3,8 +3,8 @@
        make MPI=1 BUILD=build-mpi build-mpi/bench_ranks
        mpirun -n 3 build-mpi/bench_ranks [EXAMPLES [FLOATS]]
 
-   A batch has so many examples, 8 by default, whose gradients have so many floats, 768 by default, which is one
-   vector of Stable Diffusion 1.x. Rank 0 prints the median and the longest of 1000 exchanges. */
+   A batch has so many examples, 8 by default, whose gradients have so many floats, 768 by default, which is
+   one vector of Stable Diffusion 1.x. Rank 0 prints the median and the longest of 1000 exchanges. */
 #include "inversion/ranks.h"
 #include "io/system.h"
 
