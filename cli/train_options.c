@@ -101,10 +101,9 @@ static const Option OPTIONS[] = {
     { "accumulate", OPTION_INT, AT(accumulate), "N", 1, MILLION, .standard = "1", .model = true,
       .reason = "each batch makes a step", .help = "the number of batches whose gradients make one step" },
     { "one-by-one", OPTION_FLAG, AT(one_by_one),
-      .help = "compute the pictures of a batch one at a time, in the memory of one, and add their gradients "
-              "up: the "
-              "same word but for rounding. mpirun, which shares them out among machines, implies it "
-              "(docs/scale.md)" },
+      .help =
+          "compute the pictures of a batch one at a time, in the memory of one, and add their gradients up: "
+          "the same word but for rounding, and the same bits on any number of machines (docs/scale.md)" },
     { "repeats", OPTION_INT, AT(repeats), "N", 1, MILLION, .standard = "100", .model = true,
       .reason = "as in the reference script; it only decides when the order is shuffled anew",
       .help = "how often an epoch shows each picture" },

@@ -4,7 +4,7 @@
 # Open MPI (`make deps MPI=1`), builds ti with and without it, and takes about a minute. Ends with "N passed, N failed".
 set -u
 [ $# = 0 ] || { echo "usage: sh tests/ranks.sh" >&2; exit 2; }
-make -s build/ti && make -s MPI=1 BUILD=build-mpi build-mpi/ti || exit 1
+make -s build/ti && make -s MPI=1 BUILD=build-mpi build-mpi/ti build-mpi/bench_ranks || exit 1
 # As root, in a container, with more ranks than cores and no ssh
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none OMPI_MCA_plm_rsh_agent=sh
@@ -128,6 +128,10 @@ same whole run
 verdict "and has the same bytes as without a stop" $?
 mpirun -n 2 $ti $resume >/dev/null 2>"$scratch/err"
 verdict "it is finished" "$(said ".* is finished: all its 900 steps are done"; echo $?)"
+
+# The same without a signal and without a run: a rank that does nothing, although it lives
+mpirun -n 2 build-mpi/bench_ranks 8 768 hang >/dev/null 2>"$scratch/err"
+verdict "a rank that does nothing" "$([ $? = 1 ] && said "rank 1 on $host hangs: it has computed nothing for 10 seconds"; echo $?)"
 
 # Ranks that differ are refused before anything is written.
 refuse() { # refuse NAME STATUS TEXT ARGUMENTS...
