@@ -17,7 +17,7 @@
 # make compile_commands.json   tells editors how each file is compiled
 #
 # Variables: CC, MARCH (an empty one makes a portable build), OPT (-O3), SANITIZE=address,undefined, WERROR=1, PREFIX,
-# PYTHON, and BUILD, the build folder, whose name may not contain spaces. Changed flags cause a complete build.
+# MPI=1 (training on several machines, docs/scale.md), PYTHON, and BUILD, the build folder, whose name may not contain spaces. Changed flags cause a complete build.
 
 # A single goal is made with as many jobs as there are processors, unless make is given -j.
 ifeq ($(MAKELEVEL)$(filter-out 0 1,$(words $(MAKECMDGOALS))),0)
@@ -32,7 +32,9 @@ OPT     = -O3
 CFLAGS  = -std=c11 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=off -fopenmp -g
 WARN    = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(WERROR),-Werror)
 SAN     = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
-LIBS    = $(LDFLAGS) -lopenblas -lminizip -lz -ljansson -lutf8proc -lm
+MPI     =
+MPICC   = mpicc
+LIBS    = $(LDFLAGS) -lopenblas -lminizip -lz -ljansson -lutf8proc -lm $(if $(MPI),$(shell $(MPICC) --showme:link))
 ROOMS   = cli inversion diffusion nn exchange weights autograd tensor text io
 
 # Each room, which is a source folder, becomes an archive. The linker checks that a room uses only rooms below it: the
@@ -54,6 +56,14 @@ LONGEST  = resume failures loop picture bad_input
 TESTS    = $(LONGEST) $(filter-out $(LONGEST),$(patsubst test_%.c,%,$(notdir $(wildcard tests/*/test_*.c))))
 PROGRAMS = $(TESTS:%=$(BUILD)/test_%) $(BUILD)/fuzz
 
+ifneq ($(MPI),)
+ifeq ($(shell command -v $(MPICC))$(filter deps,$(MAKECMDGOALS)),)
+$(error ti: MPI=1 needs Open MPI, and there is no $(MPICC): "make deps MPI=1" installs libopenmpi-dev and openmpi-bin)
+endif
+endif
+# The file of a room that this build does without
+OTHER    = $(if $(MPI),inversion/ranks.c,inversion/ranks_mpi.c)
+
 ifneq ($(words $(BUILD)),1)
 $(error ti: BUILD must be the name of one folder and have no spaces, not "$(BUILD)")
 endif
@@ -74,7 +84,7 @@ $(BUILD)/libtest.a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c)) $(BUILD)/
 	@rm -f $@; ar rcs $@ $(filter %.o,$^)
 
 define room_rules
-$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c)) $(BUILD)/sources
+$(BUILD)/lib$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(OTHER),$(wildcard $(1)/*.c))) $(BUILD)/sources
 	@rm -f $$@; ar rcs $$@ $$(filter %.o,$$^)
 $(BUILD)/room_$(1): $(BUILD)/tests/rooms/room.o $(call archives,$(1) $(BELOW_$(1)))
 	$$(CC) $$(CFLAGS) $$(SAN) -o $$@ $$< -Wl,--whole-archive $(BUILD)/lib$(1).a -Wl,--no-whole-archive $(call archives,$(BELOW_$(1))) $$(LIBS)
@@ -111,7 +121,7 @@ $(BUILD)/check_real: $(BUILD)/tests/models/check_real.o $(BUILD)/libtest.a $(cal
 # The files $(BUILD)/flags and $(BUILD)/sources hold the flags and the sources of the last build. They are rewritten only
 # when these have changed. Objects and archives depend on them and are then rebuilt, also an archive that lost a source.
 flags   := $(CC) $(CFLAGS) $(WARN) $(SAN) $(LIBS)
-sources := $(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tools/*.c tests/*.c tests/*/*.c))
+sources := $(filter-out $(OTHER),$(sort ti.c $(wildcard $(ROOMS:%=%/*.c) tools/*.c tests/*.c tests/*/*.c)))
 define last_rule
 ifneq ($$(file <$(BUILD)/$(1)),$$($(1)))
 $(BUILD)/$(1): force
@@ -129,13 +139,15 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | needs
 $(BUILD)/io/stb.o: CFLAGS += -fwrapv
 $(BUILD)/io/stb.o: SAN += $(if $(SANITIZE),-fno-sanitize=shift)
 
+$(BUILD)/inversion/ranks_mpi.o: CFLAGS += $(subst -I,-isystem ,$(shell $(MPICC) --showme:compile))
+
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/*/*/*.d)
 
 # `make demo` and `make test` install missing packages; all other builds only name them.
 needs:
-	@CC="$(CC)" sh tools/deps.sh $(if $(filter demo test,$(MAKECMDGOALS)),install,check)
+	@CC="$(CC)" MPI="$(MPI)" sh tools/deps.sh $(if $(filter demo test,$(MAKECMDGOALS)),install,check)
 deps:
-	@CC="$(CC)" sh tools/deps.sh install
+	@CC="$(CC)" MPI="$(MPI)" sh tools/deps.sh install
 
 # make does not build in a folder with other files, since `make clean` would remove them. A program looks for the embedded
 # model in the folder weights beside it, where the links lead to it.

@@ -127,9 +127,13 @@ static void check_bound(const Graph *g) {
     CHECK(omp_get_max_threads() <= g->threads);
 }
 
+static void run_steps(Graph *g, int first, int end) {
+    for (int i = first; i < end && watch_go_on(g->watch, i, g->step_count); i++) run_step(g, i);
+}
+
 void graph_forward(Graph *g) {
     check_bound(g);
-    for (int i = 0; i < g->forward_steps; i++) run_step(g, i);
+    run_steps(g, 0, g->forward_steps);
 }
 
 void graph_backward(Graph *g, const float *seed) {
@@ -145,7 +149,7 @@ void graph_backward(Graph *g, const float *seed) {
     g->result->grad = address(g, &result->grad);
     int64_t count = shape_count(g->result->shape);
     for (int64_t i = 0; i < count; i++) g->result->grad[i] = seed ? seed[i] : 1.0f;
-    for (int i = g->forward_steps; i < g->step_count; i++) run_step(g, i);
+    run_steps(g, g->forward_steps, g->step_count);
 }
 
 /* Sets a tensor's addresses to those that it has in this step. */

@@ -112,3 +112,4 @@ PlanStep graph_plan_step(const Graph *g, int i) {
 }
 
 void graph_trace(Graph *g, const Trace *trace) { g->trace = trace; }
+void graph_watch(Graph *g, const Watch *watch) { g->watch = watch; }

@@ -44,6 +44,7 @@
 #ifndef TI_GRAPH_H
 #define TI_GRAPH_H
 
+#include "io/watch.h"
 #include "tensor/tensor.h"
 
 typedef struct Graph Graph;
@@ -208,6 +209,9 @@ typedef struct {
 } Trace;
 /* Starts a trace of g, or ends the present one if `trace` is NULL. */
 void graph_trace(Graph *g, const Trace *trace);
+/* From now on `watch` is asked before each node of a forward or backward pass, with the step of the plan. A
+   pass ends early when it returns false, and then its results must not be used. NULL ends this. */
+void graph_watch(Graph *g, const Watch *watch);
 
 /* Runs one step of the plan alone, to time it. The graph must be bound. The data of the inputs is undefined,
    but trace->before may fill it. */

@@ -47,6 +47,7 @@ struct Graph {
     float *memory;
     int threads;
     const Trace *trace;
+    const Watch *watch;
 };
 
 /* The buffers of a planned graph are numbered: three for each tensor, then the scratch of each step. */

@@ -2,8 +2,10 @@
 #include "cli/common.h"
 
 #include "cli/console.h"
+#include "cli/signals.h"
 #include "exchange/single.h"
 #include "exchange/word_file.h"
+#include "inversion/ranks.h"
 #include "io/file.h"
 #include "io/image_write.h"
 #include "tensor/gemm_bf16.h"
@@ -40,9 +42,13 @@ bool report(const Messages *errors, Messages *warnings) {
 int command_run(const Command *c, int argc, char *const argv[]) {
     Messages errors = { 0 }, warnings = { 0 };
     void *options = mem_alloc(c->size);
-    OptionsResult parsed = options_parse(c, argc, argv, options, &errors);
+    bool joined = !c->ranks || ranks_start(signals_caught, &errors);
+    if (ranks_own() > 0) console_silence();
+    OptionsResult parsed = joined ? options_parse(c, argc, argv, options, &errors) : OPTIONS_WRONG;
     int status = 0;
-    if (parsed == OPTIONS_HELP || parsed == OPTIONS_HELP_ALL)
+    if (ranks_own() > 0 && parsed != OPTIONS_OK)
+        status = 2; /* rank 0 says why */
+    else if (parsed == OPTIONS_HELP || parsed == OPTIONS_HELP_ALL)
         options_help(c, parsed == OPTIONS_HELP_ALL, stdout);
     else if (errors.count == 0)
         status = c->run(options, &errors, &warnings);
@@ -50,7 +56,8 @@ int command_run(const Command *c, int argc, char *const argv[]) {
         status = 2;
     console_finish(&errors);
     if (!report(&errors, &warnings) && status != 2) status = 1;
-    if (status == 2) fprintf(stderr, "ti: see ti %s --help\n", c->name);
+    if (status == 2) console_line(stderr, "ti: see ti %s --help", c->name);
+    status = ranks_end(status, &errors);
     options_free(c, options);
     free(options);
     messages_free(&errors);

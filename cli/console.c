@@ -25,7 +25,12 @@ bool console_finish(Messages *errors) {
                         errno ? strerror(errno) : "");
 }
 
+static bool silent;
+
+void console_silence(void) { silent = true; }
+
 void console_line(FILE *to, const char *format, ...) {
+    if (silent) return;
     va_list args;
     va_start(args, format);
     char *line = mem_format_list(format, args);

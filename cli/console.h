@@ -23,6 +23,9 @@ bool console_finish(Messages *errors);
    console_path or report; printf is for numbers and constant texts. */
 void console_line(FILE *to, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* From now on console_line prints nothing, as in the ranks other than the first (inversion/ranks.h). */
+void console_silence(void);
+
 /* Prints a path on a line of its own on stdout, where a script may read it. As ls does, it prints the
    path's exact bytes when stdout is not a terminal, and replaces control characters as console_line does
    when it is. */

@@ -2,12 +2,14 @@
 
 #include "cli/console.h"
 #include "cli/plan_report.h"
+#include "inversion/ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan *plan) {
     double batch = e->batch.forward + e->batch.backward, flops = plan->forward_flops + plan->backward_flops;
+    if (o->one_by_one) flops *= (double)ceil_div(o->batch, ranks_count());
     char text[DURATION_TEXT];
     printf("\ntime, estimated by timing %d of a batch's %d operations, each for all of its kind\n",
            e->batch.timed, e->batch.all);
@@ -55,7 +57,7 @@ void dry_run(const Model *m, const TrainOptions *o, const Estimate *e, const Pla
              const MemoryNeed *reading, int threads) {
     PlanRequest plan = { .width = o->sides.width,
                          .height = o->sides.height,
-                         .batch = o->batch,
+                         .batch = o->one_by_one ? 1 : o->batch,
                          .vectors = o->vectors,
                          .precision = (Precision)o->precision,
                          .reading = memory_total(reading),

@@ -1,6 +1,7 @@
 #include "cli/estimate.h"
 
 #include "inversion/grid_loss.h"
+#include "inversion/ranks.h"
 #include "tensor/gemm_bf16.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ static GraphTime time_step(const Loop *l, const TrainingStep *step, double secon
 double estimate_bf16(const Loop *l, Arena *arena, int threads, double seconds) {
     if (bf16_kernel() == BF16_PORTABLE) return 0;
     PlanOptions plan = { .train = true, .precision = PRECISION_BF16 };
-    TrainingStep step = loop_new_step(l, l->options.batch, plan);
+    TrainingStep step = loop_new_step(l, l->full.batch, plan);
     GraphTime time = { 0 };
     plan.budget = arena->bytes - step.plan.workspace * threads;
     if (plan.budget > 0 && plan.budget < step.plan.buffers) training_step_plan(&step, plan);
@@ -31,7 +32,7 @@ double estimate_bf16(const Loop *l, Arena *arena, int threads, double seconds) {
         time = time_step(l, &step, seconds, 1);
     }
     training_step_free(&step);
-    return time.forward + time.backward;
+    return (time.forward + time.backward) * (double)loop_passes(l);
 }
 
 Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sampling, Work work,
@@ -39,16 +40,19 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
     Estimate e = { .work = work };
     GraphTime encoding = { 0 };
     e.batch = time_step(l, &l->full, seconds, rounds);
+    double forward = e.batch.forward, passes = (double)loop_passes(l);
+    e.batch.forward *= passes;
+    e.batch.backward *= passes;
     if (work.encoded) encoding = graph_time(encoder->graph, seconds, rounds);
     int64_t points = l->data.posteriors->pictures * GRID_TIMESTEPS;
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);
     e.encoding = (double)work.encoded * encoding.forward;
-    e.grids = (double)(work.grids * ceil_div(points, l->options.batch)) * e.batch.forward;
-    e.stops = (double)(work.stops * ceil_div(DETERMINISTIC_POINTS, l->options.batch)) * e.batch.forward;
+    int64_t together = l->options.one_by_one ? ranks_count() : l->options.batch;
+    e.grids = (double)(work.grids * ceil_div(points, together)) * forward;
+    e.stops = (double)(work.stops * ceil_div(DETERMINISTIC_POINTS, together)) * forward;
     /* Sampling consists of the same operations as the step's forward pass, and runs at the same speed. */
     if (sampling)
-        e.pictures =
-            (double)work.sampled * sampling_flops(sampling) * e.batch.forward / l->full.plan.forward_flops;
+        e.pictures = (double)work.sampled * sampling_flops(sampling) * forward / l->full.plan.forward_flops;
     return e;
 }
 

@@ -17,7 +17,7 @@ typedef struct {
 
 typedef struct {
     Work work;
-    GraphTime batch;                                /* of one micro-batch */
+    GraphTime batch;                                /* of one micro-batch, or of this rank's share of it */
     double steps, encoding, grids, stops, pictures; /* seconds for the kinds of work */
 } Estimate;
 

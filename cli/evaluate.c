@@ -161,8 +161,11 @@ static bool measure_subjects(Evaluated *v, TrainingStep *step, const Posteriors 
         TrainingPrompts prompts = {
             .ids = prompt, .rows = 1, .tokens = step->tokens, .forms = 1, .sizes = 1
         };
-        GridLossData data = { posteriors, m->vae.config.scaling_factor, &m->noise_schedule, &prompts,
-                              v->words.vectors };
+        GridLossData data = { .posteriors = posteriors,
+                              .scaling_factor = m->vae.config.scaling_factor,
+                              .noise_schedule = &m->noise_schedule,
+                              .prompts = &prompts,
+                              .vectors = v->words.vectors };
         Wait wait;
         Watch watch = wait_start(&wait, "fixed-grid loss", (double)passes * step->plan.forward_flops, NULL);
         s->loss = grid_loss(&data, step, &watch);

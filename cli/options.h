@@ -70,6 +70,7 @@ typedef struct {
     /* Adds a message for each option that does not fit the others. It is called after parsing, and
        may be NULL. */
     void (*check)(void *values, Messages *errors);
+    bool ranks; /* whether mpirun may start it as several ranks (inversion/ranks.h) */
     /* Runs the command. Returns the exit status for the case that it has added no error. */
     int (*run)(void *values, Messages *errors, Messages *warnings);
 } Command;

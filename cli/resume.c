@@ -2,8 +2,11 @@
 #include "cli/resume.h"
 
 #include "cli/progress.h"
+#include "inversion/ranks.h"
 #include "io/system.h"
 #include "io/hash.h"
+#include "tensor/gemm.h"
+#include "tensor/gemm_bf16.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -98,10 +101,36 @@ bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainO
     return errors->count == before;
 }
 
+/* A hash of what the configs of the model say that changes the numbers. */
+static uint64_t configs_hash(const Model *m) {
+    const NoiseSchedule *s = &m->noise_schedule;
+    uint64_t hash = hash_bytes(HASH_START, s->alphas_cumprod,
+                               (size_t)s->config.train_timesteps * sizeof *s->alphas_cumprod);
+    hash = hash_bytes(hash, &s->config.prediction, sizeof s->config.prediction);
+    return hash_bytes(hash, &m->vae.config.scaling_factor, sizeof m->vae.config.scaling_factor);
+}
+
+bool identity_shared(const RunIdentity *own, const TrainOptions *o, const Model *m, Messages *errors) {
+    uint64_t models[] = { own->text_encoder, own->unet, own->vae, configs_hash(m) };
+    uint64_t program[] = { system_program_hash(), hash_bytes(HASH_START, blas_build(), strlen(blas_build())),
+                           (uint64_t)bf16_kernel() };
+    size_t pictures = (size_t)own->picture_count * sizeof *own->pictures;
+    RankFact facts[] = {
+        { train_options_hash(o), "other options" },
+        { hash_bytes(HASH_START, own->pictures, pictures), "other pictures or masks" },
+        { own->prompts, "other captions or templates" },
+        { hash_bytes(HASH_START, models, sizeof models), "another model" },
+        { program[0], "another build of ti" },
+        { hash_bytes(HASH_START, program + 1, sizeof program - sizeof *program),
+          "another OpenBLAS or processor" },
+    };
+    return ranks_agree(facts, sizeof facts / sizeof *facts, errors);
+}
+
 bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages *errors) {
     char *path = run_folder_file(folder, RUN_STATE);
     *state = (RunState) { 0 };
-    *found = access(path, F_OK) == 0;
+    *found = ranks_file_exists(path);
     bool ok = !*found || state_read(path, state, errors);
     free(path);
     return ok;
@@ -126,9 +155,10 @@ void resume_check_first_loss(const RunState *state, Loop *loop) {
     Wait wait;
     Watch watch = wait_start(&wait, "recomputing the first loss", loop->full.plan.forward_flops, NULL);
     watch_go_on(&watch, 0, 1);
+    ranks_next(&(RankTask) { TASK_FIRST_LOSS });
     bool same = (double)loop_first_loss(loop) == state->first_loss;
     watch_go_on(&watch, 1, 1);
-    if (same) return;
+    if (same || !ranks_go_on()) return;
     fprintf(stderr,
             "ti: warning: the model computes other numbers now than when the run began (another processor, "
             "another build of ti, or a config that was changed): the result will not have the same bits as "

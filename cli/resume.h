@@ -20,6 +20,10 @@ void identity_free(RunIdentity *identity);
 bool identity_same(const RunIdentity *then, const RunIdentity *now, const TrainOptions *o, const Model *m,
                    const Pictures *pictures, Messages *errors);
 
+/* With several ranks (inversion/ranks.h), returns whether all have the same inputs and the same program. Adds
+   a message for each rank that has others. */
+bool identity_shared(const RunIdentity *own, const TrainOptions *o, const Model *m, Messages *errors);
+
 /* Reads the state of the run in a folder. If the run was stopped before it saved its first state, *found
    becomes false, and this is not an error. Returns false and adds a message when the state cannot be read. */
 bool resume_read(const RunFolder *folder, RunState *state, bool *found, Messages *errors);

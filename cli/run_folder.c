@@ -3,6 +3,7 @@
 
 #include "cli/console.h"
 #include "exchange/word_file.h"
+#include "inversion/ranks.h"
 #include "io/plot.h"
 #include "io/file.h"
 #include "text/prompt.h"
@@ -54,6 +55,11 @@ static char *word_file_name(const char *word) {
     return other;
 }
 
+static RunFolder named(const char *path, const char *word) {
+    return (
+        RunFolder) { .path = mem_string(path), .word = mem_string(word), .file_name = word_file_name(word) };
+}
+
 /* Opens the folder and locks it, so that only one run at a time writes there. The lock ends with the process,
    even when the process is killed. On a file system without locks the run continues without one. */
 static bool open_and_lock(RunFolder *r, const char *path, const char *word, Messages *errors) {
@@ -63,11 +69,9 @@ static bool open_and_lock(RunFolder *r, const char *path, const char *word, Mess
         close(folder);
         return messages_add(errors, "%s: another ti is training in this folder", path);
     }
-    *r = (RunFolder) { .path = mem_string(path),
-                       .word = mem_string(word),
-                       .file_name = word_file_name(word),
-                       .folder = folder,
-                       .open = true };
+    *r = named(path, word);
+    r->folder = folder;
+    r->open = true;
     return true;
 }
 
@@ -117,7 +121,8 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
 }
 
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
-    *r = (RunFolder) { 0 };
+    *r = ranks_own() > 0 ? named(path, word) : (RunFolder) { 0 };
+    if (ranks_own() > 0) return true;
     if (!open_and_lock(r, path, word, errors)) return false;
     remove_leftovers(r);
     return true;

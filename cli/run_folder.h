@@ -25,7 +25,8 @@ typedef struct {
    the options are written, run_folder_open_losses must be called. */
 bool run_folder_open(RunFolder *r, const char *path, const char *word, bool force, Messages *errors);
 
-/* Opens and locks the folder of a run that was stopped, and removes the temporary files that it left. */
+/* Opens and locks the folder of a run that was stopped, and removes the temporary files that it left. Ranks
+   other than the first (inversion/ranks.h) only learn its name. */
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors);
 /* Opens losses.csv. With a state that has records, the file is read as far as the state knows it, and
    the rest is cut off. Otherwise (state may be NULL) the file is begun anew, after the file of an old

@@ -1,11 +1,13 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/signals.h"
 
+#include "inversion/ranks.h"
 #include "io/system.h"
 
 #include <math.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Global variables: a signal handler has no other way to report anything, and the deadline is asked for in
@@ -21,16 +23,28 @@ static void handle(int signal_number, void (*handler)(int)) {
         sigaction(signal_number, &action, NULL);
 }
 
+/* What the first signal does. A step of several ranks is given up, since mpirun waits for one second only. */
+static const char FINISHING[] = "\nti: finishing the step (a second signal stops at once)\n";
+static const char SAVING[] = "\nti: saving the last step (a second signal stops at once)\n";
+
 /* After the first signal, a second SIGINT or SIGTERM ends the program at once. SIGHUP counts neither as the
    first nor as the second: a terminal that closes may send it several times, and some supervisors send it
    together with SIGTERM. */
 static void on_signal(int signal_number) {
-    static const char text[] = "\nti: finishing the step (a second signal stops at once)\n";
+    const char *text = ranks_count() > 1 ? SAVING : FINISHING;
     caught = signal_number;
     if (signal_number == SIGHUP) return;
     handle(SIGINT, SIG_DFL);
     handle(SIGTERM, SIG_DFL);
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) return; /* the message cannot be shown any more */
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* the message cannot be shown any more */
+}
+
+static void on_signal_of_other_rank(int signal_number) { caught = signal_number; }
+
+void signals_follow(void) {
+    handle(SIGINT, on_signal_of_other_rank);
+    handle(SIGTERM, on_signal_of_other_rank);
+    handle(SIGHUP, on_signal_of_other_rank);
 }
 
 void signals_catch(void) {
@@ -44,7 +58,7 @@ int signals_caught(void) { return caught; }
 
 void stop_at(double time) { deadline = time; }
 
-bool stop_asked(double seconds) { return caught || system_seconds() + seconds >= deadline; }
+bool stop_asked(double seconds) { return caught || system_seconds() + seconds >= deadline || !ranks_go_on(); }
 bool not_interrupted(void) { return !stop_asked(0); }
 
 void signals_release(void) {

@@ -1,5 +1,5 @@
 /* What asks a run to stop: the signals SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which is sent when the terminal
-   is closed; and the end of the time that --for gives it. */
+   is closed; the end of the time that --for gives it; and a rank that is lost (inversion/ranks.h). */
 #ifndef TI_SIGNALS_H
 #define TI_SIGNALS_H
 
@@ -11,12 +11,15 @@
    that the run survives when the program that reads its output ends. */
 void signals_catch(void);
 
+/* The same for a rank other than the first, which only signals_caught tells of a signal: rank 0 decides. */
+void signals_follow(void);
+
 /* Returns the number of the last signal that was caught, or 0. */
 int signals_caught(void);
 
 /* From now on stop_asked is true once system_seconds reaches this time. */
 void stop_at(double time);
-/* Whether a signal has come, or the time is over or will be after so many seconds more. */
+/* Whether a signal has come, the time is over or will be after so many seconds more, or the ranks end. */
 bool stop_asked(double seconds);
 /* Whether nothing asks the run to stop yet, for wait_start. */
 bool not_interrupted(void);

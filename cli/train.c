@@ -15,6 +15,7 @@
 #include "cli/train_parts.h"
 #include "cli/train_run.h"
 #include "inversion/grid_loss.h"
+#include "inversion/ranks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -184,6 +185,17 @@ static bool resume_run(Run *r, Messages *errors) {
     return train_options_save(r->o, r->folder.path, errors);
 }
 
+/* With several ranks: whether all of them have the inputs of this one. */
+static bool ranks_share_inputs(const Run *r, Messages *errors) {
+    if (ranks_count() == 1) return true;
+    console_line(stderr, "ti: %d ranks, each of which computes at most %lld of a batch's %lld pictures",
+                 ranks_count(), (long long)loop_passes(&r->loop), (long long)r->o->batch);
+    RunIdentity own = identity_now(r);
+    bool same = identity_shared(&own, r->o, &r->model, errors);
+    identity_free(&own);
+    return same;
+}
+
 /* vae_key and cache are those of posteriors_compute. */
 static bool compute_posteriors(Run *r, uint64_t vae_key, const char *cache, Messages *errors,
                                Messages *warnings) {
@@ -292,9 +304,11 @@ static bool run_loop(Run *r, Messages *errors) {
     bool ok = start.step == 0 || train_after_update(r, start.step, last_vectors, errors);
     while (ok && !train_is_last(r, r->loop.step) && !stop_asked(took)) {
         double before_batch = system_seconds();
-        LoopRecord record = loop_next(&r->loop);
+        LoopRecord record = { .given_up = true };
+        if (ranks_next(&(RankTask) { TASK_MICRO_BATCH })) record = loop_next(&r->loop);
         took = system_seconds() - before_batch;
         if (!weights_unchanged(r, errors)) return false;
+        if (record.given_up) break;
         if (r->folder.losses.count == 0) r->saver.first_loss = (double)record.loss;
         ok = losses_add(&r->folder.losses, record, errors);
         char before[40];
@@ -362,9 +376,48 @@ static bool show_plan(Run *r, Messages *errors) {
 /* --dump: writes the tensors of the first batch instead of training. The pictures are encoded without the
    cache, which belongs to the run's folder. */
 static bool dump(Run *r, Messages *errors, Messages *warnings) {
+    if (r->o->one_by_one)
+        return messages_add(errors, "--dump: writes the tensors of a whole batch, so not with --one-by-one");
     return may_make(r->o->dump, r->o->force, errors) && allocate(r, errors) &&
            compute_posteriors(r, 0, NULL, errors, warnings) &&
            dump_step(&r->loop, r->o->dump, errors, warnings);
+}
+
+/* What a rank other than the first asks before its part of a micro-batch counts. */
+typedef struct {
+    Run *run;
+    Messages *errors;
+} Follower;
+static bool intact(void *user) {
+    const Follower *f = user;
+    return folder_unchanged(&f->run->model.folder, f->errors);
+}
+
+/* Rank 0's learned vectors, at which a loss is measured, may be those that --stop auto keeps. */
+static void measure_along(Run *r, FixedLoss *fixed_loss) {
+    GridLossData data = train_grid_data(r);
+    if (ranks_copy(r->words.learned, (size_t)r->loop.adamw.count * sizeof(float)))
+        fixed_loss(&data, &r->loop.full, NULL);
+}
+
+/* The run of a rank other than the first. It makes the same draws and updates as rank 0, which encodes,
+   writes and prints, and says what comes next. */
+static RunResult follow(Run *r, Messages *errors) {
+    Follower follower = { r, errors };
+    if (!get_arena(&r->arena, loop_bytes(&r->loop, r->threads), SMALLER, errors)) return RUN_FAILED;
+    loop_bind(&r->loop, &r->arena, r->threads);
+    signals_follow();
+    r->loop.intact = intact;
+    r->loop.user = &follower;
+    posteriors_share(&r->posteriors, &r->encoder, r->pictures.count);
+    for (RankTask task = TASK_RESTORE; errors->count == 0 && ranks_next(&task);) {
+        if (task == TASK_FIRST_LOSS) loop_first_loss(&r->loop);
+        if (task == TASK_GRID_LOSS) measure_along(r, grid_loss);
+        if (task == TASK_STOP_LOSS) measure_along(r, deterministic_loss);
+        if (task == TASK_RESTORE) state_restore(&r->state, &r->loop);
+        if (task == TASK_MICRO_BATCH) loop_next(&r->loop);
+    }
+    return errors->count > 0 ? RUN_FAILED : RUN_DONE;
 }
 
 static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
@@ -374,15 +427,20 @@ static RunResult result_of(bool ok) { return ok ? RUN_DONE : RUN_FAILED; }
    when the current step is done. */
 static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     plan_run(r);
-    if (!train_validation(r->o, &r->model, &r->words, &r->validation, errors, warnings) ||
+    bool first = ranks_own() == 0;
+    if ((first && !train_validation(r->o, &r->model, &r->words, &r->validation, errors, warnings)) ||
         !fit_memory(r, errors, warnings) ||
-        !train_read_pictures(r->o, &r->model, &r->pictures, &r->masks, errors))
+        !train_read_pictures(r->o, &r->model, &r->pictures, &r->masks, errors) ||
+        !ranks_share_inputs(r, errors))
         return RUN_FAILED;
+    if (!first) return follow(r, errors);
     if (r->o->dry_run) return result_of(show_plan(r, errors));
     if (r->o->dump) return result_of(dump(r, errors, warnings));
     if (!allocate(r, errors) || !(r->o->resume ? resume_run : begin_run)(r, errors)) return RUN_FAILED;
     signals_catch();
-    if (!encode_pictures(r, errors, warnings)) return errors->count > 0 ? RUN_FAILED : RUN_STOPPED;
+    if (!encode_pictures(r, errors, warnings) ||
+        !posteriors_share(&r->posteriors, &r->encoder, r->pictures.count))
+        return errors->count > 0 ? RUN_FAILED : RUN_STOPPED;
     r->saver.first_loss = r->state.first_loss;
     if (r->has_state) resume_check_first_loss(&r->state, &r->loop);
     if (stop_asked(0)) return RUN_STOPPED; /* nothing has changed since the run was last saved */
@@ -396,6 +454,7 @@ static RunResult train(Run *r, Messages *errors, Messages *warnings) {
     if (r->folder.points == 0 && grid_wanted(r) && !train_measure_grid(r, &loss, errors)) return RUN_FAILED;
     if (r->stop.count == 0 && !train_measure_stop(r, 0, errors)) return RUN_FAILED;
     if (stop_asked(0)) return RUN_STOPPED;
+    if (r->has_state && !ranks_next(&(RankTask) { TASK_RESTORE })) return RUN_STOPPED;
     if (r->has_state) state_restore(&r->state, &r->loop);
     bool ok = run_loop(r, errors);
     return finish(r, ok, errors);
@@ -437,6 +496,10 @@ static bool prepare(Run *r, Messages *errors, Messages *warnings) {
             (long long)r->o->repeats, (long long)r->pictures.count, RANDPERM_MAX);
     if (errors->count == 0)
         train_prompts(r->o, r->model.tokenizer, &r->pictures, &r->prompts, errors, warnings);
+    if (ranks_count() > r->o->batch)
+        messages_add(warnings,
+                     "--batch %lld: is less than the number of ranks, so some of them have nothing to do",
+                     (long long)r->o->batch);
     threads_check_blas(warnings);
     check_precision((Precision)r->o->precision, warnings);
     return errors->count == 0;
@@ -460,10 +523,20 @@ static bool show_finished(Run *r, Messages *errors) {
     return true;
 }
 
+/* Gives the files of a run that is resumed to ranks that may not see its folder. */
+static void read_ahead(const char *folder) {
+    char *options = mem_format("%s/%s", folder, RUN_OPTIONS), *state = mem_format("%s/%s", folder, RUN_STATE);
+    ranks_read_ahead((const char *[]) { options, state }, 2);
+    free(options);
+    free(state);
+}
+
 static RunResult run(Run *r, Messages *errors, Messages *warnings) {
+    if (r->o->resume) read_ahead(r->o->out);
     if (r->o->resume && !read_run(r, errors)) return RUN_FAILED;
-    if (is_finished(r)) return result_of(show_finished(r, errors));
-    r->threads = threads_start(r->o->threads);
+    if (is_finished(r)) return ranks_own() > 0 ? RUN_DONE : result_of(show_finished(r, errors));
+    r->threads =
+        threads_start(r->o->threads > 0 ? r->o->threads : max_i64(1, threads_cores() / ranks_on_cores()));
     if (!memory_limit_parse(r->o->memory, &r->memory, errors) || !prepare(r, errors, warnings))
         return RUN_FAILED;
     return train(r, errors, warnings);
@@ -476,11 +549,12 @@ int train_run(void *options, Messages *errors, Messages *warnings) {
     r->o = options;
     if (r->o->duration) stop_at(system_seconds() + r->o->seconds);
     RunResult result = run(r, errors, warnings);
+    bool lost = result != RUN_DONE && !ranks_report(errors);
     signals_release();
     if (result == RUN_STOPPED)
         train_print_stopped(r->o, &r->folder, max_i64(r->loop.step, r->state.step), r->loop.step > 0);
     run_free(r);
     free(r);
-    if (result == RUN_STOPPED) return signals_caught() ? 128 + signals_caught() : 0;
-    return result == RUN_FAILED;
+    if (result == RUN_STOPPED && !lost) return signals_caught() ? 128 + signals_caught() : 0;
+    return result != RUN_DONE;
 }

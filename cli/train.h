@@ -69,6 +69,7 @@ typedef struct {
     /* instead of training */
     bool dry_run, json;
     char *dump;        /* the folder of --dump, or NULL */
+    bool one_by_one;   /* always true with several ranks */
     uint64_t identity; /* a hash of all options that must not change when the run is resumed */
 } TrainOptions;
 
@@ -86,6 +87,9 @@ bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *error
 /* Writes FOLDER/options.json with absolute paths. With --resume, only the steps, --stop and the paths of the
    inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
+
+/* Returns a hash of the options that all ranks of a run must have. */
+uint64_t train_options_hash(const TrainOptions *o);
 
 /* With --resume: takes all options that are not on the command line from options.json of the run in o->out,
    and sets o->identity. *recorded becomes the number of steps in that file. Returns false and adds a message

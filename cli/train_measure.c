@@ -8,25 +8,38 @@
 #include "cli/train_parts.h"
 #include "inversion/grid_loss.h"
 #include "inversion/progressive.h"
+#include "inversion/ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+GridLossData train_grid_data(const Run *r) {
+    return (GridLossData) { .posteriors = &r->posteriors,
+                            .scaling_factor = r->model.vae.config.scaling_factor,
+                            .noise_schedule = &r->model.noise_schedule,
+                            .prompts = &r->prompts,
+                            .vectors = progressive_learned(r->o->progressive, r->o->vectors, r->loop.step),
+                            .shared = r->o->one_by_one };
+}
+
 /* Measures a loss over so many fixed points. Returns false when a signal or --for interrupts it. */
-static bool measure(Run *r, const char *what, FixedLoss *fixed_loss, int64_t points, double *loss) {
-    int64_t passes = ceil_div(points, r->o->batch);
+static bool measure(Run *r, const char *what, RankTask task, FixedLoss *fixed_loss, int64_t points,
+                    double *loss) {
+    int64_t passes = ceil_div(points, r->loop.full.batch);
     Wait wait;
     Watch watch = wait_start(&wait, what, (double)passes * r->loop.full.plan.forward_flops, not_interrupted);
-    GridLossData data = { &r->posteriors, r->model.vae.config.scaling_factor, &r->model.noise_schedule,
-                          &r->prompts, r->words.words[0].vectors };
+    GridLossData data = train_grid_data(r);
+    ranks_next(&task);
+    ranks_copy(r->words.learned, (size_t)r->loop.adamw.count * sizeof(float));
     *loss = fixed_loss(&data, &r->loop.full, &watch);
     r->interrupted = wait.ended;
     return !wait.ended;
 }
 
 bool train_measure_grid(Run *r, double *loss, Messages *errors) {
-    if (!measure(r, "fixed-grid loss", grid_loss, r->pictures.count * GRID_TIMESTEPS, loss)) return true;
+    if (!measure(r, "fixed-grid loss", TASK_GRID_LOSS, grid_loss, r->pictures.count * GRID_TIMESTEPS, loss))
+        return true;
     run_folder_add_grid_loss(&r->folder, r->loop.step, *loss);
     return check_loss(*loss, &r->loop.full, "fixed grid: ", TRAIN_SMALLER_LR, errors);
 }
@@ -37,7 +50,7 @@ bool train_measure_stop(Run *r, int64_t step, Messages *errors) {
     bool due = step == s->count * s->every, last = step == r->o->steps && step % s->every != 0;
     double loss;
     if ((!due && !last) ||
-        !measure(r, "loss of --stop auto", deterministic_loss, DETERMINISTIC_POINTS, &loss))
+        !measure(r, "loss of --stop auto", TASK_STOP_LOSS, deterministic_loss, DETERMINISTIC_POINTS, &loss))
         return true;
     if (due) early_stop_add(s, loss, r->words.learned, r->loop.adamw.count);
     s->last_best = last && loss < s->losses[early_stop_best(s)];

@@ -8,6 +8,7 @@
 #include "cli/train_parts.h"
 #include "inversion/norm.h"
 #include "inversion/progressive.h"
+#include "inversion/ranks.h"
 #include "text/prompt.h"
 #include "text/unicode.h"
 #include "io/file.h"
@@ -99,6 +100,10 @@ static const Option OPTIONS[] = {
       .help = "the number of pictures that go through the network together" },
     { "accumulate", OPTION_INT, AT(accumulate), "N", 1, MILLION, .standard = "1", .model = true,
       .reason = "each batch makes a step", .help = "the number of batches whose gradients make one step" },
+    { "one-by-one", OPTION_FLAG, AT(one_by_one),
+      .help =
+          "compute the pictures of a batch one at a time, in the memory of one, and add their gradients up: "
+          "the same word but for rounding, and the same bits on any number of machines (docs/scale.md)" },
     { "repeats", OPTION_INT, AT(repeats), "N", 1, MILLION, .standard = "100", .model = true,
       .reason = "as in the reference script; it only decides when the order is shuffled anew",
       .help = "how often an epoch shows each picture" },
@@ -360,6 +365,7 @@ static void check_variants(const TrainOptions *o, Messages *errors) {
 static void check(void *options, Messages *errors) {
     TrainOptions *o = options;
     o->grid_loss_given = given(o, "grid-loss");
+    o->one_by_one = o->one_by_one || ranks_count() > 1;
     find_init_file(o);
     if (!given(o, "vectors") && o->init.count > 1) o->vectors = o->init.count;
     check_words(o, errors);
@@ -401,6 +407,7 @@ const Command TRAIN_COMMAND = {
         "  ti train --images weights/critters/concepts/grum --token '<grum>' --init critter --out out/grum\n"
         "  ti train --resume --out out/grum\n",
     .check = check,
+    .ranks = true,
     .run = train_run,
 };
 
@@ -516,6 +523,13 @@ static char *record_of(const TrainOptions *o) {
     return text;
 }
 
+uint64_t train_options_hash(const TrainOptions *o) {
+    char *text = record_of(o);
+    uint64_t hash = identity_of(text, strlen(text));
+    free(text);
+    return hash_bytes(hash, &o->steps, sizeof o->steps);
+}
+
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors) {
     char *path = mem_format("%s/%s", folder, RUN_OPTIONS), *text = record_of(o);
     File was = { 0 };
@@ -578,6 +592,8 @@ static bool read_record(TrainOptions *o, const char *path, const File *file, int
     settle_rates(o, errors);
     check_schedule(o, errors);
     check_more_steps(o, *recorded, path, errors);
+    if (ranks_count() > 1 && !o->one_by_one)
+        messages_add(errors, "--one-by-one: is off in %s, so only one rank can continue this run", path);
     o->identity = identity_of((const char *)file->data, file->size);
     return errors->count == before;
 }
@@ -586,10 +602,10 @@ bool train_options_resume(TrainOptions *o, int64_t *recorded, Messages *errors) 
     char *path = mem_format("%s/%s", o->out, RUN_OPTIONS);
     File file;
     bool ok;
-    if (access(path, F_OK) != 0) {
+    if (!ranks_file_exists(path)) {
         ok = messages_add(errors, "%s: holds no run to resume (it has no %s)", o->out, RUN_OPTIONS);
     } else {
-        ok = file_read(path, &file, errors) && read_record(o, path, &file, recorded, errors);
+        ok = ranks_file_read(path, &file, errors) && read_record(o, path, &file, recorded, errors);
         file_close(&file);
     }
     free(path);

@@ -178,6 +178,7 @@ LoopOptions train_loop_options(const TrainOptions *o, NormRule norm) {
         .progressive = o->progressive,
         .per_image = o->per_image,
         .norm = norm,
+        .one_by_one = o->one_by_one,
     };
     for (int64_t i = 0; i < o->rates.count; i++) options.schedule.rates.rate[i] *= scale;
     options.adamw.weight_decay = o->weight_decay;

@@ -7,6 +7,7 @@
 #include "cli/memory.h"
 #include "cli/resume.h"
 #include "cli/train.h"
+#include "inversion/grid_loss.h"
 #include "inversion/validation.h"
 
 typedef struct {
@@ -44,6 +45,8 @@ static const char TRAIN_SMALLER_LR[] = " (a smaller --lr?)";
    r->interrupted is set. They return false and add a message when a loss is not finite or a file cannot be
    written. */
 
+/* What the losses on fixed points are measured on. */
+GridLossData train_grid_data(const Run *r);
 /* Measures the fixed-grid loss and keeps it for loss.png. When it is interrupted, nothing is kept. */
 bool train_measure_grid(Run *r, double *loss, Messages *errors);
 /* With --stop auto, measures its loss where that is due after a step and not done yet. */

@@ -1,5 +1,6 @@
 #include "inversion/grid_loss.h"
 
+#include "inversion/ranks.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -47,14 +48,24 @@ static void set_point(const GridLossData *d, TrainingStep *s, int64_t i, Point p
     memcpy(s->ids + i * s->tokens, ids, (size_t)s->tokens * sizeof *s->ids);
 }
 
-/* The mean squared error over the points 0 ... points - 1. */
+/* Adds the squared errors of the batch's first `count` examples to *sum. */
+static void add_errors(const TrainingStep *s, int64_t count, double *sum) {
+    for (int64_t k = 0; k < count * s->latent_count; k++) {
+        double error = (double)s->noise_pred->data[k] - (double)s->target[k];
+        *sum += error * error;
+    }
+}
+
+/* The mean squared error over the points 0 ... points - 1. Each point has a sum of its own where ranks share
+   the points, since the sum of all must not depend on the number of ranks. */
 static double fixed_loss(const GridLossData *d, TrainingStep *s, int64_t points, PointOf *point_of,
                          const Watch *watch) {
     int64_t n = s->latent_count;
     float *z = mem_alloc((size_t)n * sizeof *z), *noise = mem_alloc((size_t)n * sizeof *noise);
+    double *sums = mem_alloc((size_t)points * sizeof *sums), sum = 0;
+    RankShare own = d->shared ? ranks_share(points) : (RankShare) { 0, points };
     Generator generator;
     generator_seed(&generator, GRID_SEED);
-    double sum = 0;
     for (int64_t first = 0; first < points; first += s->batch) {
         if (!watch_go_on(watch, first, points)) {
             sum = (double)NAN;
@@ -64,15 +75,16 @@ static double fixed_loss(const GridLossData *d, TrainingStep *s, int64_t points,
            before. They are computed, but they do not count. */
         int64_t count = min_i64(s->batch, points - first);
         for (int64_t i = 0; i < count; i++) set_point(d, s, i, point_of(d, first + i), &generator, z, noise);
+        if (first < own.first || first >= own.end) continue;
         training_step_loss(s);
-        for (int64_t k = 0; k < count * n; k++) {
-            double error = (double)s->noise_pred->data[k] - (double)s->target[k];
-            sum += error * error;
-        }
+        add_errors(s, count, &sums[d->shared ? first : 0]);
     }
+    if (d->shared && !isnan(sum) && !ranks_gather(sums, points, sizeof *sums)) sum = (double)NAN;
+    for (int64_t i = 0; i < points; i++) sum += sums[i];
     watch_go_on(watch, points, points);
     free(z);
     free(noise);
+    free(sums);
     return sum / (double)(points * n);
 }
 

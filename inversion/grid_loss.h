@@ -17,6 +17,8 @@ typedef struct {
     const NoiseSchedule *noise_schedule;
     const TrainingPrompts *prompts;
     int64_t vectors; /* how many of the word's vectors the prompts contain */
+    bool shared;     /* whether all ranks (ranks.h) measure the loss together, each at some of the points. The
+                        step then has a batch of 1, and the result is that of rank 0 */
 } GridLossData;
 
 /* The type of both losses below. */

@@ -12,9 +12,13 @@
    regulariser_add adds to the gradient in 4, sphere_step replaces AdamW in 5, and vectors_rescale follows it.
    The progressive extension and per-image tokens change which vectors y names and 5 updates.
 
+   With options.one_by_one, 3 and 4 are done for one example of the batch after the other (run_examples). They
+   may then be shared out among the processes of several machines (ranks.h), and the result has the same bits.
+
    The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/loop.h"
 
+#include "inversion/ranks.h"
 #include "inversion/regulariser.h"
 
 #include <math.h>
@@ -41,10 +45,13 @@ Loop loop_new(LoopOptions options, LoopData data, PlanOptions plan) {
     l.grad = floats(count);
     l.accumulated = floats(count);
     l.adamw = adamw_new(count);
-    l.full = loop_new_step(&l, options.batch, plan);
+    l.full = loop_new_step(&l, options.one_by_one ? 1 : options.batch, plan);
     int64_t last = data.posteriors->pictures * options.repeats % options.batch;
-    if (last) l.last = loop_new_step(&l, last, plan);
+    if (last && !options.one_by_one) l.last = loop_new_step(&l, last, plan);
+    if (options.one_by_one) l.rows = floats(options.batch * (1 + count));
+    if (options.one_by_one) l.sum = floats(1 + count);
     int64_t latents = options.batch * l.full.latent_count;
+    l.timesteps = mem_alloc((size_t)options.batch * sizeof *l.timesteps);
     l.latents = floats(latents);
     l.noise = floats(latents);
     l.posterior_noise = floats(latents);
@@ -71,6 +78,9 @@ void loop_free(Loop *l) {
     free(l->latents);
     free(l->noise);
     free(l->posterior_noise);
+    free(l->timesteps);
+    free(l->rows);
+    free(l->sum);
     *l = (Loop) { 0 };
 }
 
@@ -107,31 +117,36 @@ int64_t loop_micro_batches(const Loop *l) {
     return l->options.steps / updates * epoch + rest * l->options.accumulate;
 }
 
-/* Line 2 of the algorithm, with the draws in the script's order: the posterior's noise for the whole batch,
-   the training noise for the whole batch, then the timesteps. The trap: for two or more pictures the
-   attention in the reference's VAE returns its result in channels-last memory order. The latents inherit this
-   order, and torch.randn_like draws the training noise in it. */
-static void draw_noise(Loop *l, const Batch *batch, TrainingStep *s) {
+/* The draws of line 2, in the script's order: the posterior's noise for the whole batch, the training noise
+   for the whole batch, then the timesteps. The trap: for two or more pictures the attention in the
+   reference's VAE returns its result in channels-last memory order. The latents inherit this order, and
+   torch.randn_like draws the training noise in it. */
+static void draw_noise(Loop *l, const Batch *batch) {
     const LoopData *d = &l->data;
-    int64_t n = s->latent_count, channels = d->unet->config.in_channels;
+    int64_t n = l->full.latent_count, channels = d->unet->config.in_channels;
     generator_randn(&l->torch, l->posterior_noise, batch->count * n);
     if (batch->count > 1 && d->vae->mid_attention)
         generator_randn_channels_last(&l->torch, l->noise,
                                       shape4(batch->count, channels, d->height, d->width));
     else
         generator_randn(&l->torch, l->noise, batch->count * n);
-    for (int64_t i = 0; i < batch->count; i++) {
-        const Example *e = &batch->examples[i];
-        float *z = l->latents + i * n;
-        posterior_sample(posterior_of(d->posteriors, e->picture, e->flipped), l->posterior_noise + i * n, n,
-                         d->vae->scaling_factor, z);
-        int64_t t = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
-        training_step_set(s, d->noise_schedule, i, z, l->noise + i * n, t);
-        loss_weights_set(&l->options.weights, d->noise_schedule, t, n / channels, s->weights, i,
-                         mask_weights(d->masks, e->picture, e->flipped));
-        const int32_t *y = training_prompts_ids(d->prompts, e->prompt, loop_vectors(l), e->own);
-        memcpy(s->ids + i * s->tokens, y, (size_t)s->tokens * sizeof *s->ids);
-    }
+    for (int64_t i = 0; i < batch->count; i++)
+        l->timesteps[i] = generator_randint(&l->torch, 0, d->noise_schedule->config.train_timesteps);
+}
+
+/* Fills in the batch's example i as example `at` of a training step. */
+static void fill_in(Loop *l, const Batch *batch, int64_t i, TrainingStep *s, int64_t at) {
+    const LoopData *d = &l->data;
+    const Example *e = &batch->examples[i];
+    int64_t n = s->latent_count, t = l->timesteps[i];
+    float *z = l->latents + i * n;
+    posterior_sample(posterior_of(d->posteriors, e->picture, e->flipped), l->posterior_noise + i * n, n,
+                     d->vae->scaling_factor, z);
+    training_step_set(s, d->noise_schedule, at, z, l->noise + i * n, t);
+    loss_weights_set(&l->options.weights, d->noise_schedule, t, n / d->unet->config.in_channels, s->weights,
+                     at, mask_weights(d->masks, e->picture, e->flipped));
+    const int32_t *y = training_prompts_ids(d->prompts, e->prompt, loop_vectors(l), e->own);
+    memcpy(s->ids + at * s->tokens, y, (size_t)s->tokens * sizeof *s->ids);
 }
 
 /* Update k = 1, 2, ... of one learned vector, which is number `row`. */
@@ -156,17 +171,76 @@ static void update(Loop *l) {
     l->step++;
 }
 
-/* Lines 1 and 2: fills in the inputs of the graph for the next batch, without running the networks. */
-static TrainingStep *prepare(Loop *l, Batch *batch) {
-    *batch = dataset_next(&l->dataset);
+/* Line 1, and all draws of line 2. */
+static Batch draw(Loop *l) {
+    Batch batch = dataset_next(&l->dataset);
+    draw_noise(l, &batch);
+    return batch;
+}
+
+/* The rest of line 2: fills in the inputs of the graph for the whole batch, without running the networks. */
+static TrainingStep *fill_in_all(Loop *l, const Batch *batch) {
     TrainingStep *s = batch->count == l->options.batch ? &l->full : &l->last;
-    draw_noise(l, batch, s);
+    for (int64_t i = 0; i < batch->count; i++) fill_in(l, batch, i, s, i);
     return s;
 }
 
 const TrainingStep *loop_draw(Loop *l) {
-    Batch batch;
-    return prepare(l, &batch);
+    CHECK(!l->options.one_by_one);
+    Batch batch = draw(l);
+    return fill_in_all(l, &batch);
+}
+
+/* Lines 2 to 4 for the whole batch at once: returns its loss and, with `backward`, sets l->grad, unless the
+   loss is not finite. */
+static float run_batch(Loop *l, const Batch *batch, bool backward) {
+    TrainingStep *s = l->latest = fill_in_all(l, batch); /* line 2 */
+    float loss = training_step_loss(s);                  /* line 3 */
+    if (backward && isfinite(loss))
+        training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */
+    return loss;
+}
+
+/* Fills in and runs example i alone. Row i becomes its loss, followed by its part of the batch's gradient
+   where `backward` is set and the loss is finite. */
+static void run_example(Loop *l, const Batch *batch, int64_t i, bool backward) {
+    float *row = l->rows + i * (1 + (backward ? l->adamw.count : 0));
+    fill_in(l, batch, i, &l->full, 0);
+    row[0] = training_step_loss(&l->full);
+    if (!backward || !isfinite(row[0])) return;
+    training_step_gradient(&l->full, 1.0f / ((float)l->options.accumulate * (float)batch->count));
+    memcpy(row + 1, l->grad, (size_t)l->adamw.count * sizeof *row);
+}
+
+/* sum [size] becomes the sum of the rows [count, size], from the first to the last. */
+static void add_up(const float *rows, int64_t count, int64_t size, float *sum) {
+    for (int64_t k = 0; k < size; k++) {
+        double all = 0;
+        for (int64_t i = 0; i < count; i++) all += (double)rows[i * size + k];
+        sum[k] = (float)all;
+    }
+}
+
+/* Does the same as run_batch for one example after the other, or for those of this rank, and adds the results
+   up in the order of the examples. The batch's loss is the mean of its examples' losses. Returns false when
+   the micro-batch was given up, because the ranks end or the weights of this one were changed. */
+static bool run_examples(Loop *l, const Batch *batch, bool backward, float *loss) {
+    int64_t size = 1 + (backward ? l->adamw.count : 0);
+    RankShare mine = ranks_share(batch->count);
+    l->latest = &l->full;
+    for (int64_t i = mine.first; i < mine.end && ranks_go_on(); i++) run_example(l, batch, i, backward);
+    if (!ranks_go_on() || (l->intact && !l->intact(l->user))) return false;
+    if (!ranks_gather(l->rows, batch->count, (size_t)size * sizeof *l->rows)) return false;
+    if (ranks_own() == 0) add_up(l->rows, batch->count, size, l->sum);
+    if (!ranks_copy(l->sum, (size_t)size * sizeof *l->sum)) return false;
+    *loss = l->sum[0] / (float)batch->count;
+    memcpy(l->grad, l->sum + 1, (size_t)(size - 1) * sizeof *l->grad);
+    for (int64_t i = 0; i < batch->count && ranks_own() == 0; i++) {
+        if (isfinite(l->rows[i * size])) continue;
+        fill_in(l, batch, i, &l->full, 0); /* where training_step_not_finite looks for the fault */
+        break;
+    }
+    return true;
 }
 
 void loop_restart(Loop *l) {
@@ -178,24 +252,36 @@ void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t
     l->torch = *torch;
     l->python = *python;
     l->step = step;
-    for (int64_t i = 0; i < taken; i++) loop_draw(l);
+    for (int64_t i = 0; i < taken; i++) draw(l);
 }
 
 float loop_first_loss(Loop *l) {
-    Batch batch;
-    float loss = training_step_loss(prepare(l, &batch));
+    Batch batch = draw(l);
+    float loss = NAN;
+    if (!l->options.one_by_one)
+        loss = run_batch(l, &batch, false);
+    else if (!run_examples(l, &batch, false, &loss))
+        loss = NAN;
     loop_restart(l);
     return loss;
 }
 
+int64_t loop_passes(const Loop *l) {
+    return l->options.one_by_one ? ceil_div(l->options.batch, ranks_count()) : 1;
+}
+
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
-    Batch batch;
-    TrainingStep *s = l->latest = prepare(l, &batch);      /* lines 1 and 2 */
-    LoopRecord record = { .loss = training_step_loss(s) }; /* line 3 */
+    Batch batch = draw(l); /* lines 1 and 2 */
+    LoopRecord record = { 0 };
+    if (!l->options.one_by_one) {
+        record.loss = run_batch(l, &batch, true); /* lines 2 to 4 */
+    } else if (!run_examples(l, &batch, true, &record.loss)) {
+        l->dataset.taken--; /* a resumed run takes this micro-batch again */
+        return (LoopRecord) { .given_up = true, .step = l->step };
+    }
     if (isfinite(record.loss)) {
         const LoopData *d = &l->data;
-        training_step_gradient(s, 1.0f / (float)l->options.accumulate); /* line 4 */
         regulariser_add(l->options.regularise, 1.0 / (double)l->options.accumulate, loop_vectors(l),
                         d->clip->config.hidden_size, d->learned, d->initial, l->grad);
         for (int64_t i = 0; i < l->adamw.count; i++) l->accumulated[i] += l->grad[i];

@@ -28,6 +28,8 @@ typedef struct {
     int64_t progressive; /* the steps between two vectors (progressive.h), or 0 */
     double per_image;    /* the probability that a prompt names the picture's own word, or 0 */
     NormRule norm;
+    bool one_by_one; /* whether a batch's examples go through the networks one at a time (and, with several
+                        ranks, each on one of them), and their gradients are added up in their order */
 } LoopOptions;
 
 /* The data on which the loop trains. All of it belongs to the caller. */
@@ -58,10 +60,18 @@ typedef struct {
     int64_t gathered;     /* micro-batches since the last update */
     float *grad;          /* [n + own, D]: the gradient of one micro-batch */
     float *accumulated;   /* [n + own, D]: the sum of the gradients since the last update */
-    TrainingStep full;    /* for batches of options.batch examples */
+    TrainingStep full;    /* for batches of options.batch examples, or for one example with one_by_one */
     TrainingStep last;    /* for an epoch's smaller last batch; without a graph if there is none */
     TrainingStep *latest; /* the one of these two that the latest loop_next used */
     float *latents, *noise, *posterior_noise; /* [batch, L, h, w]: z, eps, and the posterior's noise */
+    int64_t *timesteps;                       /* [batch]: t */
+    /* With one_by_one: */
+    float *rows; /* [batch, 1 + (n + own) D]: the loss and the gradient of each example of a micro-batch */
+    float *sum;  /* [1 + (n + own) D]: their sum */
+    /* Where it is not NULL, asked with `user` before this rank's results are used: whether the weights are
+       still what they were. */
+    bool (*intact)(void *user);
+    void *user;
 } Loop;
 
 /* The contents of one line of losses.csv, which describes one micro-batch. */
@@ -70,6 +80,9 @@ typedef struct {
     float loss;   /* the micro-batch's loss, not divided by options.accumulate */
     double lr;    /* of the next step, since the script logs it after its scheduler has advanced */
     bool updated; /* whether an update followed this micro-batch */
+    /* Whether the micro-batch was given up (ranks_go_on, intact). Then it does not count, there is no loss,
+       and the loop can only be saved and freed. */
+    bool given_up;
 } LoopRecord;
 
 /* Records and plans the graphs. */
@@ -91,6 +104,9 @@ void loop_bind(Loop *l, Arena *arena, int threads);
 /* Returns how many of the word's vectors learn in the next step. */
 int64_t loop_vectors(const Loop *l);
 
+/* Returns how often this process runs its graph for a full micro-batch. */
+int64_t loop_passes(const Loop *l);
+
 /* Returns the number of micro-batches of the whole run. */
 int64_t loop_micro_batches(const Loop *l);
 
@@ -99,7 +115,8 @@ int64_t loop_micro_batches(const Loop *l);
 LoopRecord loop_next(Loop *l);
 
 /* Makes the random draws of the next micro-batch and fills in the inputs of its training step, which it
-   returns, but does not run the networks. Afterwards z and eps are in l->latents and l->noise. */
+   returns, but does not run the networks. Afterwards z and eps are in l->latents and l->noise. Not for a loop
+   with one_by_one. */
 const TrainingStep *loop_draw(Loop *l);
 
 /* Puts a loop back to its beginning: the next micro-batch is the run's first. The loop must not have run the
@@ -107,7 +124,8 @@ const TrainingStep *loop_draw(Loop *l);
 void loop_restart(Loop *l);
 
 /* Returns the loss of the run's first micro-batch for the current learned vectors. The loop must not have run
-   yet. Afterwards it is at its beginning again. */
+   yet. Afterwards it is at its beginning again. With several ranks all must call it; the result is NAN when
+   the ranks end. */
 float loop_first_loss(Loop *l);
 
 /* Moves a loop that has not run yet to a later point of a run with the same options and data. At this point

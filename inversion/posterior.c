@@ -1,5 +1,6 @@
 #include "inversion/posterior.h"
 
+#include "inversion/ranks.h"
 #include "io/file.h"
 #include "io/hash.h"
 #include "io/system.h"
@@ -154,11 +155,21 @@ static bool compute_one(const Posteriors *p, const Encoder *e, const Image *imag
     return ok;
 }
 
+static Posteriors posteriors_new(const Encoder *e, int64_t pictures) {
+    int64_t count = shape_count(e->parameters->shape) / 2;
+    float *parameters = mem_alloc((size_t)(pictures * 4 * count) * sizeof *parameters);
+    return (Posteriors) { .pictures = pictures, .count = count, .parameters = parameters };
+}
+
+bool posteriors_share(Posteriors *p, const Encoder *e, int64_t count) {
+    if (ranks_own() > 0) *p = posteriors_new(e, count);
+    return ranks_copy(p->parameters, (size_t)(count * 4 * p->count) * sizeof *p->parameters);
+}
+
 bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, int64_t count, bool flips,
                         uint64_t vae_key, const char *cache_path, const Watch *watch, Messages *errors,
                         Messages *warnings) {
-    *p = (Posteriors) { .pictures = count, .count = shape_count(e->parameters->shape) / 2 };
-    p->parameters = mem_alloc((size_t)(count * 4 * p->count) * sizeof(float));
+    *p = posteriors_new(e, count);
     Cache c = cache_open(cache_path, 2 * count, vae_key, e->precision, warnings);
     int64_t done = 0;
     bool ok = true;

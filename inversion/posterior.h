@@ -32,6 +32,10 @@ bool posteriors_compute(Posteriors *p, const Encoder *e, const Image *images, in
                         Messages *warnings);
 void posteriors_free(Posteriors *p);
 
+/* Gives rank 0's posteriors to the other ranks (ranks.h), which call it instead of posteriors_compute.
+   Returns false when the ranks end. */
+bool posteriors_share(Posteriors *p, const Encoder *e, int64_t count);
+
 /* Returns the parameters of one picture [2, count]: its mean, then its logvar. */
 const float *posterior_of(const Posteriors *p, int64_t picture, bool flipped);
 

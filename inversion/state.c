@@ -1,5 +1,6 @@
 #include "inversion/state.h"
 
+#include "inversion/ranks.h"
 #include "io/file.h"
 #include "weights/sealed.h"
 
@@ -271,7 +272,7 @@ bool state_parse(const char *path, const unsigned char *bytes, size_t size, RunS
 bool state_read(const char *path, RunState *s, Messages *errors) {
     File file;
     *s = (RunState) { 0 };
-    if (!file_read(path, &file, errors)) return false;
+    if (!ranks_file_read(path, &file, errors)) return false;
     bool ok = state_parse(path, file.data, file.size, s, errors);
     file_close(&file);
     return ok;

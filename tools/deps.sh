@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks for the packages that building needs: the compiler CC, OpenBLAS, stb, Jansson, utf8proc, zlib and
-# minizip (docs/dependencies.md).
+# minizip (docs/dependencies.md), and with MPI=1 in the environment Open MPI.
 #
 #   tools/deps.sh install   installs the packages that are missing
 #   tools/deps.sh check     names the packages that are missing, and then ends with status 1
@@ -20,6 +20,8 @@ missing() {
         jansson.h:libjansson-dev utf8proc.h:libutf8proc-dev zlib.h:zlib1g-dev minizip/unzip.h:libminizip-dev; do
         echo "#include <${pair%%:*}>" | $CC -E -x c - >/dev/null 2>&1 || echo "${pair#*:}"
     done
+    [ -z "${MPI:-}" ] || command -v mpicc >/dev/null 2>&1 || echo libopenmpi-dev
+    [ -z "${MPI:-}" ] || command -v mpirun >/dev/null 2>&1 || echo openmpi-bin
 }
 packages=$(missing | tr '\n' ' ')
 [ -n "$packages" ] || exit 0

@@ -72,11 +72,14 @@ static void compare_learned(const Golden *g, const char *name, const char *path)
     embeddings_free(&learned);
 }
 
-static void test_run(const Golden *g, const char *name) {
+/* With `one_by_one`, the examples of a batch are computed one at a time, which only rounds otherwise. */
+static void test_run_as(const Golden *g, const char *name, bool one_by_one) {
     char *folder = folder_new();
     const char *given = golden_meta(g, "%s/options", name);
-    char *more = mem_format("%s --grid-loss 0 --checkpoint-every 0 --out %s/run",
-                            strstr(given, "--model") ? "" : "--model weights/critters", folder);
+    if (one_by_one) printf("%s --one-by-one:\n", name);
+    char *more = mem_format("%s%s --grid-loss 0 --checkpoint-every 0 --out %s/run",
+                            strstr(given, "--model") ? "" : "--model weights/critters",
+                            one_by_one ? " --one-by-one" : "", folder);
     /* The golden cases without a --schedule are constant, as the reference script's default is. */
     char *options = mem_format("--schedule constant %s", given);
     int status = run_ti("train", options, more, folder);
@@ -96,6 +99,8 @@ static void test_run(const Golden *g, const char *name) {
     folder_remove(folder);
     free(folder);
 }
+
+static void test_run(const Golden *g, const char *name) { test_run_as(g, name, false); }
 
 /* Compares the order of the examples over several epochs of 5 pictures, 5 repeats and batches of 2. The test
    draws the noise and the timesteps between them in the order in which the training loop does. */
@@ -212,12 +217,15 @@ int main(void) {
     static const char *const cases[] = { "accumulate", "batch", "style", "vectors", "single" };
     /* .ci/run sets QUICK for sanitizers, with which the first cases take minutes. */
     for (size_t i = getenv("QUICK") ? 3 : 0; i < sizeof cases / sizeof cases[0]; i++) test_run(g, cases[i]);
+    test_run_as(g, "accumulate", true);
     golden_free(g);
     g = golden_open("golden/variants.safetensors");
     test_min_snr(g);
     static const char *const variants[] = { "median",   "regularised", "norm",  "sphere",      "code",
                                             "captions", "filewords",   "masks", "progressive", "per-image" };
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) test_run(g, variants[i]);
+    static const char *const alone[] = { "masks", "progressive", "per-image", "regularised" };
+    for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) test_run_as(g, alone[i], true);
     golden_free(g);
     g = golden_open("golden/sizes.safetensors"); /* pictures that are not square */
     test_run(g, "wide");

@@ -109,6 +109,10 @@ static const Case CASES[] = {
       "--validation-prompt 'a <grum>' "
       "--validation-every 2 --sampling-steps 1",
       2 },
+    { "one by one",
+      TINY "--images FOLDER/marked --one-by-one --batch 3 --repeats 4 --accumulate 2 --steps 12 --masks "
+           "--min-snr 5 --checkpoint-every 0 --grid-loss 4",
+      3 },
     { "no early stop",
       TINY "--images FOLDER/marked --batch 3 --repeats 5 --accumulate 2 --steps 11 --vectors 2 --stop auto "
            "--stop-threshold 1e-6 --norm sphere --per-image 0.5",
