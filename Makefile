@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # make             builds ./ti, or says what is missing      make help    prints this text
 # make deps        installs what building needs (apt)        make clean   removes ./ti and the build folder BUILD
 # make demo        learns a word on the embedded model and generates pictures with it (installs what is missing)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ti: Textual Inversion in plain C. This file finds the command that the first argument names; each command
    has a file of its own in cli/. */
 #define _XOPEN_SOURCE 700

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A large network has many nodes but few kinds of nodes: nodes with the same op and the same shapes do the
    same work. One node of each kind runs alone, with its real weights, and its time counts for all nodes of
    the kind. If there is not enough time to run every kind, the remaining kinds are assumed to be as fast, per

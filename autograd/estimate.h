@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Estimates how long a planned graph takes, from the times of a few nodes. */
 #ifndef TI_GRAPH_ESTIMATE_H
 #define TI_GRAPH_ESTIMATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running a planned graph: one loop over the steps of the plan gives every op its memory and runs it.
    A run allocates no memory. */
 #define _GNU_SOURCE /* madvise */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds where numbers that are not finite (infinities and NaN) come from. */
 #ifndef TI_GRAPH_FINITE_H
 #define TI_GRAPH_FINITE_H

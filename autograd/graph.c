@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recording a graph: nodes and tensors without data. */
 #include "autograd/internal.h"
 

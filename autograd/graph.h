@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The graph of a computation. It is recorded once, as a list of nodes without data (graph.c). Then a plan
    gives every buffer its address (plan.c), and the planned graph can run any number of times (execute.c). In
    this example, gradient descent changes x until linear(x) equals the target:

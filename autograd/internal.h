@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of a graph that graph.c, plan.c and execute.c share. */
 #ifndef TI_GRAPH_INTERNAL_H
 #define TI_GRAPH_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ops that make up CLIP, the UNet and the VAE, with PyTorch's names. Each function here records a
    node and returns its output; ops_*.c has the forward and the backward pass of each op side by side.
    Weights are frozen, so there are gradients with respect to inputs only. A shape that does not fit is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Activations. Each element is computed independently, so any division of a loop among threads
    gives the same bits. */
 #include "autograd/ops.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention without the N x S matrix of probabilities: forward computes a block of query rows at a time, and
    backward recomputes the block's probabilities. N query tokens, S key tokens, d = C / heads. A head is a
    slice of d columns in rows of C floats, which the matrix products read in place. */

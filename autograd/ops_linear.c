@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ops with frozen weights that do nearly all of the arithmetic: linear layers and convolutions. */
 #include "autograd/ops.h"
 #include "tensor/conv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loss of the paper's equation (2), || eps - eps_theta(z_t, t, c_theta(y)) ||^2, as a mean
    over all elements. */
 #include "autograd/ops.h"

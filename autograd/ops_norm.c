@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Normalisation. The statistics, mean and rstd = 1 / sqrt(variance + eps), take two passes over the data,
    since the formula E[x^2] - E[x]^2 loses all digits when the mean is large. Backward recomputes the
    statistics, which is cheaper than keeping them. With h = (x - mean) rstd and q = w dy:

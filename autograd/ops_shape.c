@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ops that look up, add or move elements: the token embedding, sums, concatenation, repetition, upsampling
    and changes of layout. The timestep embedding is here, too. */
 #include "autograd/ops.h"

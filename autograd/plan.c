@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Planning: the steps of a run, the lifetime of each buffer, and the memory that it gets.
 
    In a plan, every needed node first runs forward. In training, every node whose output has a gradient then

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "autograd/profile.h"
 
 #include "io/system.h"

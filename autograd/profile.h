@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A profile: a Trace that adds up the seconds and operations of each op, separately
    for forward and backward. */
 #ifndef TI_PROFILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "autograd/summary.h"
 
 NodeSummary *graph_summary(const Graph *g) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A report on a planned graph, node by node. */
 #ifndef TI_GRAPH_SUMMARY_H
 #define TI_GRAPH_SUMMARY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The commands, each of which is defined in a file of its own. ti.c makes a table of them. */
 #ifndef TI_COMMANDS_H
 #define TI_COMMANDS_H

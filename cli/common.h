@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the commands share: running a command from its arguments to its exit status, opening the model,
    loading learned words and pictures, and checking options and outputs before the work begins. */
 #ifndef TI_COMMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Output of the commands: standard output whose errors are noticed, JSON documents, text that is safe on a
    terminal, and numbers as text. */
 #ifndef TI_CONSOLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti convert`: writes a learned word as another program reads it. */
 #include "cli/commands.h"
 #include "cli/common.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti train --dry-run`: prints the memory and the arithmetic of the run, as `ti plan --summary`
    does, and an estimate of its time. */
 #ifndef TI_DRY_RUN_H

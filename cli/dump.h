@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti train --dump`: writes every tensor of one training step and its gradient to files, so that they can be
    compared by name with those of another implementation. golden/dump.py compares them with the reference's.
 

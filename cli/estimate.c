@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/estimate.h"
 
 #include "inversion/grid_loss.h"

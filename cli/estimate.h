@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Estimates how long a run will take, by timing a few nodes of its graphs. */
 #ifndef TI_ESTIMATE_H
 #define TI_ESTIMATE_H

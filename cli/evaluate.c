@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti evaluate`: measures how well words fit pictures, by the fixed-grid loss of `ti train` and by the
    scores of the paper in CLIP's space. */
 #include "cli/evaluate.h"

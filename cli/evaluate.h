@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options of `ti evaluate` and the parts of the command: the words that are evaluated (evaluate.c),
    their scores in CLIP's space (evaluate_scores.c), and how the numbers are shown (evaluate_report.c). */
 #ifndef TI_EVALUATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How `ti evaluate` shows its numbers. */
 #include "cli/console.h"
 #include "cli/evaluate.h"

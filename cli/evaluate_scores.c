@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The scores of `ti evaluate`: draws pictures with each word and compares their features. */
 #include "cli/console.h"
 #include "cli/evaluate.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti generate`: generates pictures from a prompt. */
 #include "cli/generate.h"
 

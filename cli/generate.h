@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options of `ti generate`. */
 #ifndef TI_GENERATE_H
 #define TI_GENERATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti help` and `ti --version`: the list of commands, and the manual page and shell completions that are made
    from their option tables. */
 #ifndef TI_HELP_H

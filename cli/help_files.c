@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The manual page, in the macros of man(7), and the completions for bash, zsh and fish. All are made from
    the option tables. */
 #include "cli/help.h"

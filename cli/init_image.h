@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The picture from which `ti generate` begins, and the mask of what is repainted: --init-image and --mask. */
 #ifndef TI_INIT_IMAGE_H
 #define TI_INIT_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti inspect`: shows what is in a model folder, a safetensors file or a learned word. This file finds out
    which of these the path names; inspect_model.c, inspect_tensors.c and inspect_words.c print the reports. */
 #define _POSIX_C_SOURCE 200809L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recognises published model files by their size and SHA-256. */
 #include "cli/inspect_parts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report on a model, in a folder or a single file: its parts and their weights, what its configs say, and
    what is wrong with it. */
 #define _POSIX_C_SOURCE 200809L

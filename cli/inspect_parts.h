@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reports of `ti inspect` on files of tensors, models and learned words. Each is printed to standard
    output, as text or, when json is set, as JSON. */
 #ifndef TI_INSPECT_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reports how a picture was made. */
 #include "cli/inspect_parts.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report on a file of tensors: what it seems to be, its metadata and its tensors. */
 #include "cli/inspect_parts.h"
 

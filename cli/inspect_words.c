@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report on learned words: the norms of their vectors and, with a model, the nearest words of
    its vocabulary. */
 #include "cli/inspect_parts.h"

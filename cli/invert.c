@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti invert`: finds the noise from which a picture would be drawn (DDIM's inversion). */
 #include "cli/commands.h"
 #include "cli/common.h"

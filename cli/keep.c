@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/keep.h"
 
 #include "inversion/scores.h"

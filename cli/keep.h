@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti generate --keep N`: of the drawn pictures, only the N that CLIP scores best are written. */
 #ifndef TI_KEEP_H
 #define TI_KEEP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti generate --like`: reads from a picture how it was drawn. */
 #include "cli/console.h"
 #include "cli/inspect_parts.h"

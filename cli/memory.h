@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much memory a run may take (--memory BYTES|auto), and how much its plan needs. */
 #ifndef TI_MEMORY_H
 #define TI_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti mix`: adds learned words up, picks vectors of them, and sets their norm. */
 #include "cli/commands.h"
 #include "cli/common.h"

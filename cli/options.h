@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Command lines, described by tables. A command's table of options is used to parse its arguments, to print
    its --help, and to write and read the JSON that records the options of a run. */
 #ifndef TI_OPTIONS_H

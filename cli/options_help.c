@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti COMMAND --help`: prints a command's table of options. */
 #include "cli/options.h"
 

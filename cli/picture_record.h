@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a picture says about how it was drawn (io/picture_text.h), written by the commands that draw pictures
    and read by `ti generate --like`. The text "ti" is a JSON object:
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti plan`: shows what a training step and the sampling of a picture would compute, and how much memory they
    need. */
 #include "cli/commands.h"

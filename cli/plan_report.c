@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/plan_report.h"
 
 #include "autograd/summary.h"

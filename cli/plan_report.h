@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report of `ti plan` and of `ti train --dry-run`: what a training step and the sampling of a picture
    compute, and how much memory they need. The report is made from the plans of the graphs, which are
    not run. */

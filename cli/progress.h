@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Progress on stderr: one line that is rewritten in place on a terminal, and a new line every ten
    seconds elsewhere. */
 #ifndef TI_PROGRESS_H

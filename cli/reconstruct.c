@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti reconstruct`: encodes a picture x with the VAE and decodes its latents, which gives D(E(x)). No learned
    word can make the model generate the picture more closely than that. */
 #include "autograd/finite.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Resuming a run: the identity of its inputs, which must not have changed, and its state,
    which is saved during the run. */
 #ifndef TI_RESUME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The folder that a training run writes: the learned word, at checkpoints and at the end, and the
    losses as numbers and as a plot. */
 #ifndef TI_RUN_FOLDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/sampler_options.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options that choose a sampler, which the commands that draw pictures share. */
 #ifndef TI_SAMPLER_OPTIONS_H
 #define TI_SAMPLER_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/scorer.h"
 
 #include "cli/common.h"

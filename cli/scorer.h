@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The CLIP with which commands score pictures: which one it is, and the features of picture files. */
 #ifndef TI_SCORER_H
 #define TI_SCORER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti sheet`: lays pictures out in rows with captions on one sheet. */
 #include "cli/commands.h"
 #include "cli/common.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What asks a run to stop: the signals SIGINT (Ctrl-C), SIGTERM, and SIGHUP, which is sent when the terminal
    is closed; the end of the time that --for gives it; and a rank that is lost (inversion/ranks.h). */
 #ifndef TI_SIGNALS_H

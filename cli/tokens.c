@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti tokens`: shows the tokens that the text encoder gets for a prompt. */
 #include "cli/commands.h"
 #include "cli/common.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti train`: learns a word from a folder of pictures. run() and train() show the order of its parts. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/train.h"

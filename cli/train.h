@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `ti train`: its options (train_options.c) and the run itself (train.c). */
 #ifndef TI_TRAIN_H
 #define TI_TRAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cli/train_parts.h"
 
 #include "cli/common.h"

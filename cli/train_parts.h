@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of `ti train` that do not need its Run: what happens between the options and the start of training,
    and what is printed when the word is finished. */
 #ifndef TI_TRAIN_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A training run and what happens at some of its steps: losses at fixed points, validation pictures,
    checkpoints. */
 #ifndef TI_TRAIN_RUN_H

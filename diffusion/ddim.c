@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DDIM (Song et al. 2021, equations 12 and 16), the sampler of the paper's experiments, as diffusers'
    DDIMScheduler. Each step goes from timestep t to t' = t - T div N, where T is the number of training
    timesteps. With a = abar_t and a' = abar_t' (the paper's alpha_t and alpha_(t-1)):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DDIM's inversion (Song et al. 2021, section 4.3), as diffusers' DDIMInverseScheduler: from the latents of a
    picture to the noise from which DDIM with eta = 0 and as many steps draws nearly the same picture. The
    timesteps ascend, and a step from t' = t - T div N to t is, with a' = abar_t' and a = abar_t:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DPM-Solver++ (Lu et al. 2022b), multistep, and its stochastic variant, as diffusers'
    DPMSolverMultistepScheduler. With x = alpha z + s n, alpha^2 + s^2 = 1, lambda = log(alpha / s), and m0 the
    predicted picture of this step, m1 and m2 those of the two before, a step of order 1 from lambda to lambda'

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/emphasis.h"
 
 static double mean(const float *x, int64_t count) {

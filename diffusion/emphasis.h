@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the weights of a prompt do to its context. */
 #ifndef TI_EMPHASIS_H
 #define TI_EMPHASIS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Euler's method for the probability flow (Karras et al. 2022, algorithm 2 without churn), as diffusers'
    EulerDiscreteScheduler. The latents are x = z + sigma n, the picture plus noise, so that the UNet, which
    knows latents of variance 1, is given x / sqrt(sigma^2 + 1). With the predicted picture x0 a step from

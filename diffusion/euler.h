@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the two Euler samplers share (euler.c). */
 #ifndef TI_EULER_H
 #define TI_EULER_H

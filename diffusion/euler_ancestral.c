@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Euler's method with ancestral noise (k-diffusion's sample_euler_ancestral), as diffusers'
    EulerAncestralDiscreteScheduler. It differs from euler.c in that a step goes below the next sigma' and
    comes back by new noise n, so that the picture does not settle as N grows:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Classifier-free guidance (Ho and Salimans 2022, equation 6), and two things that go with it. */
 #ifndef TI_GUIDANCE_H
 #define TI_GUIDANCE_H

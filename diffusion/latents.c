@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/latents.h"
 
 #include "weights/safetensors.h"

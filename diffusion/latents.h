@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Initial noise from a file, in place of noise that is drawn. */
 #ifndef TI_LATENTS_H
 #define TI_LATENTS_H

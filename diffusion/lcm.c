@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling from a latent consistency model (Luo et al. 2023, algorithm 3), as diffusers' LCMScheduler. Such a
    model predicts the finished picture at once, and a step adds noise to this prediction again for the next
    timestep t'. With x0 predicted from the UNet's output as in DDIM, and s = 10 t (timestep_scaling),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mask of a picture that is repainted in part (blended latent diffusion, Avrahami et al. 2022, as
    diffusers' StableDiffusionInpaintPipeline does it with a UNet for whole pictures). Where the mask is 1,
    the picture is drawn; where it is 0, the given one stays: after each step its latents, with the noise of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/model.h"
 
 #include <stdlib.h>

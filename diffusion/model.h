@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A whole Stable Diffusion model: tokenizer, text encoder, UNet, VAE and noise schedule of one folder. */
 #ifndef TI_MODEL_H
 #define TI_MODEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/noise_schedule.h"
 
 #include <math.h>

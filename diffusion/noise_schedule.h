@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise schedule of training and sampling (DDPM, Ho et al. 2020): how much noise a latent picture z has
    at timestep t = 0 .. T - 1, T = train_timesteps.
 

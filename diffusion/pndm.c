@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PNDM (Liu et al. 2022), the sampler that Stable Diffusion 1.x is published with, as diffusers'
    PNDMScheduler. It steps from timestep t to t' = t - T div N as DDIM does with eta = 0 (its equation 11),
    with a = abar_t and a' = abar_t':

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The picture and the noise that a UNet's output stands for, whether it predicts the noise eps, v or the
    picture x0 itself. A noisy picture is x = alpha x0 + sigma eps with alpha^2 + sigma^2 = 1. */
 #ifndef TI_PREDICTED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/preview.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Previews: what the picture will look like, at a sixteenth of the cost of decoding it. The predicted clean
    latents of a step are averaged over squares of 4 x 4, and the VAE's decoder makes a small picture of the
    means. No network is trained for it, so that it works with every model. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/sampler.h"
 
 #include "diffusion/predicted.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Samplers: the ways from noise to a picture. Each is a file of this folder that begins with its equation and
    defines one constant of the type Sampler, which is listed in SAMPLERS. What calls them (sampling.c, the
    commands) knows none of them by name. */

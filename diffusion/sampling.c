@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "diffusion/sampling.h"
 
 #include "autograd/finite.h"

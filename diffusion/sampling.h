@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling: from a prompt and a seed to pictures, as diffusers' StableDiffusionPipeline does. The latents
    begin as noise, each timestep has a denoising step of the sampler with classifier-free guidance, and at the
    end the VAE's decoder turns the latents into pictures.

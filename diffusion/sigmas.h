@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which timesteps and noise levels a sampler visits: what the samplers share. A noise level is
 
        sigma_t = sqrt((1 - abar_t) / abar_t),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes learned words as other programs read them. */
 #ifndef TI_CONVERT_H
 #define TI_CONVERT_H

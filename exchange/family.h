@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds out which kind of model a file of weights holds, from the names and shapes of its tensors and before
    anything is loaded. */
 #ifndef TI_FAMILY_H

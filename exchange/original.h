@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The original layout: a whole model in one file, whose tensors have the names of the program that Stable
    Diffusion was first trained with. Here they are renamed to diffusers' names, the only ones that the loaders
    use. */

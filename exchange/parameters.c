@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "exchange/parameters.h"
 
 #include "io/json.h"

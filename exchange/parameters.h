@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The text "parameters" with which A1111's pictures say how they were made, and which its tab "PNG Info",
    civitai and others read:
 

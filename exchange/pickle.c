@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The stack machine. Its opcodes, and what they do to the stack, are described in the comments of Python's
    module pickletools. All loops are bounded by the pickle's bytes, and nothing here recurses: a list may hold
    itself. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads Python's pickles, as far as torch.save writes them. A pickle is a program for a small stack machine,
    and Python's own reader runs it: it imports the classes and calls the functions that the file names.
    Nothing is imported or called here. The reader knows the few functions that make a tensor or a dictionary,

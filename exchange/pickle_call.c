@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The globals that a pickle names, and what calling them makes. */
 #include <stdlib.h>
 #include <string.h>

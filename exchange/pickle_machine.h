@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the pickle reader share: the state of its stack machine. */
 #ifndef TI_PICKLE_MACHINE_H
 #define TI_PICKLE_MACHINE_H

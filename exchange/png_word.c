@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "exchange/png_word.h"
 
 #include <stdlib.h>

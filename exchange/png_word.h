@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The learned words that A1111 keeps in pictures: a PNG has the word in its text chunk "sd-ti-embedding", as
    base64 of the JSON {"string_to_param": {"*": {"TORCHTENSOR": [[...], ...]}}, "name", "step", ...}. (A1111
    can also hide the same data in the picture's pixels, which is not read here.) */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A whole Stable Diffusion model in one .safetensors or .ckpt file of the original layout, opened as if it
    were a folder. What a folder's configs state is derived from the tensors' shapes. */
 #ifndef TI_SINGLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "exchange/torch_file.h"
 
 #include <stdio.h>

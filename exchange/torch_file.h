@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads the files that torch.save writes (.pt, .bin, .ckpt): a pickle and the numbers of its tensors. Since
    torch 1.6 they are members of a zip file, which are stored without compression and so are used where they
    lie. In the format before that, several pickles and then the numbers follow each other. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* scandir, alphasort, strcasecmp */
 #include "exchange/word_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads learned words from the files of various programs. */
 #ifndef TI_WORD_FILE_H
 #define TI_WORD_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "exchange/zip.h"
 
 #include <minizip/unzip.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads and writes zip files in memory, with minizip. */
 #ifndef TI_ZIP_H
 #define TI_ZIP_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Measures the speed of PyTorch on the same tasks as tests/bench/bench_steps.c. Each task runs in a process
 of its own, since the peak of memory is that of the whole process:
 

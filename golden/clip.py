@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/clip.safetensors, results of CLIPModel and CLIPImageProcessor, which `ti evaluate` scores pictures with:
 
     pixels                the input of the encoder for picture 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Shared by the golden scripts: writing a golden file, and computing every result in float64 and in fp32.
 
 A golden file is a safetensors file. It holds inputs and weights as they were used. Results are what the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compares newly made golden files with those of the repository:
 
     python golden/compare.py NEW [OLD]

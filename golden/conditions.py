@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/conditions.safetensors: what is done to the context and to the guidance besides the plain
 formulas.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/critters.safetensors, results of the embedded model:
 
     text/ids, text/states      token ids of PROMPTS and the last hidden states, with two placeholder tokens

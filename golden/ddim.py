@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/ddim.safetensors: DDIM sampling with every kind of scheduler_config.json. For each CONFIG in
 CONFIGS it has
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/draws.safetensors: random numbers of torch's CPU generator and of Python's random, from
 single calls of many sizes and from a long sequence of mixed calls.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Recomputes the training step that `ti train --dump DIR` wrote with the reference's own classes, from the
 same token ids, noisy latents, timesteps and learned vectors, and compares every tensor and every gradient by
 name, in the order of execution:

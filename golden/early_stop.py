@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/early_stop.safetensors: when the rule of DVAR (arXiv 2302.04841) ends a run, and the loss that
 it watches.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Records how the reference reads files: whether the safetensors library accepts a header, and what diffusers
 and transformers read from configs.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Models at full size whose weights are generated from their tensors' names.
 
     python golden/full.py sd15|sd21|tiny [--pictures | --bf16 | --look]

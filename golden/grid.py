@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/grid.safetensors: the fixed-grid loss of `ti evaluate` and `ti train --grid-loss`.
 
 This loss is the mean of all squared errors of the noise predictions for each picture's latents (the mean of

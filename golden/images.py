@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/images.safetensors and golden/pictures/: pictures resized by Pillow, and small picture files
 of every kind with the pixels that they must decode to. golden/large/ has small files of large pictures, which
 serve to measure memory.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/init_image.safetensors: pictures that begin from another picture, by diffusers'
 StableDiffusionImg2ImgPipeline and, with a mask, StableDiffusionInpaintPipeline, as golden/picture.py records them;
 the pictures from which they begin, golden/init_picture.png and golden/init_square.png, and their masks,

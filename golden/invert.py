@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/invert.safetensors: the noise to which diffusers' DDIMInverseScheduler leads from a picture, the
 pictures that DDIMScheduler draws from it without guidance, and the options of `ti invert`:
 

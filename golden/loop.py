@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Textual inversion as the reference trains it: diffusers' models and schedulers, torch's DataLoader and
 AdamW, and accelerate's training loop. The calls are in the order of diffusers'
 examples/textual_inversion/textual_inversion.py, since that order determines which random numbers each of

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Makes all golden files: golden/make.sh [PYTHON]. See golden/README.md. PYTHON, by default python3, makes a
 # virtual environment in golden/.venv with the versions of requirements.txt. Set VENV to the folder of an
 # environment to use that one instead. The CPU wheels of PyTorch are enough.

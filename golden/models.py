@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Five complete Stable Diffusion models, tiny and random, which differ from the embedded model and from each
 other. For each the script writes golden/models/NAME, a model folder in the layout of save_pretrained, and
 golden/models/NAME.safetensors, the reference's results on it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/modules.safetensors: the modules of the three networks with random weights.
 
 For a case NAME it has the weights NAME/weights.KEY under diffusers' keys; the inputs NAME/x and, where the

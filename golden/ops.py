@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/ops.safetensors: every op of autograd/ops.h, forward and backward.
 
 For a case NAME the file has the inputs NAME.in0, in1, ...; NAME.weight and NAME.bias in the type of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/optim.safetensors: torch's AdamW, and the learning rates of diffusers' get_scheduler.
 """
 import sys

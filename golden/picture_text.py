@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/picture_text/: pictures with texts that say how they were made.
 
 Pillow writes some of them by A1111's rules: its text "parameters" as a PNG chunk, which Pillow makes a tEXt or an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/preview.safetensors: the last preview of `ti generate --preview N` in runs of diffusers' pipelines. It is
 the picture x0 that the guided output of the UNet stands for, averaged by torch's avg_pool2d over 4 x 4 latents and
 decoded. x0 is that of the scheduler's class where step returns it or keeps it; for PNDM and LCM it is computed from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/prompts.safetensors: prompts with weights and prompts longer than the window, by the rules of
 A1111 and ComfyUI. This script is a writing of these rules of its own, made from their descriptions, and runs
 them on transformers' tokenizer and text encoder. For MODEL "critters" and "lcm", SYNTAX "a1111", "comfy" and

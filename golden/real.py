@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/real.safetensors and golden/real_noise.safetensors, for tests/models/check_real.c: the last 3 x 3
 pixels, in blue and from 0 to 1, of a picture of PROMPT of 3 steps with guidance 7.5 from given noise.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/samplers.safetensors: diffusers' scheduler classes with every kind of scheduler_config.json, each
 config read by the class that it names and by every other class that `ti generate --sampler` knows.
 

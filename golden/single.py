@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/single/NAME/ for four architectures: names and configs for the original layout, which has a
 whole model in one file. The configs are those of diffusers for the architecture. names.txt has one line per
 tensor:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes the numbers and the picture of docs/step.md: one training step on the concept grum, as `ti train --dump` records it.
 
     make && python golden/step.py

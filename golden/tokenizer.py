@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes golden/tokenizer.txt: the tokens that transformers' CLIPTokenizer gives for thousands of generated
 texts. Run it in the root folder of the repository. tests/files/test_tokenizer.c reads the file. The first
 word of a line is its kind:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The variants of the method that `ti train` has as options, in torch, and golden runs with them. golden/loop.py
 trains with the same options.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Learned words in the files of other programs: writes one file of each kind with the programs' own functions, or
 in their layout where they cannot be installed, and records the rows that ti has to read.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How other programs read a learned word, and whether they find in the files that ti writes what ti read.
 
 diffusers and torch read for themselves. The rules of A1111, kohya's scripts and sd.cpp, which cannot be installed as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2) for one small
    array: the learned vectors. */
 #ifndef TI_ADAMW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The timeline of all random draws is at the top of dataset.h. */
 #include "inversion/dataset.h"
 

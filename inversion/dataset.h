@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The order in which the reference script (diffusers' textual_inversion.py) visits its training pictures,
    and the random numbers that it draws on the way. The script has a dataset of pictures x repeats
    examples, a DataLoader that shuffles it in every epoch, and accelerate, which fetches one batch ahead in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/early_stop.h"
 
 #include "inversion/grid_loss.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Early stopping by DVAR (deterministic variance evaluation): Voronov et al., "Is This Loss Informative?
    Faster Text-to-Image Customization by Tracking Objective Dynamics", arXiv 2302.04841. A run ends when a
    loss that has no random choices in it (deterministic_loss in grid_loss.h) has settled:

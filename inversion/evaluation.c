@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/evaluation.h"
 
 #include "inversion/templates.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The evaluation of words as in the paper (Gal et al. 2022, section 5.2): pictures are drawn from prompts
    with the word, and scored in CLIP's space.
 

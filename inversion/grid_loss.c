@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/grid_loss.h"
 
 #include "inversion/ranks.h"

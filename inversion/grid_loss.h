@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses on fixed points (pictures, timesteps, noise and prompts), which measure how well a word fits the
    pictures without the noise of single training steps: the fixed-grid loss, and the deterministic loss of
    early stopping. Neither draws a number from the run's generators. */

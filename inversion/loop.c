@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The training loop, which minimises equation 2 (training.c) by stochastic gradient descent:
 
        repeat until `steps` updates are done:

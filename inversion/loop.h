@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The training loop. It repeats the reference script (diffusers' textual_inversion.py) draw for draw: which
    example comes when, what noise it gets, and when the learned vectors are updated. The algorithm is at the
    top of loop.c, and the timeline of its random draws is at the top of dataset.h. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/loss_weights.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weights of the loss, which change how much an example or a part of a picture counts:
 
        loss = mean(w (eps - eps_theta)^2),   w = weight of the timestep * mask of the picture

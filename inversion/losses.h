@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The losses of a run as the reference script logs them: the file losses.csv, which has the header
    "step,loss,lr" and one line for each micro-batch. */
 #ifndef TI_LOSSES_H

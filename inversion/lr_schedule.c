@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/lr_schedule.h"
 
 #include <math.h>

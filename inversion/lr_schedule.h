@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Learning-rate schedules: those of diffusers' get_scheduler, computed in double as they are there. */
 #ifndef TI_LR_SCHEDULE_H
 #define TI_LR_SCHEDULE_H

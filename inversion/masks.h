@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Masks of the training pictures, with which only a part of each picture counts in the loss: the thing, and
    not what stands around it. */
 #ifndef TI_MASKS_H

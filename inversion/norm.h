@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The norms of the learned vectors. AdamW lets them grow: after training, a vector can be many times as long
    as the vocabulary's, and the authors of DTI (Kim et al. 2025, "Directional Textual Inversion", arXiv
    2512.13672) report that such a word drowns the rest of a prompt. Two remedies are an option: every vector

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The training pictures: the picture files of a folder, in the order of their
    names, at the size of training. */
 #ifndef TI_PICTURES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The VAE's posterior of every training picture, both as it is and mirrored. It is computed once, before
    the first step, and kept in a file. A training step then only has to sample it (posterior_sample of
    nn/encoder.h), which is cheap. */

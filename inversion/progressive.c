@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/progressive.h"
 
 int64_t progressive_start(int64_t p, int64_t k) { return p * k; }

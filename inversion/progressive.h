@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Progressive extension (section 5.1 of the paper): a word of several vectors begins with one, and every P
    steps the next one joins it. A prompt then contains the vectors that have joined, and no others change. P
    is 2000 in the paper; here P = 0 stands for no extension, with all vectors from the first step on. */

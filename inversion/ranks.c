@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only rank of a build without MPI. */
 #define _POSIX_C_SOURCE 200809L /* access */
 #include "inversion/ranks.h"

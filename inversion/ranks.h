@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ranks: the processes of one training run, which `mpirun` starts on one machine or on several. Each computes
    some of a batch's examples, and everything else they do alike: all make the same random draws and the same
    updates. Rank 0 alone reads the run's folder, writes and prints.

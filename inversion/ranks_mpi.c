@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ranks of `make MPI=1`. Rank 0 is in the middle of a star: what the others compute goes to it, and what
    they need comes from it.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/regulariser.h"
 
 void regulariser_add(double weight, double scale, int64_t n, int64_t width, const float *v, const float *v0,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The regulariser of the paper's section 5.1, which keeps the learned vectors near their initial words. */
 #ifndef TI_REGULARISER_H
 #define TI_REGULARISER_H

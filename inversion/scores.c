@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/scores.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The scores by which the paper judges a word (Gal et al. 2022, section 5.2): in CLIP's space, how alike
    the pictures drawn with it are to the concept, and how well they obey the rest of the prompt.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/state.h"
 
 #include "inversion/ranks.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state of a run: everything that a resumed run needs to reach the same bits as one that was never
    stopped. It is small enough to be written after every step. */
 #ifndef TI_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Version 2 of a run's state, which is read but no longer written. The file consists of MAGIC, the fields in
    the order of fields() as they lie in memory, and the hash of all these bytes. */
 #include "inversion/state.h"

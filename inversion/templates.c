@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/templates.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The templates: sentences such as "a photo of a {}", in which the word takes the
    place of "{}" while it is learned. */
 #ifndef TI_TEMPLATES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Equation 2 of the paper, from the inside out (the letters are in training.h):
 
        v* = argmin_v  E_{z ~ E(x), y, eps ~ N(0,1), t} || eps - eps_theta(z_t, t, c_theta(y)) ||^2

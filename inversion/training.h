@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Textual inversion itself: the loss of equation 2 of the paper (Gal et al. 2022) as a graph in which only
    the learned vectors v have a gradient.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The prompts with which a word is learned, such as "a photo of a <grum>": those of templates, which all
    pictures share, or captions, where each picture has prompts of its own. */
 #ifndef TI_TRAINING_PROMPTS_H

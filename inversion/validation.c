@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "inversion/validation.h"
 
 #include "io/image_write.h"

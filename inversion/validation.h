@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Validation: a picture that shows what the word has learned, generated from the same prompt and seed every
    time. It has a generator of its own, so that the run's random draws do not depend on it. */
 #ifndef TI_VALIDATION_H

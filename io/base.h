@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The basics that every file uses: checks for programming errors, messages for user errors, and small
    allocations. */
 #ifndef TI_BASE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads unsigned integers from bytes, which need not be aligned, in big-endian or little-endian order. */
 #ifndef TI_BYTES_H
 #define TI_BYTES_H

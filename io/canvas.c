@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/canvas.h"
 
 #include <math.h>

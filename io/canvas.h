@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Draws shapes and lines on a picture, for contact sheets and the loss curve. Coordinates are in pixels
    from the top left corner. Anything outside the picture is clipped. */
 #ifndef TI_CANVAS_H

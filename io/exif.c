@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/exif.h"
 
 #include "io/bytes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads the EXIF and XMP metadata of JPEG and PNG files: a picture's orientation, and its comment. The rules
    for the orientation are those of Pillow's exif_transpose, but the PNG text "Raw profile type APP1", which
    older versions of ImageMagick write, is read as well. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* O_TMPFILE, madvise */
 #include "io/file.h"
 

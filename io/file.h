@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads files (into memory, or mapped) and writes them so that a file under its name is always whole. */
 #ifndef TI_FILE_H
 #define TI_FILE_H

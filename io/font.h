@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The font of contact sheets and of the loss curve: DejaVu Sans (Debian's package fonts-dejavu-core), which
    stb_truetype draws with smooth edges. Where it is not installed, stb_easy_font takes its place, which has
    only printable ASCII. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hash FNV-1a with 64 bits, by which a changed file or picture is noticed. It does not protect against
    somebody who forges one. */
 #ifndef TI_HASH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 8-bit RGB pictures: reading, orientation, cropping, resizing to the same bytes as Pillow, mirroring, and
    the conversion to the models' floats and back. (io/image_write.h writes them as PNG or JPEG.) The formats
    that are read are PNG (every kind), JPEG (baseline and progressive, 8 bits) and BMP (24 and 32 bits per

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads the headers of PNG, JPEG and BMP files and does what the decoder leaves out: it checks that the file
    is complete and finds its orientation. (stb_image decodes a truncated JPEG to a picture with a grey lower
    half, checks no checksums and ignores EXIF.) */

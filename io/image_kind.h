@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recognises pictures by their first bytes, not by their names. For a format that is not read, the message
    contains the command that converts the picture to PNG. */
 #ifndef TI_IMAGE_KIND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes pictures as PNG or JPEG, depending on the ending of their name. */
 #ifndef TI_IMAGE_WRITE_H
 #define TI_IMAGE_WRITE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON: Jansson reads it, with additional limits, and our own code writes it. */
 #ifndef TI_JSON_H
 #define TI_JSON_H

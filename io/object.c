@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/object.h"
 
 #include <math.h>

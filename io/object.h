@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A JSON object, usually a config file, whose members are read one by one. The object remembers which keys
    were asked for, so that the others can be reported as unknown. The functions that read a member take the
    value `absent`, which they return when there is no such key. They also return it, after adding a message,

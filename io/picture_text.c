@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/picture_text.h"
 
 #include "io/bytes.h"

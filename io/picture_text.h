@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts in pictures that say how they were made. A PNG has them as text chunks "parameters" (as A1111 writes
    it) and "ti". A JPEG has the first as Exif's UserComment, as A1111 does, and the second as a comment (COM)
    that begins with "ti ". */

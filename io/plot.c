@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/plot.h"
 
 #include "io/font.h"

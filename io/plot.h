@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Draws the loss curve, and points with names, as pictures. */
 #ifndef TI_PLOT_H
 #define TI_PLOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The chunks of a PNG file, and the texts in them. After its signature a PNG consists of chunks: 4 bytes with
    the size of the data, 4 letters with the type, the data, and a checksum (CRC-32) of type and data. */
 #ifndef TI_PNG_CHUNKS_H

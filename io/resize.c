@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Resampling of 8-bit pictures that gives the same bytes as Pillow's. One axis is resized after the other.
    Each output pixel is a weighted sum of the input pixels around its centre; when the picture becomes
    smaller, the kernel is widened by the scale, which avoids aliasing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SHA-256 (FIPS 180-4). A file can be compared by its hash with the file that somebody has published. */
 #ifndef TI_SHA256_H
 #define TI_SHA256_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/sheet.h"
 
 #include "io/font.h"

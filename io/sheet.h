@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Contact sheets: rows of pictures with captions on white, written as one PNG or JPEG (image_write). */
 #ifndef TI_SHEET_H
 #define TI_SHEET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one file that compiles the stb libraries' own code. It leaves out the decoders of rare formats, in
    whose code hostile files have found bugs. */
 #include "io/image.h"

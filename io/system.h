@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the operating system tells a process: the time, its memory, its code, its descriptors. */
 #ifndef TI_SYSTEM_H
 #define TI_SYSTEM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A string that grows as text is appended. */
 #ifndef TI_TEXT_H
 #define TI_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Decodes and checks UTF-8 with utf8proc. Only the text of JSON files is checked elsewhere, by Jansson. */
 #ifndef TI_UTF8_H
 #define TI_UTF8_H

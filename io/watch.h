@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A callback by which a caller follows long work and can stop it. */
 #ifndef TI_WATCH_H
 #define TI_WATCH_H

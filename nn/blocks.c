@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/blocks.h"
 
 #include <stdlib.h>

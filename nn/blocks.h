@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocks that the UNet and the VAE are built from. A struct holds a block's frozen weights in fields
    named after the checkpoint's keys, NAME_load finds these weights in a store, and the function with the
    block's name records its forward pass in a graph.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/clip.h"
 
 #include <stdlib.h>

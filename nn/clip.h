@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CLIP's text encoder (transformers' CLIPTextModel): turns token ids into the context c_theta(y) that the
    UNet attends to.
 

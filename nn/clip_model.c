@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/clip_model.h"
 
 #include "autograd/finite.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A whole CLIP (transformers' CLIPModel; Radford et al. 2021): two encoders that map a picture and a text to
    features of one space, in which the cosine between two features says how alike the two are.
 

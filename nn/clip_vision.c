@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/clip_vision.h"
 
 #include <stdlib.h>

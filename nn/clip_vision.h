@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CLIP's encoder of pictures, a vision transformer (transformers' CLIPVisionModelWithProjection; Radford et
    al. 2021, section 2.4), and the preparation of its input (CLIPImageProcessor).
 

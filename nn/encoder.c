@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/encoder.h"
 
 #include "autograd/finite.h"

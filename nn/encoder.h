@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The VAE's encoder as a graph of its own for one picture, and samples of the posterior that it computes:
 
        z = mean + exp(logvar / 2) n,  n ~ N(0, 1) */

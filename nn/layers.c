@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/layers.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loading of layers: each function finds a Layer's weights under their names in the checkpoint and checks
    their shapes. A weight that is missing or misshapen adds a message to the store's errors and is NULL in the
    Layer. Code that loads a model therefore has to look at the errors before it runs the model. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The denoiser eps_theta(z_t, t, c) (diffusers' UNet2DConditionModel): predicts the noise in a noisy latent
    picture z_t at timestep t, given the text's context c. (Some models predict v or the picture instead:
    weights/config.h, Prediction.)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "nn/vae.h"
 
 #include <stdlib.h>

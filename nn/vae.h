@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The autoencoder (diffusers' AutoencoderKL), E(x) and D(z) of the latent diffusion paper. It maps between
    pictures [B, 3, H, W] with values in -1..1 and latents [B, L, H / f, W / f], where f = 2^(levels - 1). */
 #ifndef TI_VAE_H

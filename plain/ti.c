@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Textual Inversion in one file
 
    What is learned. A text-to-image model has never seen your cat. You show it a few pictures and want a word

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernel of gemm_bf16 for x86-64 processors with AVX512-BF16. Its instruction vdpbf16ps takes two vectors
    of 16 pairs of bfloat16 numbers, multiplies them number by number, and adds both products of a pair to the
    fp32 sum in the same lane:

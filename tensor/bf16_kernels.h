@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What gemm_bf16 does in its innermost loops, for a kind of processor. A kernel multiplies a strip of A by a
    panel of B:
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernel of gemm_bf16 in plain C, for processors without instructions for bfloat16. */
 #include "tensor/bf16_kernels.h"
 #include "tensor/vmath.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tensor/conv.h"
 #include "tensor/conv_methods.h"
 #include "tensor/share.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution of images with a square kernel, 1x1 or 3x3, and its gradient. NCHW throughout:
 
        x [B, C, H, W]   y [B, O, H', W']   weight [O, C, k, k]   bias [O]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A 1x1 convolution at stride 1 without padding is a matrix product for each image b. The factors are x and y
    as they are in memory, so that nothing is copied:
 

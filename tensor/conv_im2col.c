@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* im2col: convolution as one matrix product, the general method for any stride and any padding.
 
    The C k k inputs that an output pixel depends on are written as a column of a matrix X. Then, with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The functions of the three methods' files, which conv.c calls. `bias` is [O] in fp32, and zero if the layer
    has none. All other parameters are as in conv.h. */
 #ifndef TI_CONV_METHODS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Winograd's fast convolution F(4x4, 3x3), for 3x3 kernels at stride 1 (Lavin and Gray, arXiv 1509.09308).
 
    One dimension. Four outputs of a kernel g with three taps depend on six inputs d:

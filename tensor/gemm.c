@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products by OpenBLAS, their division into tiles, and the calls that set OpenBLAS up and query it. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/gemm.h"

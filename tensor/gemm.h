@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix multiplication. gemm.c is the only file that calls BLAS. All matrices are row-major fp32. */
 #ifndef TI_GEMM_H
 #define TI_GEMM_H

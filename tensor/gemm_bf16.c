@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products of bfloat16 matrices: the packing of the factors and the loop over blocks. What depends on the
    processor is in bf16_avx512.c, and in bf16_portable.c for all other processors.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products whose factors are rounded to bfloat16, and whose sums are fp32. A bfloat16 number is the
    high half of a float: it has the float's range, and 8 significant bits instead of 24. Processors with
    instructions for it multiply twice as many pairs of numbers in a second as in fp32, or more. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* torch.Generator("cuda"): the normal numbers that PyTorch draws on NVIDIA's GPUs, with Philox 4x32-10
    (Salmon et al. 2011) and the Box-Muller transform. A1111 takes its noise from this generator by default. */
 #ifndef TI_PHILOX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tensor/product.h"
 
 #include "tensor/gemm_bf16.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products at a precision. All matrices are row-major, and fp32 but for weights. Like gemm, these
    functions run on the calling thread alone. */
 #ifndef TI_PRODUCT_H

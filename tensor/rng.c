@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* MT19937 and the numbers that PyTorch and Python derive from it, with the same bits.
 
    MT19937 keeps N = 624 words of 32 bits and renews all of them at once:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two random number generators of the reference script, which give the same numbers as PyTorch's
    torch.Generator('cpu') and Python's random. Both are the Mersenne Twister MT19937 (Matsumoto and Nishimura
    1998); they differ in how they are seeded and in what they compute from its 32-bit numbers. The structs are

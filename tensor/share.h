@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Distributes the tiles of an op among threads, with work stealing. Each thread has its own range of
    consecutive tiles: [k count / K, (k + 1) count / K) for thread k of K. The ranges stay the same from one op
    to the next, so that a thread finds its inputs in its core's cache, where it wrote them. A thread that has

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tensor/tensor.h"
 #include "tensor/transpose.h"
 #include "tensor/vmath.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shapes and the two kinds of arrays. A Weight is frozen and lies in a file; a Tensor is computed,
    in fp32, and may have a gradient. They have different types so that the compiler prevents
    changes of frozen weights. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The number of threads, and the variables of the environment that OpenBLAS and OpenMP read before main. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "tensor/threads.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The processor's cores, OpenMP's threads and OpenBLAS's kernels, and the settings that they need
    when the program starts. */
 #ifndef TI_THREADS_H

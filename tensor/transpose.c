@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A matrix is transposed in squares of 16 x 16 numbers, and a square by interleaving its two halves four
    times. To interleave is to write the first number of the first half, the first of the second half, the
    second of the first half, and so on. A square of 4 x 4 needs only two times. With rows a, b, c and d:

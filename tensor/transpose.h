@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transposition of matrices, in loops that the compiler turns into vector code. */
 #ifndef TI_TRANSPOSE_H
 #define TI_TRANSPOSE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mathematical functions for vector code: exp, sigmoid, the normal distribution, and sums in a fixed order.
    The functions of one float have no branches, tables or library calls, so that the compiler turns loops that
    call them into vector code. tests/ops/test_vmath.c compares them with double precision over the whole range

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tests/check_demo.sh [FOLDER [LOG]]: checks the result of `make demo`. The fixed-grid loss of the learned word on
 # its pictures must be at least 0.004 lower than that of its initial word (it falls from about 0.160 to
 # 0.1525), and at least 0.004 lower than that of a word learned from another creature. In CLIP's space its pictures

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Folders for tests, and functions that run the program under test as a user would. The environment variable
    TI holds the program's path, and tests run in the root folder of the repository. */
 #ifndef TI_COMMAND_H

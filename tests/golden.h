@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Golden files are safetensors files with results of the reference implementation, made by the scripts in
    golden/. For a result NAME the metadata key "torch:NAME" holds, as text, the error of the reference's
    own fp32 computation, max|fp32 - float64| / max|float64|, and "bf16:NAME" that of its computation in

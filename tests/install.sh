@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Tests `make install`, `make uninstall` and `make clean`, and builds in other folders and with other flags,
 # in a source tree whose path has spaces, accents and an apostrophe. The tree is copied together with its
 # build folder, so that the test compiles only single files and takes a few seconds when ti is already built.

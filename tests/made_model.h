@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Models whose weights are generated from their tensors' names. They have the architecture of Stable
    Diffusion 1.5, of 2.1, or of a tiny model of the same kind. Each tensor has a name in diffusers' layout and
    one in the original single-file layout. With such a model a test can check that a model of full size loads

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/network.h"
 
 #include "exchange/single.h"

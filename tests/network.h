@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Helpers of the tests that open a model and compare its networks with golden files. */
 #ifndef TI_NETWORK_H
 #define TI_NETWORK_H

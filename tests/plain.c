@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Includes plain/ti.c as it is, and calls its operations for the tests. Three of its names are changed, since
    the program and its tests have the same. */
 #define main   plain_main

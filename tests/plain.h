@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs operations of plain/ti.c, whose results the tests expect of the program: they are computed by the
    plainest loops in double precision. */
 #ifndef TI_TESTS_PLAIN_H

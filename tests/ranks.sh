@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Tests `ti train` as 1, 2 and 3 ranks on one machine: they end with the same bytes as one process, a rank that is killed,
 # stopped or loses its weights ends the run with its state saved, and ranks with other inputs are refused. It needs
 # Open MPI (`make deps MPI=1`), builds ti with and without it, and takes about a minute. Ends with "N passed, N failed".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Helpers of the tests that read files. They check that a file is refused with the right message, and they
    read and edit the text of files. */
 #ifndef TI_REFUSAL_H

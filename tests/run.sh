@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tests/run.sh PROGRAM...: runs test programs, JOBS at a time (by default as many as there are processors), and prints the lines of
 # checks that failed, or with VERBOSE=1 all lines. The last line has the sum of their counts: "N passed, N failed".
 passed=0 failed=0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tests/run_graph.h"
 
 #include "tensor/gemm.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a recorded graph, with matrix products in either precision, with all kinds of plans (without reuse
    of memory, with it, with recomputed blocks, with separate allocations, with NaN in buffers after their
    last read) and with 1, 2 and 5 threads, and tests that all of them give the same bits. */

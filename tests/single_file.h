@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Helpers of the tests of models in one file of the original layout. They read lists of the tensors' names,
    which golden/single.py checked with diffusers, and write files that hold these tensors. */
 #ifndef TI_SINGLE_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The checks of all test programs. Each check prints a line with its verdict, its name and what it measured.
    The last line of a program gives the counts, and its exit status is 1 when any check failed.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Helpers of the tests of the tokenizer. */
 #ifndef TI_TEST_TOKENIZER_H
 #define TI_TEST_TOKENIZER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "text/added.h"
 
 #include <stdlib.h>

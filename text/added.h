@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Added tokens, which the files of a tokenizer list outside the vocabulary: special tokens such as
    <|endoftext|>, and words that were added to a model together with rows of its token embedding. */
 #ifndef TI_ADDED_H

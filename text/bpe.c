@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens are spelled in the byte-level alphabet, in which each byte has a printable character: the code point
    of the same number where that is printable Latin-1, and otherwise the code points from U+0100 up, in the
    order of the bytes. The last symbol of a piece carries the end-of-word mark "</w>".

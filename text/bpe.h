@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Byte-pair encoding (Sennrich et al. 2016) over CLIP's byte-level alphabet, from a vocabulary (vocab.json)
    and its merges (merges.txt). */
 #ifndef TI_BPE_H

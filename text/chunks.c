@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a prompt is laid out in windows of the text encoder. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Suggestions for misspelt names, by edit distance. */
 #ifndef TI_NEAREST_H
 #define TI_NEAREST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "text/prompt.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prompts: the learned words that a prompt may use, and the conversion of a prompt to the token ids that the
    text encoder gets. */
 #ifndef TI_PROMPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "text/prompt_list.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of prompts, one on each line. */
 #ifndef TI_PROMPT_LIST_H
 #define TI_PROMPT_LIST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "text/syntax.h"
 
 #include <ctype.h>

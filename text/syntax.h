@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The syntaxes in which weights are written into prompts: A1111's and ComfyUI's. docs/prompts.md has the
    rules on a page. */
 #ifndef TI_SYNTAX_H

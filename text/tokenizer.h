@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CLIP's tokenizer. On any text it gives the same ids as transformers' CLIPTokenizer made from the same
    files. A text goes through these steps:
 

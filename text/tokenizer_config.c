@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads tokenizer/tokenizer_config.json and special_tokens_map.json as the reference's class CLIPTokenizer
    does. */
 #include "text/tokenizer.h"

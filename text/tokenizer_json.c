@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "text/tokenizer_json.h"
 
 #include <string.h>

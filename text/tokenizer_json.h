@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tokenizer.json: the vocabulary, its merges and the added tokens in one document, which is the only form
    that transformers 5 writes. */
 #ifndef TI_TOKENIZER_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text as Unicode code points, and its normalisation in CLIP's tokenizer. The character tables are
    utf8proc's. */
 #ifndef TI_UNICODE_H

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/applications.sh [FOLDER]: makes the pictures of docs/applications.md with the embedded model, one for each
 # application that the paper shows. The words that they need are learned first.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/bench.sh BUILD [full]: measures the speed of ti, and compares it with PyTorch when PYTHON names a
 # Python with the packages of golden/requirements.txt. `make bench` runs this script. Prints the medians of
 # RUNS runs (by default 5) and the ratios to PyTorch. Runs of ti and of PyTorch alternate, so

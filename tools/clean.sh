@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/clean.sh BUILD: removes ./ti and the build folder BUILD, unless make has never built in it. Prints
 # which other folders of make and tools/ remain. `make clean` runs this script.
 set -eu

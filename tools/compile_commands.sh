@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/compile_commands.sh FILE...: prints a compilation database, which tells editors and other tools how each
 # file is compiled. CC is the compiler and FLAGS are its flags. `make compile_commands.json` runs this script.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/demo.sh [FOLDER]: learns <grum> from five pictures with the embedded model, generates pictures with it,
 # lays everything out on one sheet, and scores the word. `make demo` runs this script.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Looks for the packages that building needs: the compiler CC, OpenBLAS, stb, Jansson, utf8proc, zlib and
 # minizip (docs/dependencies.md), and with MPI=1 in the environment Open MPI.
 #

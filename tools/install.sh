@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/install.sh install | uninstall: installs ./ti, the embedded model, the manual page and the completions
 # below $DESTDIR$PREFIX, or removes exactly these files. Of the folders, uninstalling removes those of the
 # embedded model that are then empty. `make install` and `make uninstall` run this script. The scripts that made

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/lines.sh ROOM...: prints the number of lines of C (.c and .h) in each room, which is a source folder,
 # in ti.c, in the whole program, in plain/ and in the tests. The arguments are the rooms from the top to the
 # bottom, as in the Makefile; the output has the bottom first. `make lines` runs this script.

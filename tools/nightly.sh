@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/nightly.sh [PART]...: runs the checks that take too long for every change.
 #
 #   valgrind    tests of a portable build under valgrind, which does not support AVX-512, so that OpenBLAS has

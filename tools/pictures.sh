@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/pictures.sh [FOLDER]: draws on the embedded model what README.md shows of pictures that begin from another one, and makes
 # the sheet docs/pictures.jpg.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Draws the plot of tools/study.sh from lines of "NAME|X|Y|X ERROR|Y ERROR|KIND" on standard input, where
    KIND is "reference", "joined" (a line leads from the point before to this one) or empty:
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/samplers.sh [FOLDER]: draws the same prompts and seeds on the embedded model with every sampler, makes the sheet
 # docs/samplers.jpg, and prints the rows of the table in docs/samplers.md. PYTHON is a Python with numpy and Pillow, which measures
 # how far the pictures are from those of DDIM in 100 steps. Times are processor time on one thread.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/settings.sh [OUT]: learns every concept of the embedded model with several settings and three seeds each,
 # and writes the tables and pictures of docs/settings.md. It keeps the runs in the folder OUT (out/settings) and,
 # when it is started again, does only those that are missing. JOBS runs at a time (2), with one thread each, take

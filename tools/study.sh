@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/study.sh: learns every concept of the embedded model with many settings and seeds, scores each word as the paper does, and
 # draws the plot of both scores and prints tables. `make study` runs it.
 #

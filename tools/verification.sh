@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # tools/verification.sh TEST-PROGRAM...: runs test programs and writes docs/verification.md, which lists what
 # the tests check, the errors that they measure, and the lines of the program that they run. COVERAGE is the
 # folder of a separate build for gcov. `make verification` runs this script.

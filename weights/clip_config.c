@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parses the configs of CLIP: text_encoder/config.json of a model (transformers' CLIPTextModel), and the
    config of a whole CLIP with both of its encoders (CLIPModel). */
 #include "weights/config.h"

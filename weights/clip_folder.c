@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/clip_folder.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opens a CLIP, which compares pictures and texts: a folder with transformers' CLIPModel and its processor,
    or the safety checker of a folder of Stable Diffusion 1.x, which contains the picture encoder of CLIP
    ViT-L/14 but no text encoder. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The configs of a model: what the JSON files of its folder say about the networks and the noise schedule.
    nn/ and diffusion/ are built from this plain data. */
 #ifndef TI_CONFIG_H

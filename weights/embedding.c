@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/embedding.h"
 
 #include <math.h>

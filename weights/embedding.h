@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Learned embeddings, the words that textual inversion finds: read from a list of tensors, and written as
    safetensors files. */
 #ifndef TI_EMBEDDING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opens a Stable Diffusion model, a folder in the layout of diffusers: reads and checks its configs and finds
    its weights by name. A model in one file is presented as if it were such a folder (exchange/single.h). */
 #ifndef TI_FOLDER_H

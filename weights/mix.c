@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/mix.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Arithmetic on learned words. */
 #ifndef TI_MIX_H
 #define TI_MIX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/neighbours.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares learned vectors with those of the vocabulary: their norms, and which known tokens lie nearest. */
 #ifndef TI_NEIGHBOURS_H
 #define TI_NEIGHBOURS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parses preprocessor_config.json, the config of transformers' CLIPImageProcessor. */
 #include "io/object.h"
 #include "weights/config.h"

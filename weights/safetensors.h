@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads and writes safetensors files: 8 bytes with the header's size (little-endian), a JSON header {"name":
    {"dtype", "shape", "data_offsets"}, ..., "__metadata__": {"key": "value"}}, then the tensors' bytes without
    a gap. A file is mapped into memory, and its tensors are not copied. */

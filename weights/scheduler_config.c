@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parses scheduler/scheduler_config.json. Each of diffusers' scheduler classes reads a part of its fields;
    here all are kept that a sampler in diffusion/ reads, which gives the absent ones the defaults of its
    class.

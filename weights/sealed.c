@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/sealed.h"
 
 #include "io/hash.h"

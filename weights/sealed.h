@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Safetensors files with a checksum. They are used where only this program reads the file: for a run's state
    and for the cache of its latents. */
 #ifndef TI_SEALED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "weights/store.h"
 
 #include "io/hash.h"

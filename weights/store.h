@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finds weights by name in one or several safetensors files. The loaders of nn/ read from it. */
 #ifndef TI_STORE_H
 #define TI_STORE_H

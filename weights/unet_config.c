@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parses unet/config.json, the config of diffusers' UNet2DConditionModel. */
 #include <stdio.h>
 #include <string.h>

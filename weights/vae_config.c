@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parses vae/config.json, the config of diffusers' AutoencoderKL. */
 #include <string.h>
 

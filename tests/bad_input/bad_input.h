@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of bad input. A case says how the input is made, which command gets it, and what the command must
    print. test_bad_input.c runs the cases and writes messages.md from them. */
 #ifndef TI_BAD_INPUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bad command lines: commands, and options that have bad values or exclude each other. */
 #include "tests/bad_input/bad_input.h"
 

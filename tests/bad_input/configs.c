@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Configs, vocabularies and defaults.json of a model's folder that are broken or not supported. */
 #include "tests/bad_input/bad_input.h"
 

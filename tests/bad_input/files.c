@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files whose format is broken: safetensors files, learned words and JSON. */
 #include "tests/bad_input/bad_input.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Paths that are not models, models that are broken, and weights that are not supported. */
 #include "tests/bad_input/bad_input.h"
 

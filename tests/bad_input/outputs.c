@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Outputs that exist or cannot be written, and runs for which there is too little memory. */
 #include "tests/bad_input/bad_input.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files that are not pictures, broken pictures, and unusual pictures that must work. */
 #include "tests/bad_input/bad_input.h"
 

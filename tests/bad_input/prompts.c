@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a picture is made from besides the model and its words: initial noise, and how the prompt is read. */
 #include "tests/bad_input/bad_input.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bad input for the scores of `ti evaluate`: CLIPs of other families, broken ones, and options that do not
    fit. */
 #include "tests/bad_input/bad_input.h"

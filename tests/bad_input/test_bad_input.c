@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gives each bad input of this folder to the program as a user would, and tests its messages, its exit
    status, and that no file is half written or lost. TI names the program; run from the repository's root.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Words to learn and their prompts, and words for other programs. */
 #include "tests/bad_input/bad_input.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Times convolutions of the shapes that models have, forward and backward, with every method. Prints
    milliseconds, and the operations of the direct algorithm divided by the time. Weights are F16, as in most
    checkpoints. A * marks the method that conv_method chooses. With the argument "sd", shapes of Stable

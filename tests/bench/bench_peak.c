@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measures the processor's peaks with all threads: multiply-adds in fp32, and pairs of bfloat16 products
    where the processor has the instruction for them. Prints GFLOP/s. */
 #include "io/system.h"

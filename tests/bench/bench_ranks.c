@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measures how long ranks take to exchange the gradients of a batch, without computing any:
 
        make MPI=1 BUILD=build-mpi build-mpi/bench_ranks

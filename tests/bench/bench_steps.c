@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Times the same tasks as golden/bench.py does in PyTorch. Each task is measured in a process of its own, so
    that it has its own peak of memory. For example
 

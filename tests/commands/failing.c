@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linked into build/ti_failing only. It replaces library calls that can fail by functions with the names that
    `ld --wrap` gives them, and lets the N-th call of one kind fail, once. The program's own calls are counted,
    not those within libraries. Jansson's allocations count, since ti.c makes it use ours.

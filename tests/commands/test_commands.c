@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares results that two commands or two programs must agree on: the fixed-grid loss of `ti evaluate` with
    PyTorch's (golden/grid.py) and with that of `ti train`, and a validation picture with one of `ti generate`.
    Also tests contact sheets, profiles, wrong usage and --version. TI names the program; run from the

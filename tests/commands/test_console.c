@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests what the commands print. Control characters in names, files or words never reach a terminal, and
    neither do very long texts. Commands and paths that are printed for pasting or for a script work unchanged.
    Also tests that files with the names of temporary files remain unchanged. TI names the program; run from

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of `ti convert` and `ti mix`: the files for each program, whose bytes golden/words.py check has given
    to these programs; the notes about names; and what a run's folder adds. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares what `ti train --dump` writes with the reference (golden/dump.py): every tensor and gradient of a
    run's first batch, under the names of the reference's modules, and the inputs with the reference's random
    draws. Also tests what the command does with its folder, and --dry-run. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the scores of `ti evaluate` in CLIP's space: those of existing pictures against transformers'
    (golden/clip.py), those of drawn pictures against the same pictures drawn by `ti generate`, the best
    pictures of `ti generate --keep`, the checkpoints of a run, and models whose CLIP is a safety checker or

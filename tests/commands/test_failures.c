@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs short commands many times, and each time lets one other allocation, read, write or other call fail
    (tests/commands/failing.c). The program must end with status 1 and a message, or do its work in spite of
    the failure. It must never end by a signal, and every file that existed must be unchanged or as the command

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares the noise that `ti invert` finds with that of diffusers' DDIMInverseScheduler, and the picture
    that `ti generate` draws from it with DDIMScheduler's and, without guidance, with the picture itself. */
 #include "diffusion/latents.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests `ti generate --like`: pictures of every kind are drawn again to the same bytes, options change them,
    and what cannot be drawn again is refused. */
 #define _POSIX_C_SOURCE 200809L

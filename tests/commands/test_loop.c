@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares `ti train` with the reference script: the loss and learning rate of every micro-batch, and the
    learned vectors at the end. If a random number (for pictures, templates, flips, timesteps or noise) were
    drawn out of order, the first loss that depends on it would differ. The order of the examples is also

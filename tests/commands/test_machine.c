@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the program in unusual conditions: with signals during long work, with closed descriptors and with
    little memory. A run that is stopped and resumed must end with the same bytes as one that nothing stops. */
 #define _DEFAULT_SOURCE /* usleep */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs the commands that show something (ti inspect, plan, tokens, reconstruct, help) as a user does, and
    tests what they print, their JSON, and their messages on bad input. TI names the program; run from the
    repository's root. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the options of commands (their values and defaults, and every kind of fault), --help, defaults.json,
    options.json and templates. */
 #include <math.h>

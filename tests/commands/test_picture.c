@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares pictures of `ti generate` with those of diffusers' pipeline with the same options and seed: every
    8-bit value must be within 1 of the pipeline's. */
 #include "io/image.h"

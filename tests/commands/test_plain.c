@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares plain/ti.c with `ti train`: the losses and the learned vector of three steps must agree.
    plain/ti.c reads the inputs of these steps, which `ti train --dump` writes. Its program, `plain`, lies in
    the folder of the program under test. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests `ti train --resume`. Runs that are killed at random times, by different signals and with different
    numbers of threads, end with the same bytes as a run that was not stopped. Inputs with which a run must not
    be resumed are refused. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Resumes runs in folders that an earlier version of ti began, that were moved together with their pictures
    and model, in which any bit is damaged, or whose options.json was edited. Also tests that a run refuses to
    write into the folders of its inputs. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests reading a folder of training pictures, contact sheets, the sizes that pictures may have, and the
    loss curve. */
 #define _POSIX_C_SOURCE 200809L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests what a run keeps in its folder in order to be resumed. The state is read back as it was written, is
    written when it is due, and is refused when it is damaged. The cache of the pictures' posteriors is used
    when it fits, and recomputed when it does not. */

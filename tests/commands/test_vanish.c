@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Truncates, changes or replaces files of weights while a command reads them. The command must end with a
    message that names the file, or continue when the file was only replaced. A resumed run must end with the
    same bytes as one that was not disturbed. */

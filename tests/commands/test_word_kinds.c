@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests that a word draws the same picture out of every program's file, under the name that the program's
    users write and under another one; that a run can begin with it; and the recipe of docs/words.md for taking
    a word to another model. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests learned words as people use them: with other capitals, under other names, in folders, and as the
    initial word of another. Checks the messages, and that commands which mean the same give the same picture
    to the bit. */

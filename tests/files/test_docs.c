@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests that the files and functions exist which the pages for readers of the code name in backquotes.
 
    In docs/paper.md and docs/traps.md a reference is the path of a file. A colon after it begins a list of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of edge cases that the recorded tensors do not reach: which methods a convolution can use, more
    Winograd tiles than fit into one block, white space and marks in all of Unicode, the kinds and sizes of
    pictures, and unusual PNG, JPEG and EXIF data. */

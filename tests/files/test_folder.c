@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of model folders: every field of the configs that can be wrong, configs whose meaning diffusers and
    transformers have recorded, and folders that are broken. */
 #include "exchange/family.h"

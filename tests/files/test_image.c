@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of pictures. Resizing must give Pillow's bytes, every kind of file must decode to the recorded
    picture, and damaged files must be refused. golden/images.py makes the recorded tensors and
    golden/pictures/. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of files of weights and configs at their limits: the smallest and the largest value of each number
    and its default, every kind of UTF-8, and the names of tensors, of learned words and of a model's files. */
 #include "tests/refusal.h"

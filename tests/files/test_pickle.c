@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of the files that torch.save and other programs write: words from golden/words, whose rows the
    programs' own functions have recorded; each fault of a pickle's opcodes; and each way in which such a file
    can be cut off. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the texts in pictures: those that Pillow and ti have written (golden/picture_text.py), what Pillow
    reads from them, damaged and hostile ones, and the text "parameters" against A1111's rules. */
 #define _POSIX_C_SOURCE 200809L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of learned words and of a model's added tokens in prompts: which words can be added, where they
    match, which tokens they become, and what is taken for a misspelling of a word. */
 #include "tests/tokenizer.h"

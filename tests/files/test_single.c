@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of models in one file of the original layout. Every tensor of a full-size model must be found under
    the name that golden/single.py checked with diffusers; these files have a hole for data, so that hardly
    anything is written. A file must compute the same bits as a folder in diffusers' layout. Other tests cover

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares the tokenizer with recorded results of transformers' CLIPTokenizer, and tests which files it
    refuses. golden/tokenizer.py describes the lines of golden/tokenizer.txt. */
 #define _POSIX_C_SOURCE 200809L

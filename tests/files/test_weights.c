@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of files with weights: safetensors headers on which the reference implementation's verdicts are
    recorded, every error of such a file, what is written, the store of tensors by name, and learned words. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fuzzer. It runs every parser on damaged, hostile and random input, best in a build with the sanitizers.
 
        fuzz                                       the inputs in tests/fuzz/crashes/ and a few of each target

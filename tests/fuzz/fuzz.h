@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Declarations that the fuzzer's files share: inputs and their mutation, the targets that parse them, and
    checks that hold for every parser. */
 #ifndef TI_FUZZ_H

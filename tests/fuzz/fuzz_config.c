@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: the JSON files of a model folder, and the options that a file sets. */
 #include "tests/fuzz/fuzz.h"
 

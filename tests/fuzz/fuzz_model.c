@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing target: a model in one file of the original layout, including the loaders of its parts. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"

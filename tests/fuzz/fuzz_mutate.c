@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How the fuzzer makes one input from another. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A check of a command's options, from the command line or from a file. */
 #ifndef TI_FUZZ_OPTIONS_H
 #define TI_FUZZ_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: PNG, JPEG and BMP files, and their headers alone, with the orientation in EXIF, profiles
    and XMP; and the texts in PNG and JPEG files, with the record of `ti generate --like`. */
 #define _POSIX_C_SOURCE 200809L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: prompts in every syntax, and files of prompts. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: the state of a run, its losses.csv, and the command line. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: vocabularies and merges, the files of a folder's tokenizer, texts for the tokenizer, and
    template files. */
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: pickles, the files of torch.save around them, and learned words in pictures. */
 #include "tests/fuzz/fuzz.h"
 

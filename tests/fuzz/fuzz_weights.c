@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzzing targets: safetensors files, learned embeddings, and JSON itself. */
 #include "tests/fuzz/fuzz.h"
 

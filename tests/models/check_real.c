@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checks a copy of Stable Diffusion's own weights against what diffusers publishes about them (`make
    check-real`):
 

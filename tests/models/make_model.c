@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* make_model --family sd15|sd21|tiny --dtype f32|f16|bf16 --layout folder|single OUT writes a whole Stable
    Diffusion model whose weights are generated from the tensors' names (tests/made_model.h), as a folder in
    diffusers' layout or as one file in the original layout. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests CLIP against transformers: the preparation of pictures, and the features of pictures and texts on
    the embedded model's CLIP (also in a safety checker), on a tiny one whose encoders have different widths,
    and on one of the size of ViT-B/32 whose weights are generated from their names (tests/made_model.h). */

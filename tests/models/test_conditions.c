@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests what enters the denoiser besides the prompt's plain context and the plain guidance, against the
    reference: the text encoder without its last layers, rescaled guidance, and the guidance scale as an
    embedding. test_picture compares whole pictures. */

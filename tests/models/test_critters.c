@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the embedded model against PyTorch: token ids, the text encoder's states, the VAE's encoder and
    decoder, noise predictions, and a training step from the learned vectors to the loss and back. Each graph
    runs with every kind of memory plan, and with matrix products in fp32 and in bfloat16. */

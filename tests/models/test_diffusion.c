@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the noise schedule, the training target and the DDIM step against their equations, computed in double
    (Ho et al. 2020, Salimans and Ho 2022, Song et al. 2021), for each kind of betas, of prediction and of
    final alpha. The posterior's sample and classifier-free guidance are tested in the same way. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Early stopping (--stop auto): the rule on the lists of losses of golden/early_stop.py, the loss that it
    watches against PyTorch's, how often it is measured, and the deterministic loss of a run's state. TI names
    the program; run from the repository's root. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests whole models at full size against the reference with the same weights, which are generated from the
    tensors' names (tests/made_model.h):
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests d loss / d learned of a whole training step, through the UNet and the text encoder, against finite
    differences, along the gradient itself and along random directions. The models are the embedded one and
    three others, with the memory plan of `ti train`.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests --memory, and that `ti train` and `ti generate` use as much memory as they say beforehand. At two
    sizes and with three budgets (none, the smallest that is possible, and one in between) the peak of resident
    memory must be at most 150 MB above the plan, the plan must keep to the budget, and the learned word must

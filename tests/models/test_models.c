@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests five whole models against PyTorch, opened from their folders. They are tiny and random, and differ
    from the embedded one and from each other (golden/models.py says how). The tests run the text encoder,
    the UNet at odd sizes, the VAE, and the chain from the learned vectors to the loss, forward and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the blocks of the three networks with random weights, forward and backward, against diffusers' and
    transformers' classes, with matrix products in fp32 and in bfloat16. Sizes that do not follow from the
    goldens' shapes (heads, groups, eps) are repeated here from golden/modules.py. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests prompts with weights and prompts longer than the window against golden/prompts.py, a separate
    writing of A1111's and ComfyUI's rules: the tokens and weights of each chunk, and the context. Then what
    is refused, and that no way of filling chunks cuts a learned word. test_picture compares whole pictures. */

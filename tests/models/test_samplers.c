@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests every sampler with every kind of scheduler config against the reference (golden/samplers.py):
    whether it can draw in N steps, its timesteps, sigmas, and runs on a model that is linear. */
 #include "diffusion/sampler.h"

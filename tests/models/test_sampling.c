@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests sampling with several pictures: how many of them run through the UNet together, that the pictures do
    not depend on this, that the events come in order, and which numbers of steps are refused. test_picture
    compares the pictures themselves with the reference. */

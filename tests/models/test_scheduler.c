@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests scheduler configs of every kind against the reference (golden/ddim.py): the noise schedule to the
    bit, the timesteps for many numbers of steps, whole chains of DDIM steps, and the noised latents and
    targets of training. */

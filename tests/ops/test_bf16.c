@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products whose factors are rounded to bfloat16 (tensor/gemm_bf16.h): each kernel that this processor can
    run is compared with sums in double precision of factors that are rounded here in another way. */
 #include "tensor/gemm_bf16.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares each method of convolution, and the linear op, with plain/ti.c at shapes that are prone to
    mistakes. Also checks that backward is the transpose of forward, and that the bits depend neither on the
    number of threads nor on the type in which equal weights are stored. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares what a planned graph reports (bytes, operations, lifetimes of buffers, recomputed blocks) with
    numbers that were counted by hand. Also tests kept tensors, traces, separate allocations, overwritten
    gradients, the examples in autograd/graph.h and the plans shown in docs/autograd.md.

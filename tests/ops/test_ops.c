@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares every op of autograd/ops.h, forward and backward, with the reference (golden/ops.py) and with
    plain/ti.c, and checks each op by itself, also on shapes that are too large for a golden file:
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares AdamW with torch.optim step by step, and the learning-rate schedules with those of diffusers. The
    goldens are from golden/optim.py. */
 #include "inversion/adamw.h"

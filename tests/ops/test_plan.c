@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests the planner and the executor on random graphs of small ops. Every kind of plan (without reuse of
    memory, with it, with recomputed blocks, with a budget, with separate allocations) must give the same bits,
    and the gradient must agree with finite differences. Buffers are filled with NaN after their last read, so

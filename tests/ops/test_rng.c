@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares the random numbers with PyTorch's and Python's, to the bit. The goldens are from golden/draws.py;
    the short vectors below are from runs of the reference script. */
 #include "tensor/philox.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compares vexp, vsigmoid and vnormal with double precision, on every STRIDE-th of all floats (STRIDE is odd,
    so that every exponent and all low bits of the mantissa occur) and on every float near the places where a
    function changes to another formula. The bounds are those that tensor/vmath.h gives. Sums are compared as

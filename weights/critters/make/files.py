@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Files that are either whole or not there, whenever the program is killed."""
 import hashlib
 import json

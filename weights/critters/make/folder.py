@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writes the folder that ships, in Stable Diffusion 1.x's layout and names with weights in F16, and checks
 the form of each of its files.
 

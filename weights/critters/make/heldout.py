@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How well models do on pictures on which they were not trained. Every model gets the same pictures,
 captions, noise and timesteps, so that the numbers of two models can be compared.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes the embedded model from nothing.
 
     python make.py OUT [--minutes VAE,UNET,CLIP | --steps VAE,UNET,CLIP] [--pictures N] [--tiny]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Colours, and a pen that draws shapes onto a picture. world.py draws everything with them."""
 import colorsys
 import math

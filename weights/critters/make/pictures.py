@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pictures to learn from, drawn once into OUT/pictures.npy. Their numbers say what they show."""
 import os
 import time

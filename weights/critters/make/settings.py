@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every size and rate with which the model is made: SHIPPED for the embedded model, and TINY for tests."""
 import os
 from dataclasses import dataclass, field, replace

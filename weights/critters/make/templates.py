@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The templates of the textual inversion paper's training prompts, in its order."""
 
 # For an object

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tests the scripts in this folder: python test.py. Ends with "N passed, N failed".
 
 It compares what they draw and write with the embedded model that ships, makes everything once, tiny, and

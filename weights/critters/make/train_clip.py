@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Trains the small CLIP that scores pictures, with CLIP's contrastive loss. It takes no part in drawing."""
 import numpy as np
 import torch

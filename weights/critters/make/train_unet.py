@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Trains the UNet together with the text encoder, as the latent diffusion paper does."""
 import numpy as np
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Trains the VAE, and encodes every picture with it."""
 import numpy as np
 import torch

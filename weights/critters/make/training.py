@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the trainings of the three networks share: the loop, and the state with which it survives a kill.
 
 A run that was killed goes on where its state was saved last, with the same random numbers. So on one machine

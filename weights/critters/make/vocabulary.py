@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The vocabulary: byte pairs in the layout of CLIP's tokenizer, joined until every word is one token."""
 import os
 from collections import Counter, defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The world that the model learns: what there is in it, how it is drawn, and what is said about it.
 
 This is the one file to edit for a world of your own; the README says how. The other files use only
