@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tests docs/stability.md, which says what later versions keep. Each row of its tables has a label in the
-   first cell and then, in backquotes, names. The names of a row must be those that the program has: the options of
-   a command, the keys of a JSON document, the files of a run, the metadata of a file. TI names the program;
-   run from the repository's root. */
+   first cell and then, in backquotes, names. The names of a row must be those that the program has: the
+   options of a command, the keys of a JSON document, the files of a run, the metadata of a file. TI names the
+   program; run from the repository's root. */
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 #include "io/json.h"
