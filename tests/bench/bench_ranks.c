@@ -5,9 +5,9 @@
        mpirun -n 3 build-mpi/bench_ranks [EXAMPLES [FLOATS [hang]]]
 
    A batch has so many examples, 8 by default, whose gradients have so many floats, 768 by default, which is
-   one vector of Stable Diffusion 1.x. Rank 0 prints the median and the longest of 1000 exchanges. With `hang`,
-   rank 1 does nothing for a minute first, as if its disk did not answer; tests/ranks.sh looks whether that
-   is noticed. */
+   one vector of Stable Diffusion 1.x. Rank 0 prints the median and the longest of 1000 exchanges. With
+   `hang`, rank 1 does nothing for a minute first, as if its disk did not answer; tests/ranks.sh looks
+   whether that is noticed. */
 #define _POSIX_C_SOURCE 200809L
 #include "inversion/ranks.h"
 #include "io/system.h"
