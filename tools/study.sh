@@ -30,6 +30,8 @@ schedule|constant|--lr 1e-2 --schedule constant|1e-2, constant|
 schedule|constant-600|--lr 5e-3 --schedule constant --steps 600|5e-3, constant, 600 steps|
 batch|batch-1|--batch 1 --steps 400|batch 1, 400 steps|
 batch|batch-8|--batch 8 --steps 50|batch 8, 50 steps|
+batch|batch-16|--batch 16|batch 16, 100 steps|
+batch|batch-64|--batch 64|batch 64, 100 steps|
 vectors|vectors-2|--vectors 2|2 vectors|
 vectors|vectors-3|--vectors 3|3 vectors|quick
 vectors|vectors-4|--vectors 4|4 vectors|
