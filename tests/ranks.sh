@@ -47,7 +47,7 @@ for case in several bf16; do
     eval "options=\$$case"
     $alone train $options --one-by-one --threads 1 --out "$scratch/$case" >/dev/null 2>"$scratch/err"
     verdict "$case, without MPI" $?
-    for n in 1 2 3; do
+    for n in 1 2 3 8; do
         mpirun -n $n $ti train $options $([ $n -gt 1 ] || echo --one-by-one) --threads 2 --out "$scratch/$n" \
             >"$scratch/out" 2>"$scratch/err"
         verdict "$case, $n ranks" $?
