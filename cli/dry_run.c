@@ -3,14 +3,13 @@
 
 #include "cli/console.h"
 #include "cli/plan_report.h"
-#include "inversion/ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan *plan) {
-    double batch = e->batch.forward + e->batch.backward, flops = plan->forward_flops + plan->backward_flops;
-    if (o->one_by_one) flops *= (double)ceil_div(o->batch, ranks_count());
+    double batch = e->batch.forward + e->batch.backward;
+    double flops = (double)e->passes * (plan->forward_flops + plan->backward_flops);
     char text[DURATION_TEXT];
     printf("\ntime, estimated by timing %d of a batch's %d operations, each for all of its kind\n",
            e->batch.timed, e->batch.all);

@@ -38,12 +38,12 @@ double estimate_bf16(const Loop *l, Arena *arena, int threads, double seconds) {
 
 Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sampling, Work work,
                       double seconds, int rounds) {
-    Estimate e = { .work = work };
+    Estimate e = { .work = work, .passes = loop_passes(l) };
     GraphTime encoding = { 0 };
     e.batch = time_step(l, &l->full, seconds, rounds);
-    double forward = e.batch.forward, passes = (double)loop_passes(l);
-    e.batch.forward *= passes;
-    e.batch.backward *= passes;
+    double forward = e.batch.forward;
+    e.batch.forward *= (double)e.passes;
+    e.batch.backward *= (double)e.passes;
     if (work.encoded) encoding = graph_time(encoder->graph, seconds, rounds);
     int64_t points = l->data.posteriors->pictures * GRID_TIMESTEPS;
     e.steps = (double)work.batches * (e.batch.forward + e.batch.backward);

@@ -18,6 +18,7 @@ typedef struct {
 
 typedef struct {
     Work work;
+    int64_t passes;                                 /* loop_passes */
     GraphTime batch;                                /* of one micro-batch, or of this rank's share of it */
     double steps, encoding, grids, stops, pictures; /* seconds for the kinds of work */
 } Estimate;

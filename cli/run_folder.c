@@ -122,8 +122,11 @@ bool run_folder_open(RunFolder *r, const char *path, const char *word, bool forc
 }
 
 bool run_folder_reopen(RunFolder *r, const char *path, const char *word, Messages *errors) {
-    *r = ranks_own() > 0 ? named(path, word) : (RunFolder) { 0 };
-    if (ranks_own() > 0) return true;
+    if (ranks_own() > 0) {
+        *r = named(path, word);
+        return true;
+    }
+    *r = (RunFolder) { 0 };
     if (!open_and_lock(r, path, word, errors)) return false;
     remove_leftovers(r);
     return true;

@@ -244,6 +244,13 @@ static bool run_examples(Loop *l, const Batch *batch, bool backward, float *loss
     return true;
 }
 
+/* Lines 2 to 4, in either way. Returns false when the micro-batch was given up. */
+static bool run_networks(Loop *l, const Batch *batch, bool backward, float *loss) {
+    if (l->options.one_by_one) return run_examples(l, batch, backward, loss);
+    *loss = run_batch(l, batch, backward);
+    return true;
+}
+
 void loop_restart(Loop *l) {
     dataset_free(&l->dataset);
     seed_generators(l);
@@ -258,11 +265,8 @@ void loop_resume(Loop *l, const Generator *torch, const Twister *python, int64_t
 
 float loop_first_loss(Loop *l) {
     Batch batch = draw(l);
-    float loss = NAN;
-    if (!l->options.one_by_one)
-        loss = run_batch(l, &batch, false);
-    else if (!run_examples(l, &batch, false, &loss))
-        loss = NAN;
+    float loss;
+    if (!run_networks(l, &batch, false, &loss)) loss = NAN;
     loop_restart(l);
     return loss;
 }
@@ -273,12 +277,10 @@ int64_t loop_passes(const Loop *l) {
 
 LoopRecord loop_next(Loop *l) {
     CHECK(l->step < l->options.steps);
-    Batch batch = draw(l); /* lines 1 and 2 */
+    Batch batch = draw(l); /* line 1, and the draws of line 2 */
     LoopRecord record = { 0 };
-    if (!l->options.one_by_one) {
-        record.loss = run_batch(l, &batch, true); /* lines 2 to 4 */
-    } else if (!run_examples(l, &batch, true, &record.loss)) {
-        l->dataset.taken--; /* a resumed run takes this micro-batch again */
+    if (!run_networks(l, &batch, true, &record.loss)) { /* lines 2 to 4 */
+        l->dataset.taken--;                             /* a resumed run takes this micro-batch again */
         return (LoopRecord) { .given_up = true, .step = l->step };
     }
     if (isfinite(record.loss)) {

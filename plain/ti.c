@@ -1,5 +1,4 @@
-/* SPDX-License-Identifier: MIT */
-/* Textual Inversion in one file
+/* Textual Inversion in one file (SPDX-License-Identifier: MIT)
 
    What is learned. A text-to-image model has never seen your cat. You show it a few pictures and want a word
    for it. A prompt is divided into tokens (words and parts of words), and the text encoder looks up one
