@@ -83,7 +83,7 @@ def make_latents(out, settings):
     all_pictures, vae = pictures.load(out), load(out, settings)[0].to(DEVICE)
     latents = np.empty(latents_shape(settings), np.float16)
     for i in range(0, len(latents), 100):
-        posterior = vae.encode(picture_batch(all_pictures[i : i + 100]) / 127.5 - 1).latent_dist
+        posterior = vae.encode(picture_batch(np.array(all_pictures[i : i + 100])) / 127.5 - 1).latent_dist
         latents[i : i + 100] = torch.cat([posterior.mean, posterior.logvar], 1).cpu().numpy()
     with written(latents_path(out)) as new, open(new, "wb") as f:
         np.save(f, latents)
