@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `ti train`: its options (train_options.c) and the run itself (train.c). */
+/* `ti train`: its options (train_options.c), their record (train_record.c) and the run itself (train.c). */
 #ifndef TI_TRAIN_H
 #define TI_TRAIN_H
 
@@ -88,6 +88,12 @@ bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *error
 /* Writes FOLDER/options.json with absolute paths. With --resume, only the steps, --stop and the paths of the
    inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
+
+/* Returns a hash of the text of an options.json, which must be valid, without the options that may differ when
+   the run is resumed. Only the options that the file contains count, so that a newer ti, which has more of
+   them, can resume the run of an older one. The options of --stop are compared with the state, which says how
+   the run began to be measured. */
+uint64_t train_options_identity(const char *text, size_t size);
 
 /* Returns a hash of the options that all ranks of a run must have. */
 uint64_t train_options_hash(const TrainOptions *o);
