@@ -89,10 +89,10 @@ bool train_options_set_vectors(TrainOptions *o, int64_t vectors, Messages *error
    inputs are changed in the file. Sets o->identity. */
 bool train_options_save(TrainOptions *o, const char *folder, Messages *errors);
 
-/* Returns a hash of the text of an options.json, which must be valid, without the options that may differ when
-   the run is resumed. Only the options that the file contains count, so that a newer ti, which has more of
-   them, can resume the run of an older one. The options of --stop are compared with the state, which says how
-   the run began to be measured. */
+/* Returns a hash of the text of an options.json, which must be valid, without the options that may differ
+   when the run is resumed. Only the options that the file contains count, so that a newer ti, which has more
+   of them, can resume the run of an older one. The options of --stop are compared with the state, which says
+   how the run began to be measured. */
 uint64_t train_options_identity(const char *text, size_t size);
 
 /* Returns a hash of the options that all ranks of a run must have. */
