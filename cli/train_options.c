@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include "cli/train.h"
 
 #include "cli/common.h"
@@ -16,7 +15,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *const KINDS[] = { "object", "style", NULL };
 static const char *const STOPS[] = { "off", "auto", NULL }; /* in the order of STOP_OFF, STOP_AUTO */

@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # tools/study.sh: learns every concept of the embedded model with many settings and seeds, scores each word as the paper does, and
-# writes the tables, the plot and the sheets of docs/study.md and docs/settings.md. `make study` runs it.
+# writes the tables, plots and sheets of docs/study.md and docs/settings.md. `make study` runs it.
 #
 # Each run is a line of docs/study/runs.csv. A run whose line is there is not done again, so the study can be stopped at any time
-# and continued, also on another machine. JOBS runs at a time (2), with one thread each, take some hours on two cores. TABLES=1 does
-# no further run, and writes the tables, the plot and the sheets of what is there. With QUICK=1 only a few settings, two concepts and one seed are tried,
-# the lines go to out/study/quick.csv, and the table is printed instead.
+# and continued, also on another machine. JOBS runs at a time (2), with one thread each, take some hours on two cores. TABLES=1 adds
+# no line, and writes the tables, plots and sheets of what is there. With QUICK=1 only a few settings, two concepts and one seed are
+# tried, the lines go to out/study/quick.csv, and the table is printed instead.
 set -eu
 out=out/study
 table=${QUICK:+$out/quick.csv}
 table=${table:-docs/study/runs.csv}
-seconds=docs/study/seconds.csv # of a step with each batch size
+seconds=docs/study/seconds.csv # of a step on two threads, with each batch size
 jobs=${JOBS:-2}
 concepts='zog bloop mimi grum style-blueprint' seeds='1 2 3'
 [ -z "${QUICK:-}" ] || { concepts='mimi grum' seeds=1; }
@@ -147,8 +147,7 @@ if [ -z "${TABLES:-}" ]; then
     done | xargs -0 -r -n 5 -P "$jobs" sh "$0" --one
 fi
 
-# The seconds of a step on two threads
-if [ ! -s $seconds ] && [ -z "${QUICK:-}" ]; then
+if [ ! -s $seconds ]; then
     for batch in 1 4 8 16 64; do
         ./ti train --images weights/critters/concepts/zog --token '<zog>' --init critter --batch $batch --threads 2 --dry-run --json \
             2>/dev/null | awk -F: -v batch=$batch '/"batch_(forward|backward)"/ { sum += $2 } END { printf "%d,%.4g\n", batch, sum }'
@@ -159,7 +158,6 @@ fi
 # interval (1.96 standard errors) of the difference between the setting and the first one, over the pairs of runs of the same
 # concept and seed. The best loss of a concept is the lowest that any run has anywhere.
 rows() { # GROUP...
-    [ -s $seconds ] || seconds=/dev/null
     echo "$settings" | awk -F'|' -v groups=" $* " '
         function losses(text, at, loss,    n, parts, i, two) {
             n = split(text, parts, " ")
@@ -178,7 +176,7 @@ rows() { # GROUP...
             run = f[2] SUBSEP f[3] SUBSEP f[4]
             runs[f[2]]++; pair[++all] = run; setting[all] = f[2]; of[all] = f[3] SUBSEP f[4]; concept[all] = f[3]
             curve[all] = f[6]; end[all] = f[8]; norm[f[2]] += f[9]; steps[all] = f[5]; total[f[2]] += f[5]
-            score[run, 1] = f[10]; score[run, 2] = f[11]; score[run, 3] = f[12]
+            score[run, 1] = f[10]; score[run, 2] = f[11]
             n = losses(f[6], at, loss)
             if (f[1] == "pictures") next # its losses are those of fewer pictures
             for (i = 1; i <= n; i++) if (!(f[3] in best) || loss[i] < best[f[3]]) best[f[3]] = loss[i]
@@ -259,7 +257,7 @@ sheet() { # CONCEPT
     for name in $shown; do
         setting=$(echo "$settings" | grep "|$name|")
         options=$(echo "$setting" | cut -d'|' -f3) word=$out/words/$name-$concept.safetensors
-        if [ ! -s "$word" ]; then # It was learned on another machine.
+        if [ ! -s "$word" ]; then # Its line was written on another machine.
             learn "$name" "$options" "$concept" 1
             mv "$run/word/$concept.safetensors" "$word"
             rm -r "$run"
