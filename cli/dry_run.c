@@ -15,7 +15,7 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
            e->batch.timed, e->batch.all);
     printf("%10.3f s  a batch of %lld: forward %.3f, backward %.3f; %.1f GFLOP/s\n", batch,
            (long long)o->batch, e->batch.forward, e->batch.backward, flops / batch * 1e-9);
-    printf("%12s  %lld steps of %lld pictures\n", duration_text(e->steps, text), (long long)o->steps,
+    printf("%12s  %lld steps of %lld pictures\n", duration_text(e->steps, text), (long long)e->work.steps,
            (long long)(o->batch * o->accumulate));
     printf("%12s  encoding %lld pictures\n", duration_text(e->encoding, text), (long long)e->work.encoded);
     if (e->work.grids)
@@ -30,7 +30,7 @@ static void print_estimate(const Estimate *e, const TrainOptions *o, const Plan 
     printf("%12s  in all\n", duration_text(estimate_all(e), text));
     if (o->duration)
         printf("%12lld  of the %lld steps are done after %s (--for)\n",
-               (long long)estimate_steps(e, o->steps, o->seconds), (long long)o->steps, o->duration);
+               (long long)estimate_steps(e, o->seconds), (long long)e->work.steps, o->duration);
 }
 
 static json_t *estimate_json(const Estimate *e, const TrainOptions *o) {
@@ -40,7 +40,7 @@ static json_t *estimate_json(const Estimate *e, const TrainOptions *o) {
                              e->grids, "pictures", e->pictures, "all", estimate_all(e));
     if (e->work.stops) json_object_set_new(json, "stop_loss", json_real(e->stops));
     if (o->duration) {
-        json_t *steps = json_integer(estimate_steps(e, o->steps, o->seconds));
+        json_t *steps = json_integer(estimate_steps(e, o->seconds));
         json_object_set_new(json, "steps_within_for", steps);
     }
     return json;

@@ -60,8 +60,8 @@ Estimate estimate_new(const Loop *l, const Encoder *encoder, const Sampling *sam
 double estimate_all(const Estimate *e) { return e->steps + e->encoding + e->grids + e->stops + e->pictures; }
 
 /* All work is spread evenly over the steps, except what comes before the first. */
-int64_t estimate_steps(const Estimate *e, int64_t steps, double seconds) {
+int64_t estimate_steps(const Estimate *e, double seconds) {
     double before = e->encoding + (e->work.grids ? e->grids / (double)e->work.grids : 0);
     double share = (seconds - before) / (estimate_all(e) - before);
-    return (int64_t)((double)steps * fmin(fmax(share, 0), 1));
+    return (int64_t)((double)e->work.steps * fmin(fmax(share, 0), 1));
 }

@@ -9,6 +9,7 @@
 
 /* The amount of work that a run has to do. */
 typedef struct {
+    int64_t steps;   /* updates */
     int64_t batches; /* micro-batches */
     int64_t encoded; /* pictures to encode */
     int64_t grids;   /* measurements of the fixed-grid loss */
@@ -38,7 +39,7 @@ double estimate_bf16(const Loop *loop, Arena *arena, int threads, double seconds
 /* Returns the seconds of all work together. */
 double estimate_all(const Estimate *e);
 
-/* Returns how many of the run's steps are done after so many seconds. */
-int64_t estimate_steps(const Estimate *e, int64_t steps, double seconds);
+/* Returns how many of the steps are done after so many seconds. */
+int64_t estimate_steps(const Estimate *e, double seconds);
 
 #endif

@@ -241,14 +241,17 @@ static bool grid_wanted(const Run *r) {
     return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
 }
 
-/* Returns the work that remains, for the estimate of its time. */
+/* Returns the work that remains, for the estimate of its time. --dry-run opens no run folder, so what a resumed
+   run has done is that of its state, which is empty for a run that begins. */
 static Work work_left(const Run *r) {
     const TrainOptions *o = r->o;
-    int64_t done = r->folder.losses.step, last = o->steps - 1;
-    Work w = { .batches = loop_micro_batches(&r->loop) - r->folder.losses.count };
-    if (grid_wanted(r)) w.grids = 1 + (r->folder.points == 0);
+    const RunState *before = &r->state;
+    int64_t done = before->step, last = o->steps - 1;
+    Work w = { .steps = o->steps - done, .batches = loop_micro_batches(&r->loop) - before->records };
+    if (grid_wanted(r)) w.grids = 1 + (before->points == 0);
     if (o->grid_loss > 0) w.grids += last / o->grid_loss - done / o->grid_loss;
-    if (r->stop.every > 0) w.stops = early_stop_evaluations(&r->stop, o->steps) + 1 - r->stop.count;
+    int64_t stops = r->stop.count + before->stop.count; /* resume_early_stop moves the latter to the former */
+    if (r->stop.every > 0) w.stops = early_stop_evaluations(&r->stop, o->steps) + 1 - stops;
     if (r->validation) w.sampled = 1;
     if (r->validation && o->validation_every > 0)
         w.sampled += last / o->validation_every - done / o->validation_every;
@@ -268,9 +271,9 @@ static void print_time(Run *r) {
     char text[DURATION_TEXT];
     if (step > 1 && r->o->precision == PRECISION_F32)
         bf16 = estimate_bf16(&r->loop, &r->arena, r->threads, 0.5);
-    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all",
-            (long long)(r->o->steps - r->folder.losses.step), (long long)(r->o->batch * r->o->accumulate),
-            step * (double)r->o->accumulate, duration_text(estimate_all(&e), text));
+    fprintf(stderr, "ti: %lld steps of %lld pictures, %.3g s each: about %s in all", (long long)e.work.steps,
+            (long long)(r->o->batch * r->o->accumulate), step * (double)r->o->accumulate,
+            duration_text(estimate_all(&e), text));
     if (e.work.grids)
         fprintf(stderr, ", %s of it for the fixed-grid loss%s", duration_text(e.grids, text),
                 r->folder.points == 0 ? ", once before the first step" : "");

@@ -244,6 +244,10 @@ static void test_finished(void) {
     test_true("it is finished", status == 0 && said("stderr", "is finished: all its 4 steps are done"),
               "exit status %d", status);
     expect_same("nothing changed", "before", "run");
+    status = ti("train --resume --dry-run --out %s/run --steps 9", folder);
+    test_true("--dry-run counts what is left", status == 0 && said("stdout", "  5 steps of 4 pictures"),
+              "exit status %d", status);
+    expect_same("--dry-run changed nothing", "before", "run");
     status = ti("train --resume --out %s/run --steps 9", folder);
     test_true("5 steps more", status == 0 && said("stderr", "continues at step 4 of 9"), "exit status %d",
               status);
