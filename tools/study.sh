@@ -177,13 +177,14 @@ rows() { # GROUP...
             runs[f[2]]++; pair[++all] = run; setting[all] = f[2]; of[all] = f[3] SUBSEP f[4]; concept[all] = f[3]
             curve[all] = f[6]; end[all] = f[8]; norm[f[2]] += f[9]; steps[all] = f[5]; total[f[2]] += f[5]
             score[run, 1] = f[10]; score[run, 2] = f[11]
+            if (f[3] ~ /^style/) { styles[f[2]]++; style[f[2]] += f[10] }
             n = losses(f[6], at, loss)
             if (f[1] == "pictures") next # its losses are those of fewer pictures
             for (i = 1; i <= n; i++) if (!(f[3] in best) || loss[i] < best[f[3]]) best[f[3]] = loss[i]
         }
         END {
-            print "| setting | runs | steps | similarity to the pictures | and the difference | similarity to the text | and the difference | loss above the best | seconds until within 1 % | norm |"
-            print "|---|---|---|---|---|---|---|---|---|---|"
+            print "| setting | runs | steps | similarity to the pictures | and the difference | of the style alone | similarity to the text | and the difference | loss above the best | seconds until within 1 % | norm |"
+            print "|---|---|---|---|---|---|---|---|---|---|---|"
             for (k = 1; k <= settings; k++) {
                 s = order[k]
                 if (groups != " all " && !index(groups, " " group[s] " ") || !runs[s]) continue
@@ -209,6 +210,7 @@ rows() { # GROUP...
                     p = pairs[j]; mean = p ? difference[j] / p : 0
                     half = p > 1 ? 1.96 * sqrt((square[j] - p * mean * mean) / (p - 1) / p) : 0
                     row = row (s == "base" || p < 2 ? " | " : sprintf(" | %+.3f +- %.3f", mean, half))
+                    if (j == 1) row = row (styles[s] ? sprintf(" | %.3f", style[s] / styles[s]) : " | ")
                 }
                 for (i = 2; i <= reached; i++) for (m = i; m > 1 && first[m - 1] + 0 > first[m] + 0; m--) {
                     t = first[m]; first[m] = first[m - 1]; first[m - 1] = t
