@@ -241,8 +241,8 @@ static bool grid_wanted(const Run *r) {
     return 2 * passes * 0.5 < 0.05 * (double)loop_micro_batches(&r->loop);
 }
 
-/* Returns the work that remains, for the estimate of its time. --dry-run opens no run folder, so what a resumed
-   run has done is that of its state, which is empty for a run that begins. */
+/* Returns the work that remains, for the estimate of its time. What a resumed run has done is taken from its
+   state, since --dry-run opens no run folder; a run that begins has an empty state. */
 static Work work_left(const Run *r) {
     const TrainOptions *o = r->o;
     const RunState *before = &r->state;
