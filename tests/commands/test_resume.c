@@ -303,7 +303,7 @@ static void test_early_stop(void) {
 /* A run in pieces, each of which has about half the time that the whole run takes, ends as one that nothing
    stopped. */
 static void test_for(void) {
-    static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 12 --stop auto "
+    static const char options[] = "--images weights/critters/concepts/grum --batch 4 --steps 40 --stop auto "
                                   "--stop-threshold 1e-6";
     double start = seconds();
     int status = ti(TRAIN "%s --out %s/whole", options, folder), pieces = 1;
@@ -321,7 +321,7 @@ static void test_for(void) {
     test_true("--for and more steps", status == 0 && said("stderr", "of 1000000; continue with: "),
               "exit status %d", status);
     status = ti(TRAIN "%s --dry-run --for 20m --out %s/none", options, folder);
-    test_true("--dry-run says", status == 0 && said("stdout", "of the 12 steps are done after 20m (--for)"),
+    test_true("--dry-run says", status == 0 && said("stdout", "of the 40 steps are done after 20m (--for)"),
               "exit status %d", status);
     shell("rm -r '%s/run' '%s/whole'", folder, folder);
 }
